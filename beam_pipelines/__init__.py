@@ -1,0 +1,1 @@
+"""One file a launchable job: flags and composition only."""

@@ -1,0 +1,1 @@
+"""The campaign language: triggers, journeys, decisions."""

@@ -1,0 +1,54 @@
+"""What the state machine decides about messages. Times are microseconds since the epoch, UTC."""
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["CampaignEntered", "Send", "Suppressed"]
+
+
+class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
+    """One message to one address, decided.
+
+    `id` is the hash of campaign, user at entry, entry id, step id and, for push, the device token: a retry makes the same id.
+    `address` is a device token (push) or a mailbox (email). `attributes` are the user's at the time of the
+    decision, `event` the properties of the event that triggered the campaign (empty for triggers by segment
+    at a time). `not_after` is when the send expires.
+    """
+
+    id: str
+    campaign: str
+    entry: str
+    step: str
+    user: str
+    channel: str
+    message: str
+    address: str
+    decided_at: int
+    not_after: int
+    topic: str | None = None
+    variant: str | None = None
+    zone: str = "UTC"
+    locale: str | None = None
+    attributes: dict[str, Any] = {}
+    event: dict[str, Any] = {}
+
+
+class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
+    """A decision not to send, with its reason (docs/reasons.md). `step` is empty for a refused entry."""
+
+    campaign: str
+    user: str
+    reason: str
+    at: int
+    step: str = ""
+    entry: str = ""
+
+
+class CampaignEntered(msgspec.Struct, frozen=True, tag="entered", gc=False):
+    """A user began a journey. `entry` is its id."""
+
+    campaign: str
+    user: str
+    entry: str
+    at: int

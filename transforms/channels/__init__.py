@@ -1,0 +1,1 @@
+"""Push and e-mail, the outbox, the ledger, and Deliver."""

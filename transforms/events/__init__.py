@@ -1,0 +1,1 @@
+"""What arrives: wire format, decoding, dead letters, arrival time."""

@@ -1,0 +1,34 @@
+"""One behaviour event, after decoding: the shape that every later step works on."""
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["Event"]
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A decoded Segment call.
+
+    Times are integer microseconds since the Unix epoch, UTC. `time` is when it happened (corrected for the
+    device's clock, never after `arrival`); `arrival` is when it reached us (Pub/Sub's publish time; in files
+    see `decode.arrival_in_file`).
+
+    `name` is the event's name for track, page and screen, and empty for identify, alias and delete.
+    `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of
+    them is always there. `previous` is alias's previousId.
+    """
+
+    id: str
+    type: str
+    name: str
+    time: int
+    arrival: int
+    user: str | None = None
+    anonymous: str | None = None
+    previous: str | None = None
+    properties: dict[str, Any] = {}
+    traits: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    #: True for backfilled and imported events: they change state and never send.
+    historical: bool = False

@@ -1,0 +1,1 @@
+"""Message definitions and Liquid rendering, fail closed."""

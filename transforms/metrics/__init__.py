@@ -1,0 +1,1 @@
+"""Accounts, flows and the report of a run."""

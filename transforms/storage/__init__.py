@@ -1,0 +1,1 @@
+"""Tables and rows: Bigtable and SQLite behind one small interface."""

@@ -1,0 +1,104 @@
+"""The rows of each table, as plain records. Times are microseconds since the epoch, UTC."""
+
+import msgspec
+
+__all__ = ["EventKey", "EventRow", "IdentityRow", "LedgerRow", "LedgerState", "MemberRow", "RunRow", "UserRow"]
+
+
+class UserRow(msgspec.Struct, frozen=True, gc=False):
+    """One user, or one anonymous id (then `user` is `~` and the id).
+
+    `state` is the whole encoded state, which only the state machine reads; `profile` is JSON for everybody
+    else: attributes, contacts, consent, memberships, journeys. `revision` grows by at least one with every write
+    and is the cell's timestamp in milliseconds, so a retried older write never shadows a newer one.
+    `deadline` is the next time at which something changes without an event, or None.
+    """
+
+    user: str
+    revision: int
+    state: bytes
+    profile: bytes
+    deadline: int | None = None
+
+
+class EventKey(msgspec.Struct, frozen=True, gc=False):
+    """What names an event in the archive."""
+
+    user: str
+    time: int
+    id: str
+
+
+class EventRow(msgspec.Struct, frozen=True, gc=False):
+    """One event in the archive of record. `payload` is the JSON of the decoded event."""
+
+    user: str
+    time: int
+    id: str
+    arrival: int
+    type: str
+    name: str
+    source: str
+    payload: bytes
+
+
+class IdentityRow(msgspec.Struct, frozen=True, gc=False):
+    """Whose an anonymous id, a device token or an address is.
+
+    `kind` is `anonymous`, `token` or `address`. `revision` is the time of the registering event in
+    milliseconds: the newest registration wins, in whatever order they are written.
+    """
+
+    kind: str
+    value: str
+    user: str
+    revision: int
+
+
+class MemberRow(msgspec.Struct, frozen=True, gc=False):
+    """Membership of one user in one segment; leaving writes the same row with `active` False (a tombstone)."""
+
+    segment: str
+    user: str
+    since: int
+    revision: int
+    active: bool = True
+
+
+class LedgerState:
+    """The states of a send."""
+
+    CLAIMED = "claimed"
+    HANDED_OFF = "handed_off"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+
+
+class LedgerRow(msgspec.Struct, frozen=True, gc=False):
+    """One send, from its claim on. `lease` is when an unresolved claim lapses; `at` is the last change.
+
+    `detail` is the provider's message id after a hand-off, else the reason.
+    """
+
+    user: str
+    send: str
+    state: str
+    campaign: str
+    step: str
+    channel: str
+    decided_at: int
+    at: int
+    attempts: int = 1
+    lease: int = 0
+    detail: str = ""
+
+
+class RunRow(msgspec.Struct, frozen=True, gc=False):
+    """What the last bounded run on a store left: `as_of`, the definitions' revision and their leaf keys."""
+
+    as_of: int
+    definitions: str
+    leaves: tuple[int, ...] = ()
+    finished: bool = True

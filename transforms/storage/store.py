@@ -1,0 +1,84 @@
+"""The one interface of storage. Two implementations pass the same tests: `sqlite.py` and `bigtable.py`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from transforms.storage.rows import EventKey, EventRow, IdentityRow, LedgerRow, MemberRow, RunRow, UserRow
+
+__all__ = ["Store", "StoreError"]
+
+
+class StoreError(Exception):
+    """A read or write that failed after its bounded retries. Never swallowed: the bundle or the command fails."""
+
+
+class Store(Protocol):
+    """Tables of users, events, identities, members and the ledger.
+
+    Every write is an upsert that is safe to repeat and takes a batch; every method raises `StoreError` when the
+    backend goes on refusing after bounded retries. Of two writes to one users, identities or members row, the one with
+    the greater revision wins, whichever comes last.
+    """
+
+    def write_users(self, rows: Sequence[UserRow]) -> None:
+        """Write whole user rows."""
+
+    def write_events(self, rows: Sequence[EventRow]) -> None:
+        """Add events to the archive; the same (user, time, id) is one row."""
+
+    def write_identities(self, rows: Sequence[IdentityRow]) -> None:
+        """Say whose an anonymous id, token or address is."""
+
+    def write_members(self, rows: Sequence[MemberRow]) -> None:
+        """Write memberships and their tombstones."""
+
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
+        """The rows of those of `users` that have one."""
+
+    def scan_users(self) -> Iterator[UserRow]:
+        """Every user row, anonymous ones too, in key order."""
+
+    def has_users(self) -> bool:
+        """Whether there is any user row."""
+
+    def existing_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
+        """Those of `keys` that the archive holds."""
+
+    def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
+        """A user's events, newest first."""
+
+    def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
+        """The rows of those of `values` that have one, by value."""
+
+    def scan_members(self, segment: str) -> Iterator[MemberRow]:
+        """The active members of a segment, in no stated order."""
+
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        """Try to claim each send; by send id: None where this call made the claim, else the row that stood there.
+
+        Atomic for each row: of two claims of one send, one gets None.
+        """
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        """Write the outcome of sends over their claims."""
+
+    def read_ledger(self, user: str) -> list[LedgerRow]:
+        """A user's sends, newest `decided_at` first."""
+
+    def scan_ledger(self) -> Iterator[LedgerRow]:
+        """Every send, in key order."""
+
+    def delete_user(self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]]) -> None:
+        """Delete the user's events, ledger, the named members rows and the identities (kind, value) that are theirs.
+
+        The users row is not touched: the state machine overwrites it with a tombstone.
+        """
+
+    def read_run(self) -> RunRow | None:
+        """What the last bounded run left, or None."""
+
+    def write_run(self, row: RunRow) -> None:
+        """Remember a bounded run."""
+
+    def close(self) -> None:
+        """Release connections and files."""
