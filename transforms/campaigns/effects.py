@@ -10,7 +10,8 @@ __all__ = ["CampaignEntered", "Send", "Suppressed"]
 class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     """One message to one address, decided.
 
-    `id` is the hash of campaign, user at entry, entry id, step id and, for push, the device token: a retry makes the same id.
+    `id` is the hash of campaign, user at entry, entry id, step id and, for push, the device token: a retry makes the
+    same id.
     `address` is a device token (push) or a mailbox (email). `attributes` are the user's at the time of the
     decision, `event` the properties of the event that triggered the campaign (empty for triggers by segment
     at a time). `not_after` is when the send expires.

@@ -1,13 +1,12 @@
 """Definition files as trees that know their file, line and path, so that every mistake can be shown at its place."""
 
 import math
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
@@ -147,20 +146,19 @@ class Problems:
         return None
 
 
-def read_documents(paths: list[Path], problems: Problems) -> list[Node]:
-    """Read YAML 1.2 files; each becomes the node of its top mapping. Files that cannot be read are problems."""
+def read_documents(texts: Mapping[str, str], problems: Problems) -> list[Node]:
+    """Read YAML 1.2 texts by file name; each becomes the node of its top value. Empty files are left out."""
     documents = []
-    for path in paths:
-        name = str(path)
+    for name, text in texts.items():
         top = Node(None, name, 1, "")
         try:
-            tree = YAML(typ="safe", pure=True).compose(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            problems.add(top, f"cannot be read: {error}")
+            tree = YAML(typ="safe", pure=True).compose(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
             problems.add(Node(None, name, line, ""), f"not YAML: {error.problem or error.context}")
+        except YAMLError as error:
+            problems.add(top, f"not YAML: {error}")
         except RecursionError:
             problems.add(top, "nested too deeply to be read")
         else:

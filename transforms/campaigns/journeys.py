@@ -1,0 +1,289 @@
+"""Journeys of one user: who enters a campaign, what each step decides, what ends it.
+
+Decisions are in event time: `now` is the instant decided at, in microseconds UTC. Every refusal is a `Suppressed` with
+its reason.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import msgspec
+
+from transforms.campaigns.definitions import Campaign, Step
+from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.load import Definitions
+from transforms.events.event import Event
+from transforms.identity.profile import Profile
+from transforms.messages.definitions import PushMessage
+from transforms.segments.leaves import LeafState
+from transforms.segments.values import DAY
+
+__all__ = ["MAX_DELAY", "Cause", "Entry", "Journey", "Journeys", "Person"]
+
+#: LANGUAGE: a send expires a day after it was due, unless the campaign says otherwise.
+MAX_DELAY = DAY
+
+
+class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A journey that waits.
+
+    `user` is the id at entry, `entered` the instant of entry, `since` the time from which on an event ends the journey.
+    `waiting` is the id of the wait that began, `due` when it ends, `rest` the ids of the steps behind it. `event` holds
+    the trigger's properties.
+    """
+
+    entry: str
+    campaign: str
+    user: str
+    entered: int
+    since: int
+    waiting: str
+    due: int
+    rest: tuple[str, ...]
+    event: dict[str, Any]
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """The last entry into a campaign, from which re-entry counts."""
+
+    at: int
+    id: str
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Why something changed: `kind` is event, time, historical, merge or definition; only the first two trigger."""
+
+    kind: str
+    event: Event | None = None
+
+    @property
+    def age(self) -> int:
+        """How old the trigger was when it arrived, in microseconds; zero for triggers by time."""
+        return self.event.arrival - self.event.time if self.event is not None else 0
+
+
+class Person(Protocol):
+    """What journeys read of a user."""
+
+    id: str
+    profile: Profile
+    leaves: dict[int, LeafState]
+    members: dict[str, int]
+
+    @property
+    def zone(self) -> str:
+        """The time zone."""
+
+    def is_reachable(self, channel: str) -> bool:
+        """Whether there is a live address."""
+
+    def is_consented(self, topic: str, channel: str) -> bool:
+        """Whether a topic may use a channel."""
+
+    def emit(self, effect: CampaignEntered | Send | Suppressed) -> None:
+        """Report an effect."""
+
+    def wake(self, entry: str, due: int) -> None:
+        """Ask for `resume(entry)` at a time."""
+
+
+class Journeys:
+    """The journeys and last entries of one user, being changed."""
+
+    def __init__(
+        self, active: dict[str, Journey], entries: dict[str, Entry], person: Person, definitions: Definitions
+    ) -> None:
+        self.active = active
+        self.entries = entries
+        self.person = person
+        self.definitions = definitions
+
+    def on_event(self, event: Event, now: int) -> None:
+        """End the journeys that an event ends."""
+        for journey in self._sorted():
+            ways = self.definitions.exits.get(journey.campaign, ())
+            if event.time >= journey.since and any(matches(event) for matches in ways):
+                self._end(journey, "exit", now)
+
+    def on_triggers(self, event: Event, cause: Cause, now: int) -> None:
+        """Enter the campaigns that an event triggers."""
+        for campaign in self.definitions.by_event.get(event.name, ()):
+            if self.definitions.triggers[campaign.id](event):
+                self._enter(campaign, event.id, cause, now)
+
+    def on_segments(self, entered: Iterable[str], left: Iterable[str], cause: Cause, now: int) -> None:
+        """End journeys by `exit`, then enter the campaigns that changes of membership trigger."""
+        left = list(left)
+        for journey in self._sorted():
+            campaign = self.definitions.campaigns.get(journey.campaign)
+            if campaign is not None and self._exits(campaign, left):
+                self._end(journey, "exit", now)
+        if cause.kind not in ("event", "time", "historical"):
+            return
+        for segments, triggered in ((entered, self.definitions.by_entry), (left, self.definitions.by_leaving)):
+            for segment in segments:
+                for campaign in triggered.get(segment, ()):
+                    self._enter(campaign, f"{segment}@{now}", cause, now)
+
+    def resume(self, entry: str, now: int) -> None:
+        """Go on after a wait that is over."""
+        journey = self.active[entry]
+        campaign = self.definitions.campaigns.get(journey.campaign)
+        if campaign is None or campaign.status == "stopped":
+            self._end(journey, "stopped", now)
+            return
+        ids = [step.id for step in campaign.steps]
+        if journey.waiting in ids:
+            position = ids.index(journey.waiting) + 1
+        else:
+            position = next((ids.index(step) for step in journey.rest if step in ids), len(ids))
+        self._walk(campaign, journey, position, now)
+
+    def adopt(self, active: dict[str, Journey], entries: dict[str, Entry], now: int) -> None:
+        """Take over a merged user's journeys; of two in one campaign the earlier goes on."""
+        for campaign, entry in entries.items():
+            known = self.entries.get(campaign)
+            self.entries[campaign] = entry if known is None else max(known, entry)
+        for theirs in active.values():
+            journey = theirs
+            twin = next((mine for mine in self.active.values() if mine.campaign == theirs.campaign), None)
+            if twin is not None and twin.entry != journey.entry:
+                first, second = sorted((twin, journey), key=lambda each: (each.entered, each.entry, each.user))
+                self.active.pop(second.entry, None)
+                self._suppress(second.campaign, "merged", now, second.entry, second.rest[0] if second.rest else "")
+                journey = first
+            self.active[journey.entry] = journey
+            self.person.wake(journey.entry, journey.due)
+
+    def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
+        reason = self._refusal(campaign, cause, now)
+        entry = _digest(campaign.id, trigger)
+        if reason is None and (last := self.entries.get(campaign.id)) is not None and last.id == entry:
+            reason = "reentry"
+        if reason is not None:
+            self._suppress(campaign.id, reason, now, entry)
+            return
+        person = self.person
+        self.entries[campaign.id] = Entry(now, entry)
+        person.emit(CampaignEntered(campaign.id, person.id, entry, now))
+        event = cause.event
+        properties = event.properties if event is not None else {}
+        since = event.time if event is not None else now
+        journey = Journey(entry, campaign.id, person.id, now, since, "", now, (), properties)
+        self._walk(campaign, journey, 0, now)
+
+    def _refusal(self, campaign: Campaign, cause: Cause, now: int) -> str | None:
+        if campaign.status != "live":
+            return campaign.status
+        if cause.kind == "historical":
+            return "historical"
+        if cause.age > campaign.max_event_age:
+            return "too_old"
+        audience = self.definitions.audiences.get(campaign.id)
+        if audience is not None and not audience(self.person.leaves, self.person.members):
+            return "audience"
+        last = self.entries.get(campaign.id)
+        if last is not None and campaign.reenter.kind == "never":
+            return "reentry"
+        if last is not None and campaign.reenter.kind == "after" and now - last.at < campaign.reenter.after:
+            return "reentry"
+        if any(journey.campaign == campaign.id for journey in self.active.values()):
+            return "in_journey"
+        reasons = [self._choose(campaign, step)[1] for step in campaign.steps if step.kind == "send"]
+        return None if None in reasons else min(reason for reason in reasons if reason is not None)
+
+    def _walk(self, campaign: Campaign, journey: Journey, position: int, now: int) -> None:
+        """Take steps until one waits or none is left."""
+        steps = campaign.steps
+        for index in range(position, len(steps)):
+            step = steps[index]
+            if step.kind == "wait":
+                rest = tuple(other.id for other in steps[index + 1 :])
+                journey = msgspec.structs.replace(journey, waiting=step.id, due=now + step.wait, rest=rest)
+                self.active[journey.entry] = journey
+                self.person.wake(journey.entry, journey.due)
+                return
+            if self._exits(campaign, ()):
+                self.active.pop(journey.entry, None)
+                self._suppress(campaign.id, "exit", now, journey.entry, step.id)
+                return
+            self._send(campaign, journey, step, now)
+        self.active.pop(journey.entry, None)
+
+    def _send(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
+        if campaign.status == "paused":
+            self._suppress(campaign.id, "paused", now, journey.entry, step.id)
+            return
+        name, reason = self._choose(campaign, step)
+        if reason is not None:
+            self._suppress(campaign.id, reason, now, journey.entry, step.id)
+            return
+        message, person = self.definitions.messages[name], self.person
+        push = message.channel == "push"
+        addresses = person.profile.live_tokens() if push else [person.profile.address(message.channel)]
+        if isinstance(message, PushMessage) and message.devices == "latest":
+            addresses = addresses[:1]
+        attributes = {key: value for key, (_, _, value) in person.profile.attributes.items() if value is not None}
+        for address in addresses:
+            parts = (campaign.id, journey.user, journey.entry, step.id, *((address,) if push else ()))
+            person.emit(
+                Send(
+                    id=_digest(*parts),
+                    campaign=campaign.id,
+                    entry=journey.entry,
+                    step=step.id,
+                    user=person.id,
+                    channel=message.channel,
+                    message=name,
+                    address=address,
+                    decided_at=now,
+                    not_after=now + MAX_DELAY,
+                    topic=campaign.consent,
+                    zone=person.zone,
+                    locale=_locale(attributes),
+                    attributes=attributes,
+                    event=journey.event,
+                )
+            )
+
+    def _choose(self, campaign: Campaign, step: Step) -> tuple[str, str | None]:
+        """The first message of a step that reaches, or the reason why none does."""
+        denied = 0
+        for name in step.messages:
+            channel = self.definitions.messages[name].channel
+            if campaign.consent is not None and not self.person.is_consented(campaign.consent, channel):
+                denied += 1
+            elif self.person.is_reachable(channel):
+                return name, None
+        return "", "no_consent" if denied == len(step.messages) else "unreachable"
+
+    def _exits(self, campaign: Campaign, left: Iterable[str]) -> bool:
+        """Whether being in a segment, or having left one, ends journeys of a campaign."""
+        return any(
+            way.segment in (self.person.members if way.kind == "segment" else left)
+            for way in campaign.exits
+            if way.kind != "event"
+        )
+
+    def _end(self, journey: Journey, reason: str, now: int) -> None:
+        del self.active[journey.entry]
+        self._suppress(journey.campaign, reason, now, journey.entry, journey.rest[0] if journey.rest else "")
+
+    def _suppress(self, campaign: str, reason: str, now: int, entry: str, step: str = "") -> None:
+        self.person.emit(Suppressed(campaign, self.person.id, reason, now, step, entry))
+
+    def _sorted(self) -> list[Journey]:
+        return sorted(self.active.values(), key=lambda journey: (journey.campaign, journey.entry))
+
+
+def _digest(*parts: str) -> str:
+    """A name made of parts; the separator keeps ("a", "bc") and ("ab", "c") apart."""
+    return blake2b("\x1f".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def _locale(attributes: dict[str, Any]) -> str | None:
+    for name in ("locale", "context.locale"):
+        if isinstance(value := attributes.get(name), str):
+            return value
+    return None

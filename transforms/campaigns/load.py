@@ -1,0 +1,262 @@
+"""Definitions: files read, checked, and compiled once a process, named by the hash of their content."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from transforms.campaigns.definitions import Campaign, Trigger, read_campaigns
+from transforms.messages.definitions import Message, parse_messages
+from transforms.segments.conditions import All, Any_, Attribute, Condition, Not
+from transforms.segments.document import Document, Node, Problems, read_documents
+from transforms.segments.index import Segment, SegmentIndex, Test, check_references, read_segments
+from transforms.segments.leaves import EventLeaf, matcher
+from transforms.segments.operators import read_duration
+from transforms.segments.values import HOUR, known_zone
+
+__all__ = ["Definitions", "DefinitionsError", "Policies", "Texts", "check", "compiled", "load", "read_texts"]
+
+#: File names with their contents, in order: what travels to workers.
+Texts = tuple[tuple[str, str], ...]
+
+_ID = re.compile(r"[a-z][a-z0-9_]*")
+_SECTIONS = ("segments", "campaigns", "messages", "policies")
+
+
+class DefinitionsError(Exception):
+    """Definitions with mistakes; `problems` holds each with its place."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems.errors))
+        self.problems = problems
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """What holds for all campaigns. `max_event_age` is microseconds."""
+
+    default_zone: str = "UTC"
+    default_locale: str = "en"
+    max_event_age: int = HOUR
+
+
+class Definitions:
+    """Everything that `advance` and Deliver need, compiled.
+
+    `revision` is the hash of the content. `by_event`, `by_entry` and `by_leaving` lead from an event's name and
+    from segments to the campaigns that they trigger; `audiences` holds the campaigns' compiled audiences.
+    """
+
+    def __init__(
+        self,
+        texts: Texts,
+        segments: dict[str, Segment],
+        campaigns: dict[str, Campaign],
+        messages: dict[str, Message],
+        policies: Policies,
+    ) -> None:
+        self.revision = revision_of(texts)
+        self.segments = segments
+        self.campaigns = campaigns
+        self.messages = messages
+        self.policies = policies
+        asked = {name: campaign.audience for name, campaign in campaigns.items() if campaign.audience is not None}
+        self.index = SegmentIndex(segments.values(), asked.values())
+        self.audiences: dict[str, Test] = {name: self.index.compile(audience) for name, audience in asked.items()}
+        self.by_event: dict[str, list[Campaign]] = {}
+        self.by_entry: dict[str, list[Campaign]] = {}
+        self.by_leaving: dict[str, list[Campaign]] = {}
+        for _, campaign in sorted(campaigns.items()):
+            self._index_trigger(campaign, campaign.trigger)
+        self.triggers = {
+            name: matcher(campaign.trigger.events) for name, campaign in campaigns.items() if campaign.trigger.events
+        }
+        self.exits = {
+            name: [matcher(way.events) for way in campaign.exits if way.events] for name, campaign in campaigns.items()
+        }
+
+    @property
+    def event_leaves(self) -> tuple[int, ...]:
+        """Keys of the leaves whose answers need the past."""
+        return tuple(sorted(key for key, leaf in self.index.leaves.items() if isinstance(leaf, EventLeaf)))
+
+    def _index_trigger(self, campaign: Campaign, trigger: Trigger) -> None:
+        if trigger.events is not None:
+            self.by_event.setdefault(trigger.events.name, []).append(campaign)
+        elif trigger.kind == "enters":
+            self.by_entry.setdefault(trigger.segment, []).append(campaign)
+        else:
+            self.by_leaving.setdefault(trigger.segment, []).append(campaign)
+
+
+def read_texts(path: str | Path) -> Texts:
+    """The texts of a definitions file, or of a folder of `.yaml` and `.yml` files.
+
+    Raises:
+      DefinitionsError: if there is none, or one cannot be read.
+    """
+    problems, place = Problems(), Path(path)
+    files = (
+        sorted(file for file in place.rglob("*.y*ml") if file.suffix in (".yaml", ".yml"))
+        if place.is_dir()
+        else [place]
+    )
+    texts = []
+    for file in files:
+        try:
+            texts.append((str(file), file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            problems.add(Node(None, str(file), 1, ""), f"cannot be read: {error}")
+    if not files:
+        problems.add(Node(None, str(place), 1, ""), "the folder holds no .yaml file")
+    if problems.errors:
+        raise DefinitionsError(problems)
+    return tuple(texts)
+
+
+def load(path: str | Path) -> Definitions:
+    """Read and compile definitions.
+
+    Raises:
+      DefinitionsError: with every mistake.
+    """
+    return compiled(read_texts(path))
+
+
+@lru_cache(maxsize=8)
+def compiled(texts: Texts) -> Definitions:
+    """Compile texts, once a process.
+
+    Raises:
+      DefinitionsError: with every mistake.
+    """
+    definitions, problems = check(texts)
+    if definitions is None:
+        raise DefinitionsError(problems)
+    return definitions
+
+
+def revision_of(texts: Texts) -> str:
+    """The hash of the content, whatever the files are called and wherever they lie."""
+    digest = blake2b(digest_size=8)
+    for _, text in texts:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def check(texts: Texts) -> tuple[Definitions | None, Problems]:
+    """Read texts and note every mistake and warning; definitions are None where there is a mistake."""
+    problems = Problems()
+    sections = _sections(read_documents(dict(texts), problems), problems)
+    policies = _policies(sections["policies"], problems)
+    messages = _merge(sections["messages"], lambda node: parse_messages(node, problems))
+    segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
+    names = set(_names(sections["segments"]))
+    check_references(segments, names, problems)
+    sendable = {**dict.fromkeys(_names(sections["messages"])), **messages}
+    campaigns = _merge(
+        sections["campaigns"],
+        lambda node: read_campaigns(node, names, sendable, policies.max_event_age, problems),  # type: ignore[arg-type]
+    )
+    _unused_messages(sections, problems)
+    for segment in segments.values():
+        _surprises(segment.members, segment.place, problems)
+    if problems.errors:
+        return None, problems
+    definitions = Definitions(texts, segments, campaigns, messages, policies)
+    for rank in definitions.index.at_first:
+        segment = segments[definitions.index.order[rank]]
+        cause = "holds also for users who were never seen to do anything"
+        problems.add(segment.place, cause, warning=True)
+    return definitions, problems
+
+
+_Read = TypeVar("_Read")
+
+
+def _merge(nodes: list[Node], read: Callable[[Node], dict[str, _Read]]) -> dict[str, _Read]:
+    merged: dict[str, _Read] = {}
+    for node in nodes:
+        merged.update(read(node))
+    return merged
+
+
+def _sections(documents: list[Node], problems: Problems) -> dict[str, list[Node]]:
+    """The sections of all files; the ids in them are checked here, since two files may share a section."""
+    sections: dict[str, list[Node]] = {name: [] for name in _SECTIONS}
+    taken: dict[tuple[str, str], Node] = {}
+    for document in documents:
+        for name, node in (problems.mapping(document, _SECTIONS, later=("slos",)) or {}).items():
+            sections[name].append(node)
+            if name == "policies" or not isinstance(node.value, dict):
+                continue
+            for key, child in node.value.items():
+                if not _ID.fullmatch(key):
+                    problems.add(child, "an id is made of a-z, 0-9 and _, and starts with a letter")
+                if other := taken.get((name, key)):
+                    problems.add(child, f"`{key}` is already defined at {other.file}:{other.line}")
+                taken[name, key] = child
+    return sections
+
+
+def _names(nodes: list[Node]) -> list[str]:
+    return [key for node in nodes if isinstance(node.value, dict) for key in node.value]
+
+
+def _policies(nodes: list[Node], problems: Problems) -> Policies:
+    fields: Document = {}
+    for node in nodes:
+        later = ("global_holdout", "frequency_caps")
+        for name, child in (problems.mapping(node, Policies.__struct_fields__, later=later) or {}).items():
+            if name in fields:
+                problems.add(child, f"`{name}` is already set at {fields[name].file}:{fields[name].line}")
+            fields[name] = child
+    policies = Policies()
+    if "default_zone" in fields:
+        zone = problems.text(fields["default_zone"])
+        if zone and not known_zone(zone):
+            problems.add(fields["default_zone"], f"no time zone of the IANA database is called {zone!r}")
+        policies = msgspec.structs.replace(policies, default_zone=zone or "UTC")
+    if "default_locale" in fields:
+        policies = msgspec.structs.replace(policies, default_locale=problems.text(fields["default_locale"]) or "en")
+    if "max_event_age" in fields:
+        age = read_duration(fields["max_event_age"], problems)
+        policies = msgspec.structs.replace(policies, max_event_age=age or HOUR)
+    return policies
+
+
+def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:
+    used = {text for node in sections["campaigns"] for text in _texts_under_send(node)}
+    for node in sections["messages"]:
+        for name, child in node.value.items() if isinstance(node.value, dict) else ():
+            if name not in used:
+                problems.add(child, f"no campaign sends message `{name}`")
+
+
+def _texts_under_send(node: Node, *, inside: bool = False) -> Iterator[str]:
+    """Every text below a `send:`, also in forms that have mistakes, so that one mistake is not reported as two."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from _texts_under_send(child, inside=inside or key == "send")
+    elif isinstance(node.value, list):
+        for child in node.value:
+            yield from _texts_under_send(child, inside=inside)
+    elif inside and isinstance(node.value, str):
+        yield node.value
+
+
+def _surprises(condition: Condition, place: Node, problems: Problems) -> None:
+    match condition:
+        case All(parts) | Any_(parts):
+            for part in parts:
+                _surprises(part, place, problems)
+        case Not(part):
+            _surprises(part, place, problems)
+        case Attribute(_, path, operator) if operator.name in ("is_not", "not_in"):
+            plain = {"is_not": "is", "not_in": "in"}[operator.name]
+            path = path or condition.name
+            cause = f"`{operator.name}` is false for users without `{path}`; `not: {{… {plain}: …}}` takes them in"
+            problems.add(place, cause, warning=True)

@@ -1,0 +1,148 @@
+"""What is known about a user: attributes, contacts and consent, each kept by its last writer."""
+
+from typing import Any
+
+import msgspec
+
+from transforms.events.event import Event
+
+__all__ = ["CHANNELS", "CONTEXT_NAMES", "Profile", "Written", "newest"]
+
+#: The channels of the language. Consent that was never set counts as denied for the first two.
+CHANNELS = ("email", "line", "push", "inbox", "webhook")
+DENIED_UNLESS_GRANTED = ("email", "line")
+
+_CONTEXT = ("locale", "timezone")
+_CONTEXT_OF = {"app": ("version", "build"), "os": ("name", "version"), "device": ("type", "model")}
+
+#: What is kept of an event's context, beside `context.location.*`.
+CONTEXT_NAMES = (
+    *(f"context.{name}" for name in _CONTEXT),
+    *(f"context.{part}.{name}" for part, names in _CONTEXT_OF.items() for name in names),
+)
+
+#: (time in microseconds UTC, message id, value): of two, the greater (time, message id) stands.
+Written = tuple[int, str, Any]
+
+
+def newest(one: Written | None, other: Written) -> Written:
+    """The later of two writes: by time, then message id."""
+    return other if one is None or (other[0], other[1]) > (one[0], one[1]) else one
+
+
+class Profile(msgspec.Struct, array_like=True, gc=False):
+    """Attributes, push tokens and consent.
+
+    `attributes` holds traits by their top-level name and what `context` said under names such as
+    `context.app.version`; a value of None is a deleted trait, which must be kept so that an older write does not
+    bring it back. `tokens` maps a device token to (time, message id, device type). `consent` maps `topic/channel` to
+    (time, message id, granted).
+    """
+
+    attributes: dict[str, Written] = {}
+    tokens: dict[str, Written] = {}
+    consent: dict[str, Written] = {}
+
+    def copy(self) -> "Profile":
+        """A profile that can be changed without touching this one."""
+        return Profile(dict(self.attributes), dict(self.tokens), dict(self.consent))
+
+    def apply(self, event: Event) -> list[str]:
+        """Take what an event says about the user; returns the names of facts that may have changed.
+
+        The names are those of attributes, `#reachable` and `#consent` (see `segments.index`).
+        """
+        changed: list[str] = []
+        time, message = event.time, event.id
+        if event.traits and event.type == "identify":
+            for name, value in event.traits.items():
+                if not name.startswith("context."):  # a trait cannot pretend to be the device's context
+                    self._write(name, (time, message, value), changed)
+        if event.context:
+            self._read_context(event, changed)
+        if event.name == "Consent Changed" and event.type == "track":
+            self._read_consent(event, changed)
+        return changed
+
+    def join(self, other: "Profile") -> list[str]:
+        """Take over another profile; the last writer of each fact wins. Returns the facts that may have changed."""
+        changed: list[str] = []
+        for name, written in other.attributes.items():
+            self._write(name, written, changed)
+        for token, written in other.tokens.items():
+            self.tokens[token] = newest(self.tokens.get(token), written)
+            changed.append("#reachable")
+        for key, written in other.consent.items():
+            self.consent[key] = newest(self.consent.get(key), written)
+            changed.append("#consent")
+        return changed
+
+    def value(self, name: str) -> Any:
+        """The value of an attribute, None where it has none."""
+        written = self.attributes.get(name)
+        return None if written is None else written[2]
+
+    def live_tokens(self) -> list[str]:
+        """The tokens that a push goes to, newest first."""
+        return sorted(self.tokens, key=lambda token: self.tokens[token][:2], reverse=True)
+
+    def reachable(self, channel: str, *, identified: bool) -> bool:
+        """Whether there is a live address for the channel."""
+        if channel == "push":
+            return bool(self.tokens)
+        if channel == "inbox":
+            return identified
+        return channel == "webhook" or bool(self.address(channel))
+
+    def address(self, channel: str) -> str:
+        """The mailbox or LINE id, empty where there is none."""
+        value = self.value({"email": "email", "line": "line_id"}[channel])
+        return value.strip() if isinstance(value, str) else ""
+
+    def consented(self, topic: str, channel: str) -> bool:
+        """Whether a topic may use a channel: denied as a whole, then as said, then the channel's default."""
+        whole = self.consent.get(f"all/{channel}")
+        if whole is not None and not whole[2]:
+            return False
+        said = self.consent.get(f"{topic}/{channel}")
+        return channel not in DENIED_UNLESS_GRANTED if said is None else bool(said[2])
+
+    def _write(self, name: str, written: Written, changed: list[str]) -> None:
+        before = self.attributes.get(name)
+        if before is None:
+            self.attributes[name] = written
+            if written[2] is not None:
+                changed.append(name)
+        elif (written[0], written[1]) > (before[0], before[1]):
+            self.attributes[name] = written
+            if written[2] != before[2] or written[2].__class__ is not before[2].__class__:
+                changed.append(name)
+
+    def _read_context(self, event: Event, changed: list[str]) -> None:
+        context, stamp = event.context, (event.time, event.id)
+        for name in _CONTEXT:
+            if (value := context.get(name)) is not None:
+                self._write(f"context.{name}", (*stamp, value), changed)
+        for part, names in _CONTEXT_OF.items():
+            if isinstance(inner := context.get(part), dict):
+                for name in names:
+                    if (value := inner.get(name)) is not None:
+                        self._write(f"context.{part}.{name}", (*stamp, value), changed)
+        if isinstance(inner := context.get("location"), dict):
+            for name, value in inner.items():
+                if value is not None:
+                    self._write(f"context.location.{name}", (*stamp, value), changed)
+        if isinstance(device := context.get("device"), dict):
+            token = device.get("token")
+            if isinstance(token, str) and 0 < len(token) <= 4096:
+                if token not in self.tokens:
+                    changed.append("#reachable")
+                self.tokens[token] = newest(self.tokens.get(token), (*stamp, device.get("type")))
+
+    def _read_consent(self, event: Event, changed: list[str]) -> None:
+        topic, channel = event.properties.get("topic"), event.properties.get("channel")
+        granted = event.properties.get("granted")
+        if isinstance(topic, str) and channel in CHANNELS and isinstance(granted, bool):
+            key = f"{topic}/{channel}"
+            self.consent[key] = newest(self.consent.get(key), (event.time, event.id, granted))
+            changed.append("#consent")

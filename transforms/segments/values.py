@@ -1,0 +1,149 @@
+"""Values of the definition language: durations, times, paths into data, and comparison without surprises.
+
+Times are integer microseconds since the Unix epoch, UTC; durations are integer microseconds.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+__all__ = [
+    "DAY",
+    "HOUR",
+    "SECOND",
+    "Path",
+    "compile_path",
+    "duration",
+    "equal",
+    "instant",
+    "iso",
+    "known_zone",
+    "start_of_day",
+    "written_time",
+]
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+
+_UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_DURATION = re.compile(r"(\d{1,9})([smhdw])")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_STEP = re.compile(r"[^.\[\]]+(\[\])?")
+
+#: From the values at a path of a mapping: none, one, or with `[]` many. Missing values and nulls are left out.
+Path = Callable[[dict[str, Any]], list[Any]]
+
+
+def duration(text: object) -> int:
+    """Read `30s 15m 2h 7d 4w` as microseconds; a day is 24 hours.
+
+    Raises:
+      ValueError: saying what a duration looks like, also for months and years, whose length is not fixed.
+    """
+    if isinstance(text, str):
+        if match := _DURATION.fullmatch(text):
+            length = int(match[1]) * _UNITS[match[2]]
+            if 0 < length <= 100 * 366 * DAY:
+                return length
+            raise ValueError(f"a duration must be longer than zero and at most a hundred years; found {text!r}")
+        if re.fullmatch(r"\d+ ?(mo|M|y|Y|months?|years?)", text):
+            raise ValueError(
+                f"months and years have no fixed length; write days or weeks, such as 30d or 52w, not {text!r}"
+            )
+    raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {text!r}")
+
+
+@lru_cache(maxsize=65536)
+def written_time(text: str) -> int | date | None:
+    """An ISO 8601 time with a zone as microseconds, a date alone as a date, anything else as None."""
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
+        if len(text) < 11 or moment.tzinfo is None:
+            return None
+        return (moment - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def instant(value: object, zone: str) -> int | None:
+    """The time that a value means for a user in `zone`, or None where it means no time."""
+    if not isinstance(value, str):
+        return None
+    moment = written_time(value)
+    return start_of_day(moment, zone) if isinstance(moment, date) else moment
+
+
+@lru_cache(maxsize=4096)
+def start_of_day(day: date, zone: str) -> int:
+    """Midnight of a local day; one that a clock change skips moves forward by the gap, of two the first (RFC 5545)."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=_zone(zone))
+    return (midnight.replace(tzinfo=None) - midnight.utcoffset() - _EPOCH.replace(tzinfo=None)) // _MICROSECOND  # type: ignore[operator]
+
+
+@lru_cache(maxsize=1024)
+def known_zone(name: object) -> bool:
+    """Whether this is the name of a time zone in the IANA database."""
+    if not isinstance(name, str) or not name or len(name) > 64:
+        return False
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo | timezone:
+    return ZoneInfo(name) if known_zone(name) else UTC
+
+
+def iso(moment: int) -> str:
+    """A time as ISO 8601 in UTC, to the microsecond where it has any."""
+    return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
+
+
+def equal(left: object, right: object) -> bool:
+    """Whether two values are the same: 5 is 5.0, true is not 1, different types never are."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return left == right
+    return isinstance(left, str) and left == right
+
+
+@lru_cache(maxsize=65536)
+def compile_path(path: str) -> Path:
+    """Compile `products[].category`: dots descend, `[]` means any element.
+
+    Raises:
+      ValueError: if this is no path.
+    """
+    steps = [(step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".")]
+    if not all(_STEP.fullmatch(step) for step in path.split(".")):
+        raise ValueError(f"expected a path such as revenue or products[].category; found {path!r}")
+    if len(steps) == 1 and not steps[0][1]:
+        key = steps[0][0]
+
+        def one(data: dict[str, Any]) -> list[Any]:
+            value = data.get(key)
+            return [] if value is None else [value]
+
+        return one
+
+    def walk(data: dict[str, Any]) -> list[Any]:
+        found: list[Any] = [data]
+        for key, each in steps:
+            found = [item[key] for item in found if isinstance(item, dict) and key in item]
+            if each:
+                found = [element for item in found if isinstance(item, list) for element in item]
+        return [value for value in found if value is not None]
+
+    return walk

@@ -1,0 +1,192 @@
+"""advance(user, input, definitions) -> (user', effects): all that the product means; no clock, network or chance.
+
+Both Beam shells call the same code: the bounded one folds many inputs into one draft, the unbounded one an input at a
+time. The answer is the same, since a draft settles a user's own deadlines before each input.
+"""
+
+from collections.abc import Iterable
+
+from transforms.campaigns.journeys import Cause
+from transforms.campaigns.load import Definitions
+from transforms.events.event import Event
+from transforms.users.draft import Draft, mark_of
+from transforms.users.user import (
+    ANONYMOUS,
+    Account,
+    Deleted,
+    Effect,
+    Forward,
+    Input,
+    Linked,
+    Merge,
+    Merged,
+    Owner,
+    ProfileChanged,
+    Recorded,
+    User,
+    Wake,
+)
+
+__all__ = ["advance", "advance_anonymous", "fold"]
+
+
+def advance(user: User, item: Input, definitions: Definitions) -> tuple[User, list[Effect]]:
+    """Apply one input to the user with a user id that it belongs to."""
+    return fold(user, (item,), definitions)
+
+
+def advance_anonymous(user: User, item: Input, definitions: Definitions) -> tuple[User, list[Effect]]:
+    """Apply one input to an anonymous id: the same, but once the id is identified everything goes on to its owner."""
+    return fold(user, (item,), definitions)
+
+
+def fold(user: User, inputs: Iterable[Input], definitions: Definitions) -> tuple[User, list[Effect]]:
+    """Apply inputs one after another; for an id that starts with `~` as `advance_anonymous` does."""
+    draft = Draft(user, definitions)
+    apply = _apply_anonymous if user.id.startswith(ANONYMOUS) else _apply
+    for item in inputs:
+        apply(draft, item)
+    return draft.close(), draft.effects
+
+
+def _apply(draft: Draft, item: Input) -> None:
+    if isinstance(item, Event):
+        _apply_event(draft, item)
+    elif isinstance(item, Merge):
+        _apply_merge(draft, item)
+    else:
+        _apply_wake(draft, item)
+
+
+def _apply_wake(draft: Draft, wake: Wake) -> None:
+    draft.settle(wake.arrival)
+    draft.clock = max(draft.clock, wake.arrival)
+
+
+def _apply_event(draft: Draft, event: Event) -> None:
+    mark = mark_of(event.id)
+    if _refused(draft, event, mark):
+        return
+    if event.type == "alias" and event.previous == draft.id != event.user:
+        _apply_alias(draft, event, mark)
+        return
+    if event.type == "delete":
+        _delete(draft, event, mark)
+        return
+    draft.settle(event.arrival, historical=event.historical)
+    draft.clock = max(draft.clock, event.arrival)
+    draft.remember(mark, event.arrival)
+    first = draft.created is None
+    changed = draft.begin() if first else []
+    draft.emit(Recorded(draft.id, event))
+    cause = Cause("historical" if event.historical else "event", event)
+    facts = draft.profile.apply(event)
+    if facts:
+        draft.emit(ProfileChanged(draft.id, draft.clock, tuple(facts)))
+        _link(draft, event, facts)
+    changed += draft.touch(event, mark, facts)
+    if event.name:
+        draft.journeys.on_event(event, draft.clock)
+    draft.resolve(changed, cause, draft.clock, first=first)
+    if event.name:
+        draft.journeys.on_triggers(event, cause, draft.clock)
+    _account(draft, event, "applied")
+
+
+def _refused(draft: Draft, event: Event, mark: int) -> bool:
+    """Whether an event is from before a deletion or was applied already; it is accounted for then."""
+    if draft.deleted is not None and event.time < draft.deleted:
+        _account(draft, event, "deleted")
+    elif mark in draft.seen:
+        _account(draft, event, "duplicate")
+    else:
+        return False
+    return True
+
+
+def _account(draft: Draft, event: Event, outcome: str, cause: str = "") -> None:
+    """Say how a message ended. An alias goes to two users; the one with the previous id accounts for it."""
+    if event.type != "alias" or event.previous in (draft.id, event.user):
+        draft.emit(Account(outcome, event.id, cause))
+
+
+def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
+    """An alias, at its previous id. As an anonymous id that was merged already; two known users cannot be yet."""
+    if draft.created is not None:
+        _account(draft, event, "dead_letter", "unsupported")
+        return
+    draft.clock = max(draft.clock, event.arrival)
+    draft.remember(mark, event.arrival)
+    draft.alias_of = event.user
+    _account(draft, event, "applied")
+
+
+def _apply_merge(draft: Draft, merge: Merge) -> None:
+    if merge.user.id in draft.merged or (draft.deleted is not None and merge.user.clock < draft.deleted):
+        return
+    draft.settle(merge.arrival)
+    draft.clock = max(draft.clock, merge.arrival)
+    if draft.created is None:
+        draft.resolve(draft.begin(), Cause("merge"), draft.clock, first=True)
+    draft.join(merge.user)
+    for token, (time, _, _) in sorted(merge.user.profile.tokens.items()):
+        draft.emit(Linked("token", token, draft.id, time))
+    draft.emit(Merged(draft.id, merge.user.id, draft.clock))
+
+
+def _delete(draft: Draft, event: Event, mark: int) -> None:
+    """Forget everything but that, and when, the user was deleted."""
+    now = max(draft.clock, event.arrival)
+    address = draft.profile.address("email")
+    identities = [("token", token) for token in draft.profile.tokens]
+    identities += [("address", address)] if address else []
+    identities += [("anonymous", source.removeprefix(ANONYMOUS)) for source in draft.merged]
+    segments = sorted({*draft.index.order, *draft.members})
+    draft.leave_all("deleted")
+    draft.emit(Deleted(draft.id, now, (draft.id, *draft.merged), tuple(segments), tuple(identities)))
+    draft.load(User(draft.id, clock=now, deleted=max(event.time, draft.deleted or event.time)))
+    draft.remember(mark, event.arrival)
+    _account(draft, event, "applied")
+
+
+def _link(draft: Draft, event: Event, facts: list[str]) -> None:
+    """Say whose a newly seen token or address is."""
+    if "#reachable" in facts:
+        draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
+    if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
+        draft.emit(Linked("address", address, draft.id, event.time))
+
+
+def _apply_anonymous(draft: Draft, item: Input) -> None:
+    if not isinstance(item, Event):
+        if draft.owner is None:
+            _apply(draft, item)
+    elif item.user is not None:
+        _identify(draft, item, item.user)
+    elif draft.owner is None:
+        _apply_event(draft, item)
+    elif mark_of(item.id) in draft.seen:
+        _account(draft, item, "duplicate")
+    else:
+        draft.emit(Forward(draft.owner.latest, item))
+
+
+def _identify(draft: Draft, event: Event, owner: str) -> None:
+    """Give the anonymous id to a user: the first gets its past, each time the same; the latest gets what comes."""
+    known = draft.owner
+    if known is None:
+        draft.settle(event.arrival, historical=event.historical)
+        draft.clock = max(draft.clock, event.arrival)
+        draft.leave_all("merge")
+        draft.owner = Owner(owner, draft.clock, owner)
+    else:
+        latest = owner if event.arrival >= draft.clock else known.latest
+        draft.clock = max(draft.clock, event.arrival)
+        draft.owner = Owner(known.first, known.since, latest)
+    anonymous = draft.id.removeprefix(ANONYMOUS)
+    draft.emit(Linked("anonymous", anonymous, draft.owner.latest, event.arrival))
+    if draft.owner.first == owner and draft.created is not None:
+        draft.emit(Forward(owner, Merge(draft.owner.since, draft.snapshot(draft.owner.since))))
+    draft.emit(Forward(owner, event))
+    if event.type == "alias" and event.previous not in (None, owner):
+        draft.emit(Forward(event.previous, event))

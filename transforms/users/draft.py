@@ -1,0 +1,280 @@
+"""A user being changed: the working copy that `advance` opens from one immutable `User` and closes into the next.
+
+A draft keeps two things right at every instant: leaves with a deadline are judged again exactly when it comes, and a
+change of a leaf's truth reaches segments, and from there journeys, before anything later is looked at.
+"""
+
+import heapq
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import msgspec
+
+from transforms.campaigns.journeys import Cause, Journeys
+from transforms.campaigns.load import Definitions
+from transforms.events.event import Event
+from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState
+from transforms.segments.values import DAY, known_zone
+from transforms.users.user import ANONYMOUS, Effect, SegmentEntered, SegmentLeft, User
+
+__all__ = ["SEEN_AGE", "SEEN_COUNT", "Draft", "mark_of"]
+
+#: DESIGN: the duplicate horizon is 24 h and 512 message ids a user.
+SEEN_AGE, SEEN_COUNT = DAY, 512
+
+
+def mark_of(message: str) -> int:
+    """The 8-byte hash of a message id."""
+    return int.from_bytes(blake2b(message.encode(), digest_size=8).digest(), "big")
+
+
+class Draft:
+    """The working copy of one user. `effects` collects what happens to it, in order."""
+
+    def __init__(self, user: User, definitions: Definitions) -> None:
+        self.id = user.id
+        self.revision = user.revision
+        self.definitions = definitions
+        self.index = definitions.index
+        self.effects: list[Effect] = []
+        self.load(user)
+        if user.created is not None and user.owner is None and user.definitions != definitions.revision:
+            self._redefine()
+
+    def load(self, user: User) -> None:
+        """Take the content of a user, on copies."""
+        self.clock = user.clock
+        self.created = user.created
+        self.profile = user.profile.copy()
+        self.leaves = dict(user.leaves)
+        self.members = dict(user.members)
+        self.journeys = Journeys(dict(user.journeys), dict(user.entries), self, self.definitions)
+        self.seen = dict(user.seen)
+        self.merged = user.merged
+        self.owner = user.owner
+        self.deleted = user.deleted
+        self.alias_of = user.alias_of
+        self._zone: str | None = None
+        #: A heap of (time, leaf key, "") and (time, 0, journey's entry); no leaf's place is later than its deadline.
+        self._agenda: list[tuple[int, int, str]] = []
+        if user.owner is None:
+            self._plan()
+
+    def close(self) -> User:
+        """The user after all changes."""
+        return User(
+            self.id,
+            self.revision + 1,
+            self.clock,
+            self.created,
+            self.definitions.revision,
+            self.profile,
+            self.leaves,
+            self.members,
+            self.journeys.active,
+            self.journeys.entries,
+            self.seen,
+            self.merged,
+            self.owner,
+            self.deleted,
+            self.alias_of,
+        )
+
+    # What leaves, journeys and conditions ask of a user.
+
+    @property
+    def zone(self) -> str:
+        """Trait `timezone`, else the newest `context.timezone`, else the policy's; unknown names are passed over."""
+        if self._zone is None:
+            named = [self.profile.value(name) for name in ZONE_NAMES]
+            self._zone = next((name for name in named if known_zone(name)), self.definitions.policies.default_zone)
+        return self._zone
+
+    def value(self, name: str) -> object:
+        """An attribute's value or None."""
+        return self.profile.value(name)
+
+    def is_identified(self) -> bool:
+        """Whether this is a user with a user id."""
+        return not self.id.startswith(ANONYMOUS)
+
+    def is_reachable(self, channel: str) -> bool:
+        """Whether there is a live address for the channel."""
+        return self.profile.reachable(channel, identified=self.is_identified())
+
+    def is_consented(self, topic: str, channel: str) -> bool:
+        """Whether a topic may use a channel."""
+        return self.profile.consented(topic, channel)
+
+    def emit(self, effect: Effect) -> None:
+        """Report an effect."""
+        self.effects.append(effect)
+
+    def wake(self, entry: str, due: int) -> None:
+        """Resume a journey at a time."""
+        heapq.heappush(self._agenda, (due, 0, entry))
+
+    # What inputs do.
+
+    def settle(self, until: int, *, historical: bool = False) -> None:
+        """Bring about, in order, what time alone changes up to and including `until`."""
+        agenda = self._agenda
+        cause = Cause("historical" if historical else "time")
+        while agenda and agenda[0][0] <= until:
+            due = agenda[0][0]
+            now = max(due, self.clock)
+            leaves: set[int] = set()
+            journeys: set[str] = set()
+            while agenda and agenda[0][0] == due:
+                _, leaf, entry = heapq.heappop(agenda)
+                if entry:
+                    journeys.add(entry)
+                elif self._is_due(leaf, due):
+                    leaves.add(leaf)
+            if not leaves and not journeys:
+                continue
+            self.clock = now
+            changed = [key for key in leaves if self._judge(key, now)]
+            self.resolve(changed, cause, now)
+            for entry in sorted(journeys):
+                journey = self.journeys.active.get(entry)
+                if journey is not None and journey.due == due:
+                    self.journeys.resume(entry, now)
+
+    def remember(self, mark: int, arrival: int) -> None:
+        """Note a message id, and forget those beyond the duplicate horizon."""
+        seen, horizon = self.seen, self.clock - SEEN_AGE
+        seen[mark] = arrival
+        while len(seen) > SEEN_COUNT or seen[next(iter(seen))] <= horizon:
+            del seen[next(iter(seen))]
+            if not seen:
+                break
+
+    def touch(self, event: Event, mark: int, facts: Iterable[str]) -> list[int]:
+        """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
+        changed = self.touch_facts(facts)
+        leaves, clock = self.leaves, self.clock
+        for leaf in self.index.events.get(event.name, ()):
+            state = leaves.get(leaf.key, leaf.unseen)
+            marks = leaf.take(state, event, mark)
+            if marks is not state.marks and self._put(leaf.key, leaf.judge(state, marks, clock, self.zone), state):
+                changed.append(leaf.key)
+        return changed
+
+    def touch_facts(self, facts: Iterable[str]) -> list[int]:
+        """Judge the leaves that changed facts touch."""
+        self._zone = None
+        touched = {leaf.key for fact in facts for leaf in self.index.facts.get(fact, ())}
+        return [key for key in touched if self._judge(key, self.clock)]
+
+    def begin(self) -> list[int]:
+        """Make a user known; returns the leaves that this changes."""
+        self.created = self.clock
+        return self.touch_facts((IDENTIFIED,))
+
+    def resolve(self, changed: Iterable[int], cause: Cause, now: int, *, first: bool = False) -> None:
+        """Carry changed leaves to segments, in dependency order, and changed segments to journeys."""
+        index, members = self.index, self.members
+        ranks = {rank for key in changed for rank in index.dependents.get(key, ())}
+        if first:
+            ranks.update(index.at_first)
+        if not ranks:
+            return
+        queue = sorted(ranks)
+        entered: list[str] = []
+        left: list[str] = []
+        while queue:
+            rank = heapq.heappop(queue)
+            while queue and queue[0] == rank:
+                heapq.heappop(queue)
+            name = index.order[rank]
+            holds = index.tests[rank](self.leaves, members)
+            if holds is (name in members):
+                continue
+            if holds:
+                members[name] = now
+                entered.append(name)
+                self.emit(SegmentEntered(name, self.id, now, cause.kind))
+            else:
+                del members[name]
+                left.append(name)
+                self.emit(SegmentLeft(name, self.id, now, cause.kind))
+            for other in index.referrers[rank]:
+                heapq.heappush(queue, other)
+        if entered or left:
+            self.journeys.on_segments(entered, left, cause, now)
+
+    def leave_all(self, cause: str) -> None:
+        """Leave every segment because this user ceases to be one of its own."""
+        for name in sorted(self.members, key=self.index.rank.__getitem__):
+            self.emit(SegmentLeft(name, self.id, self.clock, cause))
+        self.members = {}
+
+    def snapshot(self, clock: int) -> User:
+        """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
+        return msgspec.structs.replace(self.close(), revision=0, clock=clock, members={}, owner=None)
+
+    def join(self, other: User) -> None:
+        """Take over another user's history: the union of everything, so that repeating it changes nothing."""
+        facts = self.profile.join(other.profile)
+        changed = self.touch_facts(facts)
+        for key, theirs in other.leaves.items():
+            leaf = self.index.leaves.get(key)
+            if isinstance(leaf, EventLeaf):
+                mine = self.leaves.get(key, leaf.unseen)
+                joined = leaf.join(mine, theirs)
+                if self._put(key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine):
+                    changed.append(key)
+        seen = sorted((arrival, mark) for mark, arrival in {**other.seen, **self.seen}.items())
+        self.seen = {mark: arrival for arrival, mark in seen[-SEEN_COUNT:]}
+        self.merged = tuple(sorted({*self.merged, *other.merged, other.id}))
+        self.resolve(changed, Cause("merge"), self.clock)
+        self.journeys.adopt(other.journeys, other.entries, self.clock)
+
+    def _is_due(self, key: int, due: int) -> bool:
+        """Whether a leaf's deadline has come; one that moved later since it was planned is planned again."""
+        deadline = self.leaves[key].deadline if key in self.leaves else None
+        if deadline is not None and deadline > due:
+            heapq.heappush(self._agenda, (deadline, key, ""))
+        return deadline == due
+
+    def _judge(self, key: int, now: int) -> bool:
+        """Judge a leaf again; whether its truth changed."""
+        leaf = self.index.leaves[key]
+        state = self.leaves.get(key, leaf.unseen)
+        if isinstance(leaf, EventLeaf):
+            return self._put(key, leaf.judge(state, state.marks, now, self.zone), state)
+        return self._put(key, leaf.judge(self, now), state)
+
+    def _put(self, key: int, state: LeafState, before: LeafState) -> bool:
+        self.leaves[key] = state
+        if state.deadline is not None and (before.deadline is None or state.deadline < before.deadline):
+            heapq.heappush(self._agenda, (state.deadline, key, ""))
+        return state.truth is not before.truth
+
+    def _plan(self) -> None:
+        leaves = self.leaves.items()
+        self._agenda = [(state.deadline, key, "") for key, state in leaves if state.deadline is not None]
+        self._agenda += [(journey.due, 0, entry) for entry, journey in self.journeys.active.items()]
+        heapq.heapify(self._agenda)
+
+    def _redefine(self) -> None:
+        """Judge a user by other definitions than the last ones; triggers nothing, and reports the cause."""
+        index, now = self.index, self.clock
+        self.leaves = {key: state for key, state in self.leaves.items() if key in index.leaves}
+        for key, leaf in index.leaves.items():
+            if not isinstance(leaf, EventLeaf):
+                self._judge(key, now)
+        for name in [name for name in self.members if name not in index.rank]:
+            del self.members[name]
+            self.emit(SegmentLeft(name, self.id, now, "definition"))
+        everything = range(len(index.order))
+        for rank in everything:
+            name = index.order[rank]
+            holds = index.tests[rank](self.leaves, self.members)
+            if holds and name not in self.members:
+                self.members[name] = now
+                self.emit(SegmentEntered(name, self.id, now, "definition"))
+            elif not holds and name in self.members:
+                del self.members[name]
+                self.emit(SegmentLeft(name, self.id, now, "definition"))

@@ -1,0 +1,229 @@
+"""The whole state of one user, the inputs that change it, and the effects that come out.
+
+All are plain records with a stable MessagePack form (msgspec): users live in state and in rows, inputs cross shuffles.
+Times are microseconds since the epoch, UTC. Dictionaries inside a `User` are never changed; `Draft` works on copies.
+"""
+
+import msgspec
+
+from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.journeys import Entry, Journey
+from transforms.events.event import Event
+from transforms.identity.profile import Profile
+from transforms.segments.leaves import LeafState
+
+__all__ = [
+    "ANONYMOUS",
+    "Account",
+    "Deleted",
+    "Effect",
+    "Forward",
+    "Input",
+    "Linked",
+    "Merge",
+    "Merged",
+    "ProfileChanged",
+    "Recorded",
+    "SegmentEntered",
+    "SegmentLeft",
+    "User",
+    "Wake",
+    "decode_inputs",
+    "decode_user",
+    "encode_inputs",
+    "encode_user",
+    "outcomes",
+    "user_id",
+]
+
+#: Rows and states of anonymous users are keyed by this and the anonymous id.
+ANONYMOUS = "~"
+
+#: How a message that was read can end; every one ends as exactly one of them (`later` only with an as-of time).
+outcomes = ("applied", "duplicate", "deleted", "dead_letter", "later")
+
+
+class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Whose an anonymous id is: `first` got its past at `since`, `latest` gets what comes now."""
+
+    first: str
+    since: int
+    latest: str
+
+
+class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The state of a user, or of an anonymous id (then `id` starts with `~`).
+
+    `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
+    `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` maps hashes of
+    recent message ids to their arrival. `merged` holds the anonymous ids taken over. `owner` is set for an anonymous id
+    that was identified. `deleted` is the time of the newest deletion: older events are dropped. `alias_of` marks an id
+    that is only known as an alias.
+    """
+
+    id: str
+    revision: int = 0
+    clock: int = 0
+    created: int | None = None
+    definitions: str = ""
+    profile: Profile = Profile()
+    leaves: dict[int, LeafState] = {}
+    members: dict[str, int] = {}
+    journeys: dict[str, Journey] = {}
+    entries: dict[str, Entry] = {}
+    seen: dict[int, int] = {}
+    merged: tuple[str, ...] = ()
+    owner: Owner | None = None
+    deleted: int | None = None
+    alias_of: str | None = None
+
+    @property
+    def deadline(self) -> int | None:
+        """The next time at which something may change without an input."""
+        if self.owner is not None:
+            return None
+        leaves = [state.deadline for state in self.leaves.values() if state.deadline is not None]
+        return min([*leaves, *(journey.due for journey in self.journeys.values())], default=None)
+
+
+class Wake(msgspec.Struct, frozen=True, tag="wake", array_like=True, gc=False):
+    """Nothing but time has passed."""
+
+    arrival: int
+    id: str = "~wake"
+
+
+class Merge(msgspec.Struct, frozen=True, tag="merge", array_like=True, gc=False):
+    """The state of an anonymous id, for the user who identified with it. Always the same one for the same id."""
+
+    arrival: int
+    user: User
+
+    @property
+    def id(self) -> str:
+        """Deterministic, and sorted before every message of the same instant."""
+        return f"\x00merge:{self.user.id}"
+
+
+#: What `advance` takes.
+Input = Event | Wake | Merge
+
+
+class SegmentEntered(msgspec.Struct, frozen=True, tag="segment_entered", gc=False):
+    """A user became a member. `cause` is event, time, historical, merge or definition."""
+
+    segment: str
+    user: str
+    at: int
+    cause: str
+
+
+class SegmentLeft(msgspec.Struct, frozen=True, tag="segment_left", gc=False):
+    """A user is a member no longer."""
+
+    segment: str
+    user: str
+    at: int
+    cause: str
+
+
+class ProfileChanged(msgspec.Struct, frozen=True, tag="profile_changed", gc=False):
+    """Facts about a user changed; `names` are those of attributes, `#reachable` and `#consent`."""
+
+    user: str
+    at: int
+    names: tuple[str, ...]
+
+
+class Linked(msgspec.Struct, frozen=True, tag="linked", gc=False):
+    """An anonymous id, token or address is this user's. `time` is that of the registering event."""
+
+    kind: str
+    value: str
+    user: str
+    time: int
+
+
+class Merged(msgspec.Struct, frozen=True, tag="merged", gc=False):
+    """An anonymous id's state became part of a user's."""
+
+    user: str
+    source: str
+    at: int
+
+
+class Deleted(msgspec.Struct, frozen=True, tag="deleted", gc=False):
+    """A user is to be forgotten: every row of `users` (the user and merged anonymous ids) goes."""
+
+    user: str
+    at: int
+    users: tuple[str, ...]
+    segments: tuple[str, ...]
+    identities: tuple[tuple[str, str], ...]
+
+
+class Recorded(msgspec.Struct, frozen=True, tag="recorded", gc=False):
+    """An event became part of a user's history and belongs into the archive."""
+
+    user: str
+    event: Event
+
+
+class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
+    """How one message ended: one of `outcomes`, with a cause for a dead letter."""
+
+    outcome: str
+    message: str
+    cause: str = ""
+
+
+class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
+    """An input that goes on to a user (only from `advance_anonymous`)."""
+
+    user: str
+    input: Input
+
+
+Effect = (
+    Account
+    | Recorded
+    | ProfileChanged
+    | Linked
+    | SegmentEntered
+    | SegmentLeft
+    | CampaignEntered
+    | Send
+    | Suppressed
+    | Merged
+    | Deleted
+    | Forward
+)
+
+_user_encoder = msgspec.msgpack.Encoder()
+_user_decoder = msgspec.msgpack.Decoder(User)
+_inputs_decoder = msgspec.msgpack.Decoder(list[Input])
+
+
+def user_id(user: User) -> str | None:
+    """The user id, None for an anonymous one."""
+    return None if user.id.startswith(ANONYMOUS) else user.id
+
+
+def encode_user(user: User) -> bytes:
+    """The user as MessagePack; pinned by golden files, since running jobs hold it."""
+    return _user_encoder.encode(user)
+
+
+def decode_user(data: bytes) -> User:
+    """The user of `encode_user`."""
+    return _user_decoder.decode(data)
+
+
+def encode_inputs(inputs: list[Input]) -> bytes:
+    """Inputs as MessagePack, for shuffles."""
+    return _user_encoder.encode(inputs)
+
+
+def decode_inputs(data: bytes) -> list[Input]:
+    """The inputs of `encode_inputs`."""
+    return _inputs_decoder.decode(data)
