@@ -7,7 +7,7 @@ import msgspec
 __all__ = ["Event"]
 
 
-class Event(msgspec.Struct, frozen=True, tag="event", array_like=True, gc=False):
+class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_like=True, gc=False):
     """A decoded Segment call.
 
     Times are integer microseconds since the Unix epoch, UTC. `time` is when it happened (corrected for the

@@ -66,7 +66,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     clock: int = 0
     created: int | None = None
     definitions: str = ""
-    profile: Profile = Profile()
+    profile: Profile = msgspec.field(default_factory=Profile)
     leaves: dict[int, LeafState] = {}
     members: dict[str, int] = {}
     journeys: dict[str, Journey] = {}
@@ -86,14 +86,14 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return min([*leaves, *(journey.due for journey in self.journeys.values())], default=None)
 
 
-class Wake(msgspec.Struct, frozen=True, tag="wake", array_like=True, gc=False):
+class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):
     """Nothing but time has passed."""
 
     arrival: int
     id: str = "~wake"
 
 
-class Merge(msgspec.Struct, frozen=True, tag="merge", array_like=True, gc=False):
+class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_like=True, gc=False):
     """The state of an anonymous id, for the user who identified with it. Always the same one for the same id."""
 
     arrival: int
