@@ -135,7 +135,7 @@ class _Reader:
                 self.problems.add(node, "expected one of enters, leaves, event")
             return None
         if kinds[0] == "event":
-            return Trigger("event", events=read_filter(node, fields, self.problems))
+            return Trigger("event", events=read_filter(fields, self.problems))
         for key in ("type", "where"):
             if key in fields:
                 self.problems.add(fields[key], f"`{key}` goes with `event` only")
@@ -151,7 +151,7 @@ class _Reader:
                 if fields is not None:
                     self.problems.add(item, "expected one of event, segment, leaves")
             elif kinds[0] == "event":
-                exits.append(Exit("event", events=read_filter(item, fields, self.problems)))
+                exits.append(Exit("event", events=read_filter(fields, self.problems)))
             else:
                 exits.append(Exit(kinds[0], self._segment(fields[kinds[0]])))
         return tuple(exits)

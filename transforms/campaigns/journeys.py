@@ -4,7 +4,7 @@ Decisions are in event time: `now` is the instant decided at, in microseconds UT
 its reason.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -85,7 +85,7 @@ class Person(Protocol):
         """Report an effect."""
 
     def wake(self, entry: str, due: int) -> None:
-        """Ask for `resume(entry)` at a time."""
+        """Ask for `resume_due` at a time."""
 
 
 class Journeys:
@@ -126,9 +126,13 @@ class Journeys:
                 for campaign in triggered.get(segment, ()):
                     self._enter(campaign, f"{segment}@{now}", cause, now)
 
-    def resume(self, entry: str, now: int) -> None:
-        """Go on after a wait that is over."""
-        journey = self.active[entry]
+    def resume_due(self, entries: Container[str], due: int, now: int) -> None:
+        """Go on with those journeys whose wait is over at `due`; others have moved on since they asked to be woken."""
+        for journey in self._sorted():
+            if journey.entry in entries and journey.due == due and journey.entry in self.active:
+                self._resume(journey, now)
+
+    def _resume(self, journey: Journey, now: int) -> None:
         campaign = self.definitions.campaigns.get(journey.campaign)
         if campaign is None or campaign.status == "stopped":
             self._end(journey, "stopped", now)
@@ -224,7 +228,7 @@ class Journeys:
         addresses = person.profile.live_tokens() if push else [person.profile.address(message.channel)]
         if isinstance(message, PushMessage) and message.devices == "latest":
             addresses = addresses[:1]
-        attributes = {key: value for key, (_, _, value) in person.profile.attributes.items() if value is not None}
+        attributes = person.profile.values()
         for address in addresses:
             parts = (campaign.id, journey.user, journey.entry, step.id, *((address,) if push else ()))
             person.emit(

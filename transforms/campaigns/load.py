@@ -10,13 +10,14 @@ from typing import TypeVar
 import msgspec
 
 from transforms.campaigns.definitions import Campaign, Trigger, read_campaigns
+from transforms.identity.zones import known_zone
 from transforms.messages.definitions import Message, parse_messages
 from transforms.segments.conditions import All, Any_, Attribute, Condition, Not
 from transforms.segments.document import Document, Node, Problems, read_documents
-from transforms.segments.index import Segment, SegmentIndex, Test, check_references, read_segments
-from transforms.segments.leaves import EventLeaf, matcher
+from transforms.segments.index import Segment, SegmentIndex, Test, atoms, check_references, read_segments
+from transforms.segments.leaves import EventLeaf, leaf_key, matcher
 from transforms.segments.operators import read_duration
-from transforms.segments.values import HOUR, known_zone
+from transforms.segments.values import HOUR
 
 __all__ = ["Definitions", "DefinitionsError", "Policies", "Texts", "check", "compiled", "load", "read_texts"]
 
@@ -82,6 +83,12 @@ class Definitions:
     def event_leaves(self) -> tuple[int, ...]:
         """Keys of the leaves whose answers need the past."""
         return tuple(sorted(key for key, leaf in self.index.leaves.items() if isinstance(leaf, EventLeaf)))
+
+    def segments_of(self, leaves: set[int]) -> set[str]:
+        """The segments, and the campaigns with audiences, that ask these leaves."""
+        asked = {name: segment.members for name, segment in self.segments.items()}
+        asked |= {name: campaign.audience for name, campaign in self.campaigns.items() if campaign.audience}
+        return {name for name, condition in asked.items() if any(leaf_key(atom) in leaves for atom in atoms(condition))}
 
     def _index_trigger(self, campaign: Campaign, trigger: Trigger) -> None:
         if trigger.events is not None:

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from transforms.events.event import Event
+from transforms.identity.zones import known_zone
 
-__all__ = ["CHANNELS", "CONTEXT_NAMES", "Profile", "Written", "newest"]
+__all__ = ["CHANNELS", "CONTEXT_NAMES", "KNOWN_ZONE", "Profile", "Written", "newest"]
 
 #: The channels of the language. Consent that was never set counts as denied for the first two.
 CHANNELS = ("email", "line", "push", "inbox", "webhook")
@@ -20,6 +21,9 @@ CONTEXT_NAMES = (
     *(f"context.{name}" for name in _CONTEXT),
     *(f"context.{part}.{name}" for part, names in _CONTEXT_OF.items() for name in names),
 )
+
+#: The newest `context.timezone` that names a zone; kept apart, so that unknown names are passed over.
+KNOWN_ZONE = "#zone"
 
 #: (time in microseconds UTC, message id, value): of two, the greater (time, message id) stands.
 Written = tuple[int, str, Any]
@@ -56,7 +60,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         time, message = event.time, event.id
         if event.traits and event.type == "identify":
             for name, value in event.traits.items():
-                if not name.startswith("context."):  # a trait cannot pretend to be the device's context
+                if not name.startswith(("context.", "#")):  # a trait cannot pretend to be the device's context
                     self._write(name, (time, message, value), changed)
         if event.context:
             self._read_context(event, changed)
@@ -81,6 +85,14 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         """The value of an attribute, None where it has none."""
         written = self.attributes.get(name)
         return None if written is None else written[2]
+
+    def values(self) -> dict[str, Any]:
+        """Every attribute that has a value."""
+        return {
+            name: written[2]
+            for name, written in self.attributes.items()
+            if written[2] is not None and not name.startswith("#")
+        }
 
     def live_tokens(self) -> list[str]:
         """The tokens that a push goes to, newest first."""
@@ -123,6 +135,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         for name in _CONTEXT:
             if (value := context.get(name)) is not None:
                 self._write(f"context.{name}", (*stamp, value), changed)
+                if name == "timezone" and known_zone(value):
+                    self._write(KNOWN_ZONE, (*stamp, value), changed)
         for part, names in _CONTEXT_OF.items():
             if isinstance(inner := context.get(part), dict):
                 for name in names:

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from transforms.events.times import write_time
 from transforms.identity.profile import CHANNELS, CONTEXT_NAMES
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import LATER, OPERATORS, TIME_OPERATORS, Operator, read_duration, read_operator
-from transforms.segments.values import compile_path, iso, written_time
+from transforms.segments.values import compile_path, written_time
 
 __all__ = [
     "MAX_DEPTH",
@@ -158,7 +159,7 @@ def read_condition(node: Node, problems: Problems, depth: int = 1) -> Condition 
     return condition if len(problems.errors) == before else None
 
 
-def read_filter(node: Node, fields: Document, problems: Problems) -> EventFilter:
+def read_filter(fields: Document, problems: Problems) -> EventFilter:
     """Read `event`, `type` and `where` of a mapping whose keys were checked."""
     name = problems.text(fields["event"]) if "event" in fields else None
     if name == "any":
@@ -287,7 +288,7 @@ def _read_event(node: Node, problems: Problems, _depth: int) -> Condition | None
     if len(aggregates) > 1:
         problems.add(node, f"expected one aggregate; found {' and '.join(aggregates)}")
         return None
-    events = read_filter(node, fields, problems)
+    events = read_filter(fields, problems)
     if aggregates and aggregates[0] in ("first", "last"):
         return _read_first_last(aggregates[0], events, fields, problems)
     within, since = _read_window(fields, problems)
@@ -330,7 +331,7 @@ def _read_missing(
     fields = problems.mapping(node, ("event", "type", "where", "within"), later=("same",), required=("event", "within"))
     if fields is None:
         return None
-    missing = read_filter(node, fields, problems)
+    missing = read_filter(fields, problems)
     age = read_duration(fields["within"], problems) if "within" in fields else None
     if age is not None and within is not None and age >= within:
         problems.add(node, "can never hold: the event leaves its window before the missing one is overdue")
@@ -385,7 +386,7 @@ def _range_of_counts(node: Node, problems: Problems) -> tuple[int, int] | None:
 
 def describe_since(since: int | date) -> str:
     """A `since` as text for a key: a date stays a date, since it means another instant in each zone."""
-    return since.isoformat() if isinstance(since, date) else iso(since)
+    return since.isoformat() if isinstance(since, date) else write_time(since)
 
 
 _FORMS: dict[str, Callable[[Node, Problems, int], Condition | None]] = {

@@ -34,9 +34,9 @@ class SegmentIndex:
     """Segments and further conditions (audiences of campaigns), compiled.
 
     `events` maps an event's name to its leaves; `facts` maps an attribute's name (or `#identified`, `#reachable`,
-    `#consent`) to leaves; `leaves` maps a key to its leaf. `order` holds the segments' ids by rank, `tests` their tests,
-    `dependents` the ranks that a leaf's truth can change, `referrers` the ranks that refer to the segment of a rank,
-    `at_first` the ranks that hold for a user about whom nothing is known.
+    `#consent`) to leaves; `leaves` maps a key to its leaf. `order` holds the segments' ids by rank, `tests` their
+    tests, `dependents` the ranks that a leaf's truth can change, `referrers` the ranks that refer to the segment of a
+    rank, `at_first` the ranks that hold for a user about whom nothing is known.
     """
 
     def __init__(self, segments: Iterable[Segment], audiences: Iterable[Condition] = ()) -> None:

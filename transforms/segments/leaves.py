@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from transforms.events.event import Event
+from transforms.identity.profile import KNOWN_ZONE, Profile
 from transforms.segments.conditions import (
     Attribute,
     Condition,
@@ -38,7 +39,7 @@ Marks = tuple[Mark, ...]
 
 #: Names of facts that are no attributes.
 REACHABLE, CONSENT, IDENTIFIED = "#reachable", "#consent", "#identified"
-ZONE_NAMES = ("timezone", "context.timezone")
+ZONE_NAMES = ("timezone", KNOWN_ZONE)
 
 
 class LeafState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -145,10 +146,10 @@ class _Nobody:
         return False
 
     def is_reachable(self, channel: str) -> bool:
-        return channel == "webhook"
+        return Profile().reachable(channel, identified=False)
 
-    def is_consented(self, _topic: str, _channel: str) -> bool:
-        return False
+    def is_consented(self, topic: str, channel: str) -> bool:
+        return Profile().consented(topic, channel)
 
 
 def compile_leaf(condition: Condition) -> Leaf:

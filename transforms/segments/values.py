@@ -10,6 +10,9 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from transforms.events.times import read_time
+from transforms.identity.zones import known_zone
+
 __all__ = [
     "DAY",
     "HOUR",
@@ -19,8 +22,6 @@ __all__ = [
     "duration",
     "equal",
     "instant",
-    "iso",
-    "known_zone",
     "start_of_day",
     "written_time",
 ]
@@ -31,6 +32,7 @@ DAY = 24 * HOUR
 
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -65,11 +67,8 @@ def written_time(text: str) -> int | date | None:
     try:
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
-        moment = datetime.fromisoformat(text)
-        if len(text) < 11 or moment.tzinfo is None:
-            return None
-        return (moment - _EPOCH) // _MICROSECOND
-    except (ValueError, OverflowError):
+        return read_time(text) if _TIME.match(text) else None
+    except ValueError:
         return None
 
 
@@ -89,25 +88,8 @@ def start_of_day(day: date, zone: str) -> int:
 
 
 @lru_cache(maxsize=1024)
-def known_zone(name: object) -> bool:
-    """Whether this is the name of a time zone in the IANA database."""
-    if not isinstance(name, str) or not name or len(name) > 64:
-        return False
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
-
-
-@lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo | timezone:
     return ZoneInfo(name) if known_zone(name) else UTC
-
-
-def iso(moment: int) -> str:
-    """A time as ISO 8601 in UTC, to the microsecond where it has any."""
-    return (_EPOCH + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
 
 
 def equal(left: object, right: object) -> bool:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["EventKey", "EventRow", "IdentityRow", "LedgerRow", "LedgerState", "MemberRow", "RunRow", "UserRow"]
+__all__ = ["EventKey", "EventRow", "IdentityRow", "LedgerRow", "LedgerState", "MemberRow", "MetricRow", "RunRow", "UserRow"]
 
 
 class UserRow(msgspec.Struct, frozen=True, gc=False):
@@ -96,9 +96,18 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunRow(msgspec.Struct, frozen=True, gc=False):
-    """What the last bounded run on a store left: `as_of`, the definitions' revision and their leaf keys."""
+    """What the last bounded run on a store left: `as_of`, the definitions' revision, leaf keys and segments."""
 
     as_of: int
     definitions: str
     leaves: tuple[int, ...] = ()
+    segments: tuple[str, ...] = ()
     finished: bool = True
+
+
+class MetricRow(msgspec.Struct, frozen=True, gc=False):
+    """One count of a series in the window that starts at `window`."""
+
+    series: str
+    window: int
+    count: int

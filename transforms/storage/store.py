@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from transforms.storage.rows import EventKey, EventRow, IdentityRow, LedgerRow, MemberRow, RunRow, UserRow
+from transforms.storage.rows import EventKey, EventRow, IdentityRow, LedgerRow, MemberRow, MetricRow, RunRow, UserRow
 
 __all__ = ["Store", "StoreError"]
 
@@ -68,11 +68,19 @@ class Store(Protocol):
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
 
-    def delete_user(self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]]) -> None:
+    def delete_user(
+        self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
+    ) -> None:
         """Delete the user's events, ledger, the named members rows and the identities (kind, value) that are theirs.
 
-        The users row is not touched: the state machine overwrites it with a tombstone.
+        The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
         """
+
+    def write_metrics(self, rows: Sequence[MetricRow]) -> None:
+        """Write the counts of windows whole."""
+
+    def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
+        """The counts of every series that starts with `prefix`, by series and window."""
 
     def read_run(self) -> RunRow | None:
         """What the last bounded run left, or None."""

@@ -107,7 +107,7 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
 def _account(draft: Draft, event: Event, outcome: str, cause: str = "") -> None:
     """Say how a message ended. An alias goes to two users; the one with the previous id accounts for it."""
     if event.type != "alias" or event.previous in (draft.id, event.user):
-        draft.emit(Account(outcome, event.id, cause))
+        draft.emit(Account(outcome, event.id, cause, event if cause else None))
 
 
 def _apply_alias(draft: Draft, event: Event, mark: int) -> None:

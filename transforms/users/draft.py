@@ -13,8 +13,9 @@ import msgspec
 from transforms.campaigns.journeys import Cause, Journeys
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
+from transforms.identity.zones import known_zone
 from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState
-from transforms.segments.values import DAY, known_zone
+from transforms.segments.values import DAY
 from transforms.users.user import ANONYMOUS, Effect, SegmentEntered, SegmentLeft, User
 
 __all__ = ["SEEN_AGE", "SEEN_COUNT", "Draft", "mark_of"]
@@ -135,11 +136,10 @@ class Draft:
                 continue
             self.clock = now
             changed = [key for key in leaves if self._judge(key, now)]
+            for key in leaves:
+                self._plan_leaf(key)
             self.resolve(changed, cause, now)
-            for entry in sorted(journeys):
-                journey = self.journeys.active.get(entry)
-                if journey is not None and journey.due == due:
-                    self.journeys.resume(entry, now)
+            self.journeys.resume_due(journeys, due, now)
 
     def remember(self, mark: int, arrival: int) -> None:
         """Note a message id, and forget those beyond the duplicate horizon."""
@@ -173,14 +173,14 @@ class Draft:
         return self.touch_facts((IDENTIFIED,))
 
     def resolve(self, changed: Iterable[int], cause: Cause, now: int, *, first: bool = False) -> None:
-        """Carry changed leaves to segments, in dependency order, and changed segments to journeys."""
+        """Carry changed leaves to segments, in dependency order, and changed segments to journeys.
+
+        With `first`, memberships start from those of a user about whom nothing is known.
+        """
         index, members = self.index, self.members
-        ranks = {rank for key in changed for rank in index.dependents.get(key, ())}
         if first:
-            ranks.update(index.at_first)
-        if not ranks:
-            return
-        queue = sorted(ranks)
+            members.update((index.order[rank], now) for rank in index.at_first)
+        queue = sorted({rank for key in changed for rank in index.dependents.get(key, ())})
         entered: list[str] = []
         left: list[str] = []
         while queue:
@@ -194,15 +194,22 @@ class Draft:
             if holds:
                 members[name] = now
                 entered.append(name)
-                self.emit(SegmentEntered(name, self.id, now, cause.kind))
             else:
                 del members[name]
                 left.append(name)
-                self.emit(SegmentLeft(name, self.id, now, cause.kind))
             for other in index.referrers[rank]:
                 heapq.heappush(queue, other)
+        if first:
+            entered, left = sorted(members, key=index.rank.__getitem__), []
+        self._report(entered, left, cause, now)
         if entered or left:
             self.journeys.on_segments(entered, left, cause, now)
+
+    def _report(self, entered: Iterable[str], left: Iterable[str], cause: Cause, now: int) -> None:
+        for name in entered:
+            self.emit(SegmentEntered(name, self.id, now, cause.kind))
+        for name in left:
+            self.emit(SegmentLeft(name, self.id, now, cause.kind))
 
     def leave_all(self, cause: str) -> None:
         """Leave every segment because this user ceases to be one of its own."""
@@ -235,8 +242,12 @@ class Draft:
         """Whether a leaf's deadline has come; one that moved later since it was planned is planned again."""
         deadline = self.leaves[key].deadline if key in self.leaves else None
         if deadline is not None and deadline > due:
-            heapq.heappush(self._agenda, (deadline, key, ""))
+            self._plan_leaf(key)
         return deadline == due
+
+    def _plan_leaf(self, key: int) -> None:
+        if (deadline := self.leaves[key].deadline) is not None:
+            heapq.heappush(self._agenda, (deadline, key, ""))
 
     def _judge(self, key: int, now: int) -> bool:
         """Judge a leaf again; whether its truth changed."""
@@ -249,7 +260,7 @@ class Draft:
     def _put(self, key: int, state: LeafState, before: LeafState) -> bool:
         self.leaves[key] = state
         if state.deadline is not None and (before.deadline is None or state.deadline < before.deadline):
-            heapq.heappush(self._agenda, (state.deadline, key, ""))
+            self._plan_leaf(key)
         return state.truth is not before.truth
 
     def _plan(self) -> None:
@@ -260,21 +271,15 @@ class Draft:
 
     def _redefine(self) -> None:
         """Judge a user by other definitions than the last ones; triggers nothing, and reports the cause."""
-        index, now = self.index, self.clock
+        index, before = self.index, self.members
         self.leaves = {key: state for key, state in self.leaves.items() if key in index.leaves}
         for key, leaf in index.leaves.items():
             if not isinstance(leaf, EventLeaf):
-                self._judge(key, now)
-        for name in [name for name in self.members if name not in index.rank]:
-            del self.members[name]
-            self.emit(SegmentLeft(name, self.id, now, "definition"))
-        everything = range(len(index.order))
-        for rank in everything:
-            name = index.order[rank]
-            holds = index.tests[rank](self.leaves, self.members)
-            if holds and name not in self.members:
-                self.members[name] = now
-                self.emit(SegmentEntered(name, self.id, now, "definition"))
-            elif not holds and name in self.members:
-                del self.members[name]
-                self.emit(SegmentLeft(name, self.id, now, "definition"))
+                self._judge(key, self.clock)
+        self.members = {}
+        for name, test in zip(index.order, index.tests, strict=True):
+            if test(self.leaves, self.members):
+                self.members[name] = before.get(name, self.clock)
+        entered = [name for name in self.members if name not in before]
+        left = [name for name in before if name not in self.members]
+        self._report(entered, left, Cause("definition"), self.clock)

@@ -14,6 +14,7 @@ from transforms.segments.leaves import LeafState
 
 __all__ = [
     "ANONYMOUS",
+    "OUTCOMES",
     "Account",
     "Deleted",
     "Effect",
@@ -32,15 +33,14 @@ __all__ = [
     "decode_user",
     "encode_inputs",
     "encode_user",
-    "outcomes",
-    "user_id",
+    "route",
 ]
 
 #: Rows and states of anonymous users are keyed by this and the anonymous id.
 ANONYMOUS = "~"
 
 #: How a message that was read can end; every one ends as exactly one of them (`later` only with an as-of time).
-outcomes = ("applied", "duplicate", "deleted", "dead_letter", "later")
+OUTCOMES = ("applied", "duplicate", "deleted", "dead_letter", "later")
 
 
 class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -170,11 +170,12 @@ class Recorded(msgspec.Struct, frozen=True, tag="recorded", gc=False):
 
 
 class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
-    """How one message ended: one of `outcomes`, with a cause for a dead letter."""
+    """How one message ended: one of `OUTCOMES`; a dead letter comes with its cause and the event."""
 
     outcome: str
     message: str
     cause: str = ""
+    event: Event | None = None
 
 
 class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
@@ -204,9 +205,13 @@ _user_decoder = msgspec.msgpack.Decoder(User)
 _inputs_decoder = msgspec.msgpack.Decoder(list[Input])
 
 
-def user_id(user: User) -> str | None:
-    """The user id, None for an anonymous one."""
-    return None if user.id.startswith(ANONYMOUS) else user.id
+def route(event: Event) -> str:
+    """The key that an event goes to first: an anonymous id where the call has one, else the user's."""
+    if event.type == "alias":
+        return f"{ANONYMOUS}{event.previous}"
+    if event.type == "delete" or event.anonymous is None:
+        return str(event.user)
+    return f"{ANONYMOUS}{event.anonymous}"
 
 
 def encode_user(user: User) -> bytes:

@@ -1,0 +1,79 @@
+# Every target sets up what it needs: .venv from requirements.lock, and the tools that are Go programs under .tools.
+# A fresh clone needs Python 3.11 or 3.12; Go and the emulators of the Google Cloud CLI are used where they are there.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALLED := .venv/.installed
+
+# Prism is of one version with Beam. The Bigtable emulator is used where the Google Cloud CLI has none.
+BEAM := $(shell sed -n 's/.*"apache-beam\[gcp\]==\([0-9.]*\)".*/\1/p' pyproject.toml)
+BIGTABLE := 1.58.0
+PRISM := .tools/prism-$(BEAM)
+EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
+
+.PHONY: help demo test lint format bench lock setup prism emulator clean
+
+help: ## Say what the targets do
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
+	@$(BIN)/todoke demo --out out/demo
+
+test: setup prism emulator ## All tests; ARGS="tests/events -k gzip" runs some
+	@$(BIN)/pytest $(ARGS)
+
+lint: setup ## Style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## Put imports and lines in order
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: setup prism emulator ## Measure on this machine
+	@for name in run store startup; do $(BIN)/python -m "bench.$$name"; done
+
+lock: setup ## Write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --no-emit-index-url -o requirements.lock pyproject.toml
+
+setup: $(INSTALLED) ## The virtual environment in .venv
+
+prism: $(PRISM) ## Beam's local runner for live streams, where there is Go
+
+emulator: $(EMULATOR) ## The Bigtable emulator, where there is Go and no emulator of the Google Cloud CLI
+
+clean: ## Remove what the targets made, but not .venv and .tools
+	@rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { \
+	  echo "Python 3.11 or 3.12 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11" >&2; \
+	  exit 1; }
+	@echo "Setting up .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PRISM):
+	@mkdir -p .tools
+	@if command -v go >/dev/null; then \
+	  echo "Building Prism $(BEAM) into .tools/bin"; \
+	  GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM); \
+	  touch $@; \
+	else echo "No Go here, so no Prism: what needs it is skipped" >&2; fi
+
+$(EMULATOR):
+	@mkdir -p .tools
+	@root=$$(gcloud info --format='value(installation.sdk_root)' 2>/dev/null || true); \
+	if [ -x "$$root/platform/bigtable-emulator/cbtemulator" ]; then touch $@; \
+	elif command -v go >/dev/null; then \
+	  echo "Building the Bigtable emulator $(BIGTABLE) into .tools/bin"; \
+	  GOBIN=$(CURDIR)/.tools/bin go install cloud.google.com/go/bigtable/cmd/emulator@v$(BIGTABLE); \
+	  touch $@; \
+	else echo "No Bigtable emulator and no Go to build one: what needs it is skipped" >&2; fi

@@ -1,0 +1,110 @@
+"""The flags of the jobs, as one frozen configuration. Nothing here imports Beam, so that help is quick."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from transforms.campaigns.load import Texts, read_texts
+from transforms.events.sources import Source, parse_source
+from transforms.segments.values import written_time
+
+__all__ = ["Config", "WrongUse", "parse", "parser"]
+
+
+class WrongUse(ValueError):
+    """Flags that cannot be; the message says what to write instead."""
+
+
+class Config(msgspec.Struct, frozen=True):
+    """What a realtime job is told. Times are microseconds UTC.
+
+    `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
+    up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
+    `push` and `email` are URLs of channels; one that is None writes to `outbox`. `replay`: see `Channels`.
+    """
+
+    definitions: Texts
+    source: Source
+    launched: int
+    store: str | None = None
+    as_of: int | None = None
+    settled: int = 0
+    continued: bool = False
+    outbox: str = "outbox"
+    push: str | None = None
+    email: str | None = None
+    dead_letters: str = ""
+    summary: str = ""
+    replay: bool = False
+
+
+def parser(program: str = "todoke run") -> argparse.ArgumentParser:
+    """The flags; whatever else is given goes to Beam."""
+    flags = argparse.ArgumentParser(
+        prog=program,
+        description="Read events, keep users and segments, and send. Files are read to their end.",
+        epilog="Any other flag goes to Beam (--runner, --project, ...). Credentials come from the environment.",
+    )
+    add = flags.add_argument
+    add("--definitions", required=True, metavar="PATH", help="a definitions file, or a folder of them")
+    add(
+        "--events",
+        required=True,
+        metavar="SRC",
+        help="JSON Lines or Parquet (a path or pattern), or pubsub:projects/P/subscriptions/S",
+    )
+    add("--store", required=True, metavar="URL", help="sqlite:PATH, bigtable:PROJECT/INSTANCE, or none to keep nothing")
+    add(
+        "--as-of",
+        metavar="TIME",
+        help="settle users up to this time, inclusive (ISO 8601 with a zone); default: the newest arrival",
+    )
+    add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
+    add("--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)")
+    add("--push", metavar="URL", help="fcm:PROJECT, or fcm:PROJECT@http://HOST:PORT for a local server")
+    add("--email", metavar="URL", help="smtp://HOST:PORT or smtps://HOST:PORT")
+    add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
+    add(
+        "--dead-letters",
+        metavar="SINK",
+        help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
+    )
+    return flags
+
+
+def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argparse.Namespace, list[str]]:
+    """The configuration, the flags as given, and what goes to Beam.
+
+    Raises:
+      WrongUse: for values that cannot be.
+      DefinitionsError: if the definitions cannot be read.
+    """
+    flags, beam_flags = parser(program).parse_known_args(argv)
+    try:
+        source = parse_source(flags.events)
+    except ValueError as error:
+        raise WrongUse(f"--events: {error}") from error
+    config = Config(
+        definitions=read_texts(flags.definitions),
+        source=source,
+        launched=int(datetime.now(UTC).timestamp() * 1_000_000),
+        store=None if flags.store == "none" else flags.store,
+        as_of=_time(flags.as_of),
+        continued=flags.continued,
+        outbox=flags.outbox,
+        push=flags.push,
+        email=flags.email,
+        dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
+    )
+    return config, flags, beam_flags
+
+
+def _time(text: str | None) -> int | None:
+    if text is None:
+        return None
+    moment = written_time(text)
+    if not isinstance(moment, int):
+        raise WrongUse(f"--as-of: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {text!r}")
+    return moment

@@ -1,0 +1,76 @@
+import pytest
+
+from transforms.channels.address import FcmAddress, SmtpAddress, parse_fcm, parse_smtp
+from transforms.channels.settings import MailSettings
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("fcm:my-project1", FcmAddress("my-project1")),
+        ("fcm:demo@http://127.0.0.1:80", FcmAddress("demo", "http://127.0.0.1:80", local=True)),
+        ("fcm:demo@http://localhost:8080/", FcmAddress("demo", "http://localhost:8080", local=True)),
+    ],
+)
+def test_fcm(url, address):
+    assert parse_fcm(url) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("smtp://127.0.0.1:2525", SmtpAddress("127.0.0.1", 2525)),
+        ("smtps://mail.example:465", SmtpAddress("mail.example", 465, tls=True)),
+        ("smtps://a%40b:p%3Aw@mail.example:465", SmtpAddress("mail.example", 465, True, "a@b", "p:w")),
+        ("smtp://[::1]:25/", SmtpAddress("::1", 25)),
+    ],
+)
+def test_smtp(url, address):
+    assert parse_smtp(url) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "fcm", "fcm:", "fcm:UPPER", "fcm:demo@", "fcm:demo@localhost:1", "fcm:demo@http://h", "fcm:demo@http://h:x",
+     "fcm:demo@http://h:1/path", "fcm:demo@http://:1", "http://h:1", "fcm:demo@http://h:99999"],
+)  # fmt: skip
+def test_what_is_not_fcm(url):
+    with pytest.raises(ValueError, match=r"fcm:|http://HOST:PORT|port"):
+        parse_fcm(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "smtp:", "smtp://", "smtp://h", "smtp://:25", "smtp://h:x", "smtp://h:99999", "smtp://h:0", "smtp://h:1/path",
+     "http://h:25", "h:25", "smtp://u:hunter2@h"],
+)  # fmt: skip
+def test_what_is_not_smtp(url):
+    with pytest.raises(ValueError, match=r"smtp|port") as caught:
+        parse_smtp(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("localhost", True), ("127.0.0.9", True), ("::1", True), ("mail.example", False)]
+)
+def test_loopback(host, loopback):
+    assert SmtpAddress(host, 25).is_loopback is loopback
+
+
+def test_settings_of_the_environment(caplog):
+    assert MailSettings.from_environment({}) == MailSettings()
+    assert caplog.text == ""
+    environment = {"TODOKE_MAIL_FROM": "a@b.c", "TODOKE_UNSUBSCRIBE_URL": "https://b.c/u?x=1"}
+    settings = MailSettings.from_environment(environment)
+    assert settings == MailSettings("a@b.c", "https://b.c/u?x=1", "local")
+    assert "TODOKE_UNSUBSCRIBE_SECRET is not set" in caplog.text
+    caplog.clear()
+    secret = {**environment, "TODOKE_UNSUBSCRIBE_SECRET": "s"}
+    assert MailSettings.from_environment(secret).unsubscribe_secret == "s"
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("base", ["ftp://x", "https://x y", "https://x\r\nBcc: y", "x"])
+def test_an_unsubscribe_url_that_is_none(base):
+    with pytest.raises(ValueError, match="TODOKE_UNSUBSCRIBE_URL"):
+        MailSettings.from_environment({"TODOKE_UNSUBSCRIBE_URL": base})

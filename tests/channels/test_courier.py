@@ -1,0 +1,261 @@
+import pytest
+
+from transforms.channels.address import parse_fcm, parse_smtp
+from transforms.channels.email import Mail
+from transforms.channels.push import Push
+from transforms.channels.settings import MailSettings
+from transforms.messages.definitions import PushMessage, Text
+from transforms.storage.rows import LedgerState
+from transforms.storage.store import StoreError
+
+NOW = 1_772_000_000_000_000
+SECOND = 1_000_000
+
+
+def row_of(store, send):
+    [row] = [row for row in store.read_ledger(send.user) if row.send == send.id]
+    return row
+
+
+@pytest.mark.parametrize(
+    "case",  # token, state, reason, requests that FCM saw, messages that it took
+    [
+        ("ok", "handed_off", "", 1, 1),
+        ("dead-", "failed", "dead_token", 1, 0),
+        ("invalid-", "failed", "dead_token", 1, 0),
+        ("auth-", "failed", "auth", 1, 0),
+        ("mismatch-", "failed", "sender_mismatch", 1, 0),
+        ("quota-", "failed", "quota", 3, 0),
+        ("quota2-", "handed_off", "", 3, 1),
+        ("busy-", "failed", "unavailable", 3, 0),
+        ("busy1-", "handed_off", "", 2, 1),
+        ("internal-", "unknown", "server_error", 1, 0),
+        ("unavailable-", "unknown", "server_error", 1, 0),
+        ("cutbefore-", "unknown", "cut", 1, 0),
+        ("cutafter-", "unknown", "cut", 1, 1),
+    ],
+)
+def test_every_answer_of_fcm(fcm, store, make_courier, make_send, case):
+    token, state, reason, requests, received = case
+    send = make_send(f"{token}a")
+    courier = make_courier(store)
+    [delivery] = courier.deliver([send])
+    assert (delivery.send, delivery.state, delivery.reason) == (send, state, reason)
+    row = row_of(store, send)
+    assert row.state == state
+    assert row.detail.startswith(delivery.detail if state == "handed_off" else reason)
+    [again] = courier.deliver([send])
+    assert again.state == "duplicate"
+    assert row_of(store, send) == row
+    assert fcm.requests[send.address] == requests
+    assert [message["token"] for message in fcm.received].count(send.address) == received
+
+
+@pytest.mark.parametrize(
+    "case",  # mailbox, state, reason, RCPTs that the server saw, mails that it took
+    [
+        ("ok", "handed_off", "", 1, 1),
+        ("bounce-", "failed", "bad_address", 1, 0),
+        ("reject-", "failed", "rejected", 1, 0),
+        ("grey-", "failed", "greylisted", 3, 0),
+        ("grey1-", "handed_off", "", 2, 1),
+        ("cutdata-", "failed", "connect", 3, 0),
+        ("cutdata1-", "handed_off", "", 2, 1),
+        ("cutafter-", "unknown", "cut", 1, 1),
+    ],
+)
+def test_every_answer_of_smtp(smtp, store, make_courier, make_send, case):
+    mailbox, state, reason, tried, received = case
+    send = make_send(f"{mailbox}a@example.com")
+    courier = make_courier(store)
+    [delivery] = courier.deliver([send])
+    assert (delivery.state, delivery.reason) == (state, reason)
+    assert row_of(store, send).state == state
+    [again] = courier.deliver([send])
+    assert again.state == "duplicate"
+    assert smtp.tried[send.address] == tried
+    assert [mail.recipients for mail in smtp.received].count((send.address,)) == received
+
+
+def test_no_answer_in_time_is_unknown(fcm, store, make_courier, make_send):
+    send = make_send("slow-a")
+    courier = make_courier(store, timeout=0.2)
+    assert [delivery.reason for delivery in courier.deliver([send])] == ["timeout"]
+    assert row_of(store, send).state == LedgerState.UNKNOWN
+    assert courier.deliver([send])[0].state == "duplicate"
+    assert fcm.requests[send.address] == 1
+
+
+@pytest.mark.parametrize("channel", ["push", "email"])
+def test_a_server_that_is_not_there(make_courier, make_send, pauses, unused_port, channel):
+    channels = {
+        "push": Push(parse_fcm(f"fcm:demo-project@http://127.0.0.1:{unused_port}")),
+        "email": Mail(parse_smtp(f"smtp://127.0.0.1:{unused_port}"), MailSettings()),
+    }
+    send = make_send("a@example.com" if channel == "email" else "a")
+    [delivery] = make_courier(channels=channels).deliver([send])
+    assert (delivery.state, delivery.reason) == ("failed", "connect")
+    assert pauses == [5.0, 5.0]
+
+
+def test_pauses_follow_the_server_up_to_five_seconds(make_courier, make_send, pauses):
+    courier = make_courier()
+    courier.deliver([make_send("quota-p")])
+    assert pauses == [2.0, 2.0]
+    courier.deliver([make_send("grey-p@example.com")])
+    assert pauses == [2.0, 2.0, 5.0, 5.0]
+
+
+def test_one_id_goes_out_once_without_a_store(fcm, make_courier, make_send):
+    sends = [make_send("twin"), make_send("twin"), make_send("other")]
+    courier = make_courier()
+    assert [delivery.state for delivery in courier.deliver(sends)] == ["handed_off", "duplicate", "handed_off"]
+    assert [delivery.state for delivery in courier.deliver(sends)] == ["duplicate"] * 3
+    assert fcm.requests["twin"] == 1
+
+
+def test_a_second_process_finds_the_claim(fcm, store, make_courier, make_send):
+    send = make_send("claimed")
+    assert make_courier(store).deliver([send])[0].state == "handed_off"
+    assert make_courier(store).deliver([send])[0].state == "duplicate"
+    assert fcm.requests["claimed"] == 1
+
+
+def test_a_claim_somebody_else_holds_is_left(fcm, store, make_courier, make_send):
+    send = make_send("held")
+
+    class Crash(BaseException):
+        pass
+
+    class Crashing:
+        async def send(self, send, rendered):
+            raise Crash
+
+        async def close(self):
+            pass
+
+    with pytest.raises(Crash):
+        make_courier(store, channels={"push": Crashing()}).deliver([send])
+    row = row_of(store, send)
+    assert (row.state, row.lease) == (LedgerState.CLAIMED, NOW + 300 * SECOND)
+    assert make_courier(store, now=NOW + 900 * SECOND).deliver([send])[0].state == "duplicate"
+    assert fcm.requests["held"] == 0
+
+
+def test_expired_is_counted_once_and_never_over_a_hand_off(fcm, store, make_courier, make_send):
+    late, sent = make_send("late", not_after=NOW - 1), make_send("sent", not_after=NOW)
+    courier = make_courier(store)
+    assert [delivery.state for delivery in courier.deliver([late, sent])] == ["expired", "handed_off"]
+    assert row_of(store, late).state == LedgerState.EXPIRED
+    hour_later = make_courier(store, now=NOW + 3600 * SECOND)
+    assert [delivery.state for delivery in hour_later.deliver([late, sent])] == ["duplicate", "duplicate"]
+    assert row_of(store, sent).state == LedgerState.HANDED_OFF
+    assert fcm.requests["late"] == 0
+
+
+def test_what_cannot_be_rendered_is_suppressed_before_any_claim(fcm, store, make_courier, make_send):
+    messages = {"push": PushMessage(id="push", title=Text({"": "{{ user.first_name }}"}))}
+    sends = [
+        make_send("r1"),
+        make_send("r2", message="gone"),
+        make_send("r3", zone="Mars/Olympus"),
+        make_send("r4", channel="fax"),
+        make_send("r5", attributes={"first_name": "Ada"}),
+    ]
+    deliveries = make_courier(store, messages=messages).deliver(sends)
+    assert [(delivery.state, delivery.reason) for delivery in deliveries] == [
+        ("suppressed", "render_error"),
+        ("suppressed", "render_error"),
+        ("suppressed", "render_error"),
+        ("suppressed", "no_channel"),
+        ("handed_off", ""),
+    ]
+    assert deliveries[0].detail == "title: user.first_name is undefined"
+    assert [row.send for row in store.scan_ledger()] == [sends[4].id]
+    assert [fcm.requests[send.address] for send in sends] == [0, 0, 0, 0, 1]
+
+
+def test_live_retries_go_back_to_the_caller(fcm, store, make_courier, make_send, pauses):
+    send = make_send("quota1-live")
+    [first] = make_courier(store, bounded=False).deliver([send])
+    assert (first.state, first.reason, first.retry_at) == ("later", "quota", NOW + 2 * SECOND)
+    [early] = make_courier(store, bounded=False, now=NOW + SECOND).deliver([send])
+    assert (early.state, early.retry_at) == ("later", NOW + 2 * SECOND)
+    assert fcm.requests[send.address] == 1
+    [due] = make_courier(store, bounded=False, now=NOW + 2 * SECOND).deliver([send])
+    assert due.state == "handed_off"
+    assert row_of(store, send).attempts == 2
+    [after] = make_courier(store, bounded=False, now=NOW + 3 * SECOND).deliver([send])
+    assert after.state == "duplicate"
+    assert fcm.requests[send.address] == 2
+    assert pauses == []
+
+
+def test_a_live_retry_can_expire(fcm, store, make_courier, make_send):
+    send = make_send("quota-old", not_after=NOW + SECOND)
+    assert make_courier(store, bounded=False).deliver([send])[0].state == "later"
+    assert make_courier(store, bounded=False, now=NOW + 2 * SECOND).deliver([send])[0].state == "expired"
+    assert row_of(store, send).state == LedgerState.EXPIRED
+    assert fcm.requests[send.address] == 1
+
+
+def test_a_big_batch_keeps_its_order(fcm, smtp, store, make_courier, make_send):
+    before = len(smtp.received), smtp.connections
+    sends = [make_send(f"b{number}" + ("@example.com" if number % 2 else "")) for number in range(200)]
+    deliveries = make_courier(store).deliver(sends)
+    assert [delivery.send for delivery in deliveries] == sends
+    assert {delivery.state for delivery in deliveries} == {"handed_off"}
+    assert sum(fcm.requests[send.address] for send in sends) == 100
+    assert len(smtp.received) - before[0] == 100
+    assert smtp.connections - before[1] <= 8
+    assert len(list(store.scan_ledger())) == 200
+
+
+def test_at_most_64_are_in_flight(make_courier, make_send):
+    import asyncio
+
+    from transforms.channels.outcome import Outcome
+
+    class Counting:
+        now = most = 0
+
+        async def send(self, send, rendered):
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0)
+            self.now -= 1
+            return Outcome.handed_off("")
+
+        async def close(self):
+            pass
+
+    channel = Counting()
+    make_courier(channels={"push": channel}).deliver([make_send(f"f{number}") for number in range(150)])
+    assert channel.most == 64
+
+
+def test_a_ledger_that_fails_stops_the_batch(fcm, make_courier, make_send):
+    class Down:
+        def claim(self, rows):
+            raise StoreError("down")
+
+        def record(self, rows):
+            raise StoreError("down")
+
+    with pytest.raises(StoreError):
+        make_courier(Down()).deliver([make_send("down")])
+    assert fcm.requests["down"] == 0
+
+
+def test_a_ledger_that_cannot_record_stops_the_batch_and_leaves_the_claims(fcm, store, make_courier, make_send):
+    class ReadOnly:
+        claim = staticmethod(store.claim)
+
+        def record(self, rows):
+            raise StoreError("down")
+
+    sends = [make_send(f"norecord{number}") for number in range(5)]
+    with pytest.raises(StoreError):
+        make_courier(ReadOnly()).deliver(sends)
+    assert {row_of(store, send).state for send in sends} == {LedgerState.CLAIMED}
+    assert {delivery.state for delivery in make_courier(store).deliver(sends)} == {"duplicate"}

@@ -1,0 +1,146 @@
+import asyncio
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
+
+import pytest
+
+from transforms.channels.address import is_mailbox, parse_smtp
+from transforms.channels.email import Mail, compose
+from transforms.channels.outcome import Outcome
+from transforms.channels.settings import MailSettings
+from transforms.channels.unsubscribe import read_unsubscribe
+from transforms.messages.render import RenderedMail, RenderedPush
+
+GOLDEN = Path(__file__).parent / "golden"
+SETTINGS = MailSettings(sender="Shop <hello@shop.example>", unsubscribe_base="https://shop.example/u")
+
+
+@pytest.mark.parametrize(
+    ("name", "mail", "changes"),
+    [
+        ("text", RenderedMail("Your order", "Shipped.\n.\nThanks"), {"topic": None}),
+        (
+            "html",
+            RenderedMail(
+                "カートに商品が残っています。お買い忘れはありませんか。",
+                "カートを見る\n",
+                "<html><body><p>カートを<b>見る</b></p></body></html>",
+                "ショップ <cart@shop.example>",
+                "help@shop.example",
+            ),
+            {},
+        ),
+    ],
+)
+def test_the_message_byte_for_byte(make_send, name, mail, changes):
+    message = compose(make_send("ada@example.com", id="0f3a", **changes), mail, SETTINGS)
+    assert not isinstance(message, Outcome)
+    assert message.as_bytes() == (GOLDEN / f"{name}.eml").read_bytes()
+
+
+def test_one_click_unsubscribe_of_a_long_user_id(make_send):
+    send = make_send("ada@example.com", user="届" * 85)
+    message = compose(send, RenderedMail("S", "T"), SETTINGS)
+    parsed = BytesParser(policy=policy.default).parsebytes(message.as_bytes())
+    assert parsed["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    link = parsed["List-Unsubscribe"]
+    assert link.startswith("<https://shop.example/u?token=")
+    found = read_unsubscribe(link.removesuffix(">").partition("token=")[2], "local")
+    assert (found.user, found.topic, found.channel) == (send.user, "marketing", "email")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ada",
+        "@example.com",
+        "ada@",
+        "ada@@example.com",
+        "a@b@c.d",
+        "ada@example.com\r\nBcc: v@example.com",
+        "ada@example.com\n",
+        "ada@example.com, v@example.com",
+        "Ada <ada@example.com>",
+        "ada lovelace@example.com",
+        "a..b@example.com",
+        ".a@example.com",
+        "ada@-example.com",
+        "ada@example..com",
+        '"a b"@example.com',
+        "adä@example.com",
+        "a" * 65 + "@example.com",
+        "a@" + ".".join(["b" * 60] * 5),
+        "ada@example.com> SIZE=1",
+    ],
+)
+def test_bad_addresses_never_reach_the_server(smtp, make_send, make_courier, address):
+    assert not is_mailbox(address)
+    before = smtp.connections
+    [delivery] = make_courier().deliver([make_send(address, channel="email", message="mail")])
+    assert (delivery.state, delivery.reason) == ("failed", "bad_address")
+    assert smtp.connections == before
+
+
+@pytest.mark.parametrize("address", ["ada@example.com", "a.b+c@x.example", "u1@localhost", "o'hara@example.co.jp"])
+def test_good_addresses(make_send, address):
+    message = compose(make_send(address), RenderedMail("S", "T"), SETTINGS)
+    assert str(message["To"]) == address
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        RenderedMail("a\r\nBcc: v@example.com", "T"),
+        RenderedMail("S", "T", sender="Shop <a@b.c>\r\nBcc: v@example.com"),
+        RenderedMail("S", "T", reply_to="a@b.c\nBcc: v@example.com"),
+        RenderedMail("S", "T", sender="nobody"),
+        RenderedMail("S", "T", sender="a@b.c, d@e.f"),
+        RenderedMail("S", "T", sender="<>"),
+    ],
+)
+def test_headers_that_are_not_one_line_or_one_sender(make_send, mail):
+    outcome = compose(make_send("ada@example.com"), mail, SETTINGS)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.state, outcome.reason) == ("failed", "rejected")
+
+
+def test_what_the_server_gets_is_what_was_composed(smtp, make_send):
+    send = make_send("dots@example.com")
+    mail = RenderedMail("S", ".\n..\n.dot\nend", "<p>.</p>")
+
+    async def run() -> list[Outcome]:
+        channel = Mail(parse_smtp(smtp.url), SETTINGS)
+        try:
+            return [await channel.send(send, mail), await channel.send(send, mail)]
+        finally:
+            await channel.close()
+
+    before = smtp.connections
+    first, second = asyncio.run(run())
+    assert first == second == Outcome.handed_off("<id-dots.example.com@shop.example>")
+    got = [mail for mail in smtp.received if mail.recipients == ("dots@example.com",)]
+    assert len(got) == 2
+    assert got[0] == got[1]
+    assert got[0].sender == "hello@shop.example"
+    assert got[0].content == compose(send, mail, SETTINGS).as_bytes()
+    assert smtp.connections == before + 1
+
+
+def test_a_server_that_closed_an_idle_connection(smtp, make_send):
+    async def run() -> list[Outcome]:
+        channel = Mail(parse_smtp(smtp.url), SETTINGS)
+        try:
+            first = await channel.send(make_send("idle1@example.com"), RenderedMail("S", "T"))
+            smtp.hang_up()  # blocks the loop too, so the channel cannot have noticed
+            return [first, await channel.send(make_send("idle2@example.com"), RenderedMail("S", "T"))]
+        finally:
+            await channel.close()
+
+    assert [outcome.state for outcome in asyncio.run(run())] == ["handed_off", "handed_off"]
+
+
+def test_a_push_is_not_a_mail(smtp, make_send):
+    with pytest.raises(TypeError):
+        asyncio.run(Mail(parse_smtp(smtp.url), SETTINGS).send(make_send("a@b.c"), RenderedPush("a", "b")))

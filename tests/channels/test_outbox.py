@@ -1,0 +1,107 @@
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from email import policy
+from email.parser import BytesParser
+
+from transforms.channels.outbox import Outbox
+from transforms.channels.scope import scope_of
+from transforms.channels.settings import MailSettings
+from transforms.messages.render import RenderedMail, RenderedPush
+
+PUSH = RenderedPush("届け", "b\n", {"deep_link": "a://b"})
+
+
+def write(directory, sends, rendered=PUSH):
+    async def run():
+        outbox = Outbox(directory, MailSettings())
+        outcomes = [await outbox.send(send, rendered) for send in sends]
+        await outbox.close()
+        return outcomes
+
+    return asyncio.run(run())
+
+
+def lines(directory):
+    return [json.loads(line) for path in directory.glob("push*.jsonl") for line in path.read_bytes().splitlines()]
+
+
+def test_a_push_is_a_line(tmp_path, make_send):
+    send = make_send("token-1", id="s1", user="u1", variant="plain", decided_at=1_772_000_000_123_456)
+    [outcome] = write(tmp_path, [send])
+    assert outcome.state == "handed_off"
+    assert lines(tmp_path) == [
+        {
+            "send_id": "s1",
+            "campaign": "win_back",
+            "step": "s1",
+            "variant": "plain",
+            "user": "u1",
+            "token": "token-1",
+            "title": "届け",
+            "body": "b\n",
+            "data": {"deep_link": "a://b"},
+            "decided_at": "2026-02-25T06:13:20.123456Z",
+        }
+    ]
+
+
+def test_a_mail_is_a_file(tmp_path, make_send):
+    [outcome] = write(tmp_path, [make_send("ada@example.com", id="../s/1")], RenderedMail("Sübject", "T", "<p>h</p>"))
+    assert outcome.state == "handed_off"
+    [path] = (tmp_path / "mail").glob("*.eml")
+    message = BytesParser(policy=policy.default).parsebytes(path.read_bytes())
+    assert (message["To"], message["Subject"]) == ("ada@example.com", "Sübject")
+    assert not (tmp_path.parent / "s").exists()
+
+
+def test_bad_addresses_are_refused_as_a_server_would(tmp_path, make_send):
+    [outcome] = write(tmp_path, [make_send("no mailbox@example.com")], RenderedMail("S", "T"))
+    assert (outcome.state, outcome.reason) == ("failed", "bad_address")
+    assert not (tmp_path / "mail").exists()
+
+
+def test_outboxes_append(tmp_path, make_send):
+    write(tmp_path, [make_send("a")])
+    write(tmp_path, [make_send("b"), make_send("c")])
+    assert sorted(line["token"] for line in lines(tmp_path)) == ["a", "b", "c"]
+
+
+def test_many_writers_lose_nothing(tmp_path, make_send):
+    batches = [[make_send(f"t{writer}-{number}") for number in range(50)] for writer in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda batch: write(tmp_path, batch), batches))
+    assert len({line["token"] for line in lines(tmp_path)}) == len(lines(tmp_path)) == 400
+
+
+def test_a_run_that_pushes_nothing_writes_nothing(tmp_path):
+    write(tmp_path / "out", [])
+    assert not (tmp_path / "out").exists()
+
+
+def test_through_a_courier(tmp_path, make_courier, make_send):
+    outbox = Outbox(tmp_path, MailSettings())
+    courier = make_courier(channels={"push": outbox, "email": outbox})
+    sends = [make_send("p1", attributes={"first_name": "Ada"}), make_send("m1@example.com")]
+    assert [delivery.state for delivery in courier.deliver(sends)] == ["handed_off", "handed_off"]
+    assert [line["title"] for line in lines(tmp_path)] == ["Hi Ada"]
+    assert (tmp_path / "mail" / "id-m1.example.com.eml").exists()
+
+
+def test_the_scope_of_a_send(make_send):
+    send = make_send(
+        "t",
+        user="u1",
+        zone="Asia/Tokyo",
+        attributes={"id": "other", "plan": {"tier": 2}, "context.app.version": "1.2", "context.timezone": "x"},
+        event={"order_id": "5"},
+    )
+    scope = scope_of(send, "https://u", 0)
+    assert scope.pop("now").isoformat() == "1970-01-01T09:00:00+09:00"
+    assert scope == {
+        "user": {"id": "u1", "plan": {"tier": 2}, "context": {"app": {"version": "1.2"}, "timezone": "x"}},
+        "event": {"order_id": "5"},
+        "campaign": "win_back",
+        "unsubscribe_url": "https://u",
+    }
+    assert scope_of(make_send("t", variant="plain"), "", 0)["variant"] == "plain"

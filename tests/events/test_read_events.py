@@ -1,0 +1,242 @@
+"""Files in, events and dead letters out: every message that was read ends as one of the two."""
+
+import gzip
+import json
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from transforms.events.decode import Cause
+from transforms.events.event import Event
+from transforms.events.sources import Subscription, parse_source
+from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+CLOCK = 1_772_000_000_000_000
+#: A line of 10 MB must not take longer than this to be refused, in seconds; it takes about two.
+BOUND = 60
+
+
+def track(number: int, **more: Any) -> bytes:
+    call = {"type": "track", "event": "E", "messageId": f"m{number}", "userId": "u", "timestamp": NOON.isoformat()}
+    return json.dumps(call | more).encode()
+
+
+def fixed_clock() -> int:
+    return CLOCK
+
+
+class Run:
+    """Reads a source to its end with FnApiRunner, and gives back what came out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._runs: Iterator[int] = iter(range(100))
+
+    def __call__(self, source: str) -> tuple[list[Event], list[dict[str, Any]]]:
+        out = self.folder / f"out-{next(self._runs)}"
+        letters = out / "letters" / "dead_letters.jsonl"
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            decoded = pipeline | "Read" >> ReadEvents(parse_source(source)) | "Decode" >> Decode(fixed_clock)
+            _ = decoded.dead_letters | "WriteDeadLetters" >> WriteDeadLetters(str(letters))
+            encoded = decoded.events | "ToJson" >> beam.Map(msgspec.json.encode)
+            coder = beam.coders.BytesCoder()
+            _ = encoded | "WriteEvents" >> beam.io.WriteToText(str(out / "events"), num_shards=1, coder=coder)
+        lines = next(out.glob("events-*")).read_bytes().splitlines()
+        events = [msgspec.json.decode(line, type=Event) for line in lines]
+        records = [json.loads(line) for line in letters.read_text(encoding="utf-8").split("\n") if line]
+        return sorted(events, key=lambda event: event.id), sorted(records, key=lambda record: str(record["cause"]))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+GOOD = [track(number) for number in range(5)]
+BAD = {
+    Cause.NOT_JSON: b"not json",
+    Cause.NOT_UTF8: b'{"type": "track", "event": "\xff\xfe"}',
+    Cause.TOO_DEEP: b"[" * 50_000,
+    Cause.TOO_LARGE: track(9, properties={"text": "x" * 10_000_000}),
+    Cause.NO_EVENT: track(9, event=None),
+    Cause.NO_TIME: track(9, timestamp=None),
+}
+BLANK = [b"", b"  \t", b"\r"]
+
+
+def mixture() -> bytes:
+    lines = [line for group in zip(GOOD, BAD.values(), strict=False) for line in group]
+    return b"\n".join([*BLANK, *lines, *BLANK, list(BAD.values())[-1], *BLANK])
+
+
+def check_mixture(events: list[Event], letters: list[dict[str, Any]], source: str) -> None:
+    assert [event.id for event in events] == [f"m{number}" for number in range(5)]
+    found = {letter["cause"]: letter for letter in letters}
+    assert len(letters) == len(BAD)
+    assert set(found) == set(BAD)
+    for cause, payload in BAD.items():
+        text = found[cause]["payload"]
+        assert payload == (b64decode(text) if found[cause].get("encoding") == "base64" else text.encode())
+        assert found[cause]["source"] == source
+        assert found[cause]["time"] == "2026-02-25T06:13:20Z"
+
+
+def test_good_and_bad_lines_in_one_file(run: Run) -> None:
+    path = run.folder / "events.jsonl"
+    path.write_bytes(mixture())
+    began = time.monotonic()
+    check_mixture(*run(str(path)), str(path))
+    assert time.monotonic() - began < BOUND
+
+
+def test_gzip(run: Run) -> None:
+    path = run.folder / "events.jsonl.gz"
+    path.write_bytes(gzip.compress(mixture(), compresslevel=1))
+    check_mixture(*run(str(path)), str(path))
+
+
+def test_a_pattern_reads_each_file_and_a_letter_names_its_own(run: Run) -> None:
+    for number, end in enumerate((b"\n", b"\r\n", b"")):
+        (run.folder / f"day-{number}.jsonl").write_bytes(track(number) + b"\nbad" + end)
+    (run.folder / "other.jsonl").write_bytes(track(7))
+    events, letters = run(str(run.folder / "day-*.jsonl"))
+    assert [event.id for event in events] == ["m0", "m1", "m2"]
+    assert sorted(letter["source"] for letter in letters) == [
+        str(run.folder / f"day-{number}.jsonl") for number in range(3)
+    ]
+    assert {letter["payload"] for letter in letters} == {"bad"}
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "events.parquet"])
+def test_a_name_without_a_folder_is_one_in_the_working_directory(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(run.folder)
+    if name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist([json.loads(line) for line in GOOD]), name)
+    else:
+        Path(name).write_bytes(b"\n".join(GOOD))
+    events, letters = run(name)
+    assert (len(events), letters) == (5, [])
+
+
+def test_no_file_fails_before_anything_runs(run: Run) -> None:
+    for name in ("none-*.jsonl", "none.parquet"):
+        with pytest.raises(OSError, match="none"):
+            run(str(run.folder / name))
+
+
+def parquet_table() -> pa.Table:
+    rows: list[dict[str, Any]] = [
+        {
+            "type": "track",
+            "event": "E",
+            "messageId": "m0",
+            "userId": "u",
+            "timestamp": NOON,
+            "properties": '{"a": [1]}',
+        },
+        {"type": "page", "messageId": "m1", "anonymousId": "a", "timestamp": NOON + timedelta(microseconds=1)},
+        {"type": "track", "event": "E", "messageId": "m2", "userId": "u", "timestamp": NOON, "properties": "{broken"},
+        {"type": "track", "event": "E", "messageId": "m3", "userId": "u"},
+    ]
+    extra = {
+        "context": [{"app": {"version": "1.2", "build": None}}, None, None, None],
+        "traits": [[("plan", "pro")], None, None, None],
+        "score": [1.5, float("nan"), None, None],
+        "price": [Decimal("1.10"), None, None, None],
+    }
+    names = ["type", "event", "messageId", "userId", "anonymousId", "timestamp", "properties"]
+    columns = {name: pa.array([row.get(name) for row in rows]) for name in names}
+    columns["timestamp"] = columns["timestamp"].cast(pa.timestamp("ns", "Asia/Tokyo"))
+    map_type = pa.map_(pa.string(), pa.string())
+    columns |= {name: pa.array(values, map_type if name == "traits" else None) for name, values in extra.items()}
+    return pa.table(columns)
+
+
+@pytest.mark.parametrize("name", ["events.parquet", "events.parquet.gz"])
+def test_parquet(run: Run, name: str) -> None:
+    path = run.folder / name
+    pq.write_table(parquet_table(), path, compression="gzip", row_group_size=2)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    (first, second), (broken, timeless) = run(str(path))
+    noon = int(NOON.timestamp()) * 1_000_000
+    assert (first.id, first.time, first.properties) == ("m0", noon, {"a": [1]})
+    assert first.context == {"app": {"version": "1.2"}}
+    assert (second.id, second.time, second.user, second.anonymous) == ("m1", noon + 1, None, "a")
+    assert (broken["cause"], timeless["cause"]) == (Cause.INVALID, Cause.NO_TIME)
+    assert json.loads(broken["payload"])["properties"] == "{broken"
+    assert json.loads(timeless["payload"]) == {"type": "track", "event": "E", "messageId": "m3", "userId": "u"}
+
+
+def test_a_parquet_time_without_zone_is_refused(run: Run) -> None:
+    path = run.folder / "events.parquet"
+    pq.write_table(pa.Table.from_pylist([json.loads(GOOD[0]) | {"timestamp": NOON.replace(tzinfo=None)}]), path)
+    events, letters = run(str(path))
+    assert (events, [letter["cause"] for letter in letters]) == ([], [Cause.BAD_TIME])
+
+
+def test_an_error_handler_takes_the_dead_letters(run: Run) -> None:
+    path, letters = run.folder / "events.jsonl", run.folder / "letters.jsonl"
+    path.write_bytes(b"\n".join([track(1), b"bad", track(2)]))
+    for _ in range(2):
+        with (
+            beam.Pipeline(runner=FnApiRunner()) as pipeline,
+            ErrorHandler(WriteDeadLetters(str(letters))) as handler,
+        ):
+            read = pipeline | "Read" >> ReadEvents(parse_source(str(path)))
+            events = read | "Decode" >> Decode(fixed_clock).with_error_handler(handler)
+            assert events.element_type is Event
+    causes = [json.loads(line)["cause"] for line in letters.read_text().splitlines()]
+    assert causes == ["not_json", "not_json"]  # the second run appends
+
+
+def test_clocks_that_are_far_ahead_are_counted(run: Run) -> None:
+    path = run.folder / "events.jsonl"
+    late, far = ({"receivedAt": NOON.isoformat(), "timestamp": f"2026-03-10T12:0{n}:00Z"} for n in (5, 6))
+    path.write_bytes(b"\n".join([track(1, **late), track(2, **far), track(3)]))
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _ = pipeline | "Read" >> ReadEvents(parse_source(str(path))) | "Decode" >> Decode()
+    result = pipeline.run()
+    result.wait_until_finish()
+    (counter,) = result.metrics().query(beam.metrics.MetricsFilter().with_name("clock_ahead"))["counters"]
+    assert counter.committed == 1
+
+
+def test_a_subscription_and_a_topic_stand_in_the_graph() -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    subscription, topic = "projects/proj-x/subscriptions/events", "projects/proj-x/topics/dead"
+    decoded = pipeline | "Read" >> ReadEvents(Subscription(subscription)) | "Decode" >> Decode()
+    _ = decoded.dead_letters | "WriteDeadLetters" >> WriteDeadLetters(f"pubsub:{topic}")
+    assert not decoded.events.is_bounded
+    steps = {step.full_label: step.transform for step in _steps(pipeline)}
+    assert steps["Read/ReadSubscription/Read"].source.full_subscription == subscription
+    assert steps["WriteDeadLetters/Publish"].full_topic == topic
+
+
+def _steps(pipeline: beam.Pipeline) -> list[Any]:
+    found: list[Any] = []
+
+    class Visitor(beam.pipeline.PipelineVisitor):
+        def visit_transform(self, transform_node: Any) -> None:
+            found.append(transform_node)
+
+        def enter_composite_transform(self, transform_node: Any) -> None:
+            found.append(transform_node)
+
+    pipeline.visit(Visitor())
+    return found

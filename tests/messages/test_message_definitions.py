@@ -1,0 +1,171 @@
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from transforms.messages.definitions import MailMessage, PushMessage, Text
+
+PUSH = """
+hello:
+  channel: push
+  title: {en: "Hello {{ user.first_name | default: 'there' }}", ja_JP: "ようこそ"}
+  body: Hi
+  data: {screen: {en: home, ja: ホーム}, level: 3, pro: true}
+  deep_link: "shop://{{ event.order_id }}"
+  badge: 2
+  sound: ping
+  collapse_key: hello
+  ttl: 2h
+  priority: high
+  devices: latest
+"""
+
+
+def test_a_push_with_every_field(parse):
+    messages, problems = parse(PUSH)
+    assert problems == []
+    assert messages["hello"] == PushMessage(
+        id="hello",
+        title=Text({"en": "Hello {{ user.first_name | default: 'there' }}", "ja-jp": "ようこそ"}),
+        body=Text({"": "Hi"}),
+        data={"screen": Text({"en": "home", "ja": "ホーム"}), "level": Text({"": "3"}), "pro": Text({"": "true"})},
+        deep_link=Text({"": "shop://{{ event.order_id }}"}),
+        badge=2,
+        sound=Text({"": "ping"}),
+        collapse_key=Text({"": "hello"}),
+        ttl=7200,
+        priority="high",
+        devices="latest",
+    )
+
+
+def test_messages_are_plain_data(parse):
+    messages, _ = parse(PUSH)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(messages["hello"]), type=PushMessage) == messages["hello"]
+
+
+def test_a_mail_with_every_field(parse):
+    messages, problems = parse(
+        "m: {channel: email, subject: S, html: <p>h</p>, text: t, from: A <a@b.c>, reply_to: r@b.c, preheader: p}"
+    )
+    assert problems == []
+    assert messages["m"] == MailMessage(
+        id="m",
+        subject=Text({"": "S"}),
+        html=Text({"": "<p>h</p>"}),
+        text=Text({"": "t"}),
+        sender=Text({"": "A <a@b.c>"}),
+        reply_to=Text({"": "r@b.c"}),
+        preheader=Text({"": "p"}),
+    )
+
+
+MJML = "<mjml><mj-body><mj-section><mj-column>%s</mj-column></mj-section></mj-body></mjml>"
+
+
+def test_mjml_becomes_html_with_its_liquid(parse):
+    body = MJML % (
+        "<mj-raw>{% for item in event.items %}</mj-raw>"
+        "<mj-text>{% if event.n < 3 %}few{% endif %} {{ item.name }}</mj-text>"
+        "<mj-raw>{% endfor %}</mj-raw><mj-button href='{{ unsubscribe_url }}'>x</mj-button>"
+    )
+    messages, problems = parse(f'm:\n  channel: email\n  subject: S\n  mjml: "{body}"\n')
+    assert problems == []
+    html = messages["m"].mjml.sources[""]
+    assert "<mjml" not in html
+    assert "<table" in html
+    for tag in ("{% for item in event.items %}", "{% if event.n < 3 %}", "{{ item.name }}", "{% endfor %}"):
+        assert tag in html
+    assert 'href="{{ unsubscribe_url }}"' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m: {channel: line, text: x}", "`line` is part of the language but not supported by this version"),
+        ("m: {channel: webhook, url: x}", "`webhook` is part of the language but not supported"),
+        ("m: {channel: inbox, title: x}", "`inbox` is part of the language but not supported"),
+        ("m: {channel: fax, title: x}", "expected one of push, email"),
+        ("m: {title: x}", "`channel` is missing"),
+        ("m: 3", "expected a mapping"),
+        ("[]", "expected a mapping of message ids"),
+        ("Bad-Id: {channel: push, title: x}", "`Bad-Id` is not an id"),
+        ("m: {channel: push, title: x, apns: {}}", "`apns` is part of the language but not supported"),
+        ("m: {channel: push, title: x, subject: y}", "unknown key `subject`"),
+        ("m: {channel: push, sound: x}", "needs `title` or `body`"),
+        ('m: {channel: push, title: ""}', "empty text"),
+        ("m: {channel: push, title: {}}", "an empty mapping"),
+        ("m: {channel: push, title: {english: x}}", "`english` is not a locale"),
+        ("m: {channel: push, title: {ja_JP: x, ja-jp: y}}", "given twice"),
+        ("m: {channel: push, title: x, ttl: 5w}", "four weeks"),
+        ("m: {channel: push, title: x, ttl: 1 month}", "no fixed length"),
+        ("m: {channel: push, title: x, badge: -1}", "whole number"),
+        ("m: {channel: push, title: x, priority: urgent}", "expected one of high, normal"),
+        ("m: {channel: push, title: x, devices: some}", "expected one of all, latest"),
+        ("m: {channel: push, title: x, data: {from: y}}", "reserved by FCM"),
+        ("m: {channel: push, title: x, data: {google.x: y}}", "reserved by FCM"),
+        ("m: {channel: push, title: x, data: {k: [1]}}", "expected text; found a list"),
+        ("m: {channel: push, title: x, deep_link: a, data: {deep_link: b}}", "given in `data` and beside it"),
+        ("m: {channel: email, text: x}", "`subject` is missing"),
+        ("m: {channel: email, subject: x}", "needs a body"),
+        (f"m: {{channel: email, subject: x, html: y, mjml: {MJML % ''}}}", "not both"),
+        ("m: {channel: email, subject: x, text: y, preheader: z}", "`preheader` needs"),
+        ("m: {channel: email, subject: x, mjml: hello}", "not MJML"),
+        ('m: {channel: email, subject: x, mjml: "<mjml><mj-body>{% if user.x %}</mj-body></mjml>"}', "tag"),
+        (
+            f"""m: {{channel: email, subject: x, mjml: "{MJML % "<mj-image src='a' width='{{ user.x }}'/>"}"}}""",
+            "no place for `{{ user.x }}`",
+        ),
+    ],
+)
+def test_mistakes_of_form(parse, text, expected):
+    _, problems = parse(text)
+    assert any(expected in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ user.name", "Liquid: expected '}}'"),
+        ("{% if user.x %}", "Liquid:"),
+        ("{{ user.x | shout }}", "unknown filter `shout`"),
+        ("{% include 'x' %}", "Liquid:"),
+        ("{% render 'x' %}", "Liquid:"),
+        ("{% frob %}", "Liquid:"),
+        ("{{ name }}", "unknown variable `name`"),
+        ("{{ today }}", "unknown variable `today`"),
+        ("{{ [user.x] }}", "unknown variable"),
+        ("{% for i in user.l %}{% endfor %}{{ i }}", "unknown variable `i`"),
+        ("{{ 'a' | append: nome }}", "unknown variable `nome`"),
+        ("line one\n{{ user.ok }}\n{{ nome }}", "`nome` in line 3 of the text"),
+    ],
+)
+@pytest.mark.parametrize("place", ["title", "data"])
+def test_mistakes_in_liquid_are_found_at_their_line(parse, template, expected, place):
+    quoted = msgspec.json.encode(template).decode()
+    field = f"title: {quoted}" if place == "title" else f"body: x\n  data:\n    k: {{en: {quoted}}}"
+    _, problems = parse(f"m:\n  channel: push\n  {field}\n")
+    line = 3 if place == "title" else 5
+    assert any(expected in problem and problem.startswith(f"m.yaml:{line}: error: m.") for problem in problems), (
+        problems
+    )
+
+
+def test_names_that_a_template_makes_itself_are_known(parse):
+    template = (
+        "{% assign a = user.x %}{% capture b %}{{ a }}{% endcapture %}{{ b }}{% increment n %}"
+        "{% for i in event.l %}{{ forloop.index }}{{ i }}{% endfor %}"
+        "{{ campaign }}{{ variant }}{{ now | date: '%Y' }}{{ unsubscribe_url }}"
+    )
+    _, problems = parse(f'm: {{channel: push, title: "{template}"}}')
+    assert problems == []
+
+
+def test_reading_definitions_loads_no_renderer():
+    program = (
+        "import sys; from transforms.messages.definitions import parse_messages;"
+        "print(*{'mjml', 'css_inline', 'inscriptis', 'firebase_admin', 'aiohttp', 'google.auth'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == ""

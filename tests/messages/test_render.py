@@ -1,0 +1,228 @@
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from liquid import Environment
+
+from transforms.messages.definitions import MailMessage, PushMessage, Text
+from transforms.messages.liquid import fill
+from transforms.messages.render import RenderedMail, RenderedPush, RenderError, render
+
+
+def push(title: str, **fields: object) -> PushMessage:
+    return PushMessage(id="m", title=Text({"": title}), **fields)
+
+
+def mail(**texts: str) -> MailMessage:
+    fields = {"subject": "S", **texts}
+    return MailMessage(id="m", **{name: Text({"": text}) for name, text in fields.items()})
+
+
+def elements(html: str) -> list[str]:
+    found: list[str] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append(tag)
+    parser.feed(html)
+    return found
+
+
+def test_a_push(scope):
+    message = push(
+        "Hi {{ user.first_name }}",
+        body=Text({"": "{{ now | date: '%H:%M' }} {{ user.city | default: 'there' }}"}),
+        data={"c": Text({"": "{{ campaign }}"})},
+        deep_link=Text({"": "shop://{{ user.id }}"}),
+        collapse_key=Text({"": "k"}),
+        ttl=60,
+    )
+    assert render(message, scope, None, "en") == RenderedPush(
+        title="Hi Ada",
+        body="08:30 there",
+        data={"c": "win_back", "deep_link": "shop://u1"},
+        collapse_key="k",
+        ttl=60,
+    )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ user.last_name }}",
+        "{{ user.first_name.x }}",
+        "{{ user.last_name | upcase }}",
+        "{{ user.last_name | plus: 1 }}",
+        "{{ user.last_name | date: '%Y' }}",
+        "{{ user.last_name | size }}",
+        "{{ 'a' | append: user.last_name }}",
+        "{{ user.nothing }}",
+        "{{ user.nothing | upcase }}",
+        "{{ variant }}",
+        "{% if user.last_name %}x{% endif %}",
+        "{% if user.last_name == 'x' %}x{% else %}y{% endif %}",
+        "{% case user.last_name %}{% when 'x' %}x{% else %}y{% endcase %}",
+        "{% for x in user.last_names %}x{% endfor %}y",
+        "{% assign y = user.last_name %}{{ y }}",
+        "{{ event.size }}",
+        "{{ event.first }}",
+        "{{ event.items[7].name }}",
+        "{{ event.none | first }}",
+        "{{ event.items | map: 'price' | join: ', ' }}",
+        "{{ event.items | map: 'price' }}",
+        "{{ event.holes | join: ', ' }}",
+        "{% for x in event.holes %}{{ x }}{% endfor %}",
+    ],
+)
+def test_what_is_missing_is_refused(scope, template):
+    with pytest.raises(RenderError, match=r"^title: "):
+        render(push(template), scope, None, "en")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ user.last_name | default: 'x' }}", "x"),
+        ("{{ user.a.b.c | default: 'x' }}", "x"),
+        ("{{ user.nothing | default: 'x' }}", "x"),
+        ("{{ event.none | first | default: 'x' }}", "x"),
+        ("{{ event.holes | compact | join: '-' }}", "a"),
+        ("{{ event.items.size }} {{ event.items.first.name }}", "2 pen"),
+        ("{{ event.items | map: 'name' | join: ', ' }}", "pen, ink"),
+        ("{{ event.at | date: '%-d %B' }}", "1 July"),
+        ("{{ 'now' | date: '%Y-%m-%d %H' }}", "2026-03-01 08"),
+        ("{{ 0 | date: '%Y-%m-%d %H' }}", "1970-01-01 09"),
+    ],
+)
+def test_what_is_there_is_shown(scope, template, expected):
+    assert render(push(template), scope, None, "en").title == expected
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 1 | divided_by: 0 }}",
+        "{{ 'soon' | date: '%Y' }}",
+        "{{ true | date: '%Y' }}",
+        "{{ 9e300 | date: '%Y' }}",
+        "{% for a in (1..200) %}{% for b in (1..200) %}x{% endfor %}{% endfor %}",
+        "{% for a in (1..99999999) %}x{% endfor %}",
+        "{{ (1..99999999) | join: ',' }}",
+        "{% assign a = 'xxxxxxxxxx' %}{% for i in (1..60) %}{% assign a = a | append: a %}{% endfor %}{{ a }}",
+        "{% for i in (1..9999) %}" + "x" * 200 + "{% endfor %}",
+        "{{ user.first_name | truncate: 'x' }}",
+        "{{ user.first_name | slice: 'x' }}",
+        "{{ user.first_name | map: 'x' }}",
+    ],
+)
+def test_errors_and_excess_are_refused(scope, template):
+    with pytest.raises(RenderError, match=r"^title: "):
+        render(push(template), scope, None, "en")
+
+
+LOCALES = Text({"en": "color", "en-gb": "colour", "pt": "cor"})
+
+
+@pytest.mark.parametrize(
+    ("locale", "default", "expected"),
+    [
+        ("en-GB", "pt", "colour"),
+        ("en_gb", "pt", "colour"),
+        ("en-US", "pt", "color"),
+        ("pt-BR", "en", "cor"),
+        ("ja-JP", "en", "color"),
+        ("ja", "en_GB", "colour"),
+        (None, "pt", "cor"),
+        ("", "pt", "cor"),
+        ("zh-Hant-TW", "en", "color"),
+    ],
+)
+def test_locale_then_language_then_default(scope, locale, default, expected):
+    message = PushMessage(id="m", title=LOCALES, data={"k": LOCALES})
+    rendered = render(message, scope, locale, default)
+    assert (rendered.title, rendered.data["k"]) == (expected, expected)
+
+
+def test_no_locale_fits(scope):
+    with pytest.raises(RenderError, match=r"title: no text for ja-jp, ja, fr; there is en, en-gb, pt"):
+        render(PushMessage(id="m", title=LOCALES), scope, "ja-JP", "fr")
+
+
+def test_nothing_to_show(scope):
+    empty = "{% if false %}x{% endif %}"
+    with pytest.raises(RenderError, match="both are empty"):
+        render(PushMessage(id="m", title=Text({"": empty}), body=Text({"": " {{ ' ' }}"})), scope, None, "en")
+    with pytest.raises(RenderError, match="subject: is empty"):
+        render(mail(subject=empty, text="x"), scope, None, "en")
+    for body in ("html", "mjml", "text"):
+        with pytest.raises(RenderError, match="the body is empty"):
+            render(mail(**{body: empty}), scope, None, "en")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x00", "\x0b", "\x85", "\u2028"])
+@pytest.mark.parametrize("field", ["subject", "sender", "reply_to"])
+def test_headers_cannot_be_injected(scope, field, end):
+    scope["user"]["first_name"] = f"Ada{end}Bcc: victim@example.com"
+    with pytest.raises(RenderError, match="a line break or control character"):
+        render(mail(**{"text": "x", field: "{{ user.first_name }}"}), scope, None, "en")
+
+
+def test_html_is_escaped_and_styled_and_has_a_text(scope):
+    message = mail(
+        html="<style>p{color:red} @media print{p{color:black}}</style>"
+        "<p title=\"{{ user.bio }}\">{{ user.bio }} {{ '<i>ok</i>' | safe }}</p>"
+        "<a href='{{ unsubscribe_url }}'>leave</a>",
+        preheader="Just {{ user.bio }}",
+        subject="{{ user.bio }}",
+        sender="Shop <shop@example.com>",
+    )
+    rendered = render(message, scope, None, "en")
+    assert isinstance(rendered, RenderedMail)
+    assert rendered.subject == "<b>\"x\"</b> & 'y'"
+    assert rendered.sender == "Shop <shop@example.com>"
+    assert elements(rendered.html) == ["html", "head", "style", "body", "div", "p", "i", "a"]
+    assert 'style="color: red;"' in rendered.html
+    assert "@media print" in rendered.html
+    assert rendered.html.index("<body>") < rendered.html.index("Just &lt;b&gt;") < rendered.html.index("<p ")
+    assert rendered.text == "<b>\"x\"</b> & 'y' ok\n\n[leave](https://localhost/u?token=t)\n"
+
+
+def test_a_text_of_its_own_is_taken_as_it_is(scope):
+    rendered = render(mail(html="<p>h</p>", text="{{ user.bio }}"), scope, None, "en")
+    assert rendered.text == "<b>\"x\"</b> & 'y'"
+
+
+def test_styles_are_never_fetched(scope):
+    rendered = render(mail(html="<link rel=stylesheet href='http://127.0.0.1:9/x.css'><p>x</p>"), scope, None, "en")
+    assert "<p>x</p>" in rendered.html
+
+
+@pytest.mark.parametrize("name", sorted(set(Environment().filters) - {"safe"}))
+@pytest.mark.parametrize("arguments", ["", ": 'a'", ": 'a', 'b'", ": 1"])
+def test_no_filter_lets_markup_through(scope, name, arguments):
+    attack = "<script>alert(1)</script>"
+    encoded = "%3Cscript%3E PHNjcmlwdD4= &lt;script&gt;"
+    for value in (attack, encoded, "PHNjcmlwdD4=", [attack]):
+        scope["event"] = {"x": value}
+        try:
+            filled = fill(f"{{{{ event.x | {name}{arguments} }}}}", scope, escape=True)
+        except ValueError:
+            continue
+        assert "<script" not in filled
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(value=JSON, name=st.sampled_from(sorted(Environment().filters)), argument=JSON)
+def test_any_data_is_rendered_or_refused(value, name, argument):
+    message = push(f"{{{{ event.x | {name}: event.y }}}}{{{{ event.x }}}}")
+    scope = {"user": {"id": "u"}, "event": {"x": value, "y": argument}, "campaign": "c"}
+    try:
+        rendered = render(message, scope, None, "en")
+    except RenderError:
+        return
+    assert rendered.title

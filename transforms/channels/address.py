@@ -1,0 +1,90 @@
+"""Where channels are, as written on the command line, and mailboxes that may be used."""
+
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+
+__all__ = ["FcmAddress", "SmtpAddress", "is_mailbox", "parse_fcm", "parse_smtp"]
+
+_FCM = re.compile(r"fcm:(?P<project>[a-z][a-z0-9-]{2,62})(@(?P<server>https?://.+))?")
+#: The WHATWG rule (https://html.spec.whatwg.org/#valid-e-mail-address) without dots that RFC 5321 forbids.
+_MAILBOX = re.compile(
+    r"(?=.{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+
+
+class FcmAddress(msgspec.Struct, frozen=True):
+    """A Firebase project and its server; a `local` server asks for no credentials."""
+
+    project: str
+    server: str = "https://fcm.googleapis.com"
+    local: bool = False
+
+
+class SmtpAddress(msgspec.Struct, frozen=True):
+    """A mail server; `tls` is TLS from the first byte on. `user` and `password` are empty where none were given."""
+
+    host: str
+    port: int
+    tls: bool = False
+    user: str = ""
+    password: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+def parse_fcm(url: str) -> FcmAddress:
+    """Read `fcm:PROJECT` or, for a local server, `fcm:PROJECT@http://HOST:PORT`.
+
+    Raises:
+      ValueError: saying what is expected.
+    """
+    match = _FCM.fullmatch(url)
+    if not match:
+        raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {url!r}")
+    if match["server"] is None:
+        return FcmAddress(match["project"])
+    server = urlsplit(match["server"])
+    _port(server, url)
+    if server.path.strip("/") or server.query or server.fragment:
+        raise ValueError(f"a local FCM server is http://HOST:PORT with no path; found {url!r}")
+    return FcmAddress(match["project"], match["server"].rstrip("/"), local=True)
+
+
+def parse_smtp(url: str) -> SmtpAddress:
+    """Read `smtp://[USER:PASSWORD@]HOST:PORT` or `smtps://…`; `%40` and the like stand for themselves.
+
+    Raises:
+      ValueError: saying what is expected, without the password.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("expected smtp://HOST:PORT or smtps://[USER:PASSWORD@]HOST:PORT")
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return SmtpAddress(
+        host=parts.hostname or "",
+        port=_port(parts, shown),
+        tls=parts.scheme == "smtps",
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+    )
+
+
+def is_mailbox(text: str) -> bool:
+    """Whether a mail may be addressed to this: one @, ASCII, no quoting, no white space, at most 254 characters."""
+    return len(text) <= 254 and _MAILBOX.fullmatch(text) is not None
+
+
+def _port(parts: SplitResult, shown: str) -> int:
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"the port of {shown!r} is not a number from 0 to 65535") from error
+    if not parts.hostname or not port:
+        raise ValueError(f"a host and a port are needed, such as localhost:8025; found {shown!r}")
+    return port

@@ -1,0 +1,250 @@
+"""Takes decided sends to their channels: each at most once, each with an answer.
+
+The order is what makes it so: the claim stands in the ledger before the call, the outcome is written as soon as it is
+known, and at most `IN_FLIGHT` calls are open at a time. A crash in between leaves at most so many claims of which
+nobody knows the end; `todoke sweep` settles those when their lease is over.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from transforms.campaigns.effects import Send
+from transforms.channels.outcome import Channel, Outcome
+from transforms.channels.scope import scope_of
+from transforms.channels.settings import MailSettings
+from transforms.messages.definitions import Message
+from transforms.messages.render import RenderedMail, RenderedPush, RenderError, render
+from transforms.storage.rows import LedgerRow, LedgerState
+
+__all__ = ["Courier", "Delivery"]
+
+IN_FLIGHT = 64
+#: Longer than any hand-off with its tries and pauses; in microseconds.
+LEASE = 300 * 1_000_000
+TRIES = 3
+#: No step of a pipeline may sleep for longer; in seconds.
+LONGEST_PAUSE = 5.0
+
+#: A claim whose last try certainly did not go out begins its detail so; it may be taken again when due.
+_RELEASED = "retry: "
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What became of one send.
+
+    `state` is a `LedgerState`, or `suppressed` (`render_error`, `no_channel`: nothing was called), `duplicate` (it
+    was claimed before: nothing was called, and nothing is to be counted as a refusal), or `later` (it certainly did
+    not go out; deliver it again at `retry_at`, in microseconds). `detail` is the provider's id after a hand-off.
+    """
+
+    send: Send
+    state: str
+    reason: str = ""
+    detail: str = ""
+    retry_at: int | None = None
+
+
+class _Ledger(Protocol):
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]: ...
+    def record(self, rows: Sequence[LedgerRow]) -> None: ...
+
+
+class _Memory:
+    """The ledger of a run without a store: lets an id out once, as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, LedgerRow] = {}
+
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        standing = {row.send: self._rows.get(row.send) for row in rows}
+        self._rows.update({row.send: row for row in rows if standing[row.send] is None})
+        return standing
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        self._rows.update({row.send: row for row in rows})
+
+
+class Courier:
+    """Delivers batches of sends of one shard. One thread at a time; it keeps an event loop for its connections.
+
+    Args:
+      messages: the definitions' messages by id.
+      channels: by the name of the channel; the courier closes them.
+      settings: for the unsubscribe links that templates show.
+      default_locale: where a text has neither the user's locale nor language.
+      clock: the time in microseconds that counts for a send: its `decided_at` for an outbox in a bounded run,
+        otherwise the wall clock.
+      store: whose ledger to use; None remembers in this process only.
+      bounded: try at most `TRIES` times here and then fail; else answer `later` at the first refusal.
+      sleep: how to pause between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        messages: Mapping[str, Message],
+        channels: Mapping[str, Channel],
+        settings: MailSettings,
+        default_locale: str,
+        clock: Callable[[Send], int],
+        *,
+        store: _Ledger | None = None,
+        bounded: bool = True,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._messages = messages
+        self._channels = channels
+        self._settings = settings
+        self._default_locale = default_locale
+        self._clock = clock
+        self._ledger: _Ledger = store if store is not None else _Memory()
+        self._bounded = bounded
+        self._sleep = sleep
+        self._runner = asyncio.Runner()
+
+    def deliver(self, sends: Sequence[Send]) -> list[Delivery]:
+        """Deliver each send; the answers are in the order of `sends`.
+
+        What happens to one message is an answer, not an exception.
+
+        Raises:
+          StoreError: the ledger does not answer. Calls in flight are given up, and their claims stand.
+        """
+        deliveries: list[Delivery] = []
+        for start in range(0, len(sends), IN_FLIGHT):
+            deliveries += self._runner.run(self._deliver(sends[start : start + IN_FLIGHT]))
+        return deliveries
+
+    def close(self) -> None:
+        """Close the channels and the event loop."""
+        self._runner.run(self._close())
+        self._runner.close()
+
+    async def _close(self) -> None:
+        for channel in set(self._channels.values()):
+            await channel.close()
+
+    async def _deliver(self, sends: Sequence[Send]) -> list[Delivery]:
+        answers: dict[int, Delivery] = {}
+        prepared: dict[str, tuple[int, RenderedPush | RenderedMail | None]] = {}
+        for place, send in enumerate(sends):
+            if send.id in prepared:
+                answers[place] = Delivery(send, "duplicate")
+                continue
+            ready = None if self._clock(send) > send.not_after else self._render(send)
+            if isinstance(ready, Delivery):
+                answers[place] = ready
+            else:
+                prepared[send.id] = (place, ready)
+        claims = self._claim([(sends[place], ready is not None) for place, ready in prepared.values()])
+        calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
+        for send_id, claim in claims.items():
+            place, ready = prepared[send_id]
+            if isinstance(claim, Delivery):
+                answers[place] = claim
+            elif ready is not None:
+                calls[asyncio.create_task(self._call(sends[place], ready))] = (place, claim)
+        await self._collect(sends, calls, answers)
+        return [answers[place] for place in range(len(sends))]
+
+    def _render(self, send: Send) -> RenderedPush | RenderedMail | Delivery:
+        message = self._messages.get(send.message)
+        if message is None:
+            return Delivery(send, "suppressed", "render_error", f"there is no message `{send.message}`")
+        if send.channel not in self._channels:
+            return Delivery(send, "suppressed", "no_channel", f"there is no channel `{send.channel}`")
+        try:
+            scope = scope_of(send, self._settings.unsubscribe_url(send), self._clock(send))
+            return render(message, scope, send.locale, self._default_locale)
+        except (RenderError, ValueError) as error:
+            return Delivery(send, "suppressed", "render_error", str(error))
+
+    def _claim(self, sends: Sequence[tuple[Send, bool]]) -> dict[str, LedgerRow | Delivery]:
+        """By send id: the claim of a send that may be called now, or the answer of one that may not.
+
+        An expired send (False) gets its final row by the same claim, so that it is counted once and no hand-off is
+        written over.
+        """
+        rows = [self._row(send, LedgerState.CLAIMED if alive else LedgerState.EXPIRED) for send, alive in sends]
+        standing = self._ledger.claim(rows) if rows else {}
+        claims: dict[str, LedgerRow | Delivery] = {}
+        retaken: list[LedgerRow] = []
+        for (send, alive), row in zip(sends, rows, strict=True):
+            before = standing[send.id]
+            if before is not None:
+                if before.state != LedgerState.CLAIMED or not before.detail.startswith(_RELEASED):
+                    claims[send.id] = Delivery(send, "duplicate", detail=before.state)
+                    continue
+                due = before.lease - LEASE
+                if alive and due > row.at:
+                    reason = before.detail.removeprefix(_RELEASED)
+                    claims[send.id] = Delivery(send, "later", reason, retry_at=due)
+                    continue
+                # Not atomic, and need not be: one shard is delivered by one worker at a time.
+                row = msgspec.structs.replace(row, attempts=before.attempts + 1)  # noqa: PLW2901
+                retaken.append(row)
+            claims[send.id] = row if alive else Delivery(send, LedgerState.EXPIRED)
+        if retaken:
+            self._ledger.record(retaken)
+        return claims
+
+    async def _call(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+        channel = self._channels[send.channel]
+        outcome = await channel.send(send, rendered)
+        for _ in range(TRIES - 1 if self._bounded else 0):
+            if outcome.state != "retry":
+                break
+            await self._sleep(min(outcome.after, LONGEST_PAUSE))
+            outcome = await channel.send(send, rendered)
+        return outcome
+
+    async def _collect(
+        self,
+        sends: Sequence[Send],
+        calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]],
+        answers: dict[int, Delivery],
+    ) -> None:
+        """Record outcomes as they come; those that come together are written together."""
+        pending = set(calls)
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                rows = []
+                for call in done:
+                    place, claim = calls[call]
+                    answers[place], row = self._settle(sends[place], claim, call.result())
+                    rows.append(row)
+                self._ledger.record(rows)
+        finally:
+            for call in pending:
+                call.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:
+        now = self._clock(send)
+        if outcome.state == "retry" and not self._bounded:
+            due = now + int(outcome.after * 1_000_000)
+            detail = f"{_RELEASED}{outcome.reason}"
+            row = msgspec.structs.replace(claim, at=now, lease=due + LEASE, detail=detail)
+            return Delivery(send, "later", outcome.reason, outcome.detail, due), row
+        state = LedgerState.FAILED if outcome.state == "retry" else outcome.state
+        handed_off = state == LedgerState.HANDED_OFF
+        said = outcome.detail if handed_off else ": ".join(filter(None, (outcome.reason, outcome.detail)))
+        row = msgspec.structs.replace(claim, state=state, at=now, lease=0, detail=said)
+        return Delivery(send, state, outcome.reason, outcome.detail), row
+
+    def _row(self, send: Send, state: str) -> LedgerRow:
+        now = self._clock(send)
+        return LedgerRow(
+            user=send.user,
+            send=send.id,
+            state=state,
+            campaign=send.campaign,
+            step=send.step,
+            channel=send.channel,
+            decided_at=send.decided_at,
+            at=now,
+            lease=now + LEASE if state == LedgerState.CLAIMED else 0,
+        )

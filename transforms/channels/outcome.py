@@ -1,0 +1,53 @@
+"""How handing one message to a provider can end, and what a channel is."""
+
+from typing import Protocol
+
+import msgspec
+
+from transforms.campaigns.effects import Send
+from transforms.messages.render import RenderedMail, RenderedPush
+
+__all__ = ["Channel", "Outcome"]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The end of one hand-off; made by the four functions below.
+
+    `state` is `handed_off`, `failed`, `retry` or `unknown`. `detail` is the provider's id after a hand-off, else what
+    the provider said. `after` is in seconds, for `retry` only.
+    """
+
+    state: str
+    reason: str = ""
+    detail: str = ""
+    after: float = 0.0
+
+    @classmethod
+    def handed_off(cls, provider_id: str) -> "Outcome":
+        """The provider took it."""
+        return cls("handed_off", detail=provider_id)
+
+    @classmethod
+    def failed(cls, reason: str, detail: str = "") -> "Outcome":
+        """It will never go out: `dead_token`, `bad_address`, `auth`, `rejected`, `sender_mismatch`, `too_large`."""
+        return cls("failed", reason, detail)
+
+    @classmethod
+    def retry(cls, reason: str, after: float, detail: str = "") -> "Outcome":
+        """It certainly did not go out and may be tried again: `quota`, `unavailable`, `greylisted`, `connect`."""
+        return cls("retry", reason, detail, after)
+
+    @classmethod
+    def unknown(cls, reason: str, detail: str = "") -> "Outcome":
+        """Nobody can say whether it went out, so it must not be tried again: `timeout`, `cut`, `server_error`."""
+        return cls("unknown", reason, detail)
+
+
+class Channel(Protocol):
+    """Hands messages to one provider. Used on one event loop; never tries one message a second time by itself."""
+
+    async def send(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+        """Hand over one message. What a provider or a network can do is an outcome, not an exception."""
+
+    async def close(self) -> None:
+        """Let connections and files go."""

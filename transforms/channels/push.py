@@ -1,0 +1,236 @@
+"""Push notifications by Firebase Cloud Messaging, HTTP v1.
+
+firebase-admin builds the message and finds the credential; it does not send. Its transport repeats a POST after a lost
+reply and after 500 and 503, and FCM has no idempotency key, so such a repeat can ring a phone twice. Here a request is
+written once; whether it may be written again is decided by what FCM answered:
+https://firebase.google.com/docs/cloud-messaging/error-codes
+"""
+
+import asyncio
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import google.auth.credentials
+import google.oauth2.credentials
+import msgspec
+from firebase_admin import credentials, messaging
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import Request
+
+from transforms.campaigns.effects import Send
+from transforms.channels.address import FcmAddress
+from transforms.channels.outcome import Outcome
+from transforms.messages.render import RenderedMail, RenderedPush
+
+__all__ = ["Push", "message_of"]
+
+#: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
+PAYLOAD_BYTES = 4096
+#: FCM's advice for a 429 without Retry-After: https://firebase.google.com/docs/cloud-messaging/scale-fcm
+QUOTA_SECONDS = 60.0
+CONNECT_SECONDS = 5.0
+#: A Retry-After beyond a day is taken as a day.
+LONGEST_SECONDS = 86400.0
+
+_FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+_BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+
+
+class Push:
+    """The push channel of one Firebase project.
+
+    Args:
+      address: the project; a local server gets `Authorization: Bearer local`.
+      timeout: seconds to connect, and to wait for FCM's answer.
+      credential: instead of Google's application default credentials, which come from the environment.
+
+    Raises:
+      google.auth.exceptions.DefaultCredentialsError: there are no credentials.
+    """
+
+    def __init__(
+        self,
+        address: FcmAddress,
+        *,
+        timeout: float = 10.0,
+        credential: google.auth.credentials.Credentials | None = None,
+    ) -> None:
+        self._url = f"{address.server}/v1/projects/{address.project}/messages:send"
+        self._timeout = timeout
+        if credential is None and address.local:
+            credential = google.oauth2.credentials.Credentials("local")  # type: ignore[no-untyped-call]
+        self._credential = credential or credentials.ApplicationDefault().get_credential()
+        self._refreshing = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+        """Hand one push to FCM."""
+        if not isinstance(rendered, RenderedPush):
+            raise TypeError(f"send {send.id}: a mail cannot go out as push")
+        try:
+            message = message_of(rendered, send)
+        except ValueError as error:
+            return Outcome.failed("rejected", str(error))
+        size = len(msgspec.json.encode(message))
+        if size > PAYLOAD_BYTES:
+            return Outcome.failed("too_large", f"{size:,} bytes; FCM takes {PAYLOAD_BYTES:,}")
+        body = msgspec.json.encode({"message": {"token": send.address, **message}})
+        try:
+            headers = await self._headers(rejected=None)
+            answer = await self._post(body, headers)
+            if isinstance(answer, Outcome) or answer.status != 401 or _errors(answer)[0] == "THIRD_PARTY_AUTH_ERROR":
+                return answer if isinstance(answer, Outcome) else _outcome(answer)
+            headers = await self._headers(rejected=headers["authorization"])
+        except TransportError as error:
+            return Outcome.retry("connect", CONNECT_SECONDS, f"credentials: {error}")
+        except GoogleAuthError as error:
+            return Outcome.failed("auth", f"credentials: {error}")
+        answer = await self._post(body, headers)
+        return answer if isinstance(answer, Outcome) else _outcome(answer)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _headers(self, rejected: str | None) -> dict[str, str]:
+        """The credential's headers, refreshed when it has expired or when FCM `rejected` its authorization."""
+        headers = {"content-type": "application/json", "x-goog-api-format-version": "2"}
+        async with self._refreshing:
+            if not self._credential.valid or rejected == f"Bearer {self._credential.token}":
+                await asyncio.to_thread(self._credential.refresh, Request())
+            self._credential.apply(headers)
+        return headers
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> "_Answer | Outcome":
+        if self._session is None:
+            limits = aiohttp.ClientTimeout(total=2 * self._timeout, sock_connect=self._timeout, sock_read=self._timeout)
+            self._session = aiohttp.ClientSession(timeout=limits)
+        try:
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
+                return _Answer(response.status, response.headers.get("retry-after"), await response.read())
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Outcome.retry("connect", CONNECT_SECONDS, str(error))
+        except TimeoutError:
+            return Outcome.unknown("timeout", f"no answer within {self._timeout:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Outcome.unknown("cut", str(error))
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
+    """FCM's message, without the token.
+
+    The deep link is data only (`deep_link`), which apps on both systems can read: Android's `click_action` and
+    APNs' category name handlers in the app, so a link there would make a tap do nothing.
+
+    Raises:
+      ValueError: firebase-admin refuses a field.
+    """
+    apns = {"apns-priority": {"high": "10", "normal": "5"}.get(push.priority or "")}
+    apns["apns-collapse-id"] = push.collapse_key
+    apns["apns-expiration"] = None if push.ttl is None else str(send.decided_at // 1_000_000 + push.ttl)
+    aps = messaging.Aps(badge=push.badge, sound=push.sound, mutable_content=True if push.image else None)
+    message = messaging.Message(
+        data=push.data,
+        notification=messaging.Notification(push.title or None, push.body or None, push.image),
+        android=messaging.AndroidConfig(
+            collapse_key=push.collapse_key,
+            priority=push.priority,
+            ttl=push.ttl,
+            notification=messaging.AndroidNotification(sound=push.sound, notification_count=push.badge),
+        ),
+        apns=messaging.APNSConfig(
+            headers={name: value for name, value in apns.items() if value},
+            payload=messaging.APNSPayload(aps),
+        ),
+    )
+    # The encoder insists on a target; the argument of this name is deprecated in favour of installation ids.
+    message.token = send.address
+    encoded: dict[str, Any] = msgspec.json.decode(str(message))
+    del encoded["token"]
+    return {name: value for name, value in encoded.items() if value}
+
+
+def _outcome(answer: _Answer) -> Outcome:
+    """What an answer means. 500, and 503 without Retry-After, do not say whether the message was taken."""
+    code, message, token_is_bad = _errors(answer)
+    after = _seconds(answer.retry_after)
+    dead = (answer.status, code) == (404, "UNREGISTERED") or (code == "INVALID_ARGUMENT" and token_is_bad)
+    match answer.status:
+        case 200:
+            return _accepted(answer)
+        case 400 | 404 if dead:
+            return Outcome.failed("dead_token", message)
+        case 401 | 403:
+            return Outcome.failed("sender_mismatch" if code == "SENDER_ID_MISMATCH" else "auth", message)
+        case 429:
+            return Outcome.retry("quota", QUOTA_SECONDS if after is None else after, message)
+        case 503 if after is not None:
+            return Outcome.retry("unavailable", after, message)
+        case status if status >= 500 or status == 408:
+            return Outcome.unknown("server_error", f"{status} {message}")
+    return Outcome.failed("rejected", f"{answer.status} {message}")
+
+
+def _accepted(answer: _Answer) -> Outcome:
+    try:
+        return Outcome.handed_off(msgspec.json.decode(answer.body, type=_Accepted).name)
+    except msgspec.MsgspecError as error:
+        return Outcome.unknown("server_error", f"200 without the name of a message: {error}")
+
+
+class _Accepted(msgspec.Struct):
+    name: str
+
+
+class _Violation(msgspec.Struct):
+    field: str = ""
+
+
+class _Detail(msgspec.Struct, rename="camel"):
+    type: str = msgspec.field(default="", name="@type")
+    error_code: str = ""
+    field_violations: list[_Violation] = []
+
+
+class _Error(msgspec.Struct):
+    status: str = ""
+    message: str = ""
+    details: list[_Detail] = []
+
+
+class _Failure(msgspec.Struct):
+    error: _Error = msgspec.field(default_factory=_Error)
+
+
+def _errors(answer: _Answer) -> tuple[str, str, bool]:
+    """FCM's error code (else the RPC status), its message, and whether it blames the token."""
+    try:
+        error = msgspec.json.decode(answer.body, type=_Failure).error
+    except msgspec.MsgspecError:
+        return "", answer.body[:200].decode("utf-8", "replace"), False
+    codes = [detail.error_code for detail in error.details if detail.type == _FCM_ERROR]
+    fields = [item.field for detail in error.details if detail.type == _BAD_REQUEST for item in detail.field_violations]
+    blamed = "message.token" in fields if fields else "registration token" in error.message.lower()
+    return (codes[0] if codes else error.status), error.message, blamed
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After (RFC 9110, 10.2.3): seconds or a date."""
+    if retry_after is None:
+        return None
+    if retry_after.isdecimal():
+        return min(float(retry_after), LONGEST_SECONDS)
+    try:
+        return min(max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time()), LONGEST_SECONDS)
+    except ValueError:
+        return None

@@ -1,0 +1,52 @@
+"""What a message's templates can see of a send."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from transforms.campaigns.effects import Send
+
+__all__ = ["scope_of"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def scope_of(send: Send, unsubscribe_url: str, now_us: int) -> dict[str, Any]:
+    """The variables of LANGUAGE, Messages; `variant` only where the campaign has variants.
+
+    `user` holds the attributes, those under `context.` nested (`context.app.version` is `user.context.app.version`),
+    and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the user's zone.
+
+    Raises:
+      ValueError: the send names an unknown time zone.
+    """
+    try:
+        zone = ZoneInfo(send.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"unknown time zone {send.zone!r}") from error
+    scope: dict[str, Any] = {
+        "user": _user(send),
+        "event": send.event,
+        "campaign": send.campaign,
+        "now": (_EPOCH + timedelta(microseconds=now_us)).astimezone(zone),
+        "unsubscribe_url": unsubscribe_url,
+    }
+    if send.variant is not None:
+        scope["variant"] = send.variant
+    return scope
+
+
+def _user(send: Send) -> dict[str, Any]:
+    user = {key: value for key, value in send.attributes.items() if not key.startswith("context.")}
+    context: dict[str, Any] = {}
+    for key, value in send.attributes.items():
+        if key.startswith("context."):
+            *parents, name = key.split(".")[1:]
+            place = context
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[name] = value
+    if context:
+        user["context"] = context
+    user["id"] = send.user
+    return user

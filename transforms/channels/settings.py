@@ -1,0 +1,54 @@
+"""What mail needs from the environment: a sender, and how its readers unsubscribe."""
+
+import logging
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from transforms.campaigns.effects import Send
+from transforms.channels.unsubscribe import unsubscribe_url
+
+__all__ = ["MailSettings"]
+
+_log = logging.getLogger(__name__)
+
+_URL = re.compile(r"https?://[!-~]+")
+
+
+class MailSettings(msgspec.Struct, frozen=True):
+    """The default From, and the base and secret of unsubscribe links.
+
+    The defaults are for one machine: whoever knows the secret can unsubscribe anybody, so set
+    `TODOKE_UNSUBSCRIBE_SECRET` (and keep it: links in mails that are out there depend on it) before a real mail goes
+    out.
+    """
+
+    sender: str = "Todoke <todoke@localhost>"
+    unsubscribe_base: str = "https://localhost/unsubscribe"
+    unsubscribe_secret: str = "local"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "MailSettings":
+        """Read `TODOKE_MAIL_FROM`, `TODOKE_UNSUBSCRIBE_URL` and `TODOKE_UNSUBSCRIBE_SECRET`.
+
+        Raises:
+          ValueError: the URL is not one.
+        """
+        base = environment.get("TODOKE_UNSUBSCRIBE_URL")
+        if base and not _URL.fullmatch(base):
+            raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {base!r}")
+        if base and not environment.get("TODOKE_UNSUBSCRIBE_SECRET"):
+            _log.warning("TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links")
+        named = {
+            "sender": environment.get("TODOKE_MAIL_FROM"),
+            "unsubscribe_base": base,
+            "unsubscribe_secret": environment.get("TODOKE_UNSUBSCRIBE_SECRET"),
+        }
+        return cls(**{name: value for name, value in named.items() if value})
+
+    def unsubscribe_url(self, send: Send) -> str:
+        """The link for the receiver of a send: its topic, or of a transactional one every topic, on its channel."""
+        return unsubscribe_url(
+            self.unsubscribe_base, self.unsubscribe_secret, send.user, send.topic or "all", send.channel
+        )

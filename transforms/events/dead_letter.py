@@ -1,0 +1,40 @@
+"""A message that could not be read, kept whole with the reason, so that it can be mended and sent again."""
+
+from base64 import b64encode
+
+import msgspec
+
+from transforms.events.times import write_time
+
+__all__ = ["DeadLetter"]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """One refused message. `source` is a file's name or a subscription; `cause` is one word, as in `decode.Cause`.
+
+    `time` is when the message arrived, or when it was refused where that is unknown (a line of a file): microseconds
+    since the epoch, UTC.
+    """
+
+    payload: bytes
+    source: str
+    cause: str
+    detail: str
+    time: int
+
+    def to_json(self) -> str:
+        """One line of JSON, without its newline: payload, source, cause, detail and time (ISO 8601, UTC).
+
+        A payload that is not UTF-8 stands there as base64, which `"encoding": "base64"` says.
+        """
+        try:
+            payload = {"payload": self.payload.decode()}
+        except UnicodeDecodeError:
+            payload = {"payload": b64encode(self.payload).decode(), "encoding": "base64"}
+        record = payload | {
+            "source": self.source,
+            "cause": self.cause,
+            "detail": self.detail,
+            "time": write_time(self.time),
+        }
+        return msgspec.json.encode(record).decode()

@@ -1,0 +1,227 @@
+"""From the bytes of one message to an `Event`, or to the reason why not.
+
+Times are microseconds since the epoch, UTC.
+"""
+
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from transforms.events.event import Event
+from transforms.events.ids import refused_id
+from transforms.events.times import FIRST_TIME, read_time
+from transforms.events.wire import TYPES, Alias, Call, Delete, Identify, Page, Screen, Track
+
+__all__ = ["MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", "decode"]
+
+#: Larger messages are dead letters. Segment takes 32 KB a call (segment.com/docs/connections/sources/catalog/libraries/
+#: server/http-api, "Max request size"); sixteen times as much leaves room for other senders, and bounds the work.
+MAX_PAYLOAD_BYTES = 512 * 1024
+
+#: Objects and arrays inside `properties`, `traits` or `context` may be nested this deep, that object counted. Far below
+#: the some hundred levels at which encoders exhaust Python's stack, wherever they are called from.
+MAX_DEPTH = 64
+
+#: A device's clock that is ahead by more than this is worth counting.
+SKEW = 5 * 60 * 1_000_000
+
+_MAX_MESSAGE_ID_BYTES = 256
+_WIRE = msgspec.json.Decoder(Call)
+
+
+class Cause(StrEnum):
+    """Why a message is a dead letter."""
+
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    TOO_DEEP = "too_deep"
+    INVALID = "invalid"
+    UNKNOWN_TYPE = "unknown_type"
+    UNSUPPORTED = "unsupported"
+    NO_EVENT = "no_event"
+    NO_ID = "no_id"
+    REFUSED_ID = "refused_id"
+    BAD_TIME = "bad_time"
+    NO_TIME = "no_time"
+
+
+class Refused(Exception):
+    """A message that cannot become an event. `cause` is one of a few words, `detail` says what was found."""
+
+    def __init__(self, cause: Cause, detail: str) -> None:
+        super().__init__(cause, detail)
+        self.cause = cause
+        self.detail = detail
+
+
+def decode(payload: bytes, arrival: int | None = None) -> tuple[Event, bool]:
+    """Decode one Segment call; with it comes whether the device's clock was ahead of `arrival` by more than `SKEW`.
+
+    `arrival` is when the message reached us (Pub/Sub's publish time), or None for a line of a file. Then it is the
+    line's `arrival` (an export of the archive has it), else `receivedAt`, else `timestamp`.
+
+    `time` is timestamp + (receivedAt - sentAt) where all three are there (segment.com/docs/connections/spec/common,
+    "Timestamps"), else timestamp, else the arrival, and never after the arrival. A message without an id gets the hash
+    of its bytes, so that a copy of it gets the same. Whatever is returned can be encoded as JSON and as msgpack.
+
+    Raises:
+      Refused: and nothing else, whatever the bytes.
+    """
+    call = _read(payload)
+    name, properties, traits = _content(call)
+    previous = _check_ids(call)
+    time, arrival, skewed = _when(call, arrival)
+    context = call.context or {}
+    _check_values(payload, properties, traits, context)
+    event = Event(
+        _message_id(call, payload),
+        TYPES[call.__class__],
+        name,
+        time,
+        arrival,
+        call.user_id,
+        call.anonymous_id,
+        previous,
+        properties,
+        traits,
+        context,
+        call.historical is True,
+    )
+    return event, skewed
+
+
+def _read(payload: bytes) -> Call:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise Refused(Cause.TOO_LARGE, f"{len(payload):,} bytes; at most {MAX_PAYLOAD_BYTES:,} are read")
+    try:
+        payload.decode()  # msgspec does not look into the fields that it skips
+        call: Call = _WIRE.decode(payload)
+        return call
+    except UnicodeDecodeError as error:
+        raise Refused(Cause.NOT_UTF8, str(error)) from None
+    except msgspec.ValidationError as error:
+        raise Refused(*_mismatch(payload, str(error))) from None
+    except msgspec.DecodeError as error:
+        raise Refused(Cause.NOT_JSON, str(error)) from None
+    except RecursionError as error:
+        raise Refused(Cause.TOO_DEEP, str(error)) from None
+
+
+def _mismatch(payload: bytes, detail: str) -> tuple[Cause, str]:
+    """Why a payload does not fit any call: msgspec stops at the first wrong value, so the rest is looked at here."""
+    try:
+        message = msgspec.json.decode(payload)
+    except msgspec.ValidationError:  # a number beyond what a float can hold
+        return Cause.INVALID, detail
+    except msgspec.DecodeError as error:
+        return Cause.NOT_JSON, str(error)
+    except RecursionError as error:
+        return Cause.TOO_DEEP, str(error)
+    word = message.get("type") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or (isinstance(word, str) and word in TYPES.values()):
+        return Cause.INVALID, detail
+    if word is None:
+        return Cause.UNKNOWN_TYPE, "there is no `type`"
+    return Cause.UNKNOWN_TYPE, f"`type` is {word!r:.80}" if isinstance(word, str) else "`type` is not text"
+
+
+def _content(call: Call) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The name, the properties and the traits that this kind of call has."""
+    match call:
+        case Track():
+            if not call.event:
+                raise Refused(Cause.NO_EVENT, "a track call needs `event`, its name")
+            return call.event, call.properties or {}, {}
+        case Page() | Screen():
+            return call.name or "", call.properties or {}, {}
+        case Identify():
+            return "", {}, call.traits or {}
+        case Alias() | Delete():
+            return "", {}, {}
+
+
+def _check_ids(call: Call) -> str | None:
+    """Refuse a call that does not say whose it is; returns the previous id of an alias."""
+    user, anonymous, previous = call.user_id, call.anonymous_id, None
+    if isinstance(call, Alias):
+        previous = call.previous_id
+        if user is None or previous is None:
+            raise Refused(Cause.NO_ID, "an alias call needs `userId` and `previousId`")
+    elif user is None and isinstance(call, Delete):
+        raise Refused(Cause.NO_ID, "a delete call needs `userId`")
+    elif user is None and anonymous is None:
+        raise Refused(Cause.NO_ID, "neither `userId` nor `anonymousId`")
+    for field, text in (("userId", user), ("anonymousId", anonymous), ("previousId", previous)):
+        if text is not None and (reason := refused_id(text)):
+            raise Refused(Cause.REFUSED_ID, f"`{field}`: {reason}")
+    return previous
+
+
+def _when(call: Call, arrival: int | None) -> tuple[int, int, bool]:
+    """The time, the arrival, and whether the device's clock was far ahead of it."""
+    time = _time("timestamp", call.timestamp)
+    sent, received = _time("sentAt", call.sent_at), _time("receivedAt", call.received_at)
+    if arrival is None:
+        arrival = _arrival_in_file(call, received, time)
+    if time is None:
+        return arrival, arrival, False
+    if sent is not None and received is not None:
+        time += received - sent
+        if time < FIRST_TIME:
+            raise Refused(Cause.BAD_TIME, "`timestamp` + (`receivedAt` - `sentAt`) lies before the year 1")
+    if time > arrival:
+        return arrival, arrival, time - arrival > SKEW
+    return time, arrival, False
+
+
+def _arrival_in_file(call: Call, received: int | None, time: int | None) -> int:
+    for moment in (_time("arrival", call.arrival), received, time):
+        if moment is not None:
+            return moment
+    raise Refused(Cause.NO_TIME, "none of `arrival`, `receivedAt` and `timestamp`")
+
+
+def _time(field: str, text: object) -> int | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise Refused(Cause.BAD_TIME, f"`{field}` is not text")
+    try:
+        return read_time(text)
+    except ValueError as error:
+        raise Refused(Cause.BAD_TIME, f"`{field}`: {error}") from None
+
+
+def _message_id(call: Call, payload: bytes) -> str:
+    """The message's id; the hash of its bytes where it has none, and of the id where that is too long for a row key."""
+    text = call.message_id
+    if not text:
+        return blake2b(payload, digest_size=16).hexdigest()
+    if len(text) * 4 > _MAX_MESSAGE_ID_BYTES and len(encoded := text.encode()) > _MAX_MESSAGE_ID_BYTES:
+        return blake2b(encoded, digest_size=16).hexdigest()
+    return text
+
+
+def _check_values(payload: bytes, *objects: dict[str, Any]) -> None:
+    """Refuse what JSON can say and no encoder of ours can: integers beyond 64 bits, and nesting without end."""
+    # Most payloads open too few brackets to be deep, which counting shows faster than looking.
+    if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH and any(_deeper(values, MAX_DEPTH) for values in objects):
+        raise Refused(Cause.TOO_DEEP, f"nested more than {MAX_DEPTH} deep")
+    try:
+        for values in objects:
+            if values:
+                msgspec.msgpack.encode(values)
+    except OverflowError:
+        raise Refused(Cause.UNSUPPORTED, "an integer beyond 64 bits") from None
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether objects and arrays are nested beyond so many levels."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_deeper(inner, levels - 1) for inner in value)

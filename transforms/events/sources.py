@@ -1,0 +1,63 @@
+"""Where events are read from: the SRC of the command line."""
+
+import re
+from typing import ClassVar
+
+import msgspec
+
+__all__ = ["Files", "Message", "Source", "Subscription", "parse_source"]
+
+#: What a source yields: the payload, the name of the file or subscription, and the arrival in microseconds since the
+#: epoch, UTC (None for files, whose lines say it themselves). A plain tuple, because Beam encodes it as it stands.
+Message = tuple[bytes, str, int | None]
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)")
+# Names as the service defines them: cloud.google.com/pubsub/docs/pubsub-basics#resource_names. Beam's own check of
+# project ids wants six characters.
+_SUBSCRIPTION = re.compile(
+    r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/subscriptions/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}"
+)
+_PARQUET = (".parquet", ".parquet.gz")
+
+
+class Files(msgspec.Struct, frozen=True):
+    """Files of JSON Lines or Parquet; `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket.
+
+    Names that end in `.gz` are decompressed.
+    """
+
+    pattern: str
+    bounded: ClassVar[bool] = True
+
+    @property
+    def parquet(self) -> bool:
+        """Whether the pattern's ending says Parquet; everything else is JSON Lines."""
+        return self.pattern.endswith(_PARQUET)
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """A Pub/Sub subscription, as `projects/P/subscriptions/S`, which never ends."""
+
+    path: str
+    bounded: ClassVar[bool] = False
+
+
+Source = Files | Subscription
+
+
+def parse_source(text: str) -> Source:
+    """Read SRC: a path or pattern of files, or `pubsub:projects/P/subscriptions/S`.
+
+    Raises:
+      ValueError: saying what a source looks like.
+    """
+    if not text.strip():
+        raise ValueError("a source is a path or pattern of files, or pubsub:projects/P/subscriptions/S; found nothing")
+    if text.startswith("pubsub:"):
+        path = text.removeprefix("pubsub:")
+        if not _SUBSCRIPTION.fullmatch(path):
+            raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME; found {text!r}")
+        return Subscription(path)
+    if scheme := _SCHEME.match(text):
+        raise ValueError(f"unknown kind of source {scheme[0]!r}; write pubsub:..., or ./{text} for a file of that name")
+    return Files(text)

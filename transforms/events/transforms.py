@@ -1,0 +1,210 @@
+"""Reading messages, decoding them, and writing those that cannot be decoded, as Beam transforms."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.coders import BytesCoder
+from apache_beam.io import fileio
+from apache_beam.io.fileio import EmptyMatchTreatment
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.error_handling import ErrorHandler
+from apache_beam.typehints import with_output_types
+from apache_beam.utils.timestamp import Timestamp
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.decode import Refused, decode
+from transforms.events.event import Event
+from transforms.events.parquet import payloads
+from transforms.events.sources import Files, Message, Source, Subscription
+
+__all__ = ["Decode", "ReadEvents", "WriteDeadLetters"]
+
+#: The outputs of `Decode`.
+EVENTS, DEAD_LETTERS = "events", "dead_letters"
+
+
+class ReadEvents(beam.PTransform):
+    """Read the messages of a source, undecoded; see `Message`.
+
+    Lines of files are read as bytes, so that no line can fail the read; blank lines are no messages. The messages of a
+    subscription keep their publish time as Beam's timestamp.
+
+    Raises:
+      OSError: where no file matches: while the graph is built, or for gzipped Parquet when it runs.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        """Wire the reader that fits the source."""
+        match self._source:
+            case Subscription(path):
+                return (
+                    begin
+                    | "ReadSubscription" >> beam.io.ReadFromPubSub(subscription=path)
+                    | "StampArrival" >> beam.ParDo(_StampArrival(f"pubsub:{path}"))
+                )
+            case Files(pattern) if self._source.parquet:
+                return (
+                    begin
+                    | "ReadParquet" >> _read_parquet(pattern)
+                    | "RowsToMessages" >> beam.ParDo(_RowsToMessages(pattern))
+                )
+            case Files(pattern):
+                return (
+                    begin
+                    | "ReadLines" >> beam.io.ReadFromTextWithFilename(pattern, coder=BytesCoder())
+                    | "LinesToMessages" >> beam.ParDo(_LinesToMessages())
+                )
+
+
+def _read_parquet(pattern: str) -> beam.PTransform:
+    """Tables, a row group each. Beam's reader cannot look into files that are compressed as a whole."""
+    if not pattern.endswith(".gz"):
+        return beam.io.ReadFromParquetBatched(pattern)
+    return (
+        fileio.MatchFiles(pattern, EmptyMatchTreatment.DISALLOW)
+        | "OpenFiles" >> fileio.ReadMatches()
+        | "ReadRowGroups" >> beam.ParDo(_ReadRowGroups())
+    )
+
+
+class _ReadRowGroups(beam.DoFn):
+    def process(self, file: fileio.ReadableFile) -> Iterator[pa.Table]:
+        whole = pq.ParquetFile(pa.BufferReader(file.read()))
+        for group in range(whole.num_row_groups):
+            yield whole.read_row_group(group)
+
+
+@with_output_types(Message)
+class _StampArrival(beam.DoFn):
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def process(self, payload: bytes, timestamp: Timestamp = beam.DoFn.TimestampParam) -> Iterable[Message]:
+        return ((payload, self._source, timestamp.micros),)
+
+
+@with_output_types(Message)
+class _RowsToMessages(beam.DoFn):
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def process(self, table: pa.Table) -> Iterator[Message]:
+        for payload in payloads(table):
+            yield payload, self._source, None
+
+
+@with_output_types(Message)
+class _LinesToMessages(beam.DoFn):
+    def process(self, line: tuple[str, bytes]) -> Iterable[Message]:
+        source, payload = line
+        return () if not payload or payload.isspace() else ((payload, source, None),)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+class Decode(beam.PTransform):
+    """Decode messages into events, and those that cannot be decoded into `DeadLetter` records.
+
+    The result has two outputs, `events` and `dead_letters`; with an error handler the dead letters go to it and the
+    result is the events. That is Beam's idiom without `ParDo.with_exception_handling`, which costs more for every good
+    element, formats a traceback for every bad one, and hands on text in place of the cause. The counter
+    `events/clock_ahead` counts devices' clocks that were ahead by more than `decode.SKEW`.
+
+    Args:
+      clock: the time in microseconds for dead letters from files, which have no arrival.
+    """
+
+    def __init__(self, clock: Callable[[], int] = _now) -> None:
+        super().__init__()
+        self._clock = clock
+        self._handler: ErrorHandler | None = None
+
+    def with_error_handler(self, handler: ErrorHandler | None) -> "Decode":
+        """Send what cannot be decoded to `handler`; None leaves it in the output `dead_letters`."""
+        self._handler = handler
+        return self
+
+    def expand(self, messages: beam.PCollection[Message]) -> Any:
+        """Decode, and part the events from the dead letters."""
+        decoded = messages | "Decode" >> beam.ParDo(_Decode(self._clock)).with_outputs(DEAD_LETTERS, main=EVENTS)
+        if self._handler is None:
+            return decoded
+        self._handler.add_error_pcollection(decoded[DEAD_LETTERS])
+        return decoded[EVENTS]
+
+
+@with_output_types(Event)
+class _Decode(beam.DoFn):
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._ahead = Metrics.counter("events", "clock_ahead")
+
+    def process(self, message: Message) -> Iterable[Event]:
+        payload, source, arrival = message
+        try:
+            event, ahead = decode(payload, arrival)
+        except Refused as refused:
+            seen = self._clock() if arrival is None else arrival
+            letter = DeadLetter(payload, source, refused.cause, refused.detail, seen)
+            return (beam.pvalue.TaggedOutput(DEAD_LETTERS, letter),)
+        if ahead:
+            self._ahead.inc()
+        return (event,)
+
+
+class WriteDeadLetters(beam.PTransform):
+    """Write dead letters as JSON Lines to a file, or as messages to a topic.
+
+    A local file is made if need be and appended to as the letters come, so it serves live jobs too; a bundle that runs
+    again repeats its lines. A file elsewhere (`gs://...`) is written once, at the end of a bounded job.
+
+    Args:
+      sink: a path, or `pubsub:projects/P/topics/T`.
+
+    Raises:
+      ValueError: while the graph is built, for the name of a topic that cannot be.
+    """
+
+    def __init__(self, sink: str) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def expand(self, letters: beam.PCollection[DeadLetter]) -> Any:
+        """Wire the writer that fits the sink."""
+        lines = letters | "ToJson" >> beam.Map(DeadLetter.to_json).with_output_types(str)
+        if self._sink.startswith("pubsub:"):
+            topic = self._sink.removeprefix("pubsub:")
+            encoded = lines | "Encode" >> beam.Map(str.encode).with_output_types(bytes)
+            return encoded | "Publish" >> beam.io.WriteToPubSub(topic)
+        if "://" in self._sink:
+            return lines | "WriteLines" >> beam.io.WriteToText(self._sink, num_shards=1, shard_name_template="")
+        return lines | "AppendLines" >> beam.ParDo(_AppendLines(self._sink))
+
+
+class _AppendLines(beam.DoFn):
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def setup(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered, so that one line is one write, and lines of several threads and processes do not mix.
+        self._file = self._path.open("ab", buffering=0)
+
+    def process(self, line: str) -> None:
+        encoded = f"{line}\n".encode()
+        if self._file.write(encoded) != len(encoded):
+            raise OSError(f"{self._path}: a dead letter could only be written in part")
+
+    def teardown(self) -> None:
+        self._file.close()

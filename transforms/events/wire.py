@@ -1,0 +1,79 @@
+"""The calls of the Segment spec as they stand on the wire: JSON objects told apart by `type`.
+
+Source: segment.com/docs/connections/spec (common fields, track, identify, alias, page, screen); `delete` is ours and
+deletes the user. Unknown fields are ignored. Null counts as absent. Times are kept as they came, for `decode` to read,
+so that an unreadable one has its own cause.
+"""
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["TYPES", "Alias", "Call", "Delete", "Identify", "Page", "Screen", "Track", "WireCall"]
+
+
+class WireCall(msgspec.Struct, rename="camel", tag_field="type", frozen=True):
+    """What all calls have.
+
+    `arrival` and `historical` are no part of the spec: an export of the archive has them.
+    """
+
+    message_id: str | None = None
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    timestamp: Any = None
+    sent_at: Any = None
+    received_at: Any = None
+    arrival: Any = None
+    historical: bool | None = None
+    context: dict[str, Any] | None = None
+
+
+class Track(WireCall, tag="track", frozen=True):
+    """Somebody did something."""
+
+    event: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Page(WireCall, tag="page", frozen=True):
+    """Somebody saw a page of a web site."""
+
+    name: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Screen(WireCall, tag="screen", frozen=True):
+    """Somebody saw a screen of an app."""
+
+    name: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Identify(WireCall, tag="identify", frozen=True):
+    """Who somebody is, and what is known about them."""
+
+    traits: dict[str, Any] | None = None
+
+
+class Alias(WireCall, tag="alias", frozen=True):
+    """Two ids are one user's."""
+
+    previous_id: str | None = None
+
+
+class Delete(WireCall, tag="delete", frozen=True):
+    """Everything about a user is to be deleted."""
+
+
+Call = Track | Page | Screen | Identify | Alias | Delete
+
+#: The word of each kind of call; a message with another `type` is a dead letter.
+TYPES: dict[type[Call], str] = {
+    Track: "track",
+    Page: "page",
+    Screen: "screen",
+    Identify: "identify",
+    Alias: "alias",
+    Delete: "delete",
+}

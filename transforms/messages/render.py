@@ -1,0 +1,137 @@
+"""Messages for one user: texts of the right locale, filled in. Whatever is not certain is refused, never guessed."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from transforms.messages.definitions import MailMessage, Message, PushMessage, Text, locale_key
+from transforms.messages.liquid import fill
+from transforms.messages.markup import inline_styles, text_of, with_preheader
+
+__all__ = ["RenderError", "RenderedMail", "RenderedPush", "render"]
+
+#: Whatever could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class RenderError(Exception):
+    """A message that must not go out; its text says which field and why."""
+
+
+class RenderedPush(msgspec.Struct, frozen=True):
+    """A push ready for FCM. `data` holds the deep link under `deep_link`; `ttl` is in seconds."""
+
+    title: str
+    body: str
+    data: dict[str, str] = {}
+    image: str | None = None
+    sound: str | None = None
+    collapse_key: str | None = None
+    badge: int | None = None
+    ttl: int | None = None
+    priority: str | None = None
+
+
+class RenderedMail(msgspec.Struct, frozen=True):
+    """A mail's subject and bodies; `text` is always there. `sender` is None where the sender's default applies."""
+
+    subject: str
+    text: str
+    html: str | None = None
+    sender: str | None = None
+    reply_to: str | None = None
+
+
+def render(
+    message: Message, scope: Mapping[str, object], locale: str | None, default_locale: str
+) -> RenderedPush | RenderedMail:
+    """Fill in a message.
+
+    `scope` holds `user`, `event`, `campaign`, `now` (an aware datetime in the user's zone), `unsubscribe_url`, and
+    `variant` where there is one. A text with locales is taken by `locale`, else by its language, else by
+    `default_locale`.
+
+    Raises:
+      RenderError: a missing variable or locale, an error or a limit in Liquid, a line break in a header, or
+        nothing to show.
+    """
+    texts = _Texts(scope, locale, default_locale)
+    return _push(message, texts) if isinstance(message, PushMessage) else _mail(message, texts)
+
+
+class _Texts:
+    """Fills in fields for one user."""
+
+    def __init__(self, scope: Mapping[str, object], locale: str | None, default_locale: str) -> None:
+        wanted = locale_key(locale) if locale else ""
+        self.scope = scope
+        self.locales = ("", wanted, wanted.partition("-")[0], locale_key(default_locale))
+
+    def body(self, field: str, text: Text | None, *, escape: bool = False) -> str | None:
+        """A text as it is, or None where the definition has none."""
+        if text is None:
+            return None
+        source = next((text.sources[locale] for locale in self.locales if locale in text.sources), None)
+        if source is None:
+            wanted = ", ".join(filter(None, dict.fromkeys(self.locales)))
+            raise RenderError(f"{field}: no text for {wanted}; there is {', '.join(text.sources)}")
+        try:
+            return fill(source, self.scope, escape=escape)
+        except ValueError as error:
+            raise RenderError(f"{field}: {error}") from error
+
+    def line(self, field: str, text: Text | None) -> str | None:
+        """One line without white space around it; None where nothing is left."""
+        filled = (self.body(field, text) or "").strip()
+        if _BREAKS.search(filled):
+            raise RenderError(f"{field}: a line break or control character in {filled[:80]!r}")
+        return filled or None
+
+
+def _push(message: PushMessage, texts: _Texts) -> RenderedPush:
+    title = (texts.body("title", message.title) or "").strip()
+    body = (texts.body("body", message.body) or "").strip()
+    if not title and not body:
+        raise RenderError("title, body: both are empty")
+    data = {key: texts.body(f"data.{key}", text) or "" for key, text in message.data.items()}
+    if deep_link := texts.line("deep_link", message.deep_link):
+        data["deep_link"] = deep_link
+    return RenderedPush(
+        title=title,
+        body=body,
+        data=data,
+        image=texts.line("image", message.image),
+        sound=texts.line("sound", message.sound),
+        collapse_key=texts.line("collapse_key", message.collapse_key),
+        badge=message.badge,
+        ttl=message.ttl,
+        priority=message.priority,
+    )
+
+
+def _mail(message: MailMessage, texts: _Texts) -> RenderedMail:
+    subject = texts.line("subject", message.subject)
+    if subject is None:
+        raise RenderError("subject: is empty")
+    html = texts.body("html", message.html, escape=True) or texts.body("mjml", message.mjml, escape=True)
+    text = texts.body("text", message.text)
+    if not (html or "").strip() and not (text or "").strip():
+        raise RenderError("html, mjml, text: the body is empty")
+    if html and message.html:  # MJML has put its own styles where they belong
+        try:
+            html = inline_styles(html)
+        except ValueError as error:
+            raise RenderError(f"html: {error}") from error
+    if html and text is None:
+        text = text_of(html)
+    preheader = texts.body("preheader", message.preheader, escape=True)
+    if html and preheader:
+        html = with_preheader(html, preheader)
+    return RenderedMail(
+        subject=subject,
+        text=text or "",
+        html=html or None,
+        sender=texts.line("from", message.sender),
+        reply_to=texts.line("reply_to", message.reply_to),
+    )

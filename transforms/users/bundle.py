@@ -1,0 +1,92 @@
+"""A bundle of the state machine: open users from their rows, fold inputs, write rows, and then give out results.
+
+Both Beam shells use it; they differ in where a user's state comes from and in when a bundle is flushed.
+"""
+
+from collections.abc import Iterator
+
+from transforms.campaigns.effects import Send
+from transforms.campaigns.load import Definitions
+from transforms.events.event import Event
+from transforms.storage.rows import EventKey
+from transforms.storage.store import Store
+from transforms.users.advance import fold
+from transforms.users.draft import mark_of
+from transforms.users.rows import Rows
+from transforms.users.tally import Tallies, Tally
+from transforms.users.user import Account, Effect, Forward, Input, User, decode_user
+
+__all__ = ["Bundle", "applied_before", "open_users"]
+
+
+class Bundle:
+    """What a bundle has decided and not yet given out. Without a store nothing is written."""
+
+    def __init__(self, definitions: Definitions, store: Store | None) -> None:
+        self.definitions = definitions
+        self.store = store
+        self.tallies = Tallies()
+        self._rows = Rows()
+        self._sends: list[Send] = []
+        self._forwards: list[Forward] = []
+        self._refused: list[Account] = []
+
+    def take(self, user: User, inputs: list[Input]) -> User:
+        """Apply inputs to a user and keep what comes of it until `flush`."""
+        user, effects = fold(user, inputs, self.definitions)
+        self.add(user, effects)
+        return user
+
+    def add(self, user: User, effects: list[Effect]) -> None:
+        """Keep a user and effects until `flush`."""
+        self.tallies.effects(effects)
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._sends.append(effect)
+            elif isinstance(effect, Forward):
+                self._forwards.append(effect)
+            elif isinstance(effect, Account) and effect.event is not None:
+                self._refused.append(effect)
+        if self.store is not None:
+            self._rows.add(user, effects)
+
+    def flush(self) -> Iterator[Send | Forward | Account | Tally]:
+        """Write the rows, and only then give out sends, forwarded inputs, refused messages and tallies.
+
+        Raises:
+          StoreError: if rows could not be written; nothing was given out then.
+        """
+        rows, self._rows = self._rows, Rows()
+        if self.store is not None:
+            rows.write(self.store)
+        sends, self._sends = self._sends, []
+        forwards, self._forwards = self._forwards, []
+        refused, self._refused = self._refused, []
+        yield from sends
+        yield from forwards
+        yield from refused
+        yield from self.tallies.drain()
+
+
+def open_users(store: Store | None, names: list[str]) -> dict[str, User]:
+    """Users as their rows have them, new ones where there is no row.
+
+    Raises:
+      StoreError: if the rows could not be read: only a confirmed missing row is a new user.
+    """
+    rows = store.read_users(names) if store is not None else {}
+    return {name: decode_user(rows[name].state) if name in rows else User(name) for name in names}
+
+
+def applied_before(store: Store, users: dict[str, User], inputs: dict[str, list[Input]]) -> set[tuple[str, str]]:
+    """The messages, as (user, message id), that an earlier run applied and the users' duplicate horizon has forgotten.
+
+    Only messages that arrived before a user's clock can be; the archive of events knows them.
+    """
+    keys = [
+        EventKey(name, item.time, item.id)
+        for name, items in inputs.items()
+        for item in items
+        if isinstance(item, Event) and item.arrival <= users[name].clock and mark_of(item.id) not in users[name].seen
+    ]
+    return {(key.user, key.id) for key in store.existing_events(keys)} if keys else set()

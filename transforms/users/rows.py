@@ -1,0 +1,121 @@
+"""From users and effects to rows: what a bundle writes, in the order that a crash may interrupt."""
+
+from typing import Any
+
+import msgspec
+
+from transforms.events.times import write_time
+from transforms.storage.rows import EventRow, IdentityRow, MemberRow, UserRow
+from transforms.storage.store import Store
+from transforms.users.user import (
+    ANONYMOUS,
+    Deleted,
+    Effect,
+    Linked,
+    Recorded,
+    SegmentEntered,
+    SegmentLeft,
+    User,
+    encode_user,
+)
+
+__all__ = ["Rows", "profile_json", "user_row"]
+
+
+class Rows:
+    """The writes of one bundle. Repeating them changes nothing, so a bundle that failed midway may run again."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, UserRow] = {}
+        self.events: list[EventRow] = []
+        self.identities: list[IdentityRow] = []
+        self.members: dict[tuple[str, str], MemberRow] = {}
+        self.deletions: list[Deleted] = []
+
+    def add(self, user: User, effects: list[Effect]) -> None:
+        """Add what became of one user."""
+        for effect in effects:
+            if isinstance(effect, Recorded):
+                self.events.append(event_row(effect))
+            elif isinstance(effect, SegmentEntered | SegmentLeft):
+                entered = isinstance(effect, SegmentEntered)
+                row = MemberRow(effect.segment, effect.user, effect.at, user.revision, entered)
+                self.members[effect.segment, effect.user] = row
+            elif isinstance(effect, Linked):
+                self.identities.append(IdentityRow(effect.kind, effect.value, effect.user, effect.time // 1000))
+            elif isinstance(effect, Deleted):
+                self._forget(effect)
+        self.users[user.id] = user_row(user)
+
+    def write(self, store: Store) -> None:
+        """Write everything: deletions, events, members, identities, then users.
+
+        Raises:
+          StoreError: if the store goes on refusing; nothing that depends on these rows may be emitted then.
+        """
+        for deleted in self.deletions:
+            for user in deleted.users:
+                store.delete_user(user, deleted.segments, deleted.identities, row=user != deleted.user)
+        store.write_events(self.events)
+        store.write_members(list(self.members.values()))
+        store.write_identities(self.identities)
+        store.write_users(list(self.users.values()))
+
+    def _forget(self, deleted: Deleted) -> None:
+        """Drop rows from before a deletion, which is carried out before the rest is written."""
+        users = set(deleted.users)
+        self.events = [row for row in self.events if row.user not in users]
+        self.identities = [row for row in self.identities if row.user not in users]
+        self.members = {key: row for key, row in self.members.items() if row.user not in users}
+        self.deletions.append(deleted)
+
+
+def event_row(recorded: Recorded) -> EventRow:
+    """An event as the archive keeps it."""
+    event = recorded.event
+    return EventRow(
+        user=recorded.user,
+        time=event.time,
+        id=event.id,
+        arrival=event.arrival,
+        type=event.type,
+        name=event.name,
+        source="historical" if event.historical else "live",
+        payload=msgspec.json.encode(
+            {"properties": event.properties, "traits": event.traits, "context": event.context},
+        ),
+    )
+
+
+def user_row(user: User) -> UserRow:
+    """A user as its row."""
+    return UserRow(user.id, user.revision, encode_user(user), msgspec.json.encode(profile_json(user)), user.deadline)
+
+
+def profile_json(user: User) -> dict[str, Any]:
+    """What others than the state machine may read of a user."""
+    shown: dict[str, Any] = {"user": user.id}
+    if user.deleted is not None:
+        shown["deleted"] = write_time(user.deleted)
+    if user.owner is not None:
+        shown["owner"] = user.owner.latest
+    if user.created is None or user.owner is not None:
+        return shown
+    profile = user.profile
+    shown["known_since"] = write_time(user.created)
+    shown["as_of"] = write_time(user.clock)
+    shown["attributes"] = profile.values()
+    shown["tokens"] = profile.live_tokens()
+    shown["consent"] = {key: granted for key, (_, _, granted) in sorted(profile.consent.items())}
+    shown["segments"] = {name: write_time(since) for name, since in sorted(user.members.items())}
+    shown["journeys"] = [
+        {
+            "campaign": journey.campaign,
+            "entered": write_time(journey.entered),
+            "step": journey.waiting,
+            "due": write_time(journey.due),
+        }
+        for journey in user.journeys.values()
+    ]
+    shown["anonymous"] = [source.removeprefix(ANONYMOUS) for source in user.merged]
+    return shown

@@ -1,0 +1,61 @@
+"""Tallies: counts that are elements of the pipeline, committed with their bundles, unlike Beam's counters.
+
+A tally is ((series, label, label, window), count); `window` is the start of its UTC day in microseconds. Sums of
+tallies make the accounts, the report and the plots.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.segments.values import DAY
+from transforms.users.user import ANONYMOUS, Account, Effect, Merged, SegmentEntered, SegmentLeft, User
+
+__all__ = ["Tallies", "Tally", "TallyKey"]
+
+TallyKey = tuple[str, str, str, int]
+Tally = tuple[TallyKey, int]
+
+
+class Tallies:
+    """Counts of one bundle."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[TallyKey] = Counter()
+
+    def count(self, series: str, label: str = "", detail: str = "", at: int = 0, by: int = 1) -> None:
+        """Add to a series, in the day of `at` (microseconds UTC)."""
+        self._counts[series, label, detail, at - at % DAY] += by
+
+    def effects(self, effects: Iterable[Effect]) -> None:
+        """Count what `advance` decided. Memberships are those of users with a user id."""
+        for effect in effects:
+            if isinstance(effect, Account):
+                self.count("accounts", effect.outcome, effect.cause)
+            elif isinstance(effect, SegmentEntered | SegmentLeft):
+                if not effect.user.startswith(ANONYMOUS):
+                    series = "entered" if isinstance(effect, SegmentEntered) else "left"
+                    self.count(series, effect.segment, effect.cause, effect.at)
+            elif isinstance(effect, CampaignEntered):
+                self.count("entries", effect.campaign, "", effect.at)
+            elif isinstance(effect, Send):
+                self.count("decided", effect.campaign, effect.channel, effect.decided_at)
+            elif isinstance(effect, Suppressed):
+                self.count("suppressed", effect.reason, effect.campaign, effect.at)
+            elif isinstance(effect, Merged):
+                self.count("merged", at=effect.at)
+
+    def final(self, user: User) -> None:
+        """Count a user as a bounded run leaves it."""
+        if user.created is None or user.owner is not None:
+            return
+        known = "anonymous" if user.id.startswith(ANONYMOUS) else "users"
+        self.count(known)
+        self.count("waiting", by=len(user.journeys))
+        for segment in user.members:
+            self.count(f"members of {known}", segment)
+
+    def drain(self) -> Iterator[Tally]:
+        """Give out what was counted, and begin anew."""
+        counts, self._counts = self._counts, Counter()
+        yield from counts.items()
