@@ -66,7 +66,7 @@ $(PRISM):
 	  echo "Building Prism $(BEAM) into .tools/bin"; \
 	  GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM); \
 	  touch $@; \
-	else echo "No Go here, so no Prism: what needs it is skipped" >&2; fi
+	else echo "No Go here, so no Prism: live streams cannot run on this machine" >&2; fi
 
 $(EMULATOR):
 	@mkdir -p .tools
@@ -76,4 +76,4 @@ $(EMULATOR):
 	  echo "Building the Bigtable emulator $(BIGTABLE) into .tools/bin"; \
 	  GOBIN=$(CURDIR)/.tools/bin go install cloud.google.com/go/bigtable/cmd/emulator@v$(BIGTABLE); \
 	  touch $@; \
-	else echo "No Bigtable emulator and no Go to build one: what needs it is skipped" >&2; fi
+	else echo "No Bigtable emulator, and no Go to build one: Bigtable cannot be tested on this machine" >&2; fi

@@ -15,7 +15,7 @@ from transforms.users.advance import fold
 from transforms.users.user import ANONYMOUS, Effect, Forward, Input, User, Wake, route
 
 Plain = dict[str, Any]
-slow = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def compile_plain(plain: Plain) -> Definitions:

@@ -178,7 +178,7 @@ class CountDeadLetters(beam.PTransform):
 
 
 def _tally_letter(letter: DeadLetter) -> list[Tally]:
-    return [(("read", "", "", 0), 1), (("accounts", "dead_letter", letter.cause, 0), 1)]
+    return [(("read", "", "", 0), 1), (("accounts", "dead_letter", str(letter.cause), 0), 1)]
 
 
 class KnownUsers(beam.PTransform):
@@ -187,7 +187,7 @@ class KnownUsers(beam.PTransform):
     def __init__(self, store: str) -> None:
         self.store = store
 
-    def expand(self, begin: beam.PBegin) -> Any:
+    def expand(self, begin: beam.pvalue.PBegin) -> Any:
         """Read the keys."""
         return (
             begin

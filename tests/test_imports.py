@@ -1,0 +1,70 @@
+"""Which folder may import which, where Beam may stand, and how long a module may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+#: Each folder of `transforms/` may import itself and the folders before it.
+ORDER = ["storage", "events", "identity", "segments", "messages", "campaigns", "users", "channels", "metrics"]
+MODULES = sorted((ROOT / "transforms").rglob("*.py"))
+PLAIN = [path for path in MODULES if path.name != "transforms.py"]
+LONGEST = 400
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports anywhere in it, with those that stand after `from x import`."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write the whole name in place of a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_folder_has_its_place_in_the_order() -> None:
+    assert {path.name for path in (ROOT / "transforms").iterdir() if (path / "__init__.py").exists()} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_a_folder_imports_itself_and_those_before_it(path: Path) -> None:
+    folder = path.relative_to(ROOT).parts[1]
+    allowed = ORDER[: ORDER.index(folder) + 1] if folder in ORDER else []
+    for name in imported(path):
+        top, _, rest = name.partition(".")
+        assert top not in ("beam_pipelines", "todoke", "tests", "bench"), f"{dotted(path)} imports {name}"
+        if top == "transforms":
+            assert rest.partition(".")[0] in allowed, f"{dotted(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=dotted)
+def test_only_modules_named_transforms_import_beam(path: Path) -> None:
+    assert not [name for name in imported(path) if name.partition(".")[0] == "apache_beam"]
+    assert not [name for name in imported(path) if ".transforms." in name], "that module imports Beam"
+
+
+def test_plain_modules_load_no_beam_by_any_way() -> None:
+    names = [dotted(path) for path in PLAIN]
+    script = (
+        "import importlib, sys\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'apache_beam' not in sys.modules, f'{name} loads Beam'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_module_is_too_long() -> None:
+    folders = ("beam_pipelines", "transforms", "todoke", "templates", "tests", "bench")
+    modules = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_bytes().splitlines()) for path in modules}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}

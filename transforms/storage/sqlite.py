@@ -1,0 +1,240 @@
+"""The store in one SQLite file: the default on one machine."""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from transforms.storage.rows import (
+    EventKey,
+    EventRow,
+    IdentityRow,
+    LedgerRow,
+    MemberRow,
+    MetricRow,
+    RunRow,
+    UserRow,
+)
+from transforms.storage.store import StoreError
+
+__all__ = ["SqliteStore"]
+
+#: How long a write waits for another process's transaction, in seconds.
+BUSY_SECONDS = 30.0
+
+#: SQLite takes at most 32,766 parameters a statement (https://www.sqlite.org/limits.html); lookups ask for fewer.
+_ASKED_AT_ONCE = 5_000
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (user TEXT, time INTEGER, id TEXT, arrival INTEGER, type TEXT, name TEXT,
+    source TEXT, payload BLOB, PRIMARY KEY (user, time DESC, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identities (kind TEXT, value TEXT, user TEXT, revision INTEGER, PRIMARY KEY (kind, value))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS members (segment TEXT, user TEXT, since INTEGER, revision INTEGER, active INTEGER,
+    PRIMARY KEY (segment, user)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger (user TEXT, send TEXT, state TEXT, campaign TEXT, step TEXT, channel TEXT,
+    decided_at INTEGER, at INTEGER, attempts INTEGER, lease INTEGER, detail TEXT, PRIMARY KEY (user, send))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
+"""
+
+_Row = TypeVar("_Row", bound=msgspec.Struct)
+
+
+class SqliteStore:
+    """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
+
+    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._lock = threading.RLock()
+        with _surfacing(str(path)):
+            self._connection = sqlite3.connect(
+                path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(_SCHEMA)
+        self._path = str(path)
+
+    def write_users(self, rows: Sequence[UserRow]) -> None:
+        """Write whole user rows."""
+        self._upsert("users", ("user",), rows, newest=True)
+
+    def write_events(self, rows: Sequence[EventRow]) -> None:
+        """Add events to the archive."""
+        self._upsert("events", ("user", "time", "id"), rows)
+
+    def write_identities(self, rows: Sequence[IdentityRow]) -> None:
+        """Say whose ids, tokens and addresses are."""
+        self._upsert("identities", ("kind", "value"), rows, newest=True)
+
+    def write_members(self, rows: Sequence[MemberRow]) -> None:
+        """Write memberships and their tombstones."""
+        self._upsert("members", ("segment", "user"), rows, newest=True)
+
+    def write_metrics(self, rows: Sequence[MetricRow]) -> None:
+        """Write the counts of windows whole."""
+        self._upsert("metrics", ("series", "window"), rows)
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        """Write the outcome of sends over their claims."""
+        self._upsert("ledger", ("user", "send"), rows)
+
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
+        """The rows of those users that have one."""
+        return {row.user: row for row in self._among(UserRow, "users", "user", users)}
+
+    def scan_users(self) -> Iterator[UserRow]:
+        """Every user row, in key order."""
+        return self._scan(UserRow, "users", "user", ())
+
+    def has_users(self) -> bool:
+        """Whether there is any user row."""
+        return bool(self._query("SELECT 1 FROM users LIMIT 1"))
+
+    def existing_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
+        """Those keys that the archive holds."""
+        found = set()
+        with self._transaction() as connection:
+            for key in keys:
+                sql = "SELECT 1 FROM events WHERE user = ? AND time = ? AND id = ?"
+                if connection.execute(sql, (key.user, key.time, key.id)).fetchone():
+                    found.add(key)
+        return found
+
+    def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
+        """A user's events, newest first."""
+        order = "ORDER BY time DESC, id LIMIT ?"
+        return self._select(EventRow, f"events WHERE user = ? {order}", (user, -1 if limit is None else limit))
+
+    def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
+        """The rows of those values that have one."""
+        rows = self._among(IdentityRow, "identities", "value", values)
+        return {row.value: row for row in rows if row.kind == kind}
+
+    def scan_members(self, segment: str) -> Iterator[MemberRow]:
+        """The active members of a segment."""
+        where = "members WHERE segment = ? AND active"
+        yield from self._select(MemberRow, where, (segment,))
+
+    def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
+        """The counts of every series with a prefix, by series and window."""
+        where = "metrics WHERE substr(series, 1, length(?1)) = ?1 ORDER BY series, window"
+        yield from self._select(MetricRow, where, (prefix,))
+
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        """Claim sends; None where this call made the claim, else the row that stood there."""
+        standing: dict[str, LedgerRow | None] = {}
+        with self._transaction() as connection:
+            for row in rows:
+                sql = f"INSERT OR IGNORE INTO ledger {_columns(LedgerRow)}"
+                made = connection.execute(sql, _values(row)).rowcount == 1
+                where = "ledger WHERE user = ? AND send = ?"
+                standing[row.send] = None if made else self._select(LedgerRow, where, (row.user, row.send))[0]
+        return standing
+
+    def read_ledger(self, user: str) -> list[LedgerRow]:
+        """A user's sends, newest decision first."""
+        return self._select(LedgerRow, "ledger WHERE user = ? ORDER BY decided_at DESC, send", (user,))
+
+    def scan_ledger(self) -> Iterator[LedgerRow]:
+        """Every send, in key order."""
+        last = ("", "")
+        while rows := self._select(LedgerRow, "ledger WHERE (user, send) > (?, ?) ORDER BY user, send LIMIT 1000", last):
+            yield from rows
+            last = (rows[-1].user, rows[-1].send)
+
+    def delete_user(
+        self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
+    ) -> None:
+        """Delete what is kept of a user; see `Store.delete_user`."""
+        with self._transaction() as connection:
+            for table in ("events", "ledger", *(("users",) if row else ())):
+                connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
+            names = [(segment, user) for segment in segments]
+            connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)
+            theirs = [(kind, value, user) for kind, value in identities]
+            connection.executemany("DELETE FROM identities WHERE kind = ? AND value = ? AND user = ?", theirs)
+
+    def read_run(self) -> RunRow | None:
+        """What the last bounded run left."""
+        found = self._query("SELECT run FROM runs")
+        return msgspec.json.decode(found[0][0], type=RunRow) if found else None
+
+    def write_run(self, row: RunRow) -> None:
+        """Remember a bounded run."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (1, ?)", (msgspec.json.encode(row),))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _upsert(self, table: str, keys: tuple[str, ...], rows: Sequence[Any], *, newest: bool = False) -> None:
+        if not rows:
+            return
+        fields = [name for name in rows[0].__struct_fields__ if name not in keys]
+        sql = f"INSERT INTO {table} {_columns(type(rows[0]))} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+        sql += ", ".join(f"{name} = excluded.{name}" for name in fields)
+        if newest:
+            sql += f" WHERE excluded.revision >= {table}.revision"
+        with self._transaction() as connection:
+            connection.executemany(sql, [_values(row) for row in rows])
+
+    def _among(self, kind: type[_Row], table: str, column: str, values: Sequence[str]) -> list[_Row]:
+        rows: list[_Row] = []
+        for start in range(0, len(values), _ASKED_AT_ONCE):
+            asked = values[start : start + _ASKED_AT_ONCE]
+            rows += self._select(kind, f"{table} WHERE {column} IN ({', '.join('?' * len(asked))})", tuple(asked))
+        return rows
+
+    def _scan(self, kind: type[UserRow], table: str, column: str, _: tuple[()]) -> Iterator[UserRow]:
+        last = ""
+        while rows := self._select(kind, f"{table} WHERE {column} > ? ORDER BY {column} LIMIT 1000", (last,)):
+            yield from rows
+            last = rows[-1].user
+
+    def _select(self, kind: type[_Row], rest: str, values: tuple[Any, ...]) -> list[_Row]:
+        names = kind.__struct_fields__
+        found = self._query(f"SELECT {', '.join(names)} FROM {rest}", values)
+        return msgspec.convert([dict(zip(names, row, strict=True)) for row in found], list[kind], strict=False)  # type: ignore[valid-type]
+
+    def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, _surfacing(sql):
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _surfacing(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+@contextmanager
+def _surfacing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"SQLite refused: {error} ({what})") from error
+
+
+def _columns(kind: type[msgspec.Struct]) -> str:
+    names = kind.__struct_fields__
+    return f"({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def _values(row: msgspec.Struct) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(row)
