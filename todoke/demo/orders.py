@@ -1,7 +1,8 @@
 """The demo's events: real orders (data/README.md), and around them what nobody knows and a demo needs.
 
-Days, quantities and values are real. Names, addresses, tokens, zones, languages, consent, times of day and product views
-are invented, for each customer from a generator seeded by the customer's number: no clock, and the same in any sample.
+Days, quantities and values are real. Names, addresses, tokens, zones, languages, consent, times of day and product
+views are invented, for each customer from a generator seeded by the customer's number: no clock, and the same in any
+sample.
 """
 
 import gzip
@@ -20,7 +21,20 @@ _DATA = Path(__file__).with_name("data") / "cdnow_master.txt.gz"
 
 _FIRST_NAMES = (
     *("Alice", "Ben", "Carmen", "Daniel", "Elena", "Frank", "Grace", "Hector", "Irene", "James", "Karen", "Luis"),
-    *("Maria", "Nathan", "Olivia", "Pablo", "Quinn", "Rosa", "Samuel", "Teresa", "Victor", "Wendy", "Xavier", "Yolanda"),
+    *(
+        "Maria",
+        "Nathan",
+        "Olivia",
+        "Pablo",
+        "Quinn",
+        "Rosa",
+        "Samuel",
+        "Teresa",
+        "Victor",
+        "Wendy",
+        "Xavier",
+        "Yolanda",
+    ),
 )
 _ZONES = ("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles")
 _ZONE_SHARES = (47, 29, 7, 17)
@@ -72,7 +86,9 @@ def write_events(path: Path, *, customers: int | None = None) -> int:
     names = list(orders)
     if customers is not None:
         if not 1 <= customers <= len(names):
-            raise ValueError(f"the data holds {len(names):,} customers; expected 1 to {len(names):,}, not {customers:,}")
+            raise ValueError(
+                f"the data holds {len(names):,} customers; expected 1 to {len(names):,}, not {customers:,}"
+            )
         names = [names[place * len(names) // customers] for place in range(customers)]
     encoder = msgspec.json.Encoder()
     timed = [

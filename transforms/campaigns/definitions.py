@@ -7,7 +7,6 @@ import msgspec
 from transforms.messages.definitions import Message
 from transforms.segments.conditions import All, Condition, EventFilter, SegmentRef, read_condition, read_filter
 from transforms.segments.document import Document, Node, Problems
-from transforms.segments.index import references
 from transforms.segments.operators import read_duration
 
 __all__ = ["Campaign", "Exit", "Reentry", "Step", "Trigger", "read_campaigns"]
@@ -120,9 +119,10 @@ class _Reader:
             return None
         return Campaign(name, owner, status, trigger, steps, reenter, age, audience, exits, consent, transactional)
 
-    def _segment(self, node: Node) -> str:
+    def _segment(self, node: Node, key: str) -> str:
+        """The segment of `enters` or `leaves`; `segment` itself is checked wherever it stands."""
         name = self.problems.text(node) or ""
-        if name and name not in self.segments:
+        if name and name not in self.segments and key != "segment":
             self.problems.add(node, f"refers to segment `{name}`, which does not exist")
         return name
 
@@ -139,7 +139,7 @@ class _Reader:
         for key in ("type", "where"):
             if key in fields:
                 self.problems.add(fields[key], f"`{key}` goes with `event` only")
-        return Trigger(kinds[0], self._segment(fields[kinds[0]]))
+        return Trigger(kinds[0], self._segment(fields[kinds[0]], kinds[0]))
 
     def _exits(self, node: Node) -> tuple[Exit, ...]:
         items = node.value if isinstance(node.value, list) else [node]
@@ -153,7 +153,7 @@ class _Reader:
             elif kinds[0] == "event":
                 exits.append(Exit("event", events=read_filter(fields, self.problems)))
             else:
-                exits.append(Exit(kinds[0], self._segment(fields[kinds[0]])))
+                exits.append(Exit(kinds[0], self._segment(fields[kinds[0]], kinds[0])))
         return tuple(exits)
 
     def _audience(self, node: Node | None, trigger: Trigger | None) -> Condition | None:
@@ -162,8 +162,6 @@ class _Reader:
         audience = read_condition(node, self.problems)
         if audience is None:
             return None
-        for name in sorted(references(audience) - self.segments):
-            self.problems.add(node, f"refers to segment `{name}`, which does not exist")
         parts = audience.parts if isinstance(audience, All) else (audience,)
         if trigger and trigger.kind == "leaves" and SegmentRef(trigger.segment) in parts:
             cause = f"who leaves `{trigger.segment}` is no longer in it: this audience never holds at that instant"

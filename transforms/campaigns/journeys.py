@@ -19,7 +19,7 @@ from transforms.messages.definitions import PushMessage
 from transforms.segments.leaves import LeafState
 from transforms.segments.values import DAY
 
-__all__ = ["MAX_DELAY", "Cause", "Entry", "Journey", "Journeys", "Person"]
+__all__ = ["MAX_DELAY", "Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
 
 #: LANGUAGE: a send expires a day after it was due, unless the campaign says otherwise.
 MAX_DELAY = DAY
@@ -162,7 +162,7 @@ class Journeys:
 
     def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
         reason = self._refusal(campaign, cause, now)
-        entry = _digest(campaign.id, trigger)
+        entry = digest(campaign.id, trigger)
         if reason is None and (last := self.entries.get(campaign.id)) is not None and last.id == entry:
             reason = "reentry"
         if reason is not None:
@@ -233,7 +233,7 @@ class Journeys:
             parts = (campaign.id, journey.user, journey.entry, step.id, *((address,) if push else ()))
             person.emit(
                 Send(
-                    id=_digest(*parts),
+                    id=digest(*parts),
                     campaign=campaign.id,
                     entry=journey.entry,
                     step=step.id,
@@ -281,7 +281,7 @@ class Journeys:
         return sorted(self.active.values(), key=lambda journey: (journey.campaign, journey.entry))
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
     """A name made of parts; the separator keeps ("a", "bc") and ("ab", "c") apart."""
     return blake2b("\x1f".join(parts).encode(), digest_size=12).hexdigest()
 

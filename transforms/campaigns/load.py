@@ -14,7 +14,7 @@ from transforms.identity.zones import known_zone
 from transforms.messages.definitions import Message, parse_messages
 from transforms.segments.conditions import All, Any_, Attribute, Condition, Not
 from transforms.segments.document import Document, Node, Problems, read_documents
-from transforms.segments.index import Segment, SegmentIndex, Test, atoms, check_references, read_segments
+from transforms.segments.index import Segment, SegmentIndex, Test, atoms, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key, matcher
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR
@@ -162,7 +162,9 @@ def check(texts: Texts) -> tuple[Definitions | None, Problems]:
     messages = _merge(sections["messages"], lambda node: parse_messages(node, problems))
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
-    check_references(segments, names, problems)
+    for node in (*sections["segments"], *sections["campaigns"]):
+        check_references(node, names, problems)
+    check_circles(segments, problems)
     sendable = {**dict.fromkeys(_names(sections["messages"])), **messages}
     campaigns = _merge(
         sections["campaigns"],

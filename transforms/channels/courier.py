@@ -47,6 +47,10 @@ class Delivery(msgspec.Struct, frozen=True):
     retry_at: int | None = None
 
 
+#: What a send is ready for: a call with this, or nothing, with the answer.
+_Ready = RenderedPush | RenderedMail | Delivery
+
+
 class _Ledger(Protocol):
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]: ...
     def record(self, rows: Sequence[LedgerRow]) -> None: ...
@@ -128,23 +132,20 @@ class Courier:
 
     async def _deliver(self, sends: Sequence[Send]) -> list[Delivery]:
         answers: dict[int, Delivery] = {}
-        prepared: dict[str, tuple[int, RenderedPush | RenderedMail | None]] = {}
+        prepared: dict[str, tuple[int, _Ready]] = {}
         for place, send in enumerate(sends):
             if send.id in prepared:
                 answers[place] = Delivery(send, "duplicate")
                 continue
-            ready = None if self._clock(send) > send.not_after else self._render(send)
-            if isinstance(ready, Delivery):
-                answers[place] = ready
-            else:
-                prepared[send.id] = (place, ready)
-        claims = self._claim([(sends[place], ready is not None) for place, ready in prepared.values()])
+            expired = self._clock(send) > send.not_after
+            prepared[send.id] = (place, Delivery(send, LedgerState.EXPIRED) if expired else self._render(send))
+        claims = self._claim([(sends[place], ready) for place, ready in prepared.values()])
         calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         for send_id, claim in claims.items():
             place, ready = prepared[send_id]
             if isinstance(claim, Delivery):
                 answers[place] = claim
-            elif ready is not None:
+            elif not isinstance(ready, Delivery):
                 calls[asyncio.create_task(self._call(sends[place], ready))] = (place, claim)
         await self._collect(sends, calls, answers)
         return [answers[place] for place in range(len(sends))]
@@ -161,34 +162,39 @@ class Courier:
         except (RenderError, ValueError) as error:
             return Delivery(send, "suppressed", "render_error", str(error))
 
-    def _claim(self, sends: Sequence[tuple[Send, bool]]) -> dict[str, LedgerRow | Delivery]:
+    def _claim(self, sends: Sequence[tuple[Send, _Ready]]) -> dict[str, LedgerRow | Delivery]:
         """By send id: the claim of a send that may be called now, or the answer of one that may not.
 
-        An expired send (False) gets its final row by the same claim, so that it is counted once and no hand-off is
-        written over.
+        A send that will not be called (expired, or nothing could be rendered) gets its final row by the same claim, so
+        that it is counted once and no hand-off is written over.
         """
-        rows = [self._row(send, LedgerState.CLAIMED if alive else LedgerState.EXPIRED) for send, alive in sends]
+        rows = [self._claim_row(send, ready) for send, ready in sends]
         standing = self._ledger.claim(rows) if rows else {}
         claims: dict[str, LedgerRow | Delivery] = {}
         retaken: list[LedgerRow] = []
-        for (send, alive), row in zip(sends, rows, strict=True):
+        for (send, ready), row in zip(sends, rows, strict=True):
             before = standing[send.id]
             if before is not None:
                 if before.state != LedgerState.CLAIMED or not before.detail.startswith(_RELEASED):
                     claims[send.id] = Delivery(send, "duplicate", detail=before.state)
                     continue
                 due = before.lease - LEASE
-                if alive and due > row.at:
+                if not isinstance(ready, Delivery) and due > row.at:
                     reason = before.detail.removeprefix(_RELEASED)
                     claims[send.id] = Delivery(send, "later", reason, retry_at=due)
                     continue
                 # Not atomic, and need not be: one shard is delivered by one worker at a time.
                 row = msgspec.structs.replace(row, attempts=before.attempts + 1)  # noqa: PLW2901
                 retaken.append(row)
-            claims[send.id] = row if alive else Delivery(send, LedgerState.EXPIRED)
+            claims[send.id] = ready if isinstance(ready, Delivery) else row
         if retaken:
             self._ledger.record(retaken)
         return claims
+
+    def _claim_row(self, send: Send, ready: _Ready) -> LedgerRow:
+        if not isinstance(ready, Delivery):
+            return self._row(send, LedgerState.CLAIMED)
+        return msgspec.structs.replace(self._row(send, ready.state), detail=_said(ready.reason, ready.detail))
 
     async def _call(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
         channel = self._channels[send.channel]
@@ -231,7 +237,7 @@ class Courier:
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
         state = LedgerState.FAILED if outcome.state == "retry" else outcome.state
         handed_off = state == LedgerState.HANDED_OFF
-        said = outcome.detail if handed_off else ": ".join(filter(None, (outcome.reason, outcome.detail)))
+        said = outcome.detail if handed_off else _said(outcome.reason, outcome.detail)
         row = msgspec.structs.replace(claim, state=state, at=now, lease=0, detail=said)
         return Delivery(send, state, outcome.reason, outcome.detail), row
 
@@ -248,3 +254,7 @@ class Courier:
             at=now,
             lease=now + LEASE if state == LedgerState.CLAIMED else 0,
         )
+
+
+def _said(reason: str, detail: str) -> str:
+    return ": ".join(filter(None, (reason, detail)))

@@ -28,6 +28,7 @@ from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Channel
 from transforms.channels.push import Push
 from transforms.channels.settings import MailSettings
+from transforms.events.progress import progress
 from transforms.storage.open import open_store
 from transforms.users.tally import Tallies
 
@@ -117,6 +118,7 @@ class _Delivering(beam.DoFn):
 
     def _count(self, delivery: Delivery) -> None:
         send, at = delivery.send, delivery.send.decided_at
+        progress.sends += 1
         if delivery.state in ("suppressed", "expired"):
             self._tallies.count("suppressed", delivery.reason or delivery.state, send.campaign, at)
         elif delivery.state == "duplicate":

@@ -23,7 +23,7 @@ class Summary(msgspec.Struct):
         """Sum tallies."""
         counts: dict[TallyKey, int] = {}
         for key, count in tallies:
-            counts[tuple(key)] = counts.get(tuple(key), 0) + count
+            counts[key] = counts.get(key, 0) + count
         return cls(as_of, counts)
 
     def total(self, series: str, label: str | None = None) -> int:

@@ -5,7 +5,7 @@ attribute's name to leaves, `dependents` from a leaf to segments. Segments stand
 that one pass upward settles segments that refer to segments.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from graphlib import CycleError, TopologicalSorter
 
 import msgspec
@@ -14,7 +14,16 @@ from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
 from transforms.segments.document import Node, Problems
 from transforms.segments.leaves import ZONE_NAMES, AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
 
-__all__ = ["Segment", "SegmentIndex", "Test", "atoms", "check_references", "read_segments", "references"]
+__all__ = [
+    "Segment",
+    "SegmentIndex",
+    "Test",
+    "atoms",
+    "check_circles",
+    "check_references",
+    "read_segments",
+    "references",
+]
 
 #: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
 Test = Callable[[dict[int, LeafState], dict[str, int]], bool]
@@ -126,16 +135,24 @@ def read_segments(node: Node, problems: Problems) -> dict[str, Segment]:
     return segments
 
 
-def check_references(segments: dict[str, Segment], known: Iterable[str], problems: Problems) -> None:
-    """Note references to unknown segments, and cycles. `known` also names segments that have mistakes of their own."""
-    names = set(known)
-    graph: dict[str, list[str]] = {}
-    for segment in segments.values():
-        wanted = sorted(references(segment.members))
-        for name in wanted:
-            if name not in names:
-                problems.add(segment.place, f"refers to segment `{name}`, which does not exist")
-        graph[segment.id] = [name for name in wanted if name in segments]
+def check_references(node: Node, known: Collection[str], problems: Problems) -> None:
+    """Note references to unknown segments anywhere below a node, also beside other mistakes."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            if key == "segment" and isinstance(child.value, str) and child.value not in known:
+                problems.add(child, f"refers to segment `{child.value}`, which does not exist")
+            check_references(child, known, problems)
+    elif isinstance(node.value, list):
+        for child in node.value:
+            check_references(child, known, problems)
+
+
+def check_circles(segments: dict[str, Segment], problems: Problems) -> None:
+    """Note segments that refer to each other in a circle."""
+    graph = {
+        segment.id: sorted(name for name in references(segment.members) if name in segments)
+        for segment in segments.values()
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -4,34 +4,45 @@ from pathlib import Path
 
 from transforms.storage.store import Store, StoreError
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "parse_store"]
+
+
+def parse_store(url: str) -> tuple[str, str]:
+    """The kind of store and its place: (`sqlite`, PATH) or (`bigtable`, PROJECT/INSTANCE).
+
+    Raises:
+      ValueError: the URL names no store.
+    """
+    kind, _, place = url.partition(":")
+    project, _, instance = place.partition("/")
+    if (kind == "sqlite" and place) or (kind == "bigtable" and project and instance and "/" not in instance):
+        return kind, place
+    raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {url!r}")
 
 
 def open_store(url: str, *, create: bool = True) -> Store:
-    """Open `sqlite:PATH` or `bigtable:PROJECT/INSTANCE`.
+    """Open a store.
 
     Args:
-      url: which store.
+      url: as `parse_store` reads it.
       create: make tables and files that are missing; without it a missing SQLite file is an error.
 
     Raises:
       ValueError: the URL names no store.
       StoreError: it cannot be opened.
     """
-    kind, _, place = url.partition(":")
-    if kind == "sqlite" and place:
-        from transforms.storage.sqlite import SqliteStore  # noqa: PLC0415 - only what is asked for is imported
-
-        if not create and not Path(place).exists():
-            raise StoreError(f"there is no file {place}")
-        try:
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make the folder of {place}: {error}") from error
-        return SqliteStore(place)
-    project, _, instance = place.partition("/")
-    if kind == "bigtable" and project and instance and "/" not in instance:
+    kind, place = parse_store(url)
+    if kind == "bigtable":
         from transforms.storage.bigtable import BigtableStore  # noqa: PLC0415 - a slow import
 
+        project, _, instance = place.partition("/")
         return BigtableStore(project, instance, create=create)
-    raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {url!r}")
+    from transforms.storage.sqlite import SqliteStore  # noqa: PLC0415 - only what is asked for is imported
+
+    if not create and not Path(place).exists():
+        raise StoreError(f"there is no file {place}")
+    try:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder of {place}: {error}") from error
+    return SqliteStore(place)

@@ -2,7 +2,17 @@
 
 import msgspec
 
-__all__ = ["EventKey", "EventRow", "IdentityRow", "LedgerRow", "LedgerState", "MemberRow", "MetricRow", "RunRow", "UserRow"]
+__all__ = [
+    "EventKey",
+    "EventRow",
+    "IdentityRow",
+    "LedgerRow",
+    "LedgerState",
+    "MemberRow",
+    "MetricRow",
+    "RunRow",
+    "UserRow",
+]
 
 
 class UserRow(msgspec.Struct, frozen=True, gc=False):
@@ -74,12 +84,14 @@ class LedgerState:
     FAILED = "failed"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
+    #: Decided not to send, or nothing could be made to send; the detail is the reason.
+    SUPPRESSED = "suppressed"
 
 
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
-    """One send, from its claim on. `lease` is when an unresolved claim lapses; `at` is the last change.
+    """One decision: a send, from its claim on, or a refusal.
 
-    `detail` is the provider's message id after a hand-off, else the reason.
+    `lease` is when an unresolved claim lapses; `at` is the last change. `detail` is the provider's message id after a hand-off, else the reason.
     """
 
     user: str

@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 
+from transforms.campaigns.effects import Suppressed
+from transforms.campaigns.journeys import digest
 from transforms.events.times import write_time
-from transforms.storage.rows import EventRow, IdentityRow, MemberRow, UserRow
+from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
 from transforms.users.user import (
     ANONYMOUS,
@@ -30,6 +32,7 @@ class Rows:
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
+        self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
 
     def add(self, user: User, effects: list[Effect]) -> None:
@@ -43,6 +46,8 @@ class Rows:
                 self.members[effect.segment, effect.user] = row
             elif isinstance(effect, Linked):
                 self.identities.append(IdentityRow(effect.kind, effect.value, effect.user, effect.time // 1000))
+            elif isinstance(effect, Suppressed):
+                self.refusals.append(refusal_row(effect))
             elif isinstance(effect, Deleted):
                 self._forget(effect)
         self.users[user.id] = user_row(user)
@@ -59,6 +64,7 @@ class Rows:
         store.write_events(self.events)
         store.write_members(list(self.members.values()))
         store.write_identities(self.identities)
+        store.record(self.refusals)
         store.write_users(list(self.users.values()))
 
     def _forget(self, deleted: Deleted) -> None:
@@ -66,6 +72,7 @@ class Rows:
         users = set(deleted.users)
         self.events = [row for row in self.events if row.user not in users]
         self.identities = [row for row in self.identities if row.user not in users]
+        self.refusals = [row for row in self.refusals if row.user not in users]
         self.members = {key: row for key, row in self.members.items() if row.user not in users}
         self.deletions.append(deleted)
 
@@ -84,6 +91,22 @@ def event_row(recorded: Recorded) -> EventRow:
         payload=msgspec.json.encode(
             {"properties": event.properties, "traits": event.traits, "context": event.context},
         ),
+    )
+
+
+def refusal_row(refused: Suppressed) -> LedgerRow:
+    """A refusal as the ledger keeps it: its name is made of the decision, so that a repeated one is the same row."""
+    return LedgerRow(
+        user=refused.user,
+        send=digest("refused", refused.campaign, refused.entry, refused.step),
+        state=LedgerState.SUPPRESSED,
+        campaign=refused.campaign,
+        step=refused.step,
+        channel="",
+        decided_at=refused.at,
+        at=refused.at,
+        attempts=0,
+        detail=refused.reason,
     )
 
 

@@ -21,6 +21,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Texts, compiled
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
+from transforms.events.progress import progress
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, applied_before, open_users
@@ -89,11 +90,13 @@ class _KeyInputs(beam.DoFn):
     def start_bundle(self) -> None:
         self._inputs: dict[str, list[Input]] = {}
         self._held = 0
+        self._read = 0
         self._newest: int | None = None
         self._tallies = Tallies()
 
     def process(self, event: Event) -> Iterator[Any]:
-        self._tallies.count("read")
+        self._read += 1
+        progress.read += 1
         if self.until is not None and event.arrival > self.until:
             self._tallies.count("accounts", "later")
             return
@@ -108,6 +111,7 @@ class _KeyInputs(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         at = Timestamp(micros=self._newest) if self._newest is not None else GlobalWindow().start
+        self._tallies.count("read", by=self._read)
         results = [*self._drain(), *(beam.pvalue.TaggedOutput(TALLIES, tally) for tally in self._tallies.drain())]
         if self._newest is not None:
             results.append(beam.pvalue.TaggedOutput(ARRIVALS, self._newest))
@@ -293,6 +297,7 @@ class _FoldUsers(_Machine):
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             user = bundle.take(users[key], [*fresh, Wake(self._as_of)])
             bundle.tallies.final(user)
+        progress.users += len(waiting)
         yield from self._put_out(bundle)
 
 

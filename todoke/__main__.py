@@ -1,0 +1,5 @@
+"""`python -m todoke`."""
+
+from todoke.cli import main
+
+main()

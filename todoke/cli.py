@@ -1,0 +1,91 @@
+"""The command `todoke`. Each command imports what it runs when it runs, so that help comes at once."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Customer engagement as code, on Apache Beam.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
+Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
+
+#: What a raised error means for the exit code: wrong use or definitions, or a run that failed.
+_WRONG_USE = ("DefinitionsError", "RunRefused", "WrongUse")
+_FAILED = ("RunFailed", "StoreError")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where to write")] = Path("out/demo"),
+    store: Annotated[str | None, typer.Option(metavar="URL", help="default: a new SQLite file under --out")] = None,
+    customers: Annotated[int | None, typer.Option(min=1, help="take only so many customers")] = None,
+) -> None:
+    """Replay the real orders of a real shop through the whole pipeline, on this machine."""
+    import_module("todoke.demo.command").demo(out, store, customers)
+
+
+@app.command()
+def validate(
+    definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
+    json: Json = False,
+) -> None:
+    """Check definitions: every mistake with its file, line, path and cause."""
+    raise typer.Exit(import_module("todoke.validate").validate(definitions, json=json))
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    help="Read events, keep users and segments, and send. `todoke run --help` lists the flags.",
+)
+def run(context: typer.Context) -> None:
+    """Hand everything to the flags of the job."""
+    import_module("todoke.run").run(context.args)
+
+
+@app.command()
+def members(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    store: Store,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="anonymous users too, as ~ID")] = False,
+    json: Json = False,
+) -> None:
+    """Who is in a segment as of the last run: one user id a line, sorted."""
+    import_module("todoke.members").members(segment, store, anonymous=anonymous, json=json)
+
+
+@app.command()
+def user(
+    user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
+    store: Store,
+    json: Json = False,
+) -> None:
+    """One user: profile, memberships, journeys, and a timeline of events, sends and refusals."""
+    import_module("todoke.user").user(user_id, store, json=json)
+
+
+def main() -> None:
+    """Run the command line; mistakes end it with a message, not a traceback."""
+    try:
+        app()
+    except Exception as error:
+        kind = type(error).__name__
+        if kind not in (*_WRONG_USE, *_FAILED):
+            raise
+        print(f"todoke: {error}" if kind != "DefinitionsError" else error, file=sys.stderr)
+        sys.exit(2 if kind in _WRONG_USE else 1)
+
+
+if __name__ == "__main__":
+    main()

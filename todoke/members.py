@@ -1,0 +1,35 @@
+"""`todoke members`: who is in a segment."""
+
+import sys
+
+import msgspec
+
+from beam_pipelines.options import WrongUse
+from transforms.events.times import write_time
+from transforms.storage.open import open_store
+from transforms.users.user import ANONYMOUS
+
+__all__ = ["members"]
+
+
+def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
+    """Print the members as of the last run.
+
+    Raises:
+      WrongUse: the URL or the segment is unknown.
+      StoreError: the store cannot be read.
+    """
+    try:
+        store = open_store(url, create=False)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    last = store.read_run()
+    if last is not None and segment not in last.segments:
+        raise WrongUse(f"the last run knew no segment `{segment}`; it knew {', '.join(last.segments) or 'none'}")
+    if last is not None and not last.finished:
+        print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
+    found = (row for row in store.scan_members(segment) if anonymous or not row.user.startswith(ANONYMOUS))
+    for row in sorted(found, key=lambda row: row.user):
+        line = msgspec.json.encode({"user": row.user, "since": write_time(row.since)}).decode() if json else row.user
+        print(line)
+    store.close()

@@ -1,0 +1,115 @@
+"""`todoke user`: one user with a timeline."""
+
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from beam_pipelines.options import WrongUse
+from transforms.events.times import write_time
+from transforms.storage.open import open_store
+from transforms.storage.rows import EventRow, LedgerRow, LedgerState
+from transforms.storage.store import Store
+from transforms.users.user import ANONYMOUS
+
+__all__ = ["print_user", "user", "user_json"]
+
+#: What the timeline shows of the archive at most.
+_EVENTS = 1000
+
+
+def user(user_id: str, url: str, *, json: bool) -> None:
+    """Print one user.
+
+    Raises:
+      WrongUse: the URL is none, or the store does not know the user.
+      StoreError: the store cannot be read.
+    """
+    try:
+        store = open_store(url, create=False)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    if json:
+        print(msgspec.json.encode(user_json(store, user_id)).decode())
+    else:
+        print_user(Console(), store, user_id)
+    store.close()
+
+
+def user_json(store: Store, user_id: str) -> dict[str, Any]:
+    """The user's profile as its row has it, and the `timeline`, oldest first; anonymous pasts are part of it.
+
+    Raises:
+      WrongUse: the store does not know the user.
+    """
+    row = store.read_users([user_id]).get(user_id)
+    if row is None:
+        raise WrongUse(f"the store knows no user {user_id!r}")
+    shown: dict[str, Any] = msgspec.json.decode(row.profile)
+    entries: list[dict[str, Any]] = []
+    for name in [user_id, *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
+        entries += [_event(event) for event in store.read_events(name, _EVENTS)]
+        entries += [_decision(sent) for sent in store.read_ledger(name)]
+    shown["timeline"] = sorted(entries, key=lambda entry: (entry["time"], entry["kind"]))
+    return shown
+
+
+def print_user(console: Console, store: Store, user_id: str) -> None:
+    """Show a user to people.
+
+    Raises:
+      WrongUse: the store does not know the user.
+    """
+    shown = user_json(store, user_id)
+    console.print(f"[bold]{user_id}[/bold]", highlight=False)
+    for name in ("known_since", "as_of", "deleted", "owner"):
+        if name in shown:
+            console.print(f"  {name.replace('_', ' ')}: {shown[name]}", highlight=False)
+    for name in ("attributes", "consent", "segments"):
+        for key, value in shown.get(name, {}).items():
+            console.print(f"  {name.removesuffix('s')} {key}: {value}", highlight=False, markup=False)
+    for journey in shown.get("journeys", []):
+        text = f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"
+        console.print(text, highlight=False)
+    table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))
+    for entry in shown["timeline"]:
+        table.add_row(entry["time"][:19].replace("T", " "), *_describe(entry))
+    console.print(table)
+
+
+def _event(row: EventRow) -> dict[str, Any]:
+    payload = msgspec.json.decode(row.payload)
+    said = payload["traits"] if row.type == "identify" else payload["properties"]
+    return {
+        "time": write_time(row.time),
+        "kind": "event",
+        "type": row.type,
+        "name": row.name,
+        "said": said,
+        "id": row.id,
+    }
+
+
+def _decision(row: LedgerRow) -> dict[str, Any]:
+    refused = row.state == LedgerState.SUPPRESSED
+    return {
+        "time": write_time(row.decided_at),
+        "kind": "refusal" if refused else "send",
+        "campaign": row.campaign,
+        "step": row.step,
+        "channel": row.channel,
+        "state": row.state,
+        "detail": row.detail,
+        "id": row.send,
+    }
+
+
+def _describe(entry: dict[str, Any]) -> tuple[str, str]:
+    if entry["kind"] == "event":
+        said = ", ".join(f"{name} {value}" for name, value in entry["said"].items())
+        return entry["name"] or entry["type"], said[:100]
+    what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
+    if entry["kind"] == "refusal":
+        return f"no send: {entry['detail']}", what
+    return f"{entry['channel']} {entry['state']}", what
