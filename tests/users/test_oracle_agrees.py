@@ -49,9 +49,7 @@ def run_bounded(events: list[Event], definitions: Definitions, as_of: int) -> tu
 
 
 def known(users: dict[str, User]) -> dict[str, set[str]]:
-    return {
-        key: set(user.members) for key, user in users.items() if user.created is not None and user.owner is None
-    }
+    return {key: set(user.members) for key, user in users.items() if user.created is not None and user.owner is None}
 
 
 @slow

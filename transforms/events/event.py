@@ -12,7 +12,7 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
 
     Times are integer microseconds since the Unix epoch, UTC. `time` is when it happened (corrected for the
     device's clock, never after `arrival`); `arrival` is when it reached us (Pub/Sub's publish time; in files
-    see `decode.arrival_in_file`).
+    see `decode`).
 
     `name` is the event's name for track, page and screen, and empty for identify, alias and delete.
     `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of

@@ -147,7 +147,9 @@ class SqliteStore:
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
         last = ("", "")
-        while rows := self._select(LedgerRow, "ledger WHERE (user, send) > (?, ?) ORDER BY user, send LIMIT 1000", last):
+        while rows := self._select(
+            LedgerRow, "ledger WHERE (user, send) > (?, ?) ORDER BY user, send LIMIT 1000", last
+        ):
             yield from rows
             last = (rows[-1].user, rows[-1].send)
 

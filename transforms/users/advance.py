@@ -27,7 +27,7 @@ from transforms.users.user import (
     Wake,
 )
 
-__all__ = ["advance", "advance_anonymous", "fold"]
+__all__ = ["advance", "advance_anonymous", "apply", "fold"]
 
 
 def advance(user: User, item: Input, definitions: Definitions) -> tuple[User, list[Effect]]:
@@ -43,13 +43,14 @@ def advance_anonymous(user: User, item: Input, definitions: Definitions) -> tupl
 def fold(user: User, inputs: Iterable[Input], definitions: Definitions) -> tuple[User, list[Effect]]:
     """Apply inputs one after another; for an id that starts with `~` as `advance_anonymous` does."""
     draft = Draft(user, definitions)
-    apply = _apply_anonymous if user.id.startswith(ANONYMOUS) else _apply
+    take = _apply_anonymous if user.id.startswith(ANONYMOUS) else apply
     for item in inputs:
-        apply(draft, item)
+        take(draft, item)
     return draft.close(), draft.effects
 
 
-def _apply(draft: Draft, item: Input) -> None:
+def apply(draft: Draft, item: Input) -> None:
+    """Apply one input to the open draft of a user with a user id."""
     if isinstance(item, Event):
         _apply_event(draft, item)
     elif isinstance(item, Merge):
@@ -160,7 +161,7 @@ def _link(draft: Draft, event: Event, facts: list[str]) -> None:
 def _apply_anonymous(draft: Draft, item: Input) -> None:
     if not isinstance(item, Event):
         if draft.owner is None:
-            _apply(draft, item)
+            apply(draft, item)
     elif item.user is not None:
         _identify(draft, item, item.user)
     elif draft.owner is None:

@@ -1,0 +1,92 @@
+"""The same core without Beam: a plain loop, and bytewax. Each is one process, so that it can be measured whole.
+
+python -m bench.peers loop|bytewax EVENTS
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from transforms.campaigns.load import Definitions, load
+from transforms.events.decode import decode
+from transforms.users.advance import apply
+from transforms.users.draft import Draft
+from transforms.users.user import Input, User, Wake
+
+DEFINITIONS = Path(__file__).parent / "definitions.yaml"
+
+
+def loop(events: Path, definitions: Definitions) -> dict[str, int]:
+    """Read, decode, keep every user's draft open, apply each event as it comes, settle at the end."""
+    drafts: dict[str, Draft] = {}
+    newest = 0
+    with events.open("rb") as lines:
+        for line in lines:
+            event, _ = decode(line)
+            key = str(event.user)
+            draft = drafts.get(key)
+            if draft is None:
+                draft = drafts[key] = Draft(User(key), definitions)
+            apply(draft, event)
+            newest = max(newest, event.arrival)
+    for draft in drafts.values():
+        apply(draft, Wake(newest))
+    users = [draft.close() for draft in drafts.values()]
+    return _result(users)
+
+
+def hosted(events: Path, definitions: Definitions) -> dict[str, int]:
+    """The same as steps of a bytewax flow (bytewax 0.21.1, one worker)."""
+    import bytewax.operators as op  # noqa: PLC0415 - a peer, imported where it is measured
+    from bytewax.connectors.files import FileSource  # noqa: PLC0415
+    from bytewax.dataflow import Dataflow  # noqa: PLC0415
+    from bytewax.testing import TestingSink, run_main  # noqa: PLC0415
+
+    class Logic(op.StatefulLogic):  # type: ignore[misc]
+        def __init__(self, resumed: Draft | None) -> None:
+            self.draft = resumed
+            self.newest = 0
+
+        def on_item(self, value: tuple[str, Input]) -> tuple[Iterable[User], bool]:
+            key, item = value
+            if self.draft is None:
+                self.draft = Draft(User(key), definitions)
+            apply(self.draft, item)
+            self.newest = item.arrival
+            return (), False
+
+        def on_eof(self) -> tuple[Iterable[User], bool]:
+            assert self.draft is not None
+            apply(self.draft, Wake(_LAST[0]))
+            return (self.draft.close(),), True
+
+        def snapshot(self) -> None:
+            return None
+
+    users: list[tuple[str, User]] = []
+
+    def keyed(line: str) -> tuple[str, tuple[str, Input]]:
+        event, _ = decode(line.encode())
+        key = str(event.user)
+        _LAST[0] = max(_LAST[0], event.arrival)
+        return key, (key, event)
+
+    flow = Dataflow("bench")
+    lines = op.input("lines", flow, FileSource(events, batch_size=1000))
+    states = op.stateful("core", op.map("decode", lines, keyed), Logic)
+    op.output("users", states, TestingSink(users))
+    run_main(flow)
+    return _result([user for _, user in users])
+
+
+_LAST = [0]
+
+
+def _result(users: list[User]) -> dict[str, int]:
+    return {"users": len(users), "members": sum(len(user.members) for user in users)}
+
+
+if __name__ == "__main__":
+    run = {"loop": loop, "bytewax": hosted}[sys.argv[1]]
+    print(json.dumps(run(Path(sys.argv[2]), load(DEFINITIONS))))
