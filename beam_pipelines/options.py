@@ -1,14 +1,18 @@
 """The flags of the jobs, as one frozen configuration. Nothing here imports Beam, so that help is quick."""
 
 import argparse
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from transforms.campaigns.load import Texts, read_texts
+from transforms.campaigns.load import Texts, compiled, read_texts
+from transforms.channels.address import parse_fcm, parse_smtp
+from transforms.channels.settings import MAIL_VARIABLES
 from transforms.events.sources import Source, parse_source
 from transforms.segments.values import written_time
+from transforms.storage.open import parse_store
 
 __all__ = ["Config", "WrongUse", "parse", "parser"]
 
@@ -44,6 +48,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     """The flags; whatever else is given goes to Beam."""
     flags = argparse.ArgumentParser(
         prog=program,
+        allow_abbrev=False,
         description="Read events, keep users and segments, and send. Files are read to their end.",
         epilog="Any other flag goes to Beam (--runner, --project, ...). Credentials come from the environment.",
     )
@@ -79,15 +84,18 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
 
     Raises:
       WrongUse: for values that cannot be.
-      DefinitionsError: if the definitions cannot be read.
+      DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = parser(program).parse_known_args(argv)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
+    _check_urls(flags)
+    texts = read_texts(flags.definitions)
+    compiled(texts)
     config = Config(
-        definitions=read_texts(flags.definitions),
+        definitions=texts,
         source=source,
         launched=int(datetime.now(UTC).timestamp() * 1_000_000),
         store=None if flags.store == "none" else flags.store,
@@ -99,6 +107,24 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
     )
     return config, flags, beam_flags
+
+
+def _check_urls(flags: argparse.Namespace) -> None:
+    """Find mistakes in URLs, and mail that could not be answered, before anything is started."""
+    try:
+        if flags.push:
+            parse_fcm(flags.push)
+        if flags.store != "none":
+            parse_store(flags.store)
+        server = parse_smtp(flags.email) if flags.email else None
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    missing = [name for name in MAIL_VARIABLES if not os.environ.get(name)]
+    if server is not None and not server.is_loopback and missing:
+        raise WrongUse(
+            f"--email: set {', '.join(missing)}: without them mails come from nobody, and anybody can forge the links "
+            "that unsubscribe"
+        )
 
 
 def _time(text: str | None) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.options import Config, parse
+from beam_pipelines.options import Config, WrongUse, parse
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
@@ -97,9 +97,15 @@ def _channels(config: Config) -> Channels:
 
 
 def run(argv: list[str] | None = None) -> Any:
-    """Launch the job with flags and return Beam's result; a streaming job is not waited for."""
+    """Launch the job over a subscription and return Beam's result; it is not waited for.
+
+    Raises:
+      WrongUse, DefinitionsError: nothing was launched. Files are for `todoke run`, which guards their store.
+    """
     config, _, beam_flags = parse(sys.argv[1:] if argv is None else argv, "realtime")
-    pipeline = beam.Pipeline(options=PipelineOptions(beam_flags, save_main_session=False))
+    if config.source.bounded:
+        raise WrongUse("this job reads a subscription; `todoke run` reads files")
+    pipeline = beam.Pipeline(options=PipelineOptions([*beam_flags, "--streaming"], save_main_session=False))
     build(pipeline, config)
     return pipeline.run()
 

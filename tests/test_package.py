@@ -83,4 +83,6 @@ def test_the_command_runs_where_there_is_no_checkout(wheel: Path, tmp_path: Path
     names = ", ".join(PACKAGES)
     places = run(python, "-c", f"import {names}; print(*(m.__file__ for m in ({names})), sep='\\n')", cwd=elsewhere)
     assert all(Path(place).is_relative_to(home) for place in places.splitlines())
-    assert "Usage" in run(home / "bin" / "todoke", "--help", cwd=elsewhere)
+    shown = run(home / "bin" / "todoke", "demo", "--customers", "40", "--out", elsewhere / "demo", cwd=elsewhere)
+    assert "customer-" in shown
+    assert (elsewhere / "demo" / "report.html").exists()

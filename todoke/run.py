@@ -1,5 +1,6 @@
 """`todoke run`: the realtime job, with a progress line and a report where the events end."""
 
+import argparse
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,13 +17,12 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TimeEla
 from rich.table import Column, Table
 from rich.text import Text
 
+from beam_pipelines import realtime
 from beam_pipelines.options import Config, WrongUse, parse
-from beam_pipelines.realtime import build
 from transforms.campaigns.load import compiled
-from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.events.progress import progress as counts
 from transforms.metrics.report import Summary, accounts_add_up, report_json
-from transforms.storage.open import open_store, parse_store
+from transforms.storage.open import open_store
 from transforms.users.runs import begin_run, finish_run
 
 __all__ = ["RunFailed", "print_report", "run", "run_bounded"]
@@ -40,10 +40,9 @@ def run(argv: Sequence[str]) -> None:
       RunFailed, StoreError: it was, and failed.
     """
     config, flags, beam_flags = parse(list(argv))
-    compiled(config.definitions)
-    _check_urls(config)
+    _check_beam_flags(beam_flags)
     if not config.source.bounded:
-        _launch(config, beam_flags)
+        _launch(argv, beam_flags)
         return
     console = Console(stderr=True)
     _, report = run_bounded(config, console=console, beam_flags=beam_flags)
@@ -64,7 +63,9 @@ def run_bounded(
     """
     definitions = compiled(config.definitions)
     store = open_store(config.store) if config.store is not None else None
-    settled = begin_run(store, definitions, continued=config.continued) if store is not None else 0
+    settled = 0
+    if store is not None:
+        settled = begin_run(store, definitions, continued=config.continued, until=config.as_of)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
         config = msgspec.structs.replace(config, settled=settled, summary=str(Path(folder) / "summary.json"))
@@ -90,12 +91,12 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str]) -> 
     options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
     pipeline = beam.Pipeline(options=options)
     try:
-        build(pipeline, config)
+        realtime.build(pipeline, config)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     counts.reset()
     columns = (SpinnerColumn(), _Counts(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
+    with Progress(*columns, console=console, transient=True, refresh_per_second=2) as shown:
         shown.add_task("run", total=None)
         try:
             pipeline.run().wait_until_finish()
@@ -117,27 +118,21 @@ def _last_line(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _check_urls(config: Config) -> None:
-    """Find mistakes in URLs before anything is started."""
-    try:
-        if config.push:
-            parse_fcm(config.push)
-        if config.email:
-            parse_smtp(config.email)
-        if config.store is not None:
-            parse_store(config.store)
-    except ValueError as error:
-        raise WrongUse(str(error)) from error
+def _check_beam_flags(beam_flags: Sequence[str]) -> None:
+    """Beam passes over flags that it does not know with a line in its log; a mistyped flag of ours must not run so."""
+    known = argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(known)
+    _, unknown = known.parse_known_args(list(beam_flags))
+    if unknown:
+        raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `todoke run --help` lists the flags")
 
 
-def _launch(config: Config, beam_flags: Sequence[str]) -> None:
+def _launch(argv: Sequence[str], beam_flags: Sequence[str]) -> None:
     """Start a job over a subscription with the runner that the flags name; it is not waited for."""
     if not any(flag.startswith("--runner") for flag in beam_flags):
         raise WrongUse("a subscription never ends: name a runner for it, such as --runner=DataflowRunner")
-    options = PipelineOptions([*beam_flags, "--streaming"], save_main_session=False)
-    pipeline = beam.Pipeline(options=options)
-    build(pipeline, config)
-    pipeline.run()
+    realtime.run(list(argv))
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

@@ -153,7 +153,7 @@ def test_expired_is_counted_once_and_never_over_a_hand_off(fcm, store, make_cour
     assert fcm.requests["late"] == 0
 
 
-def test_what_cannot_be_rendered_is_suppressed_before_any_claim(fcm, store, make_courier, make_send):
+def test_what_cannot_be_rendered_is_suppressed_with_its_reason_in_the_ledger(fcm, store, make_courier, make_send):
     messages = {"push": PushMessage(id="push", title=Text({"": "{{ user.first_name }}"}))}
     sends = [
         make_send("r1"),
@@ -171,7 +171,13 @@ def test_what_cannot_be_rendered_is_suppressed_before_any_claim(fcm, store, make
         ("handed_off", ""),
     ]
     assert deliveries[0].detail == "title: user.first_name is undefined"
-    assert [row.send for row in store.scan_ledger()] == [sends[4].id]
+    assert {row.send: (row.state, row.detail.partition(":")[0]) for row in store.scan_ledger()} == {
+        "id-r1": ("suppressed", "render_error"),
+        "id-r2": ("suppressed", "render_error"),
+        "id-r3": ("suppressed", "render_error"),
+        "id-r4": ("suppressed", "no_channel"),
+        "id-r5": ("handed_off", deliveries[4].detail),
+    }
     assert [fcm.requests[send.address] for send in sends] == [0, 0, 0, 0, 1]
 
 

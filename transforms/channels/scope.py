@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def scope_of(send: Send, unsubscribe_url: str, now_us: int) -> dict[str, Any]:
-    """The variables of LANGUAGE, Messages; `variant` only where the campaign has variants.
+    """The variables that templates may use (docs/language.md); `variant` only where the campaign has variants.
 
     `user` holds the attributes, those under `context.` nested (`context.app.version` is `user.context.app.version`),
     and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the user's zone.

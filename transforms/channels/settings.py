@@ -9,7 +9,10 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.unsubscribe import unsubscribe_url
 
-__all__ = ["MailSettings"]
+__all__ = ["MAIL_VARIABLES", "MailSettings"]
+
+#: What must be in the environment before a mail goes further than this machine.
+MAIL_VARIABLES = ("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET")
 
 _log = logging.getLogger(__name__)
 
