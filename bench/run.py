@@ -83,8 +83,8 @@ def show(best: dict[tuple[str, int], tuple[float, float]], sizes: tuple[int, int
         loop, peer = cost["plain loop"] / each, cost["bytewax 0.21.1"] / each
         seconds, twice = best[what, small][0], best[what, large][0]
         memory = best[what, large][1]
-        line = f"{what:24}{seconds:8.2f}{twice:10.2f}{each * 1e6:10.1f}{1 / each:10,.0f}{loop:8.2f}{peer:11.2f}{memory:7.0f}"
-        print(line)
+        speed = f"{each * 1e6:10.1f}{1 / each:10,.0f}{loop:8.2f}{peer:11.2f}"
+        print(f"{what:24}{seconds:8.2f}{twice:10.2f}{speed}{memory:7.0f}")
 
 
 if __name__ == "__main__":

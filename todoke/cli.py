@@ -51,6 +51,9 @@ def validate(
 )
 def run(context: typer.Context) -> None:
     """Hand everything to the flags of the job."""
+    if {"-h", "--help"} & set(context.args):  # without Beam, which takes a second to import
+        import_module("beam_pipelines.options").parser().print_help()
+        return
     import_module("todoke.run").run(context.args)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from beam_pipelines.options import WrongUse
 from transforms.events.times import write_time
@@ -62,20 +63,24 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
       WrongUse: the store does not know the user.
     """
     shown = user_json(store, user_id)
-    console.print(f"[bold]{user_id}[/bold]", highlight=False)
+    console.print(_text(user_id, "bold"))
     for name in ("known_since", "as_of", "deleted", "owner"):
         if name in shown:
-            console.print(f"  {name.replace('_', ' ')}: {shown[name]}", highlight=False)
+            console.print(_text(f"  {name.replace('_', ' ')}: {shown[name]}"))
     for name in ("attributes", "consent", "segments"):
         for key, value in shown.get(name, {}).items():
-            console.print(f"  {name.removesuffix('s')} {key}: {value}", highlight=False, markup=False)
+            console.print(_text(f"  {name.removesuffix('s')} {key}: {value}"))
     for journey in shown.get("journeys", []):
-        text = f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"
-        console.print(text, highlight=False)
+        console.print(_text(f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"))
     table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))
     for entry in shown["timeline"]:
-        table.add_row(entry["time"][:19].replace("T", " "), *_describe(entry))
+        table.add_row(entry["time"][:19].replace("T", " "), *map(_text, _describe(entry)))
     console.print(table)
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text as it is: what users send is no mark-up, and no commands for a terminal."""
+    return Text("".join(letter if letter.isprintable() else "�" for letter in text), style)
 
 
 def _event(row: EventRow) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def validate(path: Path, *, json: bool) -> int:
         for problem in problems:
             print(problem, file=sys.stderr)
         if definitions is None:
-            print(f"{len(problems.errors)} mistakes", file=sys.stderr)
+            count = len(problems.errors)
+            print(f"{count} mistake" if count == 1 else f"{count} mistakes", file=sys.stderr)
         else:
             counts = ("segments", "campaigns", "messages")
             found = ", ".join(f"{len(getattr(definitions, name))} {name}" for name in counts)

@@ -28,8 +28,7 @@ PROJECT = "fcm:demo-project"
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:{tmp_path / 'store.db'}"
-    place: str = request.getfixturevalue("bigtable")
-    return place
+    return str(request.getfixturevalue("bigtable").url)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import re
 import msgspec
 
 from transforms.messages.definitions import Message
-from transforms.segments.conditions import All, Condition, EventFilter, SegmentRef, read_condition, read_filter
+from transforms.segments.conditions import All, Condition, EventFilter, SegmentRef
 from transforms.segments.document import Document, Node, Problems
+from transforms.segments.grammar import read_condition, read_filter
 from transforms.segments.operators import read_duration
 
 __all__ = ["Campaign", "Exit", "Reentry", "Step", "Trigger", "read_campaigns"]
@@ -99,7 +100,7 @@ class _Reader:
         self.problems = problems
 
     def campaign(self, name: str, body: Node) -> Campaign | None:
-        problems, before = self.problems, len(self.problems.errors)
+        problems, before = self.problems, self.problems.mistakes
         allowed = (*_FIELDS, "max_event_age", "on_unknown")
         fields = problems.mapping(body, allowed, later=_LATER, required=("owner", "trigger", "steps"))
         if fields is None:
@@ -115,7 +116,7 @@ class _Reader:
         consent, transactional = self._consent(body, fields)
         reenter = self._reenter(body, fields, trigger)
         exits = self._exits(fields["exit"]) if "exit" in fields else ()
-        if len(problems.errors) > before or not (owner and status and trigger and reenter and age):
+        if problems.mistakes > before or not (owner and status and trigger and reenter and age):
             return None
         return Campaign(name, owner, status, trigger, steps, reenter, age, audience, exits, consent, transactional)
 
@@ -127,33 +128,34 @@ class _Reader:
         return name
 
     def _trigger(self, node: Node) -> Trigger | None:
-        later = ("schedule", "announcement")
+        later = ("schedule", "announcement", "include_current")
         fields = self.problems.mapping(node, ("enters", "leaves", "event", "type", "where"), later=later)
-        kinds = [key for key in ("enters", "leaves", "event") if key in (fields or {})]
-        if fields is None or len(kinds) != 1:
-            if fields is not None and not any(key in node.value for key in later):
-                self.problems.add(node, "expected one of enters, leaves, event")
+        kind = self.problems.one_key(node, fields, ("enters", "leaves", "event")) if fields is not None else None
+        if fields is None or kind is None:
             return None
-        if kinds[0] == "event":
+        if kind == "event":
             return Trigger("event", events=read_filter(fields, self.problems))
+        self._only_with_event(fields)
+        return Trigger(kind, self._segment(fields[kind], kind))
+
+    def _only_with_event(self, fields: Document) -> None:
         for key in ("type", "where"):
             if key in fields:
                 self.problems.add(fields[key], f"`{key}` goes with `event` only")
-        return Trigger(kinds[0], self._segment(fields[kinds[0]], kinds[0]))
 
     def _exits(self, node: Node) -> tuple[Exit, ...]:
         items = node.value if isinstance(node.value, list) else [node]
         exits = []
         for item in items:
             fields = self.problems.mapping(item, ("event", "type", "where", "segment", "leaves"), later=("same",))
-            kinds = [key for key in ("event", "segment", "leaves") if key in (fields or {})]
-            if fields is None or len(kinds) != 1:
-                if fields is not None:
-                    self.problems.add(item, "expected one of event, segment, leaves")
-            elif kinds[0] == "event":
+            kind = self.problems.one_key(item, fields, ("event", "segment", "leaves")) if fields is not None else None
+            if fields is None or kind is None:
+                continue
+            if kind == "event":
                 exits.append(Exit("event", events=read_filter(fields, self.problems)))
             else:
-                exits.append(Exit(kinds[0], self._segment(fields[kinds[0]], kinds[0])))
+                self._only_with_event(fields)
+                exits.append(Exit(kind, self._segment(fields[kind], kind)))
         return tuple(exits)
 
     def _audience(self, node: Node | None, trigger: Trigger | None) -> Condition | None:
@@ -212,15 +214,13 @@ class _Reader:
     def _step(self, node: Node, position: int) -> Step | None:
         later = ("if", "then", "else", "set", "end", "unless")
         fields = self.problems.mapping(node, ("id", "send", "wait"), later=later)
-        kinds = [key for key in ("send", "wait") if key in (fields or {})]
-        if fields is None or len(kinds) != 1:
-            if fields is not None and not any(key in node.value for key in later):
-                self.problems.add(node, "expected one of send, wait")
+        kind = self.problems.one_key(node, fields, ("send", "wait")) if fields is not None else None
+        if fields is None or kind is None:
             return None
         name = self.problems.text(fields["id"]) if "id" in fields else None
         if name is not None and not _STEP_ID.fullmatch(name):
             self.problems.add(fields["id"], "an id is made of a-z, 0-9 and _, and starts with a letter")
-        if kinds[0] == "wait":
+        if kind == "wait":
             return self._wait(fields["wait"], name or f"wait_{position}")
         messages = self._messages(fields["send"])
         default = messages[0] if len(messages) == 1 else f"send_{position}"

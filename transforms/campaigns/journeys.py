@@ -21,7 +21,7 @@ from transforms.segments.values import DAY
 
 __all__ = ["MAX_DELAY", "Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
 
-#: LANGUAGE: a send expires a day after it was due, unless the campaign says otherwise.
+#: A send expires a day after it was due, unless the campaign says otherwise.
 MAX_DELAY = DAY
 
 
@@ -152,13 +152,17 @@ class Journeys:
         for theirs in active.values():
             journey = theirs
             twin = next((mine for mine in self.active.values() if mine.campaign == theirs.campaign), None)
-            if twin is not None and twin.entry != journey.entry:
-                first, second = sorted((twin, journey), key=lambda each: (each.entered, each.entry, each.user))
+            # Two that began at one instant have the same entry, and are two: their sends are named by the user at entry.
+            if twin is not None and twin != theirs:
+                journey, second = sorted((twin, theirs), key=lambda each: (each.entered, each.entry, each.user))
                 self.active.pop(second.entry, None)
                 self._suppress(second.campaign, "merged", now, second.entry, second.rest[0] if second.rest else "")
-                journey = first
             self.active[journey.entry] = journey
-            self.person.wake(journey.entry, journey.due)
+            campaign = self.definitions.campaigns.get(journey.campaign)
+            if campaign is not None and self._exits(campaign, ()):
+                self._end(journey, "exit", now)
+            else:
+                self.person.wake(journey.entry, journey.due)
 
     def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
         reason = self._refusal(campaign, cause, now)
@@ -278,6 +282,8 @@ class Journeys:
         self.person.emit(Suppressed(campaign, self.person.id, reason, now, step, entry))
 
     def _sorted(self) -> list[Journey]:
+        if len(self.active) < 2:  # almost always, and asked at every event
+            return list(self.active.values())
         return sorted(self.active.values(), key=lambda journey: (journey.campaign, journey.entry))
 
 

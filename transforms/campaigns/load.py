@@ -12,7 +12,6 @@ import msgspec
 from transforms.campaigns.definitions import Campaign, Trigger, read_campaigns
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import Message, parse_messages
-from transforms.segments.conditions import All, Any_, Attribute, Condition, Not
 from transforms.segments.document import Document, Node, Problems, read_documents
 from transforms.segments.index import Segment, SegmentIndex, Test, atoms, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key, matcher
@@ -159,7 +158,7 @@ def check(texts: Texts) -> tuple[Definitions | None, Problems]:
     problems = Problems()
     sections = _sections(read_documents(dict(texts), problems), problems)
     policies = _policies(sections["policies"], problems)
-    messages = _merge(sections["messages"], lambda node: parse_messages(node, problems))
+    messages = _messages(sections, problems)
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
     for node in (*sections["segments"], *sections["campaigns"]):
@@ -171,8 +170,8 @@ def check(texts: Texts) -> tuple[Definitions | None, Problems]:
         lambda node: read_campaigns(node, names, sendable, policies.max_event_age, problems),  # type: ignore[arg-type]
     )
     _unused_messages(sections, problems)
-    for segment in segments.values():
-        _surprises(segment.members, segment.place, problems)
+    for node in (*sections["segments"], *sections["campaigns"]):
+        _surprises(node, problems)
     if problems.errors:
         return None, problems
     definitions = Definitions(texts, segments, campaigns, messages, policies)
@@ -204,7 +203,7 @@ def _sections(documents: list[Node], problems: Problems) -> dict[str, list[Node]
                 continue
             for key, child in node.value.items():
                 if not _ID.fullmatch(key):
-                    problems.add(child, "an id is made of a-z, 0-9 and _, and starts with a letter")
+                    problems.add(child, f"`{key}` is not an id: small letters, digits and _, beginning with a letter")
                 if other := taken.get((name, key)):
                     problems.add(child, f"`{key}` is already defined at {other.file}:{other.line}")
                 taken[name, key] = child
@@ -237,6 +236,17 @@ def _policies(nodes: list[Node], problems: Problems) -> Policies:
     return policies
 
 
+def _messages(sections: dict[str, list[Node]], problems: Problems) -> dict[str, Message]:
+    """The messages. What a refused `with:` names is known to templates, so that one mistake is not reported as two."""
+    known = [f"Liquid: unknown variable `{name}`" for name in _names_under_with(sections["campaigns"])]
+    noted = Problems()
+    messages = _merge(sections["messages"], lambda node: parse_messages(node, noted))
+    for problem in noted.found:
+        if not any(cause in problem.cause for cause in known):
+            problems.note(problem)
+    return messages
+
+
 def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:
     used = {text for node in sections["campaigns"] for text in _texts_under_send(node)}
     for node in sections["messages"]:
@@ -257,15 +267,23 @@ def _texts_under_send(node: Node, *, inside: bool = False) -> Iterator[str]:
         yield node.value
 
 
-def _surprises(condition: Condition, place: Node, problems: Problems) -> None:
-    match condition:
-        case All(parts) | Any_(parts):
-            for part in parts:
-                _surprises(part, place, problems)
-        case Not(part):
-            _surprises(part, place, problems)
-        case Attribute(_, path, operator) if operator.name in ("is_not", "not_in"):
-            plain = {"is_not": "is", "not_in": "in"}[operator.name]
-            path = path or condition.name
-            cause = f"`{operator.name}` is false for users without `{path}`; `not: {{… {plain}: …}}` takes them in"
-            problems.add(place, cause, warning=True)
+def _names_under_with(campaigns: list[Node]) -> Iterator[str]:
+    for section in campaigns:
+        for campaign in section.value.values() if isinstance(section.value, dict) else ():
+            named = campaign.value.get("with") if isinstance(campaign.value, dict) else None
+            yield from named.value if named is not None and isinstance(named.value, dict) else ()
+
+
+def _surprises(node: Node, problems: Problems) -> None:
+    """Warn of `is_not` and `not_in` of attributes anywhere below a node."""
+    if isinstance(node.value, list):
+        for child in node.value:
+            _surprises(child, problems)
+    elif isinstance(node.value, dict):
+        for name, plain in (("is_not", "is"), ("not_in", "in")):
+            if "attribute" in node.value and name in node.value:
+                path = node.value["attribute"].plain()
+                cause = f"`{name}` is false for users without `{path}`; `not: {{… {plain}: …}}` takes them in"
+                problems.add(node.value[name], cause, warning=True)
+        for child in node.value.values():
+            _surprises(child, problems)

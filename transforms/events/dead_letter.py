@@ -13,7 +13,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """One refused message. `source` is a file's name or a subscription; `cause` is one word, as in `decode.Cause`.
 
     `time` is when the message arrived, or when it was refused where that is unknown (a line of a file): microseconds
-    since the epoch, UTC.
+    since the epoch, UTC. `handle` is the message's, see `live.inflight`.
     """
 
     payload: bytes
@@ -21,6 +21,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     cause: str
     detail: str
     time: int
+    handle: str = ""
 
     def to_json(self) -> str:
         """One line of JSON, without its newline: payload, source, cause, detail and time (ISO 8601, UTC).

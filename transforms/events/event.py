@@ -32,3 +32,5 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
     context: dict[str, Any] = {}
     #: True for backfilled and imported events: they change state and never send.
     historical: bool = False
+    #: With what a live run on one machine acknowledges the message (see `live.inflight`), else empty.
+    handle: str = ""

@@ -2,7 +2,7 @@
 
 __all__ = ["MAX_ID_BYTES", "REFUSED_IDS", "refused_id"]
 
-#: Longer ids are refused (LANGUAGE.md, section 7): they stand in row keys, which Bigtable limits to 4 KB.
+#: Longer ids are refused: they stand in row keys, which Bigtable limits to 4 KB.
 MAX_ID_BYTES = 256
 
 #: What programs send when they have no id. Compared without case and without blanks around it.

@@ -7,9 +7,10 @@ import msgspec
 
 __all__ = ["Files", "Message", "Source", "Subscription", "parse_source"]
 
-#: What a source yields: the payload, the name of the file or subscription, and the arrival in microseconds since the
-#: epoch, UTC (None for files, whose lines say it themselves). A plain tuple, because Beam encodes it as it stands.
-Message = tuple[bytes, str, int | None]
+#: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the
+#: epoch, UTC (None for files, whose lines say it themselves), and a handle (see `live.inflight`; empty where Beam's own
+#: source acknowledges). A plain tuple, because Beam encodes it as it stands.
+Message = tuple[bytes, str, int | None, str]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)")
 # Names as the service defines them: cloud.google.com/pubsub/docs/pubsub-basics#resource_names. Beam's own check of

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.coders import BytesCoder
@@ -89,7 +90,7 @@ class _StampArrival(beam.DoFn):
         self._source = source
 
     def process(self, payload: bytes, timestamp: Timestamp = beam.DoFn.TimestampParam) -> Iterable[Message]:
-        return ((payload, self._source, timestamp.micros),)
+        return ((payload, self._source, timestamp.micros, ""),)
 
 
 @with_output_types(Message)
@@ -99,14 +100,14 @@ class _RowsToMessages(beam.DoFn):
 
     def process(self, table: pa.Table) -> Iterator[Message]:
         for payload in payloads(table):
-            yield payload, self._source, None
+            yield payload, self._source, None, ""
 
 
 @with_output_types(Message)
 class _LinesToMessages(beam.DoFn):
     def process(self, line: tuple[str, bytes]) -> Iterable[Message]:
         source, payload = line
-        return () if not payload or payload.isspace() else ((payload, source, None),)
+        return () if not payload or payload.isspace() else ((payload, source, None, ""),)
 
 
 def _now() -> int:
@@ -151,16 +152,16 @@ class _Decode(beam.DoFn):
         self._ahead = Metrics.counter("events", "clock_ahead")
 
     def process(self, message: Message) -> Iterable[Event]:
-        payload, source, arrival = message
+        payload, source, arrival, handle = message
         try:
             event, ahead = decode(payload, arrival)
         except Refused as refused:
             seen = self._clock() if arrival is None else arrival
-            letter = DeadLetter(payload, source, refused.cause, refused.detail, seen)
+            letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
             return (beam.pvalue.TaggedOutput(DEAD_LETTERS, letter),)
         if ahead:
             self._ahead.inc()
-        return (event,)
+        return (msgspec.structs.replace(event, handle=handle) if handle else event,)
 
 
 class WriteDeadLetters(beam.PTransform):

@@ -1,16 +1,19 @@
 """Names of time zones."""
 
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["known_zone"]
 
 
+def known_zone(name: Any) -> bool:
+    """Whether this, which may be any value of a message, is the name of a time zone in the IANA database."""
+    return isinstance(name, str) and 0 < len(name) <= 64 and _known(name)
+
+
 @lru_cache(maxsize=4096)
-def known_zone(name: object) -> bool:
-    """Whether this is the name of a time zone in the IANA database."""
-    if not isinstance(name, str) or not name or len(name) > 64:
-        return False
+def _known(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):

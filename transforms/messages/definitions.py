@@ -213,7 +213,7 @@ def _data(node: Node, problems: Problems) -> dict[str, Text] | None:
 
 def _ttl(node: Node, problems: Problems) -> int | None:
     try:
-        seconds = duration(node.value) // SECOND
+        seconds = duration(node.plain()) // SECOND
     except ValueError as error:
         problems.add(node, str(error))
         return None

@@ -18,7 +18,7 @@ from liquid.undefined import UNDEFINED
 
 __all__ = ["SCOPE", "fill", "mistakes"]
 
-#: The names that a template may use: see LANGUAGE, Messages.
+#: The names that a template may use (docs/language.md).
 SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
 
 #: Mail clients clip long before: Gmail shows 102 kB of HTML.

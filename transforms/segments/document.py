@@ -9,11 +9,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
+from ruamel.yaml.reader import ReaderError
 
 __all__ = ["Document", "Node", "Problem", "Problems", "read_documents"]
 
 #: Nesting beyond this is refused, so that no file can exhaust the stack (conditions stop at 32 long before).
 MAX_DEPTH = 200
+#: A file may hold that many values once its aliases are written out; 10,000 segments have some 200,000.
+MAX_VALUES = 1_000_000
 
 Document = dict[str, "Node"]
 
@@ -66,6 +69,8 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        #: How many mistakes were noted so far, repetitions among them: grows whenever something is wrong.
+        self.mistakes = 0
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(set(self.found)))
@@ -82,7 +87,12 @@ class Problems:
 
     def add(self, node: Node, cause: str, *, warning: bool = False) -> None:
         """Note a problem at a node."""
-        self.found.append(Problem(node.file, node.line, node.path, cause, warning))
+        self.note(Problem(node.file, node.line, node.path, cause, warning))
+
+    def note(self, problem: Problem) -> None:
+        """Note a problem that was found elsewhere."""
+        self.found.append(problem)
+        self.mistakes += not problem.warning
 
     def mapping(
         self,
@@ -105,6 +115,15 @@ class Problems:
             if key not in node.value:
                 self.add(node, f"`{key}` is missing")
         return {key: child for key, child in node.value.items() if key in allowed}
+
+    def one_key(self, node: Node, fields: Document, keys: Collection[str]) -> str | None:
+        """The one of these keys that a mapping has. Where `mapping` noted another key, that is the whole mistake."""
+        found = [key for key in keys if key in fields]
+        if len(found) == 1:
+            return found[0]
+        if found or len(fields) == len(node.value):
+            self.add(node, f"expected one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
+        return None
 
     def sequence(self, node: Node, what: str) -> list[Node] | None:
         """The items of a list that is not empty."""
@@ -132,7 +151,7 @@ class Problems:
         """A whole number in [least, most]."""
         if isinstance(node.value, int) and not isinstance(node.value, bool) and least <= node.value <= most:
             return node.value
-        self.add(node, f"expected a whole number from {least:,} to {most:,}; found {node.value!r}")
+        self.add(node, f"expected a whole number from {least:,} to {most:,}; found {node.plain()!r}")
         return None
 
     def choice(self, node: Node, options: Collection[str], *, later: Collection[str] = ()) -> str | None:
@@ -150,65 +169,117 @@ def read_documents(texts: Mapping[str, str], problems: Problems) -> list[Node]:
     """Read YAML 1.2 texts by file name; each becomes the node of its top value. Empty files are left out."""
     documents = []
     for name, text in texts.items():
-        top = Node(None, name, 1, "")
+        yaml = YAML(typ="safe", pure=True)
+        yaml.composer.warn_double_anchors = False  # the later one counts, as YAML says
         try:
-            tree = YAML(typ="safe", pure=True).compose(text)
+            tree = yaml.compose(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
             problems.add(Node(None, name, line, ""), f"not YAML: {error.problem or error.context}")
-        except YAMLError as error:
-            problems.add(top, f"not YAML: {error}")
+        except ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            problems.add(Node(None, name, line, ""), f"not YAML: a control character, #x{error.character:04x}")
+        except (YAMLError, ValueError, OverflowError) as error:  # such as an escape beyond the last character
+            problems.add(Node(None, name, 1, ""), f"not YAML: {error}")
         except RecursionError:
-            problems.add(top, "nested too deeply to be read")
+            problems.add(Node(None, name, 1, ""), "nested too deeply to be read")
         else:
-            if tree is not None:
-                documents.append(_node(tree, name, "", problems, 0))
+            if tree is not None and (document := _Reader(name, problems).read(tree)) is not None:
+                documents.append(document)
     return documents
 
 
-def _node(tree: YamlNode, file: str, path: str, problems: Problems, depth: int) -> Node:
-    line = tree.start_mark.line + 1
-    node = Node(None, file, line, path)
-    if depth > MAX_DEPTH:
-        node.path = f"{path[:40]}…"
-        problems.add(node, f"nested more than {MAX_DEPTH} deep (does an alias contain itself?)")
-    elif isinstance(tree, ScalarNode):
-        node.value = _scalar(tree, node, problems)
-    elif isinstance(tree, SequenceNode):
-        node.value = [
-            _node(item, file, f"{path}[{index}]", problems, depth + 1) for index, item in enumerate(tree.value)
-        ]
-    elif isinstance(tree, MappingNode):
-        node.value = {}
+class _TooMany(Exception):
+    """A file whose aliases stand for more values than anybody wrote."""
+
+
+class _Reader:
+    """Makes nodes of one file's YAML."""
+
+    def __init__(self, file: str, problems: Problems) -> None:
+        self.file = file
+        self.problems = problems
+        self.values = 0
+        self.above: list[YamlNode] = []
+
+    def read(self, tree: YamlNode) -> Node | None:
+        """The top node; None if the file is too large."""
+        try:
+            return self._node(tree, "", tree.start_mark.line + 1)
+        except _TooMany:
+            cause = f"more than {MAX_VALUES:,} values, aliases written out"
+            self.problems.add(Node(None, self.file, 1, ""), cause)
+            return None
+
+    def _node(self, tree: YamlNode, path: str, line: int) -> Node:
+        node = Node(None, self.file, line, path)
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _TooMany
+        if isinstance(tree, ScalarNode):
+            node.value = _scalar(tree, node, self.problems)
+        elif any(tree is other for other in self.above):
+            self.problems.add(node, "an alias contains itself")
+        elif len(self.above) > MAX_DEPTH:
+            node.path = f"{path[:40]}…"
+            self.problems.add(node, f"nested more than {MAX_DEPTH} deep")
+        else:
+            self.above.append(tree)
+            if isinstance(tree, SequenceNode):
+                node.value = [
+                    self._node(item, f"{path}[{index}]", item.start_mark.line + 1)
+                    for index, item in enumerate(tree.value)
+                ]
+            elif isinstance(tree, MappingNode):
+                node.value = self._fields(tree, path)
+            self.above.pop()
+        return node
+
+    def _fields(self, tree: MappingNode, path: str) -> Document:
+        fields: Document = {}
         for key_tree, value_tree in tree.value:
-            key_line = key_tree.start_mark.line + 1
+            line = key_tree.start_mark.line + 1
+            place = Node(None, self.file, line, path)
             if not isinstance(key_tree, ScalarNode):
-                problems.add(Node(None, file, key_line, path), "a key must be text")
+                self.problems.add(place, "a key must be text")
                 continue
-            key = str(key_tree.value)
-            child = _node(value_tree, file, f"{path}.{key}" if path else key, problems, depth + 1)
-            child.line = key_line
-            if key in node.value:
-                problems.add(child, f"`{key}` is written twice")
-            node.value[key] = child
-    return node
+            key = _unicode(str(key_tree.value), place, self.problems)
+            child = self._node(value_tree, f"{path}.{key}" if path else key, line)
+            if key in fields:
+                self.problems.add(child, f"`{key}` is written twice")
+            fields[key] = child
+        return fields
 
 
 def _scalar(tree: ScalarNode, node: Node, problems: Problems) -> Any:
-    tag, text = str(tree.tag).rpartition(":")[2], tree.value
+    """A scalar as YAML 1.2 means it, whatever a `%YAML` line at the top says."""
+    tag, text = str(tree.tag).rpartition(":")[2], str(tree.value)
+    if tag in ("int", "float"):
+        number = _number(tag, text)
+        if number is None:
+            problems.add(node, f"not a finite number: {text}")
+        return text if number is None else number
+    if tag == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return None if tag == "null" else _unicode(text, node, problems)
+
+
+def _number(tag: str, text: str) -> int | float | None:
     try:
         if tag == "int":
-            return int(text, 0 if text[:2] in ("0x", "0o") else 10)
-        if tag == "float":
-            number = float(text.replace(".inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
-            if math.isfinite(number):
-                return number
+            return int(text, 0 if text.lstrip("+-")[:2] in ("0x", "0o", "0b") else 10)
+        number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError:
-        pass
-    if tag in ("int", "float"):
-        problems.add(node, f"not a finite number: {text}")
         return None
-    if tag == "bool":
-        return text.lower() == "true"
-    return None if tag == "null" else text
+    return number if math.isfinite(number) else None
+
+
+def _unicode(text: str, node: Node, problems: Problems) -> str:
+    """Text that can be encoded: an escape such as `\\ud800` names half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        problems.add(node, "text with half of a surrogate pair, which is no character")
+        return text.encode(errors="replace").decode()
+    return text

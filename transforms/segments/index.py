@@ -10,8 +10,9 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
-from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef, read_condition
+from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
 from transforms.segments.document import Node, Problems
+from transforms.segments.grammar import read_condition
 from transforms.segments.leaves import ZONE_NAMES, AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
 
 __all__ = [
@@ -148,16 +149,23 @@ def check_references(node: Node, known: Collection[str], problems: Problems) -> 
 
 
 def check_circles(segments: dict[str, Segment], problems: Problems) -> None:
-    """Note segments that refer to each other in a circle."""
+    """Note segments that refer to each other in a circle, once a circle."""
     graph = {
-        segment.id: sorted(name for name in references(segment.members) if name in segments)
-        for segment in segments.values()
+        segment.id: {name for name in references(segment.members) if name in segments} for segment in segments.values()
     }
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        circle = error.args[1]
-        problems.add(segments[circle[0]].place, f"segments refer to each other in a circle: {' → '.join(circle[::-1])}")
+    for _ in graph:  # each round takes one reference out of one more circle
+        try:
+            TopologicalSorter({name: sorted(graph[name]) for name in sorted(graph)}).prepare()
+        except CycleError as error:
+            circle = error.args[1][::-1]
+            # A circle is shown from its first segment on, so that it reads the same wherever it was entered.
+            start = circle.index(min(circle))
+            circle = [*circle[start:-1], *circle[:start], circle[start]]
+            cause = f"segments refer to each other in a circle: {' → '.join(circle)}"
+            problems.add(segments[circle[0]].place, cause)
+            graph[circle[0]].remove(circle[1])
+        else:
+            return
 
 
 def atoms(condition: Condition) -> list[Condition]:

@@ -235,9 +235,9 @@ def _floor(within: int | None, since: int | date | None) -> Callable[[int, str],
 
 
 def _compile_count(condition: Count) -> tuple[_Take, _Judge]:
-    """Keeps the newest n marks, n being the largest count that makes a difference (at most 1,001)."""
+    """Keeps the newest n marks, n being the largest count that makes a difference (1 to 1,001)."""
     low, high, within = condition.low, condition.high, condition.within
-    keep = max(low, 0 if high is None else high + 1)
+    keep = max(1, low, 0 if high is None else high + 1)
     floor = _floor(within, condition.since)
 
     def take(marks: Marks, mark: Mark, _tag: int) -> Marks:

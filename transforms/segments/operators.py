@@ -88,7 +88,7 @@ def read_operator(name: str, node: Node, problems: Problems) -> Operator | None:
 def read_duration(node: Node, problems: Problems) -> int | None:
     """Read a duration as microseconds."""
     try:
-        return duration(node.value)
+        return duration(node.plain())
     except ValueError as error:
         problems.add(node, str(error))
         return None
@@ -208,7 +208,8 @@ def _pattern_fault(text: str) -> str | None:
     try:
         re2.compile(text, options=options)
     except re2.error as error:
-        return str(error)
+        (cause,) = error.args
+        return cause.decode() if isinstance(cause, bytes) else str(cause)
     return None
 
 
@@ -227,7 +228,11 @@ def _scalars(node: Node, problems: Problems) -> tuple[Any, ...] | None:
     if items is None:
         return None
     values = [_scalar(item, problems) for item in items]
-    return None if any(value is None for value in values) else tuple(values)
+    if any(value is None for value in values):
+        return None
+    # In one order and once each, so that the same set is the same condition. As text, since 1 and true are not one.
+    distinct = {msgspec.json.encode(value): value for value in values}
+    return tuple(distinct[text] for text in sorted(distinct))
 
 
 def _comparable(node: Node, problems: Problems) -> Any:

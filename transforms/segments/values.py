@@ -31,10 +31,10 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_DURATION = re.compile(r"(\d{1,9})([smhdw])")
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
 _STEP = re.compile(r"[^.\[\]]+(\[\])?")
 
@@ -54,7 +54,7 @@ def duration(text: object) -> int:
             if 0 < length <= 100 * 366 * DAY:
                 return length
             raise ValueError(f"a duration must be longer than zero and at most a hundred years; found {text!r}")
-        if re.fullmatch(r"\d+ ?(mo|M|y|Y|months?|years?)", text):
+        if re.fullmatch(r"[0-9]+ ?(mo|M|y|Y|months?|years?)", text):
             raise ValueError(
                 f"months and years have no fixed length; write days or weeks, such as 30d or 52w, not {text!r}"
             )
@@ -83,8 +83,9 @@ def instant(value: object, zone: str) -> int | None:
 @lru_cache(maxsize=4096)
 def start_of_day(day: date, zone: str) -> int:
     """Midnight of a local day; one that a clock change skips moves forward by the gap, of two the first (RFC 5545)."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=_zone(zone))
-    return (midnight.replace(tzinfo=None) - midnight.utcoffset() - _EPOCH.replace(tzinfo=None)) // _MICROSECOND  # type: ignore[operator]
+    offset = datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).utcoffset() or timedelta()
+    # In whole numbers: east of Greenwich the first day of year 1 begins before what `datetime` can hold.
+    return (day.toordinal() - _EPOCH_DAY) * DAY - offset // _MICROSECOND
 
 
 @lru_cache(maxsize=1024)

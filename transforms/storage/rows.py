@@ -91,7 +91,8 @@ class LedgerState:
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """One decision: a send, from its claim on, or a refusal.
 
-    `lease` is when an unresolved claim lapses; `at` is the last change. `detail` is the provider's message id after a hand-off, else the reason.
+    `lease` is when an unresolved claim lapses; `at` is the last change. `detail` is the provider's message id after a
+    hand-off, else the reason.
     """
 
     user: str

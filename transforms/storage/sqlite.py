@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,8 +127,9 @@ class SqliteStore:
 
     def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
         """The counts of every series with a prefix, by series and window."""
-        where = "metrics WHERE substr(series, 1, length(?1)) = ?1 ORDER BY series, window"
-        yield from self._select(MetricRow, where, (prefix,))
+        # Not by substr and length, which stop at a NUL.
+        rows = self._select(MetricRow, "metrics WHERE series >= ? ORDER BY series, window", (prefix,))
+        yield from takewhile(lambda row: row.series.startswith(prefix), rows)
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
         """Claim sends; None where this call made the claim, else the row that stood there."""
@@ -136,8 +138,11 @@ class SqliteStore:
             for row in rows:
                 sql = f"INSERT OR IGNORE INTO ledger {_columns(LedgerRow)}"
                 made = connection.execute(sql, _values(row)).rowcount == 1
-                where = "ledger WHERE user = ? AND send = ?"
-                standing[row.send] = None if made else self._select(LedgerRow, where, (row.user, row.send))[0]
+                if made:
+                    standing[row.send] = None
+                elif row.send not in standing:
+                    where = "ledger WHERE user = ? AND send = ?"
+                    standing[row.send] = self._select(LedgerRow, where, (row.user, row.send))[0]
         return standing
 
     def read_ledger(self, user: str) -> list[LedgerRow]:
@@ -219,10 +224,11 @@ class SqliteStore:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk, for one, has ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
 
 @contextmanager

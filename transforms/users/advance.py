@@ -60,7 +60,7 @@ def apply(draft: Draft, item: Input) -> None:
 
 
 def _apply_wake(draft: Draft, wake: Wake) -> None:
-    draft.settle(wake.arrival)
+    draft.settle(wake.arrival, historical=wake.historical)
     draft.clock = max(draft.clock, wake.arrival)
 
 
@@ -137,7 +137,8 @@ def _apply_merge(draft: Draft, merge: Merge) -> None:
 
 def _delete(draft: Draft, event: Event, mark: int) -> None:
     """Forget everything but that, and when, the user was deleted."""
-    now = max(draft.clock, event.arrival)
+    draft.settle(event.arrival, historical=event.historical)
+    now = draft.clock = max(draft.clock, event.arrival)
     address = draft.profile.address("email")
     identities = [("token", token) for token in draft.profile.tokens]
     identities += [("address", address)] if address else []

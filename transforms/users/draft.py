@@ -20,7 +20,7 @@ from transforms.users.user import ANONYMOUS, Effect, SegmentEntered, SegmentLeft
 
 __all__ = ["SEEN_AGE", "SEEN_COUNT", "Draft", "mark_of"]
 
-#: DESIGN: the duplicate horizon is 24 h and 512 message ids a user.
+#: The duplicate horizon is 24 h and 512 message ids a user.
 SEEN_AGE, SEEN_COUNT = DAY, 512
 
 

@@ -1,6 +1,7 @@
 """Bounded runs on a store: when one may start, and what it leaves for the next."""
 
 from transforms.campaigns.load import Definitions
+from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
 from transforms.storage.store import Store
 
@@ -11,14 +12,14 @@ class RunRefused(Exception):
     """A bounded run that would give wrong answers on this store; the message says what to do."""
 
 
-def begin_run(store: Store, definitions: Definitions, *, continued: bool) -> int:
-    """Check that a bounded run may use a store, and note that it has begun.
+def begin_run(store: Store, definitions: Definitions, *, continued: bool, until: int | None = None) -> int:
+    """Check that a bounded run up to `until` (microseconds UTC, None: to be found) may use a store; note its begin.
 
     Returns the time (microseconds UTC) up to which the users in the store are settled, 0 for an empty one.
 
     Raises:
-      RunRefused: the store holds users and the run does not continue from them; or the definitions have conditions on
-        events of which the store's users have no history.
+      RunRefused: the store holds users and the run does not continue from them; or they are settled beyond `until`
+        already; or the definitions have conditions on events of which the store's users have no history.
     """
     last = store.read_run()
     if store.has_users() and not continued:
@@ -31,6 +32,11 @@ def begin_run(store: Store, definitions: Definitions, *, continued: bool) -> int
             "run all events into a new store"
         )
     as_of = last.as_of if last is not None else 0
+    if until is not None and until < as_of:
+        raise RunRefused(
+            f"the store's users are settled up to {write_time(as_of)}, and no run can take them back to "
+            f"{write_time(until)}: name a later --as-of, or a new store"
+        )
     store.write_run(_row(definitions, as_of, finished=False))
     return as_of
 

@@ -4,7 +4,6 @@ A tally is ((series, label, label, window), count); `window` is the start of its
 tallies make the accounts, the report and the plots.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
@@ -12,6 +11,9 @@ from transforms.segments.values import DAY
 from transforms.users.user import ANONYMOUS, Account, Effect, Merged, SegmentEntered, SegmentLeft, User
 
 __all__ = ["Tallies", "Tally", "TallyKey"]
+
+#: A tuple, since a union is made anew each time that it is asked.
+_FLOWS = (SegmentEntered, SegmentLeft)
 
 TallyKey = tuple[str, str, str, int]
 Tally = tuple[TallyKey, int]
@@ -21,18 +23,19 @@ class Tallies:
     """Counts of one bundle."""
 
     def __init__(self) -> None:
-        self._counts: Counter[TallyKey] = Counter()
+        self._counts: dict[TallyKey, int] = {}
 
     def count(self, series: str, label: str = "", detail: str = "", at: int = 0, by: int = 1) -> None:
         """Add to a series, in the day of `at` (microseconds UTC)."""
-        self._counts[series, label, detail, at - at % DAY] += by
+        counts, key = self._counts, (series, label, detail, at - at % DAY)
+        counts[key] = counts.get(key, 0) + by
 
     def effects(self, effects: Iterable[Effect]) -> None:
         """Count what `advance` decided. Memberships are those of users with a user id."""
         for effect in effects:
             if isinstance(effect, Account):
                 self.count("accounts", effect.outcome, effect.cause)
-            elif isinstance(effect, SegmentEntered | SegmentLeft):
+            elif isinstance(effect, _FLOWS):
                 if not effect.user.startswith(ANONYMOUS):
                     series = "entered" if isinstance(effect, SegmentEntered) else "left"
                     self.count(series, effect.segment, effect.cause, effect.at)
@@ -57,5 +60,5 @@ class Tallies:
 
     def drain(self) -> Iterator[Tally]:
         """Give out what was counted, and begin anew."""
-        counts, self._counts = self._counts, Counter()
+        counts, self._counts = self._counts, {}
         yield from counts.items()

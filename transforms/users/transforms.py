@@ -59,7 +59,7 @@ ANONYMOUS_INPUTS, ARRIVALS = "anonymous", "arrivals"
 _KEYED_AT_ONCE = 50_000
 #: Users and inputs of a bounded bundle that are written together.
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
-#: DESIGN: a wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
+#: A wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
 _DRAIN_SECONDS = 60
 
 Keyed = tuple[str, bytes]
@@ -94,20 +94,19 @@ class _KeyInputs(beam.DoFn):
         self._newest: int | None = None
         self._tallies = Tallies()
 
-    def process(self, event: Event) -> Iterator[Any]:
+    def process(self, event: Event) -> Iterable[Any]:
         self._read += 1
         progress.read += 1
         if self.until is not None and event.arrival > self.until:
             self._tallies.count("accounts", "later")
-            return
+            return ()
         if self._newest is None or event.arrival > self._newest:
             self._newest = event.arrival
         if event.name:
             self._tallies.count("events", event.name, "", event.time)
         self._inputs.setdefault(route(event), []).append(event)
         self._held += 1
-        if self._held >= _KEYED_AT_ONCE:
-            yield from self._drain()
+        return self._drain() if self._held >= _KEYED_AT_ONCE else ()
 
     def finish_bundle(self) -> Iterator[Any]:
         at = Timestamp(micros=self._newest) if self._newest is not None else GlobalWindow().start
@@ -256,6 +255,7 @@ class AdvanceBounded(beam.PTransform):
         fold = _FoldUsers(self.texts, self.store, self.continued)
         return (
             keyed
+            | "Typed" >> beam.Map(_itself)
             | "Group" >> beam.GroupByKey()
             | "Fold" >> beam.ParDo(fold, as_of=self.as_of).with_outputs(FORWARDED, REFUSED, TALLIES, main="sends")
         )
@@ -295,7 +295,7 @@ class _FoldUsers(_Machine):
             repeated = [item for item in inputs if (key, item.id) in known]
             bundle.tallies.count("accounts", "duplicate", by=len(repeated))
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
-            user = bundle.take(users[key], [*fresh, Wake(self._as_of)])
+            user = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
             bundle.tallies.final(user)
         progress.users += len(waiting)
         yield from self._put_out(bundle)
@@ -310,8 +310,11 @@ class AdvanceUnbounded(beam.PTransform):
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
-        return keyed | "Apply" >> beam.ParDo(_ApplyInputs(self.texts, self.store)).with_outputs(
-            FORWARDED, REFUSED, TALLIES, main="sends"
+        machine = beam.ParDo(_ApplyInputs(self.texts, self.store))
+        return (
+            keyed
+            | "Typed" >> beam.Map(_itself)
+            | "Apply" >> machine.with_outputs(FORWARDED, REFUSED, TALLIES, main="sends")
         )
 
 
@@ -361,6 +364,20 @@ class _ApplyInputs(_Machine):
             timer.set(Timestamp(micros=user.deadline))
         else:
             timer.clear()
+
+
+def _itself(keyed: Keyed) -> Keyed:
+    """Says the types before a shuffle by key, which its coders follow: a flattened collection has lost them."""
+    return keyed
+
+
+def _closing(inputs: list[Input], as_of: int) -> Wake:
+    """What settles a user up to `as_of`: history too, where the last that is known of the user is history.
+
+    Without that, an import of old orders would tell everybody who lapsed since then that they are missed.
+    """
+    last = inputs[-1] if inputs else None
+    return Wake(as_of, historical=isinstance(last, Event) and last.historical)
 
 
 def _by_arrival(item: Input) -> tuple[int, str]:

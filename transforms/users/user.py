@@ -87,10 +87,11 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):
-    """Nothing but time has passed."""
+    """Nothing but time has passed; with `historical` it passed long ago, and what it brings about sends nothing."""
 
     arrival: int
     id: str = "~wake"
+    historical: bool = False
 
 
 class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_like=True, gc=False):

@@ -1,0 +1,190 @@
+"""The core without Beam, as tests drive it: definitions from plain values, one user's story, whole histories folded."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from generators import START
+
+from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.load import Definitions, Texts, check
+from transforms.events.decode import decode
+from transforms.events.event import Event
+from transforms.segments.leaves import LeafState
+from transforms.users.advance import advance, fold
+from transforms.users.user import ANONYMOUS, Account, Effect, Forward, Input, User, Wake, route
+
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "START",
+    "Story",
+    "compile_plain",
+    "decode_all",
+    "documented_reasons",
+    "essence",
+    "known",
+    "of_type",
+    "outcomes",
+    "run_bounded",
+    "texts_of",
+]
+
+Plain = dict[str, Any]
+Found = TypeVar("Found")
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+PAGE = Path(__file__).parent.parent / "docs" / "reasons.md"
+
+
+def texts_of(plain: Plain) -> Texts:
+    """Plain definitions as the text of a file; who owns what is filled in."""
+    owned = {
+        section: {name: {"owner": "test", **body} for name, body in plain.get(section, {}).items()}
+        for section in ("segments", "campaigns")
+    }
+    return (("plain.yaml", json.dumps({**plain, **owned})),)
+
+
+def compile_plain(plain: Plain) -> Definitions:
+    compiled, problems = check(texts_of(plain))
+    assert compiled is not None, [str(problem) for problem in problems.errors]
+    return compiled
+
+
+def decode_all(history: Iterable[Plain]) -> list[Event]:
+    return [decode(json.dumps(call).encode())[0] for call in history]
+
+
+def run_bounded(
+    events: Iterable[Event],
+    definitions: Definitions,
+    as_of: int,
+    order: Callable[[list[Input]], list[Input]] | None = None,
+    before: dict[str, User] | None = None,
+) -> tuple[dict[str, User], list[Effect]]:
+    """What the bounded shell does, without Beam: group, sort by (arrival, id), or as `order` has it, fold, settle."""
+    users, effects = dict(before or {}), []
+    inputs: dict[str, list[Input]] = {key: [] for key in users}
+    for event in events:
+        if event.arrival <= as_of:
+            inputs.setdefault(route(event), []).append(event)
+    for anonymous in (True, False):
+        for key in [key for key in inputs if key.startswith(ANONYMOUS) is anonymous]:
+            ordered = sorted(inputs[key], key=lambda item: (item.arrival, item.id))
+            last = ordered[-1] if ordered else None
+            closing = Wake(as_of, historical=isinstance(last, Event) and last.historical)
+            taken = ordered if order is None else order(ordered)
+            users[key], found = fold(users.get(key, User(key)), [*taken, closing], definitions)
+            effects += found
+            for forward in of_type(Forward, found):
+                inputs.setdefault(forward.user, []).append(forward.input)
+    return users, effects
+
+
+def known(users: dict[str, User]) -> dict[str, set[str]]:
+    return {key: set(user.members) for key, user in users.items() if user.created is not None and user.owner is None}
+
+
+def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple[Any, ...]]:
+    """What order and repetition must not change: profiles, leaves and memberships.
+
+    A leaf that was asked and came out as for a user of whom nothing is known is no different from one never asked.
+    """
+
+    def leaves(user: User) -> dict[int, LeafState]:
+        unseen = {key: leaf.unseen for key, leaf in definitions.index.leaves.items()}
+        return {key: state for key, state in user.leaves.items() if state != unseen[key]}
+
+    return {
+        key: (user.profile, leaves(user), set(user.members))
+        for key, user in users.items()
+        if user.created is not None and user.owner is None
+    }
+
+
+def of_type(kind: type[Found], effects: Iterable[Effect]) -> list[Found]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def outcomes(effects: Iterable[Effect]) -> dict[str, list[str]]:
+    """How each message ended, by its id; a message that came twice ended twice."""
+    ended: dict[str, list[str]] = defaultdict(list)
+    for account in of_type(Account, effects):
+        ended[account.message].append(account.outcome)
+    return dict(ended)
+
+
+def documented_reasons() -> set[str]:
+    """The first column of the first table of docs/reasons.md."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.lower().startswith("| reason"))
+    reasons = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        reasons.append(line.split("|")[1].strip().strip("`"))
+    assert len(set(reasons)) == len(reasons), "a reason stands there twice"
+    return set(reasons)
+
+
+class Story:
+    """One user, input after input. Times are microseconds after `START`; `effects` is all that came of it so far."""
+
+    def __init__(self, definitions: Definitions, user: str = "u") -> None:
+        self.definitions = definitions
+        self.user = User(user)
+        self.effects: list[Effect] = []
+        self._count = 0
+
+    def take(self, item: Input) -> list[Effect]:
+        """Apply an input; returns what came of this one."""
+        self.user, effects = advance(self.user, item, self.definitions)
+        self.effects += effects
+        return effects
+
+    def call(self, type_: str, at: int, *, time: int | None = None, id_: str | None = None, **fields: Any) -> Event:
+        """A call of this user that arrives at `at`, and happened then unless `time` says otherwise."""
+        self._count += 1
+        happened = START + (at if time is None else time)
+        return Event(
+            id_ or f"m{self._count}", type_, fields.pop("name", ""), happened, START + at, self.user.id, **fields
+        )
+
+    def track(self, name: str, at: int, properties: Plain | None = None, **fields: Any) -> list[Effect]:
+        return self.take(self.call("track", at, name=name, properties=properties or {}, **fields))
+
+    def identify(self, at: int, traits: Plain | None = None, **fields: Any) -> list[Effect]:
+        return self.take(self.call("identify", at, traits=traits or {}, **fields))
+
+    def device(self, at: int, token: str = "t1") -> list[Effect]:
+        """The user becomes reachable by push."""
+        return self.identify(at, context={"device": {"token": token, "type": "ios"}})
+
+    def consent(self, at: int, channel: str, granted: bool, topic: str = "offers", **fields: Any) -> list[Effect]:
+        properties = {"topic": topic, "channel": channel, "granted": granted}
+        return self.track("Consent Changed", at, properties, **fields)
+
+    def wake(self, at: int, *, historical: bool = False) -> list[Effect]:
+        return self.take(Wake(START + at, historical=historical))
+
+    @property
+    def sent(self) -> list[tuple[str, str, int]]:
+        """Every send so far, as (step, message, when)."""
+        return [(send.step, send.message, send.decided_at - START) for send in of_type(Send, self.effects)]
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reason of every refusal so far."""
+        return [refused.reason for refused in of_type(Suppressed, self.effects)]
+
+    @property
+    def entered(self) -> list[str]:
+        """The campaign of every entry so far."""
+        return [entry.campaign for entry in of_type(CampaignEntered, self.effects)]

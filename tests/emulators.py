@@ -1,0 +1,141 @@
+"""The Bigtable and Pub/Sub emulators as servers on free loopback ports, which end with this process however it ends."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+
+__all__ = ["Emulator", "EmulatorMissing", "start_bigtable", "start_pubsub"]
+
+#: How long an emulator may take until it answers, in seconds: Java on a busy machine.
+START_SECONDS = 60.0
+#: A free port may be taken by somebody else before the emulator binds it.
+PORTS_TRIED = 3
+
+ROOT = Path(__file__).parent.parent
+
+#: Runs a command in the background, and kills it when standard input ends, which the kernel sees to when the parent
+#: dies. Ends with the command too. `kill 0` is everything of the session that was started for it.
+GUARD = '("$@" </dev/null; kill -9 0) & read -r _; kill -9 0'
+
+
+class EmulatorMissing(Exception):
+    """The emulator is not on this machine; the text says what to install."""
+
+
+class Emulator:
+    """A running emulator. `host` is HOST:PORT, as clients want it in their environment."""
+
+    def __init__(self, command: Sequence[str], host: str | None = None) -> None:
+        """Start it, and wait until it answers at `host`, or where it says that it listens.
+
+        Raises:
+          RuntimeError: it ended, or did not answer in time.
+        """
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the emulator runs
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            self.host = host or self._announced()
+            if self.host and _answers(self.host):
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = self._said()
+                self.stop()
+                raise RuntimeError(f"{command[0]} did not start:\n{said}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Kill it, and wait until it is gone."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(10)
+        self._output.close()
+
+    def _announced(self) -> str:
+        found = re.search(r"running on (\S+:[1-9]\d*)", self._said())
+        return found[1] if found else ""
+
+    def _said(self) -> str:
+        return os.pread(self._output.fileno(), 100_000, 0).decode(errors="replace")
+
+
+def start_bigtable() -> Emulator:
+    """Start the Bigtable emulator.
+
+    Raises:
+      EmulatorMissing: there is none.
+    """
+    program = _first(
+        os.environ.get("TODOKE_BIGTABLE_EMULATOR"),
+        _sdk("bigtable-emulator/cbtemulator"),
+        ROOT / ".tools/bin/emulator",
+        shutil.which("cbtemulator"),
+    )
+    if program is None:
+        raise EmulatorMissing(
+            "no Bigtable emulator: `gcloud components install bigtable`, or `make emulator` where there is Go, "
+            "or name it in TODOKE_BIGTABLE_EMULATOR"
+        )
+    return Emulator([program, "-host", "127.0.0.1", "-port", "0"])
+
+
+def start_pubsub() -> Emulator:
+    """Start the Pub/Sub emulator.
+
+    Raises:
+      EmulatorMissing: there is none, or no Java.
+    """
+    jar = _first(os.environ.get("TODOKE_PUBSUB_EMULATOR"), _sdk("pubsub-emulator/lib/*.jar"))
+    if jar is None or shutil.which("java") is None:
+        raise EmulatorMissing(
+            "no Pub/Sub emulator: `gcloud components install pubsub-emulator` and Java 17, "
+            "or name its jar in TODOKE_PUBSUB_EMULATOR"
+        )
+    for left in reversed(range(PORTS_TRIED)):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        try:
+            return Emulator(["java", "-jar", jar, "--host=127.0.0.1", f"--port={port}"], f"127.0.0.1:{port}")
+        except RuntimeError:
+            if not left:
+                raise
+    raise AssertionError
+
+
+def _first(*places: str | Path | None) -> str | None:
+    return next((str(place) for place in places if place is not None and Path(place).is_file()), None)
+
+
+def _sdk(pattern: str) -> Path | None:
+    """The first file of that name in the Google Cloud CLI's folder of emulators."""
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        return None
+    command = [gcloud, "info", "--format=value(installation.sdk_root)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    root = done.stdout.strip()
+    return next(iter(sorted(Path(root, "platform").glob(pattern))), None) if root else None
+
+
+def _answers(host: str) -> bool:
+    with grpc.insecure_channel(host) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=1)
+        except grpc.FutureTimeoutError:
+            return False
+        return True

@@ -1,0 +1,172 @@
+"""A corpus of mistakes in conditions, each with its line, path and cause; nothing else may be reported beside them.
+
+Line 1 is the condition's first. The path is counted from `members`; the mapping that holds the condition stands on the
+line of its key, line 0.
+"""
+
+import pytest
+
+from transforms.segments.grammar import MAX_DEPTH
+
+NESTED = "{not: " * MAX_DEPTH + "{event: A}" + "}" * MAX_DEPTH
+FORMS = "expected one of all, any, not, attribute, event, segment, identified, reachable, consented; found "
+
+CORPUS = {
+    # The shape of a condition
+    "hello": [(0, "", "expected a condition such as {event: Order Completed}; found text")],
+    "[{event: A}]": [(0, "", "expected a condition such as {event: Order Completed}; found a list")],
+    "~": [(0, "", "found nothing")],
+    "3.5": [(0, "", "found a number")],
+    "false": [(0, "", "found true or false")],
+    "{}": [(0, "", FORMS + "nothing")],
+    "{evnt: A}": [(0, "", FORMS + "`evnt`")],
+    "{event: A, segment: s}": [(0, "", FORMS + "`event` and `segment`")],
+    "{all: [{event: A}], any: [{event: B}]}": [(0, "", FORMS + "`all` and `any`")],
+    "{all: {event: A}}": [(1, "all", "expected a list of conditions; found a mapping")],
+    "{any: []}": [(1, "any", "found an empty list")],
+    "{all: [{event: A}], within: 1h}": [(1, "within", "unknown key `within`; allowed are all")],
+    "not: [{event: A}]": [(1, "not", "expected a condition")],
+    NESTED: [(1, ".".join(["not"] * MAX_DEPTH), "conditions nest at most 32 deep")],
+    # Events
+    "{event: ''}": [(1, "event", "expected text; found empty text")],
+    "{event: 5}": [(1, "event", "expected text; found a number")],
+    "{event: A, wihtin: 7d}": [(1, "wihtin", "unknown key `wihtin`; allowed are count, event, first, last,")],
+    "{event: A, type: purchase}": [(1, "type", "expected one of track, page, screen; found 'purchase'")],
+    "{event: A, within: 3 months}": [(1, "within", "months and years have no fixed length")],
+    "{event: A, within: 1y}": [(1, "within", "write days or weeks, such as 30d or 52w, not '1y'")],
+    "{event: A, within: 90}": [(1, "within", "expected a duration such as 30s, 15m, 2h, 7d or 4w; found 90")],
+    "{event: A, within: [7d]}": [(1, "within", "found ['7d']")],
+    "{event: A, within: 0s}": [(1, "within", "a duration must be longer than zero")],
+    "{event: A, within: 999999999w}": [(1, "within", "at most a hundred years")],
+    "{event: A, since: 2026-07-01T00:00:00}": [(1, "since", "expected an ISO 8601 time with a zone, or a date")],
+    "{event: A, since: 2026-02-30}": [(1, "since", "found '2026-02-30'")],
+    "{event: A, since: [1]}": [(1, "since", "found [1]")],
+    "{event: A, within: 7d, since: 2026-07-01}": [(1, "since", "`within` and `since` do not go together")],
+    # Aggregates
+    "{event: A, count: 3}": [(1, "count", "expected a mapping with at_least, at_most, between")],
+    "{event: A, count: {}}": [
+        (1, "count", "expected one of is, at_least, at_most, more_than, less_than, between; found none")
+    ],
+    "{event: A, count: {atleast: 2}}": [(1, "count.atleast", "unknown key `atleast`")],
+    "{event: A, count: {at_least: 2, at_most: 3}}": [(1, "count", "found at_least and at_most")],
+    "{event: A, count: {is: -1}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found -1")],
+    "{event: A, count: {is: 2.5}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found 2.5")],
+    "{event: A, count: {is: true}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found True")],
+    "{event: A, count: {is: [1]}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found [1]")],
+    "{event: A, count: {less_than: 0}}": [(1, "count.less_than", "can never hold: no count is below zero")],
+    "{event: A, count: {between: [3, 2]}}": [(1, "count.between", "can never hold: 3 is above 2")],
+    "{event: A, count: {between: [3]}}": [(1, "count.between", "expected [low, high]; found [3]")],
+    "{event: A, count: {between: 3}}": [(1, "count.between", "expected a list of two whole numbers; found a number")],
+    "{event: A, count: {between: [a, 3]}}": [(1, "count.between[0]", "expected a whole number")],
+    "{event: A, count: {is: 1}, last: {within: 1d}}": [(0, "", "expected one aggregate; found count and last")],
+    "{event: A, first: 7d}": [(1, "first", "expected a mapping with older_than, within; found text")],
+    "{event: A, first: {older: 7d}}": [(1, "first.older", "unknown key `older`")],
+    "{event: A, last: {}}": [(1, "last", "expected one of within, older_than; found none")],
+    "{event: A, last: {within: 7d, older_than: 1d}}": [(1, "last", "found within and older_than")],
+    "{event: A, within: 7d, last: {within: 1d}}": [(1, "within", "`last` is of all time; `within` beside it")],
+    "{event: A, since: 2026-07-01, first: {within: 1d}}": [(1, "since", "`first` is of all time; `since` beside it")],
+    "{event: A, missing: B}": [(1, "missing", "expected a mapping with event, type, where, within; found text")],
+    "{event: A, missing: {event: B}}": [(1, "missing", "`within` is missing")],
+    "{event: A, missing: {within: 1d}}": [(1, "missing", "`event` is missing")],
+    "{event: A, within: 2h, missing: {event: B, within: 2h}}": [(1, "missing", "can never hold: the event leaves")],
+    # Properties of events
+    "{event: A, where: total}": [(1, "where", "expected {PATH: {operator: value}}; found text")],
+    "{event: A, where: {}}": [(1, "where", "expected {PATH: {operator: value}}")],
+    "{event: A, where: {total: 5}}": [(1, "where.total", "expected a mapping with after, at_least,")],
+    "{event: A, where: {total: {}}}": [(1, "where.total", "expected an operator")],
+    "{event: A, where: {total: {equals: 5}}}": [(1, "where.total.equals", "unknown key `equals`; allowed are after,")],
+    "{event: A, where: {a..b: {is: 5}}}": [(1, "where.a..b", "expected a path such as revenue or products[].category")],
+    "{event: A, where: {'a[0]': {is: 5}}}": [(1, "where.a[0]", "expected a path")],
+    "{event: A, where: {at: {within: 1d}}}": [(1, "where.at.within", "moves with the clock and is not for `where`")],
+    "{event: A, where: {at: {before: 2026-07-01}}}": [(1, "where.at.before", "in `where` a time needs a zone")],
+    # Attributes and operators
+    "{attribute: plan}": [(0, "", "expected one of is, is_not, in,")],
+    "{attribute: plan, equals: pro}": [(1, "equals", "unknown key `equals`; allowed are after, at_least,")],
+    "{attribute: plan, is: pro, is_not: free}": [(0, "", "found is and is_not")],
+    "{attribute: '', is: pro}": [(1, "attribute", "expected text; found empty text")],
+    "{attribute: 'a.[]', is: pro}": [(1, "attribute", "expected a path")],
+    "{attribute: context.page.url, is: x}": [(1, "attribute", "not kept of the context; kept are context.locale,")],
+    "{attribute: plan, is: ~}": [(1, "is", "expected text, a number, true or false; found nothing")],
+    "{attribute: plan, is_not: [pro]}": [(1, "is_not", "expected text, a number, true or false; found a list")],
+    "{attribute: plan, in: pro}": [(1, "in", "expected a list of values; found text")],
+    "{attribute: plan, not_in: []}": [(1, "not_in", "expected a list of values; found an empty list")],
+    "{attribute: plan, in: [pro, {a: b}]}": [(1, "in[1]", "expected text, a number, true or false; found a mapping")],
+    "{attribute: plan, exists: 1}": [(1, "exists", "expected true or false; found a number")],
+    "{attribute: plan, exists: yes}": [(1, "exists", "expected true or false; found text")],
+    "{attribute: age, at_least: true}": [(1, "at_least", "true and false have no order; use `is`")],
+    "{attribute: age, more_than: .inf}": [(1, "more_than", "not a finite number: .inf")],
+    "{attribute: age, is: .nan}": [(1, "is", "not a finite number: .nan")],
+    "{attribute: age, between: [9, 1]}": [(1, "between", "expected [low, high] of one type, low not above high")],
+    "{attribute: age, between: [1, b]}": [(1, "between", "found [1, 'b']")],
+    "{attribute: age, between: [1, 2, 3]}": [(1, "between", "expected [low, high]")],
+    "{attribute: plan, starts_with: 5}": [(1, "starts_with", "expected text; found a number")],
+    "{attribute: plan, matches: '(a'}": [(1, "matches", "not an RE2 pattern: missing ): (a")],
+    r"{attribute: plan, matches: '(a)\1'}": [(1, "matches", r"not an RE2 pattern: invalid escape sequence: \1")],
+    "{attribute: plan, matches: '(?=a)'}": [(1, "matches", "not an RE2 pattern: invalid perl operator: (?=")],
+    "{attribute: since, before: 2026-07-01 10:00}": [(1, "before", "expected an ISO 8601 time with a zone, or a date")],
+    "{attribute: since, within: 1 month}": [(1, "within", "months and years have no fixed length")],
+    # Contacts, consent and segments
+    "{identified: maybe}": [(1, "identified", "expected true or false; found text")],
+    "{reachable: sms}": [(1, "reachable", "expected one of email, line, push, inbox, webhook; found 'sms'")],
+    "{reachable: [push]}": [(1, "reachable", "found ['push']")],
+    "{consented: news}": [(1, "consented", "expected a mapping with channel, topic; found text")],
+    "{consented: {topic: news}}": [(1, "consented", "`channel` is missing")],
+    "{consented: {topic: news, channel: fax}}": [(1, "consented.channel", "expected one of email, line,")],
+    "{segment: vip}": [(1, "segment", "refers to segment `vip`, which does not exist")],
+    "{segment: 5}": [(1, "segment", "expected text; found a number")],
+    "{not: {segment: s}}": [(0, "", "segments refer to each other in a circle: s → s")],
+    # Text that is none
+    r'{event: "\ud83d"}': [(1, "event", "half of a surrogate pair")],
+    r'{attribute: "a\udc00", is: 1}': [(1, "attribute", "half of a surrogate pair")],
+}
+
+
+@pytest.mark.parametrize("condition", CORPUS)
+def test_each_mistake_is_found_at_its_place_and_nothing_else(mistakes_in, condition):
+    found, expected = mistakes_in(condition), CORPUS[condition]
+    assert [(line, path) for line, path, _ in found] == [(line, path) for line, path, _ in expected], found
+    for (_, _, cause), (_, _, part) in zip(found, expected, strict=True):
+        assert part in cause
+
+
+def test_every_mistake_is_reported_at_once_in_the_order_of_lines(mistakes_in):
+    found = mistakes_in("""\
+all:
+  - any:
+      - {event: A, within: 3 months}
+      - {event: A, count: {at_least: many}, type: click}
+  - not:
+      attribute: plan
+      matches: "("
+  - {segment: nobody}
+  - {consented: {topic: news}}
+  - {event: A, where: {"a[]b": {is: 1}, total: {equals: 5}}}""")
+    assert [(line, path) for line, path, _ in found] == [
+        (3, "all[0].any[0].within"),
+        (4, "all[0].any[1].count.at_least"),
+        (4, "all[0].any[1].type"),
+        (7, "all[1].not.matches"),
+        (8, "all[2].segment"),
+        (9, "all[3].consented"),
+        (10, "all[4].where.a[]b"),
+        (10, "all[4].where.total.equals"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        NESTED[len("{not: ") : -1],
+        "{event: A, within: 36600d}",
+        "{event: A, count: {between: [0, 1000]}}",
+        "{event: A, count: {at_least: 0}}",
+        "{event: A, within: 2h, missing: {event: B, within: 119m}}",
+        "{event: A, where: {at: {before: '2026-07-01T00:00:00+09:00'}}}",
+        "{attribute: 'a[].b[].c', between: [1, 1.5]}",
+        "{attribute: context.location.city, is: Kyoto}",
+        "{attribute: n, is: 123456789012345678901234567890}",
+        "{attribute: n, is: 1e300}",
+    ],
+)
+def test_what_is_just_allowed(mistakes_in, condition):
+    assert mistakes_in(condition) == []

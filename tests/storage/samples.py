@@ -1,0 +1,70 @@
+"""Rows with everything filled in, and ids that a careless key would mix up."""
+
+from typing import Any
+
+from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, MemberRow, UserRow
+
+__all__ = ["HOSTILE", "NOW", "event", "identity", "member", "sent", "user"]
+
+#: 2026-02-25T06:13:20Z.
+NOW = 1_772_000_000_000_000
+
+#: Separators, escapes, NUL, wildcards, prefixes of each other, the longest ids that are accepted.
+HOSTILE = [
+    "a",
+    "a#",
+    "a#b",
+    "a##b",
+    "ab",
+    "#",
+    "##",
+    "\0",
+    "a\0",
+    "a\0b",
+    "$",
+    "a$c",
+    "a$cb",
+    "$@",
+    "~a",
+    " a",
+    "a ",
+    "a\n",
+    "%",
+    "_",
+    "a*",
+    "a/b",
+    "A",
+    "'); DROP TABLE users; --",
+    "é",
+    "e\u0301",
+    "届け",
+    "\U0010ffff",
+    "x" * 255,
+    "x" * 256,
+    "語" * 85,
+    "\0" * 256,
+    "#" * 256,
+]
+
+
+def user(name: str, revision: int = 1, **changes: Any) -> UserRow:
+    fields = {"state": f"state {revision} of {name}".encode() + b"\0\xff", "profile": b"{}", "deadline": None}
+    return UserRow(user=name, revision=revision, **{**fields, **changes})
+
+
+def event(name: str, time: int = NOW, message: str = "m1", **changes: Any) -> EventRow:
+    fields = {"arrival": time + 5, "type": "track", "source": "live", "payload": b'{"a": 1}'}
+    return EventRow(user=name, time=time, id=message, name="Order Completed", **{**fields, **changes})
+
+
+def identity(value: str, owner: str, revision: int = 1, kind: str = "anonymous") -> IdentityRow:
+    return IdentityRow(kind, value, owner, revision)
+
+
+def member(segment: str, name: str, revision: int = 1, *, active: bool = True) -> MemberRow:
+    return MemberRow(segment, name, NOW, revision, active)
+
+
+def sent(name: str, send: str = "s1", state: str = "claimed", **changes: Any) -> LedgerRow:
+    fields = {"campaign": "win_back", "step": "push", "channel": "push", "decided_at": NOW, "at": NOW}
+    return LedgerRow(user=name, send=send, state=state, **{**fields, **changes})

@@ -1,0 +1,94 @@
+"""`todoke run` with what cannot be: it ends before anything is sent, with a cause and the right exit code."""
+
+import json
+
+import pytest
+
+FLAGS = {"--definitions": "definitions.yaml", "--events": "events.jsonl", "--store": "sqlite:new.db"}
+
+
+@pytest.fixture
+def run(todoke, tmp_path, finished):
+    """Run with flags that would be right but for the given ones, in a folder of its own."""
+    for name in ("definitions.yaml", "events.jsonl"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+
+    def run(*more, **flags):
+        given = FLAGS | {f"--{name.replace('_', '-')}": value for name, value in flags.items()}
+        words = [word for name, value in given.items() if value is not None for word in (name, value)]
+        return todoke("run", *words, *more)
+
+    return run
+
+
+WRONG_USE = [
+    ({"events": "kafka:topic"}, "--events: unknown kind of source 'kafka:'"),
+    ({"events": " "}, "--events: a source is a path or pattern of files"),
+    ({"events": "pubsub:nothing"}, "--events: expected pubsub:projects/PROJECT/subscriptions/NAME"),
+    ({"events": "pubsub:projects/proj-x/subscriptions/events"}, "name a runner"),
+    ({"as_of": "2026-07-01T00:00:00"}, "--as-of: expected a time with a zone"),
+    ({"as_of": "2026-07-01"}, "--as-of: expected a time with a zone"),
+    ({"as_of": "tomorrow"}, "--as-of: expected a time with a zone"),
+    ({"definitions": "nowhere.yaml"}, "nowhere.yaml:1: error: (top): cannot be read"),
+    ({"definitions": None}, "the following arguments are required: --definitions"),
+    ({"store": "users.db"}, "expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
+    ({"push": "fcm"}, "fcm"),
+    ({"email": "imap://localhost"}, "smtp"),
+]
+
+
+@pytest.mark.parametrize(("flags", "cause"), WRONG_USE, ids=[str(flags) for flags, _ in WRONG_USE])
+def test_wrong_use_ends_with_two_before_anything_is_written(run, tmp_path, flags, cause):
+    before = sorted(tmp_path.iterdir())
+    done = run(**flags)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert cause in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_mistakes_in_definitions_are_all_shown(run, tmp_path):
+    (tmp_path / "wrong.yaml").write_text("segments:\n  A: {owner: o, members: {event: A}}\n  b: {}\n", encoding="utf-8")
+    done = run(definitions="wrong.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split(":")[1] for line in done.stderr.splitlines()] == ["2", "3", "3"]
+
+
+def test_events_that_are_not_there_fail_the_run(run):
+    done = run(events="missing-*.jsonl")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "missing-*.jsonl" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_store_that_holds_users_is_refused_without_continue(run, store, finished):
+    before = (finished / "users.db").read_bytes()
+    done = run(store=store)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the store holds users already: add --continue" in done.stderr
+    assert (finished / "users.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "typo", [("--outboxx", "elsewhere"), ("--outboxx=elsewhere",), ("--as_off=2026-07-01T00:00:00Z",), ("stray",)]
+)
+def test_a_flag_that_nobody_knows_is_not_passed_over(run, tmp_path, typo):
+    """A mistyped --as-of or --push would change what is sent, and to whom."""
+    before = sorted(tmp_path.iterdir())
+    done = run(*typo)
+    assert done.returncode == 2, done.stdout
+    assert typo[0].split("=")[0] in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_flag_is_written_out(run):
+    """`--pu` is no `--push`: an abbreviation changes its meaning when a flag is added."""
+    done = run("--outb", "elsewhere")
+    assert done.returncode == 2, done.stdout
+
+
+def test_what_the_finished_run_reported(finished):
+    report = json.loads((finished / "report.json").read_text(encoding="utf-8"))
+    assert report["read"] == report["applied"] + report["dead_letters"] == 11  # a blank line is not a message
+    assert report["dead_letters"] == 1
+    assert report["segments"] == {"buyers": 4, "nobody": 0, "recent": 2, "regulars": 1}

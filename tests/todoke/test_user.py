@@ -1,0 +1,90 @@
+"""`todoke user`: one user as a run left it, for people and for programs."""
+
+import json
+
+import pytest
+
+
+def shown(todoke, store, user):
+    done = todoke("user", user, "--store", store, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_json_holds_profile_memberships_journeys_and_the_whole_past(todoke, store):
+    ann = shown(todoke, store, "ann")
+    assert ann["attributes"] == {
+        "name": "Ann",
+        "plan": "pro",
+        "context.timezone": "Asia/Tokyo",
+        "context.device.type": "ios",
+    }
+    assert set(ann["segments"]) == {"buyers", "regulars"}
+    assert ann["journeys"] == []  # it was the merge that made her a buyer, and merges trigger nothing
+    told = [
+        (entry["time"][:10], entry["kind"], entry.get("name") or entry.get("type") or entry["campaign"])
+        for entry in ann["timeline"]
+    ]
+    assert told == sorted(told, key=lambda entry: entry[0])
+    assert ("2026-03-02", "event", "Order Completed") in told  # from before she was known
+    assert ("2026-03-10", "event", "Order Completed") in told
+
+
+def test_a_journey_with_its_send(todoke, store):
+    cat = shown(todoke, store, "cat")
+    [journey] = cat["journeys"]
+    assert (journey["campaign"], journey["due"]) == ("greet", "2026-12-31T12:00:00Z")
+    [send] = [entry for entry in cat["timeline"] if entry["kind"] == "send"]
+    assert (send["campaign"], send["step"], send["channel"]) == ("greet", "thanks", "push")
+    text = todoke("user", "cat", "--store", store).stdout
+    assert "journey greet: waits at " in text
+    assert "push " in text
+
+
+def test_a_refusal_with_its_reason(todoke, store):
+    bob = shown(todoke, store, "bob")
+    [refusal] = [entry for entry in bob["timeline"] if entry["kind"] != "event"]
+    assert (refusal["kind"], refusal["campaign"]) == ("refusal", "greet")
+    assert refusal["detail"]
+    text = todoke("user", "bob", "--store", store).stdout
+    assert f"no send: {refusal['detail']}" in text
+
+
+def test_text_for_people(todoke, store):
+    done = todoke("user", "ann", "--store", store)
+    assert (done.returncode, done.stderr) == (0, "")
+    for part in ("ann\n", "attribute plan: pro", "segment buyers: ", "2026-03-10 12:00:00"):
+        assert part in done.stdout
+
+
+def test_brackets_are_shown_as_they_are(todoke, store):
+    """Not taken for the mark-up of the library that draws the table, nor for commands of the terminal."""
+    done = todoke("user", "b[old]", "--store", store)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("b[old]\n")
+    assert "[/odd] [red]�[2Jname" in done.stdout
+    assert "['[b]', 'x']" in done.stdout
+
+
+def test_an_anonymous_user(todoke, store):
+    anonymous = shown(todoke, store, "~device-2")
+    assert [entry["name"] for entry in anonymous["timeline"] if entry["kind"] == "event"] == ["Order Completed"]
+    assert set(anonymous["segments"]) == {"buyers"}
+
+
+def test_an_anonymous_user_who_became_known(todoke, store):
+    assert shown(todoke, store, "~device-1")["owner"] == "ann"
+    assert "owner: ann" in todoke("user", "~device-1", "--store", store).stdout
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_an_unknown_user_is_wrong_use(todoke, store, flags):
+    done = todoke("user", "device-2", "--store", store, *flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the store knows no user 'device-2'" in done.stderr
+
+
+def test_a_store_of_no_kind_is_wrong_use(todoke):
+    done = todoke("user", "ann", "--store", "bigtable:p")
+    assert done.returncode == 2
+    assert "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'bigtable:p'" in done.stderr

@@ -1,0 +1,1 @@
+"""Reading live on one machine: a subscription or the control table, acknowledged on account."""

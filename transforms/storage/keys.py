@@ -1,0 +1,103 @@
+"""The row keys of Bigtable's tables, as DESIGN.md's "Storage" lays them out. They are a schema: stored rows have them.
+
+Parts are joined by `#`. Ids may hold any text, so the bytes up to `$` stand in them as `$` and the byte + 0x40 (`#` is
+`$c`, NUL is `$@`): parts cannot run into each other, the separator is lower than whatever a part may hold, and so keys
+sort as their parts do, by code points. A part longer than 1,024 bytes, which only a device token or an address can be,
+is replaced by `$h` and its SHA-256, since Bigtable refuses keys beyond 4 KB
+(https://cloud.google.com/bigtable/quotas); such parts have no order.
+"""
+
+import re
+from hashlib import blake2b, sha256
+
+__all__ = [
+    "RUN_KEY",
+    "end_of",
+    "event_key",
+    "events_of",
+    "identity_key",
+    "ledger_key",
+    "ledger_of",
+    "member_key",
+    "members_of",
+    "metric_key",
+    "metrics_of",
+    "user_key",
+]
+
+#: The one row of the table of runs.
+RUN_KEY = b"run"
+
+_LOW = re.compile(rb"[\x00-$]")
+_LONGEST_PART = 1024
+#: The greatest time, in microseconds; what is counted down from it sorts newest first.
+_END_OF_TIME = 2**63 - 1
+
+
+def user_key(user: str) -> bytes:
+    """A user's row: hash#user."""
+    return _hash(user) + b"#" + _part(user)
+
+
+def events_of(user: str) -> bytes:
+    """What the keys of a user's events start with."""
+    return user_key(user) + b"#"
+
+
+def event_key(user: str, time: int, message: str) -> bytes:
+    """An event: hash#user#reversed time#message id, so that a user's newest event comes first."""
+    return b"%s%016x#%s" % (events_of(user), _END_OF_TIME - time, _part(message))
+
+
+def identity_key(kind: str, value: str) -> bytes:
+    """An anonymous id, token or address: hash#kind#value."""
+    return b"%s#%s#%s" % (_hash(value), _part(kind), _part(value))
+
+
+def members_of(segment: str) -> bytes:
+    """What the keys of a segment's members start with."""
+    return _part(segment) + b"#"
+
+
+def member_key(segment: str, user: str) -> bytes:
+    """A membership: segment#shard#user, in 256 shards by the user's hash."""
+    return b"%s%s#%s" % (members_of(segment), _hash(user)[:2], _part(user))
+
+
+def ledger_of(user: str) -> bytes:
+    """What the keys of a user's sends start with."""
+    return user_key(user) + b"#"
+
+
+def ledger_key(user: str, send: str) -> bytes:
+    """A send or a refusal: hash#user#send id."""
+    return ledger_of(user) + _part(send)
+
+
+def metrics_of(prefix: str) -> bytes:
+    """What the keys of all series start with whose names start with `prefix`."""
+    return _escape(prefix)
+
+
+def metric_key(series: str, window: int) -> bytes:
+    """A window's count: series#window; not hashed, since there are few and they are read in their order."""
+    return b"%s#%016x" % (_part(series), window + 2**63)
+
+
+def end_of(prefix: bytes) -> bytes | None:
+    """The first key after all that start with `prefix`; None where there is no end."""
+    # The last byte is never 0xff: it is of UTF-8, of a hash, or the separator.
+    return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else None
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=2).hexdigest().encode()
+
+
+def _part(text: str) -> bytes:
+    part = _escape(text)
+    return part if len(part) <= _LONGEST_PART else b"$h" + sha256(text.encode()).hexdigest().encode()
+
+
+def _escape(text: str) -> bytes:
+    return _LOW.sub(lambda low: b"$%c" % (low[0][0] + 0x40), text.encode())

@@ -1,0 +1,233 @@
+"""Bigtable's tables as bytes: every call is a batch, is tried within bounds, and fails as a `StoreError`."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import TypeVar
+
+from google.api_core.exceptions import (
+    Aborted,
+    AlreadyExists,
+    DeadlineExceeded,
+    GoogleAPICallError,
+    GoogleAPIError,
+    InternalServerError,
+    NotFound,
+    ResourceExhausted,
+    ServiceUnavailable,
+)
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigtable import Client
+from google.cloud.bigtable.data import (
+    BigtableDataClient,
+    Mutation,
+    MutationsExceptionGroup,
+    ReadRowsQuery,
+    Row,
+    RowMutationEntry,
+    RowRange,
+)
+from google.cloud.bigtable.data.row_filters import (
+    CellsColumnLimitFilter,
+    CellsRowLimitFilter,
+    RowFilter,
+    RowFilterChain,
+    StripValueTransformerFilter,
+)
+from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule
+from google.cloud.bigtable_admin_v2.types import Table as NewTable
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_exponential_jitter
+
+from transforms.storage.store import StoreError
+
+__all__ = ["FAMILY", "KEYS_ONLY", "NEWEST", "TIMEOUT", "TRIES", "Tables"]
+
+#: An operation on a batch is given up after so many seconds, one try of it sooner.
+TIMEOUT, _TRY_SECONDS = 60.0, 20.0
+#: Tries of an operation, with pauses of 0.1 s doubled each time, about 13 s in all.
+TRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 8, 0.1, 10.0
+#: Tries to open: nothing is at stake yet, and who mistyped an address should not wait.
+_OPENING_TRIES = 4
+#: Rows that a request writes or asks for. More was not faster on the emulator.
+_ROWS_AT_ONCE = 500
+
+#: Every table has this one column family, with a garbage collection rule of one version.
+FAMILY = "r"
+#: The newest cell of each column: garbage collection may come days later.
+NEWEST = CellsColumnLimitFilter(1)
+KEYS_ONLY = RowFilterChain([CellsRowLimitFilter(1), StripValueTransformerFilter(True)])
+
+#: Failures that may pass. Every mutation here is safe to repeat.
+_TRANSIENT = (Aborted, DeadlineExceeded, InternalServerError, ResourceExhausted, ServiceUnavailable)
+
+_Answer = TypeVar("_Answer")
+
+
+class Tables:
+    """Some tables of one instance, over one connection that any number of threads may share.
+
+    Args:
+      project: of Google Cloud.
+      instance: which must exist.
+      names: of the tables.
+      create: make those that are missing (needs the right to); without it a missing one is an error.
+      timeout: seconds after which an operation on a batch is given up.
+      tries: how often it is tried at most.
+
+    Raises:
+      StoreError: no credentials, no answer, no such instance, or a missing table.
+    """
+
+    def __init__(
+        self, project: str, instance: str, names: Sequence[str], *, create: bool, timeout: float, tries: int
+    ) -> None:
+        self._timeout = timeout
+        self._tries = tries
+        try:
+            with warnings.catch_warnings():  # the client warns that it uses the emulator
+                warnings.simplefilter("ignore", RuntimeWarning)
+                admin = Client(project, admin=True)  # type: ignore[no-untyped-call]
+                self._client = BigtableDataClient(project=project)
+        except GoogleAuthError as error:
+            raise StoreError(
+                f"no credentials for Bigtable: {error}; run `gcloud auth application-default login`, "
+                "or set BIGTABLE_EMULATOR_HOST to use the emulator"
+            ) from error
+        try:
+            self._open(admin, f"projects/{project}/instances/{instance}", names, create)
+        except StoreError:
+            self._client.close()
+            raise
+        finally:
+            admin.table_admin_client.transport.close()
+        self._tables = {name: self._client.get_table(instance, name) for name in names}
+
+    def mutate(self, table: str, entries: Sequence[RowMutationEntry]) -> None:
+        """Apply mutations of different rows. Of a batch that failed, only what failed is tried again."""
+        for start in range(0, len(entries), _ROWS_AT_ONCE):
+            pending = list(entries[start : start + _ROWS_AT_ONCE])
+
+            def apply(seconds: float, pending: list[RowMutationEntry] = pending) -> None:
+                try:
+                    self._tables[table].bulk_mutate_rows(
+                        pending, operation_timeout=seconds, attempt_timeout=seconds, retryable_errors=()
+                    )
+                except MutationsExceptionGroup as group:
+                    pending[:] = [failed.entry for failed in group.exceptions]
+                    causes = [_cause(failed) for failed in group.exceptions]
+                    raise next((one for one in causes if not isinstance(one, _TRANSIENT)), causes[0]) from group
+
+            try:
+                self._tried(f"table `{table}`", apply)
+            except StoreError as error:
+                left = len(pending) + max(0, len(entries) - start - _ROWS_AT_ONCE)
+                raise StoreError(f"{left} of {len(entries)} rows were not written: {error}") from error
+
+    def insert(self, table: str, key: bytes, cells: list[Mutation]) -> bool:
+        """Write a row if there is none, atomically; whether there was none.
+
+        After a lost answer this is tried again, and then says that there was one: the caller must know its own.
+        """
+
+        def check(seconds: float) -> bool:
+            return not self._tables[table].check_and_mutate_row(
+                key, None, false_case_mutations=cells, operation_timeout=seconds
+            )
+
+        return self._tried(f"table `{table}`", check)
+
+    def read(self, table: str, row_keys: Sequence[bytes], row_filter: RowFilter = NEWEST) -> dict[bytes, Row]:
+        """Those rows that there are, by key."""
+        found: dict[bytes, Row] = {}
+        for start in range(0, len(row_keys), _ROWS_AT_ONCE):
+            asked: list[str | bytes] = [*row_keys[start : start + _ROWS_AT_ONCE]]
+            rows = self._rows(table, ReadRowsQuery(row_keys=asked, row_filter=row_filter))
+            found.update({row.row_key: row for row in rows})
+        return found
+
+    def scan(
+        self, table: str, start: bytes, end: bytes | None, limit: int | None = None, row_filter: RowFilter = NEWEST
+    ) -> Iterator[Row]:
+        """Rows from the key `start` on and before `end`, at most `limit`, in key order, page by page."""
+        while limit is None or limit > 0:
+            size = _ROWS_AT_ONCE if limit is None else min(limit, _ROWS_AT_ONCE)
+            page_range = RowRange(start or None, end)
+            page = self._rows(table, ReadRowsQuery(row_ranges=page_range, limit=size, row_filter=row_filter))
+            yield from page
+            if len(page) < size:
+                return
+            start = page[-1].row_key + b"\0"
+            limit = None if limit is None else limit - size
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _rows(self, table: str, query: ReadRowsQuery) -> list[Row]:
+        def read(seconds: float) -> list[Row]:
+            return self._tables[table].read_rows(
+                query, operation_timeout=seconds, attempt_timeout=seconds, retryable_errors=()
+            )
+
+        return self._tried(f"table `{table}`", read)
+
+    def _open(self, admin: Client, parent: str, names: Sequence[str], create: bool) -> None:
+        client = admin.table_admin_client
+        family = ColumnFamily(gc_rule=GcRule(max_num_versions=1))  # type: ignore[no-untyped-call]
+
+        def standing(seconds: float) -> set[str]:
+            found = client.list_tables(request={"parent": parent}, timeout=seconds, retry=None)
+            return {table.name.rpartition("/")[2] for table in found}
+
+        def make(name: str) -> Callable[[float], None]:
+            request = {"parent": parent, "table_id": name, "table": NewTable(column_families={FAMILY: family})}
+
+            def call(seconds: float) -> None:
+                with suppress(AlreadyExists):  # another worker was quicker
+                    client.create_table(request=request, timeout=seconds, retry=None)
+
+            return call
+
+        tries = min(self._tries, _OPENING_TRIES)
+        there = self._tried(f"instance `{parent}`", standing, tries)
+        missing = [name for name in names if name not in there]
+        if missing and not create:
+            raise StoreError(
+                f"the Bigtable instance `{parent}` lacks the tables {', '.join(missing)}: "
+                "is its name right? `todoke run` makes them"
+            )
+        for name in missing:
+            self._tried(f"table `{name}` of `{parent}`", make(name), tries)
+
+    def _tried(self, what: str, call: Callable[[float], _Answer], tries: int | None = None) -> _Answer:
+        """Call with the seconds that a try may take, again while the failure may pass, up to the bounds."""
+        retrying = Retrying(
+            stop=stop_after_attempt(tries or self._tries) | stop_before_delay(self._timeout),
+            wait=wait_exponential_jitter(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=_FIRST_PAUSE),
+            retry=retry_if_exception_type(_TRANSIENT),
+            reraise=True,
+        )
+        deadline = monotonic() + self._timeout
+        try:
+            return retrying(lambda: call(max(0.01, min(_TRY_SECONDS, deadline - monotonic()))))
+        except (GoogleAPIError, GoogleAuthError) as error:
+            tried = retrying.statistics["attempt_number"]
+            times = "at once" if tried == 1 else f"after {tried} tries"
+            raise StoreError(f"Bigtable {what} failed {times}: {error}{_advice(error)}") from error
+
+
+def _cause(failed: Exception) -> GoogleAPICallError:
+    """Why an entry failed. Where the server gave no answer for it, the client says so by errors of its own."""
+    cause = failed.__cause__
+    if isinstance(cause, GoogleAPICallError):
+        return cause
+    return ServiceUnavailable(f"no answer: {cause}")  # type: ignore[no-untyped-call]
+
+
+def _advice(error: Exception) -> str:
+    emulator = os.environ.get("BIGTABLE_EMULATOR_HOST")
+    if isinstance(error, ServiceUnavailable) and emulator is not None:
+        return f"; does the emulator at BIGTABLE_EMULATOR_HOST={emulator} run?"
+    return "; it must be made first" if isinstance(error, NotFound) else ""

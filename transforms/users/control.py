@@ -1,0 +1,134 @@
+"""What travels on the control topic: everything for a user that is not an event of theirs.
+
+Receipts are documented JSON, since others send them too (whoever learns that a mail was opened):
+
+    {"type": "receipt", "id": "…", "userId": "ada", "kind": "opened", "channel": "email", "send": "…", "campaign": "…",
+     "step": "…", "message": "…", "address": "ada@example.com", "topic": "offers", "time": "2026-03-10T12:00:00Z"}
+
+`kind` is one of `KINDS`. All but `type`, `userId`, `kind`, `channel` and `time` may be left out. Everything else is
+between parts of the product, and opaque: `{"type": "inputs", "userId": …, "data": …}`, inputs of the state machine.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from transforms.events.decode import Cause, Refused
+from transforms.events.event import Event
+from transforms.events.ids import refused_id
+from transforms.events.times import read_time, write_time
+from transforms.identity.profile import CHANNELS
+from transforms.users.user import Input, decode_inputs, encode_inputs
+
+__all__ = ["KINDS", "RECEIPT", "Receipt", "decode_control", "encode_inputs_control", "encode_receipt", "receipt_event"]
+
+#: What can become of a send, and the word for it in the name of the event: `Push Opened`, `Email Bounced`, …
+KINDS = {
+    "accepted": "Accepted",
+    "failed": "Failed",
+    "unknown": "Unknown",
+    "expired": "Expired",
+    "suppressed": "Suppressed",
+    "dead_token": "Token Expired",
+    "bounced": "Bounced",
+    "opened": "Opened",
+    "clicked": "Clicked",
+    "complained": "Complained",
+    "unsubscribed": "Unsubscribed",
+}
+
+#: The type of the event that a receipt becomes: `event: any` does not count it.
+RECEIPT = "receipt"
+
+
+class Receipt(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="receipt"):
+    """What became of a send. `time` is when, ISO 8601; `send` is its id; `reason` is the channel's word."""
+
+    user_id: str
+    kind: str
+    channel: str
+    time: str
+    id: str = ""
+    send: str = ""
+    campaign: str = ""
+    step: str = ""
+    message: str = ""
+    variant: str | None = None
+    address: str = ""
+    topic: str | None = None
+    reason: str = ""
+
+
+class _Inputs(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="inputs"):
+    user_id: str
+    data: str
+
+
+_decoder = msgspec.json.Decoder(Receipt | _Inputs)
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """A receipt as its message."""
+    return msgspec.json.encode(receipt)
+
+
+def encode_inputs_control(user: str, inputs: list[Input]) -> bytes:
+    """Inputs for a user (or `~` and an anonymous id) as a message."""
+    return msgspec.json.encode(_Inputs(user, b64encode(encode_inputs(inputs)).decode()))
+
+
+def decode_control(payload: bytes, arrival: int) -> tuple[str, list[Input]]:
+    """The key and the inputs in a message that arrived at `arrival` (microseconds UTC).
+
+    Raises:
+      Refused: and nothing else, whatever the bytes.
+    """
+    try:
+        message = _decoder.decode(payload)
+        if isinstance(message, Receipt):
+            return message.user_id, [receipt_event(message, arrival)]
+        return message.user_id, decode_inputs(b64decode(message.data, validate=True))
+    except (msgspec.MsgspecError, Base64Error, RecursionError, UnicodeDecodeError) as error:
+        raise Refused(Cause.INVALID, str(error)) from None
+
+
+def receipt_event(receipt: Receipt, arrival: int) -> Event:
+    """A receipt as the event that segments and campaigns see.
+
+    Raises:
+      Refused: the receipt says nothing that could be applied.
+    """
+    if receipt.kind not in KINDS:
+        raise Refused(Cause.INVALID, f"`kind` is {receipt.kind!r:.80}; expected one of {', '.join(KINDS)}")
+    if receipt.channel not in CHANNELS:
+        raise Refused(Cause.INVALID, f"`channel` is {receipt.channel!r:.80}; expected one of {', '.join(CHANNELS)}")
+    if reason := refused_id(receipt.user_id):
+        raise Refused(Cause.REFUSED_ID, f"`userId`: {reason}")
+    try:
+        time = read_time(receipt.time)
+    except ValueError as error:
+        raise Refused(Cause.BAD_TIME, f"`time`: {error}") from None
+    said = msgspec.structs.asdict(receipt)
+    properties: dict[str, Any] = {
+        name: said[name] for name in said if name not in ("user_id", "id", "time") and said[name]
+    }
+    return Event(
+        id=receipt.id or _id_of(receipt),
+        type=RECEIPT,
+        name=f"{receipt.channel.capitalize()} {KINDS[receipt.kind]}",
+        time=min(time, arrival),
+        arrival=arrival,
+        user=receipt.user_id,
+        properties=properties,
+    )
+
+
+def _id_of(receipt: Receipt) -> str:
+    """The same for the same receipt, however often it is told."""
+    parts = (receipt.user_id, receipt.send, receipt.channel, receipt.kind, receipt.address)
+    if not receipt.send:
+        parts = (*parts, write_time(read_time(receipt.time)))
+    return f"receipt:{blake2b(chr(31).join(parts).encode(), digest_size=12).hexdigest()}"
