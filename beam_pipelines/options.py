@@ -10,7 +10,7 @@ import msgspec
 from transforms.campaigns.load import Texts, compiled, read_texts
 from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.settings import MAIL_VARIABLES
-from transforms.events.sources import Source, parse_source
+from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
 
@@ -26,7 +26,10 @@ class Config(msgspec.Struct, frozen=True):
 
     `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
-    `push` and `email` are URLs of channels; one that is None writes to `outbox`. `replay`: see `Channels`.
+    `push` and `email` are URLs of channels; one that is None writes to `outbox`. `replay`: see `Channels`. `live` reads
+    a subscription in this process (see `transforms.events.live`); else Beam's own source does. `control` is the
+    subscription of the control topic `control_topic`, both None for the store's table. `amend` is the pass of a bounded
+    run over what it left in that table for itself.
     """
 
     definitions: Texts
@@ -42,6 +45,10 @@ class Config(msgspec.Struct, frozen=True):
     dead_letters: str = ""
     summary: str = ""
     replay: bool = False
+    live: bool = False
+    control: Subscription | None = None
+    control_topic: str | None = None
+    amend: bool = False
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -76,6 +83,12 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         metavar="SINK",
         help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
     )
+    add("--control", metavar="SRC", help="live: pubsub:projects/P/subscriptions/S of the control topic")
+    add(
+        "--control-topic", metavar="TOPIC", help="live: pubsub:projects/P/topics/T, with --control (default: the store)"
+    )
+    add("--restarts", type=int, default=8, metavar="N", help="live on this machine: give up after N failures in a row")
+    add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
 
 
@@ -105,8 +118,30 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         push=flags.push,
         email=flags.email,
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
+        live=not source.bounded and not any(flag.startswith("--runner") for flag in beam_flags),
+        control=_control(flags),
+        control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
     )
+    if not source.bounded and config.store is None:
+        raise WrongUse("--store: a live job needs a store: users whose state is lost come back from it")
+    if not source.bounded and not config.live and config.control is None:
+        raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     return config, flags, beam_flags
+
+
+def _control(flags: argparse.Namespace) -> Subscription | None:
+    if (flags.control is None) != (flags.control_topic is None):
+        raise WrongUse("--control and --control-topic go together: what is published there must be read")
+    if flags.control is None:
+        return None
+    try:
+        source = parse_source(flags.control)
+        topic = parse_topic(flags.control_topic)
+    except ValueError as error:
+        raise WrongUse(f"--control: {error}") from error
+    if not isinstance(source, Subscription) or not topic:
+        raise WrongUse(f"--control: expected pubsub:projects/P/subscriptions/S; found {flags.control!r}")
+    return source
 
 
 def _check_urls(flags: argparse.Namespace) -> None:

@@ -11,85 +11,139 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.options import Config, WrongUse, parse
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
+from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
-from transforms.users.transforms import (
-    AdvanceBounded,
-    AdvanceUnbounded,
+from transforms.users.inputs.transforms import (
     CountDeadLetters,
+    DecodeControl,
     KeyInputs,
     KnownUsers,
     NewestArrival,
+    PublishControl,
+    ReadControlRows,
     RefusedLetters,
+    ToControl,
 )
+from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 
 __all__ = ["build", "run"]
 
 
 def build(pipeline: beam.Pipeline, config: Config) -> None:
     """Add the job's steps to a pipeline."""
-    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> Decode()
     if config.source.bounded:
-        _build_bounded(pipeline, config, decoded)
+        _build_bounded(pipeline, config)
     else:
-        _build_unbounded(config, decoded)
+        _build_unbounded(pipeline, config)
 
 
-def _build_bounded(pipeline: beam.Pipeline, config: Config, decoded: Any) -> None:
+def _build_bounded(pipeline: beam.Pipeline, config: Config) -> None:
     texts, store = config.definitions, config.store
-    keyed = decoded.events | "KeyInputs" >> KeyInputs(until=config.launched if config.as_of is None else config.as_of)
-    newest = keyed.arrivals | "NewestArrival" >> NewestArrival(config.settled, config.as_of)
-    as_of = beam.pvalue.AsSingleton(newest)
+    if config.amend:
+        undecoded, keyed, as_of = _read_back(pipeline, config)
+    else:
+        undecoded, keyed, as_of = _read_files(pipeline, config)
     anonymous_inputs, user_inputs = [keyed.anonymous], [keyed.users]
-    if config.continued and store is not None:
+    if config.continued and store is not None and not config.amend:
         known = pipeline | "KnownUsers" >> KnownUsers(store)
         anonymous_inputs.append(known.anonymous)
         user_inputs.append(known.users)
+    fold = {"continued": config.continued or config.amend, "amend": config.amend}
     anonymous = (
         anonymous_inputs
         | "AnonymousInputs" >> beam.Flatten()
-        | "Anonymous" >> AdvanceBounded(texts, as_of, store, continued=config.continued)
+        | "Anonymous" >> AdvanceBounded(texts, as_of, store, **fold)
     )
     advanced = (
         [*user_inputs, anonymous.forwarded]
         | "UserInputs" >> beam.Flatten()
-        | "Advance" >> AdvanceBounded(texts, as_of, store, continued=config.continued)
+        | "Advance" >> AdvanceBounded(texts, as_of, store, **fold)
     )
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
     delivered = sends | "Deliver" >> DeliverBounded(texts, _channels(config), store)
-    letters = _dead_letters(config, decoded, anonymous, advanced)
-    counted = (keyed.tallies, anonymous.tallies, advanced.tallies, delivered, letters)
+    letters, _ = _dead_letters(config, undecoded, anonymous, advanced)
+    if store is not None:
+        _ = _going_back(anonymous, advanced, delivered) | "PublishControl" >> PublishControl(store)
+    counted = (keyed.tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
     _ = counted | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, as_of)
 
 
-def _build_unbounded(config: Config, decoded: Any) -> None:
+def _read_files(pipeline: beam.Pipeline, config: Config) -> tuple[Any, Any, Any]:
+    """What cannot be decoded, the keyed inputs, and the time up to which users are settled."""
+    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> Decode()
+    keyed = decoded.events | "KeyInputs" >> KeyInputs(until=config.launched if config.as_of is None else config.as_of)
+    newest = keyed.arrivals | "NewestArrival" >> NewestArrival(config.settled, config.as_of)
+    return decoded.dead_letters, keyed, beam.pvalue.AsSingleton(newest)
+
+
+def _read_back(pipeline: beam.Pipeline, config: Config) -> tuple[Any, Any, Any]:
+    """The same, of what a bounded run left in the control table for itself."""
+    assert config.store is not None
+    keyed = pipeline | "ReadControl" >> ReadControlRows(config.store) | "DecodeControl" >> DecodeControl()
+    as_of = pipeline | "AsOf" >> beam.Create([config.as_of])
+    return keyed.dead_letters, keyed, beam.pvalue.AsSingleton(as_of)
+
+
+def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     texts, store = config.definitions, config.store
+    assert store is not None
+    decoded = pipeline | "Read" >> ReadEvents(config.source, live=config.live) | "Decode" >> Decode()
     keyed = decoded.events | "KeyInputs" >> KeyInputs()
-    anonymous = keyed.anonymous | "Anonymous" >> AdvanceUnbounded(texts, store)
+    control = pipeline | "ReadControl" >> _reading_back(config, store) | "DecodeControl" >> DecodeControl()
+    anonymous = (
+        (keyed.anonymous, control.anonymous)
+        | "AnonymousInputs" >> beam.Flatten()
+        | "Anonymous" >> AdvanceUnbounded(texts, store)
+    )
     advanced = (
-        (keyed.users, anonymous.forwarded)
+        (keyed.users, control.users, anonymous.forwarded)
         | "UserInputs" >> beam.Flatten()
         | "Advance" >> AdvanceUnbounded(texts, store)
     )
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
     delivered = sends | "Deliver" >> DeliverUnbounded(texts, _channels(config), store)
-    letters = _dead_letters(config, decoded, anonymous, advanced)
-    counted = (keyed.tallies, anonymous.tallies, advanced.tallies, delivered, letters)
-    tallies = counted | "Tallies" >> beam.Flatten()
-    if store is not None:
-        _ = tallies | "Metrics" >> WriteMetrics(store)
+    undecoded = (decoded.dead_letters, control.dead_letters) | "Undecoded" >> beam.Flatten()
+    letters, written = _dead_letters(config, undecoded, anonymous, advanced)
+    published = _going_back(anonymous, advanced, delivered) | "PublishControl" >> _publishing(config, store)
+    if config.live:
+        ended = (anonymous.accounted, advanced.accounted, written, published)
+        _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge()
+    counted = (keyed.tallies, control.tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
+    _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> WriteMetrics(store)
 
 
-def _dead_letters(config: Config, decoded: Any, anonymous: Any, advanced: Any) -> Any:
-    """Write every dead letter; returns their tallies."""
+def _reading_back(config: Config, store: str) -> beam.PTransform:
+    """The control topic's subscription, or on one machine the store's table."""
+    return ReadControlTable(store) if config.control is None else ReadEvents(config.control, live=config.live)
+
+
+def _publishing(config: Config, store: str) -> beam.PTransform:
+    return PublishControl(store) if config.control_topic is None else Publish(config.control_topic)
+
+
+def _going_back(anonymous: Any, advanced: Any, delivered: Any) -> Any:
+    """Inputs for other users, and what became of sends, as messages of the control topic."""
+    inputs = (
+        (advanced.forwarded, anonymous.taken, advanced.taken) | "Passed" >> beam.Flatten() | "ToControl" >> ToControl()
+    )
+    receipts = delivered.receipts | "Receipts" >> beam.Map(_without_handle)
+    return (inputs, receipts) | "GoingBack" >> beam.Flatten()
+
+
+def _without_handle(payload: bytes) -> tuple[bytes, str]:
+    return payload, ""
+
+
+def _dead_letters(config: Config, undecoded: Any, anonymous: Any, advanced: Any) -> tuple[Any, Any]:
+    """Write every dead letter; returns the tallies of those not decoded, and the handles of those written."""
     refused = (anonymous.refused, advanced.refused) | "Refused" >> beam.Flatten() | "RefusedLetters" >> RefusedLetters()
-    undecoded = decoded.dead_letters
-    _ = (
+    written = (
         (undecoded, refused)
         | "DeadLetters" >> beam.Flatten()
-        | "WriteDeadLetters" >> WriteDeadLetters(config.dead_letters)
+        | "WriteDeadLetters" >> WriteDeadLetters(config.dead_letters, live=config.live)
     )
-    return undecoded | "CountDeadLetters" >> CountDeadLetters()
+    return undecoded | "CountDeadLetters" >> CountDeadLetters(), written
 
 
 def _channels(config: Config) -> Channels:

@@ -18,11 +18,15 @@ app = typer.Typer(
 )
 
 Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
+Topic = Annotated[
+    str | None,
+    typer.Option(metavar="TOPIC", help="the job's pubsub:projects/P/topics/T; default: the store's own control table"),
+]
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
 #: What a raised error means for the exit code: wrong use or definitions, or a run that failed.
 _WRONG_USE = ("DefinitionsError", "RunRefused", "WrongUse")
-_FAILED = ("RunFailed", "StoreError")
+_FAILED = ("RunFailed", "StoreError", "ControlFailed")
 
 
 @app.command()
@@ -76,6 +80,30 @@ def user(
 ) -> None:
     """One user: profile, memberships, journeys, and a timeline of events, sends and refusals."""
     import_module("todoke.user").user(user_id, store, json=json)
+
+
+@app.command()
+def wake(
+    store: Store,
+    control_topic: Topic = None,
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="wakes a second")] = 1_000,
+) -> None:
+    """After a launch that is no update: wake all who wait for something."""
+    import_module("todoke.wake").wake(store, control_topic, rate)
+
+
+@app.command()
+def sweep(
+    store: Store,
+    definitions: Annotated[Path, typer.Option(metavar="PATH", help="a definitions file, or a folder of them")],
+    control_topic: Topic = None,
+    older_than: Annotated[
+        str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")
+    ] = "0s",
+    json: Json = False,
+) -> None:
+    """Settle what a dead courier left claimed: once a lease is over, the campaign's on_unknown decides."""
+    import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, older_than, json=json)
 
 
 def main() -> None:

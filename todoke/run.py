@@ -1,9 +1,10 @@
 """`todoke run`: the realtime job, with a progress line and a report where the events end."""
 
 import argparse
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,17 @@ from transforms.campaigns.load import compiled
 from transforms.events.progress import progress as counts
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.inputs.transforms import CONTROL_ROWS
 from transforms.users.runs import begin_run, finish_run
 
 __all__ = ["RunFailed", "print_report", "run", "run_bounded"]
+
+
+#: How fast users with a deadline or an open send are woken at the start of a live run on this machine.
+WAKES_A_SECOND = 10_000
+#: How often a bounded run reads what it left itself: each merge of a user who was merged takes one pass.
+MOST_PASSES = 100
 
 
 class RunFailed(Exception):
@@ -42,7 +51,7 @@ def run(argv: Sequence[str]) -> None:
     config, flags, beam_flags = parse(list(argv))
     _check_beam_flags(beam_flags)
     if not config.source.bounded:
-        _launch(argv, beam_flags)
+        _run_unbounded(config, flags, argv, beam_flags)
         return
     console = Console(stderr=True)
     _, report = run_bounded(config, console=console, beam_flags=beam_flags)
@@ -69,9 +78,13 @@ def run_bounded(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
         config = msgspec.structs.replace(config, settled=settled, summary=str(Path(folder) / "summary.json"))
-        _run_to_end(config, console if progress else Console(quiet=True), beam_flags)
-        data = msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
-    summary = Summary.of(data.as_of, data.tallies)
+        shown = console if progress else Console(quiet=True)
+        counts.reset()
+        _run_to_end(config, shown, beam_flags)
+        sums = [_sums(config)]
+        if store is not None:
+            sums += _run_control(config, store, sums[0].as_of, shown, beam_flags)
+    summary = Summary.of(sums[0].as_of, (tally for each in sums for tally in each.tallies))
     if store is not None:
         finish_run(store, definitions, summary.as_of)
         store.close()
@@ -86,6 +99,29 @@ class _Sums(msgspec.Struct):
     tallies: list[tuple[tuple[str, str, str, int], int]]
 
 
+def _sums(config: Config) -> _Sums:
+    return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
+
+
+def _run_control(
+    config: Config, store: Store, as_of: int, console: Console, beam_flags: Sequence[str]
+) -> Iterator[_Sums]:
+    """Apply what went back to users (receipts, merges of two users) until nothing does; gives the sums of each pass.
+
+    Raises:
+      RunFailed: it does not end.
+    """
+    config = msgspec.structs.replace(config, amend=True, as_of=as_of)
+    for _ in range(MOST_PASSES):
+        rows = store.read_control(CONTROL_ROWS)
+        if not rows:
+            return
+        _run_to_end(config, console, beam_flags)
+        store.delete_control([row.id for row in rows])
+        yield _sums(config)
+    raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
+
+
 def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str]) -> None:
     named = any(flag.startswith("--runner") for flag in beam_flags)
     options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
@@ -94,7 +130,6 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str]) -> 
         realtime.build(pipeline, config)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
-    counts.reset()
     columns = (SpinnerColumn(), _Counts(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, refresh_per_second=2) as shown:
         shown.add_task("run", total=None)
@@ -128,11 +163,24 @@ def _check_beam_flags(beam_flags: Sequence[str]) -> None:
         raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `todoke run --help` lists the flags")
 
 
-def _launch(argv: Sequence[str], beam_flags: Sequence[str]) -> None:
-    """Start a job over a subscription with the runner that the flags name; it is not waited for."""
-    if not any(flag.startswith("--runner") for flag in beam_flags):
-        raise WrongUse("a subscription never ends: name a runner for it, such as --runner=DataflowRunner")
-    realtime.run(list(argv))
+def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
+    """Launch a job with the runner that the flags name, and do not wait for it; else run it on this machine."""
+    if not config.live:
+        realtime.run(list(argv))
+        return
+    from todoke.control import open_control
+    from todoke.live import run_live, supervise
+    from todoke.wake import wake_all
+
+    if flags.supervised:
+        assert config.store is not None
+        store = open_store(config.store)
+        with open_control(store, flags.control_topic) as publish:
+            wake_all(store, publish, rate=WAKES_A_SECOND)
+        store.close()
+        run_live(config, beam_flags)
+    else:
+        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised"], flags.restarts)
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

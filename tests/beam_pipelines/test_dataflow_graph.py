@@ -19,6 +19,8 @@ OURS = (
     *("--store", "bigtable:proj-x/todoke"),
     *("--push", "fcm:proj-x"),
     *("--email", "smtps://mail.example.com:465"),
+    *("--control", "pubsub:projects/proj-x/subscriptions/control"),
+    *("--control-topic", "pubsub:projects/proj-x/topics/control"),
     *("--dead-letters", "pubsub:projects/proj-x/topics/dead-letters"),
 )
 BEAMS = (

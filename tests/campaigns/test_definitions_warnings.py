@@ -81,6 +81,30 @@ def test_an_audience_that_can_never_hold_when_its_segment_is_left(valid):
     assert warnings_of(text.replace("leaves: vip", "enters: vip")) == []
 
 
+def test_quiet_hours_of_a_transactional_campaign_have_no_effect(valid):
+    text = valid.replace("consent: news", "transactional: true\n    quiet_hours: {from: '21:00', to: '08:00'}")
+    cause = "a transactional campaign sends at any hour: `quiet_hours` has no effect"
+    assert warnings_of(text) == [(12, "campaigns.greet.quiet_hours", cause)]
+    assert compiled((("w.yaml", text),)).campaigns["greet"].quiet is None
+
+
+@pytest.mark.parametrize(
+    ("delays", "quiet", "max_delay"),
+    [
+        ("", None, DAY),
+        ("max_delay: 30m", None, HOUR // 2),
+        ("quiet_hours: {from: 21:00, to: '08:05'}", (21 * 60, 8 * 60 + 5), DAY),
+        ("quiet_hours: {to: 08:00, from: 21:00}\n    max_delay: 11h", (21 * 60, 8 * 60), 11 * HOUR),
+        ("quiet_hours: {from: 00:00, to: 23:59}", (0, 24 * 60 - 1), DAY),
+    ],
+)
+def test_what_a_campaign_says_of_delays(valid, delays, quiet, max_delay):
+    text = f"{valid}    {delays}\n"
+    assert warnings_of(text) == []
+    campaign = compiled((("d.yaml", text),)).campaigns["greet"]
+    assert (campaign.quiet, campaign.max_delay) == (quiet, max_delay)
+
+
 def test_what_a_campaign_says_and_what_it_leaves_open(valid):
     plain = compiled((("v.yaml", valid),)).campaigns["greet"]
     assert (plain.status, plain.reenter.kind, plain.audience, plain.exits) == ("live", "always", None, ())

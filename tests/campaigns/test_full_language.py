@@ -26,8 +26,6 @@ REFUSED = {
         71 campaigns.cart_recovery.steps[1].wait.until
         71 campaigns.cart_recovery.steps[1].wait.zone
         72 campaigns.cart_recovery.steps[2].unless
-        76 campaigns.cart_recovery.quiet_hours
-        77 campaigns.cart_recovery.max_delay
         78 campaigns.cart_recovery.priority
         79 campaigns.cart_recovery.goals
         87 campaigns.birthday_coupon.goals
@@ -55,24 +53,17 @@ REFUSED = {
         65 campaigns.onboarding.steps[2].if
         65 campaigns.onboarding.steps[2].then
         67 campaigns.onboarding.steps[4].unless
-        72 campaigns.onboarding.quiet_hours
-        73 campaigns.onboarding.max_delay
         74 campaigns.onboarding.goals
         81 campaigns.energy_full.reenter=restart
-        83 campaigns.energy_full.quiet_hours
-        84 campaigns.energy_full.max_delay
         90 campaigns.come_back.holdout
         91 campaigns.come_back.variants
         93 campaigns.come_back.steps[0].send=sending by variant
         94 campaigns.come_back.steps[1].wait.at_most
         94 campaigns.come_back.steps[1].wait.for
         95 campaigns.come_back.steps[2].send=sending by variant
-        101 campaigns.come_back.quiet_hours
-        102 campaigns.come_back.max_delay
         103 campaigns.come_back.goals
         107 campaigns.weekend_event.trigger.schedule
         108 campaigns.weekend_event.ends
-        117 campaigns.weekend_event.max_delay
         118 campaigns.weekend_event.goals
         123 messages.onboard_gift.channel=inbox
         128 messages.grant_gift.channel=webhook
@@ -87,8 +78,6 @@ REFUSED = {
         65 campaigns.trial_conversion.steps[0].send=sending by variant
         66 campaigns.trial_conversion.steps[1].wait.at_most
         66 campaigns.trial_conversion.steps[1].wait.for
-        71 campaigns.trial_conversion.quiet_hours
-        72 campaigns.trial_conversion.max_delay
         73 campaigns.trial_conversion.goals
         80 campaigns.payment_failed.exit[0].same
         81 campaigns.payment_failed.reenter.each
@@ -98,7 +87,6 @@ REFUSED = {
         100 campaigns.we_miss_you.steps[1].set
         104 campaigns.we_miss_you.goals
         108 campaigns.breaking.trigger.announcement
-        113 campaigns.breaking.max_delay
         114 campaigns.breaking.priority
         130 policies.frequency_caps
     """,
@@ -146,8 +134,6 @@ MAIL = "campaigns: {c: {owner: o, trigger: {enters: s}, steps: [{send: m}], cons
             "variants: {a: 50, b: 50}",
             "with: {cart: {last: A}}",
             "rate: {at_most: 1, per: 1m}",
-            "quiet_hours: {from: '21:00', to: '08:00'}",
-            "max_delay: 1h",
             "priority: 50",
             "goals: {g: {event: A, within: 1d}}",
         )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+import msgspec
 import pytest
 from emulators import Emulator, start_bigtable
 from flaky import Flaky, alter, lose, refuse
-from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery
+from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery, SetCell
 from samples import NOW, event, identity, member, sent, user
 
 from transforms.storage import keys
@@ -34,6 +35,7 @@ LAYOUT = [
     (keys.metric_key("flow/vip", NOW), b"flow/vip#80064b9fe68ac000"),
     (keys.metric_key("a b", -1), b"a$`b#7fffffffffffffff"),
     (keys.RUN_KEY, b"run"),
+    (keys.control_key("80064b9fe68ac000-189744d6dd1d8000-0f1e"), b"80064b9fe68ac000-189744d6dd1d8000-0f1e"),
 ]
 
 
@@ -74,11 +76,12 @@ def test_cells_are_as_stored(store: BigtableStore, bigtable: Any) -> None:
     store.record([sent("u1", state="handed_off")])
     store.write_metrics([MetricRow("flow/vip", NOW, 3)])
     store.write_run(RunRow(NOW, "abc"))
+    store.publish_control([b"a"], NOW)
     with pytest.warns(RuntimeWarning, match="emulator"):
         client = BigtableDataClient(project=bigtable.project)
     stored = {
         (table, cell.family, cell.qualifier, cell.timestamp_micros)
-        for table in ("users", "events", "identities", "members", "ledger", "metrics", "runs")
+        for table in ("users", "events", "identities", "members", "ledger", "metrics", "runs", "control")
         for row in client.get_table(bigtable.name, table).read_rows(ReadRowsQuery())
         for cell in row.cells
     }
@@ -94,12 +97,13 @@ def test_cells_are_as_stored(store: BigtableStore, bigtable: Any) -> None:
         ("ledger", "r", b"claim", 0),
         ("metrics", "r", b"row", 0),
         ("runs", "r", b"row", 0),
+        ("control", "r", b"row", 0),
     }
     assert value == b"\x83\xa6series\xa8flow/vip\xa6window\xcf\x00\x06\x4b\x9f\xe6\x8a\xc0\x00\xa5count\x03"
 
 
 def test_missing_tables_are_named(bigtable: Any) -> None:
-    with pytest.raises(StoreError, match=r"lacks the tables users, .*runs: .*`todoke run` makes them"):
+    with pytest.raises(StoreError, match=r"lacks the tables users, .*runs, control: .*`todoke run` makes them"):
         BigtableStore(bigtable.project, bigtable.name, create=False)
     BigtableStore(bigtable.project, bigtable.name, create=True).close()
     BigtableStore(bigtable.project, bigtable.name, create=False).close()
@@ -145,6 +149,11 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "write_metrics": ("1 of 1 rows.*`metrics`", lambda store: store.write_metrics([MetricRow("a", 0, 1)])),
     "write_run": ("1 of 1 rows.*`runs`", lambda store: store.write_run(RunRow(NOW, "abc"))),
     "record": ("1 of 1 rows.*`ledger`", lambda store: store.record([sent("u1")])),
+    "resolve": ("`ledger`", lambda store: store.resolve([(sent("u1"), sent("u1", state="unknown"))])),
+    "publish_control": ("2 of 2 rows.*`control`", lambda store: store.publish_control([b"a", b"b"], NOW)),
+    "read_control": ("`control`", lambda store: store.read_control(5)),
+    "read_control past others": ("`control`", lambda store: store.read_control(5, ["a"])),
+    "delete_control": ("1 of 1 rows.*`control`", lambda store: store.delete_control(["a"])),
     "claim": ("`ledger`", lambda store: store.claim([sent("u1"), sent("u2", "s2")])),
     "read_users": ("`users`", lambda store: store.read_users(["u1"])),
     "has_users": ("`users`", lambda store: store.has_users()),
@@ -231,6 +240,39 @@ def test_a_claim_that_fails_says_so_and_may_be_made_later(flaky: Flaky, store: B
     with pytest.raises(StoreError, match="after 4 tries"):
         store.claim([sent("u1")])
     assert store.claim([sent("u1")]) == {"s1": None}
+
+
+def test_a_resolution_whose_answer_was_lost_is_ours(flaky: Flaky, store: BigtableStore) -> None:
+    lapsed = sent("u1", state="unknown")
+    store.claim([sent("u1")])
+    flaky.plan("CheckAndMutateRow", lose(), refuse(UNAVAILABLE), lose())
+    assert store.resolve([(sent("u1"), lapsed)]) == [lapsed]
+    assert store.resolve([(lapsed, sent("u1"))]) == [sent("u1")]
+
+
+def test_a_record_between_reading_and_resolving_stands(flaky: Flaky, store: BigtableStore) -> None:
+    store.claim([sent("u1")])
+
+    def record(requests: Any, upstream: Any, context: Any) -> Any:
+        store.record([sent("u1", state="handed_off")])
+        return upstream(requests)
+
+    flaky.plan("CheckAndMutateRow", record)
+    assert store.resolve([(sent("u1"), sent("u1", state="unknown"))]) == []
+    assert store.read_ledger("u1") == [sent("u1", state="handed_off")]
+
+
+def test_a_claim_that_an_older_version_wrote_in_other_bytes_is_resolved(store: BigtableStore, bigtable: Any) -> None:
+    """It lacked a field that has a default now, and had them in another order."""
+    fields = msgspec.structs.asdict(sent("u1"))
+    stored = msgspec.msgpack.encode({name: fields[name] for name in reversed(fields) if name != "detail"})
+    with pytest.warns(RuntimeWarning, match="emulator"):
+        client = BigtableDataClient(project=bigtable.project)
+    client.get_table(bigtable.name, "ledger").mutate_row(keys.ledger_key("u1", "s1"), SetCell("r", b"row", stored, 0))
+    client.close()
+    [standing] = store.read_ledger("u1")
+    assert store.resolve([(standing, sent("u1", state="unknown"))]) == [sent("u1", state="unknown")]
+    assert store.read_ledger("u1") == [sent("u1", state="unknown")]
 
 
 def test_a_lost_answer_to_a_write_changes_nothing(flaky: Flaky, store: BigtableStore) -> None:

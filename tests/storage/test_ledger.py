@@ -115,3 +115,91 @@ def test_a_thousand_claims_at_once(store: Store) -> None:
     assert store.claim(rows[:600]) == {row.send: None for row in rows[:600]}
     later = [changed(row, step="later") for row in rows]
     assert store.claim(later) == {row.send: row if number < 600 else None for number, row in enumerate(rows)}
+
+
+UNKNOWN = changed(CLAIM, state="unknown", at=NOW + 400_000_000, detail="claim lapsed")
+
+
+def test_a_claim_that_stands_as_it_was_read_is_resolved(store: Store) -> None:
+    store.claim([CLAIM, sent("u1", "s2"), sent("u2", "s1")])
+    other = (sent("u2", "s1"), changed(UNKNOWN, user="u2"))
+    assert store.resolve([(CLAIM, UNKNOWN), other]) == [UNKNOWN, other[1]]
+    assert list(store.scan_ledger()) == sorted(
+        [UNKNOWN, sent("u1", "s2"), other[1]], key=lambda row: (row.user, row.send)
+    )
+    assert store.resolve([(CLAIM, UNKNOWN)]) == [], "it stands otherwise now"
+    assert store.resolve([(UNKNOWN, changed(UNKNOWN, lease=0))]) == [changed(UNKNOWN, lease=0)]
+    assert store.claim([CLAIM]) == {"s1": changed(UNKNOWN, lease=0)}
+    assert store.resolve([]) == []
+
+
+CHANGES: dict[str, object] = {"state": "handed_off", "at": NOW + 1, "attempts": 2, "lease": 0, "detail": "retry: quota"}
+CHANGES |= {"campaign": "other", "step": "other", "channel": "email", "decided_at": NOW - 1}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_claim_that_has_changed_in_any_way_is_left_alone(store: Store, name: str) -> None:
+    standing = changed(CLAIM, **{name: CHANGES[name]})
+    store.record([standing])
+    assert store.resolve([(CLAIM, UNKNOWN)]) == []
+    assert store.read_ledger("u1") == [standing]
+
+
+def test_a_claim_that_is_gone_does_not_come_back(store: Store) -> None:
+    store.claim([CLAIM])
+    store.delete_user("u1", [], [])
+    assert store.resolve([(CLAIM, UNKNOWN)]) == []
+    assert store.read_ledger("u1") == []
+
+
+def test_one_claim_twice_in_a_batch_is_resolved_once(store: Store) -> None:
+    store.claim([CLAIM])
+    assert store.resolve([(CLAIM, UNKNOWN), (CLAIM, changed(UNKNOWN, detail="other"))]) == [UNKNOWN]
+    assert store.read_ledger("u1") == [UNKNOWN]
+
+
+def test_of_many_threads_one_resolves_each_claim(store: Store) -> None:
+    threads, claims = 8, [sent(f"u{number % 7}", f"s{number}", lease=NOW) for number in range(60)]
+    store.claim(claims)
+    together = Barrier(threads)
+
+    def resolve(number: int) -> list[LedgerRow]:
+        detail = f"by {number}"
+        together.wait(60)
+        return store.resolve([(claim, changed(claim, state="unknown", detail=detail)) for claim in claims])
+
+    with ThreadPoolExecutor(threads) as pool:
+        written = [row for rows in pool.map(resolve, range(threads)) for row in rows]
+    assert sorted(written, key=lambda row: (row.user, row.send)) == sorted(
+        store.scan_ledger(), key=lambda row: (row.user, row.send)
+    )
+    assert len(written) == len(claims)
+
+
+def test_what_a_courier_records_at_the_same_time_stands(store: Store) -> None:
+    claims = [sent("u1", f"s{number:02}", lease=NOW) for number in range(60)]
+    store.claim(claims)
+    together = Barrier(3)
+
+    def resolve(_: int) -> None:
+        together.wait(60)
+        store.resolve([(claim, changed(claim, state="unknown")) for claim in claims])
+
+    with ThreadPoolExecutor(3) as pool:
+        resolving = [pool.submit(resolve, number) for number in range(2)]
+        together.wait(60)
+        for claim in claims:
+            store.record([changed(claim, state="handed_off", lease=0)])
+        for each in resolving:
+            each.result()
+    assert store.read_ledger("u1") == [changed(claim, state="handed_off", lease=0) for claim in claims]
+
+
+def test_a_record_after_a_resolution_stands(store: Store) -> None:
+    """A courier that was slower than its lease knows better what became of the send."""
+    store.claim([CLAIM])
+    store.resolve([(CLAIM, UNKNOWN)])
+    handed_off = changed(CLAIM, state="handed_off", lease=0, detail="projects/p/messages/1")
+    store.record([handed_off])
+    assert store.resolve([(UNKNOWN, changed(UNKNOWN, lease=0))]) == []
+    assert store.read_ledger("u1") == [handed_off]

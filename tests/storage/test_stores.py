@@ -20,6 +20,7 @@ def test_a_user_is_read_as_written(store: Store) -> None:
         user("without"),
         user("~anonymous", 1_772_000_000_000, state=bytes(range(256)), profile='{"名": "😀"}'.encode()),
         user("empty", state=b"", profile=b"", deadline=-1),
+        user("with open sends", open_sends=3),
     ]
     store.write_users(rows)
     assert store.read_users(["nobody", *(row.user for row in rows)]) == {row.user: row for row in rows}

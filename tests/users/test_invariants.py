@@ -71,7 +71,7 @@ def decisions(effects: list[Effect]) -> dict[str, list[Effect]]:
     return dict(found)
 
 
-@examples(300)
+@examples(150)
 @given(st.data())
 def test_order_and_repetition_change_no_profile_leaf_or_membership(data: st.DataObject) -> None:
     history, plain = data.draw(histories()), data.draw(definitions())
@@ -122,7 +122,7 @@ def test_wakes_anywhere_change_nothing(data: st.DataObject) -> None:
     assert essence(users_woken, CAMPAIGNS) == essence(users, CAMPAIGNS)
 
 
-@examples(100)
+@examples(60)
 @given(histories())
 def test_one_call_an_input_is_the_same_as_one_fold(history: list[Plain]) -> None:
     inputs: list[Input] = sorted(decode_all(history), key=lambda event: (event.arrival, event.id))
@@ -166,7 +166,7 @@ def test_events_older_than_allowed_never_send(history: list[Plain], extra: int) 
     assert {refused.reason for refused in of_type(Suppressed, effects)} <= {"too_old"}
 
 
-@examples(200)
+@examples(100)
 @given(histories(shared_devices=True), st.lists(st.integers(0, 30), max_size=2))
 def test_every_message_ends_once(history: list[Plain], deletions: list[int]) -> None:
     events = decode_all(history)
@@ -179,7 +179,7 @@ def test_every_message_ends_once(history: list[Plain], deletions: list[int]) -> 
     assert {end for ends in ended.values() for end in ends} <= {"applied", "duplicate", "deleted", "dead_letter"}
 
 
-@examples(200)
+@examples(100)
 @given(histories())
 def test_every_trigger_ends_in_an_entry_or_a_reason(history: list[Plain]) -> None:
     events = identified(decode_all(history)) or [Event("m", "track", "Viewed", 0, 0, user="u1")]
@@ -197,7 +197,7 @@ def test_every_trigger_ends_in_an_entry_or_a_reason(history: list[Plain]) -> Non
     assert Counter(entries + refused) == +expected
 
 
-@examples(200)
+@examples(100)
 @given(histories())
 def test_every_step_ends_in_a_send_or_a_reason(history: list[Plain]) -> None:
     """A journey that has ended decided all its sends in their order, or says by one reason at which step it ended."""

@@ -4,20 +4,26 @@ import re
 
 import msgspec
 
+from transforms.campaigns.quiet import MINUTE, QuietHours, length_of
 from transforms.messages.definitions import Message
 from transforms.segments.conditions import All, Condition, EventFilter, SegmentRef
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_condition, read_filter
 from transforms.segments.operators import read_duration
+from transforms.segments.values import DAY
 
-__all__ = ["Campaign", "Exit", "Reentry", "Step", "Trigger", "read_campaigns"]
+__all__ = ["MAX_DELAY", "Campaign", "Exit", "Reentry", "Step", "Trigger", "read_campaigns"]
 
-_FIELDS = ("owner", "status", "trigger", "audience", "steps", "exit", "reenter", "consent", "transactional")
-_LATER = (
-    *("starts", "ends", "holdout", "variants", "quiet_hours", "max_delay", "priority", "goals", "with", "rate"),
-    "include_current",
+#: A send expires a day after its step fell due, unless the campaign says otherwise.
+MAX_DELAY = DAY
+
+_FIELDS = (
+    *("owner", "status", "trigger", "audience", "steps", "exit", "reenter", "consent", "transactional"),
+    *("quiet_hours", "max_delay"),
 )
+_LATER = ("starts", "ends", "holdout", "variants", "priority", "goals", "with", "rate", "include_current")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]*")
+_LOCAL_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -53,7 +59,11 @@ class Reentry(msgspec.Struct, frozen=True):
 
 
 class Campaign(msgspec.Struct, frozen=True):
-    """A campaign as written. `consent` is the topic, None for transactional ones; `max_event_age` is microseconds."""
+    """A campaign as written.
+
+    `consent` is the topic and `quiet` the hours in which nothing is sent; both are None for transactional ones.
+    `max_event_age` and `max_delay` are microseconds.
+    """
 
     id: str
     owner: str
@@ -66,6 +76,8 @@ class Campaign(msgspec.Struct, frozen=True):
     exits: tuple[Exit, ...] = ()
     consent: str | None = None
     transactional: bool = False
+    quiet: QuietHours | None = None
+    max_delay: int = MAX_DELAY
 
 
 def read_campaigns(
@@ -116,9 +128,11 @@ class _Reader:
         consent, transactional = self._consent(body, fields)
         reenter = self._reenter(body, fields, trigger)
         exits = self._exits(fields["exit"]) if "exit" in fields else ()
-        if problems.mistakes > before or not (owner and status and trigger and reenter and age):
+        quiet, delay = self._delays(fields, transactional=transactional)
+        if problems.mistakes > before or not (owner and status and trigger and reenter and age and delay):
             return None
-        return Campaign(name, owner, status, trigger, steps, reenter, age, audience, exits, consent, transactional)
+        said = (audience, exits, consent, transactional, quiet, delay)
+        return Campaign(name, owner, status, trigger, steps, reenter, age, *said)
 
     def _segment(self, node: Node, key: str) -> str:
         """The segment of `enters` or `leaves`; `segment` itself is checked wherever it stands."""
@@ -181,6 +195,41 @@ class _Reader:
         if not transactional and "consent" not in fields:
             problems.add(body, "`consent` is missing: write its topic, or `transactional: true`")
         return consent, transactional
+
+    def _delays(self, fields: Document, *, transactional: bool) -> tuple[QuietHours | None, int | None]:
+        """The quiet hours and how late a send may be."""
+        problems = self.problems
+        delay = read_duration(fields["max_delay"], problems) if "max_delay" in fields else MAX_DELAY
+        quiet = self._quiet(fields["quiet_hours"]) if "quiet_hours" in fields else None
+        if transactional and "quiet_hours" in fields:
+            cause = "a transactional campaign sends at any hour: `quiet_hours` has no effect"
+            problems.add(fields["quiet_hours"], cause, warning=True)
+            return None, delay
+        if quiet is not None and delay is not None and delay < length_of(quiet):
+            minutes = length_of(quiet) // MINUTE
+            least = f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
+            cause = f"shorter than the quiet hours: what falls due as they begin would expire; write {least} or more"
+            problems.add(fields["max_delay"], cause)
+        return quiet, delay
+
+    def _quiet(self, node: Node) -> QuietHours | None:
+        fields = self.problems.mapping(node, ("from", "to"), required=("from", "to"))
+        times = [self._minute(fields[name]) for name in ("from", "to") if name in fields] if fields is not None else []
+        begin, end = times if len(times) == 2 else (None, None)
+        if begin is None or end is None:
+            return None
+        if begin == end:
+            self.problems.add(node, "`from` and `to` are the same: these hours would be always, or never")
+        return begin, end
+
+    def _minute(self, node: Node) -> int | None:
+        """A local time as minutes of the day."""
+        match = _LOCAL_TIME.fullmatch(node.value) if isinstance(node.value, str) else None
+        if match is None:
+            cause = f'expected a local time from "00:00" to "23:59"; found {node.plain()!r}'
+            self.problems.add(node, cause)
+            return None
+        return int(match[1]) * 60 + int(match[2])
 
     def _reenter(self, body: Node, fields: Document, trigger: Trigger | None) -> Reentry | None:
         if "reenter" not in fields:

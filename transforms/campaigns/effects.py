@@ -14,7 +14,8 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     same id.
     `address` is a device token (push) or a mailbox (email). `attributes` are the user's at the time of the
     decision, `event` the properties of the event that triggered the campaign (empty for triggers by segment
-    at a time). `not_after` is when the send expires.
+    at a time). `not_after` is when the send expires, `quiet` the hours of the user's day in which it must not go out
+    (see `QuietHours`; None where there are none): Deliver checks both by the wall clock.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     locale: str | None = None
     attributes: dict[str, Any] = {}
     event: dict[str, Any] = {}
+    quiet: tuple[int, int] | None = None
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):

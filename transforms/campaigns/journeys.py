@@ -13,24 +13,22 @@ import msgspec
 from transforms.campaigns.definitions import Campaign, Step
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.quiet import first_outside
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.messages.definitions import PushMessage
 from transforms.segments.leaves import LeafState
-from transforms.segments.values import DAY
 
-__all__ = ["MAX_DELAY", "Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
-
-#: A send expires a day after it was due, unless the campaign says otherwise.
-MAX_DELAY = DAY
+__all__ = ["Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
 
 
 class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A journey that waits.
 
     `user` is the id at entry, `entered` the instant of entry, `since` the time from which on an event ends the journey.
-    `waiting` is the id of the wait that began, `due` when it ends, `rest` the ids of the steps behind it. `event` holds
-    the trigger's properties.
+    `waiting` is the id of the wait that began, or of the send that quiet hours hold back; `due` is when it ends, `rest`
+    the ids of the steps behind it. `event` holds the trigger's properties. `held` is when a send that is held back fell
+    due, None in a wait.
     """
 
     entry: str
@@ -42,6 +40,14 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     due: int
     rest: tuple[str, ...]
     event: dict[str, Any]
+    held: int | None = None
+
+    @property
+    def next_step(self) -> str:
+        """The id of the step that is decided next, empty where none is left."""
+        if self.held is not None:
+            return self.waiting
+        return self.rest[0] if self.rest else ""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
@@ -137,26 +143,28 @@ class Journeys:
         if campaign is None or campaign.status == "stopped":
             self._end(journey, "stopped", now)
             return
-        ids = [step.id for step in campaign.steps]
-        if journey.waiting in ids:
-            position = ids.index(journey.waiting) + 1
-        else:
+        ids, due = [step.id for step in campaign.steps], journey.due
+        if journey.waiting not in ids:
             position = next((ids.index(step) for step in journey.rest if step in ids), len(ids))
-        self._walk(campaign, journey, position, now)
+        elif journey.held is not None:
+            position, due = ids.index(journey.waiting), journey.held
+        else:
+            position = ids.index(journey.waiting) + 1
+        self._walk(campaign, journey, position, due, now)
 
     def adopt(self, active: dict[str, Journey], entries: dict[str, Entry], now: int) -> None:
         """Take over a merged user's journeys; of two in one campaign the earlier goes on."""
-        for campaign, entry in entries.items():
-            known = self.entries.get(campaign)
-            self.entries[campaign] = entry if known is None else max(known, entry)
+        for name, entry in entries.items():
+            known = self.entries.get(name)
+            self.entries[name] = entry if known is None else max(known, entry)
         for theirs in active.values():
             journey = theirs
             twin = next((mine for mine in self.active.values() if mine.campaign == theirs.campaign), None)
-            # Two that began at one instant have the same entry, and are two: their sends are named by the user at entry.
+            # Two that began at one instant have one entry, and are two: their sends are named by the user at entry.
             if twin is not None and twin != theirs:
                 journey, second = sorted((twin, theirs), key=lambda each: (each.entered, each.entry, each.user))
                 self.active.pop(second.entry, None)
-                self._suppress(second.campaign, "merged", now, second.entry, second.rest[0] if second.rest else "")
+                self._suppress(second.campaign, "merged", now, second.entry, second.next_step)
             self.active[journey.entry] = journey
             campaign = self.definitions.campaigns.get(journey.campaign)
             if campaign is not None and self._exits(campaign, ()):
@@ -179,7 +187,7 @@ class Journeys:
         properties = event.properties if event is not None else {}
         since = event.time if event is not None else now
         journey = Journey(entry, campaign.id, person.id, now, since, "", now, (), properties)
-        self._walk(campaign, journey, 0, now)
+        self._walk(campaign, journey, 0, now, now)
 
     def _refusal(self, campaign: Campaign, cause: Cause, now: int) -> str | None:
         if campaign.status != "live":
@@ -201,32 +209,50 @@ class Journeys:
         reasons = [self._choose(campaign, step)[1] for step in campaign.steps if step.kind == "send"]
         return None if None in reasons else min(reason for reason in reasons if reason is not None)
 
-    def _walk(self, campaign: Campaign, journey: Journey, position: int, now: int) -> None:
-        """Take steps until one waits or none is left."""
+    def _walk(self, campaign: Campaign, journey: Journey, position: int, due: int, now: int) -> None:
+        """Take steps, the first of which fell due at `due`, until one waits or none is left."""
         steps = campaign.steps
         for index in range(position, len(steps)):
             step = steps[index]
             if step.kind == "wait":
-                rest = tuple(other.id for other in steps[index + 1 :])
-                journey = msgspec.structs.replace(journey, waiting=step.id, due=now + step.wait, rest=rest)
-                self.active[journey.entry] = journey
-                self.person.wake(journey.entry, journey.due)
+                self._pause(journey, steps[index:], now + step.wait)
                 return
             if self._exits(campaign, ()):
                 self.active.pop(journey.entry, None)
                 self._suppress(campaign.id, "exit", now, journey.entry, step.id)
                 return
-            self._send(campaign, journey, step, now)
+            outside = self._decide(campaign, journey, step, due, now)
+            if outside > now:
+                self._pause(journey, steps[index:], outside, held=due)
+                return
+            due = now
         self.active.pop(journey.entry, None)
 
-    def _send(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
-        if campaign.status == "paused":
-            self._suppress(campaign.id, "paused", now, journey.entry, step.id)
-            return
+    def _pause(self, journey: Journey, steps: tuple[Step, ...], until: int, held: int | None = None) -> None:
+        """Wait at the first of these steps."""
+        waiting, *rest = (step.id for step in steps)
+        journey = msgspec.structs.replace(journey, waiting=waiting, due=until, rest=tuple(rest), held=held)
+        self.active[journey.entry] = journey
+        self.person.wake(journey.entry, until)
+
+    def _decide(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> int:
+        """Send a step that fell due at `due`, or refuse it, now; or return until when quiet hours hold it back."""
         name, reason = self._choose(campaign, step)
+        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
+        if campaign.status == "paused":
+            reason = "paused"
+        elif reason is None and outside > due + campaign.max_delay:
+            reason = "expired"
         if reason is not None:
             self._suppress(campaign.id, reason, now, journey.entry, step.id)
-            return
+            return now
+        if outside == now:
+            self._send(campaign, journey, step, name, decided_at=now, not_after=due + campaign.max_delay)
+        return outside
+
+    def _send(
+        self, campaign: Campaign, journey: Journey, step: Step, name: str, *, decided_at: int, not_after: int
+    ) -> None:
         message, person = self.definitions.messages[name], self.person
         push = message.channel == "push"
         addresses = person.profile.live_tokens() if push else [person.profile.address(message.channel)]
@@ -245,13 +271,14 @@ class Journeys:
                     channel=message.channel,
                     message=name,
                     address=address,
-                    decided_at=now,
-                    not_after=now + MAX_DELAY,
+                    decided_at=decided_at,
+                    not_after=not_after,
                     topic=campaign.consent,
                     zone=person.zone,
                     locale=_locale(attributes),
                     attributes=attributes,
                     event=journey.event,
+                    quiet=campaign.quiet,
                 )
             )
 
@@ -276,7 +303,7 @@ class Journeys:
 
     def _end(self, journey: Journey, reason: str, now: int) -> None:
         del self.active[journey.entry]
-        self._suppress(journey.campaign, reason, now, journey.entry, journey.rest[0] if journey.rest else "")
+        self._suppress(journey.campaign, reason, now, journey.entry, journey.next_step)
 
     def _suppress(self, campaign: str, reason: str, now: int, entry: str, step: str = "") -> None:
         self.person.emit(Suppressed(campaign, self.person.id, reason, now, step, entry))

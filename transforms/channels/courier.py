@@ -12,14 +12,15 @@ from typing import Protocol
 import msgspec
 
 from transforms.campaigns.effects import Send
-from transforms.channels.outcome import Channel, Outcome
+from transforms.channels.gate import Gate
+from transforms.channels.outcome import Channel, Delivery, Outcome
 from transforms.channels.scope import scope_of
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import Message
 from transforms.messages.render import RenderedMail, RenderedPush, RenderError, render
-from transforms.storage.rows import LedgerRow, LedgerState
+from transforms.storage.rows import LedgerRow, LedgerState, UserRow
 
-__all__ = ["Courier", "Delivery"]
+__all__ = ["Courier"]
 
 IN_FLIGHT = 64
 #: Longer than any hand-off with its tries and pauses; in microseconds.
@@ -32,32 +33,18 @@ LONGEST_PAUSE = 5.0
 _RELEASED = "retry: "
 
 
-class Delivery(msgspec.Struct, frozen=True):
-    """What became of one send.
-
-    `state` is a `LedgerState`, or `suppressed` (`render_error`, `no_channel`: nothing was called), `duplicate` (it
-    was claimed before: nothing was called, and nothing is to be counted as a refusal), or `later` (it certainly did
-    not go out; deliver it again at `retry_at`, in microseconds). `detail` is the provider's id after a hand-off.
-    """
-
-    send: Send
-    state: str
-    reason: str = ""
-    detail: str = ""
-    retry_at: int | None = None
-
-
 #: What a send is ready for: a call with this, or nothing, with the answer.
 _Ready = RenderedPush | RenderedMail | Delivery
 
 
-class _Ledger(Protocol):
+class _Store(Protocol):
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]: ...
     def record(self, rows: Sequence[LedgerRow]) -> None: ...
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]: ...
 
 
 class _Memory:
-    """The ledger of a run without a store: lets an id out once, as long as the process lives."""
+    """In place of a store: lets an id out once, as long as the process lives, and knows no users."""
 
     def __init__(self) -> None:
         self._rows: dict[str, LedgerRow] = {}
@@ -70,6 +57,9 @@ class _Memory:
     def record(self, rows: Sequence[LedgerRow]) -> None:
         self._rows.update({row.send: row for row in rows})
 
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:  # noqa: ARG002
+        return {}
+
 
 class Courier:
     """Delivers batches of sends of one shard. One thread at a time; it keeps an event loop for its connections.
@@ -81,7 +71,8 @@ class Courier:
       default_locale: where a text has neither the user's locale nor language.
       clock: the time in microseconds that counts for a send: its `decided_at` for an outbox in a bounded run,
         otherwise the wall clock.
-      store: whose ledger to use; None remembers in this process only.
+      store: whose ledger to use, and where live runs look up users; None remembers in this process only.
+      statuses: of the campaigns as they are defined now, by id; None asks nothing.
       bounded: try at most `TRIES` times here and then fail; else answer `later` at the first refusal.
       sleep: how to pause between tries, in seconds.
     """
@@ -94,7 +85,8 @@ class Courier:
         default_locale: str,
         clock: Callable[[Send], int],
         *,
-        store: _Ledger | None = None,
+        store: _Store | None = None,
+        statuses: Mapping[str, str] | None = None,
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -103,7 +95,9 @@ class Courier:
         self._settings = settings
         self._default_locale = default_locale
         self._clock = clock
-        self._ledger: _Ledger = store if store is not None else _Memory()
+        self._ledger: _Store = store if store is not None else _Memory()
+        # A bounded run's users are those of its end, and its decisions are of before.
+        self._gate = Gate(clock, statuses, None if bounded else self._ledger, bounded=bounded)
         self._bounded = bounded
         self._sleep = sleep
         self._runner = asyncio.Runner()
@@ -114,7 +108,7 @@ class Courier:
         What happens to one message is an answer, not an exception.
 
         Raises:
-          StoreError: the ledger does not answer. Calls in flight are given up, and their claims stand.
+          StoreError: the store does not answer. Calls in flight are given up, and their claims stand.
         """
         deliveries: list[Delivery] = []
         for start in range(0, len(sends), IN_FLIGHT):
@@ -133,12 +127,15 @@ class Courier:
     async def _deliver(self, sends: Sequence[Send]) -> list[Delivery]:
         answers: dict[int, Delivery] = {}
         prepared: dict[str, tuple[int, _Ready]] = {}
-        for place, send in enumerate(sends):
-            if send.id in prepared:
+        taken: set[str] = set()
+        for place, (send, refused) in enumerate(zip(sends, self._gate.check(sends), strict=True)):
+            if send.id in taken:
                 answers[place] = Delivery(send, "duplicate")
-                continue
-            expired = self._clock(send) > send.not_after
-            prepared[send.id] = (place, Delivery(send, LedgerState.EXPIRED) if expired else self._render(send))
+            elif refused is not None and (refused.state == "later" or refused.reason == "deleted"):
+                answers[place] = refused  # not claimed: it is to come again; or nothing is kept of the user
+            else:
+                prepared[send.id] = (place, refused or self._render(send))
+            taken.add(send.id)
         claims = self._claim([(sends[place], ready) for place, ready in prepared.values()])
         calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         for send_id, claim in claims.items():
@@ -176,7 +173,7 @@ class Courier:
             before = standing[send.id]
             if before is not None:
                 if before.state != LedgerState.CLAIMED or not before.detail.startswith(_RELEASED):
-                    claims[send.id] = Delivery(send, "duplicate", detail=before.state)
+                    claims[send.id] = _duplicate(send, before)
                     continue
                 due = before.lease - LEASE
                 if not isinstance(ready, Delivery) and due > row.at:
@@ -186,7 +183,7 @@ class Courier:
                 # Not atomic, and need not be: one shard is delivered by one worker at a time.
                 row = msgspec.structs.replace(row, attempts=before.attempts + 1)  # noqa: PLW2901
                 retaken.append(row)
-            claims[send.id] = ready if isinstance(ready, Delivery) else row
+            claims[send.id] = msgspec.structs.replace(ready, at=row.at) if isinstance(ready, Delivery) else row
         if retaken:
             self._ledger.record(retaken)
         return claims
@@ -239,7 +236,7 @@ class Courier:
         handed_off = state == LedgerState.HANDED_OFF
         said = outcome.detail if handed_off else _said(outcome.reason, outcome.detail)
         row = msgspec.structs.replace(claim, state=state, at=now, lease=0, detail=said)
-        return Delivery(send, state, outcome.reason, outcome.detail), row
+        return Delivery(send, state, outcome.reason, outcome.detail, at=now), row
 
     def _row(self, send: Send, state: str) -> LedgerRow:
         now = self._clock(send)
@@ -254,6 +251,11 @@ class Courier:
             at=now,
             lease=now + LEASE if state == LedgerState.CLAIMED else 0,
         )
+
+
+def _duplicate(send: Send, before: LedgerRow) -> Delivery:
+    called = before.state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED)
+    return Delivery(send, "duplicate", "" if called else before.detail.partition(": ")[0], before.state, at=before.at)
 
 
 def _said(reason: str, detail: str) -> str:

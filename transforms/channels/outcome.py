@@ -1,4 +1,4 @@
-"""How handing one message to a provider can end, and what a channel is."""
+"""How handing one message to a provider can end, what becomes of a send, and what a channel is."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.messages.render import RenderedMail, RenderedPush
 
-__all__ = ["Channel", "Outcome"]
+__all__ = ["Channel", "Delivery", "Outcome"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -41,6 +41,24 @@ class Outcome(msgspec.Struct, frozen=True):
     def unknown(cls, reason: str, detail: str = "") -> "Outcome":
         """Nobody can say whether it went out, so it must not be tried again: `timeout`, `cut`, `server_error`."""
         return cls("unknown", reason, detail)
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What became of one send.
+
+    `state` is a `LedgerState`, or `duplicate` (it was claimed before: nothing was called, and nothing is to be counted
+    as a refusal), or `later` (it certainly did not go out; deliver it again at `retry_at`, in microseconds). With
+    `suppressed` nothing was called, and `reason` says why. `detail` is the provider's id after a hand-off; of a
+    duplicate it is the state that stands in the ledger, and `reason` the reason there. `at` is when it ended, in
+    microseconds.
+    """
+
+    send: Send
+    state: str
+    reason: str = ""
+    detail: str = ""
+    retry_at: int | None = None
+    at: int = 0
 
 
 class Channel(Protocol):

@@ -1,7 +1,8 @@
 """Deliver: sends keyed by channel and shard, each claimed, rendered, handed off and recorded.
 
 The shuffle before it is the checkpoint: what was decided is durable before any side effect. The number of shards
-bounds how many couriers work at a time.
+bounds how many couriers work at a time. Both transforms have two outputs: `tallies`, and `receipts`, which are messages
+of the control topic that tell the state machine what became of each send.
 """
 
 import os
@@ -13,31 +14,42 @@ from zlib import crc32
 
 import apache_beam as beam
 import msgspec
-from apache_beam.coders import BytesCoder
+from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Texts, compiled
 from transforms.channels.address import parse_fcm, parse_smtp
-from transforms.channels.courier import Courier, Delivery
+from transforms.channels.courier import Courier
 from transforms.channels.email import Mail
 from transforms.channels.outbox import Outbox
-from transforms.channels.outcome import Channel
+from transforms.channels.outcome import Channel, Delivery
 from transforms.channels.push import Push
+from transforms.channels.receipts import receipt_of
 from transforms.channels.settings import MailSettings
 from transforms.events.progress import progress
 from transforms.storage.open import open_store
+from transforms.users.control import encode_receipt
 from transforms.users.tally import Tallies
 
 __all__ = ["Channels", "DeliverBounded", "DeliverUnbounded"]
 
 #: Shards of a channel, which bound concurrency and split rate limits.
 SHARDS = 32
+#: What the transforms put out beside tallies.
+RECEIPTS = "receipts"
+#: A timer that fires so long (in microseconds) before its time on the wall clock comes from a drain.
+DRAIN = 60 * 1_000_000
 
 _encoder = msgspec.msgpack.Encoder()
+
+
+def wall_clock() -> int:
+    """The time in microseconds."""
+    return int(time() * 1_000_000)
 
 
 class Channels(msgspec.Struct, frozen=True):
@@ -54,7 +66,7 @@ class Channels(msgspec.Struct, frozen=True):
 
 
 class DeliverBounded(beam.PTransform):
-    """Deliver the sends of a bounded run: at most three tries each. Returns tallies."""
+    """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`."""
 
     def __init__(self, texts: Texts, channels: Channels, store: str | None) -> None:
         self.texts = texts
@@ -63,22 +75,33 @@ class DeliverBounded(beam.PTransform):
 
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver shard by shard, in the order of decisions."""
-        deliver = _DeliverShard(self.texts, self.channels, self.store, bounded=True)
-        return sends | "Shard" >> beam.Map(_shard) | "Checkpoint" >> beam.GroupByKey() | "Send" >> beam.ParDo(deliver)
+        deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, bounded=True))
+        return (
+            sends
+            | "Shard" >> beam.Map(_shard)
+            | "Checkpoint" >> beam.GroupByKey()
+            | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
+        )
 
 
 class DeliverUnbounded(beam.PTransform):
-    """Deliver live: sends wait in state until a timer takes them together; refusals by quota wait for their time."""
+    """Deliver live: sends wait in state until a timer takes them together.
 
-    def __init__(self, texts: Texts, channels: Channels, store: str | None) -> None:
+    What quota refuses, or falls into quiet hours, waits on for its time. Returns outputs `tallies` and `receipts`.
+    """
+
+    def __init__(
+        self, texts: Texts, channels: Channels, store: str | None, clock: Callable[[], int] = wall_clock
+    ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
+        self.clock = clock
 
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver shard by shard: the queue is committed before the timer fires, which is the checkpoint."""
-        deliver = _DeliverQueue(self.texts, self.channels, self.store, bounded=False)
-        return sends | "Shard" >> beam.Map(_shard) | "Send" >> beam.ParDo(deliver)
+        deliver = beam.ParDo(_DeliverQueue(self.texts, self.channels, self.store, self.clock, bounded=False))
+        return sends | "Shard" >> beam.Map(_shard) | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
 
 
 def _shard(send: Send) -> tuple[str, bytes]:
@@ -88,10 +111,13 @@ def _shard(send: Send) -> tuple[str, bytes]:
 class _Delivering(beam.DoFn):
     """What both shells share: a courier with its connections, and counting what became of sends."""
 
-    def __init__(self, texts: Texts, channels: Channels, store: str | None, *, bounded: bool) -> None:
+    def __init__(
+        self, texts: Texts, channels: Channels, store: str | None, clock: Callable[[], int], *, bounded: bool
+    ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
+        self.clock = clock
         self.bounded = bounded
         self._shared = Shared()
 
@@ -105,8 +131,9 @@ class _Delivering(beam.DoFn):
             _open_channels(self.channels, settings),
             settings,
             definitions.policies.default_locale,
-            _clock(self.channels, bounded=self.bounded),
+            _clock(self.channels, self.clock, bounded=self.bounded),
             store=None if url is None else self._shared.acquire(lambda: open_store(url), tag=url),
+            statuses={name: campaign.status for name, campaign in definitions.campaigns.items()},
             bounded=self.bounded,
         )
 
@@ -115,6 +142,16 @@ class _Delivering(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._tallies = Tallies()
+
+    def _deliver(self, sends: list[Send], later: list[Delivery]) -> Iterator[Any]:
+        """Deliver, count, and put out receipts; what is to come again is added to `later`."""
+        for delivery in self._courier.deliver(sends):
+            self._count(delivery)
+            if delivery.state == "later":
+                later.append(delivery)
+            elif receipt := receipt_of(delivery, bounded=self.bounded):
+                yield beam.pvalue.TaggedOutput(RECEIPTS, encode_receipt(receipt))
+        yield from self._tallies.drain()
 
     def _count(self, delivery: Delivery) -> None:
         send, at = delivery.send, delivery.send.decided_at
@@ -131,14 +168,25 @@ class _DeliverShard(_Delivering):
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
         sends = [self._decoder.decode(data) for data in element[1]]
         sends.sort(key=lambda send: (send.decided_at, send.id))
-        for delivery in self._courier.deliver(sends):
-            self._count(delivery)
-        yield from self._tallies.drain()
+        yield from self._deliver(sends, [])
 
 
 class _DeliverQueue(_Delivering):
+    """Sends wait in `QUEUE` for their turn.
+
+    What is to come again waits in `LATER`, which may grow large in a night, and is read only when the first of it is
+    due, at `DUE` (microseconds).
+    """
+
     QUEUE = BagStateSpec("queue", BytesCoder())
+    LATER = BagStateSpec("later", BytesCoder())
+    DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
     TURN = TimerSpec("turn", TimeDomain.WATERMARK)
+    RETRY = TimerSpec("retry", TimeDomain.WATERMARK)
+
+    def setup(self) -> None:
+        super().setup()
+        self._later_decoder = msgspec.msgpack.Decoder(tuple[int, Send])
 
     def process(
         self,
@@ -153,22 +201,62 @@ class _DeliverQueue(_Delivering):
     @on_timer(TURN)
     def deliver(
         self,
+        timestamp: Any = beam.DoFn.TimestampParam,
         queue: Any = beam.DoFn.StateParam(QUEUE),
-        turn: Any = beam.DoFn.TimerParam(TURN),
+        later: Any = beam.DoFn.StateParam(LATER),
+        due: Any = beam.DoFn.StateParam(DUE),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
     ) -> Iterator[Any]:
-        """Deliver what waits; what was refused for now waits on, and a timer that came early is set again."""
+        """Deliver what waits; what cannot go out now waits for its time."""
+        if self._is_drain(timestamp):
+            return
         sends = [self._decoder.decode(data) for data in queue.read()]
         queue.clear()
-        later: list[Delivery] = []
-        for delivery in self._courier.deliver(sends):
-            self._count(delivery)
-            if delivery.state == "later":
-                later.append(delivery)
-        for delivery in later:
-            queue.add(_encoder.encode(delivery.send))
-        if later:
-            turn.set(Timestamp(micros=min(delivery.retry_at or 0 for delivery in later)))
-        yield from self._tallies.drain()
+        again: list[Delivery] = []
+        yield from self._deliver(sends, again)
+        self._wait([(delivery.retry_at or 0, delivery.send) for delivery in again], later, due, retry)
+
+    @on_timer(RETRY)
+    def deliver_again(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        later: Any = beam.DoFn.StateParam(LATER),
+        due: Any = beam.DoFn.StateParam(DUE),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
+    ) -> Iterator[Any]:
+        """Deliver what is due; a timer that came early is set again."""
+        if self._is_drain(timestamp):
+            return
+        now, first = self.clock(), due.read()
+        if first is not None and first > now:
+            # The watermark is ahead of the wall clock by that much at least, and may stay so.
+            _set(retry, timestamp.micros + first - now)
+            return
+        waiting = [self._later_decoder.decode(data) for data in later.read()]
+        later.clear()
+        due.clear()
+        again: list[Delivery] = []
+        yield from self._deliver([send for at, send in waiting if at <= now], again)
+        left = [(at, send) for at, send in waiting if at > now]
+        self._wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
+
+    def _is_drain(self, timestamp: Any) -> bool:
+        """Whether a timer fired because the watermark moved to the end of time; what waits then stays, unsent."""
+        return bool(timestamp.micros > self.clock() + DRAIN)
+
+    def _wait(self, waiting: list[tuple[int, Send]], later: Any, due: Any, retry: Any) -> None:
+        """Let sends wait until their times, and set the timer if the first of them is the first of all."""
+        for each in waiting:
+            later.add(_encoder.encode(each))
+        first, known = min((at for at, _ in waiting), default=None), due.read()
+        if first is not None and (known is None or first < known):
+            due.write(first)
+            _set(retry, first)
+
+
+def _set(timer: Any, at: int) -> None:
+    """Set a timer, in whole milliseconds, which is what Beam's timers know: never too early."""
+    timer.set(Timestamp(micros=-(-at // 1000) * 1000))
 
 
 def _open_channels(channels: Channels, settings: MailSettings) -> dict[str, Channel]:
@@ -179,11 +267,11 @@ def _open_channels(channels: Channels, settings: MailSettings) -> dict[str, Chan
     }
 
 
-def _clock(channels: Channels, *, bounded: bool) -> Callable[[Send], int]:
+def _clock(channels: Channels, now: Callable[[], int], *, bounded: bool) -> Callable[[Send], int]:
     """What time counts for a send: its decision where a bounded run writes to the outbox, else the wall clock."""
     named = {name for name in ("push", "email") if getattr(channels, name) is not None and not channels.replay}
 
     def clock(send: Send) -> int:
-        return send.decided_at if bounded and send.channel not in named else int(time() * 1_000_000)
+        return send.decided_at if bounded and send.channel not in named else now()
 
     return clock

@@ -157,6 +157,8 @@ def _check_ids(call: Call) -> str | None:
     for field, text in (("userId", user), ("anonymousId", anonymous), ("previousId", previous)):
         if text is not None and (reason := refused_id(text)):
             raise Refused(Cause.REFUSED_ID, f"`{field}`: {reason}")
+        if text is not None and field != "anonymousId" and text.startswith("~"):
+            raise Refused(Cause.REFUSED_ID, f"`{field}`: `~` begins the keys of anonymous users")
     return previous
 
 

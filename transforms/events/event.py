@@ -4,7 +4,10 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Event"]
+__all__ = ["RECEIPT", "Event"]
+
+#: The type of what became of a send, told as an event of its user; `event: any` does not count it.
+RECEIPT = "receipt"
 
 
 class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_like=True, gc=False):

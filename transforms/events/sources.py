@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import msgspec
 
-__all__ = ["Files", "Message", "Source", "Subscription", "parse_source"]
+__all__ = ["Files", "Message", "Source", "Subscription", "parse_source", "parse_topic"]
 
 #: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the
 #: epoch, UTC (None for files, whose lines say it themselves), and a handle (see `live.inflight`; empty where Beam's own
@@ -18,6 +18,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)")
 _SUBSCRIPTION = re.compile(
     r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/subscriptions/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}"
 )
+_TOPIC = re.compile(r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/topics/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}")
 _PARQUET = (".parquet", ".parquet.gz")
 
 
@@ -62,3 +63,15 @@ def parse_source(text: str) -> Source:
     if scheme := _SCHEME.match(text):
         raise ValueError(f"unknown kind of source {scheme[0]!r}; write pubsub:..., or ./{text} for a file of that name")
     return Files(text)
+
+
+def parse_topic(text: str) -> str:
+    """Read `pubsub:projects/P/topics/T`; returns it without `pubsub:`.
+
+    Raises:
+      ValueError: saying what a topic looks like.
+    """
+    path = text.removeprefix("pubsub:")
+    if not text.startswith("pubsub:") or not _TOPIC.fullmatch(path):
+        raise ValueError(f"expected pubsub:projects/PROJECT/topics/NAME; found {text!r}")
+    return path

@@ -1,5 +1,6 @@
 """Reading messages, decoding them, and writing those that cannot be decoded, as Beam transforms."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,12 +15,15 @@ from apache_beam.io import fileio
 from apache_beam.io.fileio import EmptyMatchTreatment
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.error_handling import ErrorHandler
-from apache_beam.typehints import with_output_types
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
+from transforms.events.live.transforms import Publish, ReadLive
 from transforms.events.parquet import payloads
 from transforms.events.sources import Files, Message, Source, Subscription
 
@@ -28,6 +32,11 @@ __all__ = ["Decode", "ReadEvents", "WriteDeadLetters"]
 #: The outputs of `Decode`.
 EVENTS, DEAD_LETTERS = "events", "dead_letters"
 
+#: What a topic takes (cloud.google.com/pubsub/quotas, "Message size"), and how much is kept of a payload that is too
+#: large for it: JSON may write six characters for a byte.
+_TOPIC_BYTES = 10_000_000
+_CUT_BYTES = 1_000_000
+
 
 class ReadEvents(beam.PTransform):
     """Read the messages of a source, undecoded; see `Message`.
@@ -35,17 +44,24 @@ class ReadEvents(beam.PTransform):
     Lines of files are read as bytes, so that no line can fail the read; blank lines are no messages. The messages of a
     subscription keep their publish time as Beam's timestamp.
 
+    Args:
+      live: read a subscription in this process, with handles to acknowledge (see `live.inflight`); without it Beam's
+        own source reads and acknowledges.
+
     Raises:
       OSError: where no file matches: while the graph is built, or for gzipped Parquet when it runs.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, live: bool = False) -> None:
         super().__init__()
         self._source = source
+        self._live = live
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         """Wire the reader that fits the source."""
         match self._source:
+            case Subscription(path) if self._live:
+                return begin | "ReadLive" >> ReadLive(path)
             case Subscription(path):
                 return (
                     begin
@@ -168,31 +184,60 @@ class WriteDeadLetters(beam.PTransform):
     """Write dead letters as JSON Lines to a file, or as messages to a topic.
 
     A local file is made if need be and appended to as the letters come, so it serves live jobs too; a bundle that runs
-    again repeats its lines. A file elsewhere (`gs://...`) is written once, at the end of a bounded job.
+    again repeats its lines. A file elsewhere (`gs://...`) is written once, at the end of a bounded job. A letter that
+    is larger than a topic takes goes there with the beginning of its payload, and says so.
 
     Args:
       sink: a path, or `pubsub:projects/P/topics/T`.
+      live: the letters have handles; with a path or a topic the result is the handles of letters that are written, in
+        lists.
 
     Raises:
-      ValueError: while the graph is built, for the name of a topic that cannot be.
+      ValueError: while the graph is built, for the name of a topic that cannot be, or a live job's file elsewhere.
     """
 
-    def __init__(self, sink: str) -> None:
+    def __init__(self, sink: str, *, live: bool = False) -> None:
         super().__init__()
         self._sink = sink
+        self._live = live
 
     def expand(self, letters: beam.PCollection[DeadLetter]) -> Any:
         """Wire the writer that fits the sink."""
-        lines = letters | "ToJson" >> beam.Map(DeadLetter.to_json).with_output_types(str)
         if self._sink.startswith("pubsub:"):
             topic = self._sink.removeprefix("pubsub:")
-            encoded = lines | "Encode" >> beam.Map(str.encode).with_output_types(bytes)
+            lines = letters | "ToJson" >> beam.Map(_message).with_output_types(tuple[bytes, str])
+            if self._live:
+                return lines | "Publish" >> Publish(topic)
+            encoded = lines | "Encode" >> beam.Map(_payload).with_output_types(bytes)
             return encoded | "Publish" >> beam.io.WriteToPubSub(topic)
         if "://" in self._sink:
+            if self._live:
+                raise ValueError(f"{self._sink}: a live job writes its dead letters to a local file or a topic")
+            lines = letters | "ToJson" >> beam.Map(DeadLetter.to_json).with_output_types(str)
             return lines | "WriteLines" >> beam.io.WriteToText(self._sink, num_shards=1, shard_name_template="")
+        lines = letters | "ToJson" >> beam.Map(_line).with_output_types(tuple[bytes, str])
         return lines | "AppendLines" >> beam.ParDo(_AppendLines(self._sink))
 
 
+def _line(letter: DeadLetter) -> tuple[bytes, str]:
+    return f"{letter.to_json()}\n".encode(), letter.handle
+
+
+def _message(letter: DeadLetter) -> tuple[bytes, str]:
+    encoded = letter.to_json().encode()
+    if len(encoded) > _TOPIC_BYTES:
+        whole = len(letter.payload)
+        detail = f"{letter.detail}; the payload is cut: {_CUT_BYTES:,} of {whole:,} bytes"
+        encoded = msgspec.structs.replace(letter, payload=letter.payload[:_CUT_BYTES], detail=detail).to_json().encode()
+    return encoded, letter.handle
+
+
+def _payload(element: tuple[bytes, str]) -> bytes:
+    return element[0]
+
+
+@with_input_types(tuple[bytes, str])
+@with_output_types(list[str])
 class _AppendLines(beam.DoFn):
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -202,10 +247,22 @@ class _AppendLines(beam.DoFn):
         # Unbuffered, so that one line is one write, and lines of several threads and processes do not mix.
         self._file = self._path.open("ab", buffering=0)
 
-    def process(self, line: str) -> None:
-        encoded = f"{line}\n".encode()
-        if self._file.write(encoded) != len(encoded):
+    def start_bundle(self) -> None:
+        self._handles: list[str] = []
+        self._at = GlobalWindow().start
+
+    def process(self, element: tuple[bytes, str], timestamp: Timestamp = beam.DoFn.TimestampParam) -> None:
+        line, handle = element
+        if self._file.write(line) != len(line):
             raise OSError(f"{self._path}: a dead letter could only be written in part")
+        self._at = max(self._at, timestamp)
+        if handle:
+            self._handles.append(handle)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._handles:
+            os.fsync(self._file.fileno())
+            yield WindowedValue(self._handles, self._at, (GlobalWindow(),))
 
     def teardown(self) -> None:
         self._file.close()

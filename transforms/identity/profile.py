@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from transforms.events.event import Event
+from transforms.events.event import RECEIPT, Event
 from transforms.identity.zones import known_zone
 
-__all__ = ["CHANNELS", "CONTEXT_NAMES", "KNOWN_ZONE", "Profile", "Written", "newest"]
+__all__ = ["CHANNELS", "CONTEXT_NAMES", "GONE", "KNOWN_ZONE", "Profile", "Written", "newest"]
 
 #: The channels of the language. Consent that was never set counts as denied for the first two.
 CHANNELS = ("email", "line", "push", "inbox", "webhook")
@@ -25,6 +25,9 @@ CONTEXT_NAMES = (
 #: The newest `context.timezone` that names a zone; kept apart, so that unknown names are passed over.
 KNOWN_ZONE = "#zone"
 
+#: What stands in place of the device's type where a token must not be used.
+GONE = False
+
 #: (time in microseconds UTC, message id, value): of two, the greater (time, message id) stands.
 Written = tuple[int, str, Any]
 
@@ -39,17 +42,19 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
 
     `attributes` holds traits by their top-level name and what `context` said under names such as
     `context.app.version`; a value of None is a deleted trait, which must be kept so that an older write does not
-    bring it back. `tokens` maps a device token to (time, message id, device type). `consent` maps `topic/channel` to
-    (time, message id, granted).
+    bring it back. `tokens` maps a device token to (time, message id, device type), or to `GONE` in place of the type
+    for one that is dead or somebody else's now. `consent` maps `topic/channel` to (time, message id, granted).
+    `blocked` maps a mailbox that must not be used to (time, message id, reason).
     """
 
     attributes: dict[str, Written] = {}
     tokens: dict[str, Written] = {}
     consent: dict[str, Written] = {}
+    blocked: dict[str, Written] = {}
 
     def copy(self) -> "Profile":
         """A profile that can be changed without touching this one."""
-        return Profile(dict(self.attributes), dict(self.tokens), dict(self.consent))
+        return Profile(dict(self.attributes), dict(self.tokens), dict(self.consent), dict(self.blocked))
 
     def apply(self, event: Event) -> list[str]:
         """Take what an event says about the user; returns the names of facts that may have changed.
@@ -66,7 +71,17 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
             self._read_context(event, changed)
         if event.name == "Consent Changed" and event.type == "track":
             self._read_consent(event, changed)
+        if event.type == RECEIPT:
+            self._read_receipt(event, changed)
         return changed
+
+    def release(self, token: str, stamp: tuple[int, str]) -> list[str]:
+        """Give up a token that was dead or somebody else's at a time; a later registration brings it back."""
+        before = self.tokens.get(token)
+        if before is None or before[:2] > stamp:
+            return []
+        self.tokens[token] = (*stamp, GONE)
+        return ["#reachable"]
 
     def join(self, other: "Profile") -> list[str]:
         """Take over another profile; the last writer of each fact wins. Returns the facts that may have changed."""
@@ -79,6 +94,9 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         for key, written in other.consent.items():
             self.consent[key] = newest(self.consent.get(key), written)
             changed.append("#consent")
+        for address, written in other.blocked.items():
+            self.blocked[address] = newest(self.blocked.get(address), written)
+            changed.append("#reachable")
         return changed
 
     def value(self, name: str) -> Any:
@@ -96,20 +114,22 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
 
     def live_tokens(self) -> list[str]:
         """The tokens that a push goes to, newest first."""
-        return sorted(self.tokens, key=lambda token: self.tokens[token][:2], reverse=True)
+        live = [token for token, written in self.tokens.items() if written[2] is not GONE]
+        return sorted(live, key=lambda token: self.tokens[token][:2], reverse=True)
 
     def reachable(self, channel: str, *, identified: bool) -> bool:
         """Whether there is a live address for the channel."""
         if channel == "push":
-            return bool(self.tokens)
+            return any(written[2] is not GONE for written in self.tokens.values())
         if channel == "inbox":
             return identified
         return channel == "webhook" or bool(self.address(channel))
 
     def address(self, channel: str) -> str:
-        """The mailbox or LINE id, empty where there is none."""
+        """The mailbox or LINE id, empty where there is none or it is blocked."""
         value = self.value({"email": "email", "line": "line_id"}[channel])
-        return value.strip() if isinstance(value, str) else ""
+        address = value.strip() if isinstance(value, str) else ""
+        return "" if address in self.blocked else address
 
     def consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel: denied as a whole, then as said, then the channel's default."""
@@ -149,7 +169,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         if isinstance(device := context.get("device"), dict):
             token = device.get("token")
             if isinstance(token, str) and 0 < len(token) <= 4096:
-                if token not in self.tokens:
+                if token not in self.tokens or self.tokens[token][2] is GONE:
                     changed.append("#reachable")
                 self.tokens[token] = newest(self.tokens.get(token), (*stamp, device.get("type")))
 
@@ -159,4 +179,18 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         if isinstance(topic, str) and channel in CHANNELS and isinstance(granted, bool):
             key = f"{topic}/{channel}"
             self.consent[key] = newest(self.consent.get(key), (event.time, event.id, granted))
+            changed.append("#consent")
+
+    def _read_receipt(self, event: Event, changed: list[str]) -> None:
+        """What a provider or a reader said: a dead token, a mailbox that must not be used, a topic that is denied."""
+        said, stamp = event.properties, (event.time, event.id)
+        kind, address, channel = said.get("kind"), said.get("address"), said.get("channel")
+        if kind == "dead_token" and isinstance(address, str):
+            changed += self.release(address, stamp)
+        elif kind in ("bounced", "complained") and isinstance(address, str) and channel == "email":
+            self.blocked[address] = newest(self.blocked.get(address), (*stamp, kind))
+            changed.append("#reachable")
+        elif kind == "unsubscribed":
+            key = f"{said.get('topic') or 'all'}/{channel}"
+            self.consent[key] = newest(self.consent.get(key), (*stamp, False))
             changed.append("#consent")

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from transforms.events.event import Event
+from transforms.events.event import RECEIPT, Event
 from transforms.identity.profile import KNOWN_ZONE, Profile
 from transforms.segments.conditions import (
     Attribute,
@@ -173,7 +173,7 @@ def matcher(events: EventFilter) -> Callable[[Event], bool]:
         (compile_path(path), compile_test(operator)) for path, operator in events.where if not _timed(operator.name)
     ]
     timed = [(compile_path(path), operator) for path, operator in events.where if _timed(operator.name)]
-    kinds = ("track", "page", "screen") if kind is None else (kind,)
+    kinds = ("track", "page", "screen", RECEIPT) if kind is None else (kind,)
     if not tests and not timed:
         return lambda event: event.name == name and event.type in kinds
 

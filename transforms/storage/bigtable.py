@@ -13,33 +13,49 @@ cell's timestamp decides which of two writes stands:
   that was set back, would let the claim stand.
 
 **A claim whose answer was lost** is tried again and then finds a row: its own. Each call therefore leaves a random
-token in `r:claim`, and a row that stands with this call's token is this call's claim.
+token in `r:claim`, and a row that stands with this call's token is this call's claim. The same goes for a claim that is
+resolved (CheckAndMutateRow on the very bytes that were read).
 
 **Deletes** remove the cells that are there, and leave nothing that holds off later writes: a write that was in flight
 when its user was deleted brings that row back. What follows: the users row of a deleted user is overwritten with a
 tombstone of a greater revision in place of being deleted, state machines drop what is older than it, and deleting again
 removes what came back.
 
+**Control** is a queue for live runs on one machine, for tests and small stores: keys in the order of publishing lie on
+one server, and reads pass over what was deleted there and not yet collected. On Dataflow it is a topic.
+
 The application profile must route to one cluster: CheckAndMutateRow needs it, and a read must see the last write.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
-from google.cloud.bigtable.data import DeleteAllFromRow, DeleteRangeFromColumn, Row, RowMutationEntry, SetCell
+from google.cloud.bigtable.data import DeleteAllFromRow, DeleteRangeFromColumn, Mutation, Row, RowMutationEntry, SetCell
 from google.cloud.bigtable.data.row_filters import RowFilter
 
 from transforms.storage import keys
-from transforms.storage.rows import EventKey, EventRow, IdentityRow, LedgerRow, MemberRow, MetricRow, RunRow, UserRow
+from transforms.storage.control import ControlRows
+from transforms.storage.rows import (
+    ControlRow,
+    EventKey,
+    EventRow,
+    IdentityRow,
+    LedgerRow,
+    MemberRow,
+    MetricRow,
+    RunRow,
+    UserRow,
+)
 from transforms.storage.store import StoreError
 from transforms.storage.tables import FAMILY, KEYS_ONLY, NEWEST, TIMEOUT, TRIES, Tables
 
 __all__ = ["BigtableStore"]
 
-_NAMES = ("users", "events", "identities", "members", "ledger", "metrics", "runs")
+_NAMES = ("users", "events", "identities", "members", "ledger", "metrics", "runs", "control")
 _ROW, _CLAIM = b"row", b"claim"
 #: Claims in flight at a time: on the emulator 16 made 2.9k/s, one 1.9k/s, 64 2.1k/s.
 _CLAIMS_AT_ONCE = 16
@@ -68,6 +84,7 @@ class BigtableStore:
     ) -> None:
         self._tables = Tables(project, instance, _NAMES, create=create, timeout=timeout, tries=tries)
         self._claims = ThreadPoolExecutor(_CLAIMS_AT_ONCE, "claim")
+        self._control = ControlRows()
 
     def write_users(self, rows: Sequence[UserRow]) -> None:
         """Write whole user rows."""
@@ -141,13 +158,31 @@ class BigtableStore:
             taken = [key for key, call in calls.items() if not call.result()]
             standing.update({row.send: None for row in pending.values()})
             for key, found in self._tables.read("ledger", taken).items():
-                ours = any(cell.qualifier == _CLAIM and cell.value == token for cell in found.cells)
+                ours = _cell_of(found, _CLAIM) == token
                 standing[pending.pop(key).send] = None if ours else _record(LedgerRow, found)
             # What stood in the way and is gone was deleted in between: claim again.
             pending = {key: pending[key] for key in taken if key in pending}
             if not pending:
                 return standing
         raise StoreError(f"Bigtable table `ledger`: {len(pending)} claimed rows are deleted again and again")
+
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        """Replace rows that stand as they were read; the new rows that this call wrote."""
+        token = os.urandom(8)
+        wanted: dict[bytes, tuple[LedgerRow, LedgerRow]] = {}
+        for old, new in changes:
+            wanted.setdefault(keys.ledger_key(old.user, old.send), (old, new))
+        # Compared as records here and as bytes there: an older version may have written the same in other bytes.
+        calls = {
+            key: self._claims.submit(self._resolve, key, found, wanted[key][1], token)
+            for key, found in self._tables.read("ledger", list(wanted)).items()
+            if _record(LedgerRow, found) == wanted[key][0]
+        }
+        wait(calls.values())
+        written = {key for key, call in calls.items() if call.result()}
+        missed = self._tables.read("ledger", [key for key in calls if key not in written])
+        written.update(key for key, found in missed.items() if _cell_of(found, _CLAIM) == token)
+        return [new for key, (_, new) in wanted.items() if key in written]
 
     def read_ledger(self, user: str) -> list[LedgerRow]:
         """A user's sends, newest decision first."""
@@ -176,6 +211,23 @@ class BigtableStore:
         self._tables.mutate("identities", theirs)
         if row:
             self._delete("users", [keys.user_key(user)])
+
+    def publish_control(self, payloads: Sequence[bytes], at: int) -> None:
+        """Add messages to the control table; see `Store.publish_control`."""
+        self._write("control", {keys.control_key(row.id): (0, row) for row in self._control.make(payloads, at)})
+
+    def read_control(self, limit: int, skip: Collection[str] = ()) -> list[ControlRow]:
+        """The oldest messages, without those to skip."""
+        if not skip:
+            return list(_records(ControlRow, self._scan("control", b"", limit)))
+        skipped = {keys.control_key(each) for each in skip}
+        oldest = (found.row_key for found in self._scan("control", b"", limit + len(skipped), KEYS_ONLY))
+        asked = islice((key for key in oldest if key not in skipped), limit)
+        return sorted(_records(ControlRow, self._tables.read("control", list(asked)).values()), key=lambda row: row.id)
+
+    def delete_control(self, ids: Sequence[str]) -> None:
+        """Delete messages of the control table."""
+        self._delete("control", [keys.control_key(each) for each in ids])
 
     def read_run(self) -> RunRow | None:
         """What the last bounded run left."""
@@ -206,6 +258,11 @@ class BigtableStore:
         """Whether there was no row, and now there is this one."""
         return self._tables.insert("ledger", key, [_cell(row, 0), SetCell(FAMILY, _CLAIM, token, 0)])
 
+    def _resolve(self, key: bytes, found: Row, row: LedgerRow, token: bytes) -> bool:
+        """Whether the row stood as it was found, and now is this one."""
+        cells: list[Mutation] = [_cell(row, 0), SetCell(FAMILY, _CLAIM, token, 0)]
+        return self._tables.replace("ledger", key, _ROW, _cell_of(found, _ROW), cells)
+
 
 def _newest(rows: Iterable[tuple[bytes, int, _Record]]) -> dict[bytes, tuple[int, _Record]]:
     """One row a key: the one of the greatest revision, of equal ones the last. A batch is applied in no order."""
@@ -230,5 +287,8 @@ def _records(kind: type[_Record], rows: Iterable[Row]) -> Iterator[_Record]:
 
 
 def _record(kind: type[_Record], row: Row) -> _Record:
-    value = next(cell.value for cell in row.cells if cell.qualifier == _ROW)
-    return msgspec.msgpack.decode(value, type=kind)
+    return msgspec.msgpack.decode(_cell_of(row, _ROW), type=kind)
+
+
+def _cell_of(row: Row, column: bytes) -> bytes:
+    return next((cell.value for cell in row.cells if cell.qualifier == column), b"")

@@ -12,6 +12,7 @@ from hashlib import blake2b, sha256
 
 __all__ = [
     "RUN_KEY",
+    "control_key",
     "end_of",
     "event_key",
     "events_of",
@@ -82,6 +83,11 @@ def metrics_of(prefix: str) -> bytes:
 def metric_key(series: str, window: int) -> bytes:
     """A window's count: series#window; not hashed, since there are few and they are read in their order."""
     return b"%s#%016x" % (_part(series), window + 2**63)
+
+
+def control_key(message: str) -> bytes:
+    """A message for one machine: its id, in the order of publishing; not hashed, since it is read in that order."""
+    return _part(message)
 
 
 def end_of(prefix: bytes) -> bytes | None:

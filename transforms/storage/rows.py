@@ -3,6 +3,7 @@
 import msgspec
 
 __all__ = [
+    "ControlRow",
     "EventKey",
     "EventRow",
     "IdentityRow",
@@ -21,7 +22,8 @@ class UserRow(msgspec.Struct, frozen=True, gc=False):
     `state` is the whole encoded state, which only the state machine reads; `profile` is JSON for everybody
     else: attributes, contacts, consent, memberships, journeys. `revision` grows by at least one with every write
     and is the cell's timestamp in milliseconds, so a retried older write never shadows a newer one.
-    `deadline` is the next time at which something changes without an event, or None.
+    `deadline` is the next time at which something changes without an event, or None. `open_sends` is the number of
+    decided sends of which nobody has told yet what became of them.
     """
 
     user: str
@@ -29,6 +31,7 @@ class UserRow(msgspec.Struct, frozen=True, gc=False):
     state: bytes
     profile: bytes
     deadline: int | None = None
+    open_sends: int = 0
 
 
 class EventKey(msgspec.Struct, frozen=True, gc=False):
@@ -91,8 +94,8 @@ class LedgerState:
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """One decision: a send, from its claim on, or a refusal.
 
-    `lease` is when an unresolved claim lapses; `at` is the last change. `detail` is the provider's message id after a
-    hand-off, else the reason.
+    `lease` is when an unresolved claim lapses; a claim that lapsed keeps it, as `unknown`, until the user's state has
+    been told. `at` is the last change. `detail` is the provider's message id after a hand-off, else the reason.
     """
 
     user: str
@@ -124,3 +127,14 @@ class MetricRow(msgspec.Struct, frozen=True, gc=False):
     series: str
     window: int
     count: int
+
+
+class ControlRow(msgspec.Struct, frozen=True, gc=False):
+    """One message on the control table, see `users.control`. Ids sort by `published`, then in the order of publishing.
+
+    `published` is the message's arrival time.
+    """
+
+    id: str
+    published: int
+    payload: bytes

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from transforms.storage.control import ControlRows
 from transforms.storage.rows import (
+    ControlRow,
     EventKey,
     EventRow,
     IdentityRow,
@@ -31,8 +33,8 @@ BUSY_SECONDS = 30.0
 _ASKED_AT_ONCE = 5_000
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER)
-    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
+    open_sends INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (user TEXT, time INTEGER, id TEXT, arrival INTEGER, type TEXT, name TEXT,
     source TEXT, payload BLOB, PRIMARY KEY (user, time DESC, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identities (kind TEXT, value TEXT, user TEXT, revision INTEGER, PRIMARY KEY (kind, value))
@@ -45,7 +47,11 @@ CREATE TABLE IF NOT EXISTS ledger (user TEXT, send TEXT, state TEXT, campaign TE
 CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
+CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
 """
+
+#: Columns that files made by older versions lack: table, column, type.
+_ADDED = (("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"),)
 
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
@@ -54,15 +60,19 @@ class SqliteStore:
     """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
 
     def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._path = str(path)
         self._lock = threading.RLock()
+        self._control = ControlRows()
         with _surfacing(str(path)):
             self._connection = sqlite3.connect(
                 path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
+            # With a write-ahead log this loses no transaction when a process dies, only when the machine does: what
+            # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html).
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
-        self._path = str(path)
+        self._add_columns()
 
     def write_users(self, rows: Sequence[UserRow]) -> None:
         """Write whole user rows."""
@@ -145,6 +155,14 @@ class SqliteStore:
                     standing[row.send] = self._select(LedgerRow, where, (row.user, row.send))[0]
         return standing
 
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        """Replace rows that stand as they were read; the new rows that this call wrote."""
+        names = LedgerRow.__struct_fields__
+        sql = f"UPDATE ledger SET {', '.join(f'{name} = ?' for name in names)} "
+        sql += f"WHERE {' AND '.join(f'{name} = ?' for name in names)}"
+        with self._transaction() as connection:
+            return [new for old, new in changes if connection.execute(sql, (*_values(new), *_values(old))).rowcount]
+
     def read_ledger(self, user: str) -> list[LedgerRow]:
         """A user's sends, newest decision first."""
         return self._select(LedgerRow, "ledger WHERE user = ? ORDER BY decided_at DESC, send", (user,))
@@ -170,6 +188,23 @@ class SqliteStore:
             theirs = [(kind, value, user) for kind, value in identities]
             connection.executemany("DELETE FROM identities WHERE kind = ? AND value = ? AND user = ?", theirs)
 
+    def publish_control(self, payloads: Sequence[bytes], at: int) -> None:
+        """Add messages to the control table; see `Store.publish_control`."""
+        rows = self._control.make(payloads, at)
+        with self._transaction() as connection:
+            connection.executemany(f"INSERT INTO control {_columns(ControlRow)}", [_values(row) for row in rows])
+
+    def read_control(self, limit: int, skip: Collection[str] = ()) -> list[ControlRow]:
+        """The oldest messages, without those to skip."""
+        skipped = msgspec.json.encode(list(skip)).decode()
+        rest = "control WHERE id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
+        return self._select(ControlRow, rest, (skipped, limit))
+
+    def delete_control(self, ids: Sequence[str]) -> None:
+        """Delete messages of the control table."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM control WHERE id = ?", [(each,) for each in ids])
+
     def read_run(self) -> RunRow | None:
         """What the last bounded run left."""
         found = self._query("SELECT run FROM runs")
@@ -184,6 +219,18 @@ class SqliteStore:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _add_columns(self) -> None:
+        """Bring a file that an older version made up to date."""
+        if all(self._has_column(table, column) for table, column, _ in _ADDED):
+            return
+        with self._transaction() as connection:  # in which nobody else can do the same
+            for table, column, kind in _ADDED:
+                if not self._has_column(table, column):
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+    def _has_column(self, table: str, column: str) -> bool:
+        return bool(self._query("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)))
 
     def _upsert(self, table: str, keys: tuple[str, ...], rows: Sequence[Any], *, newest: bool = False) -> None:
         if not rows:

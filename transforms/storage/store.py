@@ -1,9 +1,19 @@
 """The one interface of storage. Two implementations pass the same tests: `sqlite.py` and `bigtable.py`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from transforms.storage.rows import EventKey, EventRow, IdentityRow, LedgerRow, MemberRow, MetricRow, RunRow, UserRow
+from transforms.storage.rows import (
+    ControlRow,
+    EventKey,
+    EventRow,
+    IdentityRow,
+    LedgerRow,
+    MemberRow,
+    MetricRow,
+    RunRow,
+    UserRow,
+)
 
 __all__ = ["Store", "StoreError"]
 
@@ -13,11 +23,11 @@ class StoreError(Exception):
 
 
 class Store(Protocol):
-    """Tables of users, events, identities, members and the ledger.
+    """Tables of users, events, identities, members, the ledger and, for live runs on one machine, control.
 
-    Every write is an upsert that is safe to repeat and takes a batch; every method raises `StoreError` when the
-    backend goes on refusing after bounded retries. Of two writes to one users, identities or members row, the one with
-    the greater revision wins, whichever comes last.
+    Every write takes a batch, and all but `publish_control` are safe to repeat; every method raises `StoreError` when
+    the backend goes on refusing after bounded retries. Of two writes to one users, identities or members row, the one
+    with the greater revision wins, whichever comes last.
     """
 
     def write_users(self, rows: Sequence[UserRow]) -> None:
@@ -62,6 +72,12 @@ class Store(Protocol):
     def record(self, rows: Sequence[LedgerRow]) -> None:
         """Write the outcome of sends over their claims."""
 
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        """Replace rows, each as it was read, by others of the same sends; the new rows that this call wrote.
+
+        Atomic for each row: one that has changed since it was read, or is gone, is left alone.
+        """
+
     def read_ledger(self, user: str) -> list[LedgerRow]:
         """A user's sends, newest `decided_at` first."""
 
@@ -81,6 +97,19 @@ class Store(Protocol):
 
     def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
         """The counts of every series that starts with `prefix`, by series and window."""
+
+    def publish_control(self, payloads: Sequence[bytes], at: int) -> None:
+        """Add messages, published at `at`, in their order. They are durable when this returns.
+
+        Durable means that the death of this process, by SIGKILL too, loses none. SQLite's file may lose the last ones
+        when the whole machine loses power. A call that raised may have added them nevertheless.
+        """
+
+    def read_control(self, limit: int, skip: Collection[str] = ()) -> list[ControlRow]:
+        """The oldest messages, at most `limit`, without those whose ids are in `skip`."""
+
+    def delete_control(self, ids: Sequence[str]) -> None:
+        """Delete messages; those that are gone already are passed over."""
 
     def read_run(self) -> RunRow | None:
         """What the last bounded run left, or None."""

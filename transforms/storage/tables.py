@@ -32,9 +32,11 @@ from google.cloud.bigtable.data import (
 from google.cloud.bigtable.data.row_filters import (
     CellsColumnLimitFilter,
     CellsRowLimitFilter,
+    ColumnQualifierRegexFilter,
     RowFilter,
     RowFilterChain,
     StripValueTransformerFilter,
+    ValueRangeFilter,
 )
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule
 from google.cloud.bigtable_admin_v2.types import Table as NewTable
@@ -134,6 +136,20 @@ class Tables:
         def check(seconds: float) -> bool:
             return not self._tables[table].check_and_mutate_row(
                 key, None, false_case_mutations=cells, operation_timeout=seconds
+            )
+
+        return self._tried(f"table `{table}`", check)
+
+    def replace(self, table: str, key: bytes, column: bytes, value: bytes, cells: list[Mutation]) -> bool:
+        """Write to a row if a column's newest cell has this value, atomically; whether it had.
+
+        After a lost answer this is tried again, and then says that it had not: the caller must know its own.
+        """
+        standing = RowFilterChain([ColumnQualifierRegexFilter(column), NEWEST, ValueRangeFilter(value, value)])
+
+        def check(seconds: float) -> bool:
+            return self._tables[table].check_and_mutate_row(
+                key, standing, true_case_mutations=cells, operation_timeout=seconds
             )
 
         return self._tried(f"table `{table}`", check)

@@ -6,13 +6,16 @@ time. The answer is the same, since a draft settles a user's own deadlines befor
 
 from collections.abc import Iterable
 
+import msgspec
+
 from transforms.campaigns.journeys import Cause
 from transforms.campaigns.load import Definitions
-from transforms.events.event import Event
+from transforms.events.event import RECEIPT, Event
 from transforms.users.draft import Draft, mark_of
 from transforms.users.user import (
     ANONYMOUS,
     Account,
+    Again,
     Deleted,
     Effect,
     Forward,
@@ -23,6 +26,7 @@ from transforms.users.user import (
     Owner,
     ProfileChanged,
     Recorded,
+    TokenTaken,
     User,
     Wake,
 )
@@ -51,17 +55,80 @@ def fold(user: User, inputs: Iterable[Input], definitions: Definitions) -> tuple
 
 def apply(draft: Draft, item: Input) -> None:
     """Apply one input to the open draft of a user with a user id."""
-    if isinstance(item, Event):
+    if draft.owner is not None:
+        _pass_on(draft, item, draft.owner)
+    elif isinstance(item, Event):
         _apply_event(draft, item)
     elif isinstance(item, Merge):
         _apply_merge(draft, item)
+    elif isinstance(item, TokenTaken):
+        _apply_taken(draft, item)
     else:
         _apply_wake(draft, item)
 
 
 def _apply_wake(draft: Draft, wake: Wake) -> None:
-    draft.settle(wake.arrival, historical=wake.historical)
-    draft.clock = max(draft.clock, wake.arrival)
+    if wake.again:
+        for send in draft.sends.values():
+            if send.not_after >= draft.clock:
+                draft.emit(Again(send))
+    if draft.owner is None:
+        draft.settle(wake.arrival, historical=wake.historical)
+        draft.clock = max(draft.clock, wake.arrival)
+    _account_control(draft, wake)
+
+
+def _apply_taken(draft: Draft, taken: TokenTaken) -> None:
+    """Give up a token; that triggers nothing, since it was somebody else who did something."""
+    draft.settle(taken.arrival)
+    draft.clock = max(draft.clock, taken.arrival)
+    if facts := draft.profile.release(taken.token, (taken.time, taken.id)):
+        draft.emit(ProfileChanged(draft.id, draft.clock, tuple(facts)))
+        draft.resolve(draft.touch_facts(facts), Cause("token"), draft.clock)
+    _account_control(draft, taken)
+
+
+def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
+    """An input of a user who was merged into another one: it is that one's now."""
+    if isinstance(item, Event):
+        if item.type == "alias" and item.previous == draft.id:
+            _alias_again(draft, item, owner)
+            return
+        _close_send(draft, item)
+        draft.emit(Forward(owner.latest, item))
+    elif isinstance(item, Wake):
+        _apply_wake(draft, item)
+    elif isinstance(item, Merge) and item.user.id == draft.id:
+        _leave_circle(draft, item, owner)
+    else:
+        passed = msgspec.structs.replace(item, path=(*item.path, draft.id)) if isinstance(item, Merge) else item
+        draft.emit(Forward(owner.latest, passed))
+
+
+def _leave_circle(draft: Draft, merge: Merge, owner: Owner) -> None:
+    """A user's own past has come back: these users were merged in a circle. The one with the least id stays."""
+    if draft.id == min(draft.id, *merge.path):
+        draft.revive()
+    else:
+        draft.emit(Forward(owner.latest, _past_of(draft, owner)))
+    _account_control(draft, merge)
+
+
+def _past_of(draft: Draft, owner: Owner) -> Merge:
+    """What a user hands over: the same at every time."""
+    return Merge(owner.since, draft.snapshot(owner.since), historical=owner.historical)
+
+
+def _close_send(draft: Draft, event: Event) -> None:
+    """Forget an open send of which a receipt has come."""
+    if event.type == RECEIPT:
+        draft.sends.pop(str(event.properties.get("send")), None)
+
+
+def _account_control(draft: Draft, item: Wake | Merge | TokenTaken) -> None:
+    """Say how a message of the control topic ended; without a handle it did not come from there."""
+    if item.handle:
+        draft.emit(Account("applied", item.id, control=True))
 
 
 def _apply_event(draft: Draft, event: Event) -> None:
@@ -77,6 +144,7 @@ def _apply_event(draft: Draft, event: Event) -> None:
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
     draft.remember(mark, event.arrival)
+    _close_send(draft, event)
     first = draft.created is None
     changed = draft.begin() if first else []
     draft.emit(Recorded(draft.id, event))
@@ -96,7 +164,8 @@ def _apply_event(draft: Draft, event: Event) -> None:
 
 def _refused(draft: Draft, event: Event, mark: int) -> bool:
     """Whether an event is from before a deletion or was applied already; it is accounted for then."""
-    if draft.deleted is not None and event.time < draft.deleted:
+    late = draft.deleted is not None and event.time < draft.deleted
+    if late or (event.type == RECEIPT and draft.created is None):  # what became of a send makes nobody known
         _account(draft, event, "deleted")
     elif mark in draft.seen:
         _account(draft, event, "duplicate")
@@ -108,30 +177,47 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
 def _account(draft: Draft, event: Event, outcome: str, cause: str = "") -> None:
     """Say how a message ended. An alias goes to two users; the one with the previous id accounts for it."""
     if event.type != "alias" or event.previous in (draft.id, event.user):
-        draft.emit(Account(outcome, event.id, cause, event if cause else None))
+        draft.emit(Account(outcome, event.id, cause, event if cause else None, control=event.type == RECEIPT))
 
 
 def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
-    """An alias, at its previous id. As an anonymous id that was merged already; two known users cannot be yet."""
-    if draft.created is not None:
-        _account(draft, event, "dead_letter", "unsupported")
-        return
+    """An alias, at its previous id: this user goes on as the other one, who gets the past and what comes now."""
+    assert event.user is not None
+    draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
     draft.remember(mark, event.arrival)
-    draft.alias_of = event.user
+    if event.user not in draft.merged:
+        draft.leave_all("merge")
+        draft.owner = Owner(event.user, draft.clock, event.user, event.historical)
+        if draft.created is not None:
+            draft.emit(Forward(event.user, _past_of(draft, draft.owner)))
     _account(draft, event, "applied")
 
 
-def _apply_merge(draft: Draft, merge: Merge) -> None:
-    if merge.user.id in draft.merged or (draft.deleted is not None and merge.user.clock < draft.deleted):
+def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
+    """An alias of a user who was merged: the same one again, or one that now concerns the user who survived."""
+    if event.user != owner.latest:
+        draft.emit(Forward(owner.latest, msgspec.structs.replace(event, previous=owner.latest)))
         return
-    draft.settle(merge.arrival)
+    if draft.created is not None:
+        draft.emit(Forward(owner.latest, _past_of(draft, owner)))
+    mark = mark_of(event.id)
+    _account(draft, event, "duplicate" if mark in draft.seen else "applied")
+    draft.remember(mark, event.arrival)
+
+
+def _apply_merge(draft: Draft, merge: Merge) -> None:
+    _account_control(draft, merge)
+    gone = draft.deleted_at is not None and merge.arrival <= draft.deleted_at
+    if merge.user.id in draft.merged or merge.user.id == draft.id or gone:
+        return
+    draft.settle(merge.arrival, historical=merge.historical)
     draft.clock = max(draft.clock, merge.arrival)
     if draft.created is None:
         draft.resolve(draft.begin(), Cause("merge"), draft.clock, first=True)
     draft.join(merge.user)
-    for token, (time, _, _) in sorted(merge.user.profile.tokens.items()):
-        draft.emit(Linked("token", token, draft.id, time))
+    for token in sorted(merge.user.profile.live_tokens()):
+        draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
     draft.emit(Merged(draft.id, merge.user.id, draft.clock))
 
 
@@ -146,23 +232,22 @@ def _delete(draft: Draft, event: Event, mark: int) -> None:
     segments = sorted({*draft.index.order, *draft.members})
     draft.leave_all("deleted")
     draft.emit(Deleted(draft.id, now, (draft.id, *draft.merged), tuple(segments), tuple(identities)))
-    draft.load(User(draft.id, clock=now, deleted=max(event.time, draft.deleted or event.time)))
+    draft.load(User(draft.id, clock=now, deleted=max(event.time, draft.deleted or event.time), deleted_at=now))
     draft.remember(mark, event.arrival)
     _account(draft, event, "applied")
 
 
 def _link(draft: Draft, event: Event, facts: list[str]) -> None:
     """Say whose a newly seen token or address is."""
-    if "#reachable" in facts:
+    if "#reachable" in facts and event.type != RECEIPT:
         draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
     if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
         draft.emit(Linked("address", address, draft.id, event.time))
 
 
 def _apply_anonymous(draft: Draft, item: Input) -> None:
-    if not isinstance(item, Event):
-        if draft.owner is None:
-            apply(draft, item)
+    if not isinstance(item, Event) or item.type == RECEIPT:
+        apply(draft, item)
     elif item.user is not None:
         _identify(draft, item, item.user)
     elif draft.owner is None:
@@ -180,15 +265,15 @@ def _identify(draft: Draft, event: Event, owner: str) -> None:
         draft.settle(event.arrival, historical=event.historical)
         draft.clock = max(draft.clock, event.arrival)
         draft.leave_all("merge")
-        draft.owner = Owner(owner, draft.clock, owner)
+        draft.owner = Owner(owner, draft.clock, owner, event.historical)
     else:
         latest = owner if event.arrival >= draft.clock else known.latest
         draft.clock = max(draft.clock, event.arrival)
-        draft.owner = Owner(known.first, known.since, latest)
+        draft.owner = msgspec.structs.replace(known, latest=latest)
     anonymous = draft.id.removeprefix(ANONYMOUS)
     draft.emit(Linked("anonymous", anonymous, draft.owner.latest, event.arrival))
     if draft.owner.first == owner and draft.created is not None:
-        draft.emit(Forward(owner, Merge(draft.owner.since, draft.snapshot(draft.owner.since))))
+        draft.emit(Forward(owner, _past_of(draft, draft.owner)))
     draft.emit(Forward(owner, event))
     if event.type == "alias" and event.previous not in (None, owner):
         draft.emit(Forward(event.previous, event))

@@ -3,26 +3,40 @@
 Both Beam shells use it; they differ in where a user's state comes from and in when a bundle is flushed.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+
+import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
+from transforms.events.live.inflight import in_flight
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.draft import mark_of
 from transforms.users.rows import Rows
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import Account, Effect, Forward, Input, User, decode_user
+from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, decode_user
 
-__all__ = ["Bundle", "applied_before", "open_users"]
+__all__ = ["Bundle", "Handles", "applied_before", "open_users"]
+
+
+class Handles(msgspec.Struct, frozen=True):
+    """Handles of messages that have been accounted for, after the durable writes of what came of them."""
+
+    handles: tuple[str, ...]
 
 
 class Bundle:
-    """What a bundle has decided and not yet given out. Without a store nothing is written."""
+    """What a bundle has decided and not yet given out. Without a store nothing is written.
 
-    def __init__(self, definitions: Definitions, store: Store | None) -> None:
+    With `live`, handles of messages that end here are given out too.
+    """
+
+    def __init__(self, definitions: Definitions, store: Store | None, *, live: bool = False) -> None:
+        self.live = live
         self.definitions = definitions
         self.store = store
         self.tallies = Tallies()
@@ -30,11 +44,16 @@ class Bundle:
         self._sends: list[Send] = []
         self._forwards: list[Forward] = []
         self._refused: list[Account] = []
+        self._handles: list[str] = []
 
     def take(self, user: User, inputs: list[Input]) -> User:
         """Apply inputs to a user and keep what comes of it until `flush`."""
+        if self.store is None and not user.id.startswith(ANONYMOUS):
+            inputs = [item for item in inputs if not self._refuse(user, item)]
         user, effects = fold(user, inputs, self.definitions)
         self.add(user, effects)
+        if self.live:
+            self._note_handles(inputs, effects)
         return user
 
     def add(self, user: User, effects: list[Effect]) -> None:
@@ -43,6 +62,8 @@ class Bundle:
         for effect in effects:
             if isinstance(effect, Send):
                 self._sends.append(effect)
+            elif isinstance(effect, Again):
+                self._sends.append(effect.send)
             elif isinstance(effect, Forward):
                 self._forwards.append(effect)
             elif isinstance(effect, Account) and effect.event is not None:
@@ -50,22 +71,48 @@ class Bundle:
         if self.store is not None:
             self._rows.add(user, effects)
 
-    def flush(self) -> Iterator[Send | Forward | Account | Tally]:
-        """Write the rows, and only then give out sends, forwarded inputs, refused messages and tallies.
+    def flush(self) -> Iterator[Send | Forward | Account | Handles | Tally]:
+        """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.
 
         Raises:
           StoreError: if rows could not be written; nothing was given out then.
         """
         rows, self._rows = self._rows, Rows()
-        if self.store is not None:
-            rows.write(self.store)
+        taken = rows.write(self.store) if self.store is not None else []
         sends, self._sends = self._sends, []
         forwards, self._forwards = self._forwards, []
         refused, self._refused = self._refused, []
+        handles, self._handles = self._handles, []
         yield from sends
         yield from forwards
+        yield from taken
         yield from refused
+        if handles:
+            yield Handles(tuple(handles))
         yield from self.tallies.drain()
+
+    def _refuse(self, user: User, item: Input) -> bool:
+        """Without a store there is no way back, and so no merging of two users with a user id."""
+        if not isinstance(item, Event) or item.type != "alias" or item.previous != user.id:
+            return False
+        account = Account("dead_letter", item.id, "unsupported", item)
+        self.tallies.effects([account])
+        self._refused.append(account)
+        return True
+
+    def _note_handles(self, inputs: list[Input], effects: list[Effect]) -> None:
+        """Messages that end here are acknowledged after the writes; those that go on, where they end."""
+        handles = {item.handle for item in inputs if item.handle}
+        if not handles:
+            return
+        gone_on = [effect.input.handle for effect in effects if isinstance(effect, Forward) and effect.input.handle]
+        gone_on += [
+            effect.event.handle for effect in effects if isinstance(effect, Account) and effect.event is not None
+        ]
+        for handle, times in Counter(gone_on).items():
+            if times > 1:
+                in_flight.retain(handle, times - 1)
+        self._handles += sorted(handles - set(gone_on))
 
 
 def open_users(store: Store | None, names: list[str]) -> dict[str, User]:

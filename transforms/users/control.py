@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 from transforms.events.decode import Cause, Refused
-from transforms.events.event import Event
+from transforms.events.event import RECEIPT, Event
 from transforms.events.ids import refused_id
 from transforms.events.times import read_time, write_time
 from transforms.identity.profile import CHANNELS
-from transforms.users.user import Input, decode_inputs, encode_inputs
+from transforms.users.user import ANONYMOUS, Input, decode_inputs, encode_inputs
 
-__all__ = ["KINDS", "RECEIPT", "Receipt", "decode_control", "encode_inputs_control", "encode_receipt", "receipt_event"]
+__all__ = ["KINDS", "Receipt", "decode_control", "encode_inputs_control", "encode_receipt", "receipt_event"]
 
 #: What can become of a send, and the word for it in the name of the event: `Push Opened`, `Email Bounced`, …
 KINDS = {
@@ -39,9 +39,6 @@ KINDS = {
     "complained": "Complained",
     "unsubscribed": "Unsubscribed",
 }
-
-#: The type of the event that a receipt becomes: `event: any` does not count it.
-RECEIPT = "receipt"
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="receipt"):
@@ -80,8 +77,8 @@ def encode_inputs_control(user: str, inputs: list[Input]) -> bytes:
     return msgspec.json.encode(_Inputs(user, b64encode(encode_inputs(inputs)).decode()))
 
 
-def decode_control(payload: bytes, arrival: int) -> tuple[str, list[Input]]:
-    """The key and the inputs in a message that arrived at `arrival` (microseconds UTC).
+def decode_control(payload: bytes, arrival: int | None) -> tuple[str, list[Input]]:
+    """The key and the inputs in a message that arrived at `arrival` (microseconds UTC; None: when a receipt was made).
 
     Raises:
       Refused: and nothing else, whatever the bytes.
@@ -95,7 +92,7 @@ def decode_control(payload: bytes, arrival: int) -> tuple[str, list[Input]]:
         raise Refused(Cause.INVALID, str(error)) from None
 
 
-def receipt_event(receipt: Receipt, arrival: int) -> Event:
+def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
     """A receipt as the event that segments and campaigns see.
 
     Raises:
@@ -111,6 +108,7 @@ def receipt_event(receipt: Receipt, arrival: int) -> Event:
         time = read_time(receipt.time)
     except ValueError as error:
         raise Refused(Cause.BAD_TIME, f"`time`: {error}") from None
+    anonymous = receipt.user_id.startswith(ANONYMOUS)
     said = msgspec.structs.asdict(receipt)
     properties: dict[str, Any] = {
         name: said[name] for name in said if name not in ("user_id", "id", "time") and said[name]
@@ -119,16 +117,17 @@ def receipt_event(receipt: Receipt, arrival: int) -> Event:
         id=receipt.id or _id_of(receipt),
         type=RECEIPT,
         name=f"{receipt.channel.capitalize()} {KINDS[receipt.kind]}",
-        time=min(time, arrival),
-        arrival=arrival,
-        user=receipt.user_id,
+        time=time if arrival is None else min(time, arrival),
+        arrival=time if arrival is None else arrival,
+        user=None if anonymous else receipt.user_id,
+        anonymous=receipt.user_id.removeprefix(ANONYMOUS) if anonymous else None,
         properties=properties,
     )
 
 
 def _id_of(receipt: Receipt) -> str:
     """The same for the same receipt, however often it is told."""
-    parts = (receipt.user_id, receipt.send, receipt.channel, receipt.kind, receipt.address)
+    parts = [receipt.user_id, receipt.send, receipt.channel, receipt.kind, receipt.address]
     if not receipt.send:
-        parts = (*parts, write_time(read_time(receipt.time)))
+        parts.append(write_time(read_time(receipt.time)))
     return f"receipt:{blake2b(chr(31).join(parts).encode(), digest_size=12).hexdigest()}"

@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from transforms.campaigns.effects import Send
 from transforms.campaigns.journeys import Cause, Journeys
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
@@ -54,7 +55,8 @@ class Draft:
         self.merged = user.merged
         self.owner = user.owner
         self.deleted = user.deleted
-        self.alias_of = user.alias_of
+        self.sends = dict(user.sends)
+        self.deleted_at = user.deleted_at
         self._zone: str | None = None
         #: A heap of (time, leaf key, "") and (time, 0, journey's entry); no leaf's place is later than its deadline.
         self._agenda: list[tuple[int, int, str]] = []
@@ -78,7 +80,8 @@ class Draft:
             self.merged,
             self.owner,
             self.deleted,
-            self.alias_of,
+            {name: send for name, send in self.sends.items() if send.not_after >= self.clock},
+            self.deleted_at,
         )
 
     # What leaves, journeys and conditions ask of a user.
@@ -108,7 +111,9 @@ class Draft:
         return self.profile.consented(topic, channel)
 
     def emit(self, effect: Effect) -> None:
-        """Report an effect."""
+        """Report an effect; a send stays open until a receipt comes or it expires."""
+        if effect.__class__ is Send:
+            self.sends[effect.id] = effect
         self.effects.append(effect)
 
     def wake(self, entry: str, due: int) -> None:
@@ -219,7 +224,13 @@ class Draft:
 
     def snapshot(self, clock: int) -> User:
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
-        return msgspec.structs.replace(self.close(), revision=0, clock=clock, members={}, owner=None)
+        return msgspec.structs.replace(self.close(), revision=0, clock=clock, members={}, owner=None, sends={})
+
+    def revive(self) -> None:
+        """Be a user of one's own again, after having been merged in a circle."""
+        self.owner = None
+        self._plan()
+        self._redefine("merge")
 
     def join(self, other: User) -> None:
         """Take over another user's history: the union of everything, so that repeating it changes nothing."""
@@ -269,8 +280,8 @@ class Draft:
         self._agenda += [(journey.due, 0, entry) for entry, journey in self.journeys.active.items()]
         heapq.heapify(self._agenda)
 
-    def _redefine(self) -> None:
-        """Judge a user by other definitions than the last ones; triggers nothing, and reports the cause."""
+    def _redefine(self, cause: str = "definition") -> None:
+        """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
         index, before = self.index, self.members
         self.leaves = {key: state for key, state in self.leaves.items() if key in index.leaves}
         for key, leaf in index.leaves.items():
@@ -282,4 +293,4 @@ class Draft:
                 self.members[name] = before.get(name, self.clock)
         entered = [name for name in self.members if name not in before]
         left = [name for name in before if name not in self.members]
-        self._report(entered, left, Cause("definition"), self.clock)
+        self._report(entered, left, Cause(cause), self.clock)

@@ -13,10 +13,12 @@ from transforms.users.user import (
     ANONYMOUS,
     Deleted,
     Effect,
+    Forward,
     Linked,
     Recorded,
     SegmentEntered,
     SegmentLeft,
+    TokenTaken,
     User,
     encode_user,
 )
@@ -28,7 +30,7 @@ class Rows:
     """The writes of one bundle. Repeating them changes nothing, so a bundle that failed midway may run again."""
 
     def __init__(self) -> None:
-        self.users: dict[str, UserRow] = {}
+        self.users: dict[str, User] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
@@ -50,10 +52,12 @@ class Rows:
                 self.refusals.append(refusal_row(effect))
             elif isinstance(effect, Deleted):
                 self._forget(effect)
-        self.users[user.id] = user_row(user)
+        self.users[user.id] = user
 
-    def write(self, store: Store) -> None:
+    def write(self, store: Store) -> list[Forward]:
         """Write everything: deletions, events, members, identities, then users.
+
+        Returns what users must be told whose tokens are somebody else's: each token belongs to who registered it last.
 
         Raises:
           StoreError: if the store goes on refusing; nothing that depends on these rows may be emitted then.
@@ -63,9 +67,25 @@ class Rows:
                 store.delete_user(user, deleted.segments, deleted.identities, row=user != deleted.user)
         store.write_events(self.events)
         store.write_members(list(self.members.values()))
-        store.write_identities(self.identities)
+        taken = self._write_identities(store)
         store.record(self.refusals)
-        store.write_users(list(self.users.values()))
+        store.write_users([user_row(user) for user in self.users.values()])
+        return taken
+
+    def _write_identities(self, store: Store) -> list[Forward]:
+        """Owners are read before and after the write, so that of two users who register at once one is told too."""
+        tokens = sorted({row.value for row in self.identities if row.kind == "token"})
+        before = store.read_identities("token", tokens) if tokens else {}
+        store.write_identities(self.identities)
+        after = store.read_identities("token", tokens) if tokens else {}
+        losers: dict[tuple[str, str], None] = {}
+        for row in (*before.values(), *(row for row in self.identities if row.kind == "token")):
+            if (owner := after.get(row.value)) is not None and owner.user != row.user:
+                losers[row.user, row.value] = None
+        return [
+            Forward(user, TokenTaken(after[token].revision * 1000, token, after[token].revision * 1000))
+            for user, token in losers
+        ]
 
     def _forget(self, deleted: Deleted) -> None:
         """Drop rows from before a deletion, which is carried out before the rest is written."""
@@ -112,7 +132,8 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
 
 def user_row(user: User) -> UserRow:
     """A user as its row."""
-    return UserRow(user.id, user.revision, encode_user(user), msgspec.json.encode(profile_json(user)), user.deadline)
+    shown = msgspec.json.encode(profile_json(user))
+    return UserRow(user.id, user.revision, encode_user(user), shown, user.deadline, len(user.sends))
 
 
 def profile_json(user: User) -> dict[str, Any]:
@@ -140,5 +161,7 @@ def profile_json(user: User) -> dict[str, Any]:
         }
         for journey in user.journeys.values()
     ]
-    shown["anonymous"] = [source.removeprefix(ANONYMOUS) for source in user.merged]
+    shown["blocked"] = {address: reason for address, (_, _, reason) in sorted(profile.blocked.items())}
+    shown["anonymous"] = [name.removeprefix(ANONYMOUS) for name in user.merged if name.startswith(ANONYMOUS)]
+    shown["merged"] = [name for name in user.merged if not name.startswith(ANONYMOUS)]
     return shown

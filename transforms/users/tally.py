@@ -34,7 +34,7 @@ class Tallies:
         """Count what `advance` decided. Memberships are those of users with a user id."""
         for effect in effects:
             if isinstance(effect, Account):
-                self.count("accounts", effect.outcome, effect.cause)
+                self.count("control" if effect.control else "accounts", effect.outcome, effect.cause)
             elif isinstance(effect, _FLOWS):
                 if not effect.user.startswith(ANONYMOUS):
                     series = "entered" if isinstance(effect, SegmentEntered) else "left"
@@ -48,15 +48,15 @@ class Tallies:
             elif isinstance(effect, Merged):
                 self.count("merged", at=effect.at)
 
-    def final(self, user: User) -> None:
-        """Count a user as a bounded run leaves it."""
+    def final(self, user: User, by: int = 1) -> None:
+        """Count a user as a bounded run leaves it; with `by` -1 take back that it was counted."""
         if user.created is None or user.owner is not None:
             return
         known = "anonymous" if user.id.startswith(ANONYMOUS) else "users"
-        self.count(known)
-        self.count("waiting", by=len(user.journeys))
+        self.count(known, by=by)
+        self.count("waiting", by=by * len(user.journeys))
         for segment in user.members:
-            self.count(f"members of {known}", segment)
+            self.count(f"members of {known}", segment, by=by)
 
     def drain(self) -> Iterator[Tally]:
         """Give out what was counted, and begin anew."""

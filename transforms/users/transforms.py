@@ -8,205 +8,48 @@ from time import time
 from typing import Any
 
 import apache_beam as beam
-import msgspec
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Texts, compiled
-from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.progress import progress
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.bundle import Bundle, applied_before, open_users
-from transforms.users.tally import Tallies, Tally
+from transforms.users.bundle import Bundle, Handles, applied_before, open_users
+from transforms.users.inputs.transforms import Keyed, globally
 from transforms.users.user import (
-    ANONYMOUS,
     Account,
     Forward,
     Input,
+    TokenTaken,
     User,
     Wake,
     decode_inputs,
     decode_user,
     encode_inputs,
     encode_user,
-    route,
 )
 
 __all__ = [
     "AdvanceBounded",
     "AdvanceUnbounded",
-    "CountDeadLetters",
-    "KeyInputs",
-    "KnownUsers",
-    "NewestArrival",
-    "RefusedLetters",
 ]
 
-#: What a step of the state machine puts out beside sends.
-FORWARDED, REFUSED, TALLIES = "forwarded", "refused", "tallies"
-#: What `KeyInputs` puts out beside inputs of users with a user id.
-ANONYMOUS_INPUTS, ARRIVALS = "anonymous", "arrivals"
+#: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
+#: topic will do; refused messages; handles of messages that ended here; tallies.
+FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES = "forwarded", "taken", "refused", "accounted", "tallies"
+OUTPUTS = (FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES)
 
-#: Inputs a bundle may hold before they are put out, which bounds its memory.
-_KEYED_AT_ONCE = 50_000
 #: Users and inputs of a bounded bundle that are written together.
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
 #: A wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
 _DRAIN_SECONDS = 60
-
-Keyed = tuple[str, bytes]
-
-
-class KeyInputs(beam.PTransform):
-    """Events by key, several of one bundle together (which makes the shuffle cheaper).
-
-    Args:
-      until: events that arrived after this time (microseconds UTC) are counted as later and go no further.
-
-    Returns outputs `users` and `anonymous` (both (key, inputs)), `arrivals` (the newest of a bundle) and `tallies`.
-    """
-
-    def __init__(self, until: int | None = None) -> None:
-        self.until = until
-
-    def expand(self, events: beam.PCollection[Event]) -> Any:
-        """Key the events."""
-        keys = beam.ParDo(_KeyInputs(self.until))
-        return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ARRIVALS, TALLIES, main="users")
-
-
-class _KeyInputs(beam.DoFn):
-    def __init__(self, until: int | None) -> None:
-        self.until = until
-
-    def start_bundle(self) -> None:
-        self._inputs: dict[str, list[Input]] = {}
-        self._held = 0
-        self._read = 0
-        self._newest: int | None = None
-        self._tallies = Tallies()
-
-    def process(self, event: Event) -> Iterable[Any]:
-        self._read += 1
-        progress.read += 1
-        if self.until is not None and event.arrival > self.until:
-            self._tallies.count("accounts", "later")
-            return ()
-        if self._newest is None or event.arrival > self._newest:
-            self._newest = event.arrival
-        if event.name:
-            self._tallies.count("events", event.name, "", event.time)
-        self._inputs.setdefault(route(event), []).append(event)
-        self._held += 1
-        return self._drain() if self._held >= _KEYED_AT_ONCE else ()
-
-    def finish_bundle(self) -> Iterator[Any]:
-        at = Timestamp(micros=self._newest) if self._newest is not None else GlobalWindow().start
-        self._tallies.count("read", by=self._read)
-        results = [*self._drain(), *(beam.pvalue.TaggedOutput(TALLIES, tally) for tally in self._tallies.drain())]
-        if self._newest is not None:
-            results.append(beam.pvalue.TaggedOutput(ARRIVALS, self._newest))
-        yield from _globally(results, at)
-
-    def _drain(self) -> Iterator[Any]:
-        inputs, self._inputs, self._held = self._inputs, {}, 0
-        for key, items in inputs.items():
-            keyed = (key, encode_inputs(items))
-            yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
-
-
-class NewestArrival(beam.PTransform):
-    """The time up to which a bounded run settles users: as told, else the newest arrival, never before `settled`.
-
-    All times are microseconds UTC. Returns a PCollection of one.
-    """
-
-    def __init__(self, settled: int, as_of: int | None) -> None:
-        self.settled = settled
-        self.as_of = as_of
-
-    def expand(self, arrivals: beam.PCollection[int]) -> Any:
-        """Find it."""
-        told = self.as_of
-        newest = arrivals | "Newest" >> beam.CombineGlobally(_Newest(self.settled))
-        return newest if told is None else newest | "Told" >> beam.Map(lambda _: told)
-
-
-class _Newest(beam.CombineFn):
-    def __init__(self, least: int) -> None:
-        self.least = least
-
-    def create_accumulator(self) -> int:
-        return self.least
-
-    def add_input(self, accumulator: int, arrival: int) -> int:
-        return max(accumulator, arrival)
-
-    def merge_accumulators(self, accumulators: Iterable[int]) -> int:
-        return max(accumulators)
-
-    def extract_output(self, accumulator: int) -> int:
-        return accumulator
-
-
-class RefusedLetters(beam.PTransform):
-    """Messages that the state machine refused, as dead letters."""
-
-    def expand(self, refused: beam.PCollection[Account]) -> Any:
-        """Make dead letters."""
-        return refused | "Letter" >> beam.Map(_letter)
-
-
-def _letter(account: Account) -> DeadLetter:
-    event = account.event
-    assert event is not None
-    payload = msgspec.json.encode(msgspec.structs.asdict(event))
-    return DeadLetter(payload, "advance", account.cause, f"message {event.id}", event.arrival)
-
-
-class CountDeadLetters(beam.PTransform):
-    """Tallies of messages that could not be decoded: each was read, and ended as a dead letter."""
-
-    def expand(self, letters: beam.PCollection[DeadLetter]) -> Any:
-        """Count them by cause."""
-        return letters | "Count" >> beam.FlatMap(_tally_letter)
-
-
-def _tally_letter(letter: DeadLetter) -> list[Tally]:
-    return [(("read", "", "", 0), 1), (("accounts", "dead_letter", str(letter.cause), 0), 1)]
-
-
-class KnownUsers(beam.PTransform):
-    """The keys of every row of a store, each with no input: a bounded run settles them too."""
-
-    def __init__(self, store: str) -> None:
-        self.store = store
-
-    def expand(self, begin: beam.pvalue.PBegin) -> Any:
-        """Read the keys."""
-        return (
-            begin
-            | "Begin" >> beam.Create([self.store])
-            | "Scan" >> beam.ParDo(_ScanUsers()).with_outputs(ANONYMOUS_INPUTS, main="users")
-        )
-
-
-class _ScanUsers(beam.DoFn):
-    def process(self, url: str) -> Iterator[Any]:
-        store = open_store(url)
-        nothing = encode_inputs([])
-        for row in store.scan_users():
-            keyed = (row.user, nothing)
-            yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if row.user.startswith(ANONYMOUS) else keyed
-        store.close()
 
 
 class _Machine(beam.DoFn):
@@ -227,7 +70,10 @@ class _Machine(beam.DoFn):
             if isinstance(result, Send):
                 yield result
             elif isinstance(result, Forward):
-                yield beam.pvalue.TaggedOutput(FORWARDED, (result.user, encode_inputs([result.input])))
+                tag = TAKEN if isinstance(result.input, TokenTaken) else FORWARDED
+                yield beam.pvalue.TaggedOutput(tag, (result.user, encode_inputs([result.input])))
+            elif isinstance(result, Handles):
+                yield beam.pvalue.TaggedOutput(ACCOUNTED, list(result.handles))
             elif isinstance(result, Account):
                 yield beam.pvalue.TaggedOutput(REFUSED, result)
             else:
@@ -242,29 +88,40 @@ class AdvanceBounded(beam.PTransform):
       as_of: a singleton side input, microseconds UTC.
       store: URL of the store, or None to write nothing.
       continued: start from the store's rows, and pass over what earlier runs applied.
+      amend: users were counted before in this run, so that only what changes is counted.
     """
 
-    def __init__(self, texts: Texts, as_of: beam.pvalue.AsSingleton, store: str | None, *, continued: bool) -> None:
+    def __init__(
+        self,
+        texts: Texts,
+        as_of: beam.pvalue.AsSingleton,
+        store: str | None,
+        *,
+        continued: bool,
+        amend: bool = False,
+    ) -> None:
         self.texts = texts
         self.as_of = as_of
         self.store = store
         self.continued = continued
+        self.amend = amend
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Fold every user's inputs."""
-        fold = _FoldUsers(self.texts, self.store, self.continued)
+        fold = _FoldUsers(self.texts, self.store, continued=self.continued, amend=self.amend)
         return (
             keyed
             | "Typed" >> beam.Map(_itself)
             | "Group" >> beam.GroupByKey()
-            | "Fold" >> beam.ParDo(fold, as_of=self.as_of).with_outputs(FORWARDED, REFUSED, TALLIES, main="sends")
+            | "Fold" >> beam.ParDo(fold, as_of=self.as_of).with_outputs(*OUTPUTS, main="sends")
         )
 
 
 class _FoldUsers(_Machine):
-    def __init__(self, texts: Texts, store: str | None, continued: bool) -> None:
+    def __init__(self, texts: Texts, store: str | None, *, continued: bool, amend: bool) -> None:
         super().__init__(texts, store)
         self.continued = continued
+        self.amend = amend
 
     def start_bundle(self) -> None:
         self._waiting: dict[str, list[Input]] = {}
@@ -283,7 +140,7 @@ class _FoldUsers(_Machine):
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._waiting:
-            yield from _globally(self._turn(), GlobalWindow().max_timestamp())
+            yield from globally(self._turn(), GlobalWindow().max_timestamp())
 
     def _turn(self) -> Iterator[Any]:
         waiting, self._waiting, self._held = self._waiting, {}, 0
@@ -295,9 +152,11 @@ class _FoldUsers(_Machine):
             repeated = [item for item in inputs if (key, item.id) in known]
             bundle.tallies.count("accounts", "duplicate", by=len(repeated))
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
+            if self.amend:
+                bundle.tallies.final(users[key], by=-1)
             user = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
             bundle.tallies.final(user)
-        progress.users += len(waiting)
+        progress.users += 0 if self.amend else len(waiting)
         yield from self._put_out(bundle)
 
 
@@ -311,11 +170,7 @@ class AdvanceUnbounded(beam.PTransform):
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
         machine = beam.ParDo(_ApplyInputs(self.texts, self.store))
-        return (
-            keyed
-            | "Typed" >> beam.Map(_itself)
-            | "Apply" >> machine.with_outputs(FORWARDED, REFUSED, TALLIES, main="sends")
-        )
+        return keyed | "Typed" >> beam.Map(_itself) | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
 
 
 class _ApplyInputs(_Machine):
@@ -323,7 +178,7 @@ class _ApplyInputs(_Machine):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
     def start_bundle(self) -> None:
-        self._bundle = Bundle(self._definitions, self._store)
+        self._bundle = Bundle(self._definitions, self._store, live=True)
 
     def process(
         self,
@@ -351,7 +206,7 @@ class _ApplyInputs(_Machine):
         self._apply(self._open(key, state), [Wake(timestamp.micros)], state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from _globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
+        yield from globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
 
     def _open(self, key: str, state: Any) -> User:
         data = state.read()
@@ -361,7 +216,9 @@ class _ApplyInputs(_Machine):
         user = self._bundle.take(user, inputs)
         state.write(encode_user(user))
         if user.deadline is not None:
-            timer.set(Timestamp(micros=user.deadline))
+            # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
+            # again, and fires for ever.
+            timer.set(Timestamp(micros=-(-user.deadline // 1000) * 1000))
         else:
             timer.clear()
 
@@ -382,12 +239,3 @@ def _closing(inputs: list[Input], as_of: int) -> Wake:
 
 def _by_arrival(item: Input) -> tuple[int, str]:
     return item.arrival, item.id
-
-
-def _globally(results: Iterable[Any], at: Any) -> Iterator[Any]:
-    """Results of `finish_bundle`, which need a timestamp and a window of their own."""
-    for result in results:
-        if isinstance(result, beam.pvalue.TaggedOutput):
-            yield beam.pvalue.TaggedOutput(result.tag, WindowedValue(result.value, at, (GlobalWindow(),)))
-        else:
-            yield WindowedValue(result, at, (GlobalWindow(),))

@@ -16,6 +16,7 @@ __all__ = [
     "ANONYMOUS",
     "OUTCOMES",
     "Account",
+    "Again",
     "Deleted",
     "Effect",
     "Forward",
@@ -23,10 +24,12 @@ __all__ = [
     "Linked",
     "Merge",
     "Merged",
+    "Owner",
     "ProfileChanged",
     "Recorded",
     "SegmentEntered",
     "SegmentLeft",
+    "TokenTaken",
     "User",
     "Wake",
     "decode_inputs",
@@ -44,11 +47,15 @@ OUTCOMES = ("applied", "duplicate", "deleted", "dead_letter", "later")
 
 
 class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Whose an anonymous id is: `first` got its past at `since`, `latest` gets what comes now."""
+    """Whose an id is that was merged: `first` got its past at `since`, `latest` gets what comes now.
+
+    `historical` says that the first to take it over did so in history.
+    """
 
     first: str
     since: int
     latest: str
+    historical: bool = False
 
 
 class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -56,9 +63,10 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
     `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` maps hashes of
-    recent message ids to their arrival. `merged` holds the anonymous ids taken over. `owner` is set for an anonymous id
-    that was identified. `deleted` is the time of the newest deletion: older events are dropped. `alias_of` marks an id
-    that is only known as an alias.
+    recent message ids to their arrival. `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is set
+    for an id that was taken over. `deleted` is the time of the newest deletion: older events are dropped. `sends` are
+    the decided ones of which no receipt has come, by id, until they expire. `deleted_at` is when the newest deletion
+    arrived: what was merged before is not merged again.
     """
 
     id: str
@@ -75,7 +83,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     merged: tuple[str, ...] = ()
     owner: Owner | None = None
     deleted: int | None = None
-    alias_of: str | None = None
+    sends: dict[str, Send] = {}
+    deleted_at: int | None = None
 
     @property
     def deadline(self) -> int | None:
@@ -87,18 +96,31 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):
-    """Nothing but time has passed; with `historical` it passed long ago, and what it brings about sends nothing."""
+    """Nothing but time has passed; with `historical` it passed long ago, and what it brings about sends nothing.
+
+    With `again` not even time has passed (the arrival is 0): the user is to be looked at after a launch, which sets its
+    timer, and each send that is still open is given out once more; the ledger lets it out once. `handle`: see `Event`.
+    """
 
     arrival: int
     id: str = "~wake"
     historical: bool = False
+    again: bool = False
+    handle: str = ""
 
 
 class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_like=True, gc=False):
-    """The state of an anonymous id, for the user who identified with it. Always the same one for the same id."""
+    """The state of an id, for the user that it was merged into. Always the same one for the same id.
+
+    `path` names the users who passed it on because they were merged themselves. With `historical` the merging is
+    history. `handle`: see `Event`.
+    """
 
     arrival: int
     user: User
+    path: tuple[str, ...] = ()
+    historical: bool = False
+    handle: str = ""
 
     @property
     def id(self) -> str:
@@ -106,8 +128,22 @@ class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_l
         return f"\x00merge:{self.user.id}"
 
 
+class TokenTaken(msgspec.Struct, frozen=True, tag="token_taken", tag_field="input", array_like=True, gc=False):
+    """Another user registered a device token at `time`: who registered it before has it no longer."""
+
+    arrival: int
+    token: str
+    time: int
+    handle: str = ""
+
+    @property
+    def id(self) -> str:
+        """Deterministic."""
+        return f"\x00token:{self.time}:{self.token}"
+
+
 #: What `advance` takes.
-Input = Event | Wake | Merge
+Input = Event | Wake | Merge | TokenTaken
 
 
 class SegmentEntered(msgspec.Struct, frozen=True, tag="segment_entered", gc=False):
@@ -146,7 +182,7 @@ class Linked(msgspec.Struct, frozen=True, tag="linked", gc=False):
 
 
 class Merged(msgspec.Struct, frozen=True, tag="merged", gc=False):
-    """An anonymous id's state became part of a user's."""
+    """The state of another id became part of a user's."""
 
     user: str
     source: str
@@ -171,19 +207,30 @@ class Recorded(msgspec.Struct, frozen=True, tag="recorded", gc=False):
 
 
 class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
-    """How one message ended: one of `OUTCOMES`; a dead letter comes with its cause and the event."""
+    """How one message ended: one of `OUTCOMES`; a dead letter comes with its cause and the event.
+
+    `control` is set for messages of the control topic, which have accounts of their own (and one more outcome,
+    `forwarded`: it was published there again, for another user).
+    """
 
     outcome: str
     message: str
     cause: str = ""
     event: Event | None = None
+    control: bool = False
 
 
 class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
-    """An input that goes on to a user (only from `advance_anonymous`)."""
+    """An input that goes on to the user into whom this id was merged."""
 
     user: str
     input: Input
+
+
+class Again(msgspec.Struct, frozen=True, tag="again", gc=False):
+    """An open send that was decided before, given out once more."""
+
+    send: Send
 
 
 Effect = (
@@ -199,6 +246,7 @@ Effect = (
     | Merged
     | Deleted
     | Forward
+    | Again
 )
 
 _user_encoder = msgspec.msgpack.Encoder()

@@ -7,29 +7,53 @@ dies was never acknowledged, and comes again.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from itertools import count
+from typing import Any
 
 __all__ = ["InFlight", "in_flight"]
 
+#: Acknowledges messages by what `InFlight.add` was told of each: a call for all that are settled together.
+Acknowledge = Callable[[list[Any]], None]
+
 
 class InFlight:
-    """How each message in flight is acknowledged, by its handle. Safe for threads."""
+    """How each message in flight is acknowledged, by its handle. Safe for threads.
 
-    def __init__(self) -> None:
-        self._acknowledge: dict[str, Callable[[], None]] = {}
+    Args:
+      clock: seconds on any scale that does not go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
         self._numbers = count()
         self._lock = threading.Lock()
+        self._mine = f"{os.getpid()}:"
 
     def __len__(self) -> int:
-        return len(self._acknowledge)
+        return len(self._held)
 
-    def add(self, acknowledge: Callable[[], None]) -> str:
+    def add(self, acknowledge: Acknowledge, message: Any) -> str:
         """Note a message that was read; returns the handle that travels with it."""
         with self._lock:
-            handle = f"{os.getpid()}:{next(self._numbers)}"
-            self._acknowledge[handle] = acknowledge
+            handle = f"{self._mine}{next(self._numbers)}"
+            self._held[handle] = _Held(acknowledge, message, self._clock())
         return handle
+
+    def retain(self, handle: str, times: int = 1) -> None:
+        """Wait for so many more calls of `settle`: a message that became n others is retained n - 1 times.
+
+        Called before any of those others can be settled. A message that was settled already is passed over.
+
+        Raises:
+          RuntimeError: as `settle` does.
+        """
+        self._check(handle)
+        with self._lock:
+            if held := self._held.get(handle):
+                held.left += times
 
     def settle(self, handles: Iterable[str]) -> None:
         """Acknowledge messages that have been accounted for; one that was settled before is passed over.
@@ -38,19 +62,42 @@ class InFlight:
           RuntimeError: a handle is of another process, which alone could acknowledge it: source and sink of a live run
             on one machine must share a process (`--environment_type=LOOPBACK`).
         """
-        mine = f"{os.getpid()}:"
+        done: dict[Acknowledge, list[Any]] = {}
         for handle in handles:
-            if not handle.startswith(mine):
-                raise RuntimeError(f"message {handle} was read by another process than {os.getpid()}")
+            self._check(handle)
             with self._lock:
-                acknowledge = self._acknowledge.pop(handle, None)
-            if acknowledge is not None:
-                acknowledge()
+                held = self._held.get(handle)
+                if held is None:
+                    continue
+                held.left -= 1
+                if not held.left:
+                    del self._held[handle]
+                    done.setdefault(held.acknowledge, []).append(held.message)
+        for acknowledge, messages in done.items():
+            acknowledge(messages)
 
-    def clear(self) -> None:
-        """Forget everything, as the end of the process would."""
+    def oldest(self) -> float:
+        """For how long the oldest message has been in flight, in seconds; 0 where none is."""
         with self._lock:
-            self._acknowledge.clear()
+            first = next(iter(self._held.values()), None)
+            return self._clock() - first.since if first else 0.0
+
+    def _check(self, handle: str) -> None:
+        if not handle.startswith(self._mine):
+            raise RuntimeError(
+                f"message {handle!r} was read by another process than {os.getpid()}: a live run on one machine needs "
+                "its steps in one process (--environment_type=LOOPBACK)"
+            )
+
+
+class _Held:
+    __slots__ = ("acknowledge", "left", "message", "since")
+
+    def __init__(self, acknowledge: Acknowledge, message: Any, since: float) -> None:
+        self.acknowledge = acknowledge
+        self.message = message
+        self.since = since
+        self.left = 1
 
 
 in_flight = InFlight()

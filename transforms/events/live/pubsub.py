@@ -1,41 +1,63 @@
-"""A Pub/Sub subscription read live by this process: StreamingPull behind a queue that never blocks its reader.
+"""A Pub/Sub subscription read live by this process: pulls behind a queue that never blocks its reader.
 
-Google's client extends the leases of what is in flight and stops pulling at a number of messages or bytes; Beam's own
-source does that on Dataflow. Times are microseconds since the epoch, UTC.
+Messages are pulled, not streamed: what the emulator had put on a stream did not come again for minutes after the
+process at its other end was killed, and a stream of its carries 2,000 messages a second where pulls carry 20,000.
+Leases of what is in flight are extended here, and nothing is pulled beyond a number of messages or bytes. Beam's own
+source does all that on Dataflow. A subscription with exactly-once delivery is not meant: where one id has expired it
+refuses a whole request. Times are microseconds since the epoch, UTC.
 """
 
 import heapq
+import os
 import queue
-import time
+import threading
 from collections.abc import Callable
-from typing import Any
 
+import grpc
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
 from google.cloud.pubsub_v1 import SubscriberClient
-from google.cloud.pubsub_v1.types import FlowControl
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from google.pubsub_v1.types import PullResponse
 
+from transforms.events.live.feed import Arrived, now
 from transforms.events.live.inflight import InFlight
 
-__all__ = ["LiveMessage", "Subscriber", "Watermark"]
+__all__ = ["Subscriber", "Watermark"]
 
-#: Messages and bytes that may be read and not yet acknowledged.
-IN_FLIGHT_MESSAGES = 5_000
-IN_FLIGHT_BYTES = 128 * 1024 * 1024
-#: How long the lease of one message is extended, in seconds. A message that takes longer comes a second time.
-LEASE_SECONDS = 3_600
-#: After so long without a message the subscription is held to be empty, in microseconds.
+#: Messages and bytes that may be pulled and not yet acknowledged.
+HELD_MESSAGES = 5_000
+HELD_BYTES = 128 * 1024 * 1024
+#: Messages asked for in one pull, and pulls that wait for messages together.
+PULLED_AT_ONCE = 1_000
+PULLERS = 2
+#: How long one pull waits for messages, in seconds. The broker knows it, so it is for how long at most it may go on
+#: giving messages to the pull of a process that was killed; they come again only when their leases end.
+PULL_SECONDS = 3.0
+#: For how long leases are extended, and how often, in seconds. What a killed process held comes again after so long.
+#: The shortest lease that the service has (cloud.google.com/pubsub/docs/lease-management).
+LEASE_SECONDS = 10
+EXTEND_SECONDS = 3.0
+#: Ids in one request, which must stay below 512 KiB (cloud.google.com/pubsub/quotas).
+IDS_AT_ONCE = 1_000
+#: How long the service may take to answer at the start, in seconds.
+CONNECT_SECONDS = 60.0
+#: How long a pull that waits while the subscription is closed may take beyond its time, in seconds.
+CLOSE_SECONDS = 2.0
+#: How long a puller rests while nothing more may be held, in seconds.
+FULL_SECONDS = 0.02
+
+#: After so long without a message the subscription is held to be empty.
 IDLE = 2_000_000
-#: The same at the start, when a backlog may be on its way and nothing must be settled before it.
-IDLE_AT_START = 5_000_000
-
-#: The payload, its handle (see `InFlight`) and its publish time.
-LiveMessage = tuple[bytes, str, int]
+#: For so long after the start the watermark stands still: a backlog is on its way, and what a run that died here had in
+#: flight comes again when its leases end (the supervisor's pause and the start of a process take the rest).
+START = 5_000_000
 
 
 class Watermark:
     """The publish time before which no message is expected; it never goes back.
 
-    Pub/Sub says nothing of what is still to come, so it is what can be seen from here: the oldest message that waits to
-    be handed on, else the newest handed on, and some time behind the clock when nothing has come for that long.
+    Pub/Sub says nothing of what is still to come, so it is what can be seen from here: the oldest message that waits,
+    and some time behind the clock when nothing has come for that long.
 
     Args:
       clock: the time now.
@@ -44,76 +66,176 @@ class Watermark:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._time = 0
-        self._quiet_since = clock()
-        self._idle = IDLE_AT_START
+        self._opened = self._quiet_since = clock()
 
-    def seen(self, waiting: int | None, emitted: int | None, *, full: bool) -> int:
+    def seen(self, oldest: int | None, *, deaf: bool) -> int:
         """The watermark now.
 
         Args:
-          waiting: the publish time of the oldest message that waits, if any does.
-          emitted: the publish time of a message just handed on.
-          full: as many messages are in flight as may be, so that nothing can come and silence says nothing.
+          oldest: the publish time of the oldest message that waits or is being handed on, if there is one.
+          deaf: something that was published may be unable to come (as much is in flight as may be, or there is no
+            connection): silence says nothing.
         """
-        now = self._clock()
-        if waiting is not None or emitted is not None or full:
-            self._quiet_since = now
-        if waiting is not None or emitted is not None:
-            self._idle = IDLE
-            self._time = max(self._time, min(time for time in (waiting, emitted) if time is not None))
-        elif now - self._quiet_since >= self._idle:
-            self._time = max(self._time, now - self._idle)
+        moment = self._clock()
+        if oldest is not None or deaf:
+            self._quiet_since = moment
+        if moment - self._opened < START:
+            return self._time
+        if oldest is not None:
+            self._time = max(self._time, oldest)
+        elif moment - self._quiet_since >= IDLE:
+            self._time = max(self._time, moment - IDLE)
         return self._time
 
 
 class Subscriber:
-    """An open StreamingPull.
+    """An open subscription; see `Feed`.
 
     Args:
       subscription: `projects/P/subscriptions/S`.
       registry: where it is noted how to acknowledge what was handed on.
+
+    Raises:
+      ConnectionError: the service does not answer.
     """
 
-    def __init__(self, subscription: str, registry: InFlight, clock: Callable[[], int] | None = None) -> None:
+    def __init__(self, subscription: str, registry: InFlight, clock: Callable[[], int] = now) -> None:
+        self._subscription = subscription
         self._registry = registry
-        self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._waiting: list[tuple[int, str, Any]] = []
-        self._watermark = Watermark(clock or (lambda: time.time_ns() // 1000))
-        self._client = SubscriberClient()
-        flow = FlowControl(max_messages=IN_FLIGHT_MESSAGES, max_bytes=IN_FLIGHT_BYTES, max_lease_duration=LEASE_SECONDS)
-        self._stream = self._client.subscribe(subscription, callback=self._arrived.put, flow_control=flow)
+        self._arrived: queue.SimpleQueue[tuple[int, str, bytes]] = queue.SimpleQueue()
+        self._waiting: list[tuple[int, str, bytes]] = []
+        self._lock = threading.Lock()
+        self._held: dict[str, int] = {}
+        self._held_bytes = 0
+        self._connected = True
+        self._closing = threading.Event()
+        self._failures: queue.SimpleQueue[GoogleAPIError] = queue.SimpleQueue()
+        self._client = _client()
+        self._connect()
+        self._watermark = Watermark(clock)
+        work = [self._pull] * PULLERS + [self._extend]
+        self._threads = [threading.Thread(target=self._surfacing, args=(step,), daemon=True) for step in work]
+        for thread in self._threads:
+            thread.start()
 
-    def next(self) -> LiveMessage | None:
+    def next(self) -> Arrived | None:
         """The oldest message that waits, or None where none does.
 
         Raises:
-          google.api_core.exceptions.GoogleAPICallError: the stream broke for good; the client has tried again before.
+          google.api_core.exceptions.GoogleAPIError: the service refuses, or was away for longer than the client tries.
         """
-        while not self._arrived.empty():
-            message = self._arrived.get()
-            published = int(message.publish_time.timestamp() * 1_000_000)
-            heapq.heappush(self._waiting, (published, message.ack_id, message))
+        self._collect()
         if self._waiting:
-            published, _, message = heapq.heappop(self._waiting)
-            self._watermark.seen(self._oldest(), published, full=False)
-            return message.data, self._registry.add(message.ack), published
-        if self._stream.done():
-            self._stream.result()
+            published, ack_id, payload = heapq.heappop(self._waiting)
+            self._watermark.seen(published, deaf=False)
+            return Arrived(payload, self._registry.add(self._acknowledge, ack_id), published)
+        if not self._failures.empty():
+            raise self._failures.get()
+        if not self._closing.is_set() and not all(thread.is_alive() for thread in self._threads):
+            raise ConnectionError(f"reading {self._subscription} ended")
         return None
 
     def watermark(self) -> int:
         """The publish time before which no message is expected."""
-        return self._watermark.seen(self._oldest(), None, full=len(self._registry) >= IN_FLIGHT_MESSAGES)
+        self._collect()
+        return self._watermark.seen(self._waiting[0][0] if self._waiting else None, deaf=self._deaf())
 
     def close(self) -> None:
-        """Stop pulling; what was not handed on goes back."""
-        self._stream.cancel()
-        self._stream.result()
-        while not self._arrived.empty():
-            self._arrived.get().nack()
-        for _, _, message in self._waiting:
-            message.nack()
+        """Pull nothing more; what was not handed on goes back at once.
+
+        Raises:
+          google.api_core.exceptions.GoogleAPIError: it could not be given back, and comes again when its leases end.
+        """
+        self._closing.set()
+        for thread in self._threads:
+            thread.join(PULL_SECONDS + CLOSE_SECONDS)
+        self._collect()
+        self._change_leases([ack_id for _, ack_id, _ in self._waiting], 0)
         self._client.close()
 
-    def _oldest(self) -> int | None:
-        return self._waiting[0][0] if self._waiting else None
+    def _pull(self) -> None:
+        while not self._closing.is_set():
+            room = self._room()
+            if not room:
+                self._closing.wait(FULL_SECONDS)
+                continue
+            try:
+                response = self._client.pull(
+                    subscription=self._subscription, max_messages=min(PULLED_AT_ONCE, room), timeout=PULL_SECONDS
+                )
+            except DeadlineExceeded:
+                continue
+            received = PullResponse.pb(response).received_messages
+            with self._lock:
+                for message in received:
+                    self._held[message.ack_id] = message.ByteSize()
+                    self._held_bytes += message.ByteSize()
+            for message in received:
+                published = message.message.publish_time.ToMicroseconds()
+                self._arrived.put((published, message.ack_id, message.message.data))
+
+    def _extend(self) -> None:
+        while not self._closing.wait(EXTEND_SECONDS):
+            with self._lock:
+                held = list(self._held)
+            self._change_leases(held, LEASE_SECONDS)
+
+    def _surfacing(self, work: Callable[[], None]) -> None:
+        """Do work of a thread; what it fails with is raised by `next`."""
+        try:
+            work()
+        except (GoogleAPIError, ValueError) as error:
+            # The client raises ValueError for a channel that `close` has closed.
+            if not self._closing.is_set():
+                if isinstance(error, ValueError):
+                    raise
+                self._failures.put(error)
+
+    def _collect(self) -> None:
+        while not self._arrived.empty():
+            heapq.heappush(self._waiting, self._arrived.get())
+
+    def _acknowledge(self, ack_ids: list[str]) -> None:
+        for start in range(0, len(ack_ids), IDS_AT_ONCE):
+            if self._closing.is_set():  # it comes again
+                return
+            part = ack_ids[start : start + IDS_AT_ONCE]
+            self._client.acknowledge(subscription=self._subscription, ack_ids=part)
+            with self._lock:
+                for ack_id in part:
+                    self._held_bytes -= self._held.pop(ack_id)
+
+    def _change_leases(self, ack_ids: list[str], seconds: int) -> None:
+        for start in range(0, len(ack_ids), IDS_AT_ONCE):
+            part = ack_ids[start : start + IDS_AT_ONCE]
+            self._client.modify_ack_deadline(
+                subscription=self._subscription, ack_ids=part, ack_deadline_seconds=seconds
+            )
+
+    def _room(self) -> int:
+        """How many messages may be pulled now."""
+        return 0 if self._held_bytes >= HELD_BYTES else max(0, HELD_MESSAGES - len(self._held))
+
+    def _deaf(self) -> bool:
+        return not self._connected or not self._room()
+
+    def _connect(self) -> None:
+        channel = self._client.transport.grpc_channel
+        try:
+            grpc.channel_ready_future(channel).result(CONNECT_SECONDS)
+        except grpc.FutureTimeoutError:
+            self._client.close()
+            raise ConnectionError(f"Pub/Sub does not answer at {self._client.target}") from None
+        channel.subscribe(self._note)
+
+    def _note(self, state: grpc.ChannelConnectivity) -> None:
+        self._connected = state is grpc.ChannelConnectivity.READY
+
+
+def _client() -> SubscriberClient:
+    """A client that takes messages of any size, which Google's own does not from the emulator: there 4 MB end it."""
+    emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
+    if not emulator:
+        return SubscriberClient()
+    channel = grpc.insecure_channel(emulator, [("grpc.max_receive_message_length", -1)])
+    return SubscriberClient(transport=SubscriberGrpcTransport(host=emulator, channel=channel))

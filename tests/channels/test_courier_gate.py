@@ -1,0 +1,242 @@
+"""What is asked just before a send is claimed: the wall clock, the campaign as it is now, what became of the user."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from transforms.channels.outcome import Outcome
+from transforms.events.times import read_time, write_time
+from transforms.storage.rows import LedgerState, UserRow
+from transforms.storage.store import StoreError
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+#: Ten in the evening in UTC, and the end of a night from nine to eight.
+EVENING, MORNING = read_time("2026-03-10T22:00:00Z"), read_time("2026-03-11T08:00:00Z")
+NIGHT = (21 * 60, 8 * 60)
+
+
+@pytest.fixture
+def make(make_send):
+    def make(address, **changes):
+        return make_send(address, **{"decided_at": EVENING, "not_after": EVENING + 24 * HOUR, **changes})
+
+    return make
+
+
+@pytest.fixture
+def live(make_courier, store):
+    return lambda now=EVENING, **options: make_courier(store, now=now, bounded=False, **options)
+
+
+def said(deliveries):
+    return [(delivery.state, delivery.reason) for delivery in deliveries]
+
+
+def rows(store):
+    return {row.send.removeprefix("id-"): (row.state, row.detail) for row in store.scan_ledger()}
+
+
+# The wall clock.
+
+
+def test_in_quiet_hours_a_live_send_waits_unclaimed_for_the_morning(fcm, live, store, make):
+    send = make("sleeper", quiet=NIGHT)
+    [delivery] = live().deliver([send])
+    assert (delivery.state, delivery.reason, delivery.retry_at) == ("later", "quiet", MORNING)
+    assert said(live(MORNING - 1).deliver([send])) == [("later", "quiet")]
+    assert (rows(store), fcm.requests["sleeper"]) == ({}, 0)
+    assert said(live(MORNING).deliver([send, send])) == [("handed_off", ""), ("duplicate", "")]
+    assert fcm.requests["sleeper"] == 1
+
+
+def test_the_hours_are_those_of_the_user(live, make):
+    zones = ["America/New_York", "UTC", "Asia/Tokyo", "no zone"]
+    deliveries = live().deliver([make(f"z{zone}", zone=zone, quiet=NIGHT) for zone in zones])
+    assert [delivery.retry_at for delivery in deliveries] == [None, MORNING, read_time("2026-03-10T23:00:00Z"), MORNING]
+
+
+@pytest.mark.parametrize(
+    ("not_after", "state"), [(MORNING, "later"), (MORNING - 1, "expired"), (EVENING - 1, "expired")]
+)
+def test_who_would_wait_too_long_is_not_sent_to(live, store, make, not_after, state):
+    send = make("late", quiet=NIGHT, not_after=not_after)
+    assert [delivery.state for delivery in live().deliver([send])] == [state]
+    assert rows(store) == ({"late": ("expired", "")} if state == "expired" else {})
+
+
+def test_one_id_that_comes_twice_at_night_waits_once(live, make):
+    send = make("twins", quiet=NIGHT)
+    assert said(live().deliver([send, send])) == [("later", "quiet"), ("duplicate", "")]
+
+
+def test_a_bounded_run_has_no_morning(store, make_courier, make):
+    send = make("night", quiet=NIGHT)
+    assert said(make_courier(store, now=EVENING).deliver([send])) == [("suppressed", "quiet")]
+    assert rows(store) == {"night": ("suppressed", "quiet")}
+    assert said(make_courier(store, now=MORNING).deliver([send])) == [("duplicate", "quiet")]
+
+
+def test_a_send_that_was_refused_for_now_waits_on_over_night(fcm, live, make):
+    send = make("quota1-night", quiet=NIGHT)
+    dusk = EVENING - HOUR - SECOND
+    assert said(live(dusk).deliver([send])) == [("later", "quota")]
+    [night] = live(dusk + 2 * SECOND).deliver([send])
+    assert (night.reason, night.retry_at) == ("quiet", MORNING)
+    assert said(live(MORNING).deliver([send])) == [("handed_off", "")]
+    assert fcm.requests[send.address] == 2
+
+
+class Recording:
+    """A channel that takes everything, and notes who got what."""
+
+    def __init__(self):
+        self.sent = []
+
+    async def send(self, send, rendered):
+        self.sent.append(send)
+        return Outcome.handed_off("")
+
+    async def close(self):
+        pass
+
+
+def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_expired(live, store, make):
+    zones = ["Asia/Tokyo", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]
+    backlog = [
+        make(
+            f"b{number}",
+            zone=zones[number % 5],
+            quiet=NIGHT if number % 7 else None,
+            decided_at=(decided := EVENING - number * 6 * HOUR // 700),
+            not_after=decided + (1 + number % 12) * HOUR,
+        )
+        for number in range(700)
+    ]
+    waiting, at, ends = backlog, EVENING, {}
+    while waiting:
+        channel = Recording()
+        deliveries = live(at, channels={"push": channel}).deliver(waiting)
+        for send in channel.sent:
+            local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).astimezone(ZoneInfo(send.zone))
+            assert at <= send.not_after
+            assert send.quiet is None or 8 <= local.hour < 21
+        ends |= {each.send.id: each.state for each in deliveries if each.state != "later"}
+        later = [delivery for delivery in deliveries if delivery.state == "later"]
+        assert all(at < delivery.retry_at <= delivery.send.not_after for delivery in later)
+        waiting, at = [each.send for each in later], min((each.retry_at for each in later), default=at)
+    assert len(ends) == len(backlog)
+    assert set(ends.values()) == {"handed_off", "expired"}
+    asleep = [send for send in backlog if send.zone == "UTC" and send.quiet and send.not_after < MORNING]
+    assert {ends[send.id] for send in asleep} == {"expired"}
+
+
+# The campaign as it is now.
+
+
+@pytest.mark.parametrize(
+    "case",  # the campaigns' statuses now, reason
+    [({"win_back": "paused"}, "paused"), ({"win_back": "stopped"}, "stopped"), ({"other": "live"}, "stopped")],
+)
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_campaign_that_was_paused_stopped_or_removed_sends_nothing(make_courier, store, make, case, bounded):
+    statuses, reason = case
+    send = make(f"status{reason}")
+    courier = make_courier(store, now=EVENING, bounded=bounded, statuses=statuses)
+    assert said(courier.deliver([send])) == [("suppressed", reason)]
+    assert rows(store) == {send.address: ("suppressed", reason)}
+    resumed = make_courier(store, now=EVENING, bounded=bounded, statuses={"win_back": "live"})
+    assert said(resumed.deliver([send, make("another")])) == [("duplicate", reason), ("handed_off", "")]
+
+
+def test_a_hand_off_stands_whatever_comes_after(live, store, make):
+    send = make("stands")
+    live(statuses={"win_back": "live"}).deliver([send])
+    assert said(live(EVENING + 48 * HOUR, statuses={}).deliver([send])) == [("duplicate", "")]
+    assert rows(store)["stands"][0] == LedgerState.HANDED_OFF
+
+
+# What became of the user.
+
+
+def put(store, user, **profile):
+    store.write_users([UserRow(user, 1, b"", msgspec.json.encode({"user": user, **profile}))])
+
+
+BEFORE, AFTER = write_time(EVENING - HOUR), write_time(EVENING + 1)
+
+
+@pytest.mark.parametrize(
+    "case",  # the profile as the row shows it, reason
+    [
+        ({"deleted": AFTER}, "deleted"),
+        ({"deleted": BEFORE}, "deleted"),  # as the deletion is timed; it may have come later
+        ({"deleted": BEFORE, "known_since": AFTER}, "deleted"),
+        ({"deleted": BEFORE, "known_since": write_time(EVENING)}, ""),  # decided for who came back
+        ({"known_since": AFTER}, ""),
+        ({"consent": {"marketing/push": False}}, "no_consent"),
+        ({"consent": {"all/push": False, "marketing/push": True}}, "no_consent"),
+        ({"consent": {"all/push": True, "marketing/push": True}}, ""),
+        ({"consent": {"all/email": False, "marketing/email": False, "news/push": False}}, ""),
+        ({"consent": {}}, ""),
+        ({}, ""),
+    ],
+)
+def test_deletion_and_unsubscribe_are_looked_up_when_a_live_send_is_claimed(fcm, live, store, make, case):
+    profile, reason = case
+    send = make("looked-up")
+    before = fcm.requests[send.address]
+    put(store, send.user, **profile)
+    state = "suppressed" if reason else "handed_off"
+    assert said(live().deliver([send])) == [(state, reason)]
+    assert fcm.requests[send.address] == before + (not reason)
+    # Nothing is kept of who was deleted, not even that.
+    assert rows(store).get("looked-up", ("", ""))[0] == ("" if reason == "deleted" else state)
+
+
+def test_a_transactional_send_asks_for_no_consent_and_obeys_deletion(live, store, make):
+    denied, gone = make("denied", topic=None), make("gone", topic=None)
+    put(store, denied.user, consent={"all/push": False})
+    put(store, gone.user, deleted=AFTER)
+    assert said(live().deliver([denied, gone])) == [("handed_off", ""), ("suppressed", "deleted")]
+
+
+def test_an_id_that_was_merged_is_looked_up_at_its_owner(live, store, make):
+    sends = [make(f"merged{number}", user=f"~a{number}") for number in range(3)]
+    for number, profile in enumerate([{"deleted": AFTER}, {"consent": {"all/push": False}}]):
+        put(store, f"~a{number}", owner=f"u{number}")
+        put(store, f"u{number}", **profile)
+    put(store, "~a2", owner="unknown")
+    expected = [("suppressed", "deleted"), ("suppressed", "no_consent"), ("handed_off", "")]
+    assert said(live().deliver(sends)) == expected
+
+
+def test_a_bounded_run_asks_the_state_machine_only(make_courier, store, make):
+    """Its rows are those of the end, and decisions are of before."""
+    send = make("replayed")
+    put(store, send.user, deleted=AFTER, consent={"all/push": False})
+    assert said(make_courier(store, now=EVENING).deliver([send])) == [("handed_off", "")]
+
+
+def test_users_are_looked_up_together_and_a_store_that_fails_stops_the_batch(fcm, make_courier, store, make):
+    class Counting:
+        claim, record = staticmethod(store.claim), staticmethod(store.record)
+
+        def __init__(self):
+            self.asked = []
+
+        def read_users(self, users):
+            self.asked.append(len(users))
+            if len(self.asked) > 2:
+                raise StoreError("down")
+            return store.read_users(users)
+
+    counting = Counting()
+    courier = make_courier(counting, now=EVENING, bounded=False)
+    courier.deliver([make(f"together{number}") for number in range(100)])
+    assert counting.asked == [64, 36]
+    with pytest.raises(StoreError):
+        courier.deliver([make("unasked")])
+    assert fcm.requests["unasked"] == 0

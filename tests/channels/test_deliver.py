@@ -1,0 +1,228 @@
+"""Deliver in Beam: what waits for the morning or for quota comes again by timer, and a drain sends nothing."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+from core import texts_of
+
+from transforms.campaigns.effects import Send
+from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
+from transforms.events.times import read_time
+from transforms.storage.open import open_store
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+EVENING, MORNING = read_time("2026-03-10T22:00:00Z"), read_time("2026-03-11T08:00:00Z")
+NIGHT = (21 * 60, 8 * 60)
+
+CAMPAIGN = {"trigger": {"event": "Bought"}, "steps": [{"send": "push"}], "reenter": "always", "consent": "offers"}
+TEXTS = texts_of(
+    {
+        "campaigns": {"c": CAMPAIGN, "off": {**CAMPAIGN, "status": "paused"}},
+        "messages": {"push": {"channel": "push", "title": "Hello"}},
+    }
+)
+
+
+class Wall:
+    """A wall clock that goes forward by the sends that are read: each is decided when it is read."""
+
+    now = 0
+
+
+def wall() -> int:
+    return Wall.now
+
+
+def read_at(send: Send) -> Send:
+    Wall.now = max(Wall.now, send.decided_at)
+    return send
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[None]:
+    Wall.now = 0
+    yield
+    Wall.now = 0
+
+
+def send_of(name: str, at: int, **changes: Any) -> Send:
+    fields = {"campaign": "c", "entry": "e", "step": "s", "user": "u", "channel": "push", "message": "push"}
+    fields |= {"id": name, "address": name, "decided_at": at, "not_after": at + 24 * HOUR, "topic": "offers"}
+    return Send(**{**fields, **changes})
+
+
+def append(item: Any, path: str) -> None:
+    with Path(path).open("ab") as file:
+        file.write(msgspec.json.encode(item) + b"\n")
+
+
+def lines(path: Path) -> list[Any]:
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+class Delivered:
+    """What a pipeline left in a folder: pushes in the order of the outbox, receipts, and the ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sent = [line["send_id"] for file in sorted(folder.glob("push-*.jsonl")) for line in lines(file)]
+        receipts = [msgspec.json.decode(receipt) for receipt in lines(folder / "receipts")]
+        self.told = sorted((receipt["send"], receipt["kind"], receipt["reason"]) for receipt in receipts)
+        self.times = {receipt["send"]: read_time(receipt["time"]) for receipt in receipts}
+        self.tallies = {tuple(key[:3]): count for key, count in lines(folder / "tallies")}
+        store = open_store(f"sqlite:{folder / 'store.db'}")
+        self.ledger = {row.send: row.state for row in store.scan_ledger()}
+        store.close()
+
+
+def keep(delivered: Any, folder: Path) -> None:
+    _ = delivered.tallies | "KeepTallies" >> beam.Map(append, str(folder / "tallies"))
+    receipts = delivered.receipts | "Text" >> beam.Map(bytes.decode)
+    _ = receipts | "KeepReceipts" >> beam.Map(append, str(folder / "receipts"))
+
+
+def streamed(folder: Path, *items: Send | int, push: str | None = None) -> Delivered:
+    """Deliver live: sends as they come, and watermarks (microseconds) between them."""
+    stream = TestStream(coder=beam.coders.PickleCoder())
+    for item in items:
+        if isinstance(item, Send):
+            stream = stream.add_elements([TimestampedValue(item, Timestamp(micros=item.decided_at))])
+        else:
+            stream = stream.advance_watermark_to(Timestamp(micros=item))
+    store = f"sqlite:{folder / 'store.db'}"
+    with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
+        sends = pipeline | "Sends" >> stream.advance_watermark_to_infinity() | "Clock" >> beam.Map(read_at)
+        keep(sends | "Deliver" >> DeliverUnbounded(TEXTS, Channels(str(folder), push), store, wall), folder)
+    return Delivered(folder)
+
+
+def at_once(folder: Path, *sends: Send, now: int) -> Delivered:
+    """Deliver live what is read at once, the watermark being at the end of time when it is: as in a drain."""
+    store = f"sqlite:{folder / 'store.db'}"
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        created = pipeline | beam.Create(sends, reshuffle=False)
+        timed = created | "Timed" >> beam.Map(lambda send: TimestampedValue(send, send.decided_at / SECOND))
+        keep(timed | "Deliver" >> DeliverUnbounded(TEXTS, Channels(str(folder)), store, partial(int, now)), folder)
+    return Delivered(folder)
+
+
+def test_a_send_of_the_night_goes_out_in_the_morning(tmp_path: Path) -> None:
+    found = streamed(
+        tmp_path,
+        send_of("asleep", EVENING, quiet=NIGHT),
+        send_of("awake", EVENING),
+        EVENING + 1000,
+        send_of("morning", MORNING + SECOND, quiet=NIGHT),
+        MORNING,
+    )
+    assert sorted(found.sent) == ["asleep", "awake", "morning"]
+    assert found.told == [(name, "accepted", "") for name in ("asleep", "awake", "morning")]
+    assert found.times == {"awake": EVENING, "asleep": MORNING + SECOND, "morning": MORNING + SECOND}
+    assert found.tallies["sends", "push", "handed_off"] == 1
+    assert set(found.ledger.values()) == {"handed_off"}
+
+
+def test_a_timer_that_comes_early_is_set_again(tmp_path: Path) -> None:
+    """The watermark is up to 20 seconds ahead of the wall clock."""
+    found = streamed(
+        tmp_path,
+        send_of("asleep", EVENING, quiet=NIGHT),
+        EVENING + 1000,
+        send_of("other", MORNING - 20 * SECOND, user="other"),
+        MORNING,
+        send_of("later", MORNING + 5 * SECOND, user="later"),
+        MORNING + 20 * SECOND,
+    )
+    assert sorted(found.sent) == ["asleep", "later", "other"]
+    assert found.times["asleep"] == MORNING + 5 * SECOND
+
+
+def test_what_waits_goes_out_by_the_times_of_each(tmp_path: Path) -> None:
+    zones = {
+        "Asia/Tokyo": "2026-03-10T23:00:00Z",
+        "Europe/Berlin": "2026-03-11T07:00:00Z",
+        "UTC": "2026-03-11T08:00:00Z",
+    }
+    items: list[Send | int] = [send_of(zone, EVENING, zone=zone, quiet=NIGHT) for zone in zones]
+    items.append(EVENING + 1000)
+    for zone, release in zones.items():
+        items += [send_of(f"after {zone}", read_time(release), user=zone), read_time(release)]
+    found = streamed(tmp_path, *items)
+    assert {name: found.times[name] for name in zones} == {zone: read_time(text) for zone, text in zones.items()}
+
+
+def test_what_quota_refuses_comes_again_when_the_provider_says(fcm: Any, tmp_path: Path) -> None:
+    """Which is before the morning that another one waits for already."""
+    found = streamed(
+        tmp_path,
+        send_of("asleep", EVENING, quiet=NIGHT),
+        EVENING + 1000,
+        send_of("quota1-beam", EVENING + SECOND),
+        EVENING + SECOND + 1000,
+        send_of("next", EVENING + 4 * SECOND),
+        EVENING + 3 * SECOND,
+        push=f"fcm:demo-project@{fcm.url}",
+    )
+    assert found.told == [("next", "accepted", ""), ("quota1-beam", "accepted", "")]
+    assert fcm.requests["quota1-beam"] == 2
+
+
+def test_a_drain_sends_nothing_that_waits_and_ends(tmp_path: Path) -> None:
+    found = at_once(tmp_path, send_of("asleep", EVENING, quiet=NIGHT), send_of("awake", EVENING), now=EVENING)
+    assert (found.sent, found.ledger) == (["awake"], {"awake": "handed_off"})
+    assert found.told == [("awake", "accepted", "")]
+
+
+def test_what_is_timed_far_ahead_of_the_wall_clock_is_not_sent(tmp_path: Path) -> None:
+    ahead = [send_of("minute", EVENING + 60 * SECOND), send_of("more", EVENING + 61 * SECOND, user="other")]
+    found = at_once(tmp_path, *ahead, now=EVENING)
+    assert (found.sent, found.ledger) == (["minute"], {"minute": "handed_off"})
+
+
+def test_a_backlog_read_at_night(tmp_path: Path) -> None:
+    """Six hours of decisions are read at once, at ten in the evening."""
+    backlog = [
+        send_of(f"{kind}{number}", EVENING - number * HOUR // 50, user=f"u{number}", **changes)
+        for number in range(300)
+        for kind, changes in (
+            ("quiet", {"quiet": NIGHT}),
+            ("old", {"not_after": EVENING - 1}),
+            ("off", {"campaign": "off"}),
+        )
+    ]
+    found = at_once(tmp_path, *backlog, send_of("now", EVENING), now=EVENING)
+    assert found.sent == ["now"]
+    refused = [(f"old{number}", "expired", "") for number in range(300)]
+    refused += [(f"off{number}", "suppressed", "paused") for number in range(300)]
+    assert found.told == sorted([*refused, ("now", "accepted", "")])
+    assert not any(name.startswith("quiet") for name in found.ledger)
+
+
+def test_a_bounded_run_tells_what_became_of_its_sends_as_of_their_decisions(tmp_path: Path) -> None:
+    sends = [
+        send_of("first", MORNING, quiet=NIGHT),
+        send_of("second", MORNING + HOUR),
+        send_of("off", 0, campaign="off"),
+    ]
+    store = f"sqlite:{tmp_path / 'store.db'}"
+    for run in ("once", "again"):
+        folder = tmp_path / run
+        folder.mkdir()
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            delivered = pipeline | beam.Create(sends) | "Deliver" >> DeliverBounded(TEXTS, Channels(str(folder)), store)
+            keep(delivered, folder)
+        found = Delivered(folder)
+        assert found.told == [("first", "accepted", ""), ("off", "suppressed", "paused"), ("second", "accepted", "")]
+        assert found.times == {"first": MORNING, "second": MORNING + HOUR, "off": 0}
+        assert found.sent == (["first", "second"] if run == "once" else [])

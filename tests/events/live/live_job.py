@@ -1,0 +1,78 @@
+"""A small live job as a program: messages of a subscription into an SQLite file, acknowledged when they are in it.
+
+    python live_job.py SUBSCRIPTION FILE [--poison TEXT] [--hold TEXT] [--control URL]
+
+A payload that is the poison fails the step; one that is held is written and never accounted for. The control table of
+the store is read too where one is named.
+"""
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_input_types, with_output_types
+from apache_beam.utils.windowed_value import WindowedValue
+
+from todoke.live import run_graph
+from todoke.run import RunFailed
+from transforms.events.live.transforms import Acknowledge, ReadControlTable
+from transforms.events.sources import Message, Subscription
+from transforms.events.transforms import ReadEvents
+
+
+@with_input_types(Message)
+@with_output_types(list[str])
+class Write(beam.DoFn):
+    """Write payloads with the process that read them, commit, and put out the handles."""
+
+    def __init__(self, path: str, poison: bytes, hold: bytes) -> None:
+        self.path = path
+        self.poison = poison
+        self.hold = hold
+
+    def start_bundle(self) -> None:
+        self.messages: list[Message] = []
+
+    def process(self, message: Message) -> None:
+        if message[0] == self.poison:
+            raise ValueError("this payload is poison")
+        self.messages.append(message)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        rows = [(payload.decode(), handle) for payload, _, _, handle in self.messages]
+        connection = sqlite3.connect(self.path, timeout=30)
+        with connection:
+            connection.executemany("INSERT INTO seen VALUES (?, ?)", rows)
+        connection.close()
+        handles = [handle for payload, _, _, handle in self.messages if payload != self.hold]
+        yield WindowedValue(handles, GlobalWindow().start, (GlobalWindow(),))
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser()
+    flags.add_argument("subscription")
+    flags.add_argument("path")
+    flags.add_argument("--poison", default="")
+    flags.add_argument("--hold", default="")
+    flags.add_argument("--control")
+    given, beam_flags = flags.parse_known_args()
+    write = Write(given.path, given.poison.encode() or b"\0", given.hold.encode() or b"\0")
+
+    def build(pipeline: beam.Pipeline) -> None:
+        messages = pipeline | "Read" >> ReadEvents(Subscription(given.subscription), live=True)
+        if given.control:
+            control = pipeline | "ReadControl" >> ReadControlTable(given.control)
+            messages = (messages, control) | "Both" >> beam.Flatten()
+        _ = messages | "Write" >> beam.ParDo(write) | "Acknowledge" >> Acknowledge()
+
+    try:
+        run_graph(build, beam_flags, heartbeat=5.0)
+    except RunFailed as error:
+        sys.exit(f"job: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The bytes of a user's state and of inputs in a shuffle: running jobs hold them, so new code must read old ones."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from core import DAY, HOUR, MINUTE, START
+
+from transforms.campaigns.journeys import Entry, Journey
+from transforms.events.event import Event
+from transforms.identity.profile import Profile
+from transforms.segments.leaves import LeafState
+from transforms.users.user import (
+    Input,
+    Merge,
+    Owner,
+    User,
+    Wake,
+    decode_inputs,
+    decode_user,
+    encode_inputs,
+    encode_user,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+ADVICE = """
+The bytes that running jobs hold would be read or written differently. Add fields at the end of a record only, each with
+a default, and never take one away, move it or change its type. What is written is longer then: put the new bytes into
+the file by hand, and keep the old ones as a further file that must still be read. If the break is meant, write it into
+CHANGELOG.md under "Breaks running jobs", with what to do.
+"""
+
+ANONYMOUS = User(
+    "~a1",
+    clock=START,
+    created=START - HOUR,
+    definitions="0123456789abcdef",
+    profile=Profile({"context.locale": (START, "m1", "ja")}, {"t1": (START, "m1", None)}, {}),
+    leaves={1: LeafState(True, None, ((START, 2**64 - 1),))},
+    entries={"cart": Entry(START, "e0")},
+    seen={2**63: START},
+)
+
+RICH = User(
+    id="ü1",
+    revision=7,
+    clock=START,
+    created=START - DAY,
+    definitions="fedcba9876543210",
+    profile=Profile(
+        {
+            "plan": (START, "m1", "pro"),
+            "gone": (START, "m2", None),
+            "home": (START, "m3", {"city": "Ulm", "geo": [48.4, 10, True, None], "big": 2**64 - 1}),
+            "#zone": (START, "m4", "Asia/Tokyo"),
+        },
+        {"t1": (START, "m1", "ios"), "t2": (START + 1, "m2", None)},
+        {"offers/push": (START, "m5", False), "all/email": (START, "m6", True)},
+    ),
+    leaves={
+        2**64 - 1: LeafState(True, START + DAY, ((START, 2**64 - 1), (START - 1, 0))),
+        5: LeafState(False, None, (), START - HOUR, "seed"),
+    },
+    members={"buyers": START - HOUR, "often": START},
+    journeys={
+        "e1": Journey(
+            "e1", "cart", "~a1", START, START - MINUTE, "wait_2", START + HOUR, ("second", "third"), {"n": 1.5}
+        )
+    },
+    entries={"cart": Entry(START, "e1")},
+    seen={2**64 - 1: START, 3: START + 1},
+    merged=("~a1", "~a2"),
+    deleted=START - 2 * DAY,
+)
+OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
+
+INPUTS: list[Input] = [
+    Event(
+        "m1",
+        "track",
+        "Ordered",
+        START,
+        START + 1,
+        "u1",
+        "a1",
+        None,
+        {"total": 9.5, "lines": [{"n": 1}]},
+        {"plan": None},
+        {"os": {"name": "ios"}},
+        historical=True,
+    ),
+    Event("m2", "alias", "", START, START, "u1", None, "a2"),
+    Wake(START),
+    Wake(START, historical=True),
+    Merge(START, ANONYMOUS),
+]
+
+USERS = {"user_state": RICH, "user_state_owned": OWNED, "user_state_new": User("u1")}
+
+
+def golden(name: str) -> bytes:
+    """The bytes of a file of hexadecimal lines."""
+    return bytes.fromhex((GOLDEN / f"{name}.hex").read_text(encoding="ascii"))
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_state_is_read_and_written_as_ever(name: str) -> None:
+    data = golden(name)
+    assert decode_user(data) == USERS[name], ADVICE
+    assert encode_user(USERS[name]) == data, ADVICE
+
+
+def test_inputs_are_read_and_written_as_ever() -> None:
+    data = golden("user_state_inputs")
+    assert decode_inputs(data) == INPUTS, ADVICE
+    assert encode_inputs(INPUTS) == data, ADVICE
+
+
+@pytest.mark.parametrize("cut", [1, 4, 9])
+def test_a_state_written_before_fields_were_added_is_read(cut: int) -> None:
+    """Records are arrays: what is missing at the end gets its default."""
+    fields: list[Any] = msgspec.msgpack.decode(golden("user_state_new"), strict=False)
+    assert decode_user(msgspec.msgpack.encode(fields[:-cut])) == User("u1"), ADVICE

@@ -1,0 +1,71 @@
+"""Where commands publish what goes back into a live job: its topic, or the control table of its store."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from beam_pipelines.options import WrongUse
+from transforms.events.sources import parse_topic
+from transforms.storage.store import Store
+
+__all__ = ["ControlFailed", "Publish", "open_control"]
+
+#: Publishes messages; they are durable when it returns.
+Publish = Callable[[Sequence[bytes]], None]
+
+#: How long the broker may take to answer for one batch, in seconds.
+PUBLISH_SECONDS = 60.0
+
+
+class ControlFailed(Exception):
+    """The control topic did not take the messages; the message says why."""
+
+
+@contextmanager
+def open_control(store: Store, topic: str | None) -> Iterator[Publish]:
+    """How to publish to a live job.
+
+    Args:
+      store: whose control table is used where there is no topic.
+      topic: `pubsub:projects/P/topics/T`.
+
+    Raises:
+      WrongUse: the topic is none.
+      ControlFailed: it cannot be opened, or (from what is yielded) does not take the messages.
+      StoreError: (from what is yielded) the store does not take them.
+    """
+    if topic is None:
+        yield lambda payloads: store.publish_control(payloads, time.time_ns() // 1000)
+        return
+    try:
+        path = parse_topic(topic)
+    except ValueError as error:
+        raise WrongUse(f"--control-topic: {error}") from error
+    with _publishing_to(path) as publish:
+        yield publish
+
+
+@contextmanager
+def _publishing_to(path: str) -> Iterator[Publish]:
+    from google.api_core.exceptions import GoogleAPIError
+    from google.api_core.retry import Retry
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.pubsub_v1 import PublisherClient
+
+    try:
+        client = PublisherClient()
+    except GoogleAuthError as error:
+        advice = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
+        raise ControlFailed(f"no credentials for Pub/Sub: {error}; {advice}") from error
+    bounded = Retry(timeout=PUBLISH_SECONDS)  # the client's own default goes on for ten minutes
+
+    def publish(payloads: Sequence[bytes]) -> None:
+        answers = [client.publish(path, payload, retry=bounded) for payload in payloads]
+        try:
+            for answer in answers:
+                answer.result(PUBLISH_SECONDS)
+        except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
+            raise ControlFailed(f"topic `{path}` did not take the messages: {error or 'no answer in time'}") from error
+
+    yield publish
+    client.stop()

@@ -1,0 +1,293 @@
+"""A live job on this machine: Beam's Prism, a supervisor that restarts it, and a line a minute about how it does."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import realtime
+from beam_pipelines.options import Config
+from todoke.run import RunFailed
+from transforms.events.live.feed import feeds
+from transforms.events.live.inflight import in_flight
+from transforms.events.progress import progress
+
+__all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
+
+#: Failures in a row after which a supervisor gives up.
+RESTARTS = 8
+#: The pause before the first restart and the longest one, in seconds; each is twice the one before.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: After a run of so many seconds the failures before it no longer count.
+LIVED_WELL = 600.0
+#: How long a run that is to stop waits for what is in flight, and how long the supervisor waits for the run.
+DRAIN_SECONDS, STOP_SECONDS = 15.0, 45.0
+#: How long nothing may have been sent until a run that stops is held to be at rest.
+REST_SECONDS = 1.0
+#: How long a process whose run is over may take to end: a step's thread that hangs must not keep it.
+EXIT_SECONDS = 20.0
+#: Between two lines about how the run does.
+HEARTBEAT_SECONDS = 60.0
+#: How long building Prism may take, and how long a program named `prism` may take to say what it is.
+BUILD_SECONDS, ASK_SECONDS = 600, 10
+
+_MODULE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
+#: The exit code of wrong use and of mistakes in definitions.
+_WRONG_USE = 2
+_CHECKOUT = Path(__file__).parent.parent
+#: Kills its process group when its standard input ends, which the kernel sees to when the supervisor dies.
+_GUARD = "read -r _; kill -9 0"
+
+
+class Prism(NamedTuple):
+    """Beam's local runner for live streams: where it is, or None for Beam to download it, and how it was found."""
+
+    path: str | None
+    how: str
+
+
+def find_prism(flag: str | None = None) -> Prism:
+    """Prism as `--prism_location` names it, else on PATH, else in the checkout, else built with Go, else downloaded.
+
+    A program on PATH is asked whether it is Beam's: others have that name too.
+    """
+    if flag is not None:
+        return Prism(flag, "--prism_location")
+    on_path = shutil.which("prism")
+    if on_path is not None and _is_beams(on_path):
+        return Prism(on_path, "PATH")
+    in_checkout = _CHECKOUT / ".tools" / "bin" / "prism"
+    if os.access(in_checkout, os.X_OK):
+        return Prism(str(in_checkout), "the checkout")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "todoke" / f"prism-{beam.__version__}"
+    if os.access(cache / "prism", os.X_OK):
+        return Prism(str(cache / "prism"), "an earlier build")
+    if shutil.which("go") is not None:
+        _say(f"building Prism {beam.__version__} with Go, once (a minute or two)")
+        problem = _build(cache)
+        if problem is None:
+            return Prism(str(cache / "prism"), "a build with Go")
+        _say(f"Prism could not be built: {problem}")
+    return Prism(None, "Beam's own download")
+
+
+def _is_beams(program: str) -> bool:
+    try:
+        done = subprocess.run([program, "-help"], capture_output=True, check=False, timeout=ASK_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"job_port" in done.stdout + done.stderr
+
+
+def _build(cache: Path) -> str | None:
+    """Build Prism into the folder; returns what went wrong."""
+    command = ["go", "install", f"{_MODULE}@v{beam.__version__}"]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            command,
+            env=os.environ | {"GOBIN": str(cache)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return None if done.returncode == 0 else _last_line(done.stderr) or f"go ended with {done.returncode}"
+
+
+def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
+    """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`."""
+    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags)
+
+
+def run_graph(
+    build: Callable[[beam.Pipeline], None], beam_flags: Sequence[str] = (), *, heartbeat: float = HEARTBEAT_SECONDS
+) -> None:
+    """Run a live graph on Prism, every step of it in this process, until it fails or SIGTERM or SIGINT stops it.
+
+    When stopped it reads nothing more, waits a while for what is in flight, and gives back the rest. Call it in the
+    main thread of a process that does nothing else afterwards.
+
+    Args:
+      build: adds the steps to a pipeline.
+      beam_flags: more flags for Beam.
+      heartbeat: seconds between two lines on standard error about how the run does.
+
+    Raises:
+      RunFailed: the job failed; the message is its cause.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        pipeline = beam.Pipeline(options=PipelineOptions(_flags(beam_flags), save_main_session=False))
+        build(pipeline)
+        progress.reset()
+        with ThreadPoolExecutor(1) as waiting, _heartbeat(heartbeat):
+            result = pipeline.run()
+            ended = waiting.submit(result.wait_until_finish)
+            try:
+                state = ended.result()
+            except KeyboardInterrupt:
+                _drain()
+                result.cancel()
+                return
+        raise RunFailed(f"a live job does not end, but this one is {state}")
+    except KeyboardInterrupt:
+        return
+    except (OSError, RuntimeError, grpc.RpcError) as error:
+        raise RunFailed(_cause(error)) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        _end_within(EXIT_SECONDS)
+
+
+def _flags(beam_flags: Sequence[str]) -> list[str]:
+    named = PipelineOptions(list(beam_flags)).get_all_options().get("prism_location")
+    prism = find_prism(named)
+    _say(f"Prism from {prism.how}: {prism.path}" if prism.path else f"Prism: {prism.how}")
+    location = () if named or prism.path is None else (f"--prism_location={prism.path}",)
+    return [*beam_flags, *location, "--runner=PrismRunner", "--environment_type=LOOPBACK", "--streaming"]
+
+
+def _drain() -> None:
+    """Bring what is in flight to its end: inputs first, then the sends that they led to."""
+    _say(f"stopping; {len(in_flight):,} messages are in flight")
+    feeds.pause()
+    until = time.monotonic() + DRAIN_SECONDS
+    sends, rested = progress.sends, time.monotonic()
+    while time.monotonic() < until and time.monotonic() < rested + REST_SECONDS:
+        if in_flight or progress.sends != sends:
+            sends, rested = progress.sends, time.monotonic()
+        time.sleep(0.05)
+    if in_flight:
+        _say(f"stopped with {len(in_flight):,} messages in flight; they come again")
+    feeds.close()
+
+
+@contextmanager
+def _heartbeat(seconds: float) -> Iterator[None]:
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(seconds):
+            _say(
+                f"read {progress.read:,}  users {progress.users:,}  sends {progress.sends:,}  "
+                f"in flight {len(in_flight):,}, the oldest for {in_flight.oldest():.0f} s"
+            )
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _end_within(seconds: float) -> None:
+    """End this process then if it has not ended before; as failed, for a run that stopped well ends in time."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def _cause(error: BaseException) -> str:
+    """Beam puts a worker's whole traceback into a message; its last line says what happened."""
+    text = error.details() if isinstance(error, grpc.Call) else str(error)
+    return _last_line(text or "") or type(error).__name__
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+class Patience:
+    """How long to wait after each failure of a run, in seconds, and when to give up.
+
+    Args:
+      restarts: failures in a row that are forgiven.
+    """
+
+    def __init__(self, restarts: int = RESTARTS) -> None:
+        self._restarts = restarts
+        self.failures = 0
+
+    def after(self, lived: float) -> float | None:
+        """The pause after a run that failed having lived for so many seconds; None to give up."""
+        self.failures = 1 if lived >= LIVED_WELL else self.failures + 1
+        if self.failures > self._restarts:
+            return None
+        # Bounded before the power, which is beyond floats after a thousand failures.
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures - 1, 10))
+
+
+def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
+    """Keep a command running: start it again when it fails, with growing pauses, until SIGINT or SIGTERM.
+
+    The command and what it starts share a process group, which ends when this process does, however that happens. It is
+    told to stop with SIGTERM and has `STOP_SECONDS` for it. Call this in the main thread.
+
+    Args:
+      restarts: failures in a row that are forgiven.
+
+    Raises:
+      RunFailed: it failed once more than that, or ended by itself.
+      SystemExit: it ended with 2, wrong use, which no restart mends.
+    """
+    patience = Patience(restarts)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            started = time.monotonic()
+            code = _run(command)
+            if code == _WRONG_USE:
+                raise SystemExit(code)
+            if code == 0:
+                raise RunFailed("the run ended by itself, which a live run does not")
+            pause = patience.after(time.monotonic() - started)
+            if pause is None:
+                raise RunFailed(f"gave up after {patience.failures} failures in a row; the cause of the last is above")
+            died = f"was killed by {signal.Signals(-code).name}" if code < 0 else "failed"
+            _say(f"the run {died}; restart {patience.failures} of {restarts} in {pause:.0f} s")
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run the command in a process group with a guard; returns its exit code when all of the group is gone."""
+    # The guard comes first, so that there is no moment at which the command could outlive this process.
+    guard = subprocess.Popen(["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, process_group=0)
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=guard.pid)
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(STOP_SECONDS)
+            raise
+    finally:
+        # The guard is not waited for until here, so the number of its group is still its own.
+        with suppress(ProcessLookupError, PermissionError):  # macOS allows no signal to a group of zombies
+            os.killpg(guard.pid, signal.SIGKILL)
+        guard.communicate()
+
+
+def _say(text: str) -> None:
+    print(f"todoke: {text}", file=sys.stderr, flush=True)

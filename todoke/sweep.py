@@ -1,0 +1,56 @@
+"""`todoke sweep`: settle the claims that dead couriers left in the ledger."""
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from beam_pipelines.options import WrongUse
+from todoke.control import open_control
+from transforms.campaigns.load import compiled, read_texts
+from transforms.channels.sweep import Swept, sweep
+from transforms.segments.values import duration
+from transforms.storage.open import open_store
+
+__all__ = ["sweep_ledger"]
+
+
+def sweep_ledger(url: str, definitions: Path, topic: str | None, older_than: str, *, json: bool) -> None:
+    """Resolve claims whose lease is over, by their campaigns' `on_unknown`, and print how many there were.
+
+    Definitions are read because they say what to do; a campaign that is in them no longer counts as `skip`.
+
+    Raises:
+      WrongUse, DefinitionsError: nothing was changed.
+      StoreError: the store cannot be read or written.
+      ControlFailed: the topic does not take the receipts. Sweep again.
+    """
+    try:
+        age = 0 if older_than in ("0", "0s") else duration(older_than)
+    except ValueError as error:
+        raise WrongUse(f"--older-than: {error}") from error
+    compiled(read_texts(definitions))
+    try:
+        store = open_store(url, create=False)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    last = store.read_run()
+    if last is not None and not last.finished:
+        print("todoke: a run over files goes on, or did not finish: its claims are swept too", file=sys.stderr)
+    with open_control(store, topic) as publish:
+        swept = sweep(store, publish, time.time_ns() // 1000, age)
+    store.close()
+    if json:
+        print(msgspec.json.encode(swept).decode())
+    else:
+        _print(swept)
+
+
+def _print(swept: Swept) -> None:
+    print(f"claims that lapsed, now unknown and never sent again: {sum(swept.resolved.values())}")
+    for campaign, count in swept.resolved.items():
+        print(f"  {campaign}: {count}")
+    print(f"unknown since an earlier sweep, told to the users' state again: {swept.told_again}")
+    print(f"claims left to their couriers: {swept.running}")
+    print(f"claims that others settled meanwhile: {swept.changed}")

@@ -1,0 +1,80 @@
+"""`todoke wake`: after a launch that is not an update, bring every user who waits for something back to mind.
+
+A new job knows nobody until they are heard of: who is silent has no timer, and nobody would notice that they lapsed, or
+that a send of theirs is still owed. A wake makes the job read the user's row, set the timer, and hand out again every
+send that is open; the ledger lets each out once, so waking somebody twice, or for nothing, changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from beam_pipelines.options import WrongUse
+from todoke.control import Publish, open_control
+from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.control import encode_inputs_control
+from transforms.users.user import Wake
+
+__all__ = ["RATE", "wake", "wake_all"]
+
+#: Wakes a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
+RATE = 1_000.0
+#: Wakes that are published together: at most so many, and at most a tenth of a second's.
+_AT_ONCE = 500
+
+
+def wake(url: str, topic: str | None, rate: float) -> None:
+    """Wake the users of a store, and print how many there were.
+
+    Raises:
+      WrongUse: a URL is none.
+      StoreError: the store cannot be read, or does not take the messages.
+      ControlFailed: the topic does not.
+    """
+    try:
+        store = open_store(url, create=False)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    with open_control(store, topic) as publish:
+        print(f"users woken: {wake_all(store, publish, rate)}")
+    store.close()
+
+
+def wake_all(
+    store: Store,
+    publish: Publish,
+    rate: float = RATE,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Publish a wake for each user, anonymous ones too, with a deadline or an open send; how many there were.
+
+    It ends with the last row; one that was stopped may be begun again.
+
+    Args:
+      store: whose users are read, in one pass.
+      publish: where the wakes go.
+      rate: at most so many a second, evenly: time that was lost is not made up for.
+      clock: in seconds.
+      sleep: for so many seconds.
+
+    Raises:
+      StoreError: the rows cannot be read.
+    """
+    woken, due = 0, clock()
+    payloads = _wakes(store)
+    while batch := list(islice(payloads, max(1, min(_AT_ONCE, int(rate / 10))))):
+        if (ahead := due - clock()) > 0:
+            sleep(ahead)
+        due = max(due, clock()) + len(batch) / rate
+        publish(batch)
+        woken += len(batch)
+    return woken
+
+
+def _wakes(store: Store) -> Iterator[bytes]:
+    for row in store.scan_users():
+        if row.deadline is not None or row.open_sends:
+            yield encode_inputs_control(row.user, [Wake(0, again=True)])

@@ -1,0 +1,96 @@
+"""Whether a decided send may still go out, asked at the last moment: by the wall clock and by what became of the user.
+
+Decisions are in event time; a backlog that is read at once, or a night between decision and hand-off, must not send
+what nobody would decide now. The order of the questions is that of decisions (docs/language.md).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from transforms.campaigns.effects import Send
+from transforms.campaigns.quiet import first_outside
+from transforms.channels.outcome import Delivery
+from transforms.events.times import read_time
+from transforms.storage.rows import LedgerState, UserRow
+
+__all__ = ["Gate"]
+
+#: Profiles as `users` rows show them to others than the state machine.
+_Profiles = dict[str, dict[str, Any]]
+
+
+class _Users(Protocol):
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]: ...
+
+
+class Gate:
+    """Asks for each send of a batch why it must not go out now.
+
+    Args:
+      clock: the time in microseconds that counts for a send.
+      statuses: of the campaigns as they are defined now; one that is not there is gone. None asks nothing.
+      users: where deletions and denials are looked up; None asks nothing.
+      bounded: nobody comes back in the morning, so that quiet hours refuse.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[Send], int],
+        statuses: Mapping[str, str] | None,
+        users: _Users | None,
+        *,
+        bounded: bool,
+    ) -> None:
+        self._clock = clock
+        self._statuses = statuses
+        self._users = users
+        self._bounded = bounded
+        self._decoder = msgspec.json.Decoder(dict[str, Any])
+
+    def check(self, sends: Sequence[Send]) -> list[Delivery | None]:
+        """The answer of each send that must not go out, in the order of `sends`; None of those that may.
+
+        Raises:
+          StoreError: users could not be looked up.
+        """
+        profiles = self._profiles(sends)
+        return [self._check(send, profiles.get(send.user)) for send in sends]
+
+    def _check(self, send: Send, profile: Mapping[str, Any] | None) -> Delivery | None:
+        if profile is not None and (reason := _refusal(send, profile)):
+            return Delivery(send, LedgerState.SUPPRESSED, reason)
+        if self._statuses is not None and (status := self._statuses.get(send.campaign, "stopped")) != "live":
+            return Delivery(send, LedgerState.SUPPRESSED, status)
+        now = self._clock(send)
+        outside = now if send.quiet is None else first_outside(send.quiet, send.zone, now)
+        if outside > send.not_after:
+            return Delivery(send, LedgerState.EXPIRED)
+        if outside == now:
+            return None
+        if self._bounded:
+            return Delivery(send, LedgerState.SUPPRESSED, "quiet")
+        return Delivery(send, "later", "quiet", retry_at=outside)
+
+    def _profiles(self, sends: Sequence[Send]) -> _Profiles:
+        """By the user that a send names; of an id that was merged, the profile of whoever it belongs to now."""
+        if self._users is None:
+            return {}
+        profiles = self._read(self._users, {send.user for send in sends})
+        owners = {name: profile["owner"] for name, profile in profiles.items() if "owner" in profile}
+        owned = self._read(self._users, set(owners.values())) if owners else {}
+        return profiles | {name: owned[owner] for name, owner in owners.items() if owner in owned}
+
+    def _read(self, users: _Users, names: set[str]) -> _Profiles:
+        return {name: self._decoder.decode(row.profile) for name, row in users.read_users(sorted(names)).items()}
+
+
+def _refusal(send: Send, profile: Mapping[str, Any]) -> str:
+    """Why a user must not be sent to any more, empty where nothing has changed. Who came back is known since then."""
+    since = profile.get("known_since")
+    if "deleted" in profile and (since is None or send.decided_at < read_time(since)):
+        return "deleted"
+    consent = profile.get("consent", {})
+    asked = () if send.topic is None else (f"all/{send.channel}", f"{send.topic}/{send.channel}")
+    return "no_consent" if any(consent.get(name) is False for name in asked) else ""

@@ -1,0 +1,48 @@
+"""What became of a send, told to the state machine: the receipt that goes back on the control topic."""
+
+from transforms.channels.outcome import Delivery
+from transforms.events.times import write_time
+from transforms.storage.rows import LedgerState
+from transforms.users.control import Receipt
+
+__all__ = ["receipt_of"]
+
+#: The states of the ledger that are an end, as receipts say them.
+_KINDS = {
+    LedgerState.HANDED_OFF: "accepted",
+    LedgerState.CONFIRMED: "accepted",
+    LedgerState.FAILED: "failed",
+    LedgerState.UNKNOWN: "unknown",
+    LedgerState.EXPIRED: "expired",
+    LedgerState.SUPPRESSED: "suppressed",
+}
+#: By channel and reason: failures that say something about the address.
+_ADDRESS = {("push", "dead_token"): "dead_token", ("email", "bad_address"): "bounced"}
+
+
+def receipt_of(delivery: Delivery, *, bounded: bool) -> Receipt | None:
+    """The receipt of a delivery that ended, None where it has not, or where the user is to be forgotten.
+
+    A duplicate is told again as it stands in the ledger, since a crash may have lost its receipt; the state machine
+    takes the same receipt once. In a bounded run the time is that of the decision.
+    """
+    send = delivery.send
+    kind = _KINDS.get(delivery.detail if delivery.state == "duplicate" else delivery.state)
+    if kind is None or delivery.reason == "deleted":
+        return None
+    if kind == "failed":
+        kind = _ADDRESS.get((send.channel, delivery.reason), kind)
+    return Receipt(
+        user_id=send.user,
+        kind=kind,
+        channel=send.channel,
+        time=write_time(send.decided_at if bounded else delivery.at),
+        send=send.id,
+        campaign=send.campaign,
+        step=send.step,
+        message=send.message,
+        variant=send.variant,
+        address=send.address,
+        topic=send.topic,
+        reason=delivery.reason,
+    )

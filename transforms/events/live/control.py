@@ -1,0 +1,80 @@
+"""The control table read live by this process: the way back of a job on one machine, where there is no topic for it.
+
+Times are microseconds since the epoch, UTC.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from transforms.events.live.feed import Arrived, now
+from transforms.events.live.inflight import InFlight
+from transforms.storage.rows import ControlRow
+from transforms.storage.store import Store
+
+__all__ = ["ControlTable"]
+
+#: Rows read together.
+READ_AT_ONCE = 1_000
+#: Rows that may be handed on and not yet deleted.
+IN_FLIGHT_ROWS = 5_000
+#: How long a row may be on its way into the table after the time it is published with.
+COMMIT = 1_000_000
+
+
+class ControlTable:
+    """The rows of a store's control table, oldest first, deleted when they are accounted for; see `Feed`.
+
+    Args:
+      store: whose table it is; closed with the feed.
+      registry: where it is noted how to delete what was handed on.
+    """
+
+    def __init__(self, store: Store, registry: InFlight, clock: Callable[[], int] = now) -> None:
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._waiting: deque[ControlRow] = deque()
+        self._handed_on: set[str] = set()
+        self._lock = threading.Lock()
+        self._watermark = 0
+
+    def next(self) -> Arrived | None:
+        """The oldest row that waits, or None where none does.
+
+        Raises:
+          StoreError: the table could not be read.
+        """
+        if not self._waiting:
+            self._read()
+        if not self._waiting:
+            return None
+        row = self._waiting.popleft()
+        with self._lock:
+            self._handed_on.add(row.id)
+        return Arrived(row.payload, self._registry.add(self._delete, row.id), row.published)
+
+    def watermark(self) -> int:
+        """The time before which no row is expected: the oldest that waits, else a little before the last look."""
+        if self._waiting:
+            self._watermark = max(self._watermark, self._waiting[0].published)
+        return self._watermark
+
+    def close(self) -> None:
+        """Close the store; rows that were not deleted stay in it."""
+        self._store.close()
+
+    def _read(self) -> None:
+        with self._lock:
+            skip = frozenset(self._handed_on)
+        if len(skip) >= IN_FLIGHT_ROWS:
+            return
+        looked = self._clock()
+        self._waiting.extend(self._store.read_control(READ_AT_ONCE, skip))
+        if not self._waiting:
+            self._watermark = max(self._watermark, looked - COMMIT)
+
+    def _delete(self, ids: list[str]) -> None:
+        self._store.delete_control(ids)
+        with self._lock:
+            self._handed_on.difference_update(ids)

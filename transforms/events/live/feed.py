@@ -1,0 +1,130 @@
+"""What a live source draws from, shared by all its readers in this process.
+
+Beam makes and closes readers as it likes: one may be parked with a step's instance that is not used again. So a reader
+owns nothing: what waits, what is in flight and the watermark belong to the feed, which is open while a reader is.
+Times are microseconds since the epoch, UTC.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+__all__ = ["Arrived", "Feed", "Feeds", "SharedFeed", "feeds", "now"]
+
+
+def now() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1000
+
+
+class Arrived(NamedTuple):
+    """A message that is handed on: its payload, its handle (see `InFlight`) and when it was published."""
+
+    payload: bytes
+    handle: str
+    published: int
+
+
+class Feed(Protocol):
+    """An open source of messages. One call at a time."""
+
+    def next(self) -> Arrived | None:
+        """The oldest message that waits, or None where none does. Never waits for one."""
+
+    def watermark(self) -> int:
+        """The publish time before which no message is expected; it never goes back."""
+
+    def close(self) -> None:
+        """Stop reading; what was not handed on goes back."""
+
+
+class SharedFeed:
+    """A feed that several readers draw from, call by call."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._lock = threading.Lock()
+        self._paused = False
+        self._watermark = 0
+        self.readers = 1
+
+    def take(self) -> tuple[Arrived, int] | None:
+        """The next message with its timestamp for Beam, or None.
+
+        The timestamp is the publish time, but not before a watermark that was reported: fixed windows would drop it.
+        """
+        with self._lock:
+            if self._paused:
+                return None
+            before = self._advance()
+            arrived = self._feed.next()
+            return None if arrived is None else (arrived, max(arrived.published, before))
+
+    def watermark(self) -> int:
+        """The watermark; it stands still while the feed is paused."""
+        with self._lock:
+            return self._watermark if self._paused else self._advance()
+
+    def pause(self) -> None:
+        """Hand on nothing more."""
+        with self._lock:
+            self._paused = True
+
+    def close(self) -> None:
+        """Stop reading."""
+        with self._lock:
+            self._paused = True
+            self._feed.close()
+
+    def _advance(self) -> int:
+        self._watermark = max(self._watermark, self._feed.watermark())
+        return self._watermark
+
+
+class Feeds:
+    """The open feeds of a process, by name. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, SharedFeed] = {}
+        self._lock = threading.Lock()
+        self._paused = False
+
+    def acquire(self, name: str, make: Callable[[], Feed]) -> SharedFeed:
+        """The feed of that name, made if it is not open; `release` it."""
+        with self._lock:
+            feed = self._open.get(name)
+            if feed is None:
+                feed = self._open[name] = SharedFeed(make())
+                if self._paused:
+                    feed.pause()
+            else:
+                feed.readers += 1
+            return feed
+
+    def release(self, name: str) -> None:
+        """Give back what `acquire` returned; the last reader closes the feed."""
+        with self._lock:
+            feed = self._open[name]
+            feed.readers -= 1
+            if feed.readers:
+                return
+            del self._open[name]
+        feed.close()
+
+    def pause(self) -> None:
+        """Hand on nothing more, so that what is in flight can come to its end."""
+        with self._lock:
+            self._paused = True
+            for feed in self._open.values():
+                feed.pause()
+
+    def close(self) -> None:
+        """Close every feed; readers that still hold one get nothing from it."""
+        with self._lock:
+            closing = list(self._open.values())
+        for feed in closing:
+            feed.close()
+
+
+feeds = Feeds()

@@ -1,0 +1,230 @@
+"""The ends of a live graph on one machine: reading with handles, acknowledging them, and publishing to a topic."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import PickleCoder
+from apache_beam.io.gcp.pubsub import parse_topic
+from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_input_types, with_output_types
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+from google.cloud.pubsub_v1 import PublisherClient
+from google.cloud.pubsub_v1.types import BatchSettings
+
+from transforms.events.live.control import ControlTable
+from transforms.events.live.feed import Feed, SharedFeed, feeds
+from transforms.events.live.inflight import in_flight
+from transforms.events.live.pubsub import Subscriber
+from transforms.events.sources import Message
+from transforms.storage.open import open_store
+
+__all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive"]
+
+#: How long a source that is empty is left alone, in seconds. A look costs a bundle of the runner.
+POLL_SECONDS = 0.1
+#: A bundle of the source ends after so many messages or seconds: later steps see nothing of it before, and nothing of
+#: it is acknowledged before, so it decides latency and how much of what may be in flight is idle.
+BUNDLE_MESSAGES = 1_000
+BUNDLE_SECONDS = 0.25
+#: How long the broker may take to answer for a bundle, in seconds.
+PUBLISH_SECONDS = 60.0
+
+#: What `Message.source` says of a row of the control table.
+CONTROL = "control"
+
+
+class ReadLive(beam.PTransform):
+    """Read a Pub/Sub subscription as messages with handles, see `inflight`; only for steps in this process.
+
+    Args:
+      subscription: `projects/P/subscriptions/S`.
+    """
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__()
+        self._subscription = subscription
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        """Wire the source."""
+        source = _LiveSource(f"pubsub:{self._subscription}", _open_subscription, self._subscription)
+        return begin | "ReadStream" >> _read(source)
+
+
+class ReadControlTable(beam.PTransform):
+    """Read the control table of a store as messages with handles; their source is `control`.
+
+    Args:
+      store: the store's URL.
+    """
+
+    def __init__(self, store: str) -> None:
+        super().__init__()
+        self._store = store
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        """Wire the source."""
+        return begin | "ReadTable" >> _read(_LiveSource(CONTROL, _open_control, self._store))
+
+
+def _open_subscription(path: str) -> Feed:
+    return Subscriber(path, in_flight)
+
+
+def _open_control(url: str) -> Feed:
+    return ControlTable(open_store(url), in_flight)
+
+
+def _read(source: UnboundedSource) -> beam.PTransform:
+    reading = ReadFromUnboundedSource(
+        source,
+        poll_interval=POLL_SECONDS,
+        max_records_per_bundle=BUNDLE_MESSAGES,
+        max_read_time_seconds=BUNDLE_SECONDS,
+    )
+    return reading.with_output_types(Message)
+
+
+class _LiveSource(UnboundedSource):
+    """Read by this process and acknowledged on account, not by Beam's checkpoints: a local runner finalizes them before
+    later steps have run."""
+
+    def __init__(self, name: str, make: Callable[[str], Feed], place: str) -> None:
+        self._name = name
+        self._make = make
+        self._place = place
+
+    def split(self, desired_num_splits: int, options: Any = None) -> Iterable[UnboundedSource]:  # noqa: ARG002
+        return [self]
+
+    def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> UnboundedReader:  # noqa: ARG002
+        return _LiveReader(self._name, self._place, lambda: self._make(self._place))
+
+    def get_checkpoint_mark_coder(self) -> PickleCoder:
+        return PickleCoder()
+
+
+class _LiveReader(UnboundedReader):
+    def __init__(self, name: str, place: str, make: Callable[[], Feed]) -> None:
+        self._name = name
+        self._key = f"{name} {place}"
+        self._feed: SharedFeed | None = feeds.acquire(self._key, make)
+
+    def start(self) -> bool:
+        return self.advance()
+
+    def advance(self) -> bool:
+        taken = self._open().take()
+        if taken is None:
+            return False
+        (payload, handle, published), self._stamp = taken
+        self._message = (payload, self._name, published, handle)
+        return True
+
+    def get_current(self) -> Message:
+        return self._message
+
+    def get_current_timestamp(self) -> Timestamp:
+        return Timestamp(micros=self._stamp)
+
+    def get_watermark(self) -> Timestamp:
+        return Timestamp(micros=self._open().watermark())
+
+    def get_checkpoint_mark(self) -> CheckpointMark:
+        return CheckpointMark()
+
+    def close(self) -> None:
+        if self._feed is not None:
+            self._feed = None
+            feeds.release(self._key)
+
+    def _open(self) -> SharedFeed:
+        if self._feed is None:
+            raise ValueError(f"the reader of {self._name} is closed")
+        return self._feed
+
+
+class Acknowledge(beam.PTransform):
+    """Acknowledge the messages whose handles come, in lists: the last step of a live graph on one machine.
+
+    Raises:
+      RuntimeError: when it runs, for a handle of another process.
+    """
+
+    def expand(self, handles: beam.PCollection[list[str]]) -> Any:
+        """Wire the step."""
+        return handles | "Settle" >> beam.ParDo(_Settle())
+
+
+@with_input_types(list[str])
+class _Settle(beam.DoFn):
+    def start_bundle(self) -> None:
+        self._handles: list[str] = []
+
+    def process(self, handles: list[str]) -> None:
+        self._handles += handles
+
+    def finish_bundle(self) -> None:
+        in_flight.settle(handle for handle in self._handles if handle)
+
+
+class Publish(beam.PTransform):
+    """Publish payloads to a Pub/Sub topic; puts out the handles that came with them when the broker has them.
+
+    Elements are (payload, handle); the handle is empty where there is none. A bundle that runs again publishes again.
+
+    Args:
+      topic: `projects/P/topics/T`.
+
+    Raises:
+      ValueError: while the graph is built, for the name of a topic that cannot be.
+      TimeoutError, google.api_core.exceptions.GoogleAPICallError: when it runs, if the broker does not take a payload.
+    """
+
+    def __init__(self, topic: str) -> None:
+        super().__init__()
+        parse_topic(topic)
+        self._topic = topic
+
+    def expand(self, payloads: beam.PCollection[tuple[bytes, str]]) -> beam.PCollection[list[str]]:
+        """Wire the step."""
+        return payloads | "Send" >> beam.ParDo(_Publish(self._topic))
+
+
+@with_input_types(tuple[bytes, str])
+@with_output_types(list[str])
+class _Publish(beam.DoFn):
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._client = self._shared.acquire(_publisher)
+
+    def start_bundle(self) -> None:
+        self._answers: list[Future[str]] = []
+        self._handles: list[str] = []
+        self._at = GlobalWindow().start
+
+    def process(self, element: tuple[bytes, str], timestamp: Timestamp = beam.DoFn.TimestampParam) -> None:
+        payload, handle = element
+        self._answers.append(self._client.publish(self._topic, payload))
+        self._at = max(self._at, timestamp)
+        if handle:
+            self._handles.append(handle)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        until = monotonic() + PUBLISH_SECONDS
+        for answer in self._answers:
+            answer.result(max(0.0, until - monotonic()))
+        if self._handles:
+            yield WindowedValue(self._handles, self._at, (GlobalWindow(),))
+
+
+def _publisher() -> PublisherClient:
+    return PublisherClient(BatchSettings(max_messages=1_000))

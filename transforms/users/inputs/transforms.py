@@ -1,0 +1,309 @@
+"""What comes to the state machine by key (events, rows of a store, messages of the control topic), and what goes back.
+
+Inputs cross shuffles as (key, MessagePack of a list of inputs); the key is a user id, or `~` and an anonymous id.
+"""
+
+from collections.abc import Iterable, Iterator
+from time import time_ns
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_output_types
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.decode import Refused
+from transforms.events.event import RECEIPT, Event
+from transforms.events.live.inflight import in_flight
+from transforms.events.live.transforms import CONTROL
+from transforms.events.progress import progress
+from transforms.events.sources import Message
+from transforms.storage.open import open_store
+from transforms.users.control import decode_control, encode_inputs_control
+from transforms.users.tally import Tallies, Tally
+from transforms.users.user import ANONYMOUS, Account, Input, decode_inputs, encode_inputs, route
+
+__all__ = [
+    "CONTROL_ROWS",
+    "CountDeadLetters",
+    "DecodeControl",
+    "KeyInputs",
+    "Keyed",
+    "KnownUsers",
+    "NewestArrival",
+    "PublishControl",
+    "ReadControlRows",
+    "RefusedLetters",
+    "ToControl",
+    "globally",
+]
+
+#: What steps put out beside inputs of users with a user id.
+ANONYMOUS_INPUTS, ARRIVALS, TALLIES, DEAD_LETTERS = "anonymous", "arrivals", "tallies", "dead_letters"
+#: Inputs a bundle may hold before they are put out, which bounds its memory.
+_KEYED_AT_ONCE = 50_000
+#: Rows of the control table that a bounded run takes at a time.
+CONTROL_ROWS = 200_000
+
+Keyed = tuple[str, bytes]
+
+
+class KeyInputs(beam.PTransform):
+    """Events by key, several of one bundle together (which makes the shuffle cheaper).
+
+    Args:
+      until: events that arrived after this time (microseconds UTC) are counted as later and go no further.
+
+    Returns outputs `users` and `anonymous` (both (key, inputs)), `arrivals` (the newest of a bundle) and `tallies`.
+    """
+
+    def __init__(self, until: int | None = None) -> None:
+        self.until = until
+
+    def expand(self, events: beam.PCollection[Event]) -> Any:
+        """Key the events."""
+        keys = beam.ParDo(_KeyInputs(self.until))
+        return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ARRIVALS, TALLIES, main="users")
+
+
+class _KeyInputs(beam.DoFn):
+    def __init__(self, until: int | None) -> None:
+        self.until = until
+
+    def start_bundle(self) -> None:
+        self._inputs: dict[str, list[Input]] = {}
+        self._held = 0
+        self._read = 0
+        self._newest: int | None = None
+        self._tallies = Tallies()
+
+    def process(self, event: Event) -> Iterable[Any]:
+        self._read += 1
+        progress.read += 1
+        if self.until is not None and event.arrival > self.until:
+            self._tallies.count("accounts", "later")
+            return ()
+        if self._newest is None or event.arrival > self._newest:
+            self._newest = event.arrival
+        if event.name:
+            self._tallies.count("events", event.name, "", event.time)
+        self._inputs.setdefault(route(event), []).append(event)
+        self._held += 1
+        return self._drain() if self._held >= _KEYED_AT_ONCE else ()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        at = Timestamp(micros=self._newest) if self._newest is not None else GlobalWindow().start
+        self._tallies.count("read", by=self._read)
+        results = [*self._drain(), *(beam.pvalue.TaggedOutput(TALLIES, tally) for tally in self._tallies.drain())]
+        if self._newest is not None:
+            results.append(beam.pvalue.TaggedOutput(ARRIVALS, self._newest))
+        yield from globally(results, at)
+
+    def _drain(self) -> Iterator[Any]:
+        inputs, self._inputs, self._held = self._inputs, {}, 0
+        for key, items in inputs.items():
+            keyed = (key, encode_inputs(items))
+            yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
+
+
+class NewestArrival(beam.PTransform):
+    """The time up to which a bounded run settles users: as told, else the newest arrival, never before `settled`.
+
+    All times are microseconds UTC. Returns a PCollection of one.
+    """
+
+    def __init__(self, settled: int, as_of: int | None) -> None:
+        self.settled = settled
+        self.as_of = as_of
+
+    def expand(self, arrivals: beam.PCollection[int]) -> Any:
+        """Find it."""
+        told = self.as_of
+        newest = arrivals | "Newest" >> beam.CombineGlobally(_Newest(self.settled))
+        return newest if told is None else newest | "Told" >> beam.Map(lambda _: told)
+
+
+class _Newest(beam.CombineFn):
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def create_accumulator(self) -> int:
+        return self.least
+
+    def add_input(self, accumulator: int, arrival: int) -> int:
+        return max(accumulator, arrival)
+
+    def merge_accumulators(self, accumulators: Iterable[int]) -> int:
+        return max(accumulators)
+
+    def extract_output(self, accumulator: int) -> int:
+        return accumulator
+
+
+class RefusedLetters(beam.PTransform):
+    """Messages that the state machine refused, as dead letters."""
+
+    def expand(self, refused: beam.PCollection[Account]) -> Any:
+        """Make dead letters."""
+        return refused | "Letter" >> beam.Map(_letter)
+
+
+def _letter(account: Account) -> DeadLetter:
+    event = account.event
+    assert event is not None
+    said = {name: value for name, value in msgspec.structs.asdict(event).items() if name != "handle"}
+    payload = msgspec.json.encode(said)
+    return DeadLetter(payload, "advance", account.cause, f"message {event.id}", event.arrival, event.handle)
+
+
+class CountDeadLetters(beam.PTransform):
+    """Tallies of messages that could not be decoded: each was read, and ended as a dead letter."""
+
+    def expand(self, letters: beam.PCollection[DeadLetter]) -> Any:
+        """Count them by cause."""
+        return letters | "Count" >> beam.FlatMap(_tally_letter)
+
+
+def _tally_letter(letter: DeadLetter) -> list[Tally]:
+    if letter.source == CONTROL:
+        return [(("control", "read", "", 0), 1), (("control", "dead_letter", str(letter.cause), 0), 1)]
+    return [(("read", "", "", 0), 1), (("accounts", "dead_letter", str(letter.cause), 0), 1)]
+
+
+class KnownUsers(beam.PTransform):
+    """The keys of every row of a store, each with no input: a bounded run settles them too."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def expand(self, begin: beam.pvalue.PBegin) -> Any:
+        """Read the keys."""
+        return (
+            begin
+            | "Begin" >> beam.Create([self.store])
+            | "Scan" >> beam.ParDo(_ScanUsers()).with_outputs(ANONYMOUS_INPUTS, main="users")
+        )
+
+
+class _ScanUsers(beam.DoFn):
+    def process(self, url: str) -> Iterator[Any]:
+        store = open_store(url)
+        nothing = encode_inputs([])
+        for row in store.scan_users():
+            keyed = (row.user, nothing)
+            yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if row.user.startswith(ANONYMOUS) else keyed
+        store.close()
+
+
+class ReadControlRows(beam.PTransform):
+    """The oldest rows of a store's control table, at most `CONTROL_ROWS`: what a bounded run left for itself."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        """Read them."""
+        return begin | "Begin" >> beam.Create([self.store]) | "Scan" >> beam.FlatMap(_control_rows)
+
+
+def _control_rows(url: str) -> list[Message]:
+    store = open_store(url)
+    rows = store.read_control(CONTROL_ROWS)
+    store.close()
+    return [(row.payload, CONTROL, None, "") for row in rows]
+
+
+class DecodeControl(beam.PTransform):
+    """Messages of the control topic as inputs by key.
+
+    Returns outputs `users` and `anonymous` (both (key, inputs)), `dead_letters` and `tallies`.
+    """
+
+    def expand(self, messages: beam.PCollection[Message]) -> Any:
+        """Decode and key them."""
+        decode = beam.ParDo(_DecodeControl())
+        return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
+
+
+class _DecodeControl(beam.DoFn):
+    def process(self, message: Message) -> Iterator[Any]:
+        payload, source, arrival, handle = message
+        try:
+            key, inputs = decode_control(payload, arrival)
+        except Refused as refused:
+            seen = time_ns() // 1000 if arrival is None else arrival
+            letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
+            return
+        if handle:
+            inputs = [msgspec.structs.replace(item, handle=handle) for item in inputs]
+            in_flight.retain(handle, len(inputs) - 1)
+        for item in inputs:
+            # An event that was passed on has its account among the events, where it was read first.
+            if not isinstance(item, Event) or item.type == RECEIPT:
+                yield beam.pvalue.TaggedOutput(TALLIES, (("control", "read", "", 0), 1))
+        keyed = (key, encode_inputs(inputs))
+        yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
+
+
+class ToControl(beam.PTransform):
+    """Inputs that go back to users as (payload, handle) for the control topic, one input a message."""
+
+    def expand(self, keyed: beam.PCollection[Keyed]) -> beam.PCollection[tuple[bytes, str]]:
+        """Encode them."""
+        return keyed | "Encode" >> beam.FlatMapTuple(_to_control).with_output_types(tuple[bytes, str])
+
+
+def _to_control(key: str, data: bytes) -> Iterator[tuple[bytes, str]]:
+    for item in decode_inputs(data):
+        yield encode_inputs_control(key, [msgspec.structs.replace(item, handle="")]), item.handle
+
+
+class PublishControl(beam.PTransform):
+    """Write (payload, handle) into a store's control table; puts out the handles that came with them, in lists."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def expand(self, payloads: beam.PCollection[tuple[bytes, str]]) -> beam.PCollection[list[str]]:
+        """Write them."""
+        return payloads | "Write" >> beam.ParDo(_PublishControl(self.store))
+
+
+@with_output_types(list[str])
+class _PublishControl(beam.DoFn):
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
+
+    def start_bundle(self) -> None:
+        self._payloads: list[bytes] = []
+        self._handles: list[str] = []
+        self._at: Any = GlobalWindow().start
+
+    def process(self, element: tuple[bytes, str], timestamp: Any = beam.DoFn.TimestampParam) -> None:
+        self._payloads.append(element[0])
+        self._at = max(self._at, timestamp)
+        if element[1]:
+            self._handles.append(element[1])
+
+    def finish_bundle(self) -> Iterator[Any]:
+        self._store.publish_control(self._payloads, time_ns() // 1000)
+        if self._handles:
+            yield from globally([self._handles], self._at)
+
+
+def globally(results: Iterable[Any], at: Any) -> Iterator[Any]:
+    """Results of `finish_bundle`, which need a timestamp and a window of their own."""
+    for result in results:
+        if isinstance(result, beam.pvalue.TaggedOutput):
+            yield beam.pvalue.TaggedOutput(result.tag, WindowedValue(result.value, at, (GlobalWindow(),)))
+        else:
+            yield WindowedValue(result, at, (GlobalWindow(),))
