@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from core import DAY, HOUR, MINUTE, START
 
+from transforms.campaigns.effects import Send
 from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
@@ -15,6 +16,7 @@ from transforms.users.user import (
     Input,
     Merge,
     Owner,
+    TokenTaken,
     User,
     Wake,
     decode_inputs,
@@ -57,6 +59,7 @@ RICH = User(
         },
         {"t1": (START, "m1", "ios"), "t2": (START + 1, "m2", None)},
         {"offers/push": (START, "m5", False), "all/email": (START, "m6", True)},
+        {"ü@example.com": (START, "m7", "bounced")},
     ),
     leaves={
         2**64 - 1: LeafState(True, START + DAY, ((START, 2**64 - 1), (START - 1, 0))),
@@ -72,8 +75,31 @@ RICH = User(
     seen={2**64 - 1: START, 3: START + 1},
     merged=("~a1", "~a2"),
     deleted=START - 2 * DAY,
+    sends={
+        "s1": Send(
+            "s1",
+            "cart",
+            "e1",
+            "first",
+            "ü1",
+            "push",
+            "remind",
+            "t1",
+            START - MINUTE,
+            START + DAY,
+            "offers",
+            "b",
+            "Asia/Tokyo",
+            "ja",
+            {"plan": "pro"},
+            {"n": 1.5},
+            (22 * HOUR, 8 * HOUR),
+        )
+    },
+    deleted_at=START - DAY,
 )
 OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
+PAST = User("u3", clock=START, owner=Owner("u1", START - HOUR, "u2", historical=True))
 
 INPUTS: list[Input] = [
     Event(
@@ -89,14 +115,23 @@ INPUTS: list[Input] = [
         {"plan": None},
         {"os": {"name": "ios"}},
         historical=True,
+        handle="h1",
     ),
     Event("m2", "alias", "", START, START, "u1", None, "a2"),
     Wake(START),
     Wake(START, historical=True),
+    Wake(0, again=True, handle="h2"),
     Merge(START, ANONYMOUS),
+    Merge(START, User("u3"), path=("u4", "u5"), historical=True, handle="h3"),
+    TokenTaken(START, "t1", START - 1, handle="h4"),
 ]
 
-USERS = {"user_state": RICH, "user_state_owned": OWNED, "user_state_new": User("u1")}
+USERS = {
+    "user_state": RICH,
+    "user_state_owned": OWNED,
+    "user_state_owned_in_history": PAST,
+    "user_state_new": User("u1"),
+}
 
 
 def golden(name: str) -> bytes:
@@ -117,7 +152,7 @@ def test_inputs_are_read_and_written_as_ever() -> None:
     assert encode_inputs(INPUTS) == data, ADVICE
 
 
-@pytest.mark.parametrize("cut", [1, 4, 9])
+@pytest.mark.parametrize("cut", [1, 2, 4, 9])
 def test_a_state_written_before_fields_were_added_is_read(cut: int) -> None:
     """Records are arrays: what is missing at the end gets its default."""
     fields: list[Any] = msgspec.msgpack.decode(golden("user_state_new"), strict=False)

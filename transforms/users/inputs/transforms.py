@@ -96,6 +96,8 @@ class _KeyInputs(beam.DoFn):
         return self._drain() if self._held >= _KEYED_AT_ONCE else ()
 
     def finish_bundle(self) -> Iterator[Any]:
+        if not self._read:  # an empty bundle must not give out a zero: it would have the time of nothing
+            return
         at = Timestamp(micros=self._newest) if self._newest is not None else GlobalWindow().start
         self._tallies.count("read", by=self._read)
         results = [*self._drain(), *(beam.pvalue.TaggedOutput(TALLIES, tally) for tally in self._tallies.drain())]
