@@ -49,7 +49,7 @@ def user_json(store: Store, user_id: str) -> dict[str, Any]:
         raise WrongUse(f"the store knows no user {user_id!r}")
     shown: dict[str, Any] = msgspec.json.decode(row.profile)
     entries: list[dict[str, Any]] = []
-    for name in [user_id, *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
+    for name in [user_id, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
         entries += [_event(event) for event in store.read_events(name, _EVENTS)]
         entries += [_decision(sent) for sent in store.read_ledger(name)]
     shown["timeline"] = sorted(entries, key=lambda entry: (entry["time"], entry["kind"]))

@@ -9,7 +9,8 @@ from generators import iso
 
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
-from transforms.users.user import Linked, Recorded, User
+from transforms.users.advance import fold
+from transforms.users.user import Forward, Linked, Merge, Recorded, User
 
 Plain = dict[str, Any]
 
@@ -111,11 +112,22 @@ def test_several_pasts_of_one_user_add_up() -> None:
     assert users["u"].merged == ("~a", "~b", "~c")
 
 
-def test_two_known_users_are_not_merged_yet_and_say_so() -> None:
-    events = [call("track", 0, user="v"), call("track", 1, user="u"), call("alias", 2, user="u", previous="v")]
+def test_a_known_user_is_merged_into_another_by_alias() -> None:
+    events = [
+        call("track", 0, user="v"),
+        call("track", 1, user="u"),
+        call("alias", 2, user="u", previous="v"),
+        call("track", 3, user="v"),
+    ]
     users, effects = run_bounded(events, COUNTS, START + DAY)
-    assert counts(users) == {"u": "n1", "v": "n1"}
-    assert outcomes(effects)["alias2"] == ["dead_letter"]
+    assert outcomes(effects)["alias2"] == ["applied"]
+    past, passed_on = [
+        forward for forward in of_type(Forward, effects) if forward.user == "u" and forward.input.id != "alias2"
+    ]
+    assert [past.input.id, passed_on.input] == [Merge(START, User("v")).id, events[3]]
+    user, _ = fold(users["u"], [past.input, passed_on.input], COUNTS)
+    assert counts({"u": user, "v": users["v"]}) == {"u": "n3"}
+    assert user.merged == ("v",)
 
 
 @pytest.mark.parametrize("fields", [{"userId": "~a"}, {"userId": "~a", "anonymousId": "a"}])

@@ -25,7 +25,7 @@ WRONG_USE = [
     ({"events": "kafka:topic"}, "--events: unknown kind of source 'kafka:'"),
     ({"events": " "}, "--events: a source is a path or pattern of files"),
     ({"events": "pubsub:nothing"}, "--events: expected pubsub:projects/PROJECT/subscriptions/NAME"),
-    ({"events": "pubsub:projects/proj-x/subscriptions/events"}, "name a runner"),
+    ({"events": "pubsub:projects/proj-x/subscriptions/events", "store": "none"}, "a live job needs a store"),
     ({"as_of": "2026-07-01T00:00:00"}, "--as-of: expected a time with a zone"),
     ({"as_of": "2026-07-01"}, "--as-of: expected a time with a zone"),
     ({"as_of": "tomorrow"}, "--as-of: expected a time with a zone"),

@@ -216,8 +216,8 @@ class _ApplyInputs(_Machine):
         user = self._bundle.take(user, inputs)
         state.write(encode_user(user))
         if user.deadline is not None:
-            # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
-            # again, and fires for ever.
+            # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is
+            # set again, and fires for ever.
             timer.set(Timestamp(micros=-(-user.deadline // 1000) * 1000))
         else:
             timer.clear()

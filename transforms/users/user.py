@@ -63,8 +63,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
     `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` maps hashes of
-    recent message ids to their arrival. `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is set
-    for an id that was taken over. `deleted` is the time of the newest deletion: older events are dropped. `sends` are
+    recent message ids to their arrival. `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is
+    set for an id that was taken over. `deleted` is the time of the newest deletion: older events are dropped. `sends` are
     the decided ones of which no receipt has come, by id, until they expire. `deleted_at` is when the newest deletion
     arrived: what was merged before is not merged again.
     """
@@ -209,8 +209,7 @@ class Recorded(msgspec.Struct, frozen=True, tag="recorded", gc=False):
 class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
     """How one message ended: one of `OUTCOMES`; a dead letter comes with its cause and the event.
 
-    `control` is set for messages of the control topic, which have accounts of their own (and one more outcome,
-    `forwarded`: it was published there again, for another user).
+    `control` is set for messages of the control topic, which have accounts of their own.
     """
 
     outcome: str
