@@ -62,11 +62,11 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of a user, or of an anonymous id (then `id` starts with `~`).
 
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
-    `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` maps hashes of
-    recent message ids to their arrival. `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is
-    set for an id that was taken over. `deleted` is the time of the newest deletion: older events are dropped. `sends` are
-    the decided ones of which no receipt has come, by id, until they expire. `deleted_at` is when the newest deletion
-    arrived: what was merged before is not merged again.
+    `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` maps hashes
+    of recent message ids to their arrival. `merged` holds the ids taken over, anonymous ones with their `~`.
+    `owner` is set for an id that was taken over. `deleted` is the time of the newest deletion: older events are
+    dropped. `sends` are the decided ones of which no receipt has come, by id, until they expire. `deleted_at` is
+    when the newest deletion arrived: what was merged before is not merged again.
     """
 
     id: str
