@@ -96,7 +96,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("kind", [signal.SIGKILL])
 def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path, kind: signal.Signals) -> None:
     supervisor = Supervisor(tmp_path)
     assert all(map(alive, supervisor.pids))
