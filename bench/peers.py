@@ -29,6 +29,7 @@ def loop(events: Path, definitions: Definitions) -> dict[str, int]:
             if draft is None:
                 draft = drafts[key] = Draft(User(key), definitions)
             apply(draft, event)
+            draft.effects.clear()  # a stream hands them on
             newest = max(newest, event.arrival)
     for draft in drafts.values():
         apply(draft, Wake(newest))
@@ -46,14 +47,13 @@ def hosted(events: Path, definitions: Definitions) -> dict[str, int]:
     class Logic(op.StatefulLogic):  # type: ignore[misc]
         def __init__(self, resumed: Draft | None) -> None:
             self.draft = resumed
-            self.newest = 0
 
         def on_item(self, value: tuple[str, Input]) -> tuple[Iterable[User], bool]:
             key, item = value
             if self.draft is None:
                 self.draft = Draft(User(key), definitions)
             apply(self.draft, item)
-            self.newest = item.arrival
+            self.draft.effects.clear()
             return (), False
 
         def on_eof(self) -> tuple[Iterable[User], bool]:
