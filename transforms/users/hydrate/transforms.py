@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -10,7 +11,8 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.storage.open import open_store
-from transforms.users.hydrate.hints import Hinted, Hints, encode_hinted
+from transforms.storage.store import Store
+from transforms.users.hydrate.hints import Hinted, asked_by, encode_hinted, read_hints
 from transforms.users.inputs.transforms import Keyed
 
 __all__ = ["Hydrate"]
@@ -45,11 +47,12 @@ class Hydrate(beam.PTransform):
 class _Hydrate(beam.DoFn):
     def __init__(self, store: str | None) -> None:
         self.store = store
+        self._step = uuid4().hex
         self._shared = Shared()
 
     def setup(self) -> None:
         url = self.store
-        self._hints = self._shared.acquire(lambda: Hints(open_store(url) if url is not None else None), tag=url)
+        self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
     def start_bundle(self) -> None:
         self._waiting: dict[str, tuple[list[bytes], Any]] = {}
@@ -70,7 +73,7 @@ class _Hydrate(beam.DoFn):
 
     def _turn(self) -> Iterator[Any]:
         waiting, self._waiting, self._held = self._waiting, {}, 0
-        hints = self._hints.read(waiting)
+        hints = read_hints(self._store, asked_by(self._step), waiting)
         for key, (parts, earliest) in waiting.items():
             hinted = encode_hinted(Hinted(tuple(parts), hints.get(key)))
             yield WindowedValue((key, hinted), earliest, (GlobalWindow(),))
