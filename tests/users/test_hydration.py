@@ -12,7 +12,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import TimestampedValue
 from core import DAY, HOUR, texts_of
-from shells import append, lines, stream_of, streamed, track, unbounded
+from shells import Outcome, append, lines, stream_of, streamed, track, unbounded
 
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
@@ -169,14 +169,18 @@ def test_a_user_who_comes_back_in_a_bundle_that_runs_again_gets_what_is_open(
     tmp_path: Path, counting: type[Counting]
 ) -> None:
     """This process has read the row lately, so there is no hint, and the row knows the input already."""
-    stream = stream_of(
-        track("Viewed", 0), 181 * DAY, track("Viewed", 181 * DAY, user="marks the time"), track("Ordered", 182 * DAY)
-    )
-    expected = streamed(tmp_path / "once", stream, TEXTS)
+
+    def run(folder: str) -> Outcome:
+        other = track("Viewed", 181 * DAY, user="marks the time")
+        return streamed(
+            tmp_path / folder, stream_of(track("Viewed", 0), 181 * DAY, other, track("Ordered", 182 * DAY)), TEXTS
+        )
+
+    expected = run("once")
     assert counting.reads == [1, 1, 1], "each at first sight, and u1 after the state was cleared"
     assert len(expected.send_ids) == 1
     counting.refusals = 2
-    found = streamed(tmp_path / "again", stream, TEXTS)
+    found = run("again")
     assert counting.refusals == 0
     assert found.send_ids == expected.send_ids
     assert found.users["u1"].members == expected.users["u1"].members

@@ -21,7 +21,7 @@ from transforms.users.draft import mark_of
 from transforms.users.hot import HOT_ID
 from transforms.users.rows import Rows
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, decode_user
+from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, Wake, decode_user
 
 __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
 
@@ -57,7 +57,7 @@ class Bundle:
     def take(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
         """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too."""
         if self.store is None and not user.id.startswith(ANONYMOUS):
-            inputs = [item for item in inputs if not self._refuse(user, item)]
+            inputs = self._without_merges(user, inputs)
         user, effects = fold(user, inputs, self.definitions)
         user, state, cut = fit(user, self.definitions)
         self.add(user, state, effects + cut if cut else effects)
@@ -103,14 +103,19 @@ class Bundle:
             yield Handles(tuple(handles))
         yield from self.tallies.drain()
 
-    def _refuse(self, user: User, item: Input) -> bool:
-        """Without a store there is no way back, and so no merging of two users with a user id."""
-        if not isinstance(item, Event) or item.type != "alias" or item.previous != user.id:
-            return False
-        account = Account("dead_letter", item.id, "unsupported", item)
-        self.tallies.effects([account])
-        self._refused.append(account)
-        return True
+    def _without_merges(self, user: User, inputs: list[Input]) -> list[Input]:
+        """Without a store there is no way back, and so no merging of two users with a user id: set it aside.
+
+        An alias of nobody, or of an anonymous id, hands nothing over here.
+        """
+        merges = [item for item in inputs if isinstance(item, Event) and item.previous == user.id != item.user]
+        others = any(not isinstance(item, Wake) and item not in merges for item in inputs)
+        if not others and user.created is None and len({item.user for item in merges}) <= 1:
+            return inputs
+        accounts = [Account("dead_letter", item.id, "unsupported", item) for item in merges]
+        self.tallies.effects(accounts)
+        self._refused += accounts
+        return [item for item in inputs if item not in merges]
 
     def _warn(self) -> None:
         hot, self._hot = self._hot, Counter()

@@ -59,31 +59,30 @@ def fit(user: User, definitions: Definitions) -> tuple[User, bytes, list[Effect]
 
 
 def _cut(draft: Draft, excess: int) -> None:
-    """Drop what is beyond its share, and then the oldest until so many bytes are saved."""
-    pieces = sorted(_pieces(draft), key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
-    dropped = _beyond_share(pieces)
-    excess -= sum(piece.size for piece in dropped)
-    first = set(dropped)
-    # Marks and facts go by their age alone; the rest by its group.
-    for piece in sorted(pieces, key=lambda piece: max(piece.group, _FACTS)):
+    """Drop things in their order until so many bytes are saved."""
+    dropped = []
+    for piece in _in_order(list(_pieces(draft))):
         if excess <= 0:
             break
-        if piece not in first:
-            dropped.append(piece)
-            excess -= piece.size
+        dropped.append(piece)
+        excess -= piece.size
     _drop(draft, dropped)
 
 
-def _beyond_share(pieces: list[_Piece]) -> list[_Piece]:
-    """What does not fit into the share of its group where the newest comes first."""
+def _in_order(pieces: list[_Piece]) -> list[_Piece]:
+    """What goes first: each that is larger than a share; then what has no place in its group's share, where the newest
+    comes first; then group by group, though marks and facts go by their age alone. Among all of these the oldest.
+    """
+    pieces.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
     held: Counter[int] = Counter()
-    beyond = []
+    rank: dict[_Piece, int] = {}
     for piece in reversed(pieces):
-        if held[piece.group] + piece.size > _SHARE:
-            beyond.append(piece)
-        else:
+        if held[piece.group] + piece.size <= _SHARE:
             held[piece.group] += piece.size
-    return beyond
+            rank[piece] = max(piece.group, _FACTS)
+        else:
+            rank[piece] = -2 if piece.size > _SHARE else -1
+    return sorted(pieces, key=rank.__getitem__)
 
 
 def _pieces(draft: Draft) -> Iterator[_Piece]:
