@@ -64,7 +64,7 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
     """
     shown = user_json(store, user_id)
     console.print(_text(user_id, "bold"))
-    for name in ("known_since", "as_of", "deleted", "owner"):
+    for name in ("known_since", "as_of", "deleted", "owner", "truncated"):
         if name in shown:
             console.print(_text(f"  {name.replace('_', ' ')}: {shown[name]}"))
     for name in ("attributes", "consent", "segments"):

@@ -14,6 +14,7 @@ from transforms.channels.outbox import Outbox
 from transforms.channels.settings import MailSettings
 from transforms.events.event import Event
 from transforms.users.advance import advance, fold
+from transforms.users.cap import CAP, fit
 from transforms.users.user import Forward, User
 
 Plain = dict[str, Any]
@@ -169,6 +170,14 @@ def merged() -> list[str]:
     return reasons
 
 
+def truncated() -> list[str]:
+    told = Story(compile_plain(definitions(WAIT, FIRST)))
+    told.device(0)
+    told.track("Bought", HOUR, {"body": "x" * CAP})
+    _, _, effects = fit(told.user, told.definitions)
+    return [each.reason for each in of_type(Suppressed, effects)]
+
+
 DECIDED: dict[str, Callable[[], list[str]]] = {
     "audience": lambda: refused(audience={"segment": "vips"}),
     "exit": lambda: refused(exit={"segment": "vips"}, before=lambda told: told.track("Ordered", 1)),
@@ -180,6 +189,7 @@ DECIDED: dict[str, Callable[[], list[str]]] = {
     "reentry": lambda: refused(reenter="never", before=lambda told: told.track("Bought", HOUR)),
     "stopped": lambda: refused(status="stopped"),
     "too_old": lambda: refused(time=0),
+    "truncated": truncated,
     "unreachable": lambda: refused({"send": "mail"}, transactional=True),
 }
 #: What Deliver adds, reached in tests/channels too.

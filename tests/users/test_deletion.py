@@ -17,7 +17,7 @@ from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
 from transforms.users.draft import mark_of
-from transforms.users.user import Deleted, Forward, Merge, Merged, SegmentLeft, User
+from transforms.users.user import Deleted, Forward, Merge, Merged, SegmentLeft, User, encode_user
 
 Plain = dict[str, Any]
 CAMPAIGNS = compile_plain(SHOP)
@@ -102,7 +102,7 @@ def test_rows_of_the_user_and_of_merged_anonymous_ids_go(tmp_path: Path) -> None
     users, effects = run_bounded(events, CAMPAIGNS, START + HOUR)
     bundle = Bundle(CAMPAIGNS, store)
     for user in users.values():
-        bundle.add(user, [effect for effect in effects if getattr(effect, "user", None) == user.id])
+        bundle.add(user, encode_user(user), [effect for effect in effects if getattr(effect, "user", None) == user.id])
     list(bundle.flush())
     assert {row.user for row in store.scan_users()} == {"u1", "u2", "~a1"}
     assert store.read_events("u1")

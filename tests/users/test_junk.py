@@ -127,7 +127,7 @@ def test_no_value_makes_the_machine_raise(calls: list[Plain]) -> None:
     inputs = decode_inputs(encode_inputs(list(events)))
     user, _ = fold(User("u"), [*inputs, Wake(START + 10**12)], EVERYTHING)
     assert decode_user(encode_user(user)) == user
-    assert json.loads(user_row(user).profile)["user"] == "u"
+    assert json.loads(user_row(user, encode_user(user)).profile)["user"] == "u"
 
 
 @pytest.mark.parametrize("value", [[], {}, ["Asia/Tokyo"], {"a": 1}, 5, True, "Europe", "\x00", "x" * 10_000, "../UTC"])

@@ -172,6 +172,10 @@ class Journeys:
             else:
                 self.person.wake(journey.entry, journey.due)
 
+    def give_up(self, entry: str, now: int) -> None:
+        """End a journey for which the user's state has no room."""
+        self._end(self.active[entry], "truncated", now)
+
     def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
         reason = self._refusal(campaign, cause, now)
         entry = digest(campaign.id, trigger)

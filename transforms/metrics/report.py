@@ -79,6 +79,7 @@ def report_json(summary: Summary, segments: Iterable[str], elapsed_s: float) -> 
         "entries": summary.total("entries"),
         "sends": summary.by_labels("sends"),
         "suppressed": summary.by_label("suppressed"),
+        "truncated": summary.by_label("truncated"),
         "segments": {name: members.get(name, 0) for name in sorted(segments)},
         "waiting": summary.total("waiting"),
         "as_of": write_time(summary.as_of),

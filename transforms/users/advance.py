@@ -12,6 +12,7 @@ from transforms.campaigns.journeys import Cause
 from transforms.campaigns.load import Definitions
 from transforms.events.event import RECEIPT, Event
 from transforms.users.draft import Draft, mark_of
+from transforms.users.hot import is_shared, is_too_fast
 from transforms.users.user import (
     ANONYMOUS,
     Account,
@@ -133,7 +134,7 @@ def _account_control(draft: Draft, item: Wake | Merge | TokenTaken) -> None:
 
 def _apply_event(draft: Draft, event: Event) -> None:
     mark = mark_of(event.id)
-    if _refused(draft, event, mark):
+    if _refused(draft, event, mark) or is_too_fast(draft, event):
         return
     if event.type == "alias" and event.previous == draft.id != event.user:
         _apply_alias(draft, event, mark)
@@ -248,6 +249,8 @@ def _link(draft: Draft, event: Event, facts: list[str]) -> None:
 def _apply_anonymous(draft: Draft, item: Input) -> None:
     if not isinstance(item, Event) or item.type == RECEIPT:
         apply(draft, item)
+    elif is_shared(draft, item):
+        return
     elif item.user is not None:
         _identify(draft, item, item.user)
     elif draft.owner is None:

@@ -3,6 +3,7 @@
 Both Beam shells use it; they differ in where a user's state comes from and in when a bundle is flushed.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 
@@ -15,12 +16,18 @@ from transforms.events.live.inflight import in_flight
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
+from transforms.users.cap import fit
 from transforms.users.draft import mark_of
+from transforms.users.hot import HOT_ID
 from transforms.users.rows import Rows
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, decode_user
+from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, Wake, decode_user
 
 __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
+
+_log = logging.getLogger(__name__)
+#: Hot keys that a warning names, one warning a bundle.
+_NAMED = 5
 
 
 class Handles(msgspec.Struct, frozen=True):
@@ -45,19 +52,21 @@ class Bundle:
         self._forwards: list[Forward] = []
         self._refused: list[Account] = []
         self._handles: list[str] = []
+        self._hot: Counter[str] = Counter()
 
-    def take(self, user: User, inputs: list[Input]) -> User:
-        """Apply inputs to a user and keep what comes of it until `flush`."""
+    def take(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
+        """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too."""
         if self.store is None and not user.id.startswith(ANONYMOUS):
-            inputs = [item for item in inputs if not self._refuse(user, item)]
+            inputs = self._without_merges(user, inputs)
         user, effects = fold(user, inputs, self.definitions)
-        self.add(user, effects)
+        user, state, cut = fit(user, self.definitions)
+        self.add(user, state, effects + cut if cut else effects)
         if self.live:
             self._note_handles(inputs, effects)
-        return user
+        return user, state
 
-    def add(self, user: User, effects: list[Effect]) -> None:
-        """Keep a user and effects until `flush`."""
+    def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
+        """Keep a user, whose encoded state comes with it, and effects until `flush`."""
         self.tallies.effects(effects)
         for effect in effects:
             if isinstance(effect, Send):
@@ -68,8 +77,10 @@ class Bundle:
                 self._forwards.append(effect)
             elif isinstance(effect, Account) and effect.event is not None:
                 self._refused.append(effect)
+                if effect.cause == HOT_ID:
+                    self._hot[user.id] += 1
         if self.store is not None:
-            self._rows.add(user, effects)
+            self._rows.add(user, state, effects)
 
     def flush(self) -> Iterator[Send | Forward | Account | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.
@@ -83,6 +94,7 @@ class Bundle:
         forwards, self._forwards = self._forwards, []
         refused, self._refused = self._refused, []
         handles, self._handles = self._handles, []
+        self._warn()
         yield from sends
         yield from forwards
         yield from taken
@@ -91,14 +103,25 @@ class Bundle:
             yield Handles(tuple(handles))
         yield from self.tallies.drain()
 
-    def _refuse(self, user: User, item: Input) -> bool:
-        """Without a store there is no way back, and so no merging of two users with a user id."""
-        if not isinstance(item, Event) or item.type != "alias" or item.previous != user.id:
-            return False
-        account = Account("dead_letter", item.id, "unsupported", item)
-        self.tallies.effects([account])
-        self._refused.append(account)
-        return True
+    def _without_merges(self, user: User, inputs: list[Input]) -> list[Input]:
+        """Without a store there is no way back, and so no merging of two users with a user id: set it aside.
+
+        An alias of nobody, or of an anonymous id, hands nothing over here.
+        """
+        merges = [item for item in inputs if isinstance(item, Event) and item.previous == user.id != item.user]
+        others = any(not isinstance(item, Wake) and item not in merges for item in inputs)
+        if not others and user.created is None and len({item.user for item in merges}) <= 1:
+            return inputs
+        accounts = [Account("dead_letter", item.id, "unsupported", item) for item in merges]
+        self.tallies.effects(accounts)
+        self._refused += accounts
+        return [item for item in inputs if item not in merges]
+
+    def _warn(self) -> None:
+        hot, self._hot = self._hot, Counter()
+        if hot:
+            worst = ", ".join(f"{key!r} ({count:,})" for key, count in hot.most_common(_NAMED))
+            _log.warning("%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst)
 
     def _note_handles(self, inputs: list[Input], effects: list[Effect]) -> None:
         """Messages that end here are acknowledged after the writes; those that go on, where they end."""

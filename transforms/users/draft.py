@@ -5,8 +5,9 @@ change of a leaf's truth reaches segments, and from there journeys, before anyth
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from transforms.campaigns.journeys import Cause, Journeys
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.identity.zones import known_zone
-from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState
+from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState, Mark
 from transforms.segments.values import DAY
 from transforms.users.user import ANONYMOUS, Effect, SegmentEntered, SegmentLeft, User
 
@@ -57,6 +58,9 @@ class Draft:
         self.deleted = user.deleted
         self.sends = dict(user.sends)
         self.deleted_at = user.deleted_at
+        self.truncated = user.truncated
+        self.pace = user.pace
+        self.owners = user.owners
         self._zone: str | None = None
         #: A heap of (time, leaf key, "") and (time, 0, journey's entry); no leaf's place is later than its deadline.
         self._agenda: list[tuple[int, int, str]] = []
@@ -82,6 +86,9 @@ class Draft:
             self.deleted,
             {name: send for name, send in self.sends.items() if send.not_after >= self.clock},
             self.deleted_at,
+            self.truncated,
+            self.pace,
+            self.owners,
         )
 
     # What leaves, journeys and conditions ask of a user.
@@ -224,7 +231,8 @@ class Draft:
 
     def snapshot(self, clock: int) -> User:
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
-        return msgspec.structs.replace(self.close(), revision=0, clock=clock, members={}, owner=None, sends={})
+        own: dict[str, Any] = {"members": {}, "owner": None, "sends": {}, "truncated": 0, "pace": (0, 0), "owners": ()}
+        return msgspec.structs.replace(self.close(), revision=0, clock=clock, **own)
 
     def revive(self) -> None:
         """Be a user of one's own again, after having been merged in a circle."""
@@ -248,6 +256,21 @@ class Draft:
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id}))
         self.resolve(changed, Cause("merge"), self.clock)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
+
+    def forget(self, marks: Mapping[int, Container[Mark]], facts: Iterable[str]) -> None:
+        """Judge leaves again without these marks, and without facts that are gone; that triggers nothing."""
+        changed = self.touch_facts(facts)
+        for key, lost in marks.items():
+            state, leaf = self.leaves[key], self.index.leaves.get(key)
+            kept = tuple(mark for mark in state.marks if mark not in lost)
+            if not isinstance(leaf, EventLeaf):
+                self.leaves[key] = msgspec.structs.replace(state, marks=kept)
+            elif self._put(key, leaf.judge(state, kept, self.clock, self.zone), state):
+                changed.append(key)
+        unseen = {key: leaf.unseen for key, leaf in self.index.leaves.items()}
+        self.leaves = {key: state for key, state in self.leaves.items() if state != unseen.get(key)}
+        if self.created is not None and self.owner is None:
+            self.resolve(changed, Cause("truncated"), self.clock)
 
     def _is_due(self, key: int, due: int) -> bool:
         """Whether a leaf's deadline has come; one that moved later since it was planned is planned again."""

@@ -20,7 +20,6 @@ from transforms.users.user import (
     SegmentLeft,
     TokenTaken,
     User,
-    encode_user,
 )
 
 __all__ = ["Rows", "profile_json", "user_row"]
@@ -30,15 +29,15 @@ class Rows:
     """The writes of one bundle. Repeating them changes nothing, so a bundle that failed midway may run again."""
 
     def __init__(self) -> None:
-        self.users: dict[str, User] = {}
+        self.users: dict[str, tuple[User, bytes]] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
         self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
 
-    def add(self, user: User, effects: list[Effect]) -> None:
-        """Add what became of one user."""
+    def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
+        """Add what became of one user, whose encoded state comes with it."""
         for effect in effects:
             if isinstance(effect, Recorded):
                 self.events.append(event_row(effect))
@@ -52,7 +51,7 @@ class Rows:
                 self.refusals.append(refusal_row(effect))
             elif isinstance(effect, Deleted):
                 self._forget(effect)
-        self.users[user.id] = user
+        self.users[user.id] = user, state
 
     def write(self, store: Store) -> list[Forward]:
         """Write everything: deletions, events, members, identities, then users.
@@ -69,7 +68,7 @@ class Rows:
         store.write_members(list(self.members.values()))
         taken = self._write_identities(store)
         store.record(self.refusals)
-        store.write_users([user_row(user) for user in self.users.values()])
+        store.write_users([user_row(user, state) for user, state in self.users.values()])
         return taken
 
     def _write_identities(self, store: Store) -> list[Forward]:
@@ -130,10 +129,10 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
     )
 
 
-def user_row(user: User) -> UserRow:
-    """A user as its row."""
+def user_row(user: User, state: bytes) -> UserRow:
+    """A user as its row; `state` is the user encoded."""
     shown = msgspec.json.encode(profile_json(user))
-    return UserRow(user.id, user.revision, encode_user(user), shown, user.deadline, len(user.sends))
+    return UserRow(user.id, user.revision, state, shown, user.deadline, len(user.sends))
 
 
 def profile_json(user: User) -> dict[str, Any]:
@@ -163,5 +162,7 @@ def profile_json(user: User) -> dict[str, Any]:
     ]
     shown["blocked"] = {address: reason for address, (_, _, reason) in sorted(profile.blocked.items())}
     shown["anonymous"] = [name.removeprefix(ANONYMOUS) for name in user.merged if name.startswith(ANONYMOUS)]
+    if user.truncated:
+        shown["truncated"] = user.truncated
     shown["merged"] = [name for name in user.merged if not name.startswith(ANONYMOUS)]
     return shown

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.segments.values import DAY
-from transforms.users.user import ANONYMOUS, Account, Effect, Merged, SegmentEntered, SegmentLeft, User
+from transforms.users.user import ANONYMOUS, Account, Effect, Merged, SegmentEntered, SegmentLeft, Truncated, User
 
 __all__ = ["Tallies", "Tally", "TallyKey"]
 
@@ -47,6 +47,8 @@ class Tallies:
                 self.count("suppressed", effect.reason, effect.campaign, effect.at)
             elif isinstance(effect, Merged):
                 self.count("merged", at=effect.at)
+            elif isinstance(effect, Truncated):
+                self.count("truncated", effect.kind, "", effect.at, effect.count)
 
     def final(self, user: User, by: int = 1) -> None:
         """Count a user as a bounded run leaves it; with `by` -1 take back that it was counted."""

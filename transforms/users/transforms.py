@@ -19,11 +19,15 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Texts, compiled
 from transforms.events.event import Event
 from transforms.events.progress import progress
+from transforms.segments.values import DAY
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
+from transforms.users.hydrate.hints import MISSING, decode_hinted
+from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
 from transforms.users.user import (
+    ANONYMOUS,
     Account,
     Forward,
     Input,
@@ -33,7 +37,6 @@ from transforms.users.user import (
     decode_inputs,
     decode_user,
     encode_inputs,
-    encode_user,
 )
 
 __all__ = [
@@ -50,6 +53,8 @@ OUTPUTS = (FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES)
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
 #: A wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
 _DRAIN_SECONDS = 60
+#: After so long without an input and without a deadline, in microseconds, a user's state is cleared.
+_IDLE, _IDLE_ANONYMOUS = 180 * DAY, 30 * DAY
 
 
 class _Machine(beam.DoFn):
@@ -154,7 +159,7 @@ class _FoldUsers(_Machine):
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
                 bundle.tallies.final(users[key], by=-1)
-            user = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
+            user, _ = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)
         yield from self._put_out(bundle)
@@ -170,7 +175,12 @@ class AdvanceUnbounded(beam.PTransform):
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
         machine = beam.ParDo(_ApplyInputs(self.texts, self.store))
-        return keyed | "Typed" >> beam.Map(_itself) | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
+        return (
+            keyed
+            | "Typed" >> beam.Map(_itself)
+            | "Hydrate" >> Hydrate(self.store)
+            | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
+        )
 
 
 class _ApplyInputs(_Machine):
@@ -189,8 +199,9 @@ class _ApplyInputs(_Machine):
     ) -> None:
         key, data = element
         self._latest = timestamp
-        inputs = sorted(decode_inputs(data), key=_by_arrival)
-        self._apply(self._open(key, state), inputs, state, timer)
+        hinted = decode_hinted(data)
+        inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=_by_arrival)
+        self._apply(*self._open(key, inputs, state, hinted.hint), state, timer)
 
     @on_timer(DEADLINE)
     def wake(
@@ -203,24 +214,43 @@ class _ApplyInputs(_Machine):
         self._latest = timestamp
         if timestamp.micros > (time() + _DRAIN_SECONDS) * 1_000_000:
             return
-        self._apply(self._open(key, state), [Wake(timestamp.micros)], state, timer)
+        user, inputs = self._open(key, [Wake(timestamp.micros)], state)
+        if user.deadline is None and _due(user) <= timestamp.micros and self._store is not None:
+            state.clear()  # the row is the same, and brings the user back
+            return
+        self._apply(user, inputs, state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
 
-    def _open(self, key: str, state: Any) -> User:
+    def _open(self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None) -> tuple[User, list[Input]]:
+        """The user, and the inputs with what must come before them.
+
+        State beats the hint, which is of the row as it was before the state was made of it. Without state the hint
+        stands, even if the row is newer: then this bundle has run before and wrote it, and with the hint it decides
+        everything again. Where nobody asked, the row itself is read. It may know these inputs already, from this
+        bundle's earlier run, whose sends nobody has seen: so what is open is given out again.
+        """
         data = state.read()
-        return decode_user(data) if data is not None else open_users(self._store, [key])[key]
+        if data is None:
+            data = hint
+        if data is not None:
+            return (decode_user(data) if data != MISSING else User(key)), inputs
+        return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
 
     def _apply(self, user: User, inputs: list[Input], state: Any, timer: Any) -> None:
-        user = self._bundle.take(user, inputs)
-        state.write(encode_user(user))
-        if user.deadline is not None:
-            # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is
-            # set again, and fires for ever.
-            timer.set(Timestamp(micros=-(-user.deadline // 1000) * 1000))
-        else:
-            timer.clear()
+        user, data = self._bundle.take(user, inputs)
+        state.write(data)
+        # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
+        # again, and fires for ever.
+        timer.set(Timestamp(micros=-(-_due(user) // 1000) * 1000))
+
+
+def _due(user: User) -> int:
+    """When the timer of a user must fire: at the next deadline, else when nothing has been heard for too long."""
+    if user.deadline is not None:
+        return user.deadline
+    return user.clock + (_IDLE_ANONYMOUS if user.id.startswith(ANONYMOUS) else _IDLE)
 
 
 def _itself(keyed: Keyed) -> Keyed:

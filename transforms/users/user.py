@@ -30,6 +30,7 @@ __all__ = [
     "SegmentEntered",
     "SegmentLeft",
     "TokenTaken",
+    "Truncated",
     "User",
     "Wake",
     "decode_inputs",
@@ -66,7 +67,9 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     of recent message ids to their arrival. `merged` holds the ids taken over, anonymous ones with their `~`.
     `owner` is set for an id that was taken over. `deleted` is the time of the newest deletion: older events are
     dropped. `sends` are the decided ones of which no receipt has come, by id, until they expire. `deleted_at` is
-    when the newest deletion arrived: what was merged before is not merged again.
+    when the newest deletion arrived: what was merged before is not merged again. `truncated` is how much of the state
+    was dropped by its cap. `pace` is the newest minute in which messages arrived, and how many. `owners` are hashes of
+    the user ids that an anonymous id was named with.
     """
 
     id: str
@@ -85,6 +88,9 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     deleted: int | None = None
     sends: dict[str, Send] = {}
     deleted_at: int | None = None
+    truncated: int = 0
+    pace: tuple[int, int] = (0, 0)
+    owners: tuple[int, ...] = ()
 
     @property
     def deadline(self) -> int | None:
@@ -219,6 +225,15 @@ class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
     control: bool = False
 
 
+class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
+    """So many things of one kind were dropped from a user's state, since it had no room for them (see `cap`)."""
+
+    user: str
+    kind: str
+    count: int
+    at: int
+
+
 class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
     """An input that goes on to the user into whom this id was merged."""
 
@@ -246,6 +261,7 @@ Effect = (
     | Deleted
     | Forward
     | Again
+    | Truncated
 )
 
 _user_encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,168 @@
+"""The cap on one user's state: what does not fit is dropped, oldest first, and counted.
+
+State crosses shuffles, and a runner holds it in memory: one value beyond some megabytes holds up a whole job
+(https://github.com/apache/beam/issues/30558). What a user has lost here is outside all other promises.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from transforms.campaigns.load import Definitions
+from transforms.users.draft import Draft
+from transforms.users.user import Effect, Truncated, User, encode_user
+
+__all__ = ["CAP", "fit"]
+
+#: The most bytes of an encoded user. A state that is too large is cut to less, so that the next input still fits.
+CAP = 262_144
+#: No group of things may take more than this, so that one kind does not drive out all others.
+_SHARE = CAP // 2
+_TARGETS = (CAP * 7 // 8, CAP // 2, 0)
+
+#: The groups, in the order in which they go: conditions' memory, then what is known of the user, then what is on its
+#: way, then what keeps us from sending what we must not, then what a deletion has to find.
+_MARKS, _FACTS, _OPEN, _GUARDS, _MERGED = range(5)
+
+
+class _Piece(NamedTuple):
+    """Something that can be dropped; `time` is microseconds UTC, `size` is in bytes."""
+
+    time: int
+    group: int
+    kind: str
+    key: Any
+    size: int
+
+
+def fit(user: User, definitions: Definitions) -> tuple[User, bytes, list[Effect]]:
+    """A user whose encoded state has at most `CAP` bytes, that state, and what dropping the rest brings about.
+
+    Leaves and memberships follow from what is left; changes are reported as `truncated`, and trigger nothing. A journey
+    that is dropped is refused with that reason.
+    """
+    data = encode_user(user)
+    if len(data) <= CAP:
+        return user, data, []
+    draft = Draft(user, definitions)
+    for target in _TARGETS:
+        _cut(draft, len(data) - target)
+        user = draft.close()
+        data = encode_user(user)
+        if len(data) <= CAP:
+            return user, data, draft.effects
+    _empty(draft)
+    user = draft.close()
+    return user, encode_user(user), draft.effects
+
+
+def _cut(draft: Draft, excess: int) -> None:
+    """Drop things in their order until so many bytes are saved."""
+    dropped = []
+    for piece in _in_order(list(_pieces(draft))):
+        if excess <= 0:
+            break
+        dropped.append(piece)
+        excess -= piece.size
+    _drop(draft, dropped)
+
+
+def _in_order(pieces: list[_Piece]) -> list[_Piece]:
+    """What goes first: each that is larger than a share; then what has no place in its group's share, where the newest
+    comes first; then group by group, though marks and facts go by their age alone. Among all of these the oldest.
+    """
+    pieces.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
+    held: Counter[int] = Counter()
+    rank: dict[_Piece, int] = {}
+    for piece in reversed(pieces):
+        if held[piece.group] + piece.size <= _SHARE:
+            held[piece.group] += piece.size
+            rank[piece] = max(piece.group, _FACTS)
+        else:
+            rank[piece] = -2 if piece.size > _SHARE else -1
+    return sorted(pieces, key=rank.__getitem__)
+
+
+def _pieces(draft: Draft) -> Iterator[_Piece]:
+    profile, journeys = draft.profile, draft.journeys
+    for key, state in draft.leaves.items():
+        for mark in state.marks:
+            yield _Piece(mark[0], _MARKS, "marks", (key, mark), _size(mark))
+    for kind, group, found in (
+        ("attributes", _FACTS, profile.attributes),
+        ("tokens", _FACTS, profile.tokens),
+        ("consent", _GUARDS, profile.consent),
+        ("blocked", _GUARDS, profile.blocked),
+    ):
+        for name, written in found.items():
+            yield _Piece(written[0], group, kind, name, _size(name, written))
+    for id_, send in draft.sends.items():
+        yield _Piece(send.decided_at, _OPEN, "sends", id_, _size(id_, send))
+    for id_, journey in journeys.active.items():
+        yield _Piece(journey.entered, _OPEN, "journeys", id_, _size(id_, journey))
+    for campaign, entry in journeys.entries.items():
+        yield _Piece(entry.at, _GUARDS, "entries", campaign, _size(campaign, entry))
+    for message, arrival in draft.seen.items():
+        yield _Piece(arrival, _GUARDS, "seen", message, _size(message, arrival))
+    for id_ in draft.merged:
+        yield _Piece(0, _MERGED, "merged", id_, _size(id_))
+
+
+def _size(*values: Any) -> int:
+    return sum(len(msgspec.msgpack.encode(value)) for value in values)
+
+
+def _drop(draft: Draft, pieces: list[_Piece]) -> None:
+    names: dict[str, set[Any]] = defaultdict(set)
+    marks: dict[int, set[Any]] = defaultdict(set)
+    for piece in pieces:
+        if piece.group == _MARKS:
+            marks[piece.key[0]].add(piece.key[1])
+        else:
+            names[piece.kind].add(piece.key)
+    profile, journeys = draft.profile, draft.journeys
+    for kind, found in (
+        ("attributes", profile.attributes),
+        ("tokens", profile.tokens),
+        ("consent", profile.consent),
+        ("blocked", profile.blocked),
+        ("sends", draft.sends),
+        ("entries", journeys.entries),
+        ("seen", draft.seen),
+    ):
+        for name in names[kind]:
+            del found[name]
+    draft.merged = tuple(id_ for id_ in draft.merged if id_ not in names["merged"])
+    for id_ in sorted(names["journeys"]):
+        journeys.give_up(id_, draft.clock)
+    _count(draft, Counter(piece.kind for piece in pieces))
+    facts = [*names["attributes"]]
+    facts += ["#reachable"] if names["tokens"] or names["blocked"] else []
+    facts += ["#consent"] if names["consent"] else []
+    draft.forget(marks, facts)
+
+
+def _empty(draft: Draft) -> None:
+    """Begin anew: what is left is too large and cannot be dropped one by one, such as memberships of very many."""
+    draft.leave_all("truncated")
+    _count(draft, {"state": 1})
+    draft.load(
+        User(
+            draft.id,
+            clock=draft.clock,
+            owner=draft.owner,
+            deleted=draft.deleted,
+            deleted_at=draft.deleted_at,
+            truncated=draft.truncated,
+            pace=draft.pace,
+            owners=draft.owners,
+        )
+    )
+
+
+def _count(draft: Draft, counts: dict[str, int]) -> None:
+    for kind, count in sorted(counts.items()):
+        draft.truncated += count
+        draft.emit(Truncated(draft.id, kind, count, draft.clock))

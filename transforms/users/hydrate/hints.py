@@ -1,0 +1,91 @@
+"""What the store says of users that this process has not met lately: hints for who holds their state.
+
+A hint travels with the inputs through the shuffle, which keeps it: a stateful bundle that runs again gets the same one.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Iterable
+from threading import Lock
+
+import msgspec
+
+from transforms.storage.store import Store
+
+__all__ = ["MISSING", "Asked", "Hinted", "asked_by", "decode_hinted", "encode_hinted", "read_hints"]
+
+#: The hint of a key for which there is certainly no row.
+MISSING = b""
+#: Rows that are read together, and keys that a process remembers to have asked for.
+_AT_ONCE, _REMEMBERED = 500, 200_000
+
+
+class Hinted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The inputs of one key, each part as `encode_inputs` has it, and what was found of the key.
+
+    `hint` is the encoded state in the row, `MISSING`, or None where nobody asked.
+    """
+
+    parts: tuple[bytes, ...]
+    hint: bytes | None = None
+
+
+class Asked:
+    """The keys that a step of this process has asked for, at most so many, the latest. Safe for threads."""
+
+    def __init__(self, most: int = _REMEMBERED) -> None:
+        self._most = most
+        self._keys: OrderedDict[str, None] = OrderedDict()
+        self._lock = Lock()
+
+    def unknown(self, keys: Iterable[str]) -> list[str]:
+        """Those that it has not asked for, or has forgotten."""
+        with self._lock:
+            return [key for key in keys if key not in self._keys]
+
+    def remember(self, keys: Iterable[str]) -> None:
+        """Note keys, as the latest."""
+        with self._lock:
+            for key in keys:
+                self._keys[key] = None
+                self._keys.move_to_end(key)
+            while len(self._keys) > self._most:
+                self._keys.popitem(last=False)
+
+
+#: By step. What a runner makes anew for each bundle would forget.
+_asked: defaultdict[str, Asked] = defaultdict(Asked)
+
+
+def asked_by(step: str) -> Asked:
+    """What a step of this process has asked for, of whatever thread; `step` is any name that no other step has."""
+    return _asked[step]
+
+
+def read_hints(store: Store | None, asked: Asked, keys: Collection[str]) -> dict[str, bytes]:
+    """The hints of those keys that were not asked for lately. Without a store each is missing.
+
+    Raises:
+      StoreError: if rows could not be read: only a confirmed missing row is a new user.
+    """
+    unknown = asked.unknown(keys)
+    hints = dict.fromkeys(unknown, MISSING)
+    if store is not None:
+        for start in range(0, len(unknown), _AT_ONCE):
+            rows = store.read_users(unknown[start : start + _AT_ONCE])
+            hints.update((key, row.state) for key, row in rows.items())
+    asked.remember(keys)
+    return hints
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Hinted)
+
+
+def encode_hinted(hinted: Hinted) -> bytes:
+    """Inputs and a hint as MessagePack, for the shuffle."""
+    return _encoder.encode(hinted)
+
+
+def decode_hinted(data: bytes) -> Hinted:
+    """The inputs and the hint of `encode_hinted`."""
+    return _decoder.decode(data)
