@@ -55,7 +55,10 @@ class Rows:
         self.users[user.id] = user
 
     def write(self, store: Store) -> list[Forward]:
-        """Write everything: deletions, events, members, identities, then users.
+        """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease.
+
+        What comes again after a crash in between may come in another order, and then undo nothing: so no row may say
+        that somebody is no member before their own row says so (see `members`).
 
         Returns what users must be told whose tokens are somebody else's: each token belongs to who registered it last.
 
@@ -66,10 +69,11 @@ class Rows:
             for user in deleted.users:
                 store.delete_user(user, deleted.segments, deleted.identities, row=user != deleted.user)
         store.write_events(self.events)
-        store.write_members(list(self.members.values()))
+        store.write_members([row for row in self.members.values() if row.active])
         taken = self._write_identities(store)
         store.record(self.refusals)
         store.write_users([user_row(user) for user in self.users.values()])
+        store.write_members([row for row in self.members.values() if not row.active])
         return taken
 
     def _write_identities(self, store: Store) -> list[Forward]:
