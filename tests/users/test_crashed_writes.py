@@ -1,5 +1,6 @@
 """A process that dies between two writes of a bundle: what comes again leaves rows as if nothing had happened."""
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle, open_users
 from transforms.users.members import standing_members
-from transforms.users.user import Input, User, Wake, decode_user
+from transforms.users.user import Forward, Input, TokenTaken, User, Wake, decode_user
 
 DEFINITIONS = compile_plain(
     {
@@ -120,3 +121,35 @@ def test_members_are_those_of_the_user_wherever_a_bundle_dies(store: Store, data
     assert sorted(row.id for row in store.read_events(name)) == sorted(each.id for each in events)
     ordered = sorted(events, key=lambda each: each.arrival)
     assert set(user.members) == set(fold(User(name), [*ordered, Wake(END)], DEFINITIONS)[0].members)
+
+
+def registered(store: Any, name: str, at: int) -> list[tuple[str, str]]:
+    """One bundle in which a user registers a token; returns who is told of which token that was taken."""
+    device = {"device": {"token": "phone", "type": "ios"}}
+    bundle = Bundle(DEFINITIONS, store)
+    item = Event(f"{name} {at}", "identify", "", START + at, START + at, name, context=device)
+    bundle.take(open_users(store, [name])[name], [item])
+    results = list(bundle.flush())
+    return [
+        (result.user, result.input.token)
+        for result in results
+        if isinstance(result, Forward) and isinstance(result.input, TokenTaken)
+    ]
+
+
+@pytest.mark.parametrize(("method", "call"), [("write_identities", 1), ("write_users", 1), ("write_members", 2)])
+def test_who_had_a_token_is_told_wherever_a_bundle_dies(tmp_path: Path, method: str, call: int) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    assert registered(store, "first", 0) == []
+    for _ in range(2):
+        with pytest.raises(Died):
+            registered(Dying(store, method, call, done=True), "second", MINUTE)
+    assert registered(store, "second", MINUTE) == [("first", "phone")]
+
+
+def test_who_had_a_token_is_told_again_if_the_process_died_before_it_told(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    registered(store, "first", 0)
+    assert registered(store, "second", MINUTE) == [("first", "phone")]
+    # What was given out was lost, so the message comes again, and is a duplicate.
+    assert registered(store, "second", MINUTE) == [("first", "phone")]
