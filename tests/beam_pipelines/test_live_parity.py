@@ -24,7 +24,7 @@ def test_live_and_bounded_runs_end_alike(tmp_path: Path, pubsub: Project, bigtab
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     made = Rig(tmp_path, pubsub.host, bigtable.host, refusable=False)
     begin = time.time_ns() // 1000 + START * 1_000_000
-    calls = stream(300, 20.0, begin, seed=11, gap=1.0)
+    calls = stream(300, 20.0, begin, seed=11, orderly=True)
     progress = Progress(made, calls)
     try:
         made.job.start()

@@ -103,11 +103,12 @@ class LocalFcm:
             return _refusal(*_REFUSALS[word], field="message.token" if word == "invalid" else "", headers=headers)
         if word != "cutbefore":
             self.received.append(message)
+        number = len(self.received)
         if word in ("cutbefore", "cutafter") and request.transport is not None:
             request.transport.abort()
         if word == "slow":
             await asyncio.sleep(self._slow)
-        name = f"projects/{request.match_info['project']}/messages/{len(self.received)}"
+        name = f"projects/{request.match_info['project']}/messages/{number}"
         return web.json_response({"name": name})
 
 
