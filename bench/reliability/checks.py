@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from bench.reliability.rig import DEFINITIONS, Rig
-from bench.reliability.stream import Call, merged_users, tokens_of
+from bench.reliability.stream import Call, merged_users, owners, tokens_of
 from bench.reliability.watch import Progress
 from transforms.campaigns.journeys import digest
 from transforms.events.times import read_time
@@ -103,6 +103,7 @@ def _published(rig: Rig, calls: list[Call]) -> list[Check]:
 def _archive(rig: Rig, calls: list[Call], users: list[UserRow], history: list[Plain]) -> list[Check]:
     rows: list[EventRow] = [event for row in users for event in rig.store.read_events(row.user)]
     found = Counter(row.id for row in rows if row.type != "receipt")
+    at_both = [name for name, count in found.items() if count > 1]
     receipts = Counter((row.user, row.id) for row in rows if row.type == "receipt")
     arrivals: dict[str, set[int]] = {}
     for plain in history:
@@ -115,9 +116,26 @@ def _archive(rig: Rig, calls: list[Call], users: list[UserRow], history: list[Pl
         Check("calls in the archive", len(found), odd[:5]),
         Check("calls lost", len(distinct - found.keys()), sorted(distinct - found.keys())[:5]),
         Check("calls applied that nobody published", len(found.keys() - distinct), sorted(found.keys() - distinct)[:5]),
-        Check("calls twice in the archive", *_repeated(found)),
+        Check("calls that stand at a visitor and at the user too", len(at_both), _astray(rows, at_both, calls)),
         Check("receipts in the archive", receipts.total()),
+        Check("calls applied by the table of metrics, which may be short", _counted(rig, "applied")),
+        Check("duplicates by that table", _counted(rig, "duplicate")),
     ]
+
+
+def _astray(rows: list[EventRow], names: list[str], calls: list[Call]) -> list[str]:
+    """Those of the calls that stand twice that do not stand at an id and at the one that took it over."""
+    owner = owners(calls)
+    wrong = []
+    for name in names:
+        users = sorted(row.user for row in rows if row.id == name and row.type != "receipt")
+        if len(users) != 2 or users[0] != owner.get(users[1]):
+            wrong.append(f"{name}: {users}")
+    return wrong[:5]
+
+
+def _counted(rig: Rig, outcome: str) -> int:
+    return sum(row.count for row in rig.store.scan_metrics(f"accounts/{outcome}/"))
 
 
 def _repeated(counts: Counter[Any]) -> tuple[int, list[str]]:
@@ -207,7 +225,7 @@ def _unended(sends: list[LedgerRow]) -> tuple[int, list[str]]:
 def _decisions(calls: list[Call], ledger: list[LedgerRow], progress: Progress) -> list[Check]:
     """Each trigger by an event has led to a decision that the ledger knows: a send, or a refusal with its reason."""
     known = {row.send for row in ledger}
-    undecided, both, count = [], [], 0
+    undecided, twice, beside, count = [], [], 0, 0
     for call in {call.id: call for call in calls}.values():
         if call.plain.get("event") not in _TRIGGERED:
             continue
@@ -221,12 +239,14 @@ def _decisions(calls: list[Call], ledger: list[LedgerRow], progress: Progress) -
             for key in progress.homes(call)
             if any(digest(campaign, key.user, entry, step, *tail) in known for tail in tails)
         ]
-        if len(senders) + refused > 1:
-            both.append(f"{call.id}: {senders}, refused: {refused}")
-        elif not senders and not refused:
+        beside += refused and bool(senders)
+        if len(senders) > 1:
+            twice.append(f"{call.id}: {senders}")
+        if not senders and not refused:
             undecided.append(call.id)
     return [
         Check("triggers by an event", count),
         Check("triggers without a decision", len(undecided), undecided[:5]),
-        Check("triggers decided twice", len(both), both[:5]),
+        Check("triggers that two ids sent for", len(twice), twice[:5]),
+        Check("refusals beside a send for the same trigger", beside),
     ]

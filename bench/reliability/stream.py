@@ -49,8 +49,8 @@ def stream(events: int, seconds: float, begin: int, seed: int, *, orderly: bool 
 
     Args:
       begin: the time at which publishing begins, in microseconds.
-      orderly: one person's calls are `STEP` seconds apart or a multiple of that, and happened half a second off, so that
-        no deadline of theirs falls on a call: what comes first does not depend on milliseconds.
+      orderly: one person's calls are `STEP` seconds apart or a multiple of that, and happened half a second off, so
+        that no deadline of theirs falls on a call: what comes first does not depend on milliseconds.
     """
     chance = random.Random(seed)
     placed: list[tuple[float, int, int, Plain]] = []
