@@ -19,7 +19,7 @@ from itertools import pairwise
 import grpc
 
 from bench.reliability.checks import Check, check_all
-from bench.reliability.parity import compare
+from bench.reliability.parity import BEHIND, compare
 from bench.reliability.rig import Rig, publishing, rig
 from bench.reliability.stream import stream
 from bench.reliability.watch import Progress, settle, wait_for
@@ -48,7 +48,7 @@ def main() -> None:
         chance = random.Random(given.seed)
         moments = sorted(chance.random() for _ in range(given.kills))
         calls = stream(given.events, seconds, begin, given.seed, orderly=given.proof == "parity")
-        progress = Progress(made, calls)
+        progress = Progress(made, calls, begin)
         made.job.start()
         say(f"{len(calls):,} calls in {seconds:.0f} s; the log is {made.job.log}")
         with publishing(made.topic, calls, begin, progress.note) as publisher:
@@ -66,6 +66,10 @@ def main() -> None:
         swept = settle(made, progress, say)
         checks = [*marks, *_recovery(progress), *check_all(made, calls, progress)]
         if given.proof == "parity":
+            late = (
+                [] if progress.behind < BEHIND else ["so it is not certain in what order it applied them: lower --rate"]
+            )
+            checks += [Check("s that the job was behind at most", f"{progress.behind:.1f}", late)]
             checks += compare(made, calls)
         print_checks(checks)
         print(f"\ntodoke sweep said:\n{swept}")

@@ -31,11 +31,15 @@ _ENDS = (LedgerState.HANDED_OFF, LedgerState.UNKNOWN, LedgerState.SUPPRESSED, Le
 
 
 class Check(NamedTuple):
-    """A figure; `wrong` lists some of what must not be, empty where all is right."""
+    """A figure; `wrong` lists some of what must not be, empty where all is right.
+
+    With `by_order` it holds only if the live job applied each person's calls in the order of their arrival.
+    """
 
     name: str
     figure: object
     wrong: Sequence[str] = ()
+    by_order: bool = False
 
 
 def settled_at(users: Iterable[UserRow]) -> int:

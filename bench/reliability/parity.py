@@ -24,9 +24,13 @@ from transforms.storage.rows import LedgerRow
 from transforms.storage.store import Store
 from transforms.users.members import standing_members
 
-__all__ = ["compare"]
+__all__ = ["BEHIND", "compare"]
 
 Plain = dict[str, Any]
+
+#: How far behind the live job may be for the order in which it applied calls to be certain, in seconds: those of one
+#: person are two seconds apart, and `Progress` looks once a second.
+BEHIND = 3.0
 
 
 def compare(rig: Rig, calls: list[Call]) -> list[Check]:
@@ -49,14 +53,19 @@ def compare(rig: Rig, calls: list[Call]) -> list[Check]:
     bounded = {row.user: shown(row) for row in store.scan_users()}
     merged = merged_users(calls)
     persons = {name[-5:] for name in merged}
-    changed = [name for name in users.keys() & bounded.keys() if _alike(users[name]) != _alike(bounded[name])]
-    mine = [name for name in changed if name[-5:] not in persons or _known(users[name]) != _known(bounded[name])]
+    common = sorted(users.keys() & bounded.keys())
+    changed = [name for name in common if _known(users[name]) != _known(bounded[name])]
+    moved = [name for name in common if _alike(users[name]) != _alike(bounded[name])]
+    mine = [name for name in moved if name[-5:] not in persons]
     checks = [
         Check("bounded: messages read", report["read"], [] if report["read"] == len(calls) else ["not all"]),
         Check("bounded: applied", report["applied"], _unequal(report["applied"], len({call.id for call in calls}))),
         Check("users and visitors compared", len(users), sorted(users.keys() ^ bounded.keys())[:5]),
         Check("of these of people who were two known users", sum(name[-5:] in persons for name in users)),
-        Check("of these not alike in every microsecond", len(changed), _described(mine, users, bounded)),
+        Check("users whose facts or segments differ", len(changed), _described(changed, users, bounded)),
+        Check(
+            "users of whom something is at another time", len(moved), _described(mine, users, bounded), by_order=True
+        ),
         *_members(rig.store, store, users, persons),
         *_ledger(rig.store, store, persons),
         *_servers(rig, fcm, smtp, persons),
@@ -106,7 +115,7 @@ def _members(live: Store, bounded: Store, users: dict[str, Plain], persons: set[
         rows = [(segment, row.user, row.since) for segment in segments for row in standing_members(store, segment)]
         found.append({row if row[1][-5:] not in persons else row[:2] for row in rows})
     wrong = [str(each) for each in sorted(found[0] ^ found[1], key=str)]
-    return [Check("members of segments compared, with since", len(found[0]), wrong[:5])]
+    return [Check("members of segments compared, with since", len(found[0]), wrong[:5], by_order=True)]
 
 
 def _ledger(live: Store, bounded: Store, persons: set[str]) -> list[Check]:
@@ -121,7 +130,7 @@ def _ledger(live: Store, bounded: Store, persons: set[str]) -> list[Check]:
         for name in found[0].keys() & found[1].keys()
         if found[0][name] != found[1][name]
     ]
-    return [Check("sends and refusals compared", len(found[0]), sorted(wrong)[:5])]
+    return [Check("sends and refusals compared", len(found[0]), sorted(wrong)[:5], by_order=True)]
 
 
 def _said(row: LedgerRow) -> tuple[Any, ...]:
@@ -140,8 +149,8 @@ def _servers(rig: Rig, fcm: LocalFcm, smtp: LocalSmtp, persons: set[str]) -> lis
         for server in (rig.smtp, smtp)
     ]
     return [
-        Check("pushes that both servers saw", pushes[0].total(), _repeatedly(pushes)),
-        Check("mails that both servers saw", mails[0].total(), _repeatedly(mails)),
+        Check("pushes that both servers saw", pushes[0].total(), _repeatedly(pushes), by_order=True),
+        Check("mails that both servers saw", mails[0].total(), _repeatedly(mails), by_order=True),
     ]
 
 

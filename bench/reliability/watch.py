@@ -13,7 +13,7 @@ from transforms.storage.rows import EventKey, LedgerState
 __all__ = ["Progress", "settle", "wait_for"]
 
 #: Longer than anything takes on a busy machine, in seconds.
-PATIENCE = 300.0
+PATIENCE = 1200.0
 #: How many of the oldest calls that are not in the archive yet are looked for at a time.
 _ASKED_AT_ONCE = 2_000
 
@@ -23,16 +23,19 @@ class Progress:
 
     Attributes:
       published: how many calls the broker has.
+      behind: the longest time, in seconds, that a call had been with the broker and was not in the archive.
     """
 
-    def __init__(self, rig: Rig, calls: list[Call]) -> None:
+    def __init__(self, rig: Rig, calls: list[Call], begin: int) -> None:
         self._store = rig.store
+        self._begin = begin / 1e6
         self._calls = calls
         self._owners = owners(calls)
         self._missing = list(range(len(calls)))
         self._waiting: list[tuple[int, float, int]] = []
         self._lock = threading.Lock()
         self.published = 0
+        self.behind = 0.0
         #: By the number of a mark: seconds until all that was published before it had been applied.
         self.caught_up: dict[int, float] = {}
 
@@ -56,6 +59,8 @@ class Progress:
         oldest, now = self._missing[0] if self._missing else published, time.monotonic()
         self.caught_up |= {number: now - since for number, since, count in self._waiting if count <= oldest}
         self._waiting = [each for each in self._waiting if each[2] > oldest]
+        if oldest < published:
+            self.behind = max(self.behind, time.time() - self._begin - self._calls[oldest].at)
         return sum(place < published for place in self._missing)
 
     def homes(self, call: Call) -> list[EventKey]:

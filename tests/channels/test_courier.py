@@ -2,6 +2,7 @@ import pytest
 
 from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.email import Mail
+from transforms.channels.local_fcm import LocalFcm
 from transforms.channels.push import Push
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import PushMessage, Text
@@ -290,3 +291,19 @@ def test_a_ledger_that_cannot_record_stops_the_batch_and_leaves_the_claims(fcm, 
         make_courier(ReadOnly()).deliver(sends)
     assert {row_of(store, send).state for send in sends} == {LedgerState.CLAIMED}
     assert {delivery.state for delivery in make_courier(store).deliver(sends)} == {"duplicate"}
+
+
+def test_live_sends_of_an_outage_go_out_when_the_server_is_back(store, make_courier, make_send):
+    server = LocalFcm.start()
+    address, sends = parse_fcm(f"fcm:demo-project@{server.url}"), [make_send(f"out{number}") for number in range(3)]
+
+    def deliver(now):
+        return make_courier(store, bounded=False, now=now, channels={"push": Push(address)}).deliver(sends)
+
+    server.go_down()
+    refused = deliver(NOW)
+    assert {(delivery.state, delivery.reason) for delivery in refused} == {("later", "connect")}
+    server.come_back()
+    assert {delivery.state for delivery in deliver(refused[0].retry_at)} == {"handed_off"}
+    assert sorted(message["token"] for message in server.received) == ["out0", "out1", "out2"]
+    server.stop()
