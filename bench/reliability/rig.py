@@ -36,7 +36,7 @@ PROJECT = "proofs"
 PUBLISH_SECONDS = 60.0
 STOP_SECONDS = 90.0
 #: How long the push server keeps the tokens waiting that `stream` names slow, in seconds.
-SLOW_SECONDS = 0.5
+SLOW_SECONDS = 0.2
 
 
 class Broker:
