@@ -47,6 +47,10 @@ _MODULE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 #: The exit code of wrong use and of mistakes in definitions.
 _WRONG_USE = 2
 _CHECKOUT = Path(__file__).parent.parent
+#: Beam gives up listening to a job server after five minutes, and then ends the job: this is ten years, in seconds. And
+#: Prism splits bundles that seem slow, which loses state: it lets a key into a second bundle while the first has it
+#: (https://github.com/apache/beam/issues/35771). Sources end their bundles themselves.
+_PRISM_FLAGS = ("--job_server_timeout=315360000", "--experiments=prism_disable_sdf_split")
 #: Kills its process group when its standard input ends, which the kernel sees to when the supervisor dies.
 _GUARD = "read -r _; kill -9 0"
 
@@ -159,7 +163,7 @@ def _flags(beam_flags: Sequence[str]) -> list[str]:
     prism = find_prism(named)
     _say(f"Prism from {prism.how}: {prism.path}" if prism.path else f"Prism: {prism.how}")
     location = () if named or prism.path is None else (f"--prism_location={prism.path}",)
-    return [*beam_flags, *location, "--runner=PrismRunner", "--environment_type=LOOPBACK", "--streaming"]
+    return [*_PRISM_FLAGS, *beam_flags, *location, "--runner=PrismRunner", "--environment_type=LOOPBACK", "--streaming"]
 
 
 def _drain() -> None:

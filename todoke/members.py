@@ -7,6 +7,7 @@ import msgspec
 from beam_pipelines.options import WrongUse
 from transforms.events.times import write_time
 from transforms.storage.open import open_store
+from transforms.users.members import standing_members
 from transforms.users.user import ANONYMOUS
 
 __all__ = ["members"]
@@ -28,7 +29,8 @@ def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
         raise WrongUse(f"the last run knew no segment `{segment}`; it knew {', '.join(last.segments) or 'none'}")
     if last is not None and not last.finished:
         print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
-    found = (row for row in store.scan_members(segment) if anonymous or not row.user.startswith(ANONYMOUS))
+    standing = standing_members(store, segment)
+    found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
     for row in sorted(found, key=lambda row: row.user):
         line = msgspec.json.encode({"user": row.user, "since": write_time(row.since)}).decode() if json else row.user
         print(line)

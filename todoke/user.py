@@ -49,9 +49,12 @@ def user_json(store: Store, user_id: str) -> dict[str, Any]:
         raise WrongUse(f"the store knows no user {user_id!r}")
     shown: dict[str, Any] = msgspec.json.decode(row.profile)
     entries: list[dict[str, Any]] = []
+    # By id: what a process was writing for a visitor when it died may have come again for the user.
+    events: dict[str, dict[str, Any]] = {}
     for name in [user_id, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
-        entries += [_event(event) for event in store.read_events(name, _EVENTS)]
+        events |= {event.id: _event(event) for event in store.read_events(name, _EVENTS)}
         entries += [_decision(sent) for sent in store.read_ledger(name)]
+    entries += events.values()
     shown["timeline"] = sorted(entries, key=lambda entry: (entry["time"], entry["kind"]))
     return shown
 

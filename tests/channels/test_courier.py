@@ -2,6 +2,7 @@ import pytest
 
 from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.email import Mail
+from transforms.channels.local_fcm import LocalFcm
 from transforms.channels.push import Push
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import PushMessage, Text
@@ -197,6 +198,31 @@ def test_live_retries_go_back_to_the_caller(fcm, store, make_courier, make_send,
     assert pauses == []
 
 
+def test_live_pauses_grow_while_a_server_is_not_there(store, make_courier, make_send, unused_port):
+    address = parse_fcm(f"fcm:demo-project@http://127.0.0.1:{unused_port}")
+    send, now, pauses = make_send("away"), NOW, []
+    while True:
+        channels = {"push": Push(address)}
+        [delivery] = make_courier(store, bounded=False, now=now, channels=channels).deliver([send])
+        if delivery.state != "later":
+            break
+        assert delivery.reason == "connect"
+        pauses.append((delivery.retry_at - now) // SECOND)
+        now = delivery.retry_at
+    assert delivery.state == "expired"
+    assert pauses == [5, 10, 20, 40, 80, 160, *[300] * 11]
+    assert send.not_after < now <= send.not_after + 300 * SECOND
+
+
+def test_a_live_pause_is_never_shorter_than_the_provider_says(fcm, store, make_courier, make_send):
+    send = make_send("quota3-said")
+    first = make_courier(store, bounded=False).deliver([send])[0].retry_at
+    second = make_courier(store, bounded=False, now=first).deliver([send])[0].retry_at
+    third = make_courier(store, bounded=False, now=second).deliver([send])[0].retry_at
+    assert (first - NOW, second - first, third - second) == (2 * SECOND, 4 * SECOND, 8 * SECOND)
+    assert make_courier(store, bounded=False, now=third).deliver([send])[0].state == "handed_off"
+
+
 def test_a_live_retry_can_expire(fcm, store, make_courier, make_send):
     send = make_send("quota-old", not_after=NOW + SECOND)
     assert make_courier(store, bounded=False).deliver([send])[0].state == "later"
@@ -265,3 +291,19 @@ def test_a_ledger_that_cannot_record_stops_the_batch_and_leaves_the_claims(fcm, 
         make_courier(ReadOnly()).deliver(sends)
     assert {row_of(store, send).state for send in sends} == {LedgerState.CLAIMED}
     assert {delivery.state for delivery in make_courier(store).deliver(sends)} == {"duplicate"}
+
+
+def test_live_sends_of_an_outage_go_out_when_the_server_is_back(store, make_courier, make_send):
+    server = LocalFcm.start()
+    address, sends = parse_fcm(f"fcm:demo-project@{server.url}"), [make_send(f"out{number}") for number in range(3)]
+
+    def deliver(now):
+        return make_courier(store, bounded=False, now=now, channels={"push": Push(address)}).deliver(sends)
+
+    server.go_down()
+    refused = deliver(NOW)
+    assert {(delivery.state, delivery.reason) for delivery in refused} == {("later", "connect")}
+    server.come_back()
+    assert {delivery.state for delivery in deliver(refused[0].retry_at)} == {"handed_off"}
+    assert sorted(message["token"] for message in server.received) == ["out0", "out1", "out2"]
+    server.stop()

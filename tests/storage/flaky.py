@@ -26,6 +26,7 @@ class Flaky:
         self._server.start()
         self._lock = threading.Lock()
         self._faults: dict[str, deque[Fault]] = {}
+        self._standing: dict[str, Fault] = {}
         #: How often each method was called, by its short name.
         self.calls: dict[str, int] = {}
 
@@ -33,6 +34,14 @@ class Flaky:
         """Meet the next calls of a method (`MutateRows`) with these faults, one each."""
         with self._lock:
             self._faults.setdefault(method, deque()).extend(faults)
+
+    def always(self, method: str, fault: Fault | None) -> None:
+        """Meet every call of a method with this fault, from now on; None ends it."""
+        with self._lock:
+            if fault is None:
+                self._standing.pop(method, None)
+            else:
+                self._standing[method] = fault
 
     def stop(self) -> None:
         """Stop serving."""
@@ -44,7 +53,7 @@ class Flaky:
         with self._lock:
             self.calls[name] = self.calls.get(name, 0) + 1
             planned = self._faults.get(name)
-            fault = planned.popleft() if planned else _pass
+            fault = planned.popleft() if planned else self._standing.get(name, _pass)
         yield from fault(requests, self._channel.stream_stream(method), context)
 
 

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from todoke.user import user_json
+from transforms.storage.open import open_store
+from transforms.storage.rows import EventRow, UserRow
+
 
 def shown(todoke, store, user):
     done = todoke("user", user, "--store", store, "--json")
@@ -88,3 +92,12 @@ def test_a_store_of_no_kind_is_wrong_use(todoke):
     done = todoke("user", "ann", "--store", "bigtable:p")
     assert done.returncode == 2
     assert "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'bigtable:p'" in done.stderr
+
+
+def test_a_call_that_stands_at_the_visitor_and_at_the_user_is_shown_once(tmp_path):
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    store.write_users([UserRow("ann", 1, b"", b'{"user": "ann", "anonymous": ["phone"]}')])
+    payload = b'{"properties": {}, "traits": {}, "context": {}}'
+    store.write_events([EventRow(user, 5, "m1", 6, "track", "Seen", "live", payload) for user in ("ann", "~phone")])
+    assert [entry["id"] for entry in user_json(store, "ann")["timeline"]] == ["m1"]
+    store.close()

@@ -29,6 +29,9 @@ TRIES = 3
 #: No step of a pipeline may sleep for longer; in seconds.
 LONGEST_PAUSE = 5.0
 
+#: The longest pause between two tries of a live job that the provider did not ask for; in seconds.
+LONGEST_WAIT = 300.0
+
 #: A claim whose last try certainly did not go out begins its detail so; it may be taken again when due.
 _RELEASED = "retry: "
 
@@ -73,7 +76,7 @@ class Courier:
         otherwise the wall clock.
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
       statuses: of the campaigns as they are defined now, by id; None asks nothing.
-      bounded: try at most `TRIES` times here and then fail; else answer `later` at the first refusal.
+      bounded: try at most `TRIES` times here and then fail; else answer `later` at each refusal, with growing pauses.
       sleep: how to pause between tries, in seconds.
     """
 
@@ -228,7 +231,7 @@ class Courier:
     def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:
         now = self._clock(send)
         if outcome.state == "retry" and not self._bounded:
-            due = now + int(outcome.after * 1_000_000)
+            due = now + int(_pause(outcome.after, claim.attempts) * 1_000_000)
             detail = f"{_RELEASED}{outcome.reason}"
             row = msgspec.structs.replace(claim, at=now, lease=due + LEASE, detail=detail)
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
@@ -256,6 +259,11 @@ class Courier:
 def _duplicate(send: Send, before: LedgerRow) -> Delivery:
     called = before.state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED)
     return Delivery(send, "duplicate", "" if called else before.detail.partition(": ")[0], before.state, at=before.at)
+
+
+def _pause(after: float, attempts: int) -> float:
+    """Seconds until the next try: at least what was asked for, and twice as long after each try that was refused."""
+    return max(after, min(LONGEST_WAIT, after * 2.0 ** min(attempts - 1, 10)))
 
 
 def _said(reason: str, detail: str) -> str:

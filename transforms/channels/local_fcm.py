@@ -60,9 +60,18 @@ class LocalFcm:
         asyncio.run_coroutine_threadsafe(server._open(port), server._loop).result(timeout=10)
         return server
 
+    def go_down(self) -> None:
+        """Refuse connections until `come_back`; open requests are dropped."""
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(timeout=10)
+
+    def come_back(self) -> None:
+        """Serve again, on the same port."""
+        port = int(self.url.rpartition(":")[2])
+        asyncio.run_coroutine_threadsafe(self._open(port), self._loop).result(timeout=10)
+
     def stop(self) -> None:
         """Stop serving; open requests are dropped."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(timeout=10)
+        self.go_down()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
@@ -94,11 +103,12 @@ class LocalFcm:
             return _refusal(*_REFUSALS[word], field="message.token" if word == "invalid" else "", headers=headers)
         if word != "cutbefore":
             self.received.append(message)
+        number = len(self.received)
         if word in ("cutbefore", "cutafter") and request.transport is not None:
             request.transport.abort()
         if word == "slow":
             await asyncio.sleep(self._slow)
-        name = f"projects/{request.match_info['project']}/messages/{len(self.received)}"
+        name = f"projects/{request.match_info['project']}/messages/{number}"
         return web.json_response({"name": name})
 
 

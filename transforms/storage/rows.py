@@ -59,13 +59,15 @@ class IdentityRow(msgspec.Struct, frozen=True, gc=False):
     """Whose an anonymous id, a device token or an address is.
 
     `kind` is `anonymous`, `token` or `address`. `revision` is the time of the registering event in
-    milliseconds: the newest registration wins, in whatever order they are written.
+    milliseconds: the newest registration wins, in whatever order they are written. `previous` is whose it was before,
+    who may not have been told yet.
     """
 
     kind: str
     value: str
     user: str
     revision: int
+    previous: str = ""
 
 
 class MemberRow(msgspec.Struct, frozen=True, gc=False):

@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state
     open_sends INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (user TEXT, time INTEGER, id TEXT, arrival INTEGER, type TEXT, name TEXT,
     source TEXT, payload BLOB, PRIMARY KEY (user, time DESC, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS identities (kind TEXT, value TEXT, user TEXT, revision INTEGER, PRIMARY KEY (kind, value))
-    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identities (kind TEXT, value TEXT, user TEXT, revision INTEGER,
+    previous TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, value)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS members (segment TEXT, user TEXT, since INTEGER, revision INTEGER, active INTEGER,
     PRIMARY KEY (segment, user)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger (user TEXT, send TEXT, state TEXT, campaign TEXT, step TEXT, channel TEXT,
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payl
 """
 
 #: Columns that files made by older versions lack: table, column, type.
-_ADDED = (("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"),)
+_ADDED = (("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"), ("identities", "previous", "TEXT NOT NULL DEFAULT ''"))
 
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 

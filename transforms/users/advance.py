@@ -169,6 +169,7 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
     if late or (event.type == RECEIPT and draft.created is None):  # what became of a send makes nobody known
         _account(draft, event, "deleted")
     elif mark in draft.seen:
+        _link_again(draft, event)
         _account(draft, event, "duplicate")
     else:
         return False
@@ -244,6 +245,14 @@ def _link(draft: Draft, event: Event, facts: list[str]) -> None:
         draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
     if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
         draft.emit(Linked("address", address, draft.id, event.time))
+
+
+def _link_again(draft: Draft, event: Event) -> None:
+    """Say once more whose a token is: a process may have died before it told the one who had it."""
+    device = event.context.get("device")
+    token = device.get("token") if isinstance(device, dict) else None
+    if isinstance(token, str) and token in draft.profile.live_tokens():
+        draft.emit(Linked("token", token, draft.id, event.time))
 
 
 def _apply_anonymous(draft: Draft, item: Input) -> None:

@@ -54,7 +54,10 @@ class Rows:
         self.users[user.id] = user, state
 
     def write(self, store: Store) -> list[Forward]:
-        """Write everything: deletions, events, members, identities, then users.
+        """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease.
+
+        What comes again after a crash in between may come in another order, and then undo nothing: so no row may say
+        that somebody is no member before their own row says so (see `members`).
 
         Returns what users must be told whose tokens are somebody else's: each token belongs to who registered it last.
 
@@ -65,22 +68,27 @@ class Rows:
             for user in deleted.users:
                 store.delete_user(user, deleted.segments, deleted.identities, row=user != deleted.user)
         store.write_events(self.events)
-        store.write_members(list(self.members.values()))
+        store.write_members([row for row in self.members.values() if row.active])
         taken = self._write_identities(store)
         store.record(self.refusals)
         store.write_users([user_row(user, state) for user, state in self.users.values()])
+        store.write_members([row for row in self.members.values() if not row.active])
         return taken
 
     def _write_identities(self, store: Store) -> list[Forward]:
-        """Owners are read before and after the write, so that of two users who register at once one is told too."""
+        """Owners are read before and after the write, so that of two users who register at once one is told too.
+
+        Who had a token is noted beside it: if this process dies before they are told, the registration comes again.
+        """
         tokens = sorted({row.value for row in self.identities if row.kind == "token"})
         before = store.read_identities("token", tokens) if tokens else {}
-        store.write_identities(self.identities)
+        store.write_identities([_after(row, before.get(row.value)) for row in self.identities])
         after = store.read_identities("token", tokens) if tokens else {}
         losers: dict[tuple[str, str], None] = {}
-        for row in (*before.values(), *(row for row in self.identities if row.kind == "token")):
-            if (owner := after.get(row.value)) is not None and owner.user != row.user:
-                losers[row.user, row.value] = None
+        for row in (*before.values(), *after.values(), *(row for row in self.identities if row.kind == "token")):
+            for user in filter(None, (row.user, row.previous)):
+                if (owner := after.get(row.value)) is not None and owner.user != user:
+                    losers[user, row.value] = None
         return [
             Forward(user, TokenTaken(after[token].revision * 1000, token, after[token].revision * 1000))
             for user, token in losers
@@ -94,6 +102,13 @@ class Rows:
         self.refusals = [row for row in self.refusals if row.user not in users]
         self.members = {key: row for key, row in self.members.items() if row.user not in users}
         self.deletions.append(deleted)
+
+
+def _after(row: IdentityRow, before: IdentityRow | None) -> IdentityRow:
+    """A registration that knows whose the token was before; nobody asks that of other kinds."""
+    if before is None:
+        return row
+    return msgspec.structs.replace(row, previous=before.previous if before.user == row.user else before.user)
 
 
 def event_row(recorded: Recorded) -> EventRow:

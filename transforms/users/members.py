@@ -1,0 +1,41 @@
+"""Who is in a segment, as everybody but the state machine is to ask.
+
+The table of members is an index. A process that dies between two writes of a bundle may leave a row too many in it,
+never one too few: memberships that begin are written before the user's row, and those that end after it. What the row
+of the user says is so.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+from transforms.events.times import read_time
+from transforms.storage.rows import MemberRow
+from transforms.storage.store import Store
+
+__all__ = ["standing_members"]
+
+_AT_ONCE = 500
+
+
+class _Shown(msgspec.Struct):
+    """What is read of a profile: since when, by segment."""
+
+    segments: dict[str, str] = {}
+
+
+def standing_members(store: Store, segment: str) -> Iterator[MemberRow]:
+    """The members of a segment, in no stated order; anonymous ones too.
+
+    Raises:
+      StoreError: members or users could not be read.
+    """
+    decoder = msgspec.json.Decoder(_Shown)
+    listed = store.scan_members(segment)
+    while batch := list(islice(listed, _AT_ONCE)):
+        users = store.read_users([row.user for row in batch])
+        for row in batch:
+            said = decoder.decode(users[row.user].profile).segments if row.user in users else {}
+            if segment in said:
+                yield msgspec.structs.replace(row, since=read_time(said[segment]))
