@@ -94,12 +94,12 @@ def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     anonymous = (
         (keyed.anonymous, control.anonymous)
         | "AnonymousInputs" >> beam.Flatten()
-        | "Anonymous" >> AdvanceUnbounded(texts, store)
+        | "Anonymous" >> AdvanceUnbounded(texts, store, live=config.live)
     )
     advanced = (
         (keyed.users, control.users, anonymous.forwarded)
         | "UserInputs" >> beam.Flatten()
-        | "Advance" >> AdvanceUnbounded(texts, store)
+        | "Advance" >> AdvanceUnbounded(texts, store, live=config.live)
     )
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
     delivered = sends | "Deliver" >> DeliverUnbounded(texts, _channels(config), store)

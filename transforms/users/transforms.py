@@ -20,9 +20,11 @@ from transforms.campaigns.load import Texts, compiled
 from transforms.events.event import Event
 from transforms.events.progress import progress
 from transforms.storage.open import open_store
+from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.inputs.transforms import Keyed, globally
+from transforms.users.kept import Kept, KeptState
 from transforms.users.user import (
     Account,
     Forward,
@@ -61,6 +63,7 @@ class _Machine(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
+        weigh_quickly()
         self._definitions = compiled(self.texts)
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
@@ -161,15 +164,19 @@ class _FoldUsers(_Machine):
 
 
 class AdvanceUnbounded(beam.PTransform):
-    """The unbounded shell: one state value and one event-time timer a user; each input is one call of `advance`."""
+    """The unbounded shell: one state value and one event-time timer a user; each input is one call of `advance`.
 
-    def __init__(self, texts: Texts, store: str | None) -> None:
+    With `live` the states are kept in this process, see `kept`.
+    """
+
+    def __init__(self, texts: Texts, store: str | None, *, live: bool = False) -> None:
         self.texts = texts
         self.store = store
+        self.live = live
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
-        machine = beam.ParDo(_ApplyInputs(self.texts, self.store))
+        machine = beam.ParDo(_ApplyInputs(self.texts, self.store, live=self.live))
         return keyed | "Typed" >> beam.Map(_itself) | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
 
 
@@ -177,8 +184,18 @@ class _ApplyInputs(_Machine):
     USER = ReadModifyWriteStateSpec("user", BytesCoder())
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
+    def __init__(self, texts: Texts, store: str | None, *, live: bool) -> None:
+        super().__init__(texts, store)
+        self.live = live
+        self._shared_kept = Shared()
+
+    def setup(self) -> None:
+        super().setup()
+        self._kept = self._shared_kept.acquire(Kept)
+
     def start_bundle(self) -> None:
         self._bundle = Bundle(self._definitions, self._store, live=True)
+        self._written: dict[str, bytes | None] = {}
 
     def process(
         self,
@@ -190,6 +207,7 @@ class _ApplyInputs(_Machine):
         key, data = element
         self._latest = timestamp
         inputs = sorted(decode_inputs(data), key=_by_arrival)
+        state = KeptState(self._kept, self._written, key) if self.live else state
         self._apply(self._open(key, state), inputs, state, timer)
 
     @on_timer(DEADLINE)
@@ -203,10 +221,12 @@ class _ApplyInputs(_Machine):
         self._latest = timestamp
         if timestamp.micros > (time() + _DRAIN_SECONDS) * 1_000_000:
             return
+        state = KeptState(self._kept, self._written, key) if self.live else state
         self._apply(self._open(key, state), [Wake(timestamp.micros)], state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
+        self._kept.commit(self._written)
 
     def _open(self, key: str, state: Any) -> User:
         data = state.read()
