@@ -74,11 +74,13 @@ class Figures:
 
 def ready(job: Job, users: int, rate: float) -> None:
     """Make every user known, and wait until they are."""
-    started = Load(job, users, rate, users, 0, identify=True).wait()["started"]
+    Load(job, users, rate, users, 0, identify=True).wait()
     store = job.store()
+    wait_for("the first user", store.has_users, job)
+    began = time.time()
     done = wait_for("users", lambda: sum(1 for _ in store.scan_users()) >= users, job)
     store.close()
-    print(f"{job.name}: {users:,} new users identified, {users / (done - started):,.0f}/s")
+    print(f"{job.name}: {users:,} new users identified, {users / (done - began):,.0f}/s from the first on")
 
 
 def recovery(site: Site, job: Job, users: int, rate: float, first: int) -> None:

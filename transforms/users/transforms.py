@@ -24,7 +24,6 @@ from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.inputs.transforms import Keyed, globally
-from transforms.users.kept import Kept, KeptState
 from transforms.users.user import (
     Account,
     Forward,
@@ -38,10 +37,7 @@ from transforms.users.user import (
     encode_user,
 )
 
-__all__ = [
-    "AdvanceBounded",
-    "AdvanceUnbounded",
-]
+__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "by_arrival"]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
@@ -51,11 +47,11 @@ OUTPUTS = (FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES)
 #: Users and inputs of a bounded bundle that are written together.
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
 #: A wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
-_DRAIN_SECONDS = 60
+DRAIN_SECONDS = 60
 
 
-class _Machine(beam.DoFn):
-    """What both shells share: the compiled definitions, the store, and putting out what a bundle decided."""
+class Machine(beam.DoFn):
+    """What the shells share: the compiled definitions, the store, and putting out what a bundle decided."""
 
     def __init__(self, texts: Texts, store: str | None) -> None:
         self.texts = texts
@@ -68,7 +64,8 @@ class _Machine(beam.DoFn):
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
-    def _put_out(self, bundle: Bundle) -> Iterator[Any]:
+    def put_out(self, bundle: Bundle) -> Iterator[Any]:
+        """Write what a bundle decided, and then give it out."""
         for result in bundle.flush():
             if isinstance(result, Send):
                 yield result
@@ -120,7 +117,7 @@ class AdvanceBounded(beam.PTransform):
         )
 
 
-class _FoldUsers(_Machine):
+class _FoldUsers(Machine):
     def __init__(self, texts: Texts, store: str | None, *, continued: bool, amend: bool) -> None:
         super().__init__(texts, store)
         self.continued = continued
@@ -134,7 +131,7 @@ class _FoldUsers(_Machine):
     def process(self, element: tuple[str, Iterable[bytes]], as_of: int) -> Iterator[Any]:
         key, parts = element
         inputs = [item for part in parts for item in decode_inputs(part)]
-        inputs.sort(key=_by_arrival)
+        inputs.sort(key=by_arrival)
         self._waiting[key] = inputs
         self._held += len(inputs)
         self._as_of = as_of
@@ -160,42 +157,28 @@ class _FoldUsers(_Machine):
             user = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)
-        yield from self._put_out(bundle)
+        yield from self.put_out(bundle)
 
 
 class AdvanceUnbounded(beam.PTransform):
-    """The unbounded shell: one state value and one event-time timer a user; each input is one call of `advance`.
+    """The unbounded shell: one state value and one event-time timer a user; each input is one call of `advance`."""
 
-    With `live` the states are kept in this process, see `kept`.
-    """
-
-    def __init__(self, texts: Texts, store: str | None, *, live: bool = False) -> None:
+    def __init__(self, texts: Texts, store: str | None) -> None:
         self.texts = texts
         self.store = store
-        self.live = live
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
-        machine = beam.ParDo(_ApplyInputs(self.texts, self.store, live=self.live))
+        machine = beam.ParDo(_ApplyInputs(self.texts, self.store))
         return keyed | "Typed" >> beam.Map(_itself) | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
 
 
-class _ApplyInputs(_Machine):
+class _ApplyInputs(Machine):
     USER = ReadModifyWriteStateSpec("user", BytesCoder())
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
-    def __init__(self, texts: Texts, store: str | None, *, live: bool) -> None:
-        super().__init__(texts, store)
-        self.live = live
-        self._shared_kept = Shared()
-
-    def setup(self) -> None:
-        super().setup()
-        self._kept = self._shared_kept.acquire(Kept)
-
     def start_bundle(self) -> None:
         self._bundle = Bundle(self._definitions, self._store, live=True)
-        self._written: dict[str, bytes | None] = {}
 
     def process(
         self,
@@ -206,8 +189,7 @@ class _ApplyInputs(_Machine):
     ) -> None:
         key, data = element
         self._latest = timestamp
-        inputs = sorted(decode_inputs(data), key=_by_arrival)
-        state = KeptState(self._kept, self._written, key) if self.live else state
+        inputs = sorted(decode_inputs(data), key=by_arrival)
         self._apply(self._open(key, state), inputs, state, timer)
 
     @on_timer(DEADLINE)
@@ -219,14 +201,12 @@ class _ApplyInputs(_Machine):
         timer: Any = beam.DoFn.TimerParam(DEADLINE),
     ) -> None:
         self._latest = timestamp
-        if timestamp.micros > (time() + _DRAIN_SECONDS) * 1_000_000:
+        if timestamp.micros > (time() + DRAIN_SECONDS) * 1_000_000:
             return
-        state = KeptState(self._kept, self._written, key) if self.live else state
         self._apply(self._open(key, state), [Wake(timestamp.micros)], state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
-        self._kept.commit(self._written)
+        yield from globally(self.put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
 
     def _open(self, key: str, state: Any) -> User:
         data = state.read()
@@ -257,5 +237,6 @@ def _closing(inputs: list[Input], as_of: int) -> Wake:
     return Wake(as_of, historical=isinstance(last, Event) and last.historical)
 
 
-def _by_arrival(item: Input) -> tuple[int, str]:
+def by_arrival(item: Input) -> tuple[int, str]:
+    """The order in which the inputs of a user are applied."""
     return item.arrival, item.id

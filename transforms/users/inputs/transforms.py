@@ -28,10 +28,16 @@ from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Account, Input, decode_inputs, encode_inputs, route
 
 __all__ = [
+    "ANONYMOUS_INPUTS",
+    "ARRIVALS",
     "CONTROL_ROWS",
+    "DEAD_LETTERS",
+    "TALLIES",
     "CountDeadLetters",
     "DecodeControl",
+    "DecodeControlFn",
     "KeyInputs",
+    "KeyInputsFn",
     "Keyed",
     "KnownUsers",
     "NewestArrival",
@@ -66,11 +72,13 @@ class KeyInputs(beam.PTransform):
 
     def expand(self, events: beam.PCollection[Event]) -> Any:
         """Key the events."""
-        keys = beam.ParDo(_KeyInputs(self.until))
+        keys = beam.ParDo(KeyInputsFn(self.until))
         return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ARRIVALS, TALLIES, main="users")
 
 
-class _KeyInputs(beam.DoFn):
+class KeyInputsFn(beam.DoFn):
+    """The step of `KeyInputs`."""
+
     def __init__(self, until: int | None) -> None:
         self.until = until
 
@@ -227,11 +235,13 @@ class DecodeControl(beam.PTransform):
 
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode and key them."""
-        decode = beam.ParDo(_DecodeControl())
+        decode = beam.ParDo(DecodeControlFn())
         return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
 
 
-class _DecodeControl(beam.DoFn):
+class DecodeControlFn(beam.DoFn):
+    """The step of `DecodeControl`."""
+
     def process(self, message: Message) -> Iterator[Any]:
         payload, source, arrival, handle = message
         try:
