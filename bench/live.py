@@ -25,7 +25,8 @@ LATE = 3.0
 class Figures:
     """What the pushes of one load show."""
 
-    def __init__(self, site: Site, job: Job, users: int, rate: float, seconds: float, first: int) -> None:
+    def __init__(self, job: Job, users: int, rate: float, seconds: float, first: int) -> None:
+        site = job.site
         before, mails = len(site.fcm.received), len(site.smtp.received)
         self.memory = [job.memory()]
         total = int(rate * seconds)
@@ -83,8 +84,9 @@ def ready(job: Job, users: int, rate: float) -> None:
     print(f"{job.name}: {users:,} new users identified, {users / (done - began):,.0f}/s from the first on")
 
 
-def recovery(site: Site, job: Job, users: int, rate: float, first: int) -> None:
+def recovery(job: Job, users: int, rate: float, first: int) -> None:
     """Kill the run under load, and say how long until pushes are in time again."""
+    site = job.site
     before = len(site.fcm.received)
     load = Load(job, users, rate, int(rate * 60), first)
     time.sleep(15.0)
@@ -122,7 +124,7 @@ def stock(site: Site, users: int, rate: float, seconds: float) -> float:
     job.start_stock()
     try:
         ready(job, users, rate)
-        return Figures(site, job, users, rate, seconds, users).show("BundleBasedDirectRunner")
+        return Figures(job, users, rate, seconds, users).show("BundleBasedDirectRunner")
     finally:
         job.stop()
 
@@ -143,15 +145,15 @@ def main() -> None:
         job.start()
         ready(job, given.users, given.rate)
         first = given.users
-        Figures(site, job, given.users, given.rate, 5.0, first).show("warm-up")
+        Figures(job, given.users, given.rate, 5.0, first).show("warm-up")
         first += 10 * int(given.rate)
-        speed = Figures(site, job, given.users, given.rate, given.seconds, first).show("todoke run")
+        speed = Figures(job, given.users, given.rate, given.seconds, first).show("todoke run")
         if given.only:
             return
         first += int(given.rate * given.seconds)
-        Figures(site, job, given.users, given.rate / 2, 60.0, first).show("todoke run, half the rate")
+        Figures(job, given.users, given.rate / 2, 60.0, first).show("todoke run, half the rate")
         first += int(given.rate * 60)
-        recovery(site, job, given.users, given.rate / 2, first)
+        recovery(job, given.users, given.rate / 2, first)
         job.stop()
         waking(job)
         job.stop()

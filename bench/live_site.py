@@ -64,6 +64,7 @@ class Site:
         self.definitions.write_text(DEFINITIONS.read_text().partition("campaigns:")[0] + CAMPAIGNS)
 
     def close(self) -> None:
+        """Stop everything, and remove the folder."""
         self.smtp.stop()
         self.fcm.stop()
         self.bigtable.stop()
@@ -97,6 +98,7 @@ class Job:
         return topic
 
     def start(self, *flags: str, module: str = "todoke", arguments: Sequence[str] = ("run",)) -> None:
+        """Start it; more flags, or another module than the command."""
         site = self.site
         command = [sys.executable, "-m", module, *arguments, "--definitions", str(site.definitions)]
         command += ["--events", f"pubsub:projects/{self.project}/subscriptions/events", "--store", self.url]
@@ -113,6 +115,7 @@ class Job:
         self.start(*flags, module="bench.live_stock", arguments=())
 
     def store(self) -> Store:
+        """Its store, opened anew."""
         return open_store(self.url)
 
     def memory(self) -> dict[str, int]:
@@ -133,6 +136,7 @@ class Job:
                 process.kill()
 
     def stop(self) -> None:
+        """SIGTERM, and SIGKILL after a while."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -142,6 +146,7 @@ class Job:
                 self._process.wait()
 
     def said(self) -> str:
+        """The end of its log."""
         return self.log.read_text(errors="replace")[-3000:]
 
     def check(self) -> None:

@@ -27,7 +27,7 @@ from transforms.events.live.transforms import Publish
 from transforms.events.parquet import payloads
 from transforms.events.sources import Files, Message, Source, Subscription
 
-__all__ = ["Decode", "DecodeFn", "ReadEvents", "WriteDeadLetters"]
+__all__ = ["Decode", "ReadEvents", "WriteDeadLetters"]
 
 #: The outputs of `Decode`.
 EVENTS, DEAD_LETTERS = "events", "dead_letters"
@@ -147,9 +147,13 @@ class Decode(beam.PTransform):
         self._handler = handler
         return self
 
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _Decode(self._clock)
+
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode, and part the events from the dead letters."""
-        decoded = messages | "Decode" >> beam.ParDo(DecodeFn(self._clock)).with_outputs(DEAD_LETTERS, main=EVENTS)
+        decoded = messages | "Decode" >> beam.ParDo(self.step()).with_outputs(DEAD_LETTERS, main=EVENTS)
         if self._handler is None:
             return decoded
         self._handler.add_error_pcollection(decoded[DEAD_LETTERS])
@@ -157,9 +161,7 @@ class Decode(beam.PTransform):
 
 
 @with_output_types(Event)
-class DecodeFn(beam.DoFn):
-    """The step of `Decode`."""
-
+class _Decode(beam.DoFn):
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._ahead = Metrics.counter("events", "clock_ahead")

@@ -156,7 +156,8 @@ class Tables:
                 if not causes:
                     return
                 pending[:] = [pending[place] for place in causes]
-                raise next((one for one in causes.values() if not isinstance(one, _TRANSIENT)), [*causes.values()][0])
+                lasting = (cause for cause in causes.values() if not isinstance(cause, _TRANSIENT))
+                raise next(lasting, next(iter(causes.values())))
 
             try:
                 self._tried(f"table `{table}`", apply)

@@ -35,9 +35,7 @@ __all__ = [
     "TALLIES",
     "CountDeadLetters",
     "DecodeControl",
-    "DecodeControlFn",
     "KeyInputs",
-    "KeyInputsFn",
     "Keyed",
     "KnownUsers",
     "NewestArrival",
@@ -70,15 +68,17 @@ class KeyInputs(beam.PTransform):
     def __init__(self, until: int | None = None) -> None:
         self.until = until
 
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _KeyInputs(self.until)
+
     def expand(self, events: beam.PCollection[Event]) -> Any:
         """Key the events."""
-        keys = beam.ParDo(KeyInputsFn(self.until))
+        keys = beam.ParDo(self.step())
         return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ARRIVALS, TALLIES, main="users")
 
 
-class KeyInputsFn(beam.DoFn):
-    """The step of `KeyInputs`."""
-
+class _KeyInputs(beam.DoFn):
     def __init__(self, until: int | None) -> None:
         self.until = until
 
@@ -233,15 +233,17 @@ class DecodeControl(beam.PTransform):
     Returns outputs `users` and `anonymous` (both (key, inputs)), `dead_letters` and `tallies`.
     """
 
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _DecodeControl()
+
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode and key them."""
-        decode = beam.ParDo(DecodeControlFn())
+        decode = beam.ParDo(self.step())
         return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
 
 
-class DecodeControlFn(beam.DoFn):
-    """The step of `DecodeControl`."""
-
+class _DecodeControl(beam.DoFn):
     def process(self, message: Message) -> Iterator[Any]:
         payload, source, arrival, handle = message
         try:

@@ -16,16 +16,16 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.campaigns.load import Texts
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.feed import now
-from transforms.events.transforms import DecodeFn
+from transforms.events.transforms import Decode
 from transforms.users.bundle import Bundle, open_users
 from transforms.users.inputs.transforms import (
     ANONYMOUS_INPUTS,
     ARRIVALS,
     DEAD_LETTERS,
     TALLIES,
-    DecodeControlFn,
+    DecodeControl,
     Keyed,
-    KeyInputsFn,
+    KeyInputs,
     globally,
 )
 from transforms.users.live.shard import Shard, decode_parts, encode_parts, shard_of
@@ -58,8 +58,8 @@ class TakeIn(beam.PTransform):
 @with_output_types(Keyed)
 class _TakeEvents(beam.DoFn):
     def __init__(self) -> None:
-        self._decode = DecodeFn(now)
-        self._keys = KeyInputsFn(None)
+        self._decode = Decode(now).step()
+        self._keys = KeyInputs().step()
 
     def process(self, batch: bytes) -> Iterator[Any]:
         self._keys.start_bundle()
@@ -77,7 +77,7 @@ class _TakeEvents(beam.DoFn):
 @with_output_types(Keyed)
 class _TakeControl(beam.DoFn):
     def __init__(self) -> None:
-        self._decode = DecodeControlFn()
+        self._decode = DecodeControl().step()
 
     def process(self, batch: bytes) -> Iterator[Any]:
         messages = decode_messages(batch)
@@ -123,10 +123,11 @@ class AdvanceLive(beam.PTransform):
         self.texts = texts
         self.store = store
 
-    def expand(self, sharded: tuple[beam.PCollection[Keyed], ...]) -> Any:
-        """Apply inputs as they come."""
+    def expand(self, sharded: Any) -> Any:
+        """Apply inputs, which are collections of (shard, parts), as they come."""
         machine = beam.ParDo(_ApplyShard(self.texts, self.store))
-        return sharded | "Inputs" >> beam.Flatten() | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
+        inputs = sharded | "Inputs" >> beam.Flatten().with_output_types(Keyed)
+        return inputs | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
 
 
 class _Shards:
