@@ -59,6 +59,7 @@ class Machine(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
+        """Compile, and open the store."""
         weigh_quickly()
         self._definitions = compiled(self.texts)
         url = self.store
