@@ -12,14 +12,28 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 
 from bench.live_load import MAIL_EVERY, PUSH_EVERY
 from bench.live_site import ROOT, Job, Load, Site, wait_for
 
 #: How long the job may take after a load until the last push is held to be lost, in seconds.
 REST = 15.0
+#: How long a run that was killed may take until pushes come again.
+RESTART = 60.0
 #: A push that is older is late: the job has not caught up.
 LATE = 3.0
+
+
+def come(job: Job, pushes: int, rest: float) -> None:
+    """Wait until so many pushes have come in all, or none has for `rest` seconds."""
+    received = job.site.fcm.received
+    seen, rested = len(received), time.time()
+    while len(received) < pushes and time.time() < rested + rest:
+        job.check()
+        if len(received) != seen:
+            seen, rested = len(received), time.time()
+        time.sleep(0.1)
 
 
 class Figures:
@@ -33,13 +47,7 @@ class Figures:
         self.load = Load(job, users, rate, total, first).wait()
         self.memory.append(job.memory())
         expected = len(range(first, first + total, PUSH_EVERY))
-        rested = time.time()
-        seen = len(site.fcm.received)
-        while len(site.fcm.received) - before < expected and time.time() < rested + rest:
-            job.check()
-            if len(site.fcm.received) != seen:
-                seen, rested = len(site.fcm.received), time.time()
-            time.sleep(0.1)
+        come(job, before + expected, rest)
         self.total, self.expected = total, expected
         self.pushes = sorted(site.pushes()[before:], key=lambda push: push[1])
         self.mails = len(site.smtp.received) - mails
@@ -84,6 +92,19 @@ def ready(job: Job, users: int, rate: float) -> None:
     print(f"{job.name}: {users:,} new users identified, {users / (done - began):,.0f}/s from the first on")
 
 
+def sends(job: Job) -> None:
+    """What became of every send, as the ledger has it."""
+    store = job.store()
+    states = Counter(
+        " ".join(filter(None, (row.channel, row.state, row.detail[:20])))
+        if row.state != "handed_off"
+        else f"{row.channel} handed_off"
+        for row in store.scan_ledger()
+    )
+    store.close()
+    print("ledger: " + ", ".join(f"{state} {count:,}" for state, count in sorted(states.items())))
+
+
 def recovery(job: Job, users: int, rate: float, first: int) -> None:
     """Kill the run under load, and say how long until pushes are in time again."""
     site = job.site
@@ -93,12 +114,12 @@ def recovery(job: Job, users: int, rate: float, first: int) -> None:
     job.kill_run()
     killed = time.time()
     load.wait()
-    time.sleep(LATE)
+    expected = len(range(first, first + int(rate * 60), PUSH_EVERY))
+    come(job, before + expected, RESTART)
     pushes = site.pushes()[before:]
     late = [came for made, came in pushes if came > killed and came - made > LATE]
-    lost = len(range(first, first + int(rate * 60), PUSH_EVERY)) - len(pushes)
     print(f"recovery: at {rate:,.0f}/s caught up {max(late, default=killed) - killed:.1f} s after SIGKILL; ", end="")
-    print(f"{lost} pushes of {lost + len(pushes)} were in the air then (claimed, left to `todoke sweep`)")
+    print(f"{expected - len(pushes)} of {expected} pushes did not come (claimed then, left to `todoke sweep`)")
 
 
 def waking(job: Job) -> None:
@@ -149,6 +170,7 @@ def main() -> None:
         Figures(job, given.users, given.rate, 5.0, first).show("warm-up")
         first += 10 * int(given.rate)
         speed = Figures(job, given.users, given.rate, given.seconds, first).show("todoke run")
+        sends(job)
         if given.only:
             return
         first += int(given.rate * given.seconds)
