@@ -11,7 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.options import Config, WrongUse, parse
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
-from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable
+from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
+from transforms.events.sources import Subscription
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
 from transforms.users.inputs.transforms import (
@@ -25,6 +26,7 @@ from transforms.users.inputs.transforms import (
     RefusedLetters,
     ToControl,
 )
+from transforms.users.live.transforms import AdvanceLive, ByShard, TakeIn
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 
 __all__ = ["build", "run"]
@@ -88,34 +90,49 @@ def _read_back(pipeline: beam.Pipeline, config: Config) -> tuple[Any, Any, Any]:
 def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     texts, store = config.definitions, config.store
     assert store is not None
-    decoded = pipeline | "Read" >> ReadEvents(config.source, live=config.live) | "Decode" >> Decode()
-    keyed = decoded.events | "KeyInputs" >> KeyInputs()
-    control = pipeline | "ReadControl" >> _reading_back(config, store) | "DecodeControl" >> DecodeControl()
-    anonymous = (
-        (keyed.anonymous, control.anonymous)
-        | "AnonymousInputs" >> beam.Flatten()
-        | "Anonymous" >> AdvanceUnbounded(texts, store)
-    )
-    advanced = (
-        (keyed.users, control.users, anonymous.forwarded)
-        | "UserInputs" >> beam.Flatten()
-        | "Advance" >> AdvanceUnbounded(texts, store)
-    )
+    advance = _advance_here if config.live else _advance
+    undecoded, tallies, anonymous, advanced = advance(pipeline, config, store)
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
     delivered = sends | "Deliver" >> DeliverUnbounded(texts, _channels(config), store)
-    undecoded = (decoded.dead_letters, control.dead_letters) | "Undecoded" >> beam.Flatten()
+    undecoded = undecoded | "Undecoded" >> beam.Flatten()
     letters, written = _dead_letters(config, undecoded, anonymous, advanced)
     published = _going_back(anonymous, advanced, delivered) | "PublishControl" >> _publishing(config, store)
     if config.live:
         ended = (anonymous.accounted, advanced.accounted, written, published)
         _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge()
-    counted = (keyed.tallies, control.tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
+    counted = (*tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
     _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> WriteMetrics(store)
 
 
-def _reading_back(config: Config, store: str) -> beam.PTransform:
-    """The control topic's subscription, or on one machine the store's table."""
-    return ReadControlTable(store) if config.control is None else ReadEvents(config.control, live=config.live)
+def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any]:
+    """What cannot be decoded, tallies, and what came of inputs by anonymous id and by user id."""
+    assert config.control is not None
+    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> Decode()
+    keyed = decoded.events | "KeyInputs" >> KeyInputs()
+    control = pipeline | "ReadControl" >> ReadEvents(config.control) | "DecodeControl" >> DecodeControl()
+    anonymous = (
+        (keyed.anonymous, control.anonymous)
+        | "AnonymousInputs" >> beam.Flatten()
+        | "Anonymous" >> AdvanceUnbounded(config.definitions, store)
+    )
+    advanced = (
+        (keyed.users, control.users, anonymous.forwarded)
+        | "UserInputs" >> beam.Flatten()
+        | "Advance" >> AdvanceUnbounded(config.definitions, store)
+    )
+    return (decoded.dead_letters, control.dead_letters), (keyed.tallies, control.tallies), anonymous, advanced
+
+
+def _advance_here(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any]:
+    """The same with sources and users in this process."""
+    assert isinstance(config.source, Subscription)
+    events = pipeline | "Read" >> ReadLive(config.source.path) | "TakeEvents" >> TakeIn()
+    reading_back = ReadControlTable(store) if config.control is None else ReadLive(config.control.path)
+    control = pipeline | "ReadControl" >> reading_back | "TakeControl" >> TakeIn(control=True)
+    anonymous = (events.anonymous, control.anonymous) | "Anonymous" >> AdvanceLive(config.definitions, store)
+    forwarded = anonymous.forwarded | "Forwarded" >> ByShard()
+    advanced = (events.users, control.users, forwarded) | "Advance" >> AdvanceLive(config.definitions, store)
+    return (events.dead_letters, control.dead_letters), (events.tallies, control.tallies), anonymous, advanced
 
 
 def _publishing(config: Config, store: str) -> beam.PTransform:

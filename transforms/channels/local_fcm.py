@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -39,11 +40,13 @@ class LocalFcm:
 
     Attributes:
       received: the accepted messages, as FCM's JSON.
+      times: when each of them had come, in seconds since the epoch.
       requests: how often each token was tried.
     """
 
     def __init__(self, *, slow: float, retry_after: int) -> None:
         self.received: list[dict[str, Any]] = []
+        self.times: list[float] = []
         self.requests: Counter[str] = Counter()
         self.url = ""
         self._slow = slow
@@ -102,6 +105,7 @@ class LocalFcm:
             headers = {"Retry-After": str(self._retry_after)} if word in _RETRY_AFTER else {}
             return _refusal(*_REFUSALS[word], field="message.token" if word == "invalid" else "", headers=headers)
         if word != "cutbefore":
+            self.times.append(time.time())
             self.received.append(message)
         number = len(self.received)
         if word in ("cutbefore", "cutafter") and request.transport is not None:

@@ -32,6 +32,7 @@ from transforms.channels.receipts import receipt_of
 from transforms.channels.settings import MailSettings
 from transforms.events.progress import progress
 from transforms.storage.open import open_store
+from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.users.control import encode_receipt
 from transforms.users.tally import Tallies
 
@@ -122,6 +123,7 @@ class _Delivering(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
+        weigh_quickly()
         definitions = compiled(self.texts)
         settings = MailSettings.from_environment(os.environ)
         url = self.store

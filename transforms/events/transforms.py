@@ -23,7 +23,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
-from transforms.events.live.transforms import Publish, ReadLive
+from transforms.events.live.transforms import Publish
 from transforms.events.parquet import payloads
 from transforms.events.sources import Files, Message, Source, Subscription
 
@@ -44,24 +44,19 @@ class ReadEvents(beam.PTransform):
     Lines of files are read as bytes, so that no line can fail the read; blank lines are no messages. The messages of a
     subscription keep their publish time as Beam's timestamp.
 
-    Args:
-      live: read a subscription in this process, with handles to acknowledge (see `live.inflight`); without it Beam's
-        own source reads and acknowledges.
+    Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
 
     Raises:
       OSError: where no file matches: while the graph is built, or for gzipped Parquet when it runs.
     """
 
-    def __init__(self, source: Source, *, live: bool = False) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
         self._source = source
-        self._live = live
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         """Wire the reader that fits the source."""
         match self._source:
-            case Subscription(path) if self._live:
-                return begin | "ReadLive" >> ReadLive(path)
             case Subscription(path):
                 return (
                     begin
@@ -152,9 +147,13 @@ class Decode(beam.PTransform):
         self._handler = handler
         return self
 
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _Decode(self._clock)
+
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode, and part the events from the dead letters."""
-        decoded = messages | "Decode" >> beam.ParDo(_Decode(self._clock)).with_outputs(DEAD_LETTERS, main=EVENTS)
+        decoded = messages | "Decode" >> beam.ParDo(self.step()).with_outputs(DEAD_LETTERS, main=EVENTS)
         if self._handler is None:
             return decoded
         self._handler.add_error_pcollection(decoded[DEAD_LETTERS])

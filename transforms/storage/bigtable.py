@@ -34,7 +34,7 @@ from itertools import islice
 from typing import TypeVar
 
 import msgspec
-from google.cloud.bigtable.data import DeleteAllFromRow, DeleteRangeFromColumn, Mutation, Row, RowMutationEntry, SetCell
+from google.cloud.bigtable.data import Mutation, Row, SetCell
 from google.cloud.bigtable.data.row_filters import RowFilter
 
 from transforms.storage import keys
@@ -51,7 +51,18 @@ from transforms.storage.rows import (
     UserRow,
 )
 from transforms.storage.store import StoreError
-from transforms.storage.tables import FAMILY, KEYS_ONLY, NEWEST, TIMEOUT, TRIES, Tables
+from transforms.storage.tables import (
+    FAMILY,
+    KEYS_ONLY,
+    NEWEST,
+    TIMEOUT,
+    TRIES,
+    Entry,
+    Tables,
+    delete_row,
+    delete_until,
+    set_cell,
+)
 
 __all__ = ["BigtableStore"]
 
@@ -201,13 +212,13 @@ class BigtableStore:
             self._delete(table, [found.row_key for found in self._scan(table, prefix, row_filter=KEYS_ONLY)])
         self._delete("members", [keys.member_key(segment, user) for segment in segments])
         named = [keys.identity_key(kind, value) for kind, value in identities]
-        theirs: list[RowMutationEntry] = []
+        theirs: list[Entry] = []
         for key, found in self._tables.read("identities", named).items():
             record = _record(IdentityRow, found)
             if record.user == user:
                 # Only up to what was read: a newer registration by somebody else must outlive this.
                 until = _timestamp(record.revision) + 1000
-                theirs.append(RowMutationEntry(key, DeleteRangeFromColumn(FAMILY, _ROW, None, until)))
+                theirs.append(delete_until(key, _ROW, until))
         self._tables.mutate("identities", theirs)
         if row:
             self._delete("users", [keys.user_key(user)])
@@ -248,11 +259,14 @@ class BigtableStore:
         return self._tables.scan(table, prefix, keys.end_of(prefix), limit, row_filter)
 
     def _write(self, table: str, rows: Mapping[bytes, tuple[int, msgspec.Struct]]) -> None:
-        entries = [RowMutationEntry(key, _cell(row, _timestamp(revision))) for key, (revision, row) in rows.items()]
+        entries = [
+            set_cell(key, _ROW, msgspec.msgpack.encode(row), _timestamp(revision))
+            for key, (revision, row) in rows.items()
+        ]
         self._tables.mutate(table, entries)
 
     def _delete(self, table: str, row_keys: Sequence[bytes]) -> None:
-        self._tables.mutate(table, [RowMutationEntry(key, DeleteAllFromRow()) for key in row_keys])
+        self._tables.mutate(table, [delete_row(key) for key in row_keys])
 
     def _claim(self, key: bytes, row: LedgerRow, token: bytes) -> bool:
         """Whether there was no row, and now there is this one."""

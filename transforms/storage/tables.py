@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.api_core.exceptions import (
     Aborted,
@@ -17,16 +17,15 @@ from google.api_core.exceptions import (
     NotFound,
     ResourceExhausted,
     ServiceUnavailable,
+    from_grpc_status,
 )
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigtable import Client
 from google.cloud.bigtable.data import (
     BigtableDataClient,
     Mutation,
-    MutationsExceptionGroup,
     ReadRowsQuery,
     Row,
-    RowMutationEntry,
     RowRange,
 )
 from google.cloud.bigtable.data.row_filters import (
@@ -40,11 +39,23 @@ from google.cloud.bigtable.data.row_filters import (
 )
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule
 from google.cloud.bigtable_admin_v2.types import Table as NewTable
+from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_exponential_jitter
 
 from transforms.storage.store import StoreError
 
-__all__ = ["FAMILY", "KEYS_ONLY", "NEWEST", "TIMEOUT", "TRIES", "Tables"]
+__all__ = [
+    "FAMILY",
+    "KEYS_ONLY",
+    "NEWEST",
+    "TIMEOUT",
+    "TRIES",
+    "Entry",
+    "Tables",
+    "delete_row",
+    "delete_until",
+    "set_cell",
+]
 
 #: An operation on a batch is given up after so many seconds, one try of it sooner.
 TIMEOUT, _TRY_SECONDS = 60.0, 20.0
@@ -64,11 +75,38 @@ KEYS_ONLY = RowFilterChain([CellsRowLimitFilter(1), StripValueTransformerFilter(
 #: Failures that may pass. Every mutation here is safe to repeat.
 _TRANSIENT = (Aborted, DeadlineExceeded, InternalServerError, ResourceExhausted, ServiceUnavailable)
 
+#: What is done to one row, as the protocol's own message.
+Entry = Any
+_new_entry: Callable[..., Entry] = MutateRowsRequest.Entry.pb()
+
 _Answer = TypeVar("_Answer")
 
 
+def set_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> Entry:
+    """Set one cell of a row; the timestamp is in microseconds."""
+    entry = _new_entry(row_key=key)
+    cell = entry.mutations.add().set_cell
+    cell.family_name, cell.column_qualifier, cell.value, cell.timestamp_micros = FAMILY, column, value, timestamp
+    return entry
+
+
+def delete_row(key: bytes) -> Entry:
+    """Delete all cells of a row."""
+    entry = _new_entry(row_key=key)
+    entry.mutations.add().delete_from_row.SetInParent()
+    return entry
+
+
+def delete_until(key: bytes, column: bytes, timestamp: int) -> Entry:
+    """Delete those cells of a column that are older than `timestamp`, in microseconds."""
+    entry = _new_entry(row_key=key)
+    cells = entry.mutations.add().delete_from_column
+    cells.family_name, cells.column_qualifier, cells.time_range.end_timestamp_micros = FAMILY, column, timestamp
+    return entry
+
+
 class Tables:
-    """Some tables of one instance, over one connection that any number of threads may share.
+    """Some tables of one instance, over connections that any number of threads may share.
 
     Args:
       project: of Google Cloud.
@@ -85,6 +123,7 @@ class Tables:
     def __init__(
         self, project: str, instance: str, names: Sequence[str], *, create: bool, timeout: float, tries: int
     ) -> None:
+        self._instance = f"projects/{project}/instances/{instance}"
         self._timeout = timeout
         self._tries = tries
         try:
@@ -92,40 +131,58 @@ class Tables:
                 warnings.simplefilter("ignore", RuntimeWarning)
                 admin = Client(project, admin=True)  # type: ignore[no-untyped-call]
                 self._client = BigtableDataClient(project=project)
+                self._writer = Client(project).table_data_client  # type: ignore[no-untyped-call]
         except GoogleAuthError as error:
             raise StoreError(
                 f"no credentials for Bigtable: {error}; run `gcloud auth application-default login`, "
                 "or set BIGTABLE_EMULATOR_HOST to use the emulator"
             ) from error
         try:
-            self._open(admin, f"projects/{project}/instances/{instance}", names, create)
+            self._open(admin, self._instance, names, create)
         except StoreError:
-            self._client.close()
+            self.close()
             raise
         finally:
             admin.table_admin_client.transport.close()
         self._tables = {name: self._client.get_table(instance, name) for name in names}
 
-    def mutate(self, table: str, entries: Sequence[RowMutationEntry]) -> None:
+    def mutate(self, table: str, entries: Sequence[Entry]) -> None:
         """Apply mutations of different rows. Of a batch that failed, only what failed is tried again."""
         for start in range(0, len(entries), _ROWS_AT_ONCE):
             pending = list(entries[start : start + _ROWS_AT_ONCE])
 
-            def apply(seconds: float, pending: list[RowMutationEntry] = pending) -> None:
-                try:
-                    self._tables[table].bulk_mutate_rows(
-                        pending, operation_timeout=seconds, attempt_timeout=seconds, retryable_errors=()
-                    )
-                except MutationsExceptionGroup as group:
-                    pending[:] = [failed.entry for failed in group.exceptions]
-                    causes = [_cause(failed) for failed in group.exceptions]
-                    raise next((one for one in causes if not isinstance(one, _TRANSIENT)), causes[0]) from group
+            def apply(seconds: float, pending: list[Entry] = pending) -> None:
+                causes = self._mutate(table, pending, seconds)
+                if not causes:
+                    return
+                pending[:] = [pending[place] for place in causes]
+                lasting = (cause for cause in causes.values() if not isinstance(cause, _TRANSIENT))
+                raise next(lasting, next(iter(causes.values())))
 
             try:
                 self._tried(f"table `{table}`", apply)
             except StoreError as error:
                 left = len(pending) + max(0, len(entries) - start - _ROWS_AT_ONCE)
                 raise StoreError(f"{left} of {len(entries)} rows were not written: {error}") from error
+
+    def _mutate(self, table: str, entries: Sequence[Entry], seconds: float) -> dict[int, GoogleAPICallError]:
+        """Send mutations once; why each of those failed that did, by its place."""
+        # As plain messages: the data client's own took longer than all else that was done for a row.
+        request = MutateRowsRequest.pb(MutateRowsRequest(table_name=f"{self._instance}/tables/{table}"))
+        request.entries.extend(entries)
+        lost: GoogleAPICallError = ServiceUnavailable("no answer")  # type: ignore[no-untyped-call]
+        causes = dict.fromkeys(range(len(entries)), lost)
+        try:
+            answers = self._writer.mutate_rows(MutateRowsRequest.wrap(request), retry=None, timeout=seconds)
+            for answer in answers:
+                for entry in MutateRowsResponse.pb(answer).entries:
+                    if entry.status.code:
+                        causes[entry.index] = from_grpc_status(entry.status.code, entry.status.message)  # type: ignore[no-untyped-call]
+                    else:
+                        del causes[entry.index]
+        except GoogleAPICallError as error:
+            causes = {place: error if cause is lost else cause for place, cause in causes.items()}
+        return causes
 
     def insert(self, table: str, key: bytes, cells: list[Mutation]) -> bool:
         """Write a row if there is none, atomically; whether there was none.
@@ -178,8 +235,9 @@ class Tables:
             limit = None if limit is None else limit - size
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._client.close()
+        self._writer.transport.close()
 
     def _rows(self, table: str, query: ReadRowsQuery) -> list[Row]:
         def read(seconds: float) -> list[Row]:
@@ -232,14 +290,6 @@ class Tables:
             tried = retrying.statistics["attempt_number"]
             times = "at once" if tried == 1 else f"after {tried} tries"
             raise StoreError(f"Bigtable {what} failed {times}: {error}{_advice(error)}") from error
-
-
-def _cause(failed: Exception) -> GoogleAPICallError:
-    """Why an entry failed. Where the server gave no answer for it, the client says so by errors of its own."""
-    cause = failed.__cause__
-    if isinstance(cause, GoogleAPICallError):
-        return cause
-    return ServiceUnavailable(f"no answer: {cause}")  # type: ignore[no-untyped-call]
 
 
 def _advice(error: Exception) -> str:

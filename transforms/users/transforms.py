@@ -21,6 +21,7 @@ from transforms.events.event import Event
 from transforms.events.progress import progress
 from transforms.segments.values import DAY
 from transforms.storage.open import open_store
+from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.hydrate.hints import MISSING, decode_hinted
@@ -39,10 +40,7 @@ from transforms.users.user import (
     encode_inputs,
 )
 
-__all__ = [
-    "AdvanceBounded",
-    "AdvanceUnbounded",
-]
+__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "by_arrival"]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
@@ -52,13 +50,13 @@ OUTPUTS = (FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES)
 #: Users and inputs of a bounded bundle that are written together.
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
 #: A wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
-_DRAIN_SECONDS = 60
+DRAIN_SECONDS = 60
 #: After so long without an input and without a deadline, in microseconds, a user's state is cleared.
 _IDLE, _IDLE_ANONYMOUS = 180 * DAY, 30 * DAY
 
 
-class _Machine(beam.DoFn):
-    """What both shells share: the compiled definitions, the store, and putting out what a bundle decided."""
+class Machine(beam.DoFn):
+    """What the shells share: the compiled definitions, the store, and putting out what a bundle decided."""
 
     def __init__(self, texts: Texts, store: str | None) -> None:
         self.texts = texts
@@ -66,11 +64,14 @@ class _Machine(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
+        """Compile, and open the store."""
+        weigh_quickly()
         self._definitions = compiled(self.texts)
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
-    def _put_out(self, bundle: Bundle) -> Iterator[Any]:
+    def put_out(self, bundle: Bundle) -> Iterator[Any]:
+        """Write what a bundle decided, and then give it out."""
         for result in bundle.flush():
             if isinstance(result, Send):
                 yield result
@@ -122,7 +123,7 @@ class AdvanceBounded(beam.PTransform):
         )
 
 
-class _FoldUsers(_Machine):
+class _FoldUsers(Machine):
     def __init__(self, texts: Texts, store: str | None, *, continued: bool, amend: bool) -> None:
         super().__init__(texts, store)
         self.continued = continued
@@ -136,7 +137,7 @@ class _FoldUsers(_Machine):
     def process(self, element: tuple[str, Iterable[bytes]], as_of: int) -> Iterator[Any]:
         key, parts = element
         inputs = [item for part in parts for item in decode_inputs(part)]
-        inputs.sort(key=_by_arrival)
+        inputs.sort(key=by_arrival)
         self._waiting[key] = inputs
         self._held += len(inputs)
         self._as_of = as_of
@@ -162,7 +163,7 @@ class _FoldUsers(_Machine):
             user, _ = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)
-        yield from self._put_out(bundle)
+        yield from self.put_out(bundle)
 
 
 class AdvanceUnbounded(beam.PTransform):
@@ -183,7 +184,7 @@ class AdvanceUnbounded(beam.PTransform):
         )
 
 
-class _ApplyInputs(_Machine):
+class _ApplyInputs(Machine):
     USER = ReadModifyWriteStateSpec("user", BytesCoder())
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
@@ -200,7 +201,7 @@ class _ApplyInputs(_Machine):
         key, data = element
         self._latest = timestamp
         hinted = decode_hinted(data)
-        inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=_by_arrival)
+        inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=by_arrival)
         self._apply(*self._open(key, inputs, state, hinted.hint), state, timer)
 
     @on_timer(DEADLINE)
@@ -212,7 +213,7 @@ class _ApplyInputs(_Machine):
         timer: Any = beam.DoFn.TimerParam(DEADLINE),
     ) -> None:
         self._latest = timestamp
-        if timestamp.micros > (time() + _DRAIN_SECONDS) * 1_000_000:
+        if timestamp.micros > (time() + DRAIN_SECONDS) * 1_000_000:
             return
         user, inputs = self._open(key, [Wake(timestamp.micros)], state)
         if user.deadline is None and _due(user) <= timestamp.micros and self._store is not None:
@@ -221,7 +222,7 @@ class _ApplyInputs(_Machine):
         self._apply(user, inputs, state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
+        yield from globally(self.put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
 
     def _open(self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None) -> tuple[User, list[Input]]:
         """The user, and the inputs with what must come before them.
@@ -267,5 +268,6 @@ def _closing(inputs: list[Input], as_of: int) -> Wake:
     return Wake(as_of, historical=isinstance(last, Event) and last.historical)
 
 
-def _by_arrival(item: Input) -> tuple[int, str]:
+def by_arrival(item: Input) -> tuple[int, str]:
+    """The order in which the inputs of a user are applied."""
     return item.arrival, item.id

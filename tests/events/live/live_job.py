@@ -18,9 +18,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from todoke.live import run_graph
 from todoke.run import RunFailed
-from transforms.events.live.transforms import Acknowledge, ReadControlTable
-from transforms.events.sources import Message, Subscription
-from transforms.events.transforms import ReadEvents
+from transforms.events.live.batches import decode_messages
+from transforms.events.live.transforms import Acknowledge, ReadControlTable, ReadLive
+from transforms.events.sources import Message
 
 
 @with_input_types(Message)
@@ -62,11 +62,16 @@ def main() -> None:
     write = Write(given.path, given.poison.encode() or b"\0", given.hold.encode() or b"\0")
 
     def build(pipeline: beam.Pipeline) -> None:
-        messages = pipeline | "Read" >> ReadEvents(Subscription(given.subscription), live=True)
+        batches = pipeline | "Read" >> ReadLive(given.subscription)
         if given.control:
             control = pipeline | "ReadControl" >> ReadControlTable(given.control)
-            messages = (messages, control) | "Both" >> beam.Flatten()
-        _ = messages | "Write" >> beam.ParDo(write) | "Acknowledge" >> Acknowledge()
+            batches = (batches, control) | "Both" >> beam.Flatten()
+        _ = (
+            batches
+            | "Each" >> beam.FlatMap(decode_messages).with_output_types(Message)
+            | "Write" >> beam.ParDo(write)
+            | "Acknowledge" >> Acknowledge()
+        )
 
     try:
         run_graph(build, beam_flags, heartbeat=5.0)

@@ -61,6 +61,16 @@ class SharedFeed:
             arrived = self._feed.next()
             return None if arrived is None else (arrived, max(arrived.published, before))
 
+    def take_many(self, most: int) -> tuple[list[Arrived], int]:
+        """At most so many messages, the oldest first, with the timestamp of the first; there may be none."""
+        first = self.take()
+        if first is None:
+            return [], 0
+        taken = [first[0]]
+        while len(taken) < most and (more := self.take()) is not None:
+            taken.append(more[0])
+        return taken, first[1]
+
     def watermark(self) -> int:
         """The watermark; it stands still while the feed is paused."""
         with self._lock:

@@ -17,21 +17,21 @@ from apache_beam.utils.windowed_value import WindowedValue
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.types import BatchSettings
 
+from transforms.events.live.batches import encode_messages
 from transforms.events.live.control import ControlTable
 from transforms.events.live.feed import Feed, SharedFeed, feeds
 from transforms.events.live.inflight import in_flight
 from transforms.events.live.pubsub import Subscriber
-from transforms.events.sources import Message
 from transforms.storage.open import open_store
 
 __all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive"]
 
-#: How long a source that is empty is left alone, in seconds. A look costs a bundle of the runner.
+#: Messages that are handed on together at most, and how long a source is left alone that had fewer, in seconds. A look
+#: costs a bundle of the runner in this step and in those after it.
+BATCH_MESSAGES = 1_000
 POLL_SECONDS = 0.1
-#: A bundle of the source ends after so many messages or seconds: later steps see nothing of it before, and nothing of
-#: it is acknowledged before, so it decides latency and how much of what may be in flight is idle.
-BUNDLE_MESSAGES = 1_000
-BUNDLE_SECONDS = 0.25
+#: Full batches that one bundle of the source hands on: later steps see nothing of it before it ends.
+BUNDLE_BATCHES = 2
 #: How long the broker may take to answer for a bundle, in seconds.
 PUBLISH_SECONDS = 60.0
 
@@ -42,6 +42,8 @@ CONTROL = "control"
 class ReadLive(beam.PTransform):
     """Read a Pub/Sub subscription as messages with handles, see `inflight`; only for steps in this process.
 
+    What waits is handed on together, as one element (see `batches`) with the timestamp of the oldest message.
+
     Args:
       subscription: `projects/P/subscriptions/S`.
     """
@@ -50,14 +52,14 @@ class ReadLive(beam.PTransform):
         super().__init__()
         self._subscription = subscription
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         """Wire the source."""
         source = _LiveSource(f"pubsub:{self._subscription}", _open_subscription, self._subscription)
         return begin | "ReadStream" >> _read(source)
 
 
 class ReadControlTable(beam.PTransform):
-    """Read the control table of a store as messages with handles; their source is `control`.
+    """Read the control table of a store as messages with handles, as `ReadLive` does; their source is `control`.
 
     Args:
       store: the store's URL.
@@ -67,7 +69,7 @@ class ReadControlTable(beam.PTransform):
         super().__init__()
         self._store = store
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         """Wire the source."""
         return begin | "ReadTable" >> _read(_LiveSource(CONTROL, _open_control, self._store))
 
@@ -84,10 +86,9 @@ def _read(source: UnboundedSource) -> beam.PTransform:
     reading = ReadFromUnboundedSource(
         source,
         poll_interval=POLL_SECONDS,
-        max_records_per_bundle=BUNDLE_MESSAGES,
-        max_read_time_seconds=BUNDLE_SECONDS,
+        max_records_per_bundle=BUNDLE_BATCHES,
     )
-    return reading.with_output_types(Message)
+    return reading.with_output_types(bytes)
 
 
 class _LiveSource(UnboundedSource):
@@ -114,20 +115,23 @@ class _LiveReader(UnboundedReader):
         self._name = name
         self._key = f"{name} {place}"
         self._feed: SharedFeed | None = feeds.acquire(self._key, make)
+        self._rests_until = 0.0
 
     def start(self) -> bool:
         return self.advance()
 
     def advance(self) -> bool:
-        taken = self._open().take()
-        if taken is None:
+        feed = self._open()
+        if monotonic() < self._rests_until:
             return False
-        (payload, handle, published), self._stamp = taken
-        self._message = (payload, self._name, published, handle)
-        return True
+        taken, self._stamp = feed.take_many(BATCH_MESSAGES)
+        if len(taken) < BATCH_MESSAGES:
+            self._rests_until = monotonic() + POLL_SECONDS
+        self._batch = [(payload, self._name, published, handle) for payload, handle, published in taken]
+        return bool(taken)
 
-    def get_current(self) -> Message:
-        return self._message
+    def get_current(self) -> bytes:
+        return encode_messages(self._batch)
 
     def get_current_timestamp(self) -> Timestamp:
         return Timestamp(micros=self._stamp)

@@ -28,7 +28,11 @@ from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Account, Input, decode_inputs, encode_inputs, route
 
 __all__ = [
+    "ANONYMOUS_INPUTS",
+    "ARRIVALS",
     "CONTROL_ROWS",
+    "DEAD_LETTERS",
+    "TALLIES",
     "CountDeadLetters",
     "DecodeControl",
     "KeyInputs",
@@ -64,9 +68,13 @@ class KeyInputs(beam.PTransform):
     def __init__(self, until: int | None = None) -> None:
         self.until = until
 
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _KeyInputs(self.until)
+
     def expand(self, events: beam.PCollection[Event]) -> Any:
         """Key the events."""
-        keys = beam.ParDo(_KeyInputs(self.until))
+        keys = beam.ParDo(self.step())
         return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ARRIVALS, TALLIES, main="users")
 
 
@@ -225,9 +233,13 @@ class DecodeControl(beam.PTransform):
     Returns outputs `users` and `anonymous` (both (key, inputs)), `dead_letters` and `tallies`.
     """
 
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _DecodeControl()
+
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode and key them."""
-        decode = beam.ParDo(_DecodeControl())
+        decode = beam.ParDo(self.step())
         return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
 
 

@@ -1,0 +1,206 @@
+"""The live shell: users by shard, see `shard`. Only for steps in one process (`transforms.events.live`)."""
+
+from collections.abc import Iterable, Iterator
+from threading import Lock
+from time import time
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import TimerSpec, on_timer
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_output_types
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
+
+from transforms.campaigns.load import Texts
+from transforms.events.live.batches import decode_messages
+from transforms.events.live.feed import now
+from transforms.events.transforms import Decode
+from transforms.users.bundle import Bundle, open_users
+from transforms.users.inputs.transforms import (
+    ANONYMOUS_INPUTS,
+    ARRIVALS,
+    DEAD_LETTERS,
+    TALLIES,
+    DecodeControl,
+    Keyed,
+    KeyInputs,
+    globally,
+)
+from transforms.users.live.shard import Shard, decode_parts, encode_parts, shard_of
+from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, by_arrival
+from transforms.users.user import Input, Wake, decode_inputs, decode_user
+
+__all__ = ["AdvanceLive", "ByShard", "TakeIn"]
+
+
+class TakeIn(beam.PTransform):
+    """Batches of messages as inputs by shard: `Decode` and `KeyInputs`, or `DecodeControl`, in one step.
+
+    A local runner does not fuse steps, so that each of them would cost it a hop for each message.
+
+    Returns outputs `users` and `anonymous` (both (shard, parts), see `shard`), `dead_letters` and `tallies`.
+
+    Args:
+      control: the messages are those of the control topic.
+    """
+
+    def __init__(self, *, control: bool = False) -> None:
+        self.control = control
+
+    def expand(self, batches: beam.PCollection[bytes]) -> Any:
+        """Decode, key, and bring to shards."""
+        take = beam.ParDo(_TakeControl() if self.control else _TakeEvents())
+        return batches | "Take" >> take.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
+
+
+@with_output_types(Keyed)
+class _TakeEvents(beam.DoFn):
+    def __init__(self) -> None:
+        self._decode = Decode(now).step()
+        self._keys = KeyInputs().step()
+
+    def process(self, batch: bytes) -> Iterator[Any]:
+        self._keys.start_bundle()
+        taken: list[Any] = []
+        for message in decode_messages(batch):
+            for event in self._decode.process(message):
+                if isinstance(event, beam.pvalue.TaggedOutput):
+                    yield event
+                else:
+                    taken += self._keys.process(event)
+        taken += (_bare(result) for result in self._keys.finish_bundle())
+        yield from _by_shard(result for result in taken if getattr(result, "tag", "") != ARRIVALS)
+
+
+@with_output_types(Keyed)
+class _TakeControl(beam.DoFn):
+    def __init__(self) -> None:
+        self._decode = DecodeControl().step()
+
+    def process(self, batch: bytes) -> Iterator[Any]:
+        messages = decode_messages(batch)
+        yield from _by_shard(result for message in messages for result in self._decode.process(message))
+
+
+class ByShard(beam.PTransform):
+    """Inputs by key as inputs by shard."""
+
+    def expand(self, keyed: beam.PCollection[Keyed]) -> beam.PCollection[Keyed]:
+        """Bring them to shards, one by one."""
+        return keyed | "Shard" >> beam.FlatMap(lambda each: _by_shard([each])).with_output_types(Keyed)
+
+
+def _bare(result: Any) -> Any:
+    """A result of `finish_bundle` without its time and window: it is put out with those of the batch."""
+    if isinstance(result, beam.pvalue.TaggedOutput):
+        return beam.pvalue.TaggedOutput(result.tag, result.value.value)
+    return result.value
+
+
+def _by_shard(results: Iterable[Any]) -> Iterator[Any]:
+    """Results of steps, of which inputs by key are put together by shard."""
+    users: dict[str, list[Keyed]] = {}
+    anonymous: dict[str, list[Keyed]] = {}
+    for result in results:
+        if not isinstance(result, beam.pvalue.TaggedOutput):
+            users.setdefault(shard_of(result[0]), []).append(result)
+        elif result.tag == ANONYMOUS_INPUTS:
+            anonymous.setdefault(shard_of(result.value[0]), []).append(result.value)
+        else:
+            yield result
+    for shard, parts in users.items():
+        yield shard, encode_parts(parts)
+    for shard, parts in anonymous.items():
+        yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, (shard, encode_parts(parts)))
+
+
+class AdvanceLive(beam.PTransform):
+    """Like `AdvanceUnbounded`, with users kept in this process: one input of a shard carries those of many users."""
+
+    def __init__(self, texts: Texts, store: str) -> None:
+        self.texts = texts
+        self.store = store
+
+    def expand(self, sharded: Any) -> Any:
+        """Apply inputs, which are collections of (shard, parts), as they come."""
+        machine = beam.ParDo(_ApplyShard(self.texts, self.store))
+        inputs = sharded | "Inputs" >> beam.Flatten().with_output_types(Keyed)
+        return inputs | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
+
+
+class _Shards:
+    """The shards of a step. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._shards: dict[str, Shard] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, name: str) -> Shard:
+        with self._lock:
+            return self._shards.setdefault(name, Shard())
+
+
+class _ApplyShard(Machine):
+    DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
+
+    def __init__(self, texts: Texts, store: str) -> None:
+        super().__init__(texts, store)
+        self._shared_shards = Shared()
+
+    def setup(self) -> None:
+        super().setup()
+        self._shards = self._shared_shards.acquire(_Shards)
+
+    def start_bundle(self) -> None:
+        self._bundle = Bundle(self._definitions, self._store, live=True)
+        self._touched: set[Shard] = set()
+        self._latest: Any = GlobalWindow().start
+
+    def process(
+        self,
+        element: Keyed,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        timer: Any = beam.DoFn.TimerParam(DEADLINE),
+    ) -> None:
+        name, data = element
+        self._latest = timestamp
+        inputs: dict[str, list[Input]] = {}
+        for key, part in decode_parts(data):
+            inputs.setdefault(key, []).extend(decode_inputs(part))
+        for items in inputs.values():
+            items.sort(key=by_arrival)
+        self._apply(self._shards[name], inputs, timer)
+
+    @on_timer(DEADLINE)
+    def wake(
+        self,
+        name: str = beam.DoFn.KeyParam,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        timer: Any = beam.DoFn.TimerParam(DEADLINE),
+    ) -> None:
+        self._latest = timestamp
+        if timestamp.micros > (time() + DRAIN_SECONDS) * 1_000_000:
+            return
+        shard = self._shards[name]
+        self._apply(shard, {key: [Wake(due)] for key, due in shard.due(timestamp.micros).items()}, timer)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from globally(self.put_out(self._bundle), self._latest)
+        for shard in self._touched:
+            shard.commit()
+
+    def _apply(self, shard: Shard, inputs: dict[str, list[Input]], timer: Any) -> None:
+        self._touched.add(shard)
+        users = {key: decode_user(state) for key, state in shard.states(inputs).items()}
+        users |= open_users(self._store, [key for key in inputs if key not in users])
+        for key, items in inputs.items():
+            user, state = self._bundle.take(users[key], items)
+            shard.write(key, state, user.deadline)
+        if (first := shard.first()) is not None:
+            # Up to the next millisecond: runners keep no more of a timer, and one that fires early wakes nobody, is set
+            # again, and fires for ever.
+            timer.set(Timestamp(micros=-(-first // 1000) * 1000))
+        else:
+            timer.clear()
