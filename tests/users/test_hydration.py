@@ -11,9 +11,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import TimestampedValue
-from core import DAY, HOUR, texts_of
+from core import DAY, HOUR, START, texts_of
 from shells import Outcome, append, lines, stream_of, streamed, track, unbounded
 
+from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
 from transforms.storage.store import StoreError
@@ -97,7 +98,7 @@ def test_users_at_first_sight_are_read_in_batches(tmp_path: Path, url: str, coun
     ]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         inputs = pipeline | beam.Create(keyed, reshuffle=False) | "Stamp" >> beam.Map(lambda stamped: stamped)
-        hinted = inputs | Hydrate(url) | "See" >> beam.Map(seen)
+        hinted = inputs | Hydrate(url) | "See" >> beam.Map(as_written)
         _ = hinted | "Write" >> beam.Map(append, str(tmp_path / "hinted"))
     assert sum(counting.reads) == 2000
     assert len(counting.reads) <= 8, "one bundle or two"
@@ -109,7 +110,7 @@ def test_users_at_first_sight_are_read_in_batches(tmp_path: Path, url: str, coun
     assert all(at <= int(key[1:]) + 1 for key, _, _, at in found)
 
 
-def seen(
+def as_written(
     element: tuple[str, bytes], timestamp: Any = beam.DoFn.TimestampParam
 ) -> tuple[str, list[str], str | None, float]:
     """A hydrated element, as it is written into a file."""
@@ -202,3 +203,14 @@ def test_idle_users_are_cleared_and_come_back_whole(tmp_path: Path, url: str, co
     assert set(found.users["u1"].members) == set(found.users["held"].members) == {"often"}
     assert found.adds_up(5)
     assert found.summary.by_label("accounts") == {"applied": 5}
+
+
+def test_idle_anonymous_ids_are_cleared_sooner(tmp_path: Path, counting: type[Counting]) -> None:
+    def seen(day: int) -> Event:
+        at = START + day * DAY
+        return Event(f"{day}", "track", "Viewed", at, at, anonymous="a1")
+
+    found = streamed(tmp_path, stream_of(seen(0), 29 * DAY, seen(29), 60 * DAY, seen(60)), TEXTS)
+    assert counting.reads == [1, 1]
+    assert set(found.users["~a1"].members) == {"often"}
+    assert found.adds_up(3)
