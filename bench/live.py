@@ -8,6 +8,7 @@ publish call to when the push server had the push, and speed is what these pushe
 """
 
 import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -127,7 +128,10 @@ def waking(job: Job) -> None:
     store = job.store()
     waiting = sum(1 for row in store.scan_users() if row.deadline is not None or row.open_sends)
     job.start()
-    began = wait_for("wakes", lambda: bool(store.read_control(1)), job)
+    wait_for("wakes", lambda: bool(store.read_control(1)), job)
+    (oldest,) = store.read_control(1)
+    # From the first that is done on: before that the run starts.
+    began = wait_for("the first wake", lambda: [oldest] != store.read_control(1), job)
     ended = wait_for("hydration", lambda: not store.read_control(1), job)
     print(f"hydration: {waiting:,} users from their rows, {waiting / (ended - began):,.0f} rows/s, waking included")
     started = time.time()
@@ -161,6 +165,7 @@ def main() -> None:
     flags.add_argument("--stock-rate", type=float, default=1_000.0)
     flags.add_argument("--only", action="store_true", help="nothing but the sustained rate")
     given = flags.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is stopped
     site = Site()
     job = Job(site, "todoke")
     try:
