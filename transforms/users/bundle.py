@@ -12,6 +12,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.events.live.inflight import in_flight
+from transforms.segments.values import DAY
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
@@ -21,6 +22,9 @@ from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, decode_user
 
 __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
+
+#: The window of what a live job counts.
+MINUTE = 60_000_000
 
 
 class Handles(msgspec.Struct, frozen=True):
@@ -39,7 +43,7 @@ class Bundle:
         self.live = live
         self.definitions = definitions
         self.store = store
-        self.tallies = Tallies()
+        self.tallies = Tallies(MINUTE if live else DAY)
         self._rows = Rows()
         self._sends: list[Send] = []
         self._forwards: list[Forward] = []

@@ -206,7 +206,9 @@ class _ApplyInputs(_Machine):
         self._apply(self._open(key, state), [Wake(timestamp.micros)], state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from globally(self._put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
+        latest = getattr(self, "_latest", GlobalWindow().start)
+        for result in self._put_out(self._bundle):
+            yield from globally([result], _time_of(result, latest))
 
     def _open(self, key: str, state: Any) -> User:
         data = state.read()
@@ -226,6 +228,12 @@ class _ApplyInputs(_Machine):
 def _itself(keyed: Keyed) -> Keyed:
     """Says the types before a shuffle by key, which its coders follow: a flattened collection has lost them."""
     return keyed
+
+
+def _time_of(result: Any, latest: Any) -> Any:
+    """What was decided at a time of its own is counted then: one bundle may have timers of many."""
+    tally = isinstance(result, beam.pvalue.TaggedOutput) and result.tag == TALLIES
+    return Timestamp(micros=result.value[0][3]) if tally and result.value[0][3] else latest
 
 
 def _closing(inputs: list[Input], as_of: int) -> Wake:
