@@ -67,6 +67,28 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(wheel, tmp_path_factory.mktemp("installed") / "venv")
 
 
+@pytest.fixture(scope="session")
+def prism() -> str:
+    """Beam's local runner for live streams, which is not downloaded for a test."""
+    from todoke.live import find_prism
+
+    found = find_prism()
+    if found.path is None:
+        missing = "no Prism and no Go to build it: `make prism`"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return str(found.path)
+
+
+@pytest.fixture(params=["sqlite", "bigtable"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store; a test that asks for it runs once with each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'store.db'}"
+    return str(request.getfixturevalue("bigtable").url)
+
+
 @pytest.fixture
 def bigtable(bigtable_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Instance:
     """An empty instance, without tables."""

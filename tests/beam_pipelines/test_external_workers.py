@@ -22,7 +22,6 @@ from generators import iso
 from shop import SHOP
 from wheels import ROOT, surroundings
 
-from todoke.live import find_prism
 from transforms.storage.open import open_store
 from transforms.users.user import decode_user
 
@@ -55,15 +54,6 @@ def history() -> list[dict[str, Any]]:
             say("track", 33 + number % 20, event="Ordered", **user)
     calls.append(calls[0])
     return sorted(calls, key=lambda call: str(call["messageId"])[::-1])
-
-
-@pytest.fixture(scope="module")
-def prism() -> str:
-    found = find_prism()
-    if found.path is None:
-        message = "no Prism: install Go, and `make prism` builds it"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return str(found.path)
 
 
 @pytest.fixture
