@@ -14,7 +14,11 @@ from transforms.events.sources import Source, Subscription, parse_source, parse_
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
 
-__all__ = ["Config", "WrongUse", "parse", "parser"]
+__all__ = ["FIRST_BEAM", "Config", "WrongUse", "parse", "parser"]
+
+#: The version of Beam that jobs of the first release ran on. Beam asks it when it would make coders or steps in another
+#: way than then, which a running job could not be updated over.
+FIRST_BEAM = "2.77.0"
 
 
 class WrongUse(ValueError):

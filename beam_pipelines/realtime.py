@@ -4,12 +4,13 @@ One graph for both kinds of source: files go through the bounded shells, Pub/Sub
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.options import Config, WrongUse, parse
+from beam_pipelines.options import FIRST_BEAM, Config, WrongUse, parse
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
 from transforms.events.sources import Subscription
@@ -29,7 +30,7 @@ from transforms.users.inputs.transforms import (
 from transforms.users.live.transforms import AdvanceLive, ByShard, TakeIn
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 
-__all__ = ["build", "run"]
+__all__ = ["build", "launch_options", "run"]
 
 
 def build(pipeline: beam.Pipeline, config: Config) -> None:
@@ -176,9 +177,15 @@ def run(argv: list[str] | None = None) -> Any:
     config, _, beam_flags = parse(sys.argv[1:] if argv is None else argv, "realtime")
     if config.source.bounded:
         raise WrongUse("this job reads a subscription; `todoke run` reads files")
-    pipeline = beam.Pipeline(options=PipelineOptions([*beam_flags, "--streaming"], save_main_session=False))
+    pipeline = beam.Pipeline(options=launch_options(beam_flags))
     build(pipeline, config)
     return pipeline.run()
+
+
+def launch_options(beam_flags: Sequence[str]) -> PipelineOptions:
+    """Beam's options of a live job: the flags given, and what it needs to be updated later by a newer version."""
+    pinned = f"--update_compatibility_version={FIRST_BEAM}"
+    return PipelineOptions([pinned, *beam_flags, "--streaming"], save_main_session=False)
 
 
 if __name__ == "__main__":

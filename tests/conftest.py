@@ -1,4 +1,6 @@
-"""The emulators. One of each runs for the whole session; a test has an instance or a project of its own there.
+"""The emulators, and the package as it is installed elsewhere.
+
+One emulator of each kind runs for the whole session; a test has an instance or a project of its own there.
 
 `BIGTABLE_EMULATOR_HOST` and `PUBSUB_EMULATOR_HOST` are set for the test only, and what it starts inherits them. Without
 the emulators such tests are skipped, and fail where CI is set.
@@ -6,11 +8,13 @@ the emulators such tests are skipped, and fail where CI is set.
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
 from emulators import Emulator, EmulatorMissing, start_bigtable, start_pubsub
+from wheels import build, copy_source, install
 
 
 class Instance(NamedTuple):
@@ -43,6 +47,46 @@ def bigtable_emulator() -> Iterator[Emulator]:
 def pubsub_emulator() -> Iterator[Emulator]:
     """Shared; tests ask for `pubsub`."""
     yield from running(start_pubsub)
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources of the package; tests leave it as it is."""
+    return copy_source(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="session")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built."""
+    return build(source, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a virtual environment into which it is installed."""
+    return install(wheel, tmp_path_factory.mktemp("installed") / "venv")
+
+
+@pytest.fixture(scope="session")
+def prism() -> str:
+    """Beam's local runner for live streams, which is not downloaded for a test."""
+    from todoke.live import find_prism
+
+    found = find_prism()
+    if found.path is None:
+        missing = "no Prism and no Go to build it: `make prism`"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return str(found.path)
+
+
+@pytest.fixture(params=["sqlite", "bigtable"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store; a test that asks for it runs once with each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'store.db'}"
+    return str(request.getfixturevalue("bigtable").url)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 from generators import START
@@ -14,6 +15,7 @@ from transforms.events.decode import decode
 from transforms.events.event import Event
 from transforms.segments.leaves import LeafState
 from transforms.users.advance import advance, fold
+from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.user import ANONYMOUS, Account, Effect, Forward, Input, User, Wake, route
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "HOUR",
     "MINUTE",
     "START",
+    "Loop",
     "Story",
     "compile_plain",
     "decode_all",
@@ -29,6 +32,7 @@ __all__ = [
     "known",
     "of_type",
     "outcomes",
+    "routed",
     "run_bounded",
     "texts_of",
 ]
@@ -39,6 +43,9 @@ Found = TypeVar("Found")
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+#: Far more steps than a loop of these tests takes; beyond it messages go round for ever.
+MOST_STEPS = 3_000
 
 PAGE = Path(__file__).parent.parent / "docs" / "reasons.md"
 
@@ -132,6 +139,48 @@ def documented_reasons() -> set[str]:
         reasons.append(line.split("|")[1].strip().strip("`"))
     assert len(set(reasons)) == len(reasons), "a reason stands there twice"
     return set(reasons)
+
+
+def routed(events: Iterable[Event]) -> list[tuple[str, Input]]:
+    """Events with the keys that they go to first."""
+    return [(route(event), event) for event in events]
+
+
+class Loop:
+    """The users of a job, and the messages that wait for them."""
+
+    def __init__(self, compiled: Definitions, random: Random, *, again: float = 0.0) -> None:
+        self.compiled = compiled
+        self.users: dict[str, User] = {}
+        self.effects: list[Effect] = []
+        self._random = random
+        self._again = again
+        self._steps = 0
+
+    def deliver(self, waiting: list[tuple[str, Input]]) -> None:
+        """Deliver messages, and what comes of them, in any order; a message of control may come twice."""
+        waiting = list(waiting)
+        while waiting:
+            self._steps += 1
+            assert self._steps < MOST_STEPS, "messages go back and forth for ever"
+            key, item = waiting.pop(self._random.randrange(len(waiting)))
+            waiting += self.take(key, item)
+
+    def take(self, key: str, item: Input) -> list[tuple[str, Input]]:
+        """Apply one input; returns the control messages that come of it."""
+        user, effects = fold(self.users.get(key, User(key)), [item], self.compiled)
+        self.users[key] = user
+        self.effects += effects
+        passed: list[tuple[str, Input]] = []
+        for forward in of_type(Forward, effects):
+            to, inputs = decode_control(encode_inputs_control(forward.user, [forward.input]), 0)
+            for _ in range(2 if self._random.random() < self._again else 1):
+                passed += [(to, each) for each in inputs]
+        return passed
+
+    def settle(self, as_of: int) -> None:
+        for key in list(self.users):
+            self.take(key, Wake(as_of))
 
 
 class Story:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +19,18 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines import realtime
 from beam_pipelines.options import Config
-from todoke.run import RunFailed
+from todoke.control import open_control
+from todoke.run import RunFailed, last_line
+from todoke.wake import wake_all
 from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
 from transforms.events.progress import progress
+from transforms.storage.open import open_store
 
 __all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
 
+#: How fast users with a deadline or an open send are woken at the start of a run.
+WAKES_A_SECOND = 10_000.0
 #: Failures in a row after which a supervisor gives up.
 RESTARTS = 8
 #: The pause before the first restart and the longest one, in seconds; each is twice the one before.
@@ -110,16 +115,36 @@ def _build(cache: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    return None if done.returncode == 0 else _last_line(done.stderr) or f"go ended with {done.returncode}"
+    return None if done.returncode == 0 else last_line(done.stderr) or f"go ended with {done.returncode}"
 
 
 def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
-    """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`."""
-    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags)
+    """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`.
+
+    Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes.
+
+    Raises:
+      RunFailed: the job failed.
+      StoreError, ControlFailed: the users could not be woken.
+    """
+
+    def wake(stopped: Callable[[], bool]) -> None:
+        assert config.store is not None
+        store = open_store(config.store)
+        topic = None if config.control_topic is None else f"pubsub:{config.control_topic}"
+        with open_control(store, topic) as publish:
+            wake_all(store, publish, WAKES_A_SECOND, stopped=stopped)
+        store.close()
+
+    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=wake)
 
 
 def run_graph(
-    build: Callable[[beam.Pipeline], None], beam_flags: Sequence[str] = (), *, heartbeat: float = HEARTBEAT_SECONDS
+    build: Callable[[beam.Pipeline], None],
+    beam_flags: Sequence[str] = (),
+    *,
+    beside: Callable[[Callable[[], bool]], None] = lambda _: None,
+    heartbeat: float = HEARTBEAT_SECONDS,
 ) -> None:
     """Run a live graph on Prism, every step of it in this process, until it fails or SIGTERM or SIGINT stops it.
 
@@ -129,25 +154,35 @@ def run_graph(
     Args:
       build: adds the steps to a pipeline.
       beam_flags: more flags for Beam.
+      beside: runs in a thread once the job does, and ends soon after the function that it is given says so; what it
+        raises ends the job and is raised.
       heartbeat: seconds between two lines on standard error about how the run does.
 
     Raises:
       RunFailed: the job failed; the message is its cause.
     """
+    stopped = threading.Event()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(_flags(beam_flags), save_main_session=False))
         build(pipeline)
         progress.reset()
-        with ThreadPoolExecutor(1) as waiting, _heartbeat(heartbeat):
+        with ThreadPoolExecutor(2) as waiting, _heartbeat(heartbeat):
             result = pipeline.run()
-            ended = waiting.submit(result.wait_until_finish)
+            ended, aside = waiting.submit(result.wait_until_finish), waiting.submit(beside, stopped.is_set)
             try:
+                wait((ended, aside), return_when=FIRST_EXCEPTION)
+                if aside.done() and aside.exception():
+                    result.cancel()
+                    aside.result()
                 state = ended.result()
             except KeyboardInterrupt:
+                stopped.set()
                 _drain()
                 result.cancel()
                 return
+            finally:
+                stopped.set()
         raise RunFailed(f"a live job does not end, but this one is {state}")
     except KeyboardInterrupt:
         return
@@ -209,13 +244,8 @@ def _end_within(seconds: float) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """Beam puts a worker's whole traceback into a message; its last line says what happened."""
     text = error.details() if isinstance(error, grpc.Call) else str(error)
-    return _last_line(text or "") or type(error).__name__
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    return last_line(text or "") or type(error).__name__
 
 
 class Patience:

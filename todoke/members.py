@@ -1,6 +1,8 @@
 """`todoke members`: who is in a segment."""
 
+import re
 import sys
+from json import dumps
 
 import msgspec
 
@@ -11,6 +13,9 @@ from transforms.users.members import standing_members
 from transforms.users.user import ANONYMOUS
 
 __all__ = ["members"]
+
+#: Control characters and what some programs take for the end of a line; and a quote in front, so that none is mistaken.
+_ODD = re.compile('^"|[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 
 
 def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
@@ -32,6 +37,11 @@ def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
     standing = standing_members(store, segment)
     found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
     for row in sorted(found, key=lambda row: row.user):
-        line = msgspec.json.encode({"user": row.user, "since": write_time(row.since)}).decode() if json else row.user
-        print(line)
+        shown = {"user": row.user, "since": write_time(row.since)}
+        print(msgspec.json.encode(shown).decode() if json else _line(row.user))
     store.close()
+
+
+def _line(user: str) -> str:
+    """An id as it stands; one that would be several lines, or drive a terminal, as a JSON string, quotes and all."""
+    return dumps(user) if _ODD.search(user) else user

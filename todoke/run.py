@@ -28,11 +28,8 @@ from transforms.storage.store import Store
 from transforms.users.inputs.transforms import CONTROL_ROWS
 from transforms.users.runs import begin_run, finish_run
 
-__all__ = ["RunFailed", "print_report", "run", "run_bounded"]
+__all__ = ["RunFailed", "last_line", "print_report", "run", "run_bounded"]
 
-
-#: How fast users with a deadline or an open send are woken at the start of a live run on this machine.
-WAKES_A_SECOND = 10_000
 #: How often a bounded run reads what it left itself: each merge of a user who was merged takes one pass.
 MOST_PASSES = 100
 
@@ -136,7 +133,7 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str]) -> 
         try:
             pipeline.run().wait_until_finish()
         except (OSError, RuntimeError) as error:
-            raise RunFailed(f"the pipeline failed: {_last_line(error)}") from error
+            raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
 
 
 class _Counts(ProgressColumn):
@@ -147,10 +144,9 @@ class _Counts(ProgressColumn):
         return Text(f"read {counts.read:,}  users {counts.users:,}  sends {counts.sends:,}")
 
 
-def _last_line(error: BaseException) -> str:
-    """Beam puts the worker's whole traceback into the message; its last line says what happened."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def last_line(text: str) -> str:
+    """The last line that is not blank: there stands the cause, where Beam put a worker's traceback into a message."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _check_beam_flags(beam_flags: Sequence[str]) -> None:
@@ -168,16 +164,9 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
     if not config.live:
         realtime.run(list(argv))
         return
-    from todoke.control import open_control
     from todoke.live import run_live, supervise
-    from todoke.wake import wake_all
 
     if flags.supervised:
-        assert config.store is not None
-        store = open_store(config.store)
-        with open_control(store, flags.control_topic) as publish:
-            wake_all(store, publish, rate=WAKES_A_SECOND)
-        store.close()
         run_live(config, beam_flags)
     else:
         supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised"], flags.restarts)

@@ -48,6 +48,7 @@ def wake_all(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> int:
     """Publish a wake for each user, anonymous ones too, with a deadline or an open send; how many there were.
 
@@ -59,13 +60,14 @@ def wake_all(
       rate: at most so many a second, evenly: time that was lost is not made up for.
       clock: in seconds.
       sleep: for so many seconds.
+      stopped: asked before each batch; once it is true no more are published.
 
     Raises:
       StoreError: the rows cannot be read.
     """
     woken, due = 0, clock()
     payloads = _wakes(store)
-    while batch := list(islice(payloads, max(1, min(_AT_ONCE, int(rate / 10))))):
+    while not stopped() and (batch := list(islice(payloads, max(1, min(_AT_ONCE, int(rate / 10)))))):
         if (ahead := due - clock()) > 0:
             sleep(ahead)
         due = max(due, clock()) + len(batch) / rate

@@ -1,17 +1,23 @@
-"""The live graph, built for Dataflow without a network. Its labels are a schema: running jobs are updated over them."""
+"""The live graph, built for Dataflow without a network.
+
+Labels, state, timers and coders are a schema: running jobs are updated over them.
+"""
 
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import StreamingOptions
+from apache_beam.portability.api import beam_runner_api_pb2 as RunnerApi
 
 from beam_pipelines.options import parse
-from beam_pipelines.realtime import build
+from beam_pipelines.realtime import build, launch_options, run
 from transforms.channels.settings import MAIL_VARIABLES
 
 ROOT = Path(__file__).parent.parent.parent
 LABELS = ROOT / "tests" / "golden" / "dataflow_labels.txt"
+SCHEMA = ROOT / "tests" / "golden" / "dataflow_state.txt"
+SHUFFLES = ("beam:transform:group_by_key:v1", "beam:transform:reshuffle:v1")
 
 OURS = (
     *("--definitions", str(ROOT / "todoke" / "demo" / "shop.yaml")),
@@ -36,7 +42,7 @@ def pipeline() -> beam.Pipeline:
         for name in MAIL_VARIABLES:
             environment.setenv(name, "https://shop.example.com")
         config, _, beam_flags = parse([*OURS, *BEAMS])
-    made = beam.Pipeline(options=PipelineOptions(beam_flags, save_main_session=False))
+    made = beam.Pipeline(options=launch_options(beam_flags))
     build(made, config)
     return made
 
@@ -57,21 +63,67 @@ def test_step_labels(pipeline: beam.Pipeline) -> None:
     )
 
 
-def test_what_is_keyed_has_stated_coders(pipeline: beam.Pipeline) -> None:
-    """State and shuffles by key are read back by the next version of a job, so no coder is left to be guessed."""
+def test_state_timers_and_shuffles(pipeline: beam.Pipeline) -> None:
+    """What a running job has in its hands, and the next version of it must read: ids, coders and clocks."""
+    golden = SCHEMA.read_text("utf-8").splitlines()
+    assert schema(pipeline) == golden, (
+        "State, a timer or the elements of a shuffle would be named or written differently, and a job that is updated "
+        "could not read what the running one holds. Keep the id and the coder, or give the new thing a new id. If the "
+        f"break is meant, edit {SCHEMA.relative_to(ROOT)} and write into the changelog, under Breaks running jobs, "
+        "what to do: drain the old job, launch the new one, wake."
+    )
+
+
+def schema(pipeline: beam.Pipeline) -> list[str]:
+    """One line for each state, timer and shuffle of a graph: step, kind, id and what its coder or clock is."""
     components = pipeline.to_runner_api().components
-    stateful = {
-        step.unique_name: step
-        for step in components.transforms.values()
-        if step.unique_name.endswith(("ParDo(_ApplyInputs)", "Deliver/Send"))
-    }
-    assert sorted(stateful) == [
-        "Advance/Apply/ParDo(_ApplyInputs)",
-        "Anonymous/Apply/ParDo(_ApplyInputs)",
-        "Deliver/Send",
-    ]
-    for step in stateful.values():
-        (source,) = step.inputs.values()
-        coder = components.coders[components.pcollections[source].coder_id]
-        parts = [components.coders[part].spec.urn for part in coder.component_coder_ids]
-        assert (coder.spec.urn, parts) == ("beam:coder:kv:v1", ["beam:coder:string_utf8:v1", "beam:coder:bytes:v1"])
+
+    def coder(name: str) -> str:
+        found = components.coders[name]
+        parts = ", ".join(coder(part) for part in found.component_coder_ids)
+        urn = found.spec.urn.removeprefix("beam:coder:").removesuffix(":v1")
+        return f"{urn}({parts})" if parts else urn
+
+    def input_of(step: RunnerApi.PTransform) -> str:
+        (name,) = step.inputs.values()
+        collection = components.pcollections[name]
+        windows = components.windowing_strategies[collection.windowing_strategy_id]
+        return f"{coder(collection.coder_id)} in {coder(windows.window_coder_id)}"
+
+    lines = []
+    for step in components.transforms.values():
+        if step.spec.urn in SHUFFLES:
+            lines.append(f"{step.unique_name}: shuffle: {input_of(step)}")
+        if step.spec.urn != "beam:transform:pardo:v1":
+            continue
+        done = RunnerApi.ParDoPayload.FromString(step.spec.payload)
+        if done.state_specs or done.timer_family_specs:
+            lines.append(f"{step.unique_name}: keyed input: {input_of(step)}")
+        for name, state in done.state_specs.items():
+            kind = state.WhichOneof("spec")
+            spec = getattr(state, kind)
+            inner = spec.element_coder_id if kind == "bag_spec" else spec.coder_id
+            lines.append(f"{step.unique_name}: state {name}: {kind.removesuffix('_spec')} of {coder(inner)}")
+        for name, timer in done.timer_family_specs.items():
+            clock = RunnerApi.TimeDomain.Enum.Name(timer.time_domain)
+            lines.append(f"{step.unique_name}: timer {name}: {clock}, {coder(timer.timer_family_coder_id)}")
+    return sorted(lines)
+
+
+def test_every_state_is_keyed_by_text_and_holds_bytes(pipeline: beam.Pipeline) -> None:
+    """Of our own MessagePack, which other golden files pin; no coder is left for Beam to guess."""
+    for line in schema(pipeline):
+        if ": keyed input: " in line:
+            assert line.endswith(": kv(string_utf8, bytes) in global_window")
+        assert "pickle" not in line
+        assert "python" not in line
+
+
+@pytest.mark.parametrize(("flags", "version"), [((), "2.77.0"), (("--update_compatibility_version=2.99.0",), "2.99.0")])
+def test_a_launch_pins_the_version_of_beam_that_coders_follow(
+    monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], version: str
+) -> None:
+    for name in MAIL_VARIABLES:
+        monkeypatch.setenv(name, "https://shop.example.com")
+    job = run([*OURS, *BEAMS, *flags]).job
+    assert job.options.view_as(StreamingOptions).update_compatibility_version == version

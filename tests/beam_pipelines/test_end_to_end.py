@@ -24,13 +24,6 @@ Plain = dict[str, Any]
 PROJECT = "fcm:demo-project"
 
 
-@pytest.fixture(params=["sqlite", "bigtable"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:{tmp_path / 'store.db'}"
-    return str(request.getfixturevalue("bigtable").url)
-
-
 @pytest.fixture
 def servers() -> Iterator[tuple[LocalFcm, LocalSmtp]]:
     fcm, smtp = LocalFcm.start(), LocalSmtp.start()

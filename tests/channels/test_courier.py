@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from transforms.channels.address import parse_fcm, parse_smtp
@@ -229,6 +230,27 @@ def test_a_live_retry_can_expire(fcm, store, make_courier, make_send):
     assert make_courier(store, bounded=False, now=NOW + 2 * SECOND).deliver([send])[0].state == "expired"
     assert row_of(store, send).state == LedgerState.EXPIRED
     assert fcm.requests[send.address] == 1
+
+
+@pytest.mark.parametrize("state", ["unknown", "claimed", "handed_off"])
+def test_a_released_claim_that_somebody_else_took_meanwhile_is_theirs(fcm, store, make_courier, make_send, state):
+    """A sweep, or a courier of a shard that moved to another worker, between this one's look and its claim."""
+    send, mine = make_send(f"quota1-{state}"), make_send(f"quota1-mine {state}")
+    assert [each.state for each in make_courier(store, bounded=False).deliver([send, mine])] == ["later", "later"]
+
+    class Slow:
+        record, resolve, read_users = staticmethod(store.record), staticmethod(store.resolve), store.read_users
+
+        def claim(self, rows):
+            standing = store.claim(rows)
+            store.record([theirs])
+            return standing
+
+    theirs = msgspec.structs.replace(row_of(store, send), state=state, at=NOW + SECOND)
+    courier = make_courier(Slow(), bounded=False, now=NOW + 2 * SECOND)
+    assert [delivery.state for delivery in courier.deliver([send, mine])] == ["duplicate", "handed_off"]
+    assert row_of(store, send) == theirs
+    assert (fcm.requests[send.address], fcm.requests[mine.address]) == (1, 2)
 
 
 def test_a_big_batch_keeps_its_order(fcm, smtp, store, make_courier, make_send):

@@ -181,6 +181,8 @@ BEFORE, AFTER = write_time(EVENING - HOUR), write_time(EVENING + 1)
         ({"consent": {"all/push": True, "marketing/push": True}}, ""),
         ({"consent": {"all/email": False, "marketing/email": False, "news/push": False}}, ""),
         ({"consent": {}}, ""),
+        ({"tokens": ["another", "looked-up"]}, ""),
+        ({"tokens": ["another"]}, "unreachable"),  # dead, or somebody else's by now
         ({}, ""),
     ],
 )
@@ -196,6 +198,16 @@ def test_deletion_and_unsubscribe_are_looked_up_when_a_live_send_is_claimed(fcm,
     assert rows(store).get("looked-up", ("", ""))[0] == ("" if reason == "deleted" else state)
 
 
+def test_nothing_goes_to_a_mailbox_that_was_blocked_meanwhile(smtp, live, store, make):
+    """Not even what is transactional; and the user's other mailboxes are not meant."""
+    blocked, other = make("blocked@example.com", topic=None), make("other@example.com", user="owner of both")
+    put(store, blocked.user, blocked={"blocked@example.com": "bounced"})
+    put(store, other.user, blocked={"blocked@example.com": "complained"}, tokens=[])
+    assert said(live().deliver([blocked, other])) == [("suppressed", "unreachable"), ("handed_off", "")]
+    assert smtp.tried["blocked@example.com"] == 0
+    assert rows(store)["blocked.example.com"] == ("suppressed", "unreachable")
+
+
 def test_a_transactional_send_asks_for_no_consent_and_obeys_deletion(live, store, make):
     denied, gone = make("denied", topic=None), make("gone", topic=None)
     put(store, denied.user, consent={"all/push": False})
@@ -204,12 +216,13 @@ def test_a_transactional_send_asks_for_no_consent_and_obeys_deletion(live, store
 
 
 def test_an_id_that_was_merged_is_looked_up_at_its_owner(live, store, make):
-    sends = [make(f"merged{number}", user=f"~a{number}") for number in range(3)]
-    for number, profile in enumerate([{"deleted": AFTER}, {"consent": {"all/push": False}}]):
+    sends = [make(f"merged{number}", user=f"~a{number}") for number in range(4)]
+    # The last one's token is still on its way to its owner.
+    for number, profile in enumerate([{"deleted": AFTER}, {"consent": {"all/push": False}}, {"tokens": []}]):
         put(store, f"~a{number}", owner=f"u{number}")
         put(store, f"u{number}", **profile)
-    put(store, "~a2", owner="unknown")
-    expected = [("suppressed", "deleted"), ("suppressed", "no_consent"), ("handed_off", "")]
+    put(store, "~a3", owner="unknown")
+    expected = [("suppressed", "deleted"), ("suppressed", "no_consent"), ("handed_off", ""), ("handed_off", "")]
     assert said(live().deliver(sends)) == expected
 
 

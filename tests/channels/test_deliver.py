@@ -94,6 +94,7 @@ def keep(delivered: Any, folder: Path) -> None:
 
 def streamed(folder: Path, *items: Send | int, push: str | None = None) -> Delivered:
     """Deliver live: sends as they come, and watermarks (microseconds) between them."""
+    folder.mkdir(exist_ok=True)
     stream = TestStream(coder=beam.coders.PickleCoder())
     for item in items:
         if isinstance(item, Send):
@@ -207,6 +208,29 @@ def test_a_backlog_read_at_night(tmp_path: Path) -> None:
     refused += [(f"off{number}", "suppressed", "paused") for number in range(300)]
     assert found.told == sorted([*refused, ("now", "accepted", "")])
     assert not any(name.startswith("quiet") for name in found.ledger)
+
+
+def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_expired(tmp_path: Path) -> None:
+    """The watermark follows what is read, hours behind the wall clock, which says ten in the evening all the while."""
+    Wall.now = EVENING
+    backlog = [
+        send_of(f"b{number}", decided, user=f"u{number}", quiet=NIGHT, not_after=decided + (1 + number % 24) * HOUR)
+        for number in range(60)
+        for decided in [EVENING - 6 * HOUR + number * HOUR // 10]
+    ]
+    items: list[Send | int] = []
+    for send in backlog:
+        items += [send, send.decided_at]
+    night = streamed(tmp_path / "night", *items)
+    asleep = {send.id for send in backlog if send.not_after >= MORNING}
+    assert 0 < len(asleep) < len(backlog)
+    assert night.sent == []
+    assert night.told == sorted((send.id, "expired", "") for send in backlog if send.id not in asleep)
+    Wall.now = EVENING
+    after = send_of("after", MORNING + SECOND, user="after")
+    day = streamed(tmp_path / "day", *items, EVENING + 1000, after, MORNING)
+    assert sorted(day.sent) == sorted([*asleep, "after"])
+    assert {day.times[name] for name in asleep} == {MORNING + SECOND}
 
 
 def test_a_bounded_run_tells_what_became_of_its_sends_as_of_their_decisions(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
-"""What is SQLite's own: files that an older version made."""
+"""What is SQLite's own: files that an older version made, and commits that fail."""
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from samples import NOW, sent, user
 
 from transforms.storage.sqlite import SqliteStore
+from transforms.storage.store import StoreError
 
 #: Tables of an older version: no `users.open_sends`, no `control`.
 OLD_SCHEMA = """
@@ -54,6 +57,37 @@ def test_the_older_version_goes_on_writing_to_a_file_that_was_brought_up_to_date
     before.close()
     assert store.read_users(["u4"]) == {"u4": user("u4", state=b"")}
     store.close()
+
+
+class Refusing(sqlite3.Connection):
+    """Lets SQLite refuse to commit while told so; unlike on a full disk the transaction stays open then."""
+
+    commits = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.set_authorizer(self._judge)
+
+    def _judge(self, action: int, operation: str | None, *_: str | None) -> int:
+        refused = action == sqlite3.SQLITE_TRANSACTION and operation == "COMMIT" and not Refusing.commits
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+
+def test_a_commit_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = partial(sqlite3.connect, factory=Refusing, cached_statements=0)  # statements are judged when prepared
+    monkeypatch.setattr(sqlite3, "connect", refusing)
+    store, other = SqliteStore(tmp_path / "store.db"), SqliteStore(tmp_path / "store.db", busy_seconds=0.1)
+    store.write_users([user("u1")])
+    monkeypatch.setattr(Refusing, "commits", False)
+    with pytest.raises(StoreError, match="SQLite refused: not authorized"):
+        store.write_users([user("u1", 2), user("u2")])
+    monkeypatch.setattr(Refusing, "commits", True)
+    assert list(store.scan_users()) == [user("u1")]
+    other.write_users([user("u3")])  # which an open transaction would not let in
+    store.write_users([user("u4")])
+    assert list(store.scan_users()) == [user("u1"), user("u3"), user("u4")]
+    for each in (store, other):
+        each.close()
 
 
 def test_many_may_bring_one_file_up_to_date(old: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from transforms.storage.open import open_store
-from transforms.storage.rows import RunRow
+from transforms.storage.rows import MemberRow, RunRow
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,22 @@ def test_json_says_since_when(todoke, store):
         {"user": "b[old]", "since": "2026-03-20T12:00:00Z"},
         {"user": "bob", "since": "2026-03-19T12:00:00Z"},
     ]
+
+
+ODD = ["a\nb", "a\rb", "tab\there", "\x1b[2J", "a\x85b", "a\u2028b", '"a"', "\0"]
+PLAIN = [" a", "a\\nb", "b 'x' \"y\"", "é", "届け", "\U0001f600"]
+
+
+def test_an_id_that_would_break_its_line_is_a_json_string(todoke, tmp_path):
+    """Everything else stands as it is; so each line is one user, and no two users are one line."""
+    made = open_store(f"sqlite:{tmp_path / 'odd.db'}")
+    made.write_members([MemberRow("buyers", user, 0, 1) for user in ODD + PLAIN])
+    made.close()
+    shown = todoke("members", "buyers", "--store", "sqlite:odd.db").stdout
+    lines = shown.removesuffix("\n").split("\n")
+    assert shown.splitlines() == lines
+    assert [json.loads(line) if line.startswith('"') else line for line in lines] == sorted(ODD + PLAIN)
+    assert set(PLAIN) < set(lines)
 
 
 def test_an_unknown_segment_is_wrong_use_and_the_known_ones_are_named(todoke, store):

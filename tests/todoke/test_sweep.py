@@ -33,14 +33,6 @@ campaigns:
 """
 
 
-@pytest.fixture(params=["sqlite", "bigtable"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:{tmp_path / 'store.db'}"
-    url: str = request.getfixturevalue("bigtable").url
-    return url
-
-
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     store = open_store(url)

@@ -124,6 +124,12 @@ def test_what_stops_the_publishing_ends_it_and_it_may_be_begun_again(people: Sto
     assert set(woken(payloads)) == set(WAITING)
 
 
+def test_told_to_stop_it_publishes_no_more(tmp_path: Path) -> None:
+    payloads: list[bytes] = []
+    assert wake_all(crowd(tmp_path, 30), payloads.extend, 100.0, stopped=lambda: len(payloads) >= 20) == 20
+    assert len(payloads) == 20
+
+
 def test_the_command_writes_to_the_control_table(todoke: Any, people: Store) -> None:
     for times in (1, 2):
         done = todoke("wake", "--store", "sqlite:people.db", "--rate", 5_000)

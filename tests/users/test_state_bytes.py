@@ -10,8 +10,10 @@ from core import DAY, HOUR, MINUTE, START
 from transforms.campaigns.effects import Send
 from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
+from transforms.events.times import read_time
 from transforms.identity.profile import Profile
 from transforms.segments.leaves import LeafState
+from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
 from transforms.users.user import (
     Input,
     Merge,
@@ -129,6 +131,22 @@ INPUTS: list[Input] = [
     TokenTaken(START, "t1", START - 1, handle="h4"),
 ]
 
+RECEIPT = Receipt(
+    "ü1", "bounced", "email", "2026-03-29T00:00:00Z", "r1", "s1", "cart", "first", "m", "b", "ü@x.com", "offers", "full"
+)
+RECEIVED = Event(
+    "r1",
+    "receipt",
+    "Email Bounced",
+    min(START, read_time(RECEIPT.time)),
+    START,
+    "ü1",
+    properties={
+        **{"kind": "bounced", "channel": "email", "send": "s1", "campaign": "cart", "step": "first", "message": "m"},
+        **{"variant": "b", "address": "ü@x.com", "topic": "offers", "reason": "full"},
+    },
+)
+
 USERS = {
     "user_state": RICH,
     "user_state_owned": OWNED,
@@ -160,3 +178,21 @@ def test_a_state_written_before_fields_were_added_is_read(cut: int) -> None:
     """Records are arrays: what is missing at the end gets its default."""
     fields: list[Any] = msgspec.msgpack.decode(golden("user_state_new"), strict=False)
     assert decode_user(msgspec.msgpack.encode(fields[:-cut])) == User("u1"), ADVICE
+
+
+def test_control_messages_are_read_and_written_as_ever() -> None:
+    """A topic, or a table, holds them while a job is replaced by another version; receipts are others' work too."""
+    inputs, receipt = (GOLDEN / "control.jsonl").read_bytes().splitlines()
+    assert decode_control(inputs, START) == ("ü1", INPUTS), ADVICE
+    assert encode_inputs_control("ü1", INPUTS) == inputs, ADVICE
+    assert decode_control(receipt, START) == ("ü1", [RECEIVED]), ADVICE
+    assert encode_receipt(RECEIPT) == receipt, ADVICE
+
+
+def test_sends_that_wait_are_read_and_written_as_ever() -> None:
+    """Deliver's bags: the queue holds sends, and what waits for later (time, send)."""
+    (send,) = RICH.sends.values()
+    for name, type_, value in (("queue", Send, send), ("later", tuple[int, Send], (START + HOUR, send))):
+        data = golden(f"deliver_{name}")
+        assert msgspec.msgpack.decode(data, type=type_) == value, ADVICE
+        assert msgspec.msgpack.encode(value) == data, ADVICE

@@ -43,6 +43,7 @@ _Ready = RenderedPush | RenderedMail | Delivery
 class _Store(Protocol):
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]: ...
     def record(self, rows: Sequence[LedgerRow]) -> None: ...
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]: ...
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]: ...
 
 
@@ -59,6 +60,11 @@ class _Memory:
 
     def record(self, rows: Sequence[LedgerRow]) -> None:
         self._rows.update({row.send: row for row in rows})
+
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        rows = [new for old, new in changes if self._rows.get(old.send) == old]
+        self.record(rows)
+        return rows
 
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:  # noqa: ARG002
         return {}
@@ -171,7 +177,7 @@ class Courier:
         rows = [self._claim_row(send, ready) for send, ready in sends]
         standing = self._ledger.claim(rows) if rows else {}
         claims: dict[str, LedgerRow | Delivery] = {}
-        retaken: list[LedgerRow] = []
+        retaken: list[tuple[LedgerRow, LedgerRow]] = []
         for (send, ready), row in zip(sends, rows, strict=True):
             before = standing[send.id]
             if before is not None:
@@ -183,12 +189,14 @@ class Courier:
                     reason = before.detail.removeprefix(_RELEASED)
                     claims[send.id] = Delivery(send, "later", reason, retry_at=due)
                     continue
-                # Not atomic, and need not be: one shard is delivered by one worker at a time.
                 row = msgspec.structs.replace(row, attempts=before.attempts + 1)  # noqa: PLW2901
-                retaken.append(row)
+                retaken.append((before, row))
             claims[send.id] = msgspec.structs.replace(ready, at=row.at) if isinstance(ready, Delivery) else row
         if retaken:
-            self._ledger.record(retaken)
+            taken = {row.send for row in self._ledger.resolve(retaken)}
+            # A sweep, or a courier that was held up, was quicker with the others, and has told what it knows.
+            quicker = {before.send for before, _ in retaken} - taken
+            claims |= {send.id: Delivery(send, "duplicate") for send, _ in sends if send.id in quicker}
         return claims
 
     def _claim_row(self, send: Send, ready: _Ready) -> LedgerRow:

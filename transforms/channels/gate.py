@@ -93,4 +93,10 @@ def _refusal(send: Send, profile: Mapping[str, Any]) -> str:
         return "deleted"
     consent = profile.get("consent", {})
     asked = () if send.topic is None else (f"all/{send.channel}", f"{send.topic}/{send.channel}")
-    return "no_consent" if any(consent.get(name) is False for name in asked) else ""
+    if any(consent.get(name) is False for name in asked):
+        return "no_consent"
+    if send.address in profile.get("blocked", {}):
+        return "unreachable"
+    # Of an id that was merged the profile is its owner's, who may not have its tokens yet.
+    gone = profile["user"] == send.user and send.address not in profile.get("tokens", [send.address])
+    return "unreachable" if send.channel == "push" and gone else ""

@@ -1,22 +1,27 @@
 """Sums of tallies: one file at the end of a bounded run, rows of the metrics table by window in a live job."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 import msgspec
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.transforms.window import FixedWindows
+from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.typehints import with_output_types
 from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
 
+from transforms.events.live.feed import now
 from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
-from transforms.users.tally import Tally, TallyKey
+from transforms.users.tally import Tally
 
 __all__ = ["WriteMetrics", "WriteSummary"]
 
-#: Windows of live metrics, in seconds.
+#: Windows of live metrics, and for how long after its end a window is kept for what comes late, in seconds.
 WINDOW_SECONDS = 60
+LATE_SECONDS = 24 * 3600
 
 
 class WriteSummary(beam.PTransform):
@@ -47,24 +52,50 @@ def _write_summary(tallies: list[Tally], path: str, as_of: int) -> None:
 
 
 class WriteMetrics(beam.PTransform):
-    """Sum tallies in fixed windows into the metrics table; a window's row is written whole, so repeating it is safe."""
+    """Sum tallies in fixed windows into the metrics table.
 
-    def __init__(self, store: str) -> None:
+    A window's row is written whole when the window is over, and again with each tally that comes after that: tallies of
+    a timer have the time for which it was set, and a watermark may have gone far beyond it. So repeating a write is
+    safe, and the last one is right.
+
+    Args:
+      store: URL of the store.
+      clock: the wall clock, in microseconds.
+    """
+
+    def __init__(self, store: str, clock: Callable[[], int] = now) -> None:
         self.store = store
+        self.clock = clock
 
     def expand(self, tallies: beam.PCollection[Tally]) -> Any:
         """Window, sum and write."""
+        windows = beam.WindowInto(
+            FixedWindows(WINDOW_SECONDS),
+            trigger=AfterWatermark(late=AfterCount(1)),
+            accumulation_mode=AccumulationMode.ACCUMULATING,
+            allowed_lateness=LATE_SECONDS,
+        )
         return (
             tallies
-            | "Series" >> beam.MapTuple(_without_day)
-            | "Window" >> beam.WindowInto(FixedWindows(WINDOW_SECONDS))
+            | "Series" >> beam.ParDo(_Series(self.clock))
+            | "Window" >> windows
             | "Sum" >> beam.CombinePerKey(sum)
             | "Write" >> beam.ParDo(_WriteMetrics(self.store))
         )
 
 
-def _without_day(key: TallyKey, count: int) -> tuple[tuple[str, str, str], int]:
-    return key[:3], count
+@with_output_types(tuple[tuple[str, str, str], int])
+class _Series(beam.DoFn):
+    """By series, without the day. What Beam would drop as too late counts in the minute in which it comes."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.clock = clock
+
+    def process(self, tally: Tally, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
+        key, count = tally
+        moment = self.clock()
+        late = timestamp.micros <= moment - LATE_SECONDS * 1_000_000
+        yield TimestampedValue((key[:3], count), Timestamp(micros=moment) if late else timestamp)
 
 
 class _WriteMetrics(beam.DoFn):

@@ -91,28 +91,37 @@ def _apply_taken(draft: Draft, taken: TokenTaken) -> None:
 
 def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
     """An input of a user who was merged into another one: it is that one's now."""
-    if isinstance(item, Event):
-        if item.type == "alias" and item.previous == draft.id:
-            _alias_again(draft, item, owner)
-            return
-        _close_send(draft, item)
-        draft.emit(Forward(owner.latest, item))
-    elif isinstance(item, Wake):
+    if isinstance(item, Wake):
         _apply_wake(draft, item)
-    elif isinstance(item, Merge) and item.user.id == draft.id:
-        _leave_circle(draft, item, owner)
+    elif isinstance(item, Merge):
+        _pass_past_on(draft, item, owner)
+    elif isinstance(item, Event) and _gives_up(draft, item) and item.user == owner.latest:
+        _alias_again(draft, item, owner)
+    elif isinstance(item, Event):
+        _close_send(draft, item)
+        alias = _gives_up(draft, item)  # one that now concerns the user who survived
+        draft.emit(Forward(owner.latest, msgspec.structs.replace(item, previous=owner.latest) if alias else item))
+        if draft.created is None:
+            # Events do not say whom they passed, and would go round in a circle for ever: a past finds it.
+            draft.emit(Forward(owner.latest, _past_of(draft, owner)))
     else:
-        passed = msgspec.structs.replace(item, path=(*item.path, draft.id)) if isinstance(item, Merge) else item
-        draft.emit(Forward(owner.latest, passed))
+        draft.emit(Forward(owner.latest, item))
 
 
-def _leave_circle(draft: Draft, merge: Merge, owner: Owner) -> None:
-    """A user's own past has come back: these users were merged in a circle. The one with the least id stays."""
-    if draft.id == min(draft.id, *merge.path):
-        draft.revive()
-    else:
-        draft.emit(Forward(owner.latest, _past_of(draft, owner)))
-    _account_control(draft, merge)
+def _pass_past_on(draft: Draft, merge: Merge, owner: Owner) -> None:
+    """A past that comes by a second time was merged into a circle of users: the one with the least id stays."""
+    trail = (merge.user.id, *merge.path)
+    if trail[0] == draft.id and trail[1:2] != (owner.latest,):
+        # Handed over before a circle ended here; what has become of it since then is with the owner.
+        _account_control(draft, merge)
+        return
+    if draft.id in trail:
+        circle = trail[len(trail) - 1 - trail[::-1].index(draft.id) :]
+        if draft.id == min(circle) and circle[1:2] == (owner.latest,):
+            draft.revive()
+            _apply_merge(draft, merge)
+            return
+    draft.emit(Forward(owner.latest, msgspec.structs.replace(merge, path=(*merge.path, draft.id))))
 
 
 def _past_of(draft: Draft, owner: Owner) -> Merge:
@@ -133,10 +142,10 @@ def _account_control(draft: Draft, item: Wake | Merge | TokenTaken) -> None:
 
 
 def _apply_event(draft: Draft, event: Event) -> None:
-    mark = mark_of(event.id)
+    mark = _mark(draft, event)
     if _refused(draft, event, mark) or is_too_fast(draft, event):
         return
-    if event.type == "alias" and event.previous == draft.id != event.user:
+    if _gives_up(draft, event):
         _apply_alias(draft, event, mark)
         return
     if event.type == "delete":
@@ -176,6 +185,16 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
     return True
 
 
+def _gives_up(draft: Draft, event: Event) -> bool:
+    """Whether an event is an alias by which this user goes on as another one."""
+    return event.type == "alias" and event.previous == draft.id != event.user
+
+
+def _mark(draft: Draft, event: Event) -> int:
+    """The mark of a message; of an alias both halves may come to one user, and are two."""
+    return mark_of(f"{event.id}\x00previous" if _gives_up(draft, event) else event.id)
+
+
 def _account(draft: Draft, event: Event, outcome: str, cause: str = "") -> None:
     """Say how a message ended. An alias goes to two users; the one with the previous id accounts for it."""
     if event.type != "alias" or event.previous in (draft.id, event.user):
@@ -197,13 +216,10 @@ def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
 
 
 def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
-    """An alias of a user who was merged: the same one again, or one that now concerns the user who survived."""
-    if event.user != owner.latest:
-        draft.emit(Forward(owner.latest, msgspec.structs.replace(event, previous=owner.latest)))
-        return
+    """An alias that says again whom this user was merged into."""
     if draft.created is not None:
         draft.emit(Forward(owner.latest, _past_of(draft, owner)))
-    mark = mark_of(event.id)
+    mark = _mark(draft, event)
     _account(draft, event, "duplicate" if mark in draft.seen else "applied")
     draft.remember(mark, event.arrival)
 
@@ -211,7 +227,7 @@ def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
 def _apply_merge(draft: Draft, merge: Merge) -> None:
     _account_control(draft, merge)
     gone = draft.deleted_at is not None and merge.arrival <= draft.deleted_at
-    if merge.user.id in draft.merged or merge.user.id == draft.id or gone:
+    if merge.user.id in draft.merged or merge.user.id == draft.id or merge.user.created is None or gone:
         return
     draft.settle(merge.arrival, historical=merge.historical)
     draft.clock = max(draft.clock, merge.arrival)
@@ -286,6 +302,8 @@ def _identify(draft: Draft, event: Event, owner: str) -> None:
     draft.emit(Linked("anonymous", anonymous, draft.owner.latest, event.arrival))
     if draft.owner.first == owner and draft.created is not None:
         draft.emit(Forward(owner, _past_of(draft, draft.owner)))
-    draft.emit(Forward(owner, event))
     if event.type == "alias" and event.previous not in (None, owner):
+        # Two halves: the user who survives must not take it for one that ends them, should it come round to them.
         draft.emit(Forward(event.previous, event))
+        event = msgspec.structs.replace(event, previous=None)
+    draft.emit(Forward(owner, event))

@@ -13,6 +13,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.events.live.inflight import in_flight
+from transforms.segments.values import DAY
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
@@ -28,6 +29,8 @@ __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
 _log = logging.getLogger(__name__)
 #: Hot keys that a warning names, one warning a bundle.
 _NAMED = 5
+#: The window of what a live job counts.
+MINUTE = 60_000_000
 
 
 class Handles(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ class Bundle:
         self.live = live
         self.definitions = definitions
         self.store = store
-        self.tallies = Tallies()
+        self.tallies = Tallies(MINUTE if live else DAY)
         self._rows = Rows()
         self._sends: list[Send] = []
         self._forwards: list[Forward] = []

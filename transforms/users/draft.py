@@ -237,8 +237,9 @@ class Draft:
     def revive(self) -> None:
         """Be a user of one's own again, after having been merged in a circle."""
         self.owner = None
-        self._plan()
-        self._redefine("merge")
+        if self.created is not None:
+            self._plan()
+            self._redefine("merge")
 
     def join(self, other: User) -> None:
         """Take over another user's history: the union of everything, so that repeating it changes nothing."""
@@ -253,7 +254,7 @@ class Draft:
                     changed.append(key)
         seen = sorted((arrival, mark) for mark, arrival in {**other.seen, **self.seen}.items())
         self.seen = {mark: arrival for arrival, mark in seen[-SEEN_COUNT:]}
-        self.merged = tuple(sorted({*self.merged, *other.merged, other.id}))
+        self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
         self.resolve(changed, Cause("merge"), self.clock)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
 

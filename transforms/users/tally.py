@@ -1,7 +1,8 @@
 """Tallies: counts that are elements of the pipeline, committed with their bundles, unlike Beam's counters.
 
-A tally is ((series, label, label, window), count); `window` is the start of its UTC day in microseconds. Sums of
-tallies make the accounts, the report and the plots.
+A tally is ((series, label, label, window), count); `window` is the start of its UTC day in microseconds, or of its
+minute where a live job decided it, and 0 for what has no time of its own. Sums of tallies make the accounts, the report
+and the plots.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,14 +21,15 @@ Tally = tuple[TallyKey, int]
 
 
 class Tallies:
-    """Counts of one bundle."""
+    """Counts of one bundle, by windows of so many microseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = DAY) -> None:
+        self._window = window
         self._counts: dict[TallyKey, int] = {}
 
     def count(self, series: str, label: str = "", detail: str = "", at: int = 0, by: int = 1) -> None:
-        """Add to a series, in the day of `at` (microseconds UTC)."""
-        counts, key = self._counts, (series, label, detail, at - at % DAY)
+        """Add to a series, in the window of `at` (microseconds UTC)."""
+        counts, key = self._counts, (series, label, detail, at - at % self._window)
         counts[key] = counts.get(key, 0) + by
 
     def effects(self, effects: Iterable[Effect]) -> None:

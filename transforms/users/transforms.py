@@ -40,7 +40,7 @@ from transforms.users.user import (
     encode_inputs,
 )
 
-__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "by_arrival"]
+__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "by_arrival", "time_of"]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
@@ -222,7 +222,9 @@ class _ApplyInputs(Machine):
         self._apply(user, inputs, state, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from globally(self.put_out(self._bundle), getattr(self, "_latest", GlobalWindow().start))
+        latest = getattr(self, "_latest", GlobalWindow().start)
+        for result in self.put_out(self._bundle):
+            yield from globally([result], time_of(result, latest))
 
     def _open(self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None) -> tuple[User, list[Input]]:
         """The user, and the inputs with what must come before them.
@@ -257,6 +259,12 @@ def _due(user: User) -> int:
 def _itself(keyed: Keyed) -> Keyed:
     """Says the types before a shuffle by key, which its coders follow: a flattened collection has lost them."""
     return keyed
+
+
+def time_of(result: Any, latest: Any) -> Any:
+    """What was decided at a time of its own is counted then: one bundle may have timers of many."""
+    tally = isinstance(result, beam.pvalue.TaggedOutput) and result.tag == TALLIES
+    return Timestamp(micros=result.value[0][3]) if tally and result.value[0][3] else latest
 
 
 def _closing(inputs: list[Input], as_of: int) -> Wake:

@@ -1,15 +1,16 @@
 """A small live job as a program: messages of a subscription into an SQLite file, acknowledged when they are in it.
 
-    python live_job.py SUBSCRIPTION FILE [--poison TEXT] [--hold TEXT] [--control URL]
+    python live_job.py SUBSCRIPTION FILE [--poison TEXT] [--hold TEXT] [--control URL] [--beside TEXT]
 
 A payload that is the poison fails the step; one that is held is written and never accounted for. The control table of
-the store is read too where one is named.
+the store is read too where one is named. What runs beside the job waits for a text to be written, and fails then.
 """
 
 import argparse
 import sqlite3
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -58,6 +59,7 @@ def main() -> None:
     flags.add_argument("--poison", default="")
     flags.add_argument("--hold", default="")
     flags.add_argument("--control")
+    flags.add_argument("--beside")
     given, beam_flags = flags.parse_known_args()
     write = Write(given.path, given.poison.encode() or b"\0", given.hold.encode() or b"\0")
 
@@ -73,8 +75,15 @@ def main() -> None:
             | "Acknowledge" >> Acknowledge()
         )
 
+    def beside(stopped: Callable[[], bool]) -> None:
+        connection = sqlite3.connect(given.path, timeout=30)
+        while given.beside and not stopped():
+            if connection.execute("SELECT 1 FROM seen WHERE payload = ?", (given.beside,)).fetchone():
+                raise RunFailed(f"{given.beside} is written")
+            time.sleep(0.05)
+
     try:
-        run_graph(build, beam_flags, heartbeat=5.0)
+        run_graph(build, beam_flags, beside=beside, heartbeat=5.0)
     except RunFailed as error:
         sys.exit(f"job: {error}")
 

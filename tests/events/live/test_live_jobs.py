@@ -65,6 +65,24 @@ def test_a_job_whose_prism_dies_fails(topic: Topic, jobs: Jobs) -> None:
     assert job.wait(60) == 1
 
 
+def test_what_runs_beside_a_job_does_not_hold_it_up_and_fails_it(topic: Topic, jobs: Jobs) -> None:
+    topic.publish(b"a")
+    job = jobs.start("--beside", "b")
+    wait_for(jobs.seen)
+    assert job.poll() is None
+    topic.publish(b"b")
+    assert job.wait(60) == 1
+    assert jobs.seen() == ["a", "b"]
+
+
+def test_a_job_that_is_stopped_stops_what_runs_beside_it(topic: Topic, jobs: Jobs) -> None:
+    topic.publish(b"a")
+    job = jobs.start("--beside", "b")
+    wait_for(jobs.seen)
+    job.terminate()
+    assert job.wait(60) == 0
+
+
 def test_a_step_that_raises_is_restarted_and_given_up(
     topic: Topic, jobs: Jobs, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

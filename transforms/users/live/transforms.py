@@ -29,7 +29,7 @@ from transforms.users.inputs.transforms import (
     globally,
 )
 from transforms.users.live.shard import Shard, decode_parts, encode_parts, shard_of
-from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, by_arrival
+from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, by_arrival, time_of
 from transforms.users.user import Input, Wake, decode_inputs, decode_user
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
@@ -187,7 +187,8 @@ class _ApplyShard(Machine):
         self._apply(shard, {key: [Wake(due)] for key, due in shard.due(timestamp.micros).items()}, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from globally(self.put_out(self._bundle), self._latest)
+        for result in self.put_out(self._bundle):
+            yield from globally([result], time_of(result, self._latest))
         for shard in self._touched:
             shard.commit()
 
