@@ -69,7 +69,7 @@ class Bundle:
             elif isinstance(effect, Account) and effect.event is not None:
                 self._refused.append(effect)
         if self.store is not None:
-            self._rows.add(user, effects)
+            self._rows.add(user, effects, self.definitions.index.waiting(user.warming))
 
     def flush(self) -> Iterator[Send | Forward | Account | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.

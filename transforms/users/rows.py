@@ -1,5 +1,6 @@
 """From users and effects to rows: what a bundle writes, in the order that a crash may interrupt."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -31,14 +32,15 @@ class Rows:
 
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
+        self.warming: dict[str, Sequence[str]] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
         self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
 
-    def add(self, user: User, effects: list[Effect]) -> None:
-        """Add what became of one user."""
+    def add(self, user: User, effects: list[Effect], warming: Sequence[str] = ()) -> None:
+        """Add what became of one user. `warming`: see `profile_json`."""
         for effect in effects:
             if isinstance(effect, Recorded):
                 self.events.append(event_row(effect))
@@ -53,6 +55,7 @@ class Rows:
             elif isinstance(effect, Deleted):
                 self._forget(effect)
         self.users[user.id] = user
+        self.warming[user.id] = warming
 
     def write(self, store: Store) -> list[Forward]:
         """Write everything: deletions, events, members, identities, then users.
@@ -69,7 +72,7 @@ class Rows:
         store.write_members(list(self.members.values()))
         taken = self._write_identities(store)
         store.record(self.refusals)
-        store.write_users([user_row(user) for user in self.users.values()])
+        store.write_users([user_row(user, self.warming[name]) for name, user in self.users.items()])
         return taken
 
     def _write_identities(self, store: Store) -> list[Forward]:
@@ -130,14 +133,17 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
     )
 
 
-def user_row(user: User) -> UserRow:
-    """A user as its row."""
-    shown = msgspec.json.encode(profile_json(user))
+def user_row(user: User, warming: Sequence[str] = ()) -> UserRow:
+    """A user as its row. `warming`: see `profile_json`."""
+    shown = msgspec.json.encode(profile_json(user, warming))
     return UserRow(user.id, user.revision, encode_user(user), shown, user.deadline, len(user.sends))
 
 
-def profile_json(user: User) -> dict[str, Any]:
-    """What others than the state machine may read of a user."""
+def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:
+    """What others than the state machine may read of a user.
+
+    `warming` are the segments whose conditions wait for a seed: older ones answer, or they say no.
+    """
     shown: dict[str, Any] = {"user": user.id}
     if user.deleted is not None:
         shown["deleted"] = write_time(user.deleted)
@@ -152,6 +158,8 @@ def profile_json(user: User) -> dict[str, Any]:
     shown["tokens"] = profile.live_tokens()
     shown["consent"] = {key: granted for key, (_, _, granted) in sorted(profile.consent.items())}
     shown["segments"] = {name: write_time(since) for name, since in sorted(user.members.items())}
+    if warming:
+        shown["warming"] = list(warming)
     shown["journeys"] = [
         {
             "campaign": journey.campaign,
