@@ -19,13 +19,7 @@ from transforms.users.user import ANONYMOUS, Forward, Input, Seed, User, Wake, d
 
 Plain = dict[str, Any]
 
-slow = settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[__import__("hypothesis").Phase.generate],
-    database=None,
-)
+slow = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
