@@ -52,7 +52,9 @@ class Watch:
             self._thread.join()
 
     def now(self) -> Definitions:
-        """The newest definitions."""
+        """The newest definitions. A thread that died of what nobody foresaw (Python printed it) is started again."""
+        if self._thread is not None and not self._stopped.is_set():
+            self.start()
         return self._definitions
 
     def at_least(self, serial: int) -> Definitions:
