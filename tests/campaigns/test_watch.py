@@ -95,11 +95,12 @@ def test_a_thread_takes_them_in_the_background(pointer: str) -> None:
     assert seen.now().serial == 2
 
 
-BROKEN = {
+BROKEN: dict[str, bytes | Release] = {
     "no JSON": b"{",
     "another file": b'{"type": "service_account"}',
     "texts that are not there": encode_pointer(THIRD, {each.revision: "missing.json" for each in THIRD.revisions}),
-    "an older release": None,
+    "an older release": FIRST,
+    "another release of that number": publish(FIRST, plain(4), START),
 }
 
 
@@ -108,10 +109,10 @@ def test_a_broken_pointer_leaves_what_was_and_says_so_once(
     pointer: str, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen = watching(pointer, SECOND)
-    if (data := BROKEN[what]) is None:
-        write(pointer, FIRST)
+    if isinstance(named := BROKEN[what], Release):
+        write(pointer, named)
     else:
-        Path(pointer).write_bytes(data)
+        Path(pointer).write_bytes(named)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             seen.poll()

@@ -101,6 +101,8 @@ class Watch:
             definitions = compiled(release)
             self._release, self._data = release, data
             return definitions
+        if named.revisions[0].revision != known.revisions[0].revision:
+            raise PointerError(f"{known.pointer} names another revision as release {named.serial}: publish again")
         self._data = data
         return None
 

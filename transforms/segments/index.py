@@ -18,6 +18,9 @@ from transforms.segments.warming import Asked, Test, Versions, answering, atoms,
 
 __all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
 
+#: Tables of tests that are kept for users to whom something is warming; mostly there is one.
+_TABLES = 64
+
 
 class Segment(msgspec.Struct, frozen=True):
     """A segment as written."""
@@ -75,6 +78,8 @@ class SegmentIndex:
             return self.tests
         if (tests := self._tests_while.get(warming)) is None:
             versions = self.versions.segments
+            if len(self._tests_while) >= _TABLES:
+                self._tests_while.clear()
             tests = self._tests_while[warming] = tuple(
                 answering(versions[name], warming) if name in versions else test
                 for name, test in zip(self.order, self.tests, strict=True)

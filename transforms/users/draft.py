@@ -78,6 +78,7 @@ class Draft:
         self.deleted_at = user.deleted_at
         self.serial = user.serial
         self.seeds = dict(user.seeds)
+        self.warming: frozenset[int] = frozenset()
         self._note_warming()
         self._zone: str | None = None
         #: A heap of (time, leaf key, "") and (time, 0, journey's entry); no leaf's place is later than its deadline.
@@ -272,10 +273,9 @@ class Draft:
         Where it came (at `arrival`) before an activation, the seed of this user speaks for it too; else it has one of
         its own.
         """
-        warmed = False
-        for at, states in seeds_of(other, self.definitions).items():
-            mine = {self.id: SeedState.AWAITED} if at in warming_of({at: states}) else {}
-            warmed |= self._await({at: states if arrival >= at else mine})
+        theirs = seeds_of(other, self.definitions)
+        mine = {at: {self.id: SeedState.AWAITED} for at in warming_of(theirs)}
+        warmed = self._await({at: states if arrival >= at else mine.get(at, {}) for at, states in theirs.items()})
         facts = self.profile.join(other.profile)
         changed = self.touch_facts(facts)
         for key, their_state in other.leaves.items():
@@ -316,13 +316,12 @@ class Draft:
         """Note what is known of seeds; whether other leaves are warming now than before."""
         for at, states in seeds.items():
             mine = self.seeds.get(at, {})
-            if not states:
-                continue
-            self.seeds[at] = mine | {name: max(state, mine.get(name, state)) for name, state in states.items()}
+            if states:
+                self.seeds[at] = mine | {name: max(state, mine.get(name, state)) for name, state in states.items()}
         return self._note_warming()
 
     def _note_warming(self) -> bool:
-        before, self.warming = getattr(self, "warming", None), warming_of(self.seeds)
+        before, self.warming = self.warming, warming_of(self.seeds)
         self._tests = self.index.tests_while(self.warming)
         return before != self.warming
 
