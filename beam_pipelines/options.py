@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from transforms.campaigns.load import Texts, compiled, read_texts
+from transforms.campaigns.load import compiled
+from transforms.campaigns.release import Release, Texts
+from transforms.campaigns.transforms import read_definitions
 from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.settings import MAIL_VARIABLES
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
@@ -36,7 +38,7 @@ class Config(msgspec.Struct, frozen=True):
     run over what it left in that table for itself.
     """
 
-    definitions: Texts
+    definitions: Texts | Release
     source: Source
     launched: int
     store: str | None = None
@@ -64,7 +66,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         epilog="Any other flag goes to Beam (--runner, --project, ...). Credentials come from the environment.",
     )
     add = flags.add_argument
-    add("--definitions", required=True, metavar="PATH", help="a definitions file, or a folder of them")
+    add("--definitions", required=True, metavar="PATH", help="a definitions file, a folder of them, or a pointer")
     add(
         "--events",
         required=True,
@@ -109,10 +111,9 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
     _check_urls(flags)
-    texts = read_texts(flags.definitions)
-    compiled(texts)
+    definitions = _definitions(flags.definitions, bounded=source.bounded)
     config = Config(
-        definitions=texts,
+        definitions=definitions,
         source=source,
         launched=int(datetime.now(UTC).timestamp() * 1_000_000),
         store=None if flags.store == "none" else flags.store,
@@ -131,6 +132,15 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     if not source.bounded and not config.live and config.control is None:
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     return config, flags, beam_flags
+
+
+def _definitions(place: str, *, bounded: bool) -> Texts | Release:
+    """The definitions, without mistakes. A run over files reads whole histories, and follows no pointer."""
+    definitions = read_definitions(place)
+    if isinstance(definitions, Release) and bounded:
+        definitions = msgspec.structs.replace(definitions, pointer=None, whole=True)
+    compiled(definitions)
+    return definitions
 
 
 def _control(flags: argparse.Namespace) -> Subscription | None:

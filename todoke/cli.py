@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
 #: What a raised error means for the exit code: wrong use or definitions, or a run that failed.
 _WRONG_USE = ("DefinitionsError", "RunRefused", "WrongUse")
-_FAILED = ("RunFailed", "StoreError", "ControlFailed")
+_FAILED = ("RunFailed", "StoreError", "ControlFailed", "PointerError")
 
 
 @app.command()
@@ -46,6 +46,22 @@ def validate(
 ) -> None:
     """Check definitions: every mistake with its file, line, path and cause."""
     raise typer.Exit(import_module("todoke.validate").validate(definitions, json=json))
+
+
+@app.command()
+def publish(
+    definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="POINTER", help="a .json file that jobs look at: a path or gs://…")
+    ],
+    activate: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="since when new conditions on events count; default: 90 seconds from now"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Give running jobs new definitions: check them, and let the pointer name them."""
+    import_module("todoke.publish").publish(definitions, to, activate, json=json)
 
 
 @app.command(
@@ -95,7 +111,9 @@ def wake(
 @app.command()
 def sweep(
     store: Store,
-    definitions: Annotated[Path, typer.Option(metavar="PATH", help="a definitions file, or a folder of them")],
+    definitions: Annotated[
+        str, typer.Option(metavar="PATH", help="a definitions file, a folder of them, or a pointer")
+    ],
     control_topic: Topic = None,
     older_than: Annotated[
         str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")

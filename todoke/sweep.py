@@ -2,13 +2,13 @@
 
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 
 from beam_pipelines.options import WrongUse
 from todoke.control import open_control
-from transforms.campaigns.load import compiled, read_texts
+from transforms.campaigns.load import compiled
+from transforms.campaigns.transforms import read_definitions
 from transforms.channels.sweep import Swept, sweep
 from transforms.segments.values import duration
 from transforms.storage.open import open_store
@@ -16,7 +16,7 @@ from transforms.storage.open import open_store
 __all__ = ["sweep_ledger"]
 
 
-def sweep_ledger(url: str, definitions: Path, topic: str | None, older_than: str, *, json: bool) -> None:
+def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str, *, json: bool) -> None:
     """Resolve claims whose lease is over, by their campaigns' `on_unknown`, and print how many there were.
 
     Definitions are read because they say what to do; a campaign that is in them no longer counts as `skip`.
@@ -30,7 +30,7 @@ def sweep_ledger(url: str, definitions: Path, topic: str | None, older_than: str
         age = 0 if older_than in ("0", "0s") else duration(older_than)
     except ValueError as error:
         raise WrongUse(f"--older-than: {error}") from error
-    compiled(read_texts(definitions))
+    compiled(read_definitions(definitions))
     try:
         store = open_store(url, create=False)
     except ValueError as error:

@@ -73,6 +73,8 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
     for name in ("attributes", "consent", "segments"):
         for key, value in shown.get(name, {}).items():
             console.print(_text(f"  {name.removesuffix('s')} {key}: {value}"))
+    for name in shown.get("warming", []):
+        console.print(_text(f"  warming {name}: waits for a seed"))
     for journey in shown.get("journeys", []):
         console.print(_text(f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"))
     table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 from core import DAY, HOUR, MINUTE, START, Story, compile_plain, documented_reasons, of_type
+from releases import publish, release_of
 
 from transforms.campaigns.effects import Send, Suppressed
+from transforms.campaigns.load import compiled
 from transforms.channels.courier import Courier
 from transforms.channels.outbox import Outbox
 from transforms.channels.settings import MailSettings
@@ -178,6 +180,16 @@ def truncated() -> list[str]:
     return [each.reason for each in of_type(Suppressed, effects)]
 
 
+def warming() -> list[str]:
+    """The audience is new, and asks for what came before it."""
+    told = Story(compiled(release_of(definitions(FIRST))))
+    told.device(0)
+    asking = definitions(FIRST, audience={"event": "Visited"})
+    told.definitions = compiled(publish(release_of(definitions(FIRST)), asking, START))
+    told.track("Bought", HOUR)
+    return told.reasons
+
+
 DECIDED: dict[str, Callable[[], list[str]]] = {
     "audience": lambda: refused(audience={"segment": "vips"}),
     "exit": lambda: refused(exit={"segment": "vips"}, before=lambda told: told.track("Ordered", 1)),
@@ -191,6 +203,7 @@ DECIDED: dict[str, Callable[[], list[str]]] = {
     "too_old": lambda: refused(time=0),
     "truncated": truncated,
     "unreachable": lambda: refused({"send": "mail"}, transactional=True),
+    "warming": warming,
 }
 #: What Deliver adds, reached in tests/channels too.
 DELIVERED = {

@@ -18,6 +18,8 @@ from transforms.users.user import (
     Input,
     Merge,
     Owner,
+    Seed,
+    SeedState,
     TokenTaken,
     User,
     Wake,
@@ -96,12 +98,15 @@ RICH = User(
             {"plan": "pro"},
             {"n": 1.5},
             (22 * HOUR, 8 * HOUR),
+            serial=3,
         )
     },
     deleted_at=START - DAY,
     truncated=3,
     pace=(START // MINUTE, 17),
     owners=(2**64 - 1, 0),
+    serial=3,
+    seeds={START - HOUR: {"ü1": SeedState.COME, "~a1": SeedState.MISSED}, START: {"ü1": SeedState.AWAITED}},
 )
 OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
 PAST = User("u3", clock=START, owner=Owner("u1", START - HOUR, "u2", historical=True))
@@ -129,6 +134,8 @@ INPUTS: list[Input] = [
     Merge(START, ANONYMOUS),
     Merge(START, User("u3"), path=("u4", "u5"), historical=True, handle="h3"),
     TokenTaken(START, "t1", START - 1, handle="h4"),
+    Seed("backfill 1", "ü1", START, 3),
+    Seed("backfill 1", "~a1", START, 3, {2**64 - 1: ((START - 1, 2**64 - 1), (START - 2, 0))}, handle="h5"),
 ]
 
 RECEIPT = Receipt(

@@ -15,7 +15,8 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     `address` is a device token (push) or a mailbox (email). `attributes` are the user's at the time of the
     decision, `event` the properties of the event that triggered the campaign (empty for triggers by segment
     at a time). `not_after` is when the send expires, `quiet` the hours of the user's day in which it must not go out
-    (see `QuietHours`; None where there are none): Deliver checks both by the wall clock.
+    (see `QuietHours`; None where there are none): Deliver checks both by the wall clock. `serial` is that of the
+    definitions that decided it: older ones may not know the campaign.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     attributes: dict[str, Any] = {}
     event: dict[str, Any] = {}
     quiet: tuple[int, int] | None = None
+    serial: int = 0
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):

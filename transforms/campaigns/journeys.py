@@ -18,6 +18,7 @@ from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.messages.definitions import PushMessage
 from transforms.segments.leaves import LeafState
+from transforms.segments.warming import nobody
 
 __all__ = ["Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
 
@@ -58,7 +59,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """Why something changed: `kind` is event, time, historical, merge or definition; only the first two trigger."""
+    """Why something changed: `kind` is event, time, historical, merge, token, seed or definition.
+
+    Only the first two trigger.
+    """
 
     kind: str
     event: Event | None = None
@@ -76,6 +80,7 @@ class Person(Protocol):
     profile: Profile
     leaves: dict[int, LeafState]
     members: dict[str, int]
+    warming: frozenset[int]
 
     @property
     def zone(self) -> str:
@@ -200,9 +205,8 @@ class Journeys:
             return "historical"
         if cause.age > campaign.max_event_age:
             return "too_old"
-        audience = self.definitions.audiences.get(campaign.id)
-        if audience is not None and not audience(self.person.leaves, self.person.members):
-            return "audience"
+        if (reason := self._outside(campaign)) is not None:
+            return reason
         last = self.entries.get(campaign.id)
         if last is not None and campaign.reenter.kind == "never":
             return "reentry"
@@ -212,6 +216,13 @@ class Journeys:
             return "in_journey"
         reasons = [self._choose(campaign, step)[1] for step in campaign.steps if step.kind == "send"]
         return None if None in reasons else min(reason for reason in reasons if reason is not None)
+
+    def _outside(self, campaign: Campaign) -> str | None:
+        """Why a user is not in a campaign's audience, None for those who are."""
+        audience = self.definitions.index.audience(campaign.id, self.person.warming)
+        if audience is nobody:
+            return "warming"
+        return None if audience is None or audience(self.person.leaves, self.person.members) else "audience"
 
     def _walk(self, campaign: Campaign, journey: Journey, position: int, due: int, now: int) -> None:
         """Take steps, the first of which fell due at `due`, until one waits or none is left."""
@@ -283,6 +294,7 @@ class Journeys:
                     attributes=attributes,
                     event=journey.event,
                     quiet=campaign.quiet,
+                    serial=self.definitions.serial,
                 )
             )
 

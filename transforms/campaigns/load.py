@@ -1,27 +1,35 @@
 """Definitions: files read, checked, and compiled once a process, named by the hash of their content."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from transforms.campaigns.definitions import Campaign, Trigger, read_campaigns
+from transforms.campaigns.release import Release, Texts, revision_of
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import Message, parse_messages
+from transforms.segments.conditions import Condition
 from transforms.segments.document import Document, Node, Problems, read_documents
-from transforms.segments.index import Segment, SegmentIndex, Test, atoms, check_circles, check_references, read_segments
+from transforms.segments.index import Segment, SegmentIndex, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key, matcher
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR
+from transforms.segments.warming import Asked, atoms
 
-__all__ = ["Definitions", "DefinitionsError", "Policies", "Texts", "check", "compiled", "load", "read_texts"]
-
-#: File names with their contents, in order: what travels to workers.
-Texts = tuple[tuple[str, str], ...]
+__all__ = [
+    "Definitions",
+    "DefinitionsError",
+    "Policies",
+    "Texts",
+    "check",
+    "compiled",
+    "load",
+    "read_texts",
+]
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 _SECTIONS = ("segments", "campaigns", "messages", "policies")
@@ -47,7 +55,12 @@ class Definitions:
     """Everything that `advance` and Deliver need, compiled.
 
     `revision` is the hash of the content. `by_event`, `by_entry` and `by_leaving` lead from an event's name and
-    from segments to the campaigns that they trigger; `audiences` holds the campaigns' compiled audiences.
+    from segments to the campaigns that they trigger. `asked` is what the definitions ask.
+
+    Those of a pointer have a `serial`, one more with each publication (0: no pointer), the time (microseconds UTC)
+    when they were `published`, and `activations`: since when the leaves count that are newer than the pointer, by key.
+    `awaited` are the activations that users may have to wait for, None where nobody has to: without a pointer, and
+    where the whole history is read. `older` are the revisions before, the newest first.
     """
 
     def __init__(
@@ -57,15 +70,26 @@ class Definitions:
         campaigns: dict[str, Campaign],
         messages: dict[str, Message],
         policies: Policies,
+        *,
+        release: Release | None = None,
+        older: Sequence["Definitions"] = (),
     ) -> None:
+        self.texts = texts
         self.revision = revision_of(texts)
         self.segments = segments
         self.campaigns = campaigns
         self.messages = messages
         self.policies = policies
-        asked = {name: campaign.audience for name, campaign in campaigns.items() if campaign.audience is not None}
-        self.index = SegmentIndex(segments.values(), asked.values())
-        self.audiences: dict[str, Test] = {name: self.index.compile(audience) for name, audience in asked.items()}
+        self.serial = release.serial if release is not None else 0
+        self.published = release.revisions[0].published if release is not None else 0
+        since = release.activations if release is not None else ()
+        self.awaited = None if release is None or release.whole else since
+        self.activations = {leaf: activation.at for activation in since for leaf in activation.leaves}
+        self.asked = Asked(
+            {name: segment.members for name, segment in segments.items()},
+            {name: campaign.audience for name, campaign in campaigns.items() if campaign.audience is not None},
+        )
+        self.index = SegmentIndex(self.asked, [each.asked for each in older], self.activations)
         self.by_event: dict[str, list[Campaign]] = {}
         self.by_entry: dict[str, list[Campaign]] = {}
         self.by_leaving: dict[str, list[Campaign]] = {}
@@ -80,14 +104,24 @@ class Definitions:
 
     @property
     def event_leaves(self) -> tuple[int, ...]:
-        """Keys of the leaves whose answers need the past."""
-        return tuple(sorted(key for key, leaf in self.index.leaves.items() if isinstance(leaf, EventLeaf)))
+        """Keys of the leaves whose answers need the past, without those of older revisions."""
+        own = {leaf_key(atom) for _, condition in self._conditions for atom in atoms(condition)}
+        return tuple(sorted(key for key in own if isinstance(self.index.leaves[key], EventLeaf)))
 
     def segments_of(self, leaves: set[int]) -> set[str]:
         """The segments, and the campaigns with audiences, that ask these leaves."""
-        asked = {name: segment.members for name, segment in self.segments.items()}
-        asked |= {name: campaign.audience for name, campaign in self.campaigns.items() if campaign.audience}
-        return {name for name, condition in asked.items() if any(leaf_key(atom) in leaves for atom in atoms(condition))}
+        return {
+            name for name, condition in self._conditions if any(leaf_key(atom) in leaves for atom in atoms(condition))
+        }
+
+    def released(self, release: Release, older: Sequence["Definitions"]) -> "Definitions":
+        """The same definitions as the newest of a release; `older` are its other revisions, compiled."""
+        parts = (self.segments, self.campaigns, self.messages, self.policies)
+        return Definitions(self.texts, *parts, release=release, older=older)
+
+    @property
+    def _conditions(self) -> list[tuple[str, Condition]]:
+        return [*self.asked.segments.items(), *self.asked.audiences.items()]
 
     def _index_trigger(self, campaign: Campaign, trigger: Trigger) -> None:
         if trigger.events is not None:
@@ -132,25 +166,28 @@ def load(path: str | Path) -> Definitions:
     return compiled(read_texts(path))
 
 
-@lru_cache(maxsize=8)
-def compiled(texts: Texts) -> Definitions:
-    """Compile texts, once a process.
+@lru_cache(maxsize=16)
+def compiled(source: Texts | Release) -> Definitions:
+    """Compile texts, or a release, once a process.
 
     Raises:
       DefinitionsError: with every mistake.
     """
-    definitions, problems = check(texts)
+    if isinstance(source, Release):
+        return compiled(source.revisions[0].texts).released(source, list(_older(source)))
+    definitions, problems = check(source)
     if definitions is None:
         raise DefinitionsError(problems)
     return definitions
 
 
-def revision_of(texts: Texts) -> str:
-    """The hash of the content, whatever the files are called and wherever they lie."""
-    digest = blake2b(digest_size=8)
-    for _, text in texts:
-        digest.update(text.encode() + b"\0")
-    return digest.hexdigest()
+def _older(release: Release) -> Iterator[Definitions]:
+    """The revisions before the newest, back to one that this version of the program does not take any more."""
+    for revision in release.revisions[1:]:
+        try:
+            yield compiled(revision.texts)
+        except DefinitionsError:
+            return
 
 
 def check(texts: Texts) -> tuple[Definitions | None, Problems]:

@@ -124,6 +124,12 @@ class Courier:
             deliveries += self._runner.run(self._deliver(sends[start : start + IN_FLIGHT]))
         return deliveries
 
+    def follow(self, messages: Mapping[str, Message], default_locale: str, statuses: Mapping[str, str]) -> None:
+        """Go on with other definitions; see the arguments of the same names."""
+        self._messages = messages
+        self._default_locale = default_locale
+        self._gate.statuses = statuses
+
     def close(self) -> None:
         """Close the channels and the event loop."""
         self._runner.run(self._close())

@@ -44,7 +44,7 @@ class Gate:
         bounded: bool,
     ) -> None:
         self._clock = clock
-        self._statuses = statuses
+        self.statuses = statuses
         self._users = users
         self._bounded = bounded
         self._decoder = msgspec.json.Decoder(dict[str, Any])
@@ -61,7 +61,7 @@ class Gate:
     def _check(self, send: Send, profile: Mapping[str, Any] | None) -> Delivery | None:
         if profile is not None and (reason := _refusal(send, profile)):
             return Delivery(send, LedgerState.SUPPRESSED, reason)
-        if self._statuses is not None and (status := self._statuses.get(send.campaign, "stopped")) != "live":
+        if self.statuses is not None and (status := self.statuses.get(send.campaign, "stopped")) != "live":
             return Delivery(send, LedgerState.SUPPRESSED, status)
         now = self._clock(send)
         outside = now if send.quiet is None else first_outside(send.quiet, send.zone, now)

@@ -21,7 +21,9 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
-from transforms.campaigns.load import Texts, compiled
+from transforms.campaigns.load import Definitions
+from transforms.campaigns.release import Release, Texts
+from transforms.campaigns.transforms import watch
 from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.courier import Courier
 from transforms.channels.email import Mail
@@ -69,7 +71,7 @@ class Channels(msgspec.Struct, frozen=True):
 class DeliverBounded(beam.PTransform):
     """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`."""
 
-    def __init__(self, texts: Texts, channels: Channels, store: str | None) -> None:
+    def __init__(self, texts: Texts | Release, channels: Channels, store: str | None) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
@@ -92,7 +94,7 @@ class DeliverUnbounded(beam.PTransform):
     """
 
     def __init__(
-        self, texts: Texts, channels: Channels, store: str | None, clock: Callable[[], int] = wall_clock
+        self, texts: Texts | Release, channels: Channels, store: str | None, clock: Callable[[], int] = wall_clock
     ) -> None:
         self.texts = texts
         self.channels = channels
@@ -113,7 +115,7 @@ class _Delivering(beam.DoFn):
     """What both shells share: a courier with its connections, and counting what became of sends."""
 
     def __init__(
-        self, texts: Texts, channels: Channels, store: str | None, clock: Callable[[], int], *, bounded: bool
+        self, texts: Texts | Release, channels: Channels, store: str | None, clock: Callable[[], int], *, bounded: bool
     ) -> None:
         self.texts = texts
         self.channels = channels
@@ -124,10 +126,12 @@ class _Delivering(beam.DoFn):
 
     def setup(self) -> None:
         weigh_quickly()
-        definitions = compiled(self.texts)
+        self._watch = watch(self.texts)
+        self._definitions = self._watch.now()
         settings = MailSettings.from_environment(os.environ)
         url = self.store
         self._decoder = msgspec.msgpack.Decoder(Send)
+        definitions = self._definitions
         self._courier = Courier(
             definitions.messages,
             _open_channels(self.channels, settings),
@@ -135,7 +139,7 @@ class _Delivering(beam.DoFn):
             definitions.policies.default_locale,
             _clock(self.channels, self.clock, bounded=self.bounded),
             store=None if url is None else self._shared.acquire(lambda: open_store(url), tag=url),
-            statuses={name: campaign.status for name, campaign in definitions.campaigns.items()},
+            statuses=_statuses(definitions),
             bounded=self.bounded,
         )
 
@@ -147,6 +151,7 @@ class _Delivering(beam.DoFn):
 
     def _deliver(self, sends: list[Send], later: list[Delivery]) -> Iterator[Any]:
         """Deliver, count, and put out receipts; what is to come again is added to `later`."""
+        self._follow(max((send.serial for send in sends), default=0))
         for delivery in self._courier.deliver(sends):
             self._count(delivery)
             if delivery.state == "later":
@@ -154,6 +159,13 @@ class _Delivering(beam.DoFn):
             elif receipt := receipt_of(delivery, bounded=self.bounded):
                 yield beam.pvalue.TaggedOutput(RECEIPTS, encode_receipt(receipt))
         yield from self._tallies.drain()
+
+    def _follow(self, serial: int) -> None:
+        """Take the newest definitions: no older than those that decided the sends, who may not know the campaign."""
+        definitions = self._watch.at_least(serial)
+        if definitions is not self._definitions:
+            self._definitions = definitions
+            self._courier.follow(definitions.messages, definitions.policies.default_locale, _statuses(definitions))
 
     def _count(self, delivery: Delivery) -> None:
         send, at = delivery.send, delivery.send.decided_at
@@ -259,6 +271,10 @@ class _DeliverQueue(_Delivering):
 def _set(timer: Any, at: int) -> None:
     """Set a timer, in whole milliseconds, which is what Beam's timers know: never too early."""
     timer.set(Timestamp(micros=-(-at // 1000) * 1000))
+
+
+def _statuses(definitions: Definitions) -> dict[str, str]:
+    return {name: campaign.status for name, campaign in definitions.campaigns.items()}
 
 
 def _open_channels(channels: Channels, settings: MailSettings) -> dict[str, Channel]:

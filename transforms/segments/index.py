@@ -5,7 +5,7 @@ attribute's name to leaves, `dependents` from a leaf to segments. Segments stand
 that one pass upward settles segments that refer to segments.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import msgspec
@@ -14,20 +14,12 @@ from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
 from transforms.segments.document import Node, Problems
 from transforms.segments.grammar import read_condition
 from transforms.segments.leaves import ZONE_NAMES, AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
+from transforms.segments.warming import Asked, Test, Versions, answering, atoms, references
 
-__all__ = [
-    "Segment",
-    "SegmentIndex",
-    "Test",
-    "atoms",
-    "check_circles",
-    "check_references",
-    "read_segments",
-    "references",
-]
+__all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
 
-#: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
-Test = Callable[[dict[int, LeafState], dict[str, int]], bool]
+#: Tables of tests that are kept for users to whom something is warming; mostly there is one.
+_TABLES = 64
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -41,32 +33,38 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class SegmentIndex:
-    """Segments and further conditions (audiences of campaigns), compiled.
+    """Segments and audiences of campaigns, compiled, with the `older` conditions that may answer in their place.
 
     `events` maps an event's name to its leaves; `facts` maps an attribute's name (or `#identified`, `#reachable`,
     `#consent`) to leaves; `leaves` maps a key to its leaf. `order` holds the segments' ids by rank, `tests` their
     tests, `dependents` the ranks that a leaf's truth can change, `referrers` the ranks that refer to the segment of a
-    rank, `at_first` the ranks that hold for a user about whom nothing is known.
+    rank, `at_first` the ranks that hold for a user about whom nothing is known, `may_warm` those that may have to wait
+    for seeds. `activations` are the times since when new leaves count, by key.
     """
 
-    def __init__(self, segments: Iterable[Segment], audiences: Iterable[Condition] = ()) -> None:
-        by_id = {segment.id: segment for segment in segments}
-        graph = {segment.id: sorted(references(segment.members)) for segment in by_id.values()}
+    def __init__(self, asked: Asked, older: Sequence[Asked] = (), activations: Mapping[int, int] | None = None) -> None:
+        segments = asked.segments
+        graph = {name: sorted(references(condition)) for name, condition in segments.items()}
         self.order = tuple(TopologicalSorter({name: graph[name] for name in sorted(graph)}).static_order())
         self.rank = {name: rank for rank, name in enumerate(self.order)}
         self.leaves: dict[int, Leaf] = {}
-        self.tests = tuple(self.compile(by_id[name].members) for name in self.order)
+        self.tests = tuple(self.compile(segments[name]) for name in self.order)
+        self.audiences = {name: self.compile(audience) for name, audience in asked.audiences.items()}
+        self.versions = Versions((asked, *older), activations or {}, self.compile)
+        self.may_warm = tuple(sorted(self.rank[name] for name in self.versions.segments))
         dependents: dict[int, list[int]] = {}
         referrers: list[list[int]] = [[] for _ in self.order]
         for rank, name in enumerate(self.order):
-            for leaf in atoms(by_id[name].members):
+            for leaf in atoms(segments[name]):
                 dependents.setdefault(leaf_key(leaf), []).append(rank)
+            for _, leaves, _ in self.versions.segments.get(name, ()):
+                for key in leaves:
+                    dependents.setdefault(key, []).append(rank)
             for other in graph[name]:
                 referrers[self.rank[other]].append(rank)
-        for audience in audiences:
-            self.compile(audience)
         self.dependents = {key: tuple(sorted(set(ranks))) for key, ranks in dependents.items()}
         self.referrers = tuple(tuple(ranks) for ranks in referrers)
+        self._tests_while: dict[frozenset[int], tuple[Test, ...]] = {}
         self._index_leaves()
         members: dict[str, int] = {}
         for name, test in zip(self.order, self.tests, strict=True):
@@ -74,19 +72,46 @@ class SegmentIndex:
                 members[name] = 0
         self.at_first = tuple(self.rank[name] for name in members)
 
-    def compile(self, condition: Condition) -> Test:
-        """A test of a condition; its leaves join the index."""
+    def tests_while(self, warming: frozenset[int]) -> tuple[Test, ...]:
+        """The segments' tests by rank for users to whom the leaves of these activations are warming."""
+        if not warming:
+            return self.tests
+        if (tests := self._tests_while.get(warming)) is None:
+            versions = self.versions.segments
+            if len(self._tests_while) >= _TABLES:
+                self._tests_while.clear()
+            tests = self._tests_while[warming] = tuple(
+                answering(versions[name], warming) if name in versions else test
+                for name, test in zip(self.order, self.tests, strict=True)
+            )
+        return tests
+
+    def audience(self, campaign: str, warming: frozenset[int]) -> Test | None:
+        """The test of a campaign's audience, `nobody` where nothing can answer yet; None if it has no audience."""
+        if warming and (versions := self.versions.audiences.get(campaign)):
+            return answering(versions, warming)
+        return self.audiences.get(campaign)
+
+    def waiting(self, warming: frozenset[int]) -> list[str]:
+        """The segments, sorted, whose conditions do not answer yet for users to whom these leaves are warming."""
+        versions = self.versions.segments if warming else {}
+        return sorted(name for name, (newest, *_) in versions.items() if not newest.waits.isdisjoint(warming))
+
+    def compile(self, condition: Condition, refer: Callable[[str], Test] | None = None) -> Test:
+        """A test of a condition; its leaves join the index. `refer` gives a segment's test in place of membership."""
         match condition:
             case All(parts):
-                tests = [self.compile(part) for part in parts]
+                tests = [self.compile(part, refer) for part in parts]
                 return lambda leaves, members: all(test(leaves, members) for test in tests)
             case Any_(parts):
-                tests = [self.compile(part) for part in parts]
+                tests = [self.compile(part, refer) for part in parts]
                 return lambda leaves, members: any(test(leaves, members) for test in tests)
             case Not(part):
-                test = self.compile(part)
+                test = self.compile(part, refer)
                 return lambda leaves, members: not test(leaves, members)
             case SegmentRef(segment):
+                if refer is not None:
+                    return refer(segment)
                 return lambda _leaves, members: segment in members
         return self._compile_atom(condition)
 
@@ -166,27 +191,3 @@ def check_circles(segments: dict[str, Segment], problems: Problems) -> None:
             graph[circle[0]].remove(circle[1])
         else:
             return
-
-
-def atoms(condition: Condition) -> list[Condition]:
-    """The atomic conditions inside a condition, without references to segments."""
-    match condition:
-        case All(parts) | Any_(parts):
-            return [atom for part in parts for atom in atoms(part)]
-        case Not(part):
-            return atoms(part)
-        case SegmentRef():
-            return []
-    return [condition]
-
-
-def references(condition: Condition) -> set[str]:
-    """The segments that a condition refers to."""
-    match condition:
-        case All(parts) | Any_(parts):
-            return {name for part in parts for name in references(part)}
-        case Not(part):
-            return references(part)
-        case SegmentRef(segment):
-            return {segment}
-    return set()

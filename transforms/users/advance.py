@@ -10,6 +10,7 @@ import msgspec
 
 from transforms.campaigns.journeys import Cause
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
 from transforms.users.draft import Draft, mark_of
 from transforms.users.hot import is_shared, is_too_fast
@@ -27,6 +28,8 @@ from transforms.users.user import (
     Owner,
     ProfileChanged,
     Recorded,
+    Seed,
+    SeedState,
     TokenTaken,
     User,
     Wake,
@@ -36,7 +39,11 @@ __all__ = ["advance", "advance_anonymous", "apply", "fold"]
 
 
 def advance(user: User, item: Input, definitions: Definitions) -> tuple[User, list[Effect]]:
-    """Apply one input to the user with a user id that it belongs to."""
+    """Apply one input to the user with a user id that it belongs to.
+
+    Raises:
+      OlderDefinitions: the user, or the input, was judged by newer ones.
+    """
     return fold(user, (item,), definitions)
 
 
@@ -64,6 +71,8 @@ def apply(draft: Draft, item: Input) -> None:
         _apply_merge(draft, item)
     elif isinstance(item, TokenTaken):
         _apply_taken(draft, item)
+    elif isinstance(item, Seed):
+        _apply_seed(draft, item)
     else:
         _apply_wake(draft, item)
 
@@ -104,6 +113,8 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         if draft.created is None:
             # Events do not say whom they passed, and would go round in a circle for ever: a past finds it.
             draft.emit(Forward(owner.latest, _past_of(draft, owner)))
+    elif isinstance(item, Seed):
+        draft.emit(Forward(owner.first, item))  # who has the past
     else:
         draft.emit(Forward(owner.latest, item))
 
@@ -224,7 +235,38 @@ def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
     draft.remember(mark, event.arrival)
 
 
+def _apply_seed(draft: Draft, seed: Seed) -> None:
+    """Join the history before an activation, once; that triggers nothing, since it is history."""
+    _check_serial(draft, seed.serial)
+    outcome, cause = _seed_outcome(draft, seed)
+    if outcome == "applied":
+        draft.settle(seed.arrival)
+        draft.clock = max(draft.clock, seed.arrival)
+        draft.join_seed(seed)
+    draft.emit(Account(outcome, seed.id, cause, control=True))
+
+
+def _seed_outcome(draft: Draft, seed: Seed) -> tuple[str, str]:
+    """How a seed ends, and why."""
+    if draft.created is None:  # a seed makes nobody known
+        return "deleted", ""
+    state = draft.seeds.get(seed.before, {}).get(seed.user)
+    if state is SeedState.COME:
+        return "duplicate", ""
+    if state is SeedState.MISSED:
+        return "duplicate", "missed"
+    if state is None and (seed.user == draft.id or seed.before not in draft.definitions.activations.values()):
+        return "duplicate", "not_awaited"
+    return "applied", ""
+
+
+def _check_serial(draft: Draft, serial: int) -> None:
+    if serial > draft.definitions.serial:
+        raise OlderDefinitions(serial, draft.definitions.serial)
+
+
 def _apply_merge(draft: Draft, merge: Merge) -> None:
+    _check_serial(draft, merge.user.serial)
     _account_control(draft, merge)
     gone = draft.deleted_at is not None and merge.arrival <= draft.deleted_at
     if merge.user.id in draft.merged or merge.user.id == draft.id or merge.user.created is None or gone:
@@ -233,7 +275,7 @@ def _apply_merge(draft: Draft, merge: Merge) -> None:
     draft.clock = max(draft.clock, merge.arrival)
     if draft.created is None:
         draft.resolve(draft.begin(), Cause("merge"), draft.clock, first=True)
-    draft.join(merge.user)
+    draft.join(merge.user, merge.arrival)
     for token in sorted(merge.user.profile.live_tokens()):
         draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
     draft.emit(Merged(draft.id, merge.user.id, draft.clock))

@@ -83,7 +83,7 @@ class Bundle:
                 if effect.cause == HOT_ID:
                     self._hot[user.id] += 1
         if self.store is not None:
-            self._rows.add(user, state, effects)
+            self._rows.add(user, state, effects, self.definitions.index.waiting(user.warming))
 
     def flush(self) -> Iterator[Send | Forward | Account | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.

@@ -158,6 +158,8 @@ def _empty(draft: Draft) -> None:
             truncated=draft.truncated,
             pace=draft.pace,
             owners=draft.owners,
+            serial=draft.serial,
+            seeds=draft.seeds,
         )
     )
 

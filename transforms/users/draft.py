@@ -14,11 +14,23 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.campaigns.journeys import Cause, Journeys
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import Event
 from transforms.identity.zones import known_zone
 from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState, Mark
 from transforms.segments.values import DAY
-from transforms.users.user import ANONYMOUS, Effect, SegmentEntered, SegmentLeft, User
+from transforms.users.seeds import seeds_of
+from transforms.users.user import (
+    ANONYMOUS,
+    Effect,
+    Seed,
+    Seeds,
+    SeedState,
+    SegmentEntered,
+    SegmentLeft,
+    User,
+    warming_of,
+)
 
 __all__ = ["SEEN_AGE", "SEEN_COUNT", "Draft", "mark_of"]
 
@@ -32,16 +44,23 @@ def mark_of(message: str) -> int:
 
 
 class Draft:
-    """The working copy of one user. `effects` collects what happens to it, in order."""
+    """The working copy of one user. `effects` collects what happens to it, in order.
+
+    Raises:
+      OlderDefinitions: the user was judged by newer ones.
+    """
 
     def __init__(self, user: User, definitions: Definitions) -> None:
+        if user.serial > definitions.serial:
+            raise OlderDefinitions(user.serial, definitions.serial)
         self.id = user.id
         self.revision = user.revision
         self.definitions = definitions
         self.index = definitions.index
         self.effects: list[Effect] = []
         self.load(user)
-        if user.created is not None and user.owner is None and user.definitions != definitions.revision:
+        judged = (user.definitions, user.serial) == (definitions.revision, definitions.serial)
+        if not judged and user.created is not None and user.owner is None:
             self._redefine()
 
     def load(self, user: User) -> None:
@@ -61,6 +80,10 @@ class Draft:
         self.truncated = user.truncated
         self.pace = user.pace
         self.owners = user.owners
+        self.serial = user.serial
+        self.seeds = dict(user.seeds)
+        self.warming: frozenset[int] = frozenset()
+        self._note_warming()
         self._zone: str | None = None
         #: A heap of (time, leaf key, "") and (time, 0, journey's entry); no leaf's place is later than its deadline.
         self._agenda: list[tuple[int, int, str]] = []
@@ -89,6 +112,8 @@ class Draft:
             self.truncated,
             self.pace,
             self.owners,
+            self.serial,
+            self.seeds,
         )
 
     # What leaves, journeys and conditions ask of a user.
@@ -166,6 +191,8 @@ class Draft:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
         leaves, clock = self.leaves, self.clock
+        if self.seeds:
+            self._activate(self.index.events.get(event.name, ()))
         for leaf in self.index.events.get(event.name, ()):
             state = leaves.get(leaf.key, leaf.unseen)
             marks = leaf.take(state, event, mark)
@@ -182,17 +209,25 @@ class Draft:
     def begin(self) -> list[int]:
         """Make a user known; returns the leaves that this changes."""
         self.created = self.clock
+        self.serial = self.definitions.serial
+        if self.definitions.awaited:
+            self._await(seeds_of(User(self.id, clock=self.clock, created=self.clock), self.definitions))
         return self.touch_facts((IDENTIFIED,))
 
-    def resolve(self, changed: Iterable[int], cause: Cause, now: int, *, first: bool = False) -> None:
+    def resolve(
+        self, changed: Iterable[int], cause: Cause, now: int, *, first: bool = False, warmed: bool = False
+    ) -> None:
         """Carry changed leaves to segments, in dependency order, and changed segments to journeys.
 
-        With `first`, memberships start from those of a user about whom nothing is known.
+        With `first`, memberships start from those of a user about whom nothing is known. With `warmed`, other versions
+        of conditions may answer than before.
         """
         index, members = self.index, self.members
         if first:
             members.update((index.order[rank], now) for rank in index.at_first)
         queue = sorted({rank for key in changed for rank in index.dependents.get(key, ())})
+        if warmed:
+            queue = sorted({*queue, *index.may_warm})
         entered: list[str] = []
         left: list[str] = []
         while queue:
@@ -200,7 +235,7 @@ class Draft:
             while queue and queue[0] == rank:
                 heapq.heappop(queue)
             name = index.order[rank]
-            holds = index.tests[rank](self.leaves, members)
+            holds = self._tests[rank](self.leaves, members)
             if holds is (name in members):
                 continue
             if holds:
@@ -241,21 +276,25 @@ class Draft:
             self._plan()
             self._redefine("merge")
 
-    def join(self, other: User) -> None:
-        """Take over another user's history: the union of everything, so that repeating it changes nothing."""
+    def join(self, other: User, arrival: int) -> None:
+        """Take over another user's history: the union of everything, so that repeating it changes nothing.
+
+        Where it came (at `arrival`) before an activation, the seed of this user speaks for it too; else it has one of
+        its own.
+        """
+        theirs = seeds_of(other, self.definitions)
+        mine = {at: {self.id: SeedState.AWAITED} for at in warming_of(theirs)}
+        warmed = self._await({at: states if arrival >= at else mine.get(at, {}) for at, states in theirs.items()})
         facts = self.profile.join(other.profile)
         changed = self.touch_facts(facts)
-        for key, theirs in other.leaves.items():
+        for key, their_state in other.leaves.items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
-                mine = self.leaves.get(key, leaf.unseen)
-                joined = leaf.join(mine, theirs)
-                if self._put(key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine):
-                    changed.append(key)
+                changed += self._join_leaf(leaf, their_state)
         seen = sorted((arrival, mark) for mark, arrival in {**other.seen, **self.seen}.items())
         self.seen = {mark: arrival for arrival, mark in seen[-SEEN_COUNT:]}
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
-        self.resolve(changed, Cause("merge"), self.clock)
+        self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
 
     def forget(self, marks: Mapping[int, Container[Mark]], facts: Iterable[str]) -> None:
@@ -272,6 +311,43 @@ class Draft:
         self.leaves = {key: state for key, state in self.leaves.items() if state != unseen.get(key)}
         if self.created is not None and self.owner is None:
             self.resolve(changed, Cause("truncated"), self.clock)
+
+    def join_seed(self, seed: Seed) -> None:
+        """Take what came before an activation; with the last seed of it the new conditions answer."""
+        activations, changed = self.definitions.activations, []
+        for key, marks in seed.leaves.items():
+            leaf = self.index.leaves.get(key)
+            if isinstance(leaf, EventLeaf) and activations.get(key) == seed.before:
+                changed += self._join_leaf(leaf, LeafState(truth=False, marks=marks))
+        warmed = self._await({seed.before: {seed.user: SeedState.COME}})
+        self.resolve(changed, Cause("seed"), self.clock, warmed=warmed)
+
+    def _join_leaf(self, leaf: EventLeaf, theirs: LeafState) -> list[int]:
+        """Join marks into a leaf; returns its key if its truth changed."""
+        self._activate((leaf,))
+        mine = self.leaves.get(leaf.key, leaf.unseen)
+        joined = leaf.join(mine, theirs)
+        return [leaf.key] if self._put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine) else []
+
+    def _activate(self, leaves: Iterable[EventLeaf]) -> None:
+        """Let leaves that are newer than the user count from their activation on, before they count anything."""
+        for leaf in leaves:
+            at = self.definitions.activations.get(leaf.key)
+            if at is not None and leaf.key not in self.leaves and self.id in self.seeds.get(at, ()):
+                self.leaves[leaf.key] = msgspec.structs.replace(leaf.unseen, activation=at)
+
+    def _await(self, seeds: Seeds) -> bool:
+        """Note what is known of seeds; whether other leaves are warming now than before."""
+        for at, states in seeds.items():
+            mine = self.seeds.get(at, {})
+            if states:
+                self.seeds[at] = mine | {name: max(state, mine.get(name, state)) for name, state in states.items()}
+        return self._note_warming()
+
+    def _note_warming(self) -> bool:
+        before, self.warming = self.warming, warming_of(self.seeds)
+        self._tests = self.index.tests_while(self.warming)
+        return before != self.warming
 
     def _is_due(self, key: int, due: int) -> bool:
         """Whether a leaf's deadline has come; one that moved later since it was planned is planned again."""
@@ -307,12 +383,18 @@ class Draft:
     def _redefine(self, cause: str = "definition") -> None:
         """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
         index, before = self.index, self.members
+        known = User(self.id, clock=self.clock, created=self.created, serial=self.serial, seeds=self.seeds)
+        self.seeds = seeds_of(known, self.definitions)
+        self.serial = self.definitions.serial
+        self._note_warming()
         self.leaves = {key: state for key, state in self.leaves.items() if key in index.leaves}
+        published = max(self.clock, self.definitions.published)
         for key, leaf in index.leaves.items():
             if not isinstance(leaf, EventLeaf):
-                self._judge(key, self.clock)
+                # What a new leaf would have said before it was published is history, and must not trigger anything.
+                self._judge(key, self.clock if key in self.leaves else published)
         self.members = {}
-        for name, test in zip(index.order, index.tests, strict=True):
+        for name, test in zip(index.order, self._tests, strict=True):
             if test(self.leaves, self.members):
                 self.members[name] = before.get(name, self.clock)
         entered = [name for name in self.members if name not in before]

@@ -1,5 +1,6 @@
 """From users and effects to rows: what a bundle writes, in the order that a crash may interrupt."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -29,15 +30,15 @@ class Rows:
     """The writes of one bundle. Repeating them changes nothing, so a bundle that failed midway may run again."""
 
     def __init__(self) -> None:
-        self.users: dict[str, tuple[User, bytes]] = {}
+        self.users: dict[str, tuple[User, bytes, Sequence[str]]] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
         self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
 
-    def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
-        """Add what became of one user, whose encoded state comes with it."""
+    def add(self, user: User, state: bytes, effects: list[Effect], warming: Sequence[str] = ()) -> None:
+        """Add what became of one user, whose encoded state comes with it. `warming`: see `profile_json`."""
         for effect in effects:
             if isinstance(effect, Recorded):
                 self.events.append(event_row(effect))
@@ -51,7 +52,7 @@ class Rows:
                 self.refusals.append(refusal_row(effect))
             elif isinstance(effect, Deleted):
                 self._forget(effect)
-        self.users[user.id] = user, state
+        self.users[user.id] = user, state, warming
 
     def write(self, store: Store) -> list[Forward]:
         """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease.
@@ -71,7 +72,7 @@ class Rows:
         store.write_members([row for row in self.members.values() if row.active])
         taken = self._write_identities(store)
         store.record(self.refusals)
-        store.write_users([user_row(user, state) for user, state in self.users.values()])
+        store.write_users([user_row(*user) for user in self.users.values()])
         store.write_members([row for row in self.members.values() if not row.active])
         return taken
 
@@ -144,14 +145,17 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
     )
 
 
-def user_row(user: User, state: bytes) -> UserRow:
-    """A user as its row; `state` is the user encoded."""
-    shown = msgspec.json.encode(profile_json(user))
+def user_row(user: User, state: bytes, warming: Sequence[str] = ()) -> UserRow:
+    """A user as its row; `state` is the user encoded. `warming`: see `profile_json`."""
+    shown = msgspec.json.encode(profile_json(user, warming))
     return UserRow(user.id, user.revision, state, shown, user.deadline, len(user.sends))
 
 
-def profile_json(user: User) -> dict[str, Any]:
-    """What others than the state machine may read of a user."""
+def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:
+    """What others than the state machine may read of a user.
+
+    `warming` are the segments whose conditions wait for a seed: older ones answer, or they say no.
+    """
     shown: dict[str, Any] = {"user": user.id}
     if user.deleted is not None:
         shown["deleted"] = write_time(user.deleted)
@@ -166,6 +170,8 @@ def profile_json(user: User) -> dict[str, Any]:
     shown["tokens"] = profile.live_tokens()
     shown["consent"] = {key: granted for key, (_, _, granted) in sorted(profile.consent.items())}
     shown["segments"] = {name: write_time(since) for name, since in sorted(user.members.items())}
+    if warming:
+        shown["warming"] = list(warming)
     shown["journeys"] = [
         {
             "campaign": journey.campaign,

@@ -16,7 +16,8 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
-from transforms.campaigns.load import Texts, compiled
+from transforms.campaigns.release import Release, Texts
+from transforms.campaigns.transforms import watch
 from transforms.events.event import Event
 from transforms.events.progress import progress
 from transforms.segments.values import DAY
@@ -27,6 +28,7 @@ from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
+from transforms.users.seeds import newest_serial
 from transforms.users.user import (
     ANONYMOUS,
     Account,
@@ -56,19 +58,25 @@ _IDLE, _IDLE_ANONYMOUS = 180 * DAY, 30 * DAY
 
 
 class Machine(beam.DoFn):
-    """What the shells share: the compiled definitions, the store, and putting out what a bundle decided."""
+    """What the shells share: the definitions, the store, and putting out what a bundle decided."""
 
-    def __init__(self, texts: Texts, store: str | None) -> None:
+    def __init__(self, texts: Texts | Release, store: str | None) -> None:
         self.texts = texts
         self.store = store
         self._shared = Shared()
 
     def setup(self) -> None:
-        """Compile, and open the store."""
+        """Find the definitions, and open the store."""
         weigh_quickly()
-        self._definitions = compiled(self.texts)
+        self._watch = watch(self.texts)
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
+
+    def take(self, bundle: Bundle, user: User, inputs: list[Input]) -> tuple[User, bytes]:
+        """Apply inputs, by newer definitions than the bundle's where a user was judged by newer ones already."""
+        if (serial := newest_serial(user, inputs)) > bundle.definitions.serial:
+            bundle.definitions = self._watch.at_least(serial)
+        return bundle.take(user, inputs)
 
     def put_out(self, bundle: Bundle) -> Iterator[Any]:
         """Write what a bundle decided, and then give it out."""
@@ -90,7 +98,7 @@ class AdvanceBounded(beam.PTransform):
     """The bounded shell: group by user, sort by (arrival, id), fold, settle what is due up to `as_of`.
 
     Args:
-      texts: the definitions.
+      texts: the definitions, or a release of them.
       as_of: a singleton side input, microseconds UTC.
       store: URL of the store, or None to write nothing.
       continued: start from the store's rows, and pass over what earlier runs applied.
@@ -99,7 +107,7 @@ class AdvanceBounded(beam.PTransform):
 
     def __init__(
         self,
-        texts: Texts,
+        texts: Texts | Release,
         as_of: beam.pvalue.AsSingleton,
         store: str | None,
         *,
@@ -124,7 +132,7 @@ class AdvanceBounded(beam.PTransform):
 
 
 class _FoldUsers(Machine):
-    def __init__(self, texts: Texts, store: str | None, *, continued: bool, amend: bool) -> None:
+    def __init__(self, texts: Texts | Release, store: str | None, *, continued: bool, amend: bool) -> None:
         super().__init__(texts, store)
         self.continued = continued
         self.amend = amend
@@ -153,14 +161,14 @@ class _FoldUsers(Machine):
         before = self._store if self.continued else None
         users = open_users(before, list(waiting))
         known = applied_before(before, users, waiting) if before is not None else set()
-        bundle = Bundle(self._definitions, self._store)
+        bundle = Bundle(self._watch.now(), self._store)
         for key, inputs in waiting.items():
             repeated = [item for item in inputs if (key, item.id) in known]
             bundle.tallies.count("accounts", "duplicate", by=len(repeated))
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
                 bundle.tallies.final(users[key], by=-1)
-            user, _ = bundle.take(users[key], [*fresh, _closing(inputs, self._as_of)])
+            user, _ = self.take(bundle, users[key], [*fresh, _closing(inputs, self._as_of)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)
         yield from self.put_out(bundle)
@@ -169,7 +177,7 @@ class _FoldUsers(Machine):
 class AdvanceUnbounded(beam.PTransform):
     """The unbounded shell: one state value and one event-time timer a user; each input is one call of `advance`."""
 
-    def __init__(self, texts: Texts, store: str | None) -> None:
+    def __init__(self, texts: Texts | Release, store: str | None) -> None:
         self.texts = texts
         self.store = store
 
@@ -189,7 +197,7 @@ class _ApplyInputs(Machine):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
     def start_bundle(self) -> None:
-        self._bundle = Bundle(self._definitions, self._store, live=True)
+        self._bundle = Bundle(self._watch.now(), self._store, live=True)
 
     def process(
         self,
@@ -242,7 +250,7 @@ class _ApplyInputs(Machine):
         return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
 
     def _apply(self, user: User, inputs: list[Input], state: Any, timer: Any) -> None:
-        user, data = self._bundle.take(user, inputs)
+        user, data = self.take(self._bundle, user, inputs)
         state.write(data)
         # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
         # again, and fires for ever.

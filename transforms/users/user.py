@@ -4,13 +4,15 @@ All are plain records with a stable MessagePack form (msgspec): users live in st
 Times are microseconds since the epoch, UTC. Dictionaries inside a `User` are never changed; `Draft` works on copies.
 """
 
+from enum import IntEnum
+
 import msgspec
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
-from transforms.segments.leaves import LeafState
+from transforms.segments.leaves import LeafState, Marks
 
 __all__ = [
     "ANONYMOUS",
@@ -27,6 +29,9 @@ __all__ = [
     "Owner",
     "ProfileChanged",
     "Recorded",
+    "Seed",
+    "SeedState",
+    "Seeds",
     "SegmentEntered",
     "SegmentLeft",
     "TokenTaken",
@@ -38,6 +43,7 @@ __all__ = [
     "encode_inputs",
     "encode_user",
     "route",
+    "warming_of",
 ]
 
 #: Rows and states of anonymous users are keyed by this and the anonymous id.
@@ -59,6 +65,27 @@ class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
     historical: bool = False
 
 
+class SeedState(IntEnum):
+    """What is known of one seed; of two states the greater stands.
+
+    `MISSED`: the user was judged by an older revision after the activation, so that no seed can make up for what has
+    come since. `COME`: it was joined.
+    """
+
+    AWAITED = 0
+    MISSED = 1
+    COME = 2
+
+
+#: By activation (the time), then by the id whose history is meant: the user's own, or one that was merged into it.
+Seeds = dict[int, dict[str, SeedState]]
+
+
+def warming_of(seeds: Seeds) -> frozenset[int]:
+    """The activations of which a seed is still to come."""
+    return frozenset(at for at, states in seeds.items() if any(each != SeedState.COME for each in states.values()))
+
+
 class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of a user, or of an anonymous id (then `id` starts with `~`).
 
@@ -69,7 +96,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dropped. `sends` are the decided ones of which no receipt has come, by id, until they expire. `deleted_at` is
     when the newest deletion arrived: what was merged before is not merged again. `truncated` is how much of the state
     was dropped by its cap. `pace` is the newest minute in which messages arrived, and how many. `owners` are hashes of
-    the user ids that an anonymous id was named with.
+    the user ids that an anonymous id was named with. `serial` is that of the definitions
+    that the user was judged by, `seeds` what is known of the seeds of leaves that are newer than the user.
     """
 
     id: str
@@ -91,6 +119,13 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     truncated: int = 0
     pace: tuple[int, int] = (0, 0)
     owners: tuple[int, ...] = ()
+    serial: int = 0
+    seeds: Seeds = {}
+
+    @property
+    def warming(self) -> frozenset[int]:
+        """The activations whose leaves cannot answer yet for this user."""
+        return warming_of(self.seeds)
 
     @property
     def deadline(self) -> int | None:
@@ -148,12 +183,38 @@ class TokenTaken(msgspec.Struct, frozen=True, tag="token_taken", tag_field="inpu
         return f"\x00token:{self.time}:{self.token}"
 
 
+class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_like=True, gc=False):
+    """What the history of `user` before an activation gives to the leaves that came with it: the marks, by key.
+
+    It speaks for all leaves of that activation: one that it does not name has nothing. `name` is the seed's own,
+    `before` the activation (microseconds UTC): only what arrived earlier is in it. `serial` is that of the definitions
+    that it was made by. `handle`: see `Event`.
+    """
+
+    name: str
+    user: str
+    before: int
+    serial: int
+    leaves: dict[int, Marks] = {}
+    handle: str = ""
+
+    @property
+    def arrival(self) -> int:
+        """It brings the user to the activation, and is history up to there."""
+        return self.before
+
+    @property
+    def id(self) -> str:
+        """Deterministic."""
+        return f"\x00seed:{self.name}:{self.user}"
+
+
 #: What `advance` takes.
-Input = Event | Wake | Merge | TokenTaken
+Input = Event | Wake | Merge | TokenTaken | Seed
 
 
 class SegmentEntered(msgspec.Struct, frozen=True, tag="segment_entered", gc=False):
-    """A user became a member. `cause` is event, time, historical, merge or definition."""
+    """A user became a member. `cause` is event, time, historical, merge, token, seed or definition."""
 
     segment: str
     user: str

@@ -13,7 +13,7 @@ from apache_beam.typehints import with_output_types
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
-from transforms.campaigns.load import Texts
+from transforms.campaigns.release import Release, Texts
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.feed import now
 from transforms.events.transforms import Decode
@@ -119,7 +119,7 @@ def _by_shard(results: Iterable[Any]) -> Iterator[Any]:
 class AdvanceLive(beam.PTransform):
     """Like `AdvanceUnbounded`, with users kept in this process: one input of a shard carries those of many users."""
 
-    def __init__(self, texts: Texts, store: str) -> None:
+    def __init__(self, texts: Texts | Release, store: str) -> None:
         self.texts = texts
         self.store = store
 
@@ -145,7 +145,7 @@ class _Shards:
 class _ApplyShard(Machine):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
-    def __init__(self, texts: Texts, store: str) -> None:
+    def __init__(self, texts: Texts | Release, store: str) -> None:
         super().__init__(texts, store)
         self._shared_shards = Shared()
 
@@ -154,7 +154,7 @@ class _ApplyShard(Machine):
         self._shards = self._shared_shards.acquire(_Shards)
 
     def start_bundle(self) -> None:
-        self._bundle = Bundle(self._definitions, self._store, live=True)
+        self._bundle = Bundle(self._watch.now(), self._store, live=True)
         self._touched: set[Shard] = set()
         self._latest: Any = GlobalWindow().start
 
@@ -197,7 +197,7 @@ class _ApplyShard(Machine):
         users = {key: decode_user(state) for key, state in shard.states(inputs).items()}
         users |= open_users(self._store, [key for key in inputs if key not in users])
         for key, items in inputs.items():
-            user, state = self._bundle.take(users[key], items)
+            user, state = self.take(self._bundle, users[key], items)
             shard.write(key, state, user.deadline)
         if (first := shard.first()) is not None:
             # Up to the next millisecond: runners keep no more of a timer, and one that fires early wakes nobody, is set

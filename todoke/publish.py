@@ -1,0 +1,114 @@
+"""`todoke publish`: new definitions for a running job, by a pointer that it looks at."""
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from beam_pipelines.options import WrongUse
+from transforms.campaigns.load import read_texts
+from transforms.campaigns.publish import ActivationRefused, Changes, next_release
+from transforms.campaigns.release import (
+    PointerError,
+    Release,
+    Texts,
+    beside,
+    encode_pointer,
+    encode_texts,
+    read_release,
+)
+from transforms.campaigns.transforms import file_exists, is_pointer, read_file, write_file
+from transforms.events.times import read_time, write_time
+
+__all__ = ["publish"]
+
+
+def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool) -> None:
+    """Check definitions, write their texts beside the pointer, and let it name them; print what changes.
+
+    Raises:
+      WrongUse, DefinitionsError: nothing was published.
+      PointerError: the pointer cannot be read or written, or somebody else published meanwhile; it names what it did.
+    """
+    if not is_pointer(pointer):
+        raise WrongUse(f"--to: a pointer is a file that ends in .json; found {pointer!r}")
+    texts = _named_from(read_texts(definitions), definitions)
+    at = None if activate is None else _time(activate)
+    before, found = read_release(pointer, read_file) if file_exists(pointer) else (None, b"")
+    try:
+        changes = next_release(before, texts, time.time_ns() // 1000, at)
+    except ActivationRefused as error:
+        raise WrongUse(f"--activate: {error}") from error
+    if changes is None:
+        assert before is not None
+        _print_unchanged(before, pointer, json=json)
+        return
+    _write(pointer, changes.release, found)
+    if json:
+        print(msgspec.json.encode(_described(changes)).decode())
+    else:
+        _print(changes, pointer, activate)
+
+
+def _time(text: str) -> int:
+    try:
+        return read_time(text)
+    except ValueError as error:
+        raise WrongUse(f"--activate: {error}") from error
+
+
+def _named_from(texts: Texts, place: Path) -> Texts:
+    """Files named from the folder of the definitions, as whoever reads of a mistake knows them."""
+    folder = place if place.is_dir() else place.parent
+    return tuple((Path(name).relative_to(folder).as_posix(), text) for name, text in texts)
+
+
+def _write(pointer: str, release: Release, found: bytes) -> None:
+    """Write the new texts, then the pointer: who reads it finds all that it names."""
+    stem = pointer.rpartition("/")[2].removesuffix(".json")
+    files = {each.revision: f"{stem}-{each.revision}.json" for each in release.revisions}
+    newest = release.revisions[0]
+    write_file(beside(pointer, files[newest.revision]), encode_texts(newest.texts))
+    if (read_file(pointer) if file_exists(pointer) else b"") != found:
+        raise PointerError(f"{pointer} was changed by somebody else meanwhile: publish again")
+    write_file(pointer, encode_pointer(release, files))
+
+
+def _described(changes: Changes) -> dict[str, object]:
+    return {
+        "serial": changes.release.serial,
+        "revision": changes.release.revisions[0].revision,
+        "new": [f"{leaf:016x}" for leaf in changes.new],
+        "kept": [f"{leaf:016x}" for leaf in changes.kept],
+        "dropped": [f"{leaf:016x}" for leaf in changes.dropped],
+        "activation": None if changes.activation is None else write_time(changes.activation),
+        "changed": changes.changed,
+        "added": changes.added,
+    }
+
+
+def _print_unchanged(before: Release, pointer: str, *, json: bool) -> None:
+    newest = before.revisions[0].revision
+    if json:
+        print(msgspec.json.encode({"serial": before.serial, "revision": newest, "unchanged": True}).decode())
+    else:
+        print(f"{pointer}: revision {newest} is published already, as release {before.serial}")
+
+
+def _print(changes: Changes, pointer: str, activate: str | None) -> None:
+    release = changes.release
+    print(f"{pointer}: revision {release.revisions[0].revision} is release {release.serial}")
+    print(f"conditions on events: {len(changes.new)} new, {len(changes.kept)} kept, {len(changes.dropped)} dropped")
+    if changes.activation is None:
+        if release.serial == 1:
+            print("all of them count from the beginning: right for a job without users, or with these definitions")
+        elif activate is not None:
+            print("none is new: --activate has no effect", file=sys.stderr)
+        return
+    print(f"the new ones count from {write_time(changes.activation)}")
+    print("for users known before then, until a seed brings what came before:")
+    for name in changes.changed:
+        print(f"  {name}: the condition as it was answers")
+    for name in changes.added:
+        print(f"  {name}: is new and answers no (warming)")

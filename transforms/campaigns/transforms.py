@@ -1,0 +1,135 @@
+"""Definitions where Beam's steps and the commands need them: read from files or a pointer, and watched.
+
+Pointers may lie wherever Beam's file systems reach (`gs://…`). Beam takes a second to import, and files of this machine
+need none of it, so that it is imported only for others.
+"""
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from transforms.campaigns.load import DefinitionsError, read_texts
+from transforms.campaigns.release import PointerError, Release, Texts, read_release
+from transforms.campaigns.watch import Watch
+from transforms.segments.document import Problem, Problems
+
+__all__ = ["file_exists", "is_pointer", "read_definitions", "read_file", "watch", "write_file"]
+
+_watches: dict[str, Watch] = {}
+_lock = threading.Lock()
+
+
+def is_pointer(place: str) -> bool:
+    """Whether definitions are named by a pointer, and not a file or folder of them."""
+    return place.endswith(".json")
+
+
+def read_definitions(place: str) -> Texts | Release:
+    """Definitions from a file, a folder, or a pointer.
+
+    Raises:
+      DefinitionsError: they cannot be read. Mistakes in them are found by `compiled`.
+    """
+    if not is_pointer(place):
+        return read_texts(place)
+    try:
+        release, _ = read_release(place, read_file)
+    except PointerError as error:
+        problems = Problems()
+        problems.note(Problem(place, 1, "", str(error)))
+        raise DefinitionsError(problems) from error
+    return release
+
+
+def watch(source: Texts | Release) -> Watch:
+    """The definitions of a step, the same for all steps of a process that were launched with the same pointer.
+
+    Raises:
+      DefinitionsError: `source` has mistakes.
+    """
+    if not isinstance(source, Release) or source.pointer is None:
+        return Watch(source)
+    with _lock:
+        known = _watches.get(source.pointer)
+        if known is None:
+            known = _watches[source.pointer] = Watch(source, read_file)
+        elif known.now().serial < source.serial:
+            known.poll()
+        known.start()
+        return known
+
+
+def read_file(place: str) -> bytes:
+    """A file's content; `place` is a path or a URL of Beam's file systems.
+
+    Raises:
+      PointerError: it cannot be read.
+    """
+    try:
+        if "://" not in place:
+            return Path(place).read_bytes()
+        with _file_systems().open(place, compression_type="uncompressed") as file:
+            return bytes(file.read())
+    except _failures(place) as error:
+        raise PointerError(f"{place} cannot be read: {error}") from error
+
+
+def file_exists(place: str) -> bool:
+    """Whether there is such a file.
+
+    Raises:
+      PointerError: nobody can say.
+    """
+    try:
+        return bool(Path(place).exists() if "://" not in place else _file_systems().exists(place))
+    except _failures(place) as error:
+        raise PointerError(f"{place} cannot be read: {error}") from error
+
+
+def write_file(place: str, data: bytes) -> None:
+    """Write a file whole: who reads it meanwhile sees the old one or the new one.
+
+    Raises:
+      PointerError: it cannot be written.
+    """
+    try:
+        if "://" not in place:
+            _replace(Path(place), data)
+            return
+        # An object appears when it is closed, and not before.
+        with _file_systems().create(place, "application/json", "uncompressed") as file:
+            file.write(data)
+    except _failures(place) as error:
+        raise PointerError(f"{place} cannot be written: {error}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _file_systems() -> Any:
+    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415 - see the module's docstring
+
+    return FileSystems
+
+
+def _failures(place: str) -> tuple[type[Exception], ...]:
+    """What reading and writing there may raise."""
+    if "://" not in place:
+        return (OSError,)
+    from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415 - only where it may be raised
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    return OSError, ValueError, GoogleAPIError, GoogleAuthError

@@ -1,0 +1,131 @@
+"""Conditions as they are and as they were: what answers while leaves are warming for a user.
+
+A leaf that came with a new revision counts events from its activation on, and is warming for a user who was known
+before until a seed has brought what came before. Until then the condition as it was one revision earlier answers, or
+the one before that; a condition that is new answers no. References to segments follow the same revision, so that an old
+condition means what it meant.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
+from transforms.segments.leaves import LeafState, leaf_key
+
+__all__ = ["Asked", "Compile", "Test", "Version", "Versions", "answering", "atoms", "nobody", "references"]
+
+#: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
+Test = Callable[[dict[int, LeafState], dict[str, int]], bool]
+
+#: Compiles a condition; the other argument gives the test of a segment that it refers to (None: membership).
+Compile = Callable[[Condition, Callable[[str], Test] | None], Test]
+
+
+class Asked(NamedTuple):
+    """What a revision asks: conditions by the id of their segment, and audiences by that of their campaign."""
+
+    segments: Mapping[str, Condition]
+    audiences: Mapping[str, Condition]
+
+
+class Version(NamedTuple):
+    """A condition of one revision: its test, its leaves, and the activations (times) that these wait for."""
+
+    test: Test
+    leaves: frozenset[int]
+    waits: frozenset[int]
+
+
+def nobody(_leaves: dict[int, LeafState], _members: dict[str, int]) -> bool:
+    """The test of a condition that nothing can answer yet."""
+    return False
+
+
+def answering(versions: Sequence[Version], warming: frozenset[int]) -> Test:
+    """The test of the newest version none of whose leaves is warming; `nobody` where there is none."""
+    return next((version.test for version in versions if version.waits.isdisjoint(warming)), nobody)
+
+
+class Versions:
+    """The conditions that may have to wait, with the older ones that answer meanwhile.
+
+    Args:
+      revisions: what each asks, the newest first.
+      activations: of leaves, by key; others are as old as the users.
+      compile_: compiles a condition; its leaves join the index.
+    """
+
+    def __init__(self, revisions: Sequence[Asked], activations: Mapping[int, int], compile_: Compile) -> None:
+        self._revisions = revisions
+        self._activations = activations
+        self._compile = compile_
+        self._leaves_known: dict[tuple[int, str], frozenset[int]] = {}
+        self._tests_known: dict[tuple[int, str], Test] = {}
+        #: Of those segments and audiences that have to wait for something: the newest first.
+        self.segments = self._of_all([asked.segments for asked in revisions])
+        self.audiences = self._of_all([asked.audiences for asked in revisions])
+
+    def _of_all(self, revisions: Sequence[Mapping[str, Condition]]) -> dict[str, tuple[Version, ...]]:
+        names = revisions[0] if self._activations else ()
+        found = {name: self._of([conditions.get(name) for conditions in revisions]) for name in names}
+        return {name: versions for name, versions in found.items() if versions}
+
+    def _of(self, conditions: Sequence[Condition | None]) -> tuple[Version, ...]:
+        """The versions of one condition back to the first that waits for nothing; empty if that is the newest."""
+        versions: list[Version] = []
+        for place, condition in enumerate(conditions):
+            if condition is None:
+                break
+            leaves = self._leaves(place, condition)
+            waits = frozenset(self._activations[leaf] for leaf in leaves if leaf in self._activations)
+            if place == 0 and not waits:
+                break
+            versions.append(Version(self._test(place, condition), leaves, waits))
+            if not waits:
+                break
+        return tuple(versions)
+
+    def _leaves(self, place: int, condition: Condition) -> frozenset[int]:
+        """The leaves of a condition, with those of the segments that it refers to."""
+        own = frozenset(leaf_key(atom) for atom in atoms(condition))
+        return own.union(*(self._leaves_of(place, name) for name in references(condition)))
+
+    def _leaves_of(self, place: int, segment: str) -> frozenset[int]:
+        known, key = self._leaves_known, (place, segment)
+        if key not in known:
+            known[key] = self._leaves(place, self._revisions[place].segments[segment])
+        return known[key]
+
+    def _test(self, place: int, condition: Condition) -> Test:
+        """The newest refer to what the user is a member of; older ones to the conditions of their own time."""
+        return self._compile(condition, None if place == 0 else lambda name: self._test_of(place, name))
+
+    def _test_of(self, place: int, segment: str) -> Test:
+        known, key = self._tests_known, (place, segment)
+        if key not in known:
+            known[key] = self._test(place, self._revisions[place].segments[segment])
+        return known[key]
+
+
+def atoms(condition: Condition) -> list[Condition]:
+    """The atomic conditions inside a condition, without references to segments."""
+    match condition:
+        case All(parts) | Any_(parts):
+            return [atom for part in parts for atom in atoms(part)]
+        case Not(part):
+            return atoms(part)
+        case SegmentRef():
+            return []
+    return [condition]
+
+
+def references(condition: Condition) -> set[str]:
+    """The segments that a condition refers to."""
+    match condition:
+        case All(parts) | Any_(parts):
+            return {name for part in parts for name in references(part)}
+        case Not(part):
+            return references(part)
+        case SegmentRef(segment):
+            return {segment}
+    return set()
