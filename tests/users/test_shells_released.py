@@ -30,7 +30,7 @@ from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.inputs.transforms import DecodeControl, KeyInputs
 from transforms.users.rows import user_row
 from transforms.users.transforms import AdvanceUnbounded
-from transforms.users.user import Seed, User, decode_user
+from transforms.users.user import Seed, User, decode_user, encode_user
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -112,7 +112,7 @@ def kept(tmp_path: Path, user: User) -> str:
     """A store that holds a user."""
     url = f"sqlite:{tmp_path / 'store.db'}"
     store = open_store(url)
-    store.write_users([user_row(user)])
+    store.write_users([user_row(user, encode_user(user))])
     store.close()
     return url
 

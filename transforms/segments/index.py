@@ -5,6 +5,7 @@ attribute's name to leaves, `dependents` from a leaf to segments. Segments stand
 that one pass upward settles segments that refer to segments.
 """
 
+import heapq
 from collections.abc import Callable, Collection, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
@@ -85,6 +86,33 @@ class SegmentIndex:
                 for name, test in zip(self.order, self.tests, strict=True)
             )
         return tests
+
+    def update(
+        self, members: dict[str, int], leaves: dict[int, LeafState], tests: Sequence[Test], ranks: list[int], now: int
+    ) -> tuple[list[str], list[str]]:
+        """Judge the segments of these ranks (a heap, used up) again, and those that refer to what changed.
+
+        `members` (segment to since) is brought up to date; returns the segments that were entered, and that were left.
+        """
+        entered: list[str] = []
+        left: list[str] = []
+        while ranks:
+            rank = heapq.heappop(ranks)
+            while ranks and ranks[0] == rank:
+                heapq.heappop(ranks)
+            name = self.order[rank]
+            holds = tests[rank](leaves, members)
+            if holds is (name in members):
+                continue
+            if holds:
+                members[name] = now
+                entered.append(name)
+            else:
+                del members[name]
+                left.append(name)
+            for other in self.referrers[rank]:
+                heapq.heappush(ranks, other)
+        return entered, left
 
     def audience(self, campaign: str, warming: frozenset[int]) -> Test | None:
         """The test of a campaign's audience, `nobody` where nothing can answer yet; None if it has no audience."""

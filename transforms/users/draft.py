@@ -228,24 +228,7 @@ class Draft:
         queue = sorted({rank for key in changed for rank in index.dependents.get(key, ())})
         if warmed:
             queue = sorted({*queue, *index.may_warm})
-        entered: list[str] = []
-        left: list[str] = []
-        while queue:
-            rank = heapq.heappop(queue)
-            while queue and queue[0] == rank:
-                heapq.heappop(queue)
-            name = index.order[rank]
-            holds = self._tests[rank](self.leaves, members)
-            if holds is (name in members):
-                continue
-            if holds:
-                members[name] = now
-                entered.append(name)
-            else:
-                del members[name]
-                left.append(name)
-            for other in index.referrers[rank]:
-                heapq.heappush(queue, other)
+        entered, left = index.update(members, self.leaves, self._tests, queue, now)
         if first:
             entered, left = sorted(members, key=index.rank.__getitem__), []
         self._report(entered, left, cause, now)
