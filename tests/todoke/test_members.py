@@ -5,7 +5,7 @@ import json
 import pytest
 
 from transforms.storage.open import open_store
-from transforms.storage.rows import MemberRow, RunRow
+from transforms.storage.rows import MemberRow, RunRow, UserRow
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ def test_an_id_that_would_break_its_line_is_a_json_string(todoke, tmp_path):
     """Everything else stands as it is; so each line is one user, and no two users are one line."""
     made = open_store(f"sqlite:{tmp_path / 'odd.db'}")
     made.write_members([MemberRow("buyers", user, 0, 1) for user in ODD + PLAIN])
+    said = b'{"segments": {"buyers": "1970-01-01T00:00:00Z"}}'
+    made.write_users([UserRow(user, 1, b"", said) for user in ODD + PLAIN])
     made.close()
     shown = todoke("members", "buyers", "--store", "sqlite:odd.db").stdout
     lines = shown.removesuffix("\n").split("\n")

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 __all__ = ["FIRST_TIME", "LAST_TIME", "read_time", "write_time"]
 
@@ -39,6 +40,7 @@ def read_time(text: str) -> int:
     return time
 
 
+@lru_cache(maxsize=65_536)
 def write_time(time: int) -> str:
     """A time in [FIRST_TIME, LAST_TIME] as ISO 8601 text in UTC, such as `2026-03-10T12:00:00.250000Z`."""
     return (_EPOCH + timedelta(microseconds=time)).replace(tzinfo=None).isoformat() + "Z"

@@ -81,8 +81,13 @@ class SeedState(IntEnum):
 Seeds = dict[int, dict[str, SeedState]]
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 def warming_of(seeds: Seeds) -> frozenset[int]:
     """The activations of which a seed is still to come."""
+    if not seeds:  # nearly always, and asked for each input
+        return _NONE
     return frozenset(at for at, states in seeds.items() if any(each != SeedState.COME for each in states.values()))
 
 

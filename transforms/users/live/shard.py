@@ -1,7 +1,7 @@
 """Users of a live job on one machine, kept in its process by shard.
 
 There the runner and the job die together, so that state which the runner holds outlives nothing: what does is the
-user's row. So the runner knows shards only. A shard has the states of its users, as many as there is room for, and the
+user's row. So the runner knows shards only. A shard has its users, as many as there is room for, and the
 times at which they must be woken. What is kept is bounded: who was not heard of for longest goes first, and comes back
 from the row.
 """
@@ -13,12 +13,14 @@ from zlib import crc32
 
 import msgspec
 
+from transforms.users.user import User
+
 __all__ = ["SHARDS", "Shard", "decode_parts", "encode_parts", "shard_of"]
 
 #: More let more bundles run at a time, and make each input of one smaller.
 SHARDS = 16
-#: What one shard keeps, in bytes of encoded state.
-MOST_BYTES = 32 * 1024 * 1024
+#: What one shard keeps, in bytes of encoded state. Users are kept decoded, which takes several times as much.
+MOST_BYTES = 8 * 1024 * 1024
 
 #: Users with their inputs, encoded.
 Parts = list[tuple[str, bytes]]
@@ -41,27 +43,34 @@ class Shard:
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
-        self._states: OrderedDict[str, bytes] = OrderedDict()
+        #: Users with the bytes of their encoded state.
+        self._users: OrderedDict[str, tuple[User, int]] = OrderedDict()
         self._bytes = 0
-        self._written: dict[str, bytes] = {}
+        self._written: dict[str, tuple[User, int]] = {}
         self._deadlines: dict[str, int] = {}
         #: A heap of (deadline, user); one that is not the user's deadline any more is passed over.
         self._agenda: list[tuple[int, str]] = []
 
-    def states(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """The states of those users that are kept."""
-        found: dict[str, bytes] = {}
+    def users(self, keys: Iterable[str]) -> dict[str, User]:
+        """Those users that are kept."""
+        found: dict[str, User] = {}
         for key in keys:
-            state = self._written.get(key)
-            if state is None and (state := self._states.get(key)) is not None:
-                self._states.move_to_end(key)
-            if state is not None:
-                found[key] = state
+            kept = self._written.get(key)
+            if kept is None and (kept := self._users.get(key)) is not None:
+                self._users.move_to_end(key)
+            if kept is not None:
+                found[key] = kept[0]
         return found
 
-    def write(self, key: str, state: bytes, deadline: int | None) -> None:
-        """What a bundle made of a user; it stands from `commit` on, and before that for this bundle alone."""
-        self._written[key] = state
+    def write(self, user: User, size: int) -> None:
+        """What a bundle made of a user; it stands from `commit` on, and before that for this bundle alone.
+
+        Args:
+          user: as it is now.
+          size: the bytes of the encoded state.
+        """
+        key, deadline = user.id, user.deadline
+        self._written[key] = user, size
         if deadline == self._deadlines.get(key):
             return
         if deadline is None:
@@ -72,13 +81,13 @@ class Shard:
 
     def commit(self) -> None:
         """Keep what was written, now that the rows are."""
-        for key, state in self._written.items():
-            self._bytes += len(state) - len(self._states.pop(key, b""))
-            self._states[key] = state
+        for key, kept in self._written.items():
+            self._bytes += kept[1] - self._users.pop(key, (kept[0], 0))[1]
+            self._users[key] = kept
         self._written = {}
         while self._bytes > self._most:
-            _, state = self._states.popitem(last=False)
-            self._bytes -= len(state)
+            _, (_, size) = self._users.popitem(last=False)
+            self._bytes -= size
 
     def due(self, time: int) -> dict[str, int]:
         """The users who must be woken by `time` (microseconds UTC), with when."""

@@ -30,7 +30,7 @@ from transforms.users.inputs.transforms import (
 )
 from transforms.users.live.shard import Shard, decode_parts, encode_parts, shard_of
 from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, by_arrival, time_of
-from transforms.users.user import Input, Wake, decode_inputs, decode_user
+from transforms.users.user import Input, Wake, decode_inputs
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
 
@@ -194,11 +194,11 @@ class _ApplyShard(Machine):
 
     def _apply(self, shard: Shard, inputs: dict[str, list[Input]], timer: Any) -> None:
         self._touched.add(shard)
-        users = {key: decode_user(state) for key, state in shard.states(inputs).items()}
+        users = shard.users(inputs)
         users |= open_users(self._store, [key for key in inputs if key not in users])
         for key, items in inputs.items():
             user, state = self.take(self._bundle, users[key], items)
-            shard.write(key, state, user.deadline)
+            shard.write(user, len(state))
         if (first := shard.first()) is not None:
             # Up to the next millisecond: runners keep no more of a timer, and one that fires early wakes nobody, is set
             # again, and fires for ever.
