@@ -10,10 +10,20 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
-from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
+from transforms.segments.conditions import (
+    ANY,
+    All,
+    Any_,
+    Condition,
+    EventCondition,
+    FactCondition,
+    Not,
+    SegmentRef,
+)
 from transforms.segments.document import Node, Problems
 from transforms.segments.grammar import read_condition
-from transforms.segments.leaves import ZONE_NAMES, AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
+from transforms.segments.leaf_facts import ZONE_NAMES
+from transforms.segments.leaves import AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
 
 __all__ = [
     "Segment",
@@ -43,7 +53,8 @@ class Segment(msgspec.Struct, frozen=True):
 class SegmentIndex:
     """Segments and further conditions (audiences of campaigns), compiled.
 
-    `events` maps an event's name to its leaves; `facts` maps an attribute's name (or `#identified`, `#reachable`,
+    `events` maps an event's name to its leaves, those of all events among them, and `anything` holds the latter alone,
+    for every other name; `facts` maps an attribute's name (or `#identified`, `#reachable`,
     `#consent`) to leaves; `leaves` maps a key to its leaf. `order` holds the segments' ids by rank, `tests` their
     tests, `dependents` the ranks that a leaf's truth can change, `referrers` the ranks that refer to the segment of a
     rank, `at_first` the ranks that hold for a user about whom nothing is known.
@@ -90,7 +101,7 @@ class SegmentIndex:
                 return lambda _leaves, members: segment in members
         return self._compile_atom(condition)
 
-    def _compile_atom(self, condition: Condition) -> Test:
+    def _compile_atom(self, condition: EventCondition | FactCondition) -> Test:
         key = leaf_key(condition)
         leaf = self.leaves.get(key)
         if leaf is None:
@@ -114,7 +125,11 @@ class SegmentIndex:
                 events.setdefault(name, []).append(leaf)
             for name in ZONE_NAMES if leaf.zoned else ():
                 facts.setdefault(name, []).append(leaf)
-        self.events = {name: tuple(leaves) for name, leaves in events.items()}
+        anything = events.pop(ANY, [])
+        self.anything = tuple(anything)
+        self.events = {
+            name: tuple({leaf.key: leaf for leaf in (*leaves, *anything)}.values()) for name, leaves in events.items()
+        }
         self.facts = {name: tuple(leaves) for name, leaves in facts.items()}
 
 
@@ -168,7 +183,7 @@ def check_circles(segments: dict[str, Segment], problems: Problems) -> None:
             return
 
 
-def atoms(condition: Condition) -> list[Condition]:
+def atoms(condition: Condition) -> list[EventCondition | FactCondition]:
     """The atomic conditions inside a condition, without references to segments."""
     match condition:
         case All(parts) | Any_(parts):

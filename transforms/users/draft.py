@@ -15,7 +15,8 @@ from transforms.campaigns.journeys import Cause, Journeys
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.identity.zones import known_zone
-from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState
+from transforms.segments.leaf_facts import IDENTIFIED, ZONE_NAMES
+from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.segments.values import DAY
 from transforms.users.user import ANONYMOUS, Effect, SegmentEntered, SegmentLeft, User
 
@@ -159,7 +160,7 @@ class Draft:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
         leaves, clock = self.leaves, self.clock
-        for leaf in self.index.events.get(event.name, ()):
+        for leaf in self.index.events.get(event.name, self.index.anything):
             state = leaves.get(leaf.key, leaf.unseen)
             marks = leaf.take(state, event, mark)
             if marks is not state.marks and self._put(leaf.key, leaf.judge(state, marks, clock, self.zone), state):
@@ -240,7 +241,7 @@ class Draft:
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
                 mine = self.leaves.get(key, leaf.unseen)
-                joined = leaf.join(mine, theirs)
+                joined = leaf.join(mine, theirs, self.id, other.id)
                 if self._put(key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine):
                     changed.append(key)
         seen = sorted((arrival, mark) for mark, arrival in {**other.seen, **self.seen}.items())
