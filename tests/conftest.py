@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from emulators import Emulator, EmulatorMissing, start_bigtable, start_pubsub
+
+#: For `make test-long`.
+hypothesis.settings.register_profile("long", max_examples=20_000)
 
 
 class Instance(NamedTuple):

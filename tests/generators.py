@@ -92,9 +92,22 @@ def text_tests(values: SearchStrategy[str]) -> SearchStrategy[Plain]:
     return equality(values) | affixes | one("matches", st.sampled_from(["^[pt]", "o+", "(?i)TOY$", "[0-9]"]))
 
 
+VERSIONS = st.sampled_from(["1.9", "2.9.5", "2.10", "2.10.0", "3", "0"])
+NEWER = one("version_at_least", VERSIONS) | one("version_less_than", VERSIONS)
+NEXT = one("within_next", st.sampled_from(WINDOWS))
+YEARLY = one("anniversary", st.just(True) | st.sampled_from(["1d", "7d"]).map(lambda ahead: {"before": ahead}))
 AGES = one("within", st.sampled_from(WINDOWS)) | one("older_than", st.sampled_from(WINDOWS))
 INSTANTS = one("before", TIMES) | one("after", TIMES)
-DATED = INSTANTS | AGES | AGES | one("before", st.sampled_from(DATES)) | one("after", st.sampled_from(DATES))
+DATED = (
+    INSTANTS
+    | AGES
+    | AGES
+    | NEXT
+    | NEXT
+    | YEARLY
+    | one("before", st.sampled_from(DATES))
+    | one("after", st.sampled_from(DATES))
+)
 EXISTS = one("exists", st.booleans())
 NUMERIC = equality(NUMBERS) | order(NUMBERS)
 TEXTUAL = text_tests(TEXTS)
@@ -105,6 +118,7 @@ ATTRIBUTES = {
     "plan": text_tests(PLANS),
     "vip": equality(st.booleans()),
     "renews_at": DATED,
+    "born": YEARLY,
     "tags": CONTAINS,
     "tags[]": TEXTUAL | NUMERIC,
     "home.city": TEXTUAL,
@@ -113,7 +127,7 @@ ATTRIBUTES = {
     "email": text_tests(st.just("u1@example.com")),
     "timezone": equality(st.sampled_from(ZONES)),
     "context.os.name": equality(st.sampled_from(["ios", "android"])),
-    "context.app.version": equality(st.sampled_from(["1.9", "2.10"])),
+    "context.app.version": equality(st.sampled_from(["1.9", "2.10"])) | NEWER | NEWER,
     "context.locale": one("starts_with", st.sampled_from(["en", "ja"])),
     "context.timezone": equality(st.sampled_from(ZONES)),
     "context.location.city": TEXTUAL,
@@ -125,6 +139,7 @@ PROPERTIES = {
     "kind": TEXTUAL,
     "gift": equality(st.booleans()),
     "due_at": INSTANTS,
+    "app": NEWER,
     "tags": CONTAINS,
     "tags[]": TEXTUAL,
     "shop.city": TEXTUAL,
@@ -148,43 +163,105 @@ def wheres() -> SearchStrategy[Plain]:
     return single | st.builds(lambda first, second: {**first, **second}, single, single)
 
 
+NUMBERED = st.sampled_from(["amount", "amount", "lines[].price", "tags[]"])
+VALUED = st.sampled_from(["kind", "kind", "amount", "gift", "shop.city", "tags[]", "lines[].category"])
+#: Amounts are added up, so sums are greater than the numbers.
+TOTALS = st.sampled_from([1, 2, 3, 4.5, 5, 0.1])
+COUNTS = st.integers(1, 4)
+#: Written with a number beyond a thousand, which no history reaches, so that they are kept in buckets.
+BIG_COUNTS = (
+    st.builds(lambda low: {"between": [low, 2000]}, COUNTS)
+    | one("less_than", st.just(1500))
+    | one("more_than", st.just(1001))
+)
+FORMS = ["plain", "count", "count", "first", "last", "missing", "missing", "sequence", "sequence", "distinct", "big"]
+FORMS += ["sum", "sum", "average", "minimum", "maximum"]
+
+
+@st.composite
+def named(draw: DrawFn) -> Plain:
+    """Which events count."""
+    found: Plain = {"event": draw(st.sampled_from([*EVENTS, *EVENTS, "any"]))}
+    if draw(st.integers(0, 4)) == 0:
+        found["type"] = draw(st.sampled_from(TYPES))
+    if draw(st.integers(0, 3)) == 0:
+        found["where"] = draw(wheres())
+    return found
+
+
+@st.composite
+def sequences(draw: DrawFn) -> Plain:
+    """Two or three events one after another."""
+    steps = draw(st.lists(NAMED, min_size=2, max_size=3))
+    for step in steps[1:]:
+        if draw(st.booleans()):
+            step["within"] = draw(st.sampled_from(WINDOWS))
+    return {"sequence": steps} | draw(st.fixed_dictionaries({}, optional={"within": st.sampled_from(WINDOWS)}))
+
+
 @st.composite
 def event_tests(draw: DrawFn) -> Plain:
-    """A condition on a named event: a count in a window or of all time, the first or last, or something missing."""
-
-    def named() -> Plain:
-        found: Plain = {"event": draw(st.sampled_from(EVENTS))}
-        if draw(st.integers(0, 4)) == 0:
-            found["type"] = draw(st.sampled_from(TYPES))
-        if draw(st.integers(0, 3)) == 0:
-            found["where"] = draw(wheres())
-        return found
-
-    condition = named()
-    form = draw(st.sampled_from(["plain", "count", "count", "first", "last", "missing", "missing"]))
+    """A condition on events: an aggregate of them in a window or of all time, or how they follow each other."""
+    form = draw(st.sampled_from(FORMS))
+    if form == "sequence":
+        return draw(SEQUENCES)
+    condition = draw(NAMED)
     if form in ("first", "last"):
         return condition | {form: draw(AGES)}
     window = draw(st.sampled_from(["ever", "within", "within", "since", "since"]))
     if form == "missing":
         # A must be older than the wait and younger than its own window: shorter windows could never hold.
         wait = draw(st.integers(0, len(WINDOWS) - (2 if window == "within" else 1)))
-        condition["missing"] = named() | {"within": WINDOWS[wait]}
+        condition["missing"] = draw(NAMED) | {"within": WINDOWS[wait]}
+        if draw(st.integers(0, 2)) == 0:
+            condition["missing"]["same"] = draw(VALUED)
         if window == "within":
             condition["within"] = draw(st.sampled_from(WINDOWS[wait + 1 :]))
     elif window == "within":
         condition["within"] = draw(st.sampled_from(WINDOWS))
     if window == "since":
         condition["since"] = draw(st.sampled_from(DATES) | TIMES)
+    return condition | draw(_aggregates(form))
+
+
+@st.composite
+def _aggregates(draw: DrawFn, form: str) -> Plain:
+    """What is asked of the events."""
+    found: Plain = {}
     if form == "count":
-        least = st.integers(1, 4)
-        condition["count"] = draw(order(least) | one("is", least) | one("at_most", st.just(0)))
-    return condition
+        found["count"] = draw(order(COUNTS) | one("is", COUNTS) | one("at_most", st.just(0)))
+    elif form == "big":
+        found["count"] = draw(BIG_COUNTS)
+    elif form == "distinct":
+        found["distinct"] = draw(order(COUNTS) | one("is", COUNTS)) | {"of": draw(VALUED)}
+    elif form in ("sum", "average", "minimum", "maximum"):
+        numbers = TOTALS if form == "sum" else NUMBERS
+        found[form] = draw(order(numbers) | one("is", numbers)) | {"of": draw(NUMBERED)}
+    if form in ("plain", "count", "big", "sum") and draw(st.integers(0, 2)) == 0:
+        found["same"] = draw(VALUED)
+    return found
 
 
+NAMED, SEQUENCES = named(), sequences()
+#: Shibuya, not far from there, Osaka, and the other end of the world.
+PLACES = st.sampled_from([(35.6595, 139.7005), (35.68, 139.77), (34.7, 135.5), (-35.6595, -40.2995)]).map(
+    lambda place: {"latitude": place[0], "longitude": place[1]}
+)
 CONTACTS = st.one_of(
     st.just({"identified": True}),
     one("reachable", st.sampled_from(CHANNELS)),
     one("consented", st.fixed_dictionaries({"topic": st.sampled_from(TOPICS), "channel": st.sampled_from(CHANNELS)})),
+    st.builds(
+        lambda salt, ends: {"bucket": {"salt": salt, "from": ends[0], "below": ends[1]}},
+        st.sampled_from(["x", "y"]),
+        st.sampled_from([(0, 50), (50, 100), (12.5, 75)]),
+    ),
+    st.builds(
+        lambda path, place, limit: {"near": {"attribute": path, **place, "within_km": limit}},
+        st.sampled_from(["home", "homes[]", "context.location"]),
+        PLACES,
+        st.sampled_from([0, 10, 450, 20_100]),
+    ),
 )
 EVENT_TESTS, ATTRIBUTE_TESTS = event_tests(), attribute_tests()
 #: How often each kind of condition is drawn. Leaves come first: examples shrink to them.
@@ -224,6 +301,8 @@ def definitions(draw: DrawFn) -> Plain:
     return {"segments": {name: segments[name] for name in shuffled}} | ({"policies": policies} if policies else {})
 
 
+HOMES = st.builds(lambda place, more: place | more, PLACES, st.sampled_from([{}, {}, {"latitude": "north"}]))
+BIRTHDAYS = st.sampled_from(["1990-03-27", "2000-03-29", "1988-04-04", "1999-03-28T23:30:00Z", "2004-02-29"])
 TRAITS = st.fixed_dictionaries(
     {},
     optional={
@@ -232,7 +311,9 @@ TRAITS = st.fixed_dictionaries(
         "vip": mostly(st.booleans(), STRAY, st.none()),
         "renews_at": mostly(st.one_of(TIMES, *[st.sampled_from(DATES)] * 2), STRAY, st.none()),
         "tags": mostly(LISTS, STRAY, st.none()),
-        "home": mostly(st.fixed_dictionaries({"city": mostly(TEXTS, st.none())}), STRAY, st.none()),
+        "born": mostly(BIRTHDAYS, STRAY, st.none()),
+        "home": mostly(st.fixed_dictionaries({"city": mostly(TEXTS, st.none())}) | HOMES, STRAY, st.none()),
+        "homes": mostly(st.lists(HOMES, max_size=2), STRAY, st.none()),
         "lines": mostly(LINES, STRAY, st.none()),
         "timezone": st.sampled_from([*ZONES, "Mars/Olympus", None]),
         "email": st.sampled_from(["MAILBOX", "MAILBOX", None]),
@@ -245,6 +326,7 @@ BODIES = st.fixed_dictionaries(
         "kind": mostly(TEXTS, STRAY, st.none()),
         "gift": mostly(st.booleans(), STRAY),
         "due_at": TIMES,
+        "app": mostly(VERSIONS, STRAY),
         "tags": mostly(LISTS, STRAY),
         "shop": mostly(st.fixed_dictionaries({"city": TEXTS}), STRAY),
         "lines": mostly(LINES, STRAY),
@@ -254,11 +336,11 @@ CONTEXTS = st.fixed_dictionaries(
     {},
     optional={
         "os": st.fixed_dictionaries({"name": st.sampled_from(["ios", "android", None])}),
-        "app": st.fixed_dictionaries({"version": st.sampled_from(["1.9", "2.10"])}),
+        "app": st.fixed_dictionaries({"version": st.sampled_from(["1.9", "2.10", "2.9.5", "beta"])}),
         "device": st.just({"type": "ios", "token": "TOKEN"}),
         "locale": st.sampled_from(["en-US", "ja-JP", "ja"]),
         "timezone": st.sampled_from([*ZONES, None]),
-        "location": st.fixed_dictionaries({"city": TEXTS, "country": st.sampled_from(["JP", "DE"])}),
+        "location": st.fixed_dictionaries({"city": TEXTS, "country": st.sampled_from(["JP", "DE"])}) | PLACES,
     },
 )
 CONSENTS = st.fixed_dictionaries(
@@ -350,16 +432,24 @@ def instants(definitions: Plain, history: list[Plain]) -> list[int]:
     """Every time at which an answer may change, and a microsecond either side, from the first arrival on, sorted.
 
     These are the times and arrivals of the messages and the times in traits (a date in each zone), plus nothing or
-    any duration in the definitions. To draw one: `st.sampled_from(instants(...))`.
+    plus or minus any duration in the definitions; the ends of buckets plus their window; and the begin of each day. To
+    draw one: `st.sampled_from(instants(...))`.
     """
     calls = [call for message in history if (call := read(message))]
     moments = {moment for call in calls for moment in (call.time, call.arrival)}
     traits = [text for call in calls for text in _texts(call.traits)]
     zones = [ZoneInfo(name) for name in ZONES]
-    moments |= {moment for text in traits for zone in zones if (moment := instant(text, zone)) is not None}
-    ages = {0} | {duration(text) for text in _texts(definitions) if text in WINDOWS}
+    written = {moment for text in traits for zone in zones if (moment := instant(text, zone)) is not None}
+    ages = {duration(text) for text in _texts(definitions) if text in WINDOWS}
+    turns = moments | written | {moment + age for moment in moments | written for age in ages}
+    turns |= {moment - age for moment in written for age in ages}
+    for age in ages:
+        width = max(1_000_000, -(-age // 512))
+        turns |= {(moment // width + 1) * width + age for moment in moments}
+    days = [f"2026-{day}" for day in ("03-27", "03-28", "03-29", "03-30", "03-31", "04-01", "04-03", "04-04", "04-05")]
+    turns |= {moment for day in days for zone in zones if (moment := instant(day, zone)) is not None}
     earliest = min(call.arrival for call in calls)
-    around = {moment + age + nudge for moment in moments for age in ages for nudge in (-1, 0, 1)}
+    around = {turn + nudge for turn in turns for nudge in (-1, 0, 1)}
     return sorted(moment for moment in around if moment >= earliest)
 
 

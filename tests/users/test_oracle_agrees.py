@@ -6,7 +6,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 
-slow = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+#: More with `--hypothesis-profile=long` (`make test-long`).
+slow = settings(
+    max_examples=max(500, settings.default.max_examples if settings.default else 0),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @slow
