@@ -59,6 +59,10 @@ class _Buckets:
             return (now - self.within) // self.width
         return -(-start_of_day(self.since, zone) // self.width) if isinstance(self.since, date) else 0
 
+    def oldest(self, newest: int) -> int:
+        """The first bucket of a window that may count, once time has come to the bucket of a time."""
+        return self.floor(newest // self.width * self.width, "")
+
     def end(self, bucket: int) -> int:
         """When a bucket ceases to count."""
         return (bucket + 1) * self.width + (self.within or 0)
@@ -103,7 +107,7 @@ def _compile_sum(condition: Total) -> Kind:
     def prune(tallies: Iterable[Tally]) -> Tallies:
         kept = _newest_values(tallies) if values is not None else list(tallies)
         if buckets.within is not None and kept:
-            floor = buckets.floor(max(tally.newest for tally in kept), "")
+            floor = buckets.oldest(max(tally.newest for tally in kept))
             kept = [_without(tally, floor) for tally in kept]
         # One's own source stays, so that its revision goes on; values of `same` stay, since nothing is an answer too.
         kept = [tally for tally in kept if tally.cells or tally.owner == 0 or tally.value]
@@ -118,7 +122,7 @@ def _compile_sum(condition: Total) -> Kind:
             return kept
         cell = None if bucket is None or not amounts else (bucket, len(amounts), sum(map(micros, amounts)))
         found = {_key(tally): tally for tally in kept.tallies} if kept else {}
-        fresh = False
+        fresh = values is not None
         for value in asked:
             before = found.get((0, 0, value), Tally(0, 0, value))
             fresh = fresh or not before.revision or (cell is not None and cell[0] not in before.cells)
@@ -198,7 +202,7 @@ def _compile_extreme(condition: Total) -> Kind:
     def prune(cells: dict[int, Any]) -> Extremes:
         if buckets.within is None:
             return Extremes(cells)
-        floor = buckets.floor(max(cells) * buckets.width, "")
+        floor = buckets.oldest(max(cells) * buckets.width)
         return Extremes({bucket: value for bucket, value in cells.items() if bucket >= floor})
 
     def take(kept: Extremes, mark: Mark, _tag: int, properties: dict[str, Any]) -> Extremes:
