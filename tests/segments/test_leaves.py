@@ -39,7 +39,7 @@ KEPT = {
     "{event: A, distinct: {of: n, is: 0}}": 1,
     "{event: A, distinct: {of: n, at_most: 10000}}": 1,
     "{event: A, minimum: {of: n, is: 5}}": 1,
-    "{event: A, maximum: {of: n, is: 5}, within: 2h}": 3,
+    "{event: A, maximum: {of: n, is: 5}, within: 2h}": 2,
     "{event: A, same: n, count: {at_least: 2}}": 128,
     "{event: A, same: 'm', count: {at_least: 1000}}": 2000,
     "{event: A, missing: {event: B, same: 'm', within: 1h}}": 4,

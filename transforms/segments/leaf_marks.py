@@ -185,11 +185,12 @@ def _by_value(path: str, insert: _Insert, judge: _Judge) -> Kind:
         return kept if after is before else Groups(_newest_groups(after))
 
     def join(one: Groups, other: Groups, origin: Origin) -> Groups:
-        mine = one.marks if one else {}
-        theirs = other.marks if other else {}
-        return Groups(
-            _newest_groups({**mine, **{key: union(mine.get(key, ()), theirs[key], origin) for key in theirs}})
-        )
+        if not one or not other:
+            return one or other
+        groups = dict(one.marks)
+        for value, marks in other.marks.items():
+            groups[value] = union(groups.get(value, ()), marks, origin)
+        return Groups(_newest_groups(groups))
 
     def judge_all(kept: Groups, now: int, zone: str) -> tuple[bool, int | None]:
         answers = [judge(marks, now, zone) for marks in kept.marks.values()] if kept else []
