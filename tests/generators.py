@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from oracle import duration, instant, read
 
-__all__ = ["definitions", "histories", "instants", "iso"]
+__all__ = ["definitions", "histories", "instants", "iso", "questions"]
 
 Plain = dict[str, Any]
 
@@ -95,7 +95,7 @@ def text_tests(values: SearchStrategy[str]) -> SearchStrategy[Plain]:
 VERSIONS = st.sampled_from(["1.9", "2.9.5", "2.10", "2.10.0", "3", "0"])
 NEWER = one("version_at_least", VERSIONS) | one("version_less_than", VERSIONS)
 NEXT = one("within_next", st.sampled_from(WINDOWS))
-YEARLY = one("anniversary", st.just(True) | st.sampled_from(["1d", "7d"]).map(lambda ahead: {"before": ahead}))
+YEARLY = one("anniversary", st.just(True) | st.sampled_from(["1d", "7d", "337d"]).map(lambda ahead: {"before": ahead}))
 AGES = one("within", st.sampled_from(WINDOWS)) | one("older_than", st.sampled_from(WINDOWS))
 INSTANTS = one("before", TIMES) | one("after", TIMES)
 DATED = (
@@ -299,6 +299,15 @@ def definitions(draw: DrawFn) -> Plain:
     shuffled = draw(st.permutations(names))
     policies = draw(st.fixed_dictionaries({}, optional={"default_zone": st.sampled_from(ZONES)}))
     return {"segments": {name: segments[name] for name in shuffled}} | ({"policies": policies} if policies else {})
+
+
+@st.composite
+def questions(draw: DrawFn) -> Plain:
+    """One to four segments of one condition each, which moves with time or adds up: nothing hides its answer."""
+    moving = st.builds(lambda test: {"attribute": "renews_at", **test}, AGES | NEXT | YEARLY)
+    asked = draw(st.lists(st.one_of([EVENT_TESTS] * 7 + [moving]), min_size=1, max_size=4))
+    segments = {f"s{index}": {"owner": "growth", "members": members} for index, members in enumerate(asked)}
+    return {"segments": segments, "policies": {"default_zone": draw(st.sampled_from(ZONES))}}
 
 
 HOMES = st.builds(lambda place, more: place | more, PLACES, st.sampled_from([{}, {}, {"latitude": "north"}]))

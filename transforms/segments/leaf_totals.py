@@ -130,8 +130,10 @@ def _compile_sum(condition: Total) -> Kind:
         return prune(found.values()) if fresh else Tallies(tuple(found.values()))
 
     def join(one: Tallies, other: Tallies, origin: Origin) -> Tallies:
+        if not other:
+            return one
         found = {_key(tally): tally for tally in one.tallies} if one else {}
-        for theirs in other.tallies if other else ():
+        for theirs in other.tallies:
             tally = _renamed(theirs, origin)
             mine = found.get(_key(tally))
             if mine is None or tally.revision > mine.revision:
