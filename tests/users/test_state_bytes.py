@@ -12,6 +12,7 @@ from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.segments.leaves import LeafState
+from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.users.user import (
     Input,
     Merge,
@@ -99,6 +100,25 @@ RICH = User(
     deleted_at=START - DAY,
 )
 OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
+KEPT = User(
+    "u5",
+    clock=START,
+    created=START - DAY,
+    leaves={
+        7: LeafState(True, START + HOUR, Groups({3: ((START, 2**64 - 1), (START - 1, 0)), 2**64 - 1: ((START, 1),)})),
+        8: LeafState(
+            False,
+            None,
+            Tallies(
+                (
+                    Tally(0, 0, 0, 2, START, {5: (2, -9_500_000), 2**40: (1, str(10**300))}),
+                    Tally(2**64 - 1, 6, 7, 1, START - 1),
+                )
+            ),
+        ),
+        9: LeafState(True, None, Extremes({-4: 2.5, 0: 2**64 - 1}), START),
+    },
+)
 PAST = User("u3", clock=START, owner=Owner("u1", START - HOUR, "u2", historical=True))
 
 INPUTS: list[Input] = [
@@ -128,6 +148,7 @@ INPUTS: list[Input] = [
 
 USERS = {
     "user_state": RICH,
+    "user_state_kept": KEPT,
     "user_state_owned": OWNED,
     "user_state_owned_in_history": PAST,
     "user_state_new": User("u1"),
