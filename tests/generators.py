@@ -64,10 +64,8 @@ TRAITS = st.fixed_dictionaries(
     },
 )
 BODIES = st.fixed_dictionaries(
-    {},
+    {"amount": mostly(NUMBERS, STRAY | st.none()), "kind": mostly(TEXTS, STRAY | st.none())},
     optional={
-        "amount": mostly(NUMBERS, STRAY, st.none()),
-        "kind": mostly(TEXTS, STRAY, st.none()),
         "gift": mostly(st.booleans(), STRAY),
         "due_at": TIMES,
         "app": mostly(VERSIONS, STRAY),
@@ -95,7 +93,7 @@ CONSENTS = st.fixed_dictionaries(
     }
 )
 #: What kinds of calls there are, more of the frequent ones.
-KINDS = ["track"] * 7 + ["page", "screen"] + ["identify"] * 5 + ["consent"] * 2 + ["alias"]
+KINDS = ["track"] * 9 + ["page", "screen"] + ["identify"] * 5 + ["consent"] * 2 + ["alias"]
 #: How many calls a history has before repetitions.
 SIZES = [1, 6, 12, 16, 20, 20]
 

@@ -48,7 +48,8 @@ STRAY = st.sampled_from([True, 1, "2", "", "2026-03-29", "2026-03-29T00:00:00", 
 
 
 def mostly(values: SearchStrategy[Any], *others: SearchStrategy[Any]) -> SearchStrategy[Any]:
-    return st.one_of([values] * 4 + list(others))
+    """Four times out of five or six. (`one_of` would take each strategy once, however often it is written.)"""
+    return st.sampled_from([values] * 4 + list(others)).flatmap(lambda chosen: chosen)
 
 
 LINES = st.lists(
