@@ -15,16 +15,19 @@ BIGTABLE := 1.58.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test lint format bench lock setup prism emulator clean
+.PHONY: help demo test test-long lint format bench lock setup prism emulator clean
 
 help: ## Say what the targets do
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
 	@$(BIN)/todoke demo --out out/demo
 
 test: setup prism emulator ## All tests; ARGS="tests/events -k gzip" runs some
 	@$(BIN)/pytest $(ARGS)
+
+test-long: setup ## The core against the oracle on 20,000 random histories, for an hour or more
+	@$(BIN)/pytest --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py
 
 lint: setup ## Style, format and types
 	@$(BIN)/ruff check .

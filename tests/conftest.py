@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from emulators import Emulator, EmulatorMissing, start_bigtable, start_pubsub
 from wheels import build, copy_source, install
+
+# No test depends on timing: a busy machine is no failure. `make test-long` asks for the other profile.
+hypothesis.settings.register_profile("test", deadline=None)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile("test")
 
 
 class Instance(NamedTuple):

@@ -7,13 +7,16 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
+import msgspec
 from generators import START
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions, Texts, check
 from transforms.events.decode import decode
 from transforms.events.event import Event
+from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import LeafState
+from transforms.segments.marks import Tallies
 from transforms.users.advance import advance, fold
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.user import ANONYMOUS, Account, Effect, Forward, Input, User, Wake, route
@@ -102,12 +105,18 @@ def known(users: dict[str, User]) -> dict[str, set[str]]:
 def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple[Any, ...]]:
     """What order and repetition must not change: profiles, leaves and memberships.
 
-    A leaf that was asked and came out as for a user of whom nothing is known is no different from one never asked.
+    A leaf that was asked and came out as for a user of whom nothing is known is no different from one never asked. What
+    was added up is the same whether it was counted before or after a merge.
     """
 
     def leaves(user: User) -> dict[int, LeafState]:
         unseen = {key: leaf.unseen for key, leaf in definitions.index.leaves.items()}
-        return {key: state for key, state in user.leaves.items() if state != unseen[key]}
+        states = {key: whole(state) for key, state in user.leaves.items()}
+        return {key: state for key, state in states.items() if state != unseen[key]}
+
+    def whole(state: LeafState) -> LeafState:
+        added = isinstance(state.marks, Tallies)
+        return msgspec.structs.replace(state, marks=flatten(state.marks)) if added else state
 
     return {
         key: (user.profile, leaves(user), set(user.members))

@@ -9,221 +9,44 @@ Draw the history first: what is drawn last comes out smaller. One instant shows 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from generate_conditions import definitions, questions
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import DrawFn
 from oracle import duration, instant, read
-
-__all__ = ["definitions", "histories", "instants", "iso"]
-
-Plain = dict[str, Any]
-
-START = instant("2026-03-27T00:00:00Z") or 0
-WINDOWS = ["30s", "15m", "1h", "2h", "1d", "1w"]
-STEPS = [duration(text) for text in WINDOWS if text != "1w"]
-NUDGES = [0, 0, 0, -1, 1]
-DELAYS = [0, 0, 0, 1, *STEPS]
-ZONES = ["UTC", "America/New_York", "Asia/Beirut"]
-DATES = [f"2026-03-{day}" for day in range(27, 31)]
-USERS = ["u1", "u2", "u3"]
-ANONYMOUS = ["a1", "a2", "a3"]
-EVENTS = ["Viewed", "Ordered"]
-TYPES = ["track", "page", "screen"]
-TOPICS = ["news", "offers"]
-CHANNELS = ["push", "email"]
-DEEPEST = 4
-
-
-def iso(moment: int, zone: timezone = UTC) -> str:
-    """Microseconds since the epoch as ISO 8601 text in a fixed zone."""
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).astimezone(zone).isoformat()
-
-
-#: Most moments are counted from one start, some from the start of a day somewhere.
-ORIGINS = [START] * 40 + [instant(date, ZoneInfo(zone)) or START for date in DATES for zone in ZONES]
-MOMENTS = st.builds(
-    lambda origin, steps, nudge: origin + sum(steps) + nudge,
-    st.sampled_from(ORIGINS),
-    st.lists(st.sampled_from(STEPS), max_size=2),
-    st.sampled_from(NUDGES),
-)
-TIMES = st.builds(iso, MOMENTS, st.sampled_from([UTC, timezone(timedelta(hours=9))]))
-NUMBERS = st.sampled_from([1, 2, 2.0, 2.5])
-TEXTS = st.sampled_from(["book", "toy", "Toy story", "2"])
-PLANS = st.sampled_from(["free", "pro", "pro_plus"])
-LISTS = st.lists(st.one_of(TEXTS, NUMBERS, st.none()), max_size=3)
-#: What stands where another type was meant.
-STRAY = st.sampled_from([True, 1, "2", "", "2026-03-29", "2026-03-29T00:00:00", []])
-
-
-def mostly(values: SearchStrategy[Any], *others: SearchStrategy[Any]) -> SearchStrategy[Any]:
-    return st.one_of([values] * 4 + list(others))
-
-
-LINES = st.lists(
-    st.fixed_dictionaries({}, optional={"category": mostly(TEXTS, st.none()), "price": mostly(NUMBERS, STRAY)}),
-    max_size=2,
+from vocabulary import (
+    ANONYMOUS,
+    CHANNELS,
+    DATES,
+    DELAYS,
+    EVENTS,
+    LINES,
+    LISTS,
+    MOMENTS,
+    NUMBERS,
+    PLACES,
+    PLANS,
+    START,
+    STEPS,
+    STRAY,
+    TEXTS,
+    TIMES,
+    TOPICS,
+    USERS,
+    VERSIONS,
+    WINDOWS,
+    ZONES,
+    Plain,
+    iso,
+    mostly,
 )
 
+__all__ = ["START", "definitions", "histories", "instants", "iso", "questions"]
 
-def one(operator: str, argument: SearchStrategy[Any]) -> SearchStrategy[Plain]:
-    return st.fixed_dictionaries({operator: argument})
-
-
-def some(values: SearchStrategy[Any]) -> SearchStrategy[list[Any]]:
-    return st.lists(values, min_size=1, max_size=3)
-
-
-def equality(values: SearchStrategy[Any]) -> SearchStrategy[Plain]:
-    return one("is", values) | one("is_not", values) | one("in", some(values)) | one("not_in", some(values))
-
-
-def order(numbers: SearchStrategy[Any]) -> SearchStrategy[Plain]:
-    singles = st.one_of([one(op, numbers) for op in ("at_least", "at_most", "more_than", "less_than")])
-    return singles | one("between", st.lists(numbers, min_size=2, max_size=2).map(sorted))
-
-
-def text_tests(values: SearchStrategy[str]) -> SearchStrategy[Plain]:
-    parts = values.map(lambda text: text[:2] or "o")
-    affixes = st.one_of([one(op, parts) for op in ("contains", "starts_with", "ends_with")])
-    return equality(values) | affixes | one("matches", st.sampled_from(["^[pt]", "o+", "(?i)TOY$", "[0-9]"]))
-
-
-AGES = one("within", st.sampled_from(WINDOWS)) | one("older_than", st.sampled_from(WINDOWS))
-INSTANTS = one("before", TIMES) | one("after", TIMES)
-DATED = INSTANTS | AGES | AGES | one("before", st.sampled_from(DATES)) | one("after", st.sampled_from(DATES))
-EXISTS = one("exists", st.booleans())
-NUMERIC = equality(NUMBERS) | order(NUMBERS)
-TEXTUAL = text_tests(TEXTS)
-CONTAINS = one("contains", TEXTS | NUMBERS)
-
-ATTRIBUTES = {
-    "points": NUMERIC,
-    "plan": text_tests(PLANS),
-    "vip": equality(st.booleans()),
-    "renews_at": DATED,
-    "tags": CONTAINS,
-    "tags[]": TEXTUAL | NUMERIC,
-    "home.city": TEXTUAL,
-    "lines[].price": NUMERIC,
-    "lines[].category": TEXTUAL,
-    "email": text_tests(st.just("u1@example.com")),
-    "timezone": equality(st.sampled_from(ZONES)),
-    "context.os.name": equality(st.sampled_from(["ios", "android"])),
-    "context.app.version": equality(st.sampled_from(["1.9", "2.10"])),
-    "context.locale": one("starts_with", st.sampled_from(["en", "ja"])),
-    "context.timezone": equality(st.sampled_from(ZONES)),
-    "context.location.city": TEXTUAL,
-}
-#: A date alone in an event, and an age of one of its properties, are left out: their zone and clock would be the
-#: question's, not the event's.
-PROPERTIES = {
-    "amount": NUMERIC,
-    "kind": TEXTUAL,
-    "gift": equality(st.booleans()),
-    "due_at": INSTANTS,
-    "tags": CONTAINS,
-    "tags[]": TEXTUAL,
-    "shop.city": TEXTUAL,
-    "lines[].price": NUMERIC,
-    "lines[].category": TEXTUAL,
-}
-
-
-def attribute_tests() -> SearchStrategy[Plain]:
-    def at(path: str) -> SearchStrategy[Plain]:
-        return st.builds(lambda test: {"attribute": path, **test}, ATTRIBUTES[path] | EXISTS)
-
-    return st.sampled_from(sorted(ATTRIBUTES)).flatmap(at)
-
-
-def wheres() -> SearchStrategy[Plain]:
-    def at(path: str) -> SearchStrategy[Plain]:
-        return st.fixed_dictionaries({path: PROPERTIES[path] | EXISTS})
-
-    single = st.sampled_from(sorted(PROPERTIES)).flatmap(at)
-    return single | st.builds(lambda first, second: {**first, **second}, single, single)
-
-
-@st.composite
-def event_tests(draw: DrawFn) -> Plain:
-    """A condition on a named event: a count in a window or of all time, the first or last, or something missing."""
-
-    def named() -> Plain:
-        found: Plain = {"event": draw(st.sampled_from(EVENTS))}
-        if draw(st.integers(0, 4)) == 0:
-            found["type"] = draw(st.sampled_from(TYPES))
-        if draw(st.integers(0, 3)) == 0:
-            found["where"] = draw(wheres())
-        return found
-
-    condition = named()
-    form = draw(st.sampled_from(["plain", "count", "count", "first", "last", "missing", "missing"]))
-    if form in ("first", "last"):
-        return condition | {form: draw(AGES)}
-    window = draw(st.sampled_from(["ever", "within", "within", "since", "since"]))
-    if form == "missing":
-        # A must be older than the wait and younger than its own window: shorter windows could never hold.
-        wait = draw(st.integers(0, len(WINDOWS) - (2 if window == "within" else 1)))
-        condition["missing"] = named() | {"within": WINDOWS[wait]}
-        if window == "within":
-            condition["within"] = draw(st.sampled_from(WINDOWS[wait + 1 :]))
-    elif window == "within":
-        condition["within"] = draw(st.sampled_from(WINDOWS))
-    if window == "since":
-        condition["since"] = draw(st.sampled_from(DATES) | TIMES)
-    if form == "count":
-        least = st.integers(1, 4)
-        condition["count"] = draw(order(least) | one("is", least) | one("at_most", st.just(0)))
-    return condition
-
-
-CONTACTS = st.one_of(
-    st.just({"identified": True}),
-    one("reachable", st.sampled_from(CHANNELS)),
-    one("consented", st.fixed_dictionaries({"topic": st.sampled_from(TOPICS), "channel": st.sampled_from(CHANNELS)})),
-)
-EVENT_TESTS, ATTRIBUTE_TESTS = event_tests(), attribute_tests()
-#: How often each kind of condition is drawn. Leaves come first: examples shrink to them.
-LEAVES = ["event"] * 5 + ["attribute"] * 4 + ["contact"] * 2
-BRANCHES = ["all", "any", "not"] * 3
-
-
-@st.composite
-def conditions(draw: DrawFn, depth: int, segments: list[str]) -> Plain:
-    """A condition of at most `depth` levels that may refer to `segments`."""
-    kinds = LEAVES + (["segment"] if segments else []) + (BRANCHES if depth > 1 else [])
-    match draw(st.sampled_from(kinds)):
-        case "event":
-            return draw(EVENT_TESTS)
-        case "attribute":
-            return draw(ATTRIBUTE_TESTS)
-        case "contact":
-            return draw(CONTACTS)
-        case "segment":
-            return {"segment": draw(st.sampled_from(segments))}
-        case "not":
-            return {"not": draw(conditions(depth - 1, segments))}
-        case branch:
-            return {branch: draw(st.lists(conditions(depth - 1, segments), min_size=1, max_size=3))}
-
-
-@st.composite
-def definitions(draw: DrawFn) -> Plain:
-    """Two to eight segments, up to four levels deep. References have no cycles; the order of segments is any."""
-    names = [f"s{index}" for index in range(draw(st.integers(2, 8)))]
-    segments = {
-        name: {"name": name, "owner": "growth", "members": draw(conditions(DEEPEST, names[:index]))}
-        for index, name in enumerate(names)
-    }
-    shuffled = draw(st.permutations(names))
-    policies = draw(st.fixed_dictionaries({}, optional={"default_zone": st.sampled_from(ZONES)}))
-    return {"segments": {name: segments[name] for name in shuffled}} | ({"policies": policies} if policies else {})
-
-
+HOMES = st.builds(lambda place, more: place | more, PLACES, st.sampled_from([{}, {}, {"latitude": "north"}]))
+BIRTHDAYS = st.sampled_from(["1990-03-27", "2000-03-29", "1988-04-04", "1999-03-28T23:30:00Z", "2004-02-29"])
 TRAITS = st.fixed_dictionaries(
     {},
     optional={
@@ -232,19 +55,20 @@ TRAITS = st.fixed_dictionaries(
         "vip": mostly(st.booleans(), STRAY, st.none()),
         "renews_at": mostly(st.one_of(TIMES, *[st.sampled_from(DATES)] * 2), STRAY, st.none()),
         "tags": mostly(LISTS, STRAY, st.none()),
-        "home": mostly(st.fixed_dictionaries({"city": mostly(TEXTS, st.none())}), STRAY, st.none()),
+        "born": mostly(BIRTHDAYS, STRAY, st.none()),
+        "home": mostly(st.fixed_dictionaries({"city": mostly(TEXTS, st.none())}) | HOMES, STRAY, st.none()),
+        "homes": mostly(st.lists(HOMES, max_size=2), STRAY, st.none()),
         "lines": mostly(LINES, STRAY, st.none()),
         "timezone": st.sampled_from([*ZONES, "Mars/Olympus", None]),
         "email": st.sampled_from(["MAILBOX", "MAILBOX", None]),
     },
 )
 BODIES = st.fixed_dictionaries(
-    {},
+    {"amount": mostly(NUMBERS, STRAY | st.none()), "kind": mostly(TEXTS, STRAY | st.none())},
     optional={
-        "amount": mostly(NUMBERS, STRAY, st.none()),
-        "kind": mostly(TEXTS, STRAY, st.none()),
         "gift": mostly(st.booleans(), STRAY),
         "due_at": TIMES,
+        "app": mostly(VERSIONS, STRAY),
         "tags": mostly(LISTS, STRAY),
         "shop": mostly(st.fixed_dictionaries({"city": TEXTS}), STRAY),
         "lines": mostly(LINES, STRAY),
@@ -254,11 +78,11 @@ CONTEXTS = st.fixed_dictionaries(
     {},
     optional={
         "os": st.fixed_dictionaries({"name": st.sampled_from(["ios", "android", None])}),
-        "app": st.fixed_dictionaries({"version": st.sampled_from(["1.9", "2.10"])}),
+        "app": st.fixed_dictionaries({"version": st.sampled_from(["1.9", "2.10", "2.9.5", "beta"])}),
         "device": st.just({"type": "ios", "token": "TOKEN"}),
         "locale": st.sampled_from(["en-US", "ja-JP", "ja"]),
         "timezone": st.sampled_from([*ZONES, None]),
-        "location": st.fixed_dictionaries({"city": TEXTS, "country": st.sampled_from(["JP", "DE"])}),
+        "location": st.fixed_dictionaries({"city": TEXTS, "country": st.sampled_from(["JP", "DE"])}) | PLACES,
     },
 )
 CONSENTS = st.fixed_dictionaries(
@@ -269,7 +93,7 @@ CONSENTS = st.fixed_dictionaries(
     }
 )
 #: What kinds of calls there are, more of the frequent ones.
-KINDS = ["track"] * 7 + ["page", "screen"] + ["identify"] * 5 + ["consent"] * 2 + ["alias"]
+KINDS = ["track"] * 9 + ["page", "screen"] + ["identify"] * 5 + ["consent"] * 2 + ["alias"]
 #: How many calls a history has before repetitions.
 SIZES = [1, 6, 12, 16, 20, 20]
 
@@ -350,16 +174,24 @@ def instants(definitions: Plain, history: list[Plain]) -> list[int]:
     """Every time at which an answer may change, and a microsecond either side, from the first arrival on, sorted.
 
     These are the times and arrivals of the messages and the times in traits (a date in each zone), plus nothing or
-    any duration in the definitions. To draw one: `st.sampled_from(instants(...))`.
+    plus or minus any duration in the definitions; the ends of buckets plus their window; and the begin of each day. To
+    draw one: `st.sampled_from(instants(...))`.
     """
     calls = [call for message in history if (call := read(message))]
     moments = {moment for call in calls for moment in (call.time, call.arrival)}
     traits = [text for call in calls for text in _texts(call.traits)]
     zones = [ZoneInfo(name) for name in ZONES]
-    moments |= {moment for text in traits for zone in zones if (moment := instant(text, zone)) is not None}
-    ages = {0} | {duration(text) for text in _texts(definitions) if text in WINDOWS}
+    written = {moment for text in traits for zone in zones if (moment := instant(text, zone)) is not None}
+    ages = {duration(text) for text in _texts(definitions) if text in WINDOWS}
+    turns = moments | written | {moment + age for moment in moments | written for age in ages}
+    turns |= {moment - age for moment in written for age in ages}
+    for age in ages:
+        width = max(1_000_000, -(-age // 512))
+        turns |= {(moment // width + 1) * width + age for moment in moments}
+    days = [f"2026-{day}" for day in ("03-27", "03-28", "03-29", "03-30", "03-31", "04-01", "04-03", "04-04", "04-05")]
+    turns |= {moment for day in days for zone in zones if (moment := instant(day, zone)) is not None}
     earliest = min(call.arrival for call in calls)
-    around = {moment + age + nudge for moment in moments for age in ages for nudge in (-1, 0, 1)}
+    around = {turn + nudge for turn in turns for nudge in (-1, 0, 1)}
     return sorted(moment for moment in around if moment >= earliest)
 
 

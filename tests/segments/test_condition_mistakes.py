@@ -9,7 +9,10 @@ import pytest
 from transforms.segments.grammar import MAX_DEPTH
 
 NESTED = "{not: " * MAX_DEPTH + "{event: A}" + "}" * MAX_DEPTH
-FORMS = "expected one of all, any, not, attribute, event, segment, identified, reachable, consented; found "
+FORMS = (
+    "expected one of all, any, not, attribute, event, sequence, segment, identified, reachable, consented, bucket, near"
+    "; found "
+)
 
 CORPUS = {
     # The shape of a condition
@@ -30,7 +33,7 @@ CORPUS = {
     # Events
     "{event: ''}": [(1, "event", "expected text; found empty text")],
     "{event: 5}": [(1, "event", "expected text; found a number")],
-    "{event: A, wihtin: 7d}": [(1, "wihtin", "unknown key `wihtin`; allowed are count, event, first, last,")],
+    "{event: A, wihtin: 7d}": [(1, "wihtin", "unknown key `wihtin`; allowed are average, count, distinct, event,")],
     "{event: A, type: purchase}": [(1, "type", "expected one of track, page, screen; found 'purchase'")],
     "{event: A, within: 3 months}": [(1, "within", "months and years have no fixed length")],
     "{event: A, within: 1y}": [(1, "within", "write days or weeks, such as 30d or 52w, not '1y'")],
@@ -49,10 +52,10 @@ CORPUS = {
     ],
     "{event: A, count: {atleast: 2}}": [(1, "count.atleast", "unknown key `atleast`")],
     "{event: A, count: {at_least: 2, at_most: 3}}": [(1, "count", "found at_least and at_most")],
-    "{event: A, count: {is: -1}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found -1")],
-    "{event: A, count: {is: 2.5}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found 2.5")],
-    "{event: A, count: {is: true}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found True")],
-    "{event: A, count: {is: [1]}}": [(1, "count.is", "expected a whole number from 0 to 1,000; found [1]")],
+    "{event: A, count: {is: -1}}": [(1, "count.is", "expected a whole number from 0 to 1,000,000,000; found -1")],
+    "{event: A, count: {is: 2.5}}": [(1, "count.is", "expected a whole number from 0 to 1,000,000,000; found 2.5")],
+    "{event: A, count: {is: true}}": [(1, "count.is", "expected a whole number from 0 to 1,000,000,000; found True")],
+    "{event: A, count: {is: [1]}}": [(1, "count.is", "expected a whole number from 0 to 1,000,000,000; found [1]")],
     "{event: A, count: {less_than: 0}}": [(1, "count.less_than", "can never hold: no count is below zero")],
     "{event: A, count: {between: [3, 2]}}": [(1, "count.between", "can never hold: 3 is above 2")],
     "{event: A, count: {between: [3]}}": [(1, "count.between", "expected [low, high]; found [3]")],
@@ -65,23 +68,68 @@ CORPUS = {
     "{event: A, last: {within: 7d, older_than: 1d}}": [(1, "last", "found within and older_than")],
     "{event: A, within: 7d, last: {within: 1d}}": [(1, "within", "`last` is of all time; `within` beside it")],
     "{event: A, since: 2026-07-01, first: {within: 1d}}": [(1, "since", "`first` is of all time; `since` beside it")],
-    "{event: A, missing: B}": [(1, "missing", "expected a mapping with event, type, where, within; found text")],
+    "{event: A, missing: B}": [(1, "missing", "expected a mapping with event, same, type, where, within; found text")],
     "{event: A, missing: {event: B}}": [(1, "missing", "`within` is missing")],
     "{event: A, missing: {within: 1d}}": [(1, "missing", "`event` is missing")],
     "{event: A, within: 2h, missing: {event: B, within: 2h}}": [(1, "missing", "can never hold: the event leaves")],
+    "{event: A, first: {within: 1d}, same: x}": [(1, "same", "`same` goes with `count`, `sum` and `missing`, not")],
+    "{event: A, average: {of: n, is: 1}, same: x}": [(1, "same", "not with `average`")],
+    "{event: A, same: x, missing: {event: B, within: 1d}}": [(1, "same", "`same` stands inside `missing`")],
+    "{event: A, count: {is: 1}, same: a..b}": [(1, "same", "expected a path")],
+    "{event: A, missing: {event: B, within: 1d, same: 5}}": [(1, "missing.same", "expected text; found a number")],
+    "{event: A, sum: 5}": [
+        (1, "sum", "expected a mapping with at_least, at_most, between, is, less_than, more_than, of")
+    ],
+    "{event: A, sum: {at_least: 5}}": [(1, "sum", "`of` is missing")],
+    "{event: A, sum: {of: n}}": [(1, "sum", "expected one of is, at_least,")],
+    "{event: A, sum: {of: n, at_least: 5, at_most: 6}}": [(1, "sum", "found at_least and at_most")],
+    "{event: A, sum: {of: n, at_least: many}}": [(1, "sum.at_least", "expected a number; found 'many'")],
+    "{event: A, sum: {of: n, is: true}}": [(1, "sum.is", "expected a number; found True")],
+    "{event: A, sum: {of: n, atleast: 5}}": [(1, "sum.atleast", "unknown key `atleast`")],
+    "{event: A, minimum: {of: n, between: [5, a]}}": [(1, "minimum.between", "expected two numbers; found [5, 'a']")],
+    "{event: A, maximum: {of: n, between: [5, 1]}}": [(1, "maximum.between", "low not above high")],
+    "{event: A, average: {of: n, between: 5}}": [(1, "average.between", "expected a list of two numbers")],
+    "{event: A, average: {of: 'n[', is: 5}}": [(1, "average.of", "expected a path")],
+    "{event: A, sum: {of: n, is: 1}, count: {is: 1}}": [(0, "", "expected one aggregate; found count and sum")],
+    "{event: A, since: 1970-05-05, sum: {of: n, is: 1}}": [(1, "since", "before 1973 a date is not exact here")],
+    "{event: A, since: 1970-05-05, count: {more_than: 1001}}": [(1, "since", "write a time with a zone")],
+    "{event: A, count: {is: 2000000000}}": [(1, "count.is", "from 0 to 1,000,000,000")],
+    "{event: A, distinct: {at_least: 5}}": [(1, "distinct", "`of` is missing")],
+    "{event: A, distinct: {of: n, is: 2.5}}": [(1, "distinct.is", "expected a whole number from 0 to 10,000")],
+    "{event: A, distinct: {of: n, at_least: 10001}}": [
+        (1, "distinct.at_least", "expected a whole number from 0 to 10,000")
+    ],
+    "{event: A, distinct: {of: n, more_than: 10000}}": [(1, "distinct", "can never hold: the newest 10,000 values")],
+    "{event: A, distinct: {of: n, less_than: 0}}": [
+        (1, "distinct.less_than", "can never hold: no count is below zero")
+    ],
+    # Sequences
+    "{sequence: A}": [(1, "sequence", "expected a list of events, one after another; found text")],
+    "{sequence: []}": [(1, "sequence", "found an empty list")],
+    "{sequence: [{event: A}]}": [(1, "sequence", "a sequence needs two events")],
+    "{sequence: [{event: A}, B]}": [(1, "sequence[1]", "expected a mapping with event, type, where, within")],
+    "{sequence: [{event: A}, {type: page}]}": [(1, "sequence[1]", "`event` is missing")],
+    "{sequence: [{event: A, within: 1d}, {event: B}]}": [(1, "sequence[0].within", "nothing comes before the first")],
+    "{sequence: [{event: A}, {event: B, since: 2026-01-01}]}": [(1, "sequence[1].since", "unknown key `since`")],
+    "{sequence: [{event: A}, {event: B, same: x}]}": [(1, "sequence[1].same", "unknown key `same`")],
+    "{sequence: [{event: A}, {event: B}], same: x}": [(1, "same", "unknown key `same`; allowed are sequence, within")],
+    "{sequence: [{event: A}, {event: B}], within: 2 months}": [(1, "within", "months and years have no fixed length")],
+    "{sequence: [{event: A}, {event: B}], event: A}": [(0, "", FORMS + "`sequence` and `event`")],
     # Properties of events
     "{event: A, where: total}": [(1, "where", "expected {PATH: {operator: value}}; found text")],
     "{event: A, where: {}}": [(1, "where", "expected {PATH: {operator: value}}")],
-    "{event: A, where: {total: 5}}": [(1, "where.total", "expected a mapping with after, at_least,")],
+    "{event: A, where: {total: 5}}": [(1, "where.total", "expected a mapping with after, anniversary,")],
     "{event: A, where: {total: {}}}": [(1, "where.total", "expected an operator")],
     "{event: A, where: {total: {equals: 5}}}": [(1, "where.total.equals", "unknown key `equals`; allowed are after,")],
     "{event: A, where: {a..b: {is: 5}}}": [(1, "where.a..b", "expected a path such as revenue or products[].category")],
     "{event: A, where: {'a[0]': {is: 5}}}": [(1, "where.a[0]", "expected a path")],
     "{event: A, where: {at: {within: 1d}}}": [(1, "where.at.within", "moves with the clock and is not for `where`")],
     "{event: A, where: {at: {before: 2026-07-01}}}": [(1, "where.at.before", "in `where` a time needs a zone")],
+    "{event: A, where: {at: {within_next: 1d}}}": [(1, "where.at.within_next", "moves with the clock")],
+    "{event: A, where: {at: {anniversary: true}}}": [(1, "where.at.anniversary", "moves with the clock")],
     # Attributes and operators
     "{attribute: plan}": [(0, "", "expected one of is, is_not, in,")],
-    "{attribute: plan, equals: pro}": [(1, "equals", "unknown key `equals`; allowed are after, at_least,")],
+    "{attribute: plan, equals: pro}": [(1, "equals", "unknown key `equals`; allowed are after, anniversary,")],
     "{attribute: plan, is: pro, is_not: free}": [(0, "", "found is and is_not")],
     "{attribute: '', is: pro}": [(1, "attribute", "expected text; found empty text")],
     "{attribute: 'a.[]', is: pro}": [(1, "attribute", "expected a path")],
@@ -105,6 +153,39 @@ CORPUS = {
     "{attribute: plan, matches: '(?=a)'}": [(1, "matches", "not an RE2 pattern: invalid perl operator: (?=")],
     "{attribute: since, before: 2026-07-01 10:00}": [(1, "before", "expected an ISO 8601 time with a zone, or a date")],
     "{attribute: since, within: 1 month}": [(1, "within", "months and years have no fixed length")],
+    "{attribute: ends, within_next: 2026-07-01}": [(1, "within_next", "expected a duration")],
+    "{attribute: born, anniversary: false}": [(1, "anniversary", "expected true or {before: D}")],
+    "{attribute: born, anniversary: 7d}": [(1, "anniversary", "expected a mapping with before; found text")],
+    "{attribute: born, anniversary: {after: 7d}}": [
+        (1, "anniversary", "`before` is missing"),
+        (1, "anniversary.after", "unknown key `after`"),
+    ],
+    "{attribute: born, anniversary: {before: 36h}}": [(1, "anniversary.before", "expected whole days, at most 365d")],
+    "{attribute: born, anniversary: {before: 366d}}": [(1, "anniversary.before", "at most 365d; found '366d'")],
+    "{attribute: v, version_at_least: 2.10}": [
+        (1, "version_at_least", "a number needs quotes, since 2.10 would be 2.1")
+    ],
+    "{attribute: v, version_less_than: v2}": [(1, "version_less_than", 'expected a version such as "2.10.1"; found')],
+    "{attribute: v, version_less_than: '2.'}": [(1, "version_less_than", "found '2.'")],
+    "{bucket: 10}": [(1, "bucket", "expected a mapping with below, from, salt; found a number")],
+    "{bucket: {salt: x, below: 10}}": [(1, "bucket", "`from` is missing")],
+    "{bucket: {salt: '', from: 0, below: 10}}": [(1, "bucket.salt", "expected text; found empty text")],
+    "{bucket: {salt: x, from: -1, below: 10}}": [(1, "bucket.from", "expected a number from 0 to 100; found -1")],
+    "{bucket: {salt: x, from: 0, below: 101}}": [(1, "bucket.below", "expected a number from 0 to 100; found 101")],
+    "{bucket: {salt: x, from: true, below: 10}}": [(1, "bucket.from", "found True")],
+    "{bucket: {salt: x, from: 10, below: 10}}": [
+        (1, "bucket", "can never hold: nobody is at or above 10 and below 10")
+    ],
+    "{near: home}": [(1, "near", "expected a mapping with attribute, latitude, longitude, within_km; found text")],
+    "{near: {attribute: home, latitude: 1, longitude: 2}}": [(1, "near", "`within_km` is missing")],
+    "{near: {attribute: home, latitude: 91, longitude: 2, within_km: 1}}": [
+        (1, "near.latitude", "expected a number from -90 to 90; found 91")
+    ],
+    "{near: {attribute: home, latitude: 1, longitude: 181, within_km: 1}}": [(1, "near.longitude", "-180 to 180")],
+    "{near: {attribute: home, latitude: 1, longitude: 2, within_km: -1}}": [(1, "near.within_km", "0 to 20,100")],
+    "{near: {attribute: context.os, latitude: 1, longitude: 2, within_km: 1}}": [
+        (1, "near.attribute", "no place is kept there; the context's is context.location")
+    ],
     # Contacts, consent and segments
     "{identified: maybe}": [(1, "identified", "expected true or false; found text")],
     "{reachable: sms}": [(1, "reachable", "expected one of email, line, push, inbox, webhook; found 'sms'")],
@@ -159,6 +240,19 @@ all:
         NESTED[len("{not: ") : -1],
         "{event: A, within: 36600d}",
         "{event: A, count: {between: [0, 1000]}}",
+        "{event: A, count: {between: [5, 1000000000]}, same: x}",
+        "{event: any, type: page, within: 1d}",
+        "{event: any, missing: {event: any, where: {x: {is: 1}}, within: 1d}}",
+        "{event: A, same: x}",
+        "{event: A, since: 1970-05-05T00:00:00Z, sum: {of: 'lines[].price', less_than: -0.5}, same: x}",
+        "{event: A, since: 1973-01-01, average: {of: n, between: [1, 1]}}",
+        "{event: A, distinct: {of: n, at_most: 10000}}",
+        "{sequence: [{event: A}, {event: any, type: page, where: {x: {exists: true}}, within: 1d}]}",
+        "{attribute: born, anniversary: {before: 365d}}",
+        "{attribute: v, version_at_least: '0'}",
+        "{bucket: {salt: x, from: 0, below: 0.001}}",
+        "{near: {attribute: 'homes[]', latitude: -90, longitude: 180.0, within_km: 0}}",
+        "{near: {attribute: context.location, latitude: 1, longitude: 2, within_km: 1.5}}",
         "{event: A, count: {at_least: 0}}",
         "{event: A, within: 2h, missing: {event: B, within: 119m}}",
         "{event: A, where: {at: {before: '2026-07-01T00:00:00+09:00'}}}",

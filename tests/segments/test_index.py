@@ -78,6 +78,16 @@ def test_however_many_segments_there_are_an_event_touches_those_of_its_name():
     assert segments_of(index, index.events["E 7"]) == {"s7"}
 
 
+def test_leaves_of_any_event_stand_with_each_name_and_alone_for_every_other():
+    index = index_of(
+        f"{DEFINITIONS}  busy: {{owner: o, members: {{event: any, count: {{at_least: 5}}, within: 1h}}}}\n"
+    )
+    assert segments_of(index, index.events["C"]) == {"dated", "busy"}
+    assert segments_of(index, index.anything) == {"busy"}
+    assert set(index.events) == {"A", "B", "C"}
+    assert index_of(DEFINITIONS).anything == ()
+
+
 def test_neither_names_nor_the_order_of_segments_change_a_leaf(index):
     lines = DEFINITIONS.strip().splitlines()
     renamed = "\n".join([lines[0], *reversed(lines[1:])]).replace("z_first", "a_last").replace("owner: o", "owner: p")

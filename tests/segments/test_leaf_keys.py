@@ -38,6 +38,8 @@ def test_every_kind_of_leaf_and_every_operator_has_a_golden_key() -> None:
         *("event", "type", "where", "within", "since", "count", "first", "last", "missing", "attribute", "identified"),
         *("reachable", "consented", "is", "is_not", "in", "not_in", "exists", "at_least", "at_most", "more_than"),
         *("less_than", "between", "contains", "starts_with", "ends_with", "matches", "before", "after", "older_than"),
+        *("within_next", "anniversary", "version_at_least", "version_less_than", "bucket", "near", "sequence", "same"),
+        *("sum", "average", "minimum", "maximum", "distinct"),
     ):
         assert f"{word}: " in text, word
 
@@ -60,6 +62,12 @@ def test_different_conditions_have_different_keys() -> None:
         ],
         ["{attribute: n, in: [b, 1, true]}", "{attribute: n, in: [true, b, 1.0, b]}"],
         ["{attribute: n, is: 5}", "{is: 5.0, attribute: n}"],
+        ["{event: A, sum: {of: n, is: 5}}", "{event: A, sum: {of: n, between: [5.0, 5]}}"],
+        ["{event: A, count: {at_most: 2000}}", "{event: A, count: {less_than: 2001}}"],
+        ["{event: A, count: {is: 2000}}", "{event: A, count: {between: [2000, 2000]}}"],
+        ["{event: A, distinct: {of: n, more_than: 1}}", "{event: A, distinct: {of: n, at_least: 2}}"],
+        ["{attribute: v, version_at_least: '2'}", "{attribute: v, version_at_least: '2.0'}"],
+        ["{bucket: {salt: x, from: 0.0, below: 10}}", "{bucket: {below: 10.0, salt: x, from: 0}}"],
         ["{identified: true}", "{not: {identified: false}}"],
         ["{all: [{event: A}, {event: A}]}", "{any: [{not: {event: A}}]}"],
     ],

@@ -18,9 +18,26 @@ from transforms.users.user import Account, Forward, Merge, Merged, User, Wake
 
 Plain = dict[str, Any]
 
+#: What is added up, what is joined as a set, and what is asked of each value.
+ASKED = {
+    "spent": {"event": "Ordered", "sum": {"of": "amount", "at_least": 3}},
+    "spent_today": {"event": "Ordered", "sum": {"of": "lines[].price", "at_least": 3}, "within": "1d"},
+    "loyal": {"event": "Ordered", "same": "kind", "sum": {"of": "amount", "more_than": 2}, "within": "1w"},
+    "modest": {"event": "any", "average": {"of": "amount", "at_most": 2}, "since": "2026-03-28"},
+    "busy": {"event": "any", "count": {"between": [3, 2000]}, "within": "1w"},
+    "greatest": {"event": "any", "maximum": {"of": "amount", "is": 2}, "within": "1d"},
+    "varied": {"event": "any", "distinct": {"of": "kind", "at_least": 2}},
+    "often": {"event": "Viewed", "same": "kind", "count": {"at_least": 2}},
+    "followed": {"sequence": [{"event": "Viewed"}, {"event": "Ordered", "within": "1d"}]},
+}
+SEGMENTS = {**SHOP["segments"], **{name: {"members": members} for name, members in ASKED.items()}}
 #: Without exits: whether somebody was in a segment between two merges depends on which came first.
 CAMPAIGNS = compile_plain(
-    {**SHOP, "campaigns": {name: {**body, "exit": []} for name, body in SHOP["campaigns"].items()}}
+    {
+        **SHOP,
+        "segments": SEGMENTS,
+        "campaigns": {name: {**body, "exit": []} for name, body in SHOP["campaigns"].items()},
+    }
 )
 examples = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 

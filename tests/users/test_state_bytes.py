@@ -13,6 +13,7 @@ from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
 from transforms.segments.leaves import LeafState
+from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
 from transforms.users.user import (
     Input,
@@ -109,6 +110,25 @@ RICH = User(
     seeds={START - HOUR: {"ü1": SeedState.COME, "~a1": SeedState.MISSED}, START: {"ü1": SeedState.AWAITED}},
 )
 OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
+KEPT = User(
+    "u5",
+    clock=START,
+    created=START - DAY,
+    leaves={
+        7: LeafState(True, START + HOUR, Groups({3: ((START, 2**64 - 1), (START - 1, 0)), 2**64 - 1: ((START, 1),)})),
+        8: LeafState(
+            False,
+            None,
+            Tallies(
+                (
+                    Tally(0, 0, 0, 2, START, {5: (2, -9_500_000), 2**40: (1, str(10**300))}),
+                    Tally(2**64 - 1, 6, 7, 1, START - 1),
+                )
+            ),
+        ),
+        9: LeafState(True, None, Extremes({-4: 2.5, 0: 2**64 - 1}), START),
+    },
+)
 PAST = User("u3", clock=START, owner=Owner("u1", START - HOUR, "u2", historical=True))
 
 INPUTS: list[Input] = [
@@ -136,6 +156,7 @@ INPUTS: list[Input] = [
     TokenTaken(START, "t1", START - 1, handle="h4"),
     Seed("backfill 1", "ü1", START, 3),
     Seed("backfill 1", "~a1", START, 3, {2**64 - 1: ((START - 1, 2**64 - 1), (START - 2, 0))}, handle="h5"),
+    Seed("backfill 1", "u5", START, 3, {key: state.marks for key, state in KEPT.leaves.items()}),
 ]
 
 RECEIPT = Receipt(
@@ -156,6 +177,7 @@ RECEIVED = Event(
 
 USERS = {
     "user_state": RICH,
+    "user_state_kept": KEPT,
     "user_state_owned": OWNED,
     "user_state_owned_in_history": PAST,
     "user_state_new": User("u1"),

@@ -12,25 +12,43 @@ from transforms.events.times import write_time
 from transforms.segments.operators import Operator
 
 __all__ = [
+    "ANY",
     "All",
     "Any_",
     "Attribute",
+    "Bucket",
     "Condition",
     "Consented",
     "Count",
+    "Distinct",
+    "EventCondition",
     "EventFilter",
+    "FactCondition",
     "FirstLast",
     "Identified",
     "Missing",
+    "Near",
     "Not",
     "Reachable",
     "SegmentRef",
-    "describe_since",
+    "Sequence",
+    "Since",
+    "Step",
+    "Total",
 ]
+
+#: The name that stands for every event.
+ANY = "any"
+
+#: Microseconds UTC, or a date, which means another instant in each zone; None: no limit.
+Since = int | date | None
 
 
 class EventFilter(msgspec.Struct, frozen=True):
-    """Which events count: by name, type (None for track, page and screen alike) and properties."""
+    """Which events count: by name, type (None for track, page and screen alike) and properties.
+
+    The name `ANY` takes every track, page and screen call, and no receipts.
+    """
 
     name: str
     type: str | None = None
@@ -43,13 +61,23 @@ class EventFilter(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """How many events match, in (now - within, now] or at or after `since`, is in [low, high] (None: no limit)."""
+    """How many events match, in (now - within, now] or at or after `since`, is in [low, high] (None: no limit).
+
+    With `same`, of the events that share a value of that path.
+    """
 
     events: EventFilter
     low: int
     high: int | None
     within: int | None = None
-    since: int | date | None = None
+    since: Since = None
+    same: str | None = None
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        window = [self.within, _canonical_since(self.since)]
+        return ["count", self.events.canonical, self.low, self.high, *window, *_canonical_same(self.same)]
 
 
 class FirstLast(msgspec.Struct, frozen=True):
@@ -60,15 +88,87 @@ class FirstLast(msgspec.Struct, frozen=True):
     older: bool
     age: int
 
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["last" if self.last else "first", self.events.canonical, self.older, self.age]
+
 
 class Missing(msgspec.Struct, frozen=True):
-    """The newest A is at least `age` old, lies in its own window, and no B came at its instant or later."""
+    """The newest A is at least `age` old, lies in its own window, and no B came at its instant or later.
+
+    With `same`, among the events that share a value of that path.
+    """
 
     events: EventFilter
     missing: EventFilter
     age: int
     within: int | None = None
-    since: int | date | None = None
+    since: Since = None
+    same: str | None = None
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        window = [self.age, self.within, _canonical_since(self.since)]
+        return ["missing", self.events.canonical, self.missing.canonical, *window, *_canonical_same(self.same)]
+
+
+class Total(msgspec.Struct, frozen=True):
+    """`sum`, `average`, `minimum` or `maximum` of the numbers at a path, or a `count` beyond a thousand (no path).
+
+    With `same`, of the events that share a value of that path.
+    """
+
+    events: EventFilter
+    aggregate: str
+    of: str
+    operator: Operator
+    within: int | None = None
+    since: Since = None
+    same: str | None = None
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        asked = [self.aggregate, self.of, *self.operator.canonical]
+        return ["total", self.events.canonical, *asked, self.within, _canonical_since(self.since), self.same]
+
+
+class Distinct(msgspec.Struct, frozen=True):
+    """How many different values matching events have at a path is in [low, high] (None: no limit)."""
+
+    events: EventFilter
+    of: str
+    low: int
+    high: int | None
+    within: int | None = None
+    since: Since = None
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        window = [self.within, _canonical_since(self.since)]
+        return ["distinct", self.events.canonical, self.of, self.low, self.high, *window]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One event of a sequence, less than `within` after the one before."""
+
+    events: EventFilter
+    within: int | None = None
+
+
+class Sequence(msgspec.Struct, frozen=True):
+    """Events one after another, the last in (now - within, now]; others may come between."""
+
+    steps: tuple[Step, ...]
+    within: int | None = None
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["sequence", [[step.events.canonical, step.within] for step in self.steps], self.within]
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -78,9 +178,19 @@ class Attribute(msgspec.Struct, frozen=True):
     path: str
     operator: Operator
 
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["attribute", self.name, self.path, *self.operator.canonical]
+
 
 class Identified(msgspec.Struct, frozen=True):
     """The user has a user id."""
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["identified"]
 
 
 class Reachable(msgspec.Struct, frozen=True):
@@ -88,12 +198,50 @@ class Reachable(msgspec.Struct, frozen=True):
 
     channel: str
 
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["reachable", self.channel]
+
 
 class Consented(msgspec.Struct, frozen=True):
     """The user lets a topic use a channel."""
 
     topic: str
     channel: str
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["consented", self.topic, self.channel]
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """The user's percentile for a salt is in [low, high)."""
+
+    salt: str
+    low: float
+    high: float
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["bucket", self.salt, self.low, self.high]
+
+
+class Near(msgspec.Struct, frozen=True):
+    """A place is at most `within_km` away. `name` is the attribute, `path` what follows inside its value."""
+
+    name: str
+    path: str
+    latitude: float
+    longitude: float
+    within_km: float
+
+    @property
+    def canonical(self) -> list[Any]:
+        """What the leaf's key is made of."""
+        return ["near", self.name, self.path, self.latitude, self.longitude, self.within_km]
 
 
 class SegmentRef(msgspec.Struct, frozen=True):
@@ -120,9 +268,19 @@ class Not(msgspec.Struct, frozen=True):
     part: "Condition"
 
 
-Condition = All | Any_ | Not | SegmentRef | Count | FirstLast | Missing | Attribute | Identified | Reachable | Consented
+#: Conditions over what happened, and over what is known.
+EventCondition = Count | FirstLast | Missing | Total | Distinct | Sequence
+FactCondition = Attribute | Identified | Reachable | Consented | Bucket | Near
+Condition = All | Any_ | Not | SegmentRef | EventCondition | FactCondition
 
 
-def describe_since(since: int | date) -> str:
-    """A `since` as text for a key: a date stays a date, since it means another instant in each zone."""
+def _canonical_since(since: Since) -> str | None:
+    """A date stays a date."""
+    if since is None:
+        return None
     return since.isoformat() if isinstance(since, date) else write_time(since)
+
+
+def _canonical_same(same: str | None) -> list[str]:
+    """Keys of conditions without `same` are older than it, and stay what they were."""
+    return [] if same is None else [same]

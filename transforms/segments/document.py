@@ -154,6 +154,14 @@ class Problems:
         self.add(node, f"expected a whole number from {least:,} to {most:,}; found {node.plain()!r}")
         return None
 
+    def number(self, node: Node, least: float, most: float) -> int | float | None:
+        """A number in [least, most]."""
+        value = node.value
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        self.add(node, f"expected a number from {least:,} to {most:,}; found {node.plain()!r}")
+        return None
+
     def choice(self, node: Node, options: Collection[str], *, later: Collection[str] = ()) -> str | None:
         """One of a few words."""
         if node.value in later:

@@ -11,10 +11,20 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
-from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
+from transforms.segments.conditions import (
+    ANY,
+    All,
+    Any_,
+    Condition,
+    EventCondition,
+    FactCondition,
+    Not,
+    SegmentRef,
+)
 from transforms.segments.document import Node, Problems
 from transforms.segments.grammar import read_condition
-from transforms.segments.leaves import ZONE_NAMES, AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
+from transforms.segments.leaf_facts import ZONE_NAMES
+from transforms.segments.leaves import AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
 from transforms.segments.warming import Asked, Test, Versions, answering, atoms, references
 
 __all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
@@ -36,7 +46,8 @@ class Segment(msgspec.Struct, frozen=True):
 class SegmentIndex:
     """Segments and audiences of campaigns, compiled, with the `older` conditions that may answer in their place.
 
-    `events` maps an event's name to its leaves; `facts` maps an attribute's name (or `#identified`, `#reachable`,
+    `events` maps an event's name to its leaves, those of all events among them, and `anything` holds the latter alone,
+    for every other name; `facts` maps an attribute's name (or `#identified`, `#reachable`,
     `#consent`) to leaves; `leaves` maps a key to its leaf. `order` holds the segments' ids by rank, `tests` their
     tests, `dependents` the ranks that a leaf's truth can change, `referrers` the ranks that refer to the segment of a
     rank, `at_first` the ranks that hold for a user about whom nothing is known, `may_warm` those that may have to wait
@@ -143,7 +154,7 @@ class SegmentIndex:
                 return lambda _leaves, members: segment in members
         return self._compile_atom(condition)
 
-    def _compile_atom(self, condition: Condition) -> Test:
+    def _compile_atom(self, condition: EventCondition | FactCondition) -> Test:
         key = leaf_key(condition)
         leaf = self.leaves.get(key)
         if leaf is None:
@@ -167,7 +178,11 @@ class SegmentIndex:
                 events.setdefault(name, []).append(leaf)
             for name in ZONE_NAMES if leaf.zoned else ():
                 facts.setdefault(name, []).append(leaf)
-        self.events = {name: tuple(leaves) for name, leaves in events.items()}
+        anything = events.pop(ANY, [])
+        self.anything = tuple(anything)
+        self.events = {
+            name: tuple({leaf.key: leaf for leaf in (*leaves, *anything)}.values()) for name, leaves in events.items()
+        }
         self.facts = {name: tuple(leaves) for name, leaves in facts.items()}
 
 

@@ -4,6 +4,7 @@ An operator tests one value; a path may yield many, and one that satisfies is en
 `exists: false`; values of a different type satisfy nothing.
 """
 
+import re
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
@@ -12,28 +13,36 @@ from typing import Any
 import msgspec
 import re2
 
+from transforms.segments.anniversaries import is_anniversary, next_turn
 from transforms.segments.document import Node, Problems
-from transforms.segments.values import duration, equal, instant, start_of_day, written_time
+from transforms.segments.values import DAY, compile_path, duration, equal, instant, start_of_day, written_time
 
 __all__ = [
-    "LATER",
+    "MOVING_OPERATORS",
     "OPERATORS",
     "TIME_OPERATORS",
     "Operator",
+    "canonical_number",
+    "check_path",
     "compile_test",
     "next_change",
+    "read_duration",
     "read_operator",
+    "read_path",
     "time_test",
 ]
 
+#: Operators whose answer changes as time passes.
+MOVING_OPERATORS = ("within", "older_than", "within_next", "anniversary")
 #: Operators whose answer depends on the user's clock or zone.
-TIME_OPERATORS = ("before", "after", "within", "older_than")
+TIME_OPERATORS = ("before", "after", *MOVING_OPERATORS)
 OPERATORS = (
     *("is", "is_not", "in", "not_in", "exists", "at_least", "at_most", "more_than", "less_than", "between"),
-    *("contains", "starts_with", "ends_with", "matches"),
+    *("contains", "starts_with", "ends_with", "matches", "version_at_least", "version_less_than"),
     *TIME_OPERATORS,
 )
-LATER = ("within_next", "anniversary", "version_at_least", "version_less_than")
+
+_VERSION = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}")
 
 #: Tests the values at a path.
 Test = Callable[[list[Any]], bool]
@@ -43,7 +52,8 @@ class Operator(msgspec.Struct, frozen=True):
     """An operator with its operand in canonical form.
 
     Durations are microseconds; `before` and `after` hold microseconds UTC, or a date, which means
-    the start of that day in the user's zone.
+    the start of that day in the user's zone. An `anniversary` holds how many days it lies ahead, a version its
+    numbers without zeros at the end.
     """
 
     name: str
@@ -58,31 +68,24 @@ class Operator(msgspec.Struct, frozen=True):
 
 def read_operator(name: str, node: Node, problems: Problems) -> Operator | None:
     """Read the operand of an operator; None after a problem was noted."""
-    value = node.plain()
-    if name == "exists":
-        operand: Any = problems.boolean(node)
-    elif name in ("is", "is_not"):
-        operand = _scalar(node, problems)
-    elif name in ("in", "not_in"):
-        operand = _scalars(node, problems)
-    elif name == "between":
-        operand = _range(node, problems)
-    elif name in ("at_least", "at_most", "more_than", "less_than"):
-        operand = _comparable(node, problems)
-    elif name == "contains":
-        operand = _scalar(node, problems)
-    elif name in ("before", "after"):
-        operand = written_time(value) if isinstance(value, str) else None
-        if operand is None:
-            problems.add(node, f"expected an ISO 8601 time with a zone, or a date; found {value!r}")
-    elif name in ("within", "older_than"):
-        operand = read_duration(node, problems)
-    else:
-        operand = problems.text(node)
-        if operand is not None and name == "matches" and (fault := _pattern_fault(operand)):
-            problems.add(node, f"not an RE2 pattern: {fault}")
-            operand = None
+    operand = _READERS[name](node, problems)
     return None if operand is None else Operator(name, operand)
+
+
+def read_path(node: Node, problems: Problems) -> str | None:
+    """Read a path such as `products[].category`."""
+    path = problems.text(node)
+    if path is not None:
+        check_path(path, node, problems)
+    return path
+
+
+def check_path(path: str, node: Node, problems: Problems) -> None:
+    """Note a path that is none."""
+    try:
+        compile_path(path)
+    except ValueError as error:
+        problems.add(node, str(error))
 
 
 def read_duration(node: Node, problems: Problems) -> int | None:
@@ -104,8 +107,10 @@ def compile_test(operator: Operator) -> Test:
 
 
 def time_test(operator: Operator, values: list[Any], now: int, zone: str) -> bool:
-    """Whether any value satisfies `before`, `after`, `within` or `older_than` at `now` for a user in `zone`."""
+    """Whether any value satisfies one of `TIME_OPERATORS` at `now` for a user in `zone`."""
     name, operand = operator.name, operator.operand
+    if name == "anniversary":
+        return any(is_anniversary(value, operand, now, zone) for value in values)
     if isinstance(operand, date):
         operand = start_of_day(operand, zone)
     for moment in _instants(values, zone):
@@ -115,6 +120,8 @@ def time_test(operator: Operator, values: list[Any], now: int, zone: str) -> boo
             holds = moment > operand
         elif name == "within":
             holds = now - operand < moment <= now
+        elif name == "within_next":
+            holds = now <= moment < now + operand
         else:
             holds = moment <= now - operand
         if holds:
@@ -124,9 +131,14 @@ def time_test(operator: Operator, values: list[Any], now: int, zone: str) -> boo
 
 def next_change(operator: Operator, values: list[Any], now: int, zone: str) -> int | None:
     """The first time after `now` at which `time_test` may answer otherwise, None where there is none."""
-    if operator.name not in ("within", "older_than"):
+    name, operand = operator.name, operator.operand
+    if name == "anniversary":
+        turns = [next_turn(value, operand, now, zone) for value in values]
+        return min((turn for turn in turns if turn is not None), default=None)
+    if name not in MOVING_OPERATORS:
         return None
-    changes = [moment + shift for moment in _instants(values, zone) for shift in (0, operator.operand)]
+    shifts = (1 - operand, 1) if name == "within_next" else (0, operand)
+    changes = [moment + shift for moment in _instants(values, zone) for shift in shifts]
     return min((change for change in changes if change > now), default=None)
 
 
@@ -158,6 +170,9 @@ def _value_test(name: str, operand: Any) -> Callable[[Any], bool]:  # noqa: PLR0
         case "matches":
             pattern = _pattern(operand)
             return lambda value: isinstance(value, str) and pattern.search(value) is not None
+        case "version_at_least" | "version_less_than":
+            bound, newer = version(operand) or (), name == "version_at_least"
+            return lambda value: (found := version(value)) is not None and (found >= bound) is newer
         case "between":
             low, high = operand
             return lambda value: _ordered(value, low) and low <= value <= high
@@ -256,6 +271,84 @@ def _range(node: Node, problems: Problems) -> tuple[Any, ...] | None:
     return tuple(values)
 
 
+def version(value: object) -> tuple[int, ...] | None:
+    """The numbers of a dotted version, without zeros at the end (2 is 2.0); None for anything else."""
+    if not isinstance(value, str) or not _VERSION.fullmatch(value):
+        return None
+    parts = [int(part) for part in value.split(".")]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+def _version_text(node: Node, problems: Problems) -> str | None:
+    parts = version(node.value)
+    if parts is None:
+        hint = "; a number needs quotes, since 2.10 would be 2.1" if isinstance(node.value, int | float) else ""
+        problems.add(node, f'expected a version such as "2.10.1"; found {node.plain()!r}{hint}')
+        return None
+    return ".".join(str(part) for part in parts or (0,))
+
+
+def _time(node: Node, problems: Problems) -> int | date | None:
+    value = node.plain()
+    moment = written_time(value) if isinstance(value, str) else None
+    if moment is None:
+        problems.add(node, f"expected an ISO 8601 time with a zone, or a date; found {value!r}")
+    return moment
+
+
+def _days_before(node: Node, problems: Problems) -> int | None:
+    """`true`, the day itself, or {before: D}."""
+    if node.value is True:
+        return 0
+    if node.value is False:
+        problems.add(node, "expected true or {before: D}; for every other day write `not:`")
+        return None
+    fields = problems.mapping(node, ("before",), required=("before",))
+    if not fields:
+        return None
+    age = read_duration(fields["before"], problems)
+    if age is not None and (age % DAY or age > 365 * DAY):
+        problems.add(fields["before"], f"expected whole days, at most 365d; found {fields['before'].plain()!r}")
+        return None
+    return None if age is None else age // DAY
+
+
+def _pattern_text(node: Node, problems: Problems) -> str | None:
+    text = problems.text(node)
+    if text is not None and (fault := _pattern_fault(text)):
+        problems.add(node, f"not an RE2 pattern: {fault}")
+        return None
+    return text
+
+
 def canonical_number(value: float) -> int | float:
     """5.0 as 5, so that equal conditions have one key."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_READERS: dict[str, Callable[[Node, Problems], Any]] = {
+    "is": _scalar,
+    "is_not": _scalar,
+    "in": _scalars,
+    "not_in": _scalars,
+    "exists": lambda node, problems: problems.boolean(node),
+    "at_least": _comparable,
+    "at_most": _comparable,
+    "more_than": _comparable,
+    "less_than": _comparable,
+    "between": _range,
+    "contains": _scalar,
+    "starts_with": lambda node, problems: problems.text(node),
+    "ends_with": lambda node, problems: problems.text(node),
+    "matches": _pattern_text,
+    "version_at_least": _version_text,
+    "version_less_than": _version_text,
+    "before": _time,
+    "after": _time,
+    "within": read_duration,
+    "older_than": read_duration,
+    "within_next": read_duration,
+    "anniversary": _days_before,
+}

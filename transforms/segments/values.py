@@ -22,6 +22,7 @@ __all__ = [
     "duration",
     "equal",
     "instant",
+    "local_day",
     "start_of_day",
     "written_time",
 ]
@@ -35,6 +36,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_LAST_DAY = date.max.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
 _STEP = re.compile(r"[^.\[\]]+(\[\])?")
 
@@ -86,6 +88,15 @@ def start_of_day(day: date, zone: str) -> int:
     offset = datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).utcoffset() or timedelta()
     # In whole numbers: east of Greenwich the first day of year 1 begins before what `datetime` can hold.
     return (day.toordinal() - _EPOCH_DAY) * DAY - offset // _MICROSECOND
+
+
+def local_day(moment: int, zone: str) -> date | None:
+    """The local day that a time lies in: the last one that has begun. None outside the years 1 to 9999."""
+    day = moment // DAY + _EPOCH_DAY
+    for ordinal in (day + 1, day, day - 1):
+        if 1 <= ordinal <= _LAST_DAY and start_of_day(local := date.fromordinal(ordinal), zone) <= moment:
+            return local
+    return None
 
 
 @lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ condition means what it meant.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
+from transforms.segments.conditions import All, Any_, Condition, EventCondition, FactCondition, Not, SegmentRef
 from transforms.segments.leaves import LeafState, leaf_key
 
 __all__ = ["Asked", "Compile", "Test", "Version", "Versions", "answering", "atoms", "nobody", "references"]
@@ -107,7 +107,7 @@ class Versions:
         return known[key]
 
 
-def atoms(condition: Condition) -> list[Condition]:
+def atoms(condition: Condition) -> list[EventCondition | FactCondition]:
     """The atomic conditions inside a condition, without references to segments."""
     match condition:
         case All(parts) | Any_(parts):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from transforms.campaigns.load import Definitions
+from transforms.segments.marks import pieces, without
 from transforms.users.draft import Draft
 from transforms.users.user import Effect, Truncated, User, encode_user
 
@@ -69,27 +70,28 @@ def _cut(draft: Draft, excess: int) -> None:
     _drop(draft, dropped)
 
 
-def _in_order(pieces: list[_Piece]) -> list[_Piece]:
+def _in_order(found: list[_Piece]) -> list[_Piece]:
     """What goes first: each that is larger than a share; then what has no place in its group's share, where the newest
     comes first; then group by group, though marks and facts go by their age alone. Among all of these the oldest.
     """
-    pieces.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
+    found.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
     held: Counter[int] = Counter()
     rank: dict[_Piece, int] = {}
-    for piece in reversed(pieces):
+    for piece in reversed(found):
         if held[piece.group] + piece.size <= _SHARE:
             held[piece.group] += piece.size
             rank[piece] = max(piece.group, _FACTS)
         else:
             rank[piece] = -2 if piece.size > _SHARE else -1
-    return sorted(pieces, key=rank.__getitem__)
+    return sorted(found, key=rank.__getitem__)
 
 
 def _pieces(draft: Draft) -> Iterator[_Piece]:
     profile, journeys = draft.profile, draft.journeys
     for key, state in draft.leaves.items():
-        for mark in state.marks:
-            yield _Piece(mark[0], _MARKS, "marks", (key, mark), _size(mark))
+        for piece in pieces(state.marks):
+            time = draft.clock if piece.time is None else piece.time
+            yield _Piece(time, _MARKS, "marks", (key, piece.key), _size(piece.content))
     for kind, group, found in (
         ("attributes", _FACTS, profile.attributes),
         ("tokens", _FACTS, profile.tokens),
@@ -141,7 +143,7 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
     facts = [*names["attributes"]]
     facts += ["#reachable"] if names["tokens"] or names["blocked"] else []
     facts += ["#consent"] if names["consent"] else []
-    draft.forget(marks, facts)
+    draft.forget({key: without(draft.leaves[key].marks, lost) for key, lost in marks.items()}, facts)
 
 
 def _empty(draft: Draft) -> None:

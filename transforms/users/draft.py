@@ -5,7 +5,7 @@ change of a leaf's truth reaches segments, and from there journeys, before anyth
 """
 
 import heapq
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -17,7 +17,9 @@ from transforms.campaigns.load import Definitions
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import Event
 from transforms.identity.zones import known_zone
-from transforms.segments.leaves import IDENTIFIED, ZONE_NAMES, EventLeaf, LeafState, Mark
+from transforms.segments.leaf_facts import IDENTIFIED, ZONE_NAMES
+from transforms.segments.leaves import EventLeaf, LeafState
+from transforms.segments.marks import Marks
 from transforms.segments.values import DAY
 from transforms.users.seeds import seeds_of
 from transforms.users.user import (
@@ -191,9 +193,10 @@ class Draft:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
         leaves, clock = self.leaves, self.clock
+        asked = self.index.events.get(event.name, self.index.anything)
         if self.seeds:
-            self._activate(self.index.events.get(event.name, ()))
-        for leaf in self.index.events.get(event.name, ()):
+            self._activate(asked)
+        for leaf in asked:
             state = leaves.get(leaf.key, leaf.unseen)
             marks = leaf.take(state, event, mark)
             if marks is not state.marks and self._put(leaf.key, leaf.judge(state, marks, clock, self.zone), state):
@@ -273,19 +276,18 @@ class Draft:
         for key, their_state in other.leaves.items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
-                changed += self._join_leaf(leaf, their_state)
+                changed += self._join_leaf(leaf, their_state, other.id)
         seen = sorted((arrival, mark) for mark, arrival in {**other.seen, **self.seen}.items())
         self.seen = {mark: arrival for arrival, mark in seen[-SEEN_COUNT:]}
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
 
-    def forget(self, marks: Mapping[int, Container[Mark]], facts: Iterable[str]) -> None:
-        """Judge leaves again without these marks, and without facts that are gone; that triggers nothing."""
+    def forget(self, marks: Mapping[int, Marks], facts: Iterable[str]) -> None:
+        """Judge leaves again by what is left of their marks, and without facts that are gone; that triggers nothing."""
         changed = self.touch_facts(facts)
-        for key, lost in marks.items():
+        for key, kept in marks.items():
             state, leaf = self.leaves[key], self.index.leaves.get(key)
-            kept = tuple(mark for mark in state.marks if mark not in lost)
             if not isinstance(leaf, EventLeaf):
                 self.leaves[key] = msgspec.structs.replace(state, marks=kept)
             elif self._put(key, leaf.judge(state, kept, self.clock, self.zone), state):
@@ -301,15 +303,15 @@ class Draft:
         for key, marks in seed.leaves.items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf) and activations.get(key) == seed.before:
-                changed += self._join_leaf(leaf, LeafState(truth=False, marks=marks))
+                changed += self._join_leaf(leaf, LeafState(truth=False, marks=marks, source=seed.name), seed.user)
         warmed = self._await({seed.before: {seed.user: SeedState.COME}})
         self.resolve(changed, Cause("seed"), self.clock, warmed=warmed)
 
-    def _join_leaf(self, leaf: EventLeaf, theirs: LeafState) -> list[int]:
-        """Join marks into a leaf; returns its key if its truth changed."""
+    def _join_leaf(self, leaf: EventLeaf, theirs: LeafState, user: str) -> list[int]:
+        """Join marks of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
         self._activate((leaf,))
         mine = self.leaves.get(leaf.key, leaf.unseen)
-        joined = leaf.join(mine, theirs)
+        joined = leaf.join(mine, theirs, self.id, user)
         return [leaf.key] if self._put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine) else []
 
     def _activate(self, leaves: Iterable[EventLeaf]) -> None:

@@ -12,7 +12,8 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
-from transforms.segments.leaves import LeafState, Marks
+from transforms.segments.leaves import LeafState
+from transforms.segments.marks import Marks
 
 __all__ = [
     "ANONYMOUS",

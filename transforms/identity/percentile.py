@@ -1,0 +1,21 @@
+"""A stable place for each user in a hundred percent, other ones for other salts."""
+
+from fractions import Fraction
+from hashlib import blake2b
+from math import ceil
+
+import msgspec
+
+__all__ = ["place", "threshold"]
+
+_PLACES = 2**64
+
+
+def place(salt: str, user: str) -> int:
+    """Where a user stands: a whole number in [0, 2**64), the 8-byte BLAKE2b hash of the JSON array [salt, user]."""
+    return int.from_bytes(blake2b(msgspec.json.encode([salt, user]), digest_size=8).digest(), "big")
+
+
+def threshold(percent: float) -> int:
+    """The first place at or after a percentage as it is written in decimals: below it stand the first `percent`."""
+    return ceil(Fraction(str(percent)) * _PLACES / 100)

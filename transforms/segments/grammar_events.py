@@ -1,0 +1,276 @@
+"""Conditions on events read from a definition file: which events count, in which window, and what is asked of them."""
+
+from datetime import date
+
+import msgspec
+
+from transforms.segments.conditions import (
+    ANY,
+    Condition,
+    Count,
+    Distinct,
+    EventFilter,
+    FirstLast,
+    Missing,
+    Sequence,
+    Since,
+    Step,
+    Total,
+)
+from transforms.segments.document import Document, Node, Problems
+from transforms.segments.leaf_marks import MAX_DISTINCT
+from transforms.segments.operators import (
+    MOVING_OPERATORS,
+    OPERATORS,
+    Operator,
+    check_path,
+    read_duration,
+    read_operator,
+    read_path,
+)
+from transforms.segments.values import written_time
+
+__all__ = ["MAX_COUNT", "MAX_EXACT", "read_event", "read_filter", "read_sequence"]
+
+#: LANGUAGE: counts up to a thousand are exact, greater ones keep buckets.
+MAX_EXACT = 1000
+#: Nobody does a thing more often.
+MAX_COUNT = 1_000_000_000
+
+_EVENT_TYPES = ("track", "page", "screen")
+_AMOUNTS = ("sum", "average", "minimum", "maximum")
+_AGGREGATES = ("count", *_AMOUNTS, "distinct", "first", "last", "missing")
+_FILTER = ("event", "type", "where")
+_COMPARISONS = ("is", "at_least", "at_most", "more_than", "less_than", "between")
+#: Before this year some zones were not a full quarter of an hour from UTC.
+_FULL_QUARTERS = 1973
+
+_Range = tuple[int, int | None]
+_Window = tuple[int | None, Since]
+#: A window and `same`.
+_Frame = tuple[int | None, Since, str | None]
+
+
+def read_event(node: Node, problems: Problems, _depth: int) -> Condition | None:
+    """Read a condition on an event and the aggregate beside it."""
+    fields = problems.mapping(node, (*_FILTER, "within", "since", "same", *_AGGREGATES))
+    if fields is None:
+        return None
+    aggregates = [key for key in _AGGREGATES if key in fields]
+    if len(aggregates) > 1:
+        problems.add(node, f"expected one aggregate; found {' and '.join(aggregates)}")
+        return None
+    aggregate = aggregates[0] if aggregates else "count"
+    events = read_filter(fields, problems, every=True)
+    same = _read_same(aggregate, fields, problems)
+    if aggregate in ("first", "last"):
+        return _read_first_last(aggregate, events, fields, problems)
+    window = _read_window(fields, problems)
+    if aggregate == "missing":
+        return _read_missing(events, window, fields["missing"], problems)
+    if aggregate == "distinct":
+        return _read_distinct(events, window, fields["distinct"], problems)
+    condition: Condition | None
+    if aggregate == "count":
+        condition = _read_count(events, (*window, same), fields.get("count"), problems)
+    else:
+        condition = _read_amount(aggregate, events, (*window, same), fields[aggregate], problems)
+    if isinstance(condition, Total) and isinstance(condition.since, date) and condition.since.year < _FULL_QUARTERS:
+        problems.add(fields["since"], f"before {_FULL_QUARTERS} a date is not exact here; write a time with a zone")
+    return condition
+
+
+def read_sequence(node: Node, problems: Problems, _depth: int) -> Condition | None:
+    """Read events that follow each other."""
+    fields = problems.mapping(node, ("sequence", "within"))
+    items = problems.sequence(node.value["sequence"], "events, one after another")
+    within = read_duration(fields["within"], problems) if fields and "within" in fields else None
+    steps = [_read_step(number, item, problems) for number, item in enumerate(items or ())]
+    if len(steps) == 1:
+        problems.add(node.value["sequence"], "a sequence needs two events; one alone is {event: …}")
+    return Sequence(tuple(step for step in steps if step is not None), within)
+
+
+def read_filter(fields: Document, problems: Problems, *, every: bool = False) -> EventFilter:
+    """Read `event`, `type` and `where` of a mapping whose keys were checked; with `every` also `event: any`."""
+    name = problems.text(fields["event"]) if "event" in fields else None
+    if name == ANY and not every:
+        problems.add(fields["event"], "`event: any` is part of the language but not supported by this version")
+    kind = problems.choice(fields["type"], _EVENT_TYPES) if "type" in fields else None
+    where = _read_where(fields["where"], problems) if "where" in fields else ()
+    return EventFilter(name or "", kind, where)
+
+
+def _read_where(node: Node, problems: Problems) -> tuple[tuple[str, Operator], ...]:
+    if not isinstance(node.value, dict) or not node.value:
+        problems.add(node, f"expected {{PATH: {{operator: value}}}}; found {node.kind}")
+        return ()
+    tests: list[tuple[str, Operator]] = []
+    for path, inner in node.value.items():
+        check_path(path, inner, problems)
+        fields = problems.mapping(inner, OPERATORS)
+        if fields is not None and not inner.value:
+            problems.add(inner, "expected an operator")
+        for name, operand in (fields or {}).items():
+            operator = _read_where_operator(name, operand, problems)
+            if operator is not None:
+                tests.append((path, operator))
+    return tuple(sorted(tests, key=lambda test: msgspec.json.encode([test[0], *test[1].canonical])))
+
+
+def _read_where_operator(name: str, node: Node, problems: Problems) -> Operator | None:
+    if name in MOVING_OPERATORS:
+        problems.add(node, f"`{name}` moves with the clock and is not for `where`; use the event's own window")
+        return None
+    operator = read_operator(name, node, problems)
+    if operator is not None and isinstance(operator.operand, date):
+        problems.add(node, "in `where` a time needs a zone, since an event is tested once; a date alone has none")
+        return None
+    return operator
+
+
+def _read_same(aggregate: str, fields: Document, problems: Problems) -> str | None:
+    if "same" not in fields:
+        return None
+    if aggregate == "missing":
+        problems.add(fields["same"], "`same` stands inside `missing`")
+    elif aggregate not in ("count", "sum"):
+        problems.add(fields["same"], f"`same` goes with `count`, `sum` and `missing`, not with `{aggregate}`")
+    return read_path(fields["same"], problems)
+
+
+def _read_window(fields: Document, problems: Problems) -> _Window:
+    within = read_duration(fields["within"], problems) if "within" in fields else None
+    since: Since = None
+    if "since" in fields:
+        text = fields["since"].plain()
+        since = written_time(text) if isinstance(text, str) else None
+        if since is None:
+            problems.add(fields["since"], f"expected an ISO 8601 time with a zone, or a date; found {text!r}")
+        if within is not None:
+            problems.add(fields["since"], "`within` and `since` do not go together")
+    return within, since
+
+
+def _read_first_last(key: str, events: EventFilter, fields: Document, problems: Problems) -> Condition | None:
+    for window in ("within", "since"):
+        if window in fields:
+            problems.add(fields[window], f"`{key}` is of all time; `{window}` beside it means nothing")
+    inner = problems.mapping(fields[key], ("within", "older_than"))
+    name = problems.one_key(fields[key], inner, ("within", "older_than")) if inner is not None else None
+    age = read_duration(inner[name], problems) if inner is not None and name else None
+    return None if age is None else FirstLast(events, key == "last", name == "older_than", age)
+
+
+def _read_missing(events: EventFilter, window: _Window, node: Node, problems: Problems) -> Condition | None:
+    fields = problems.mapping(node, (*_FILTER, "within", "same"), required=("event", "within"))
+    if fields is None:
+        return None
+    missing = read_filter(fields, problems, every=True)
+    age = read_duration(fields["within"], problems) if "within" in fields else None
+    same = read_path(fields["same"], problems) if "same" in fields else None
+    within, since = window
+    if age is not None and within is not None and age >= within:
+        problems.add(node, "can never hold: the event leaves its window before the missing one is overdue")
+    return None if age is None else Missing(events, missing, age, within, since, same)
+
+
+def _read_count(events: EventFilter, frame: _Frame, node: Node | None, problems: Problems) -> Condition:
+    if node is None:
+        return Count(events, 1, None, *frame)
+    fields = problems.mapping(node, _COMPARISONS)
+    low, high, most = _read_range(node, fields, MAX_COUNT, problems)
+    if most <= MAX_EXACT:
+        return Count(events, low, high, *frame)
+    if high is None:
+        return Total(events, "count", "", Operator("at_least", low), *frame)
+    operator = Operator("at_most", high) if low == 0 else Operator("between", (low, high))
+    return Total(events, "count", "", operator, *frame)
+
+
+def _read_distinct(events: EventFilter, window: _Window, node: Node, problems: Problems) -> Condition | None:
+    fields = problems.mapping(node, ("of", *_COMPARISONS), required=("of",))
+    low, high, _ = _read_range(node, fields, MAX_DISTINCT, problems)
+    path = read_path(fields["of"], problems) if fields and "of" in fields else None
+    if low > MAX_DISTINCT:
+        problems.add(node, f"can never hold: the newest {MAX_DISTINCT:,} values are counted")
+    if high == MAX_DISTINCT:  # as many as are ever counted
+        high = None
+    return None if path is None else Distinct(events, path, low, high, *window)
+
+
+def _read_amount(
+    aggregate: str, events: EventFilter, frame: _Frame, node: Node, problems: Problems
+) -> Condition | None:
+    fields = problems.mapping(node, ("of", *_COMPARISONS), required=("of",))
+    if fields is None:
+        return None
+    path = read_path(fields["of"], problems) if "of" in fields else None
+    name = problems.one_key(node, fields, _COMPARISONS)
+    operator = _read_comparison(name, fields[name], problems) if name else None
+    if path is None or operator is None:
+        return None
+    return Total(events, aggregate, path, operator, *frame)
+
+
+def _read_comparison(name: str, node: Node, problems: Problems) -> Operator | None:
+    """A comparison with numbers."""
+    nodes = [node] if name != "between" else problems.sequence(node, "two numbers, low and high") or []
+    if any(isinstance(each.value, bool) or not isinstance(each.value, int | float) for each in nodes):
+        problems.add(node, f"expected {'two numbers' if name == 'between' else 'a number'}; found {node.plain()!r}")
+        return None
+    operator = read_operator(name, node, problems) if nodes else None
+    if operator is None or name != "is":
+        return operator
+    return Operator("between", (operator.operand, operator.operand))
+
+
+def _read_range(node: Node, fields: Document | None, limit: int, problems: Problems) -> tuple[int, int | None, int]:
+    """The range that a comparison with whole numbers allows, and the greatest number that it is written with."""
+    name = problems.one_key(node, fields, _COMPARISONS) if fields is not None else None
+    if fields is None or name is None:
+        return 1, None, 1
+    operand = fields[name]
+    if name == "between":
+        low, high = _bounds(operand, limit, problems) or (1, 1)
+        return low, high, high
+    number = problems.integer(operand, 0, limit)
+    if number is None:
+        return 1, None, 1
+    if name == "less_than" and number == 0:
+        problems.add(operand, "can never hold: no count is below zero")
+    ranges: dict[str, _Range] = {
+        "is": (number, number),
+        "at_least": (number, None),
+        "at_most": (0, number),
+        "more_than": (number + 1, None),
+        "less_than": (0, number - 1),
+    }
+    return *ranges[name], number
+
+
+def _bounds(node: Node, limit: int, problems: Problems) -> tuple[int, int] | None:
+    items = problems.sequence(node, "two whole numbers")
+    if items is None:
+        return None
+    bounds = [problems.integer(item, 0, limit) for item in items]
+    if len(bounds) != 2:
+        problems.add(node, f"expected [low, high]; found {node.plain()!r}")
+        return None
+    low, high = bounds
+    if low is None or high is None:
+        return None
+    if low > high:
+        problems.add(node, f"can never hold: {low} is above {high}")
+    return low, high
+
+
+def _read_step(number: int, node: Node, problems: Problems) -> Step | None:
+    fields = problems.mapping(node, (*_FILTER, "within"), required=("event",))
+    if fields is None:
+        return None
+    events = read_filter(fields, problems, every=True)
+    within = read_duration(fields["within"], problems) if "within" in fields else None
+    if "within" in fields and number == 0:
+        problems.add(fields["within"], "nothing comes before the first event; `within` of all stands beside `sequence`")
+    return Step(events, within)

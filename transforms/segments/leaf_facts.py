@@ -1,0 +1,135 @@
+"""Leaves over what is known of a user: attributes, contacts, consent, identity, place. They keep nothing."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from transforms.identity.percentile import place, threshold
+from transforms.identity.profile import KNOWN_ZONE, Profile
+from transforms.segments.conditions import Attribute, Bucket, Consented, FactCondition, Identified, Near, Reachable
+from transforms.segments.operators import TIME_OPERATORS, compile_test, next_change, time_test
+from transforms.segments.sphere import coordinates, distance_km
+from transforms.segments.values import compile_path
+
+__all__ = ["CONSENT", "IDENTIFIED", "REACHABLE", "ZONE_NAMES", "Facts", "Nobody", "compile_facts"]
+
+#: Names of facts that are no attributes.
+REACHABLE, CONSENT, IDENTIFIED = "#reachable", "#consent", "#identified"
+ZONE_NAMES = ("timezone", KNOWN_ZONE)
+
+
+class Facts(Protocol):
+    """What these leaves read of a user."""
+
+    id: str
+
+    def value(self, name: str) -> Any:
+        """An attribute's value or None."""
+
+    def is_identified(self) -> bool:
+        """Whether there is a user id."""
+
+    def is_reachable(self, channel: str) -> bool:
+        """Whether there is a live address."""
+
+    def is_consented(self, topic: str, channel: str) -> bool:
+        """Whether a topic may use a channel."""
+
+    @property
+    def zone(self) -> str:
+        """The user's time zone."""
+
+
+class Nobody:
+    """The facts of a user about whom nothing is known."""
+
+    id = ""
+    zone = "UTC"
+
+    def value(self, _name: str) -> Any:
+        """Nothing."""
+        return None
+
+    def is_identified(self) -> bool:
+        """Nobody is."""
+        return False
+
+    def is_reachable(self, channel: str) -> bool:
+        """As for an empty profile."""
+        return Profile().reachable(channel, identified=False)
+
+    def is_consented(self, topic: str, channel: str) -> bool:
+        """As for an empty profile."""
+        return Profile().consented(topic, channel)
+
+
+_JudgeFacts = Callable[[Facts, int], tuple[bool, int | None]]
+
+
+def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _JudgeFacts]:
+    """The names of the facts that a condition asks for, and how it is judged: truth and next deadline."""
+    if isinstance(condition, Identified):
+        return (IDENTIFIED,), lambda facts, _now: (facts.is_identified(), None)
+    if isinstance(condition, Reachable):
+        channel = condition.channel
+        names = (REACHABLE, IDENTIFIED, "email", "line_id")
+        return names, lambda facts, _now: (facts.is_reachable(channel), None)
+    if isinstance(condition, Consented):
+        return (CONSENT,), lambda facts, _now: (facts.is_consented(condition.topic, condition.channel), None)
+    if isinstance(condition, Bucket):
+        return (IDENTIFIED,), _judge_bucket(condition)
+    if isinstance(condition, Near):
+        return _compile_near(condition)
+    return _compile_attribute(condition)
+
+
+def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _JudgeFacts]:
+    name, operator = condition.name, condition.operator
+    values = _values(name, condition.path)
+    if operator.name in TIME_OPERATORS:
+
+        def judge(facts: Facts, now: int) -> tuple[bool, int | None]:
+            found, zone = values(facts), facts.zone
+            return time_test(operator, found, now, zone), next_change(operator, found, now, zone)
+
+        return (name, *ZONE_NAMES), judge
+    test = compile_test(operator)
+    return (name,), lambda facts, _now: (test(values(facts)), None)
+
+
+def _values(name: str, path: str) -> Callable[[Facts], list[Any]]:
+    """What stands at a path inside an attribute, or the attribute itself where there is no path."""
+    find = compile_path(path) if path else None
+
+    def values(facts: Facts) -> list[Any]:
+        value = facts.value(name)
+        if value is None:
+            return []
+        return [value] if find is None else find({name: value})
+
+    return values
+
+
+def _judge_bucket(condition: Bucket) -> _JudgeFacts:
+    salt, low, high = condition.salt, threshold(condition.low), threshold(condition.high)
+    # Of a user of whom nothing is known there is no place.
+    return lambda facts, _now: (bool(facts.id) and low <= place(salt, facts.id) < high, None)
+
+
+def _compile_near(condition: Near) -> tuple[tuple[str, ...], _JudgeFacts]:
+    """A trait is an object with `latitude` and `longitude`; of the context these are attributes of their own."""
+    centre, limit = (condition.latitude, condition.longitude), condition.within_km
+    if condition.path:
+        names: tuple[str, ...] = (condition.name,)
+        values = _values(condition.name, condition.path)
+    else:
+        parts = ("latitude", "longitude")
+        names = tuple(f"{condition.name}.{part}" for part in parts)
+
+        def values(facts: Facts) -> list[Any]:
+            return [{part: facts.value(name) for part, name in zip(parts, names, strict=True)}]
+
+    def judge(facts: Facts, _now: int) -> tuple[bool, int | None]:
+        places = [found for value in values(facts) if (found := coordinates(value)) is not None]
+        return any(distance_km(centre, found) <= limit for found in places), None
+
+    return names, judge

@@ -1,0 +1,54 @@
+"""Leaves over sequences: events one after another."""
+
+from typing import Any
+
+from transforms.segments.conditions import Sequence
+from transforms.segments.leaf_marks import newest_marks
+from transforms.segments.marks import Groups, Kind, Mark, MarkSet, Origin
+
+__all__ = ["MAX_EVENTS", "compile_sequence"]
+
+#: LANGUAGE: a sequence looks at the newest 256 events of each step.
+MAX_EVENTS = 256
+
+
+def compile_sequence(condition: Sequence) -> Kind:
+    """Keeps the newest 256 marks of each step."""
+    steps, within = condition.steps, condition.within
+
+    def take(kept: Groups, mark: Mark, tag: int, _properties: dict[str, Any]) -> Groups:
+        groups = kept.marks if kept else {}
+        before = groups.get(tag, ())
+        after = newest_marks(before, mark, MAX_EVENTS)
+        return kept if after is before else Groups({**groups, tag: after})
+
+    def join(one: Groups, other: Groups, _origin: Origin) -> Groups:
+        for tag, marks in other.marks.items() if other else ():
+            for mark in marks:
+                one = take(one, mark, tag, {})
+        return one
+
+    def judge(kept: Groups, now: int, _zone: str) -> tuple[bool, int | None]:
+        groups = kept.marks if kept else {}
+        reached = groups.get(0, ())[::-1]
+        for tag, step in enumerate(steps[1:], 1):
+            reached = _follow(reached, groups.get(tag, ())[::-1], step.within)
+        if not reached:
+            return False, None
+        end = None if within is None else reached[-1][0] + within
+        return end is None or end > now, end if end is not None and end > now else None
+
+    return Kind(take, join, judge)
+
+
+def _follow(reached: MarkSet, marks: MarkSet, within: int | None) -> MarkSet:
+    """Those of the marks that come after one that was reached, and less than `within` after it; oldest first."""
+    found: list[Mark] = []
+    index = 0
+    for mark in marks:
+        while index < len(reached) and reached[index] < mark:
+            index += 1
+        # Of all that came before, the newest is the nearest.
+        if index and (within is None or mark[0] - reached[index - 1][0] < within):
+            found.append(mark)
+    return tuple(found)

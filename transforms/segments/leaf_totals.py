@@ -1,0 +1,321 @@
+"""Leaves that add up: sums, averages, extremes and counts beyond a thousand.
+
+What lies in a window is kept in buckets of width b = max(1 s, W/512), rounded up to a microsecond and aligned to the
+epoch; a bucket counts while now < its end + W. That is the meaning, not an approximation of another one.
+
+Additions cannot be told apart once they are made, so they are kept by source: what is counted here, each seed, each
+merged user. A join takes the newer copy of each source and adds across sources. Least and greatest numbers are joined
+as sets. What can never count again, seen from the newest event, is dropped.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from transforms.segments.conditions import Since, Total
+from transforms.segments.leaf_marks import MAX_SAME
+from transforms.segments.marks import Extremes, Kind, Mark, Origin, Tallies, Tally, exact, hash_of, value_hashes
+from transforms.segments.operators import Operator, compile_test
+from transforms.segments.values import HOUR, SECOND, compile_path, start_of_day
+
+__all__ = ["MICRO", "QUARTER", "compile_total", "flatten"]
+
+#: Amounts are whole numbers of millionths.
+MICRO = 1_000_000
+#: Days begin at a full quarter of an hour, UTC, in every zone since 1973, and within 15 hours of UTC's.
+QUARTER = 15 * 60 * SECOND
+_FARTHEST = 15 * HOUR
+
+_Cells = dict[int, tuple[int, int]]
+#: Whether an amount and a number of summands satisfy.
+_Test = Callable[[int, int], bool]
+
+
+class _Buckets:
+    """Into which buckets time falls, and until when each counts."""
+
+    def __init__(self, within: int | None, since: Since) -> None:
+        self.within = within
+        self.since = since
+        self.width = QUARTER if within is None else max(SECOND, -(-within // 512))
+        day = start_of_day(since, "UTC") if isinstance(since, date) else 0
+        self.first, self.last = (day - _FARTHEST) // QUARTER, (day + _FARTHEST) // QUARTER
+
+    def of(self, time: int) -> int | None:
+        """The bucket of a time, None if it can never count."""
+        if self.within is not None:
+            return time // self.width
+        if isinstance(self.since, date):  # only around the change of day does the zone matter
+            bucket = time // self.width
+            return None if bucket < self.first else min(bucket, self.last)
+        return 0 if self.since is None or time >= self.since else None
+
+    def floor(self, now: int, zone: str) -> int:
+        """The first bucket that counts."""
+        if self.within is not None:
+            return (now - self.within) // self.width
+        return -(-start_of_day(self.since, zone) // self.width) if isinstance(self.since, date) else 0
+
+    def oldest(self, newest: int) -> int:
+        """The first bucket of a window that may count, once time has come to the bucket of a time."""
+        return self.floor(newest // self.width * self.width, "")
+
+    def end(self, bucket: int) -> int:
+        """When a bucket ceases to count."""
+        return (bucket + 1) * self.width + (self.within or 0)
+
+
+def compile_total(condition: Total) -> Kind:
+    """Keeps at most 514 buckets with `within`, 121 with `since` a date, else one; of sums, one set a source.
+
+    With `same` that is for each of the 64 values with the newest events. A merged user is a source as long as it
+    has a bucket that may count.
+    """
+    if condition.aggregate in ("minimum", "maximum"):
+        return _compile_extreme(condition)
+    return _compile_sum(condition)
+
+
+def flatten(kept: Tallies) -> Tallies | tuple[()]:
+    """All sources as one: what two evaluators of the same events must agree on."""
+    values: dict[int, Tally] = {}
+    for tally in kept.tallies if kept else ():
+        before = values.get(tally.value, Tally())
+        cells = _sum_cells([before, tally], None)
+        values[tally.value] = Tally(0, 0, tally.value, 0, max(before.newest, tally.newest), _packed(cells))
+    found = tuple(values[value] for value in sorted(values) if value or values[value].cells)
+    return Tallies(found) if found else ()
+
+
+def micros(value: float) -> int:
+    """A number in millionths: the product in double precision, rounded half to even; of a whole number exact."""
+    if isinstance(value, float) and not value.is_integer():
+        return round(value * MICRO)
+    return int(value) * MICRO
+
+
+def _compile_sum(condition: Total) -> Kind:
+    buckets = _Buckets(condition.within, condition.since)
+    counts = condition.aggregate == "count"
+    numbers = (lambda _properties: [0]) if counts else _numbers(condition.of)
+    values = _hashes(condition.same) if condition.same is not None else None
+    test = _compile_comparison(condition)
+
+    def prune(tallies: Iterable[Tally]) -> Tallies:
+        kept = _newest_values(tallies) if values is not None else list(tallies)
+        if buckets.within is not None and kept:
+            floor = buckets.oldest(max(tally.newest for tally in kept))
+            kept = [_without(tally, floor) for tally in kept]
+        # One's own source stays, so that its revision goes on; values of `same` stay, since nothing is an answer too.
+        kept = [tally for tally in kept if tally.cells or tally.owner == 0 or tally.value]
+        return Tallies(tuple(sorted(kept, key=_key)))
+
+    def take(kept: Tallies, mark: Mark, _tag: int, properties: dict[str, Any]) -> Tallies:
+        time, amounts, bucket = mark[0], numbers(properties), buckets.of(mark[0])
+        if values is None and (bucket is None or not amounts):
+            return kept
+        asked = [0] if values is None else values(properties)
+        if not asked:
+            return kept
+        cell = None if bucket is None or not amounts else (bucket, len(amounts), sum(map(micros, amounts)))
+        found = {_key(tally): tally for tally in kept.tallies} if kept else {}
+        fresh = values is not None
+        for value in asked:
+            before = found.get((0, 0, value), Tally(0, 0, value))
+            fresh = fresh or not before.revision or (cell is not None and cell[0] not in before.cells)
+            found[0, 0, value] = _added(before, time, cell)
+        return prune(found.values()) if fresh else Tallies(tuple(found.values()))
+
+    def join(one: Tallies, other: Tallies, origin: Origin) -> Tallies:
+        if not other:
+            return one
+        found = {_key(tally): tally for tally in one.tallies} if one else {}
+        for theirs in other.tallies:
+            tally = _renamed(theirs, origin)
+            mine = found.get(_key(tally))
+            if mine is None or tally.revision > mine.revision:
+                found[_key(tally)] = tally
+        return prune(found.values())
+
+    def judge(kept: Tallies, now: int, zone: str) -> tuple[bool, int | None]:
+        floor = buckets.floor(now, zone)
+        tallies = kept.tallies if kept else ()
+        asked = {tally.value for tally in tallies} if values is not None else {0}
+        answers = [
+            _turn(_sum_cells([tally for tally in tallies if tally.value == value], floor), test, buckets)
+            for value in asked
+        ]
+        deadlines = [deadline for _, deadline in answers if deadline is not None]
+        return any(truth for truth, _ in answers), min(deadlines, default=None)
+
+    return Kind(take, join, judge)
+
+
+def _turn(cells: _Cells, test: _Test, buckets: _Buckets) -> tuple[bool, int | None]:
+    """The truth, and when it turns as one bucket after the other leaves the window."""
+    many, much = sum(n for n, _ in cells.values()), sum(amount for _, amount in cells.values())
+    truth = test(much, many)
+    if buckets.within is not None:
+        for bucket in sorted(cells):
+            many, much = many - cells[bucket][0], much - cells[bucket][1]
+            if test(much, many) is not truth:
+                return truth, buckets.end(bucket)
+    return truth, None
+
+
+def _compile_comparison(condition: Total) -> _Test:
+    compare = _compile_bounds(condition.operator, 1 if condition.aggregate == "count" else MICRO)
+    if condition.aggregate == "count":
+        return lambda _much, many: compare(many, 1)
+    if condition.aggregate == "sum":
+        return lambda much, _many: compare(much, 1)
+    return lambda much, many: many > 0 and compare(much, many)
+
+
+def _compile_bounds(operator: Operator, scale: int) -> Callable[[int, int], bool]:
+    """Compares an amount with so many times a bound, in whole numbers; a bound is what it is written in decimals."""
+    name, operand = operator.name, operator.operand
+    low, high = (
+        (Fraction(str(bound)) * scale).as_integer_ratio()
+        for bound in (operand if name == "between" else (operand, operand))
+    )
+    match name:
+        case "is":
+            return lambda much, many: much * low[1] == low[0] * many
+        case "at_least":
+            return lambda much, many: much * low[1] >= low[0] * many
+        case "at_most":
+            return lambda much, many: much * low[1] <= low[0] * many
+        case "more_than":
+            return lambda much, many: much * low[1] > low[0] * many
+        case "less_than":
+            return lambda much, many: much * low[1] < low[0] * many
+    return lambda much, many: much * low[1] >= low[0] * many and much * high[1] <= high[0] * many
+
+
+def _compile_extreme(condition: Total) -> Kind:
+    buckets = _Buckets(condition.within, condition.since)
+    best: Callable[..., Any] = min if condition.aggregate == "minimum" else max
+    numbers, test = _numbers(condition.of), compile_test(condition.operator)
+
+    def prune(cells: dict[int, Any]) -> Extremes:
+        if buckets.within is None:
+            return Extremes(cells)
+        floor = buckets.oldest(max(cells) * buckets.width)
+        return Extremes({bucket: value for bucket, value in cells.items() if bucket >= floor})
+
+    def take(kept: Extremes, mark: Mark, _tag: int, properties: dict[str, Any]) -> Extremes:
+        amounts, bucket = numbers(properties), buckets.of(mark[0])
+        if bucket is None or not amounts:
+            return kept
+        cells = kept.cells if kept else {}
+        value = best(map(exact, amounts))
+        if bucket not in cells:
+            return prune({**cells, bucket: value})
+        value = best(cells[bucket], value)
+        return kept if value == cells[bucket] else Extremes({**cells, bucket: value})
+
+    def join(one: Extremes, other: Extremes, _origin: Origin) -> Extremes:
+        if not one or not other:
+            return one or other
+        cells = dict(one.cells)
+        for bucket, value in other.cells.items():
+            cells[bucket] = best(cells.get(bucket, value), value)
+        return prune(cells)
+
+    def judge(kept: Extremes, now: int, zone: str) -> tuple[bool, int | None]:
+        cells = kept.cells if kept else {}
+        floor = buckets.floor(now, zone)
+        order = sorted(bucket for bucket in cells if bucket >= floor)
+        # What the answer will be as one bucket after the other leaves, from the last on.
+        answers, value = [False], None
+        for bucket in reversed(order):
+            value = cells[bucket] if value is None else best(value, cells[bucket])
+            answers.append(test([value]))
+        answers.reverse()
+        if buckets.within is not None:
+            for bucket, answer in zip(order, answers[1:], strict=True):
+                if answer is not answers[0]:
+                    return answers[0], buckets.end(bucket)
+        return answers[0], None
+
+    return Kind(take, join, judge)
+
+
+def _numbers(path: str) -> Callable[[dict[str, Any]], list[Any]]:
+    find = compile_path(path)
+    return lambda properties: [
+        value for value in find(properties) if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+
+
+def _hashes(path: str) -> Callable[[dict[str, Any]], list[int]]:
+    find = compile_path(path)
+    return lambda properties: value_hashes(find(properties))
+
+
+def _key(tally: Tally) -> tuple[int, int, int]:
+    return tally.owner, tally.seed, tally.value
+
+
+def _added(tally: Tally, time: int, cell: tuple[int, int, int] | None) -> Tally:
+    newest = max(time, tally.newest) if tally.revision else time
+    cells = tally.cells
+    if cell is not None:
+        bucket, many, much = cell
+        before = cells.get(bucket, (0, 0))
+        cells = {**cells, bucket: (before[0] + many, _pack(int(before[1]) + much))}
+    return msgspec.structs.replace(tally, revision=tally.revision + 1, newest=newest, cells=cells)
+
+
+def _without(tally: Tally, floor: int) -> Tally:
+    """Without the buckets before one."""
+    if all(bucket >= floor for bucket in tally.cells):
+        return tally
+    cells = {bucket: cell for bucket, cell in tally.cells.items() if bucket >= floor}
+    return msgspec.structs.replace(tally, cells=cells)
+
+
+def _renamed(tally: Tally, origin: Origin) -> Tally:
+    """A source as the user who takes it over calls it."""
+    owner, seed = tally.owner, tally.seed
+    if owner == 0 and seed == 0 and origin.source != "live":
+        seed = hash_of(origin.source)
+    if owner == 0 and origin.theirs:
+        owner = hash_of(origin.theirs)
+    if owner == hash_of(origin.mine):
+        owner = 0
+    return msgspec.structs.replace(tally, owner=owner, seed=seed)
+
+
+def _newest_values(tallies: Iterable[Tally]) -> list[Tally]:
+    """The tallies of the 64 values with the newest events."""
+    kept = list(tallies)
+    newest: dict[int, int] = {}
+    for tally in kept:
+        newest[tally.value] = max(tally.newest, newest.get(tally.value, tally.newest))
+    order = sorted(newest, key=lambda value: (newest[value], value), reverse=True)
+    chosen = set(order[:MAX_SAME])
+    return [tally for tally in kept if tally.value in chosen]
+
+
+def _sum_cells(tallies: Iterable[Tally], floor: int | None) -> _Cells:
+    """The buckets of several sources as one, from `floor` on."""
+    cells: _Cells = {}
+    for tally in tallies:
+        for bucket, (many, much) in tally.cells.items():
+            if floor is None or bucket >= floor:
+                before = cells.get(bucket, (0, 0))
+                cells[bucket] = (before[0] + many, before[1] + int(much))
+    return cells
+
+
+def _packed(cells: _Cells) -> dict[int, tuple[int, int | str]]:
+    return {bucket: (many, _pack(much)) for bucket, (many, much) in cells.items()}
+
+
+def _pack(amount: int) -> int | str:
+    return amount if -(2**63) <= amount < 2**63 else str(amount)

@@ -1,0 +1,157 @@
+"""What leaves over events keep, and what every kind of leaf can do with it.
+
+A *mark* is (time in microseconds UTC, 8-byte hash of the message id, or of what else tells events apart). Whatever is
+kept stands in one of four shapes; an empty tuple is nothing in all of them. None is ever changed in place.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+__all__ = [
+    "Extremes",
+    "Groups",
+    "Kind",
+    "Mark",
+    "MarkSet",
+    "Marks",
+    "Origin",
+    "Piece",
+    "Tallies",
+    "Tally",
+    "exact",
+    "hash_of",
+    "pieces",
+    "value_hashes",
+    "without",
+]
+
+Mark = tuple[int, int]
+MarkSet = tuple[Mark, ...]
+
+
+class Groups(msgspec.Struct, frozen=True, tag="groups", tag_field="kept", gc=False):
+    """Marks kept apart: by the hash of a value of `same`, or by the step of a sequence."""
+
+    marks: dict[int, MarkSet]
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one source has added up, of one value of `same` (its hash; 0 where it is not asked for).
+
+    `owner` is 0 for what was counted here, else the hash of the user who was merged; `seed` is 0 for live events, else
+    the hash of the seed's id. `revision` is how many events the source has taken: of two copies the greater one is
+    newer. `newest` is the time of the newest of them. `cells` maps buckets of time to (how many, how much); an amount
+    beyond 64 bits is written as text, since MessagePack's integers end there.
+    """
+
+    owner: int = 0
+    seed: int = 0
+    value: int = 0
+    revision: int = 0
+    newest: int = 0
+    cells: dict[int, tuple[int, int | str]] = {}
+
+
+class Tallies(msgspec.Struct, frozen=True, tag="tallies", tag_field="kept", gc=False):
+    """Sums by source and value, in the order of (owner, seed, value)."""
+
+    tallies: tuple[Tally, ...]
+
+
+class Extremes(msgspec.Struct, frozen=True, tag="extremes", tag_field="kept", gc=False):
+    """The least or greatest number of each bucket of time."""
+
+    cells: dict[int, int | float]
+
+
+Marks = MarkSet | Groups | Tallies | Extremes
+
+
+class Piece(NamedTuple):
+    """What can be dropped from marks by itself: its key among them, its newest time, None if unknown, and the thing."""
+
+    key: Any
+    time: int | None
+    content: Any
+
+
+class Origin(NamedTuple):
+    """Whose marks are joined to whose: ids of users (`theirs` is empty for a seed of the same user), and the source."""
+
+    mine: str = ""
+    theirs: str = ""
+    source: str = "live"
+
+
+class Kind(NamedTuple):
+    """One kind of leaf over events.
+
+    `take` gives the marks after an event, from its mark, the number of the filter that it passed and its properties;
+    the very same object if nothing changed. `join` gives the union of two users' marks. `judge` gives the truth of
+    marks at a time in a zone, and the first time after it at which the truth may change without an event.
+    """
+
+    take: Callable[[Any, Mark, int, dict[str, Any]], Any]
+    join: Callable[[Any, Any, Origin], Any]
+    judge: Callable[[Any, int, str], tuple[bool, int | None]]
+
+
+@lru_cache(maxsize=4096)
+def hash_of(text: str) -> int:
+    """The 8-byte hash of a text."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def value_hashes(values: Iterable[Any]) -> list[int]:
+    """The 8-byte hashes of the different texts, numbers (5 is 5.0) and booleans among these values."""
+    scalars = (exact(value) for value in values if isinstance(value, str | int | float))
+    return list(dict.fromkeys(hash_of(msgspec.json.encode(value).decode()) for value in scalars))
+
+
+def exact(value: Any) -> Any:
+    """A float that is a whole number of 64 bits as that number, so that equal numbers are one."""
+    return int(value) if isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**64 else value
+
+
+def pieces(marks: Marks) -> Iterator[Piece]:
+    """What can be dropped by itself: each mark; of sums each value with all its sources, since a part of a sum is none;
+    extremes as a whole.
+    """
+    match marks:
+        case Groups(groups):
+            for group, kept in groups.items():
+                for mark in kept:
+                    yield Piece((group, mark), mark[0], mark)
+        case Tallies(tallies):
+            values: dict[int, list[Tally]] = defaultdict(list)
+            for tally in tallies:
+                values[tally.value].append(tally)
+            for value, same in values.items():
+                yield Piece(value, max(tally.newest for tally in same), same)
+        case Extremes(cells):
+            yield Piece(None, None, cells)
+        case _:
+            for mark in marks:
+                yield Piece(mark, mark[0], mark)
+
+
+def without(marks: Marks, lost: Container[Any]) -> Marks:
+    """The marks without the pieces of these keys."""
+    match marks:
+        case Groups(groups):
+            kept = {
+                group: tuple(mark for mark in marks if (group, mark) not in lost) for group, marks in groups.items()
+            }
+            kept = {group: marks for group, marks in kept.items() if marks}
+            return Groups(kept) if kept else ()
+        case Tallies(tallies):
+            left = tuple(tally for tally in tallies if tally.value not in lost)
+            return Tallies(left) if left else ()
+        case Extremes():
+            return () if None in lost else marks
+    return tuple(mark for mark in marks if mark not in lost)
