@@ -1,0 +1,33 @@
+"""Columnar evaluation as tests drive it: from plain messages to who is in what."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from transforms.campaigns.load import Definitions
+from transforms.segments.columns.layout import needs_of
+from transforms.segments.columns.memberships import USER, memberships
+from transforms.segments.index import atoms
+from transforms.users.prepare.prepare import Preparation, prepare
+
+__all__ = ["columnar", "prepared"]
+
+
+def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder: Path, as_of: int) -> Preparation:
+    asked = [atom for segment in definitions.segments.values() for atom in atoms(segment.members)]
+    lines = [json.dumps(message).encode() for message in history]
+    return prepare(lines, needs_of(asked), folder, until=as_of, parts=2)
+
+
+def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, set[str]]:
+    """The segments of each user, by columns."""
+    conditions = {name: segment.members for name, segment in definitions.segments.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        ready = prepared(history, definitions, Path(folder), as_of).prepared
+        found = {}
+        for frame in memberships(conditions, ready, as_of, definitions.policies.default_zone):
+            for row in frame.iter_rows(named=True):
+                found[row[USER]] = {name for name in conditions if row[name]}
+        return found

@@ -1,0 +1,22 @@
+"""Invariant 3: columnar evaluation gives the memberships of the core and of the naive oracle."""
+
+from columns import columnar
+from core import compile_plain, decode_all, known, run_bounded
+from generators import definitions, histories, instants
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import memberships
+
+slow = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@slow
+@given(st.data())
+def test_memberships_at_any_time_are_those_of_rows_and_of_the_oracle(data: st.DataObject) -> None:
+    history, plain = data.draw(histories()), data.draw(definitions())
+    compiled = compile_plain(plain)
+    for as_of in data.draw(st.lists(st.sampled_from(instants(plain, history)), min_size=1, max_size=2, unique=True)):
+        found = columnar(history, compiled, as_of)
+        assert found == memberships(plain, history, as_of)
+        users, _ = run_bounded(decode_all(history), compiled, as_of)
+        assert found == known(users)
