@@ -132,7 +132,7 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
                 if isinstance(getattr(condition, "since", None), date):
                     fact(*ZONE_FACTS)
             case Attribute(name, path, operator):
-                fact(name, path=path)
+                fact(name, path=path if path != name else "")
                 if operator.name in TIME_OPERATORS:
                     fact(*ZONE_FACTS)
             case Reachable(channel):

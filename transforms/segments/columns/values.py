@@ -39,6 +39,8 @@ def split(path: str, values: list[Any]) -> tuple[Any, ...]:
     kind = _kind(value)
     if kind is None:
         return (None, None, None, None if value is None else _encode(value).decode())
+    if kind == "number":
+        value = float(value)
     return tuple(value if name == kind else None for name in _KINDS)
 
 
@@ -115,6 +117,8 @@ def _vectors(operator: Operator) -> _Vectors | None:  # noqa: PLR0911 - one retu
     if None in kinds:
         return None
     by_kind = {kind: [each for each in operands if _kind(each) == kind] for kind in _SCALARS if kind in kinds}
+    if "number" in by_kind:
+        by_kind["number"] = [float(each) for each in by_kind["number"]]
     match name:
         case "is" | "in":
             return {kind: _equals(options) for kind, options in by_kind.items()}

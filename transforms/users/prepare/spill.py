@@ -92,7 +92,7 @@ class Rows:
         """The rows so far, which are forgotten."""
         rows = pl.DataFrame(self._base, schema=_BASE, orient="row")
         sparse = [
-            pl.repeat(None, rows.height, dtype=dtype, eager=True).scatter(numbers, values).alias(column)
+            pl.repeat(None, rows.height, dtype=dtype, eager=True).scatter(numbers, pl.Series(values, dtype=dtype)).alias(column)
             for column, (dtype, numbers, values) in self._sparse.items()
         ]
         self._base, self._sparse = [], {}
