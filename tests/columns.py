@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from transforms.campaigns.load import Definitions
 from transforms.segments.columns.layout import needs_of
 from transforms.segments.columns.memberships import USER, memberships
+from transforms.segments.columns.seeds import seeds
 from transforms.segments.index import atoms
+from transforms.segments.leaves import Marks
 from transforms.users.prepare.prepare import Preparation, prepare
 
-__all__ = ["columnar", "prepared"]
+__all__ = ["columnar", "marks_of", "prepared"]
 
 
 def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder: Path, as_of: int) -> Preparation:
@@ -31,3 +35,12 @@ def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of:
             for row in frame.iter_rows(named=True):
                 found[row[USER]] = {name for name in conditions if row[name]}
         return found
+
+
+def marks_of(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, dict[int, Marks]]:
+    """The marks of each user's leaves, by columns, through the bytes that go to a job."""
+    atomic = [leaf.condition for leaf in definitions.index.leaves.values()]
+    decoder = msgspec.msgpack.Decoder(dict[int, Marks])
+    with tempfile.TemporaryDirectory() as folder:
+        ready = prepared(history, definitions, Path(folder), as_of).prepared
+        return {user: decoder.decode(data) for part in seeds(atomic, ready) for user, data in part.encoded()}

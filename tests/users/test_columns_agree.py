@@ -1,6 +1,6 @@
 """Invariant 3: columnar evaluation gives the memberships of the core and of the naive oracle."""
 
-from columns import columnar
+from columns import columnar, marks_of
 from core import compile_plain, decode_all, known, run_bounded
 from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
@@ -20,3 +20,16 @@ def test_memberships_at_any_time_are_those_of_rows_and_of_the_oracle(data: st.Da
         assert found == memberships(plain, history, as_of)
         users, _ = run_bounded(decode_all(history), compiled, as_of)
         assert found == known(users)
+
+
+@slow
+@given(st.data())
+def test_seeds_are_the_marks_that_rows_keep(data: st.DataObject) -> None:
+    history, plain = data.draw(histories()), data.draw(definitions())
+    compiled = compile_plain(plain)
+    as_of = data.draw(st.sampled_from(instants(plain, history)))
+    users, _ = run_bounded(decode_all(history), compiled, as_of)
+    expected = {
+        name: {key: state.marks for key, state in users[name].leaves.items() if state.marks} for name in known(users)
+    }
+    assert marks_of(history, compiled, as_of) == expected
