@@ -1,29 +1,29 @@
-"""Prepared events for measurements, made at once: the layout of `segments.columns.layout`, and one table for DuckDB.
+"""Prepared events for measurements: the layout of `segments.columns.layout`, and one table for DuckDB.
+
+    python -m bench.column_data FOLDER EVENTS USERS PARTS
 
 Ten days of six events as in `bench.events`; the folder holds them as `users.prepare` would have written them. DuckDB gets
 the same rows in the same order in one file, with users numbered throughout.
 """
 
-from datetime import UTC, datetime
+import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import polars as pl
 
+from bench.column_peers import DAY, END, NAMES, segments
 from transforms.segments.columns.layout import Partition, Prepared, needs_of
-from transforms.segments.conditions import Condition
+from transforms.segments.index import atoms
 
-__all__ = ["DAY", "END", "NAMES", "write_prepared"]
+__all__ = ["write_prepared"]
 
-NAMES = ("Product Viewed", "Product Added", "Order Completed", "Search", "Session Started", "Coupon Viewed")
-DAY = 86_400_000_000
 _WEIGHTS = (0.45, 0.15, 0.05, 0.15, 0.15, 0.05)
-_START = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1_000_000)
-END = _START + 10 * DAY
+_START = END - 10 * DAY
 
 
-def write_prepared(folder: Path, conditions: list[Condition], events: int, users: int, parts: int) -> None:
+def write_prepared(folder: Path, events: int, users: int, parts: int) -> None:
     """Write `folder/prepared.json` with its partitions, and `events.parquet` and `users.parquet` for DuckDB."""
     partitions = []
     for part in range(parts):
@@ -39,7 +39,8 @@ def write_prepared(folder: Path, conditions: list[Condition], events: int, users
     whole = pl.scan_parquet(folder / "all-*.parquet").sort("name", "user", "time", "mark").collect()
     whole.write_parquet(folder / "events.parquet", row_group_size=122_880)  # what DuckDB itself writes
     pl.read_parquet(folder / "everybody-*.parquet").write_parquet(folder / "users.parquet")
-    prepared = Prepared(END, needs_of(conditions), tuple(partitions))
+    asked = [atom for which in ("mixed", "200") for each in segments(which).values() for atom in atoms(each)]
+    prepared = Prepared(END, needs_of(asked), tuple(partitions))
     (folder / "prepared.json").write_bytes(msgspec.json.encode(prepared))
 
 
@@ -69,3 +70,7 @@ def _users(chance: np.random.Generator, first: int, last: int) -> pl.DataFrame:
             "[token]#boolean": pl.repeat(True, last - first, eager=True),
         }
     )
+
+
+if __name__ == "__main__":
+    write_prepared(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -8,31 +8,41 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-
-from bench.column_data import DAY, END, NAMES
-from transforms.campaigns.load import load
-from transforms.segments.conditions import Condition, Count, EventFilter
-from transforms.segments.index import atoms
-from transforms.segments.operators import Operator
+from typing import Any
 
 DEFINITIONS = Path(__file__).parent / "definitions.yaml"
+NAMES = ("Product Viewed", "Product Added", "Order Completed", "Search", "Session Started", "Coupon Viewed")
+DAY = 86_400_000_000
 HOUR = DAY // 24
-WHERES = (
+#: Ten days of events end here.
+END = int(datetime(2026, 3, 11, tzinfo=UTC).timestamp() * 1_000_000)
+#: What a condition asks of an event's properties: path, operator and operand, and the same in SQL.
+WHERES: tuple[tuple[Any, str], ...] = (
     ((), ""),
-    ((("price", Operator("at_least", 500)),), ' and "price#number" >= 500'),
-    ((("category", Operator("is", "books")),), " and \"category#text\" = 'books'"),
+    (("price", "at_least", 500), ' and "price#number" >= 500'),
+    (("category", "is", "books"), " and \"category#text\" = 'books'"),
 )
 
 
-def segments(which: str) -> dict[str, Condition]:
+def segments(which: str) -> dict[str, Any]:
     """The conditions by name."""
+    from transforms.campaigns.load import load  # noqa: PLC0415 - imported where it is measured
+    from transforms.segments.conditions import Count, EventFilter  # noqa: PLC0415
+    from transforms.segments.operators import Operator  # noqa: PLC0415
+
     if which == "mixed":
         return {name: segment.members for name, segment in load(DEFINITIONS).segments.items()}
-    return {name: Count(EventFilter(event, None, where), 2, None, within) for name, event, within, where, _ in _counts(which)}
+    found = {}
+    for name, event, within, where, _ in _counts(which):
+        tests = ((where[0], Operator(*where[1:])),) if where else ()
+        found[name] = Count(EventFilter(event, None, tests), 2, None, within)
+    return found
 
 
-def _counts(which: str) -> Iterator[tuple[str, str, int, tuple, str]]:
+def _counts(which: str) -> Iterator[tuple[str, str, int, Any, str]]:
+    """A name, its event, window and test, and the test in SQL, for each of so many conditions."""
     for number in range(int(which)):
         event, (where, sql) = NAMES[number % len(NAMES)], WHERES[number // len(NAMES) % len(WHERES)]
         yield f"c{number}", event, (1 + number) * 240 // int(which) * HOUR or HOUR, where, sql
@@ -40,7 +50,7 @@ def _counts(which: str) -> Iterator[tuple[str, str, int, tuple, str]]:
 
 def memberships(folder: Path, which: str) -> int:
     """Members of all segments, by columns; written as one Parquet file a partition."""
-    from transforms.segments.columns.layout import open_prepared  # noqa: PLC0415 - imported where it is measured
+    from transforms.segments.columns.layout import open_prepared  # noqa: PLC0415
     from transforms.segments.columns.memberships import USER, memberships  # noqa: PLC0415
 
     members = 0
@@ -63,7 +73,7 @@ def duckdb(folder: Path, which: str) -> int:
         aggregates = {name: [] for name in NAMES}
         for name, event, within, _, where in _counts(which):
             aggregates[event].append(f"count(*) filter (time > {END - within}{where}) {name}")
-        truths = {name: f"coalesce({name}, 0) >= 2" for name in segments(which)}
+        truths = {name: f"coalesce({name}, 0) >= 2" for name, *_ in _counts(which)}
     tables = [
         f"t{number} as (select \"user\", {', '.join(asked)} from '{events}' where name = '{name}' group by 1)"
         for number, (name, asked) in enumerate(aggregates.items())
@@ -130,10 +140,18 @@ _MIXED_TRUTHS = {
 
 def seeds(folder: Path, which: str) -> int:
     """The marks of all leaves as columns, written as one Parquet file a partition."""
+    import polars as pl  # noqa: PLC0415
+
     marks = 0
     for number, part in enumerate(_seeds(folder, which)):
-        part.marks.write_parquet(folder / f"marks-{number}.parquet")
-        marks += part.marks.height
+        frames = [
+            frame.with_columns(pl.lit(leaf, dtype=pl.UInt64).alias("leaf"))
+            for leaf, kinds in part.leaves.items()
+            for frame in kinds
+        ]
+        marks += sum(frame.height for frame in frames)
+        # Hashes of message ids cannot be compressed.
+        pl.concat(frames).write_parquet(folder / f"marks-{number}.parquet", compression="lz4")
     return marks
 
 
@@ -142,9 +160,10 @@ def encoded(folder: Path, which: str) -> int:
     return sum(len(data) > 0 for part in _seeds(folder, which) for _, data in part.encoded())
 
 
-def _seeds(folder: Path, which: str) -> Iterator:
+def _seeds(folder: Path, which: str) -> Iterator[Any]:
     from transforms.segments.columns.layout import open_prepared  # noqa: PLC0415
     from transforms.segments.columns.seeds import seeds  # noqa: PLC0415
+    from transforms.segments.index import atoms  # noqa: PLC0415
 
     leaves = [atom for condition in segments(which).values() for atom in atoms(condition)]
     return seeds(leaves, open_prepared(folder))

@@ -9,15 +9,11 @@ apart.
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
-import sys
-
-from bench.column_data import write_prepared
-from bench.column_peers import segments
 from bench.run import measure
-from transforms.segments.index import atoms
 
 WHAT = (
     *(("memberships", "mixed"), ("duckdb", "mixed"), ("seeds", "mixed"), ("encoded", "mixed")),
@@ -33,10 +29,10 @@ def main() -> None:
     flags.add_argument("--parts", type=int, default=8)
     flags.add_argument("--runs", type=int, default=3)
     given = flags.parse_args()
-    asked = [atom for which in ("mixed", "200") for each in segments(which).values() for atom in atoms(each)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_prepared(folder, asked, given.events, given.users, given.parts)
+        data = [sys.executable, "-m", "bench.column_data", str(folder), *map(str, (given.events, given.users, given.parts))]
+        measure(data, folder)  # in a process of its own: a child's peak memory begins with that of its parent
         best: dict[tuple[str, str], tuple[float, float]] = {}
         answers: dict[tuple[str, str], int] = {}
         for _ in range(given.runs):

@@ -1,10 +1,11 @@
-"""Marks as MessagePack, all users of a frame at once.
+"""Marks as MessagePack, all users of a partition at once.
 
 A mark is two 64-bit integers and takes 19 bytes. So every place is known beforehand, and a column is written at once;
-one user after another, with an object for each mark, takes several times as long. The result is what msgspec would
-decode as `dict[int, tuple[tuple[int, int], ...]]` (msgpack.org: fixmap, map 16, fixarray, array 16, int 64, uint 64).
+one user after another, with an object for each mark, takes several times as long. The result is what msgspec decodes as
+`dict[int, tuple[tuple[int, int], ...]]` (msgpack.org: fixmap, map 16, fixarray, array 16, int 64, uint 64).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,59 +14,83 @@ import polars as pl
 __all__ = ["encode_marks"]
 
 _FIXMAP, _MAP_16, _FIXARRAY, _ARRAY_16, _UINT_64, _INT_64 = 0x80, 0xDE, 0x90, 0xDC, 0xCF, 0xD3
-_MARK, _KEY = 19, 9
+_KEY = 9
 #: As many entries fit into a head of one byte; more take three.
 _FEW = 15
+#: A mark as it stands in the buffer.
+_MARK = np.dtype(
+    [("head", "u1"), ("time_is", "u1"), ("time", ">i8"), ("mark_is", "u1"), ("mark", ">u8")]
+)  # not aligned: 19 bytes
 
 
-def encode_marks(marks: pl.DataFrame, users: int) -> tuple[Any, bytes]:
-    """Where each user's part ends, and the parts of all users one after another, users without marks too.
+def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], users: int) -> tuple[Any, bytes]:
+    """Where each user's part ends, and the parts of all users one after another, of users without marks too.
 
-    `marks` has columns `user` (0 to `users` - 1), `leaf`, `time` and `mark`, sorted by user and leaf.
+    `leaves` holds by key the frames of its marks: `user` (0 to `users` - 1; those of a user stand together), `time` and
+    `mark`. A user's marks of the first frame come first.
     """
-    user = marks["user"].to_numpy().astype(np.int64)
-    leaf = marks["leaf"].to_numpy()
-    of_user = np.flatnonzero(np.concatenate(([True], user[1:] != user[:-1]))) if len(user) else np.zeros(0, np.int64)
-    changes = np.concatenate(([True], (user[1:] != user[:-1]) | (leaf[1:] != leaf[:-1]))) if len(user) else of_user
-    of_leaf = np.flatnonzero(changes)
-    marks_in_leaf = np.diff(of_leaf, append=len(user))
-    leaves_in_user = np.bincount(user[of_leaf], minlength=users)
-
-    map_head = np.where(leaves_in_user > _FEW, 3, 1)
-    array_head = np.where(marks_in_leaf > _FEW, 3, 1)
-    before_mark = np.zeros(len(user), np.int64)
-    before_mark[of_leaf] = _KEY + array_head
-    # Users without marks have their head and nothing else, so heads are counted by user, not by mark.
-    heads = np.cumsum(map_head)
-    mark_at = np.cumsum(before_mark + _MARK) - _MARK + heads[user]
-    leaf_at = mark_at[of_leaf] - before_mark[of_leaf]
-    sizes = map_head + np.bincount(user, before_mark + _MARK, minlength=users).astype(np.int64)
+    counts = {
+        key: sum(np.bincount(frame["user"].to_numpy(), minlength=users) for frame in frames)
+        for key, frames in leaves.items()
+    }
+    some = np.zeros(users, np.int64)
+    sizes = np.zeros(users, np.int64)
+    for count in counts.values():
+        some += count > 0
+        sizes += _size(count)
+    sizes += _head(some)
     ends = np.cumsum(sizes)
     buffer = np.zeros(int(ends[-1]) if users else 0, np.uint8)
-    _put_heads(buffer, ends - sizes, leaves_in_user, _FIXMAP, _MAP_16)
-    buffer[leaf_at] = _UINT_64
-    _put_64(buffer, leaf_at + 1, leaf[of_leaf])
-    _put_heads(buffer, leaf_at + _KEY, marks_in_leaf, _FIXARRAY, _ARRAY_16)
-    buffer[mark_at] = _FIXARRAY | 2
-    buffer[mark_at + 1] = _INT_64
-    _put_64(buffer, mark_at + 2, marks["time"].to_numpy())
-    buffer[mark_at + 10] = _UINT_64
-    _put_64(buffer, mark_at + 11, marks["mark"].to_numpy())
+    at = ends - sizes
+    _put_heads(buffer, at, some, _FIXMAP, _MAP_16)
+    at += _head(some)
+    for key, frames in leaves.items():
+        count = counts[key]
+        has = np.flatnonzero(count)
+        buffer[at[has]] = _UINT_64
+        _put(buffer, at[has] + 1, np.full(len(has), key, ">u8"))
+        _put_heads(buffer, at[has] + _KEY, count[has], _FIXARRAY, _ARRAY_16)
+        marks_at = at + _KEY + _head(count)
+        for frame in frames:
+            marks_at = _put_marks(buffer, marks_at, frame)
+        at += _size(count)
     return ends, buffer.tobytes()
 
 
-def _put_64(buffer: Any, places: Any, values: Any) -> None:
-    """Write 64-bit integers, the highest byte first."""
-    octets = values.astype(values.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, 8)
-    for number in range(8):
-        buffer[places + number] = octets[:, number]
+def _head(count: Any) -> Any:
+    return np.where(count > _FEW, 3, 1)
+
+
+def _size(count: Any) -> Any:
+    """The bytes of a leaf with so many marks; one without any is not there."""
+    return np.where(count > 0, _KEY + _head(count) + _MARK.itemsize * count, 0)
+
+
+def _put_marks(buffer: Any, at: Any, frame: pl.DataFrame) -> Any:
+    """Write a frame's marks, each user's from their place on; returns the places after them."""
+    user = frame["user"].to_numpy()
+    marks = np.zeros(len(user), _MARK)
+    marks["head"], marks["time_is"], marks["mark_is"] = _FIXARRAY | 2, _INT_64, _UINT_64
+    marks["time"], marks["mark"] = frame["time"].to_numpy(), frame["mark"].to_numpy()
+    row = np.arange(len(user))
+    first = np.maximum.accumulate(np.where(np.diff(user, prepend=user[:1] + 1) != 0, row, 0))
+    _put(buffer, at[user] + (row - first) * _MARK.itemsize, marks)
+    return at + np.bincount(user, minlength=len(at)) * _MARK.itemsize
+
+
+def _put(buffer: Any, places: Any, records: Any) -> None:
+    """Write records of one size, which may stand anywhere."""
+    size = records.dtype.itemsize
+    if len(places):
+        anywhere: Any = np.ndarray((len(buffer) - size + 1,), f"V{size}", buffer, strides=(1,))
+        anywhere[places] = records.view(f"V{size}")
 
 
 def _put_heads(buffer: Any, places: Any, counts: Any, short: int, long: int) -> None:
     """Write how many entries follow."""
     few = counts <= _FEW
     buffer[places[few]] = short | counts[few]
-    many, places = counts[~few], places[~few]
+    places, many = places[~few], counts[~few]
     buffer[places] = long
     buffer[places + 1] = many >> 8
     buffer[places + 2] = many & 0xFF

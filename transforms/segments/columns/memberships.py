@@ -49,9 +49,9 @@ def _ask(
         named = events.filter(pl.col("name") == name)
         if since := {day for leaf in leaves.values() if name in leaf.aggregates for day in leaf.since}:
             named = named.join(with_floors(users, since), on="user")
-        asked = asked.join(named.group_by("user").agg(**aggregates), on="user", how="left", maintain_order="left")
+        asked = asked.join(named.group_by("user").agg(**aggregates), on="user", how="left")
     if since := {day for leaf in leaves.values() for day in leaf.since}:
-        asked = asked.join(with_floors(users, since), on="user", how="left", maintain_order="left")
+        asked = asked.join(with_floors(users, since), on="user", how="left")
     asked = asked.select(pl.col("id").alias(USER), **{_name(key): leaf.truth for key, leaf in leaves.items()})
     for level in _levels(segments):
         asked = asked.with_columns(**{name: _holds(segments[name]) for name in level})

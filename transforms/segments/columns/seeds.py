@@ -1,11 +1,10 @@
 """The marks of leaves as columns: what rows keep of each user's events, so that a job can go on from there.
 
 Events lie sorted by (name, user, time, mark). Of the matching ones, the newest n of each user are therefore those whose
-n-th successor is somebody else's: no group-by is needed, and leaves that ask for the same events share the filter.
+n-th successor is somebody else's: no group-by is needed, and leaves that ask for the same events share the work.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import polars as pl
 
@@ -21,17 +20,17 @@ __all__ = ["Seeds", "seeds"]
 class Seeds:
     """The marks of one partition's users.
 
-    `users` are the ids by number. `marks` has a row for each mark: `user` (the number), `leaf` (the key), `time`, `mark`,
-    sorted by user and leaf, and within a leaf as rows keep them.
+    `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user` (the
+    number), `time` and `mark`; the marks of a user stand together, newest first.
     """
 
-    def __init__(self, users: pl.Series, marks: pl.DataFrame) -> None:
+    def __init__(self, users: pl.Series, leaves: dict[int, list[pl.DataFrame]]) -> None:
         self.users = users
-        self.marks = marks
+        self.leaves = leaves
 
     def encoded(self) -> Iterator[tuple[str, bytes]]:
         """By user id the MessagePack of {leaf: ((time, mark), …)}; users without a mark have an empty one."""
-        ends, buffer = encode_marks(self.marks, len(self.users))
+        ends, buffer = encode_marks(self.leaves, len(self.users))
         start = 0
         for user, end in zip(self.users.to_list(), ends.tolist(), strict=True):
             yield user, buffer[start:end]
@@ -52,47 +51,28 @@ def seeds(conditions: Iterable[Condition], prepared: Prepared) -> Iterator[Seeds
         yield Seeds(users, _marks(distinct, prepared, partition))
 
 
-def _marks(conditions: dict[int, Condition], prepared: Prepared, partition: Partition) -> pl.DataFrame:
+def _marks(conditions: dict[int, Condition], prepared: Prepared, partition: Partition) -> dict[int, list[pl.DataFrame]]:
     events = prepared.events(partition)
     columns = frozenset(events.collect_schema().names())
     leaves = [compile_leaf(condition, Scope(0, columns, ())) for condition in conditions.values()]
-    keys = sorted(leaf.key for leaf in leaves if leaf.kept)
-    wanted: dict[str, dict[EventFilter, list[tuple[int, Kept]]]] = {}
-    for leaf in leaves:
-        for kept in leaf.kept:
-            same_name = wanted.setdefault(kept.events.name, {})
-            same_name.setdefault(kept.events, []).append((keys.index(leaf.key), kept))
-    found = [pl.DataFrame(schema=_PLACED)]
+    wanted: dict[str, dict[EventFilter, dict[Kept, None]]] = {}
+    for kept in (kept for leaf in leaves for kept in leaf.kept):
+        wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
+    found: dict[Kept, pl.DataFrame] = {}
     for name, filters in wanted.items():
         named = events.filter(pl.col("name") == name).drop("name").collect(engine="streaming")
-        for asked, ones in filters.items():
+        for asked, kinds in filters.items():
             tests = matching(asked, columns)
             rows = (named.filter(pl.all_horizontal(tests)) if tests else named).select("user", "time", "mark")
-            found += [_keep(rows, kept, number, len(keys)) for number, kept in ones]
-    # A stable sort by one number; within a leaf the rows stand newest first already.
-    marks = pl.concat(found).sort("place", maintain_order=True)
-    leaf = pl.Series("leaf", keys, dtype=pl.UInt64)
-    owner = marks["place"] // 2
-    return pl.DataFrame(
-        {
-            "user": (owner // max(1, len(keys))).cast(pl.UInt32),
-            "leaf": leaf.gather(owner % max(1, len(keys))),
-            "time": marks["time"],
-            "mark": marks["mark"],
-        }
-    )
+            found |= {kept: _keep(rows, kept) for kept in kinds}
+    return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
 
 
-_PLACED: dict[str, Any] = {"place": pl.UInt64, "time": pl.Int64, "mark": pl.UInt64}
-
-
-def _keep(rows: pl.DataFrame, kept: Kept, leaf: int, leaves: int) -> pl.DataFrame:
-    """The rows of matching events that a leaf keeps, newest first, with the place of their user and leaf."""
-    user = rows["user"]
+def _keep(rows: pl.DataFrame, kept: Kept) -> pl.DataFrame:
+    """Of the matching events those that a leaf keeps, newest first."""
+    user = pl.col("user")
     last = user.ne_missing(user.shift(1 if kept.oldest else -kept.most))
-    tag = kept.tag or 0
-    return rows.filter(last).reverse().select(
-        ((pl.col("user").cast(pl.UInt64) * leaves + leaf) * 2 + tag).alias("place"),
-        "time",
-        pl.col("mark") if kept.tag is None else pl.lit(tag, dtype=pl.UInt64).alias("mark"),
-    )
+    marks = rows.lazy().filter(last).reverse()
+    if kept.tag is not None:
+        marks = marks.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("mark"))
+    return marks.collect()
