@@ -120,22 +120,23 @@ class _Work:
     def replay_some(self) -> None:
         """Settle the rows of users who were merged into others or deleted."""
         users = self.spill.scan("user")
-        known = users.filter(pl.col("key").is_in(list(self._aliases))).select("key").unique().collect()
-        for previous in known["key"]:
+        known = users.filter(pl.col("key").is_in(list(self._aliases))).select("key").unique().collect()["key"].to_list()
+        # Most previous ids are anonymous: no user goes by that id, and nobody else took it over.
+        for previous in {*known, *(name for name, owners in self._aliases.items() if len(owners) > 1)}:
             self.touched |= {previous, *self._aliases[previous]}
         if self.touched:
-            rows, deleted = replay(users.filter(pl.col("key").is_in(list(self.touched))).collect())
-            self.accounts["deleted"] += deleted
+            rows, accounts = replay(users.filter(pl.col("key").is_in(list(self.touched))).collect())
+            self.accounts += accounts
             self.spill.write("settled", rows)
 
     def finish(self, part: int) -> Partition | None:
         """Write the files of one part; None where it has no users."""
         own_rows = self.spill.scan("user", part).filter(~pl.col("key").is_in(list(self.touched)))
-        rows = pl.concat([own_rows, self.spill.scan("settled", part)], how="diagonal").collect()
-        rows = rows.sort("key", "arrival", "id").unique(["key", "id"], keep="first", maintain_order=True)
+        once = [_once(rows.collect()) for rows in (own_rows, self.spill.scan("settled", part))]
+        self.accounts["applied"] += once[0].height  # the others are counted
+        rows = pl.concat(once, how="diagonal").sort("key")
         if rows.is_empty():
             return None
-        self.accounts["applied"] += rows.height
         rows = rows.with_columns(user=pl.col("key").rle_id())
         users = rows.group_by("user", maintain_order=True).agg(pl.col("key").first().alias("id"))
         users = users.join(last_written(rows, self.needs), on="user", how="left", maintain_order="left")
@@ -143,6 +144,11 @@ class _Work:
         users.write_parquet(self.folder / partition.users)
         _events(rows).write_parquet(self.folder / partition.events, row_group_size=_ROW_GROUP)
         return partition
+
+
+def _once(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of the copies of a user's message the first to arrive."""
+    return rows.sort("key", "arrival", "id").unique(["key", "id"], keep="first", maintain_order=True)
 
 
 def _events(rows: pl.DataFrame) -> pl.DataFrame:

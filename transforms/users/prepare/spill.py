@@ -28,6 +28,8 @@ _ROWS_AT_ONCE = 200_000
 _BASE: dict[str, Any] = {
     **{"key": pl.String, "user_id": pl.String, "previous": pl.String, "id": pl.String, "mark": pl.UInt64},
     **{"time": pl.Int64, "arrival": pl.Int64, "type": pl.String, "name": pl.String},
+    # Where the past of an anonymous id came to a user: the id's key, and the arrival of the call that identified it.
+    **{"source": pl.String, "since": pl.Int64},
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -72,9 +74,8 @@ class Rows:
         """Add an event under a key."""
         asked = self._paths.get(event.name) if event.type in COUNTED else None
         name = None if asked is None else event.name
-        self._base.append(
-            (key, event.user, event.previous, event.id, mark_of(event.id), event.time, event.arrival, event.type, name)
-        )
+        ids = (key, event.user, event.previous, event.id, mark_of(event.id))
+        self._base.append((*ids, event.time, event.arrival, event.type, name, None, None))
         for path, found in asked or ():
             for (column, dtype), value in zip(columns_of(path).items(), split(path, found(event.properties)), strict=True):
                 if value is not None:

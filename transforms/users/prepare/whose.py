@@ -1,5 +1,7 @@
 """Whose an event is: anonymous ids in columns; users who were merged or deleted, who are few, by the state machine."""
 
+from collections import Counter
+
 import polars as pl
 
 from transforms.campaigns.load import compiled
@@ -32,7 +34,7 @@ def own(rows: pl.DataFrame) -> pl.DataFrame:
         pl.coalesce("latest", "first", "key").alias("key"),
         pl.when(merged).then("key").alias("source"),
         pl.when(merged).then("since").alias("since"),
-        pl.exclude("key", "since", "latest", "first"),
+        pl.exclude("key", "source", "since", "latest", "first"),
     )
 
 
@@ -44,7 +46,7 @@ class _Replay:
         self.users: dict[str, User] = {}
         self.rows: dict[str, list[int]] = {}
         self.pasts: dict[str, list[int]] = {}
-        self.deleted = 0
+        self.accounts: Counter[str] = Counter()
 
     def take(self, key: str, inputs: list[Input]) -> list[Forward]:
         """Apply a user's inputs in the order of (arrival, id); returns what goes to others."""
@@ -60,7 +62,7 @@ class _Replay:
             elif isinstance(effect, Merged):
                 mine += self.pasts[effect.source]
             elif isinstance(effect, Account):
-                self.deleted += effect.outcome == "deleted"
+                self.accounts[effect.outcome] += 1
             elif isinstance(effect, Forward):
                 if isinstance(effect.input, Merge):
                     self.pasts.setdefault(effect.input.user.id, list(mine))
@@ -75,8 +77,8 @@ class _Replay:
         return rows[numbers].with_columns(pl.Series("key", keys, dtype=pl.String))
 
 
-def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """The rows of users who were merged or deleted, keyed by whose they are in the end, and how many were deleted.
+def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:
+    """The rows of users who were merged or deleted, keyed by whose they are in the end, and how messages ended.
 
     `rows` are all those of such users, keyed by user (see `own`). An alias stands under the user who survives.
     """
@@ -96,12 +98,13 @@ def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     for (key, source, since), found in pasts.items():
         machine.pasts[source] = [number for number, _, _ in found]
         seen = {mark: arrival for _, arrival, mark in found}
+        machine.accounts["applied"] += len(seen)
         user = User(source, clock=since, created=min(arrival for _, arrival, _ in found), seen=seen)
         waiting.setdefault(key, []).append(Merge(since, user))
     for _ in range(_MOST_PASSES):
         forwards = [forward for key, inputs in waiting.items() for forward in machine.take(key, inputs)]
         if not forwards:
-            return machine.owned(rows), machine.deleted
+            return machine.owned(rows), machine.accounts
         waiting = {}
         for forward in forwards:
             waiting.setdefault(forward.user, []).append(forward.input)
