@@ -2,8 +2,8 @@
 
     python -m bench.column_data FOLDER EVENTS USERS PARTS
 
-Ten days of six events as in `bench.events`; the folder holds them as `users.prepare` would have written them. DuckDB gets
-the same rows in the same order in one file, with users numbered throughout.
+Ten days of six events as in `bench.events`; the folder holds them as `users.prepare` would have written them. DuckDB
+gets the same rows in the same order in one file, with users numbered throughout.
 """
 
 import sys

@@ -31,8 +31,9 @@ def main() -> None:
     given = flags.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = [sys.executable, "-m", "bench.column_data", str(folder), *map(str, (given.events, given.users, given.parts))]
-        measure(data, folder)  # in a process of its own: a child's peak memory begins with that of its parent
+        sizes = [str(size) for size in (given.events, given.users, given.parts)]
+        # In a process of its own: a child's peak memory begins with that of its parent.
+        measure([sys.executable, "-m", "bench.column_data", str(folder), *sizes], folder)
         best: dict[tuple[str, str], tuple[float, float]] = {}
         answers: dict[tuple[str, str], int] = {}
         for _ in range(given.runs):

@@ -20,13 +20,18 @@ SCALARS = NUMBERS | TEXTS | st.booleans()
 VALUES = SCALARS | st.none() | st.lists(SCALARS | st.none(), max_size=3) | st.just({"a": 1})
 LISTS = st.lists(SCALARS, min_size=1, max_size=3).map(tuple)
 
+
+def pairs(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(values, values).map(sorted).map(tuple)
+
+
 OPERATORS = st.one_of(
     st.builds(Operator, st.sampled_from(["is", "is_not", "contains"]), SCALARS),
     st.builds(Operator, st.sampled_from(["in", "not_in"]), LISTS),
     st.builds(Operator, st.just("exists"), st.booleans()),
     st.builds(Operator, st.sampled_from(["at_least", "at_most", "more_than", "less_than"]), NUMBERS | TEXTS),
-    st.builds(Operator, st.just("between"), st.lists(NUMBERS, min_size=2, max_size=2).map(lambda two: tuple(sorted(two)))),
-    st.builds(Operator, st.just("between"), st.lists(TEXTS, min_size=2, max_size=2).map(lambda two: tuple(sorted(two)))),
+    st.builds(Operator, st.just("between"), pairs(NUMBERS)),
+    st.builds(Operator, st.just("between"), pairs(TEXTS)),
     st.builds(Operator, st.sampled_from(["starts_with", "ends_with"]), TEXTS),
     st.builds(Operator, st.just("matches"), st.sampled_from(["^a", "b$", r"\d", "(?i)a"])),
 )

@@ -12,8 +12,9 @@ from generators import START, iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transforms.segments.columns.layout import Needs, NotColumnar, needs_of, open_prepared
+from transforms.segments.columns.layout import Needs, NotColumnar, needs_of, open_prepared, without_columns
 from transforms.segments.columns.memberships import memberships
+from transforms.segments.conditions import All, Identified, Not, SegmentRef
 from transforms.users.advance import fold
 from transforms.users.prepare.prepare import prepare
 from transforms.users.user import Forward, Input, User, Wake, route
@@ -38,7 +39,7 @@ USERS, VISITORS = st.sampled_from(["u", "v", "w"]), st.sampled_from(["x", "y"])
 
 @st.composite
 def stories(draw: st.DrawFn) -> list[Plain]:
-    """Users who are deleted, merged into each other by alias (never in a circle), and identified from shared devices."""
+    """Users who are deleted, merged by alias (never in a circle), and identified from shared devices."""
     story = []
     for number in range(draw(st.integers(1, 14))):
         at, id_ = draw(st.integers(0, 12)) * HOUR, f"m{number:02}"
@@ -62,7 +63,7 @@ def stories(draw: st.DrawFn) -> list[Plain]:
 
 
 def run_with_control(story: list[Plain], as_of: int) -> dict[str, User]:
-    """What a bounded run with a store does: what goes from user to user is applied after the files, until nothing is."""
+    """What a bounded run with a store does: what goes from user to user is applied after the files."""
     users: dict[str, User] = {}
     waiting: dict[str, list[Input]] = {}
     for event in decode_all(story):
@@ -129,3 +130,11 @@ def test_a_prepared_folder_is_read_again(tmp_path: Path) -> None:
     written = prepared(story, COUNTS, tmp_path, START + 4 * HOUR).prepared
     assert open_prepared(tmp_path) == written
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("spill")] == []
+
+
+def test_a_segment_goes_to_rows_with_all_that_refer_to_it() -> None:
+    class Sequence(msgspec.Struct, frozen=True):
+        """A kind that columns do not know."""
+
+    segments: Any = {"a": All((Identified(), Sequence())), "b": Not(SegmentRef("a")), "c": Identified()}
+    assert without_columns(segments) == {"a": "Sequence", "b": "Sequence"}

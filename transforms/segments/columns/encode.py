@@ -30,7 +30,7 @@ def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], users: int) -> tu
     `mark`. A user's marks of the first frame come first.
     """
     counts = {
-        key: sum(np.bincount(frame["user"].to_numpy(), minlength=users) for frame in frames)
+        key: np.sum([np.bincount(frame["user"].to_numpy(), minlength=users) for frame in frames], axis=0)
         for key, frames in leaves.items()
     }
     some = np.zeros(users, np.int64)

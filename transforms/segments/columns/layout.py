@@ -2,15 +2,17 @@
 
 A folder holds `prepared.json` and for each partition two files:
 
-* `NNN-users.parquet`: `user` (a number, 0 and up in each partition), `id` (`~` and the anonymous id of an anonymous user)
-  and the columns of the asked paths of each asked fact (see `values`). A fact is an attribute, or a word in brackets.
-* `NNN-events.parquet`, sorted by (name, user, time, mark): `name`, `user`, `time` (microseconds UTC), `mark` (the 8-byte
-  hash of the message id), `type`, and the columns of the asked paths of its properties. Each event is there once, under
-  the user whose it is in the end.
+* `NNN-users.parquet`: `user` (a number, from 0 in each partition), `id` (`~` and the anonymous id of an anonymous
+  user) and the columns of the asked paths of each asked fact (see `values`). A fact is an attribute, or a word in
+  brackets.
+* `NNN-events.parquet`, sorted by (name, user, time, mark): `name`, `user`, `time` (microseconds UTC), `mark` (the
+  8-byte hash of the message id), `type`, and the columns of the asked paths of its properties. Each event is there
+  once, under the user whose it is in the end.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import msgspec
@@ -28,9 +30,22 @@ from transforms.segments.conditions import (
     Missing,
     Reachable,
 )
+from transforms.segments.index import atoms, references
 from transforms.segments.operators import TIME_OPERATORS
 
-__all__ = ["ADDRESSES", "TOKEN", "ZONE_FACTS", "NotColumnar", "Needs", "Partition", "Prepared", "consent_fact", "needs_of", "open_prepared"]
+__all__ = [
+    "ADDRESSES",
+    "TOKEN",
+    "ZONE_FACTS",
+    "Needs",
+    "NotColumnar",
+    "Partition",
+    "Prepared",
+    "consent_fact",
+    "needs_of",
+    "open_prepared",
+    "without_columns",
+]
 
 #: The fact that a user has a live push token.
 TOKEN = "[token]"
@@ -93,7 +108,9 @@ class Prepared(msgspec.Struct, frozen=True):
     def check(self, conditions: Iterable[Condition]) -> None:
         """Raise `ValueError` where the conditions ask what was not prepared."""
         if missing := needs_of(conditions).missing_in(self.needs):
-            raise ValueError(f"{self.folder}: prepared for other definitions, without {', '.join(missing)}: prepare anew")
+            raise ValueError(
+                f"{self.folder}: prepared for other definitions, without {', '.join(missing)}: prepare anew"
+            )
 
 
 def open_prepared(folder: Path) -> Prepared:
@@ -117,6 +134,8 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
     facts: dict[str, set[str]] = {}
 
     def event(filtered: EventFilter) -> None:
+        if filtered.name == "any":
+            raise NotColumnar("event: any")
         events.setdefault(filtered.name, set()).update(path for path, _ in filtered.where)
 
     def fact(*names: str, path: str = "") -> None:
@@ -124,6 +143,8 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
             facts.setdefault(name, set()).add(path)
 
     for condition in conditions:
+        if getattr(condition, "same", None) is not None:
+            raise NotColumnar("same")
         match condition:
             case Count() | FirstLast() | Missing():
                 event(condition.events)
@@ -144,6 +165,22 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
             case _:
                 raise NotColumnar(type(condition).__name__)
     return Needs(_sorted(events), _sorted(facts))
+
+
+def without_columns(segments: Mapping[str, Condition]) -> dict[str, str]:
+    """The segments that rows must answer, each with what has no columnar form in it or in one that it refers to."""
+    refused: dict[str, str] = {}
+    for name, condition in segments.items():
+        try:
+            needs_of(atoms(condition))
+        except NotColumnar as cause:
+            refused[name] = str(cause)
+    order = TopologicalSorter({name: references(condition) for name, condition in segments.items()})
+    for name in order.static_order():
+        for other in sorted(references(segments[name])):
+            if other in refused:
+                refused.setdefault(name, refused[other])
+    return refused
 
 
 def _sorted(paths: Mapping[str, set[str]]) -> Paths:

@@ -57,8 +57,8 @@ class ColumnLeaf(msgspec.Struct, frozen=True):
     """A leaf compiled.
 
     `aggregates` holds, by the event's name, what is asked of each user's events of that name. `truth` is asked of the
-    users with those aggregates, which are null for users without such events; itself it is never null. `since` holds the
-    dates that times are compared with (see `floor_of`); `zone` says that the truth asks for `ZONE`.
+    users with those aggregates, which are null for users without such events; itself it is never null. `since` holds
+    the dates that times are compared with (see `floor_of`); `zone` says that the truth asks for `ZONE`.
     """
 
     key: int

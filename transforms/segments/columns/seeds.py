@@ -20,8 +20,8 @@ __all__ = ["Seeds", "seeds"]
 class Seeds:
     """The marks of one partition's users.
 
-    `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user` (the
-    number), `time` and `mark`; the marks of a user stand together, newest first.
+    `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user`
+    (the number), `time` and `mark`; the marks of a user stand together, newest first.
     """
 
     def __init__(self, users: pl.Series, leaves: dict[int, list[pl.DataFrame]]) -> None:

@@ -1,9 +1,9 @@
 """Values as columns, one a kind, since values of different types compare false; and operators as expressions.
 
-A path has four columns: `PATH#number` (doubles), `PATH#text`, `PATH#boolean`, and `PATH#other`, the JSON of what is none
-of these: arrays, objects, and integers that a double cannot hold. A path with `[]` finds many values: it has one column,
-`PATH#many`, the JSON of the list of them. A value that is missing is null in each. A table leaves out the columns in which
-it has no value at all.
+A path has four columns: `PATH#number` (doubles), `PATH#text`, `PATH#boolean`, and `PATH#other`, the JSON of what is
+none of these: arrays, objects, and integers that a double cannot hold. A path with `[]` finds many values: it has one
+column, `PATH#many`, the JSON of the list of them. A value that is missing is null in each. A table leaves out the
+columns in which it has no value at all.
 
 An operator that has an expression of polars uses it. Every other one, and whatever stands in `other` and `many`, is
 tested by the very code of the rows, once for each distinct value.
@@ -39,9 +39,8 @@ def split(path: str, values: list[Any]) -> tuple[Any, ...]:
     kind = _kind(value)
     if kind is None:
         return (None, None, None, None if value is None else _encode(value).decode())
-    if kind == "number":
-        value = float(value)
-    return tuple(value if name == kind else None for name in _KINDS)
+    held = float(value) if kind == "number" else value  # type: ignore[arg-type]
+    return tuple(held if name == kind else None for name in _KINDS)
 
 
 def satisfies(

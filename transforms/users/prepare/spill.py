@@ -77,7 +77,8 @@ class Rows:
         ids = (key, event.user, event.previous, event.id, mark_of(event.id))
         self._base.append((*ids, event.time, event.arrival, event.type, name, None, None))
         for path, found in asked or ():
-            for (column, dtype), value in zip(columns_of(path).items(), split(path, found(event.properties)), strict=True):
+            values = split(path, found(event.properties))
+            for (column, dtype), value in zip(columns_of(path).items(), values, strict=True):
                 if value is not None:
                     self._put(column, dtype, value)
         if self._facts and (event.traits or event.context or event.name == "Consent Changed"):
@@ -92,10 +93,10 @@ class Rows:
     def drain(self) -> pl.DataFrame:
         """The rows so far, which are forgotten."""
         rows = pl.DataFrame(self._base, schema=_BASE, orient="row")
-        sparse = [
-            pl.repeat(None, rows.height, dtype=dtype, eager=True).scatter(numbers, pl.Series(values, dtype=dtype)).alias(column)
-            for column, (dtype, numbers, values) in self._sparse.items()
-        ]
+        sparse = []
+        for column, (dtype, numbers, values) in self._sparse.items():
+            empty = pl.repeat(None, rows.height, dtype=dtype, eager=True)
+            sparse.append(empty.scatter(numbers, pl.Series(values, dtype=dtype)).alias(column))
         self._base, self._sparse = [], {}
         return rows.with_columns(sparse)
 

@@ -24,7 +24,7 @@ def own(rows: pl.DataFrame) -> pl.DataFrame:
     latest = pl.col("user_id").forward_fill().over("key")
     first = pl.col("user_id").drop_nulls().first().over("key")
     since = pl.col("arrival").filter(pl.col("user_id").is_not_null()).first().over("key")
-    rows = rows.sort("key", "arrival", "id").with_columns(latest.alias("latest"), first.alias("first"), since.alias("since"))
+    rows = rows.sort("key", "arrival", "id").with_columns(latest=latest, first=first, since=since)
     past = pl.col("latest").is_null()
     nobodys = pl.col("user_id").is_null()
     # A message that the anonymous id has applied is a duplicate there, also after the id has gone to somebody else.
@@ -91,7 +91,7 @@ def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:
         if source is not None:
             pasts.setdefault((key, source, since), []).append((number, arrival, mark))
             continue
-        event = Event(id_, type_, "", time, arrival, user, previous=previous, handle=str(number))
+        event = Event(id_, type_, "", time, arrival, user, previous=previous, historical=True, handle=str(number))
         waiting.setdefault(key, []).append(event)
         if type_ == "alias" and previous != user:
             waiting.setdefault(previous, []).append(event)
