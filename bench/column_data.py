@@ -31,13 +31,15 @@ def write_prepared(folder: Path, events: int, users: int, parts: int) -> None:
         first, last = users * part // parts, users * (part + 1) // parts
         rows = _events(np.random.default_rng(part), events * (part + 1) // parts - events * part // parts, last - first)
         known = _users(np.random.default_rng(1000 + part), first, last)
-        rows.write_parquet(folder / partition.events, row_group_size=65_536)
+        rows.write_parquet(folder / partition.events, row_group_size=65_536, compression="lz4")
         known.write_parquet(folder / partition.users)
         rows.with_columns(pl.col("user") + first).write_parquet(folder / f"all-{part:03}.parquet")
         known.with_columns(pl.col("user") + first).write_parquet(folder / f"everybody-{part:03}.parquet")
         partitions.append(partition)
     whole = pl.scan_parquet(folder / "all-*.parquet").sort("name", "user", "time", "mark").collect()
-    whole.write_parquet(folder / "events.parquet", row_group_size=122_880)  # what DuckDB itself writes
+    whole.write_parquet(
+        folder / "events.parquet", row_group_size=122_880, compression="lz4"
+    )  # what DuckDB itself writes
     pl.read_parquet(folder / "everybody-*.parquet").write_parquet(folder / "users.parquet")
     asked = [atom for which in ("mixed", "200") for each in segments(which).values() for atom in atoms(each)]
     prepared = Prepared(END, needs_of(asked), tuple(partitions))

@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from transforms.identity.profile import DENIED_UNLESS_GRANTED
+from transforms.segments.columns.aggregates import Aggregate
 from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact
 from transforms.segments.columns.values import by_value, either, satisfies
 from transforms.segments.conditions import (
@@ -57,13 +58,13 @@ class ColumnLeaf(msgspec.Struct, frozen=True):
     """A leaf compiled.
 
     `aggregates` holds, by the event's name, what is asked of each user's events of that name. `truth` is asked of the
-    users with those aggregates, which are null for users without such events; itself it is never null. `since` holds
-    the dates that times are compared with (see `floor_of`); `zone` says that the truth asks for `ZONE`.
+    users with those aggregates, which may be null; itself it never is. `since` holds the dates that times are compared
+    with (see `floor_of`); `zone` says that the truth asks for `ZONE`.
     """
 
     key: int
     truth: pl.Expr
-    aggregates: Mapping[str, Mapping[str, pl.Expr]] = {}
+    aggregates: Mapping[str, Mapping[str, Aggregate]] = {}
     kept: tuple[Kept, ...] = ()
     since: frozenset[date] = frozenset()
     zone: bool = False
@@ -118,41 +119,35 @@ def _dates(condition: Count | Missing) -> frozenset[date]:
     return frozenset([condition.since]) if isinstance(condition.since, date) else frozenset()
 
 
-def _where(value: pl.Expr, tests: list[pl.Expr]) -> pl.Expr:
-    return value.filter(pl.all_horizontal(tests)) if tests else value
-
-
 def _count(condition: Count, key: str, scope: Scope) -> ColumnLeaf:
     tests = [*_inside(pl.col("time"), condition, scope.now), *matching(condition.events, scope.events)]
-    count = pl.all_horizontal(tests).sum() if tests else pl.len()
-    low, high = condition.low, condition.high
-    found = pl.col(key).fill_null(0)
+    low, high, found = condition.low, condition.high, pl.col(key)
     return ColumnLeaf(
         int(key, 16),
         found >= low if high is None else found.is_between(low, high),
-        {condition.events.name: {key: count}},
+        {condition.events.name: {key: Aggregate("count", tuple(tests))}},
         (Kept(condition.events, max(1, low, 0 if high is None else high + 1)),),
         _dates(condition),
     )
 
 
 def _first_last(condition: FirstLast, key: str, scope: Scope) -> ColumnLeaf:
-    times = _where(pl.col("time"), matching(condition.events, scope.events))
+    tests = matching(condition.events, scope.events)
     turn = scope.now - condition.age
     truth = pl.col(key) <= turn if condition.older else pl.col(key) > turn
     return ColumnLeaf(
         int(key, 16),
         truth.fill_null(value=False),
-        {condition.events.name: {key: times.max() if condition.last else times.min()}},
+        {condition.events.name: {key: Aggregate("last" if condition.last else "first", tuple(tests))}},
         (Kept(condition.events, 1, oldest=not condition.last),),
     )
 
 
 def _missing(condition: Missing, key: str, scope: Scope) -> ColumnLeaf:
     begun, ended = f"{key}.a", f"{key}.b"
-    aggregates: dict[str, dict[str, pl.Expr]] = {}
+    aggregates: dict[str, dict[str, Aggregate]] = {}
     for alias, events in ((begun, condition.events), (ended, condition.missing)):
-        newest = _where(pl.col("time"), matching(events, scope.events)).max()
+        newest = Aggregate("last", tuple(matching(events, scope.events)))
         aggregates.setdefault(events.name, {})[alias] = newest
     # The newest A itself must lie in the window: where it does not, no older one is asked.
     inside = _inside(pl.col(begun), condition, scope.now)

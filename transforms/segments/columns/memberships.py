@@ -5,10 +5,11 @@ from graphlib import TopologicalSorter
 
 import polars as pl
 
+from transforms.segments.columns.aggregates import Aggregate, aggregated
 from transforms.segments.columns.layout import Partition, Prepared
 from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf
 from transforms.segments.columns.values import either
-from transforms.segments.columns.zones import with_floors, with_zones
+from transforms.segments.columns.zones import floors_only, with_floors, with_zones
 from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
 from transforms.segments.index import atoms, references
 from transforms.segments.leaves import leaf_key
@@ -33,34 +34,36 @@ def memberships(
     """
     prepared.check(atom for condition in segments.values() for atom in atoms(condition))
     for partition in prepared.partitions:
-        yield _ask(segments, prepared, partition, as_of, default_zone).collect(engine="streaming")
+        yield _ask(segments, prepared, partition, as_of, default_zone)
 
 
 def _ask(
     segments: Mapping[str, Condition], prepared: Prepared, partition: Partition, as_of: int, default_zone: str
-) -> pl.LazyFrame:
+) -> pl.DataFrame:
     events, users = prepared.events(partition), prepared.users(partition)
     scope = Scope(as_of, frozenset(events.collect_schema().names()), frozenset(users.collect_schema().names()))
     distinct = {leaf_key(atom): atom for condition in segments.values() for atom in atoms(condition)}
     leaves = {key: compile_leaf(atom, scope) for key, atom in distinct.items()}
-    users = with_zones(users, scope.users, default_zone, wanted=any(leaf.zoned for leaf in leaves.values()))
-    asked = users
-    for name, aggregates in _by_name(leaves).items():
+    since = {day for leaf in leaves.values() for day in leaf.since}
+    if any(leaf.zoned for leaf in leaves.values()):
+        users = with_floors(with_zones(users, scope.users, default_zone), since)
+    known = users.collect(engine="streaming")
+    answers: list[pl.Series] = []
+    for name, asked in _by_name(leaves).items():
         named = events.filter(pl.col("name") == name)
-        if since := {day for leaf in leaves.values() if name in leaf.aggregates for day in leaf.since}:
-            named = named.join(with_floors(users, since), on="user")
-        asked = asked.join(named.group_by("user").agg(**aggregates), on="user", how="left")
-    if since := {day for leaf in leaves.values() for day in leaf.since}:
-        asked = asked.join(with_floors(users, since), on="user", how="left")
-    asked = asked.select(pl.col("id").alias(USER), **{_name(key): leaf.truth for key, leaf in leaves.items()})
+        if since:
+            named = named.join(floors_only(known.lazy(), since), on="user", how="left", maintain_order="left")
+        answers += aggregated(named, asked, known.height)
+    truths = {_name(key): leaf.truth for key, leaf in leaves.items()}
+    found = known.hstack(answers).lazy().select(pl.col("id").alias(USER), **truths)
     for level in _levels(segments):
-        asked = asked.with_columns(**{name: _holds(segments[name]) for name in level})
-    return asked.select(USER, *segments)
+        found = found.with_columns(**{name: _holds(segments[name]) for name in level})
+    return found.select(USER, *segments).collect()
 
 
-def _by_name(leaves: Mapping[int, ColumnLeaf]) -> dict[str, dict[str, pl.Expr]]:
-    """What is asked of the events of each name: one group-by a name reads each event once for all leaves."""
-    found: dict[str, dict[str, pl.Expr]] = {}
+def _by_name(leaves: Mapping[int, ColumnLeaf]) -> dict[str, dict[str, Aggregate]]:
+    """What is asked of the events of each name, which are read once for all leaves."""
+    found: dict[str, dict[str, Aggregate]] = {}
     for leaf in leaves.values():
         for name, aggregates in leaf.aggregates.items():
             found.setdefault(name, {}).update(aggregates)

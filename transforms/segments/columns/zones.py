@@ -11,13 +11,11 @@ from transforms.segments.columns.leaves import ZONE, floor_of
 from transforms.segments.columns.values import by_value
 from transforms.segments.values import start_of_day
 
-__all__ = ["with_floors", "with_zones"]
+__all__ = ["floors_only", "with_floors", "with_zones"]
 
 
-def with_zones(users: pl.LazyFrame, present: Collection[str], default_zone: str, *, wanted: bool) -> pl.LazyFrame:
-    """The users with their time zones, where these are wanted; unknown names are passed over."""
-    if not wanted:
-        return users
+def with_zones(users: pl.LazyFrame, present: Collection[str], default_zone: str) -> pl.LazyFrame:
+    """The users with their time zones; unknown names are passed over."""
     zone = pl.lit(default_zone)
     for column in (f"{fact}#text" for fact in reversed(ZONE_FACTS)):
         if column in present:
@@ -27,7 +25,12 @@ def with_zones(users: pl.LazyFrame, present: Collection[str], default_zone: str,
 
 def with_floors(users: pl.LazyFrame, since: Iterable[date]) -> pl.LazyFrame:
     """The users with the start of each of the dates in their zones (microseconds UTC)."""
-    return users.select("user", **{floor_of(day): _starts(day) for day in sorted(since)})
+    return users.with_columns(**{floor_of(day): _starts(day) for day in sorted(since)})
+
+
+def floors_only(users: pl.LazyFrame, since: Iterable[date]) -> pl.LazyFrame:
+    """Only what `with_floors` added, by `user`."""
+    return users.select("user", *(floor_of(day) for day in sorted(since)))
 
 
 def _starts(day: date) -> pl.Expr:
