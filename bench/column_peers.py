@@ -1,12 +1,16 @@
 """The same memberships by columns and by DuckDB, and seeds. Each is one process, so that it can be measured whole.
 
-    python -m bench.column_peers memberships|duckdb|seeds|encoded FOLDER mixed|NUMBER
+    python -m bench.column_peers memberships|duckdb|seeds|encoded|start|duckdb_start FOLDER mixed|NUMBER
+    python -m bench.column_peers prepare|rows FOLDER EVENTS
 
-`mixed` are the 20 segments of definitions.yaml, NUMBER so many conditions of one leaf each.
+`mixed` are the 20 segments of definitions.yaml, NUMBER so many conditions of one leaf each. `start` and `duckdb_start`
+do all that comes before the first event. `prepare` reads JSON Lines and asks for the mixed memberships of them, `rows`
+is the loop of `bench.peers`.
 """
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,6 +173,46 @@ def _seeds(folder: Path, which: str) -> Iterator[Any]:
     return seeds(leaves, open_prepared(folder))
 
 
+def start(folder: Path, which: str) -> int:
+    """Imports and compiled definitions, and no event."""
+    from transforms.segments.columns.layout import open_prepared  # noqa: PLC0415
+    from transforms.segments.columns.memberships import memberships  # noqa: PLC0415
+
+    memberships(segments(which), open_prepared(folder), END)
+    return 0
+
+
+def duckdb_start(_folder: Path, _which: str) -> int:
+    """An open database."""
+    import duckdb  # noqa: PLC0415
+
+    return len(duckdb.connect().execute("select 1").fetchall())
+
+
+def prepare(folder: Path, events: str) -> int:
+    """JSON Lines decoded and prepared, and the mixed memberships of them."""
+    from transforms.segments.columns.layout import needs_of  # noqa: PLC0415
+    from transforms.segments.columns.memberships import USER, memberships  # noqa: PLC0415
+    from transforms.segments.index import atoms  # noqa: PLC0415
+    from transforms.users.prepare.prepare import prepare  # noqa: PLC0415
+
+    asked = segments("mixed")
+    needs = needs_of(atom for condition in asked.values() for atom in atoms(condition))
+    with tempfile.TemporaryDirectory(dir=folder) as name, Path(events).open("rb") as lines:
+        done = prepare(lines, needs, Path(name) / "prepared")
+        frames = memberships(asked, done.prepared, done.newest)
+        return sum(sum(frame.drop(USER).sum().row(0)) for frame in frames)
+
+
+def rows(_folder: Path, events: str) -> int:
+    """The same by rows."""
+    from bench.peers import loop  # noqa: PLC0415
+    from transforms.campaigns.load import load  # noqa: PLC0415
+
+    return loop(Path(events), load(DEFINITIONS))["members"]
+
+
+WORK = {work.__name__: work for work in (memberships, duckdb, seeds, encoded, start, duckdb_start, prepare, rows)}
+
 if __name__ == "__main__":
-    run = {"memberships": memberships, "duckdb": duckdb, "seeds": seeds, "encoded": encoded}[sys.argv[1]]
-    print(json.dumps(run(Path(sys.argv[2]), sys.argv[3])))
+    print(json.dumps(WORK[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])))
