@@ -66,7 +66,7 @@ def test_many_leaves_and_many_marks() -> None:
 def decoded(users: list[dict[int, list[tuple[int, int]]]]) -> list[dict[int, Marks]]:
     leaves = {}
     for leaf in {leaf for user in users for leaf in user}:
-        rows = [(number, *mark) for number, user in enumerate(users) for mark in user.get(leaf, ())]
+        rows = [(number, *mark) for number, user in enumerate(users) for mark in reversed(user.get(leaf, ()))]
         schema: dict[str, Any] = {"user": pl.UInt32, "time": pl.Int64, "mark": pl.UInt64}
         leaves[leaf] = [pl.DataFrame(rows, schema=schema, orient="row")]
     ends, buffer = encode_marks(leaves, len(users))

@@ -26,8 +26,8 @@ _MARK = np.dtype(
 def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], users: int) -> tuple[Any, bytes]:
     """Where each user's part ends, and the parts of all users one after another, of users without marks too.
 
-    `leaves` holds by key the frames of its marks: `user` (0 to `users` - 1; those of a user stand together), `time` and
-    `mark`. A user's marks of the first frame come first.
+    `leaves` holds by key the frames of its marks: `user` (0 to `users` - 1), `time` and `mark`, sorted. A user's marks
+    of the first frame come first; within a frame they are turned round: newest first.
     """
     counts = {
         key: np.sum([np.bincount(frame["user"].to_numpy(), minlength=users) for frame in frames], axis=0)
@@ -67,15 +67,15 @@ def _size(count: Any) -> Any:
 
 
 def _put_marks(buffer: Any, at: Any, frame: pl.DataFrame) -> Any:
-    """Write a frame's marks, each user's from their place on; returns the places after them."""
+    """Write a frame's marks, each user's from their place on, newest first; returns the places after them."""
     user = frame["user"].to_numpy()
     marks = np.zeros(len(user), _MARK)
     marks["head"], marks["time_is"], marks["mark_is"] = _FIXARRAY | 2, _INT_64, _UINT_64
     marks["time"], marks["mark"] = frame["time"].to_numpy(), frame["mark"].to_numpy()
-    row = np.arange(len(user))
-    first = np.maximum.accumulate(np.where(np.diff(user, prepend=user[:1] + 1) != 0, row, 0))
-    _put(buffer, at[user] + (row - first) * _MARK.itemsize, marks)
-    return at + np.bincount(user, minlength=len(at)) * _MARK.itemsize
+    counts = np.bincount(user, minlength=len(at))
+    newer = np.repeat(np.cumsum(counts), counts) - np.arange(len(user)) - 1
+    _put(buffer, at[user] + newer * _MARK.itemsize, marks)
+    return at + counts * _MARK.itemsize
 
 
 def _put(buffer: Any, places: Any, records: Any) -> None:

@@ -21,7 +21,7 @@ class Seeds:
     """The marks of one partition's users.
 
     `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user`
-    (the number), `time` and `mark`; the marks of a user stand together, newest first.
+    (the number), `time` and `mark`, sorted by user, time and mark.
     """
 
     def __init__(self, users: pl.Series, leaves: dict[int, list[pl.DataFrame]]) -> None:
@@ -64,15 +64,13 @@ def _marks(conditions: dict[int, Condition], prepared: Prepared, partition: Part
         for asked, kinds in filters.items():
             tests = matching(asked, columns)
             rows = (named.filter(pl.all_horizontal(tests)) if tests else named).select("user", "time", "mark")
-            found |= {kept: _keep(rows, kept) for kept in kinds}
+            marks = pl.collect_all([_keep(rows.lazy(), kept) for kept in kinds])
+            found |= dict(zip(kinds, marks, strict=True))
     return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
 
 
-def _keep(rows: pl.DataFrame, kept: Kept) -> pl.DataFrame:
-    """Of the matching events those that a leaf keeps, newest first."""
+def _keep(rows: pl.LazyFrame, kept: Kept) -> pl.LazyFrame:
+    """Of the matching events those that a leaf keeps."""
     user = pl.col("user")
-    last = user.ne_missing(user.shift(1 if kept.oldest else -kept.most))
-    marks = rows.lazy().filter(last).reverse()
-    if kept.tag is not None:
-        marks = marks.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("mark"))
-    return marks.collect()
+    marks = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))
+    return marks if kept.tag is None else marks.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("mark"))
