@@ -1,0 +1,66 @@
+"""Columnar evaluation as tests drive it: from plain messages to who is in what.
+
+Segments that have no columnar form are left out; `by_columns` says which are left.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from transforms.campaigns.load import Definitions
+from transforms.segments.columns.layout import needs_of, without_columns
+from transforms.segments.columns.memberships import USER, memberships
+from transforms.segments.columns.seeds import seeds
+from transforms.segments.conditions import Condition
+from transforms.segments.marks import Marks
+from transforms.segments.warming import atoms
+from transforms.users.prepare.prepare import Preparation, prepare
+
+__all__ = ["by_columns", "columnar", "leaves_of", "marks_of", "only", "prepared"]
+
+
+def by_columns(definitions: Definitions) -> dict[str, Condition]:
+    """The segments that have a columnar form."""
+    conditions = {name: segment.members for name, segment in definitions.segments.items()}
+    refused = without_columns(conditions)
+    return {name: condition for name, condition in conditions.items() if name not in refused}
+
+
+def leaves_of(definitions: Definitions) -> list[Condition]:
+    """The atomic conditions in them."""
+    return [atom for condition in by_columns(definitions).values() for atom in atoms(condition)]
+
+
+def only(members: Mapping[str, set[str]], definitions: Definitions) -> dict[str, set[str]]:
+    """Memberships, without the segments that have no columnar form."""
+    return {user: segments & by_columns(definitions).keys() for user, segments in members.items()}
+
+
+def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder: Path, as_of: int) -> Preparation:
+    lines = [json.dumps(message).encode() for message in history]
+    return prepare(lines, needs_of(leaves_of(definitions)), folder, until=as_of, parts=2)
+
+
+def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, set[str]]:
+    """The segments of each user, by columns."""
+    conditions = by_columns(definitions)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = prepared(history, definitions, Path(folder), as_of).prepared
+        found = {}
+        for frame in memberships(conditions, ready, as_of, definitions.policies.default_zone):
+            for row in frame.iter_rows(named=True):
+                found[row[USER]] = {name for name in conditions if row[name]}
+        return found
+
+
+def marks_of(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, dict[int, Marks]]:
+    """The marks of each user's leaves, by columns, through the bytes that go to a job."""
+    decoder = msgspec.msgpack.Decoder(dict[int, Marks])
+    with tempfile.TemporaryDirectory() as folder:
+        ready = prepared(history, definitions, Path(folder), as_of).prepared
+        parts = seeds(leaves_of(definitions), ready)
+        return {user: decoder.decode(data) for part in parts for user, data in part.encoded()}

@@ -1,0 +1,40 @@
+"""Invariant 3: columnar evaluation gives the memberships of the core and of the naive oracle, and the core's marks."""
+
+from columns import columnar, leaves_of, marks_of, only
+from core import compile_plain, decode_all, known, run_bounded
+from generators import definitions, histories, instants
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import memberships
+
+from transforms.segments.leaves import leaf_key
+
+#: Each writes and reads files.
+slow = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@slow
+@given(st.data())
+def test_memberships_at_any_time_are_those_of_rows_and_of_the_oracle(data: st.DataObject) -> None:
+    history, plain = data.draw(histories()), data.draw(definitions())
+    compiled = compile_plain(plain)
+    for as_of in data.draw(st.lists(st.sampled_from(instants(plain, history)), min_size=1, max_size=2, unique=True)):
+        found = columnar(history, compiled, as_of)
+        assert found == only(memberships(plain, history, as_of), compiled)
+        users, _ = run_bounded(decode_all(history), compiled, as_of)
+        assert found == only(known(users), compiled)
+
+
+@slow
+@given(st.data())
+def test_seeds_are_the_marks_that_rows_keep(data: st.DataObject) -> None:
+    history, plain = data.draw(histories()), data.draw(definitions())
+    compiled = compile_plain(plain)
+    as_of = data.draw(st.sampled_from(instants(plain, history)))
+    users, _ = run_bounded(decode_all(history), compiled, as_of)
+    asked = {leaf_key(condition) for condition in leaves_of(compiled)}
+    expected = {
+        name: {key: state.marks for key, state in users[name].leaves.items() if state.marks and key in asked}
+        for name in known(users)
+    }
+    assert marks_of(history, compiled, as_of) == expected

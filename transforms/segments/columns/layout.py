@@ -1,0 +1,188 @@
+"""What columnar evaluation reads: users and their events, split by the hash of the user, in Parquet.
+
+A folder holds `prepared.json` and for each partition two files:
+
+* `NNN-users.parquet`: `user` (a number, from 0 in each partition), `id` (`~` and the anonymous id of an anonymous
+  user) and the columns of the asked paths of each asked fact (see `values`). A fact is an attribute, or a word in
+  brackets.
+* `NNN-events.parquet`, sorted by (name, user, time, mark): `name`, `user`, `time` (microseconds UTC), `mark` (the
+  8-byte hash of the message id), `type`, and the columns of the asked paths of its properties. Each event is there
+  once, under the user whose it is in the end.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from transforms.identity.profile import KNOWN_ZONE
+from transforms.segments.conditions import (
+    ANY,
+    Attribute,
+    Condition,
+    Consented,
+    Count,
+    EventFilter,
+    FirstLast,
+    Identified,
+    Missing,
+    Reachable,
+)
+from transforms.segments.operators import TIME_OPERATORS
+from transforms.segments.warming import atoms, references
+
+__all__ = [
+    "ADDRESSES",
+    "TOKEN",
+    "ZONE_FACTS",
+    "Needs",
+    "NotColumnar",
+    "Partition",
+    "Prepared",
+    "consent_fact",
+    "needs_of",
+    "open_prepared",
+    "without_columns",
+]
+
+#: The fact that a user has a live push token.
+TOKEN = "[token]"
+#: Where a user's zone is found, in this order.
+ZONE_FACTS = ("timezone", KNOWN_ZONE)
+#: The attribute that holds the address for a channel.
+ADDRESSES = {"email": "email", "line": "line_id"}
+
+Paths = dict[str, tuple[str, ...]]
+
+
+class NotColumnar(Exception):
+    """A condition that has no columnar form; rows must answer it. The message names it."""
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What conditions ask of events and users.
+
+    `events` holds the asked paths of properties by the event's name, `facts` those inside a fact by its name: `""` is
+    the whole of it.
+    """
+
+    events: Paths
+    facts: Paths
+
+    def missing_in(self, other: "Needs") -> list[str]:
+        """What these ask and the others do not."""
+        return [
+            f"{kind} {name}" + (f" ({path})" if path else "")
+            for kind, mine, theirs in (("event", self.events, other.events), ("fact", self.facts, other.facts))
+            for name, paths in mine.items()
+            for path in paths or ("",)
+            if name not in theirs or (path and path not in theirs[name])
+        ]
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """The two files of one partition."""
+
+    users: str
+    events: str
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What a folder holds. `until` is the arrival (microseconds UTC) up to which events were taken."""
+
+    until: int
+    needs: Needs
+    partitions: tuple[Partition, ...]
+    folder: str = ""
+
+    def users(self, partition: Partition) -> pl.LazyFrame:
+        """The users of a partition."""
+        return pl.scan_parquet(Path(self.folder) / partition.users)
+
+    def events(self, partition: Partition) -> pl.LazyFrame:
+        """The events of a partition."""
+        return pl.scan_parquet(Path(self.folder) / partition.events)
+
+    def check(self, conditions: Iterable[Condition]) -> None:
+        """Raise `ValueError` where the conditions ask what was not prepared."""
+        if missing := needs_of(conditions).missing_in(self.needs):
+            raise ValueError(
+                f"{self.folder}: prepared for other definitions, without {', '.join(missing)}: prepare anew"
+            )
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """The folder that `users.prepare` wrote."""
+    prepared = msgspec.json.decode((folder / "prepared.json").read_bytes(), type=Prepared)
+    return msgspec.structs.replace(prepared, folder=str(folder))
+
+
+def consent_fact(topic: str, channel: str) -> str:
+    """The fact whether a topic may use a channel, as said last."""
+    return f"[consent]{topic}/{channel}"
+
+
+def needs_of(conditions: Iterable[Condition]) -> Needs:
+    """What atomic conditions ask.
+
+    Raises:
+      NotColumnar: for one that has no columnar form.
+    """
+    events: dict[str, set[str]] = {}
+    facts: dict[str, set[str]] = {}
+
+    def event(filtered: EventFilter) -> None:
+        if filtered.name == ANY:
+            raise NotColumnar(f"event: {ANY}")
+        events.setdefault(filtered.name, set()).update(path for path, _ in filtered.where)
+
+    def fact(*names: str, path: str = "") -> None:
+        for name in names:
+            facts.setdefault(name, set()).add(path)
+
+    for condition in conditions:
+        if getattr(condition, "same", None) is not None:
+            raise NotColumnar("same")
+        match condition:
+            case Count() | FirstLast() | Missing():
+                event(condition.events)
+                if isinstance(condition, Missing):
+                    event(condition.missing)
+                if isinstance(getattr(condition, "since", None), date):
+                    fact(*ZONE_FACTS)
+            case Attribute(name, path, operator):
+                fact(name, path=path if path != name else "")
+                if operator.name in TIME_OPERATORS:
+                    fact(*ZONE_FACTS)
+            case Reachable(channel):
+                fact(*([TOKEN] if channel == "push" else [ADDRESSES[channel]] if channel in ADDRESSES else []))
+            case Consented(topic, channel):
+                fact(consent_fact(topic, channel), consent_fact("all", channel))
+            case Identified():
+                pass
+            case _:
+                raise NotColumnar(type(condition).__name__)
+    return Needs(_sorted(events), _sorted(facts))
+
+
+def without_columns(segments: Mapping[str, Condition]) -> dict[str, str]:
+    """The segments that rows must answer, each with what has no columnar form in it or in one that it refers to."""
+    refused: dict[str, str] = {}
+    for name, condition in segments.items():
+        try:
+            needs_of(atoms(condition))
+        except NotColumnar as cause:
+            refused[name] = str(cause)
+    order = TopologicalSorter({name: references(condition) for name, condition in segments.items()})
+    for name in order.static_order():
+        for other in sorted(references(segments[name])):
+            if other in refused:
+                refused.setdefault(name, refused[other])
+    return refused
+
+
+def _sorted(paths: Mapping[str, set[str]]) -> Paths:
+    return {name: tuple(sorted(found)) for name, found in sorted(paths.items())}

@@ -1,0 +1,215 @@
+"""Leaves as columns: each kind of atomic condition as aggregates over events, a truth, and the marks that it keeps.
+
+`REGISTRY` is the one list of kinds. A kind that is not in it has no columnar form and is refused as `NotColumnar`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from transforms.identity.profile import DENIED_UNLESS_GRANTED
+from transforms.segments.columns.aggregates import Aggregate
+from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact
+from transforms.segments.columns.values import by_value, either, satisfies
+from transforms.segments.conditions import (
+    Attribute,
+    Consented,
+    Count,
+    EventCondition,
+    EventFilter,
+    FactCondition,
+    FirstLast,
+    Identified,
+    Missing,
+    Reachable,
+)
+from transforms.segments.leaves import leaf_key
+from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
+
+__all__ = ["ZONE", "ColumnLeaf", "Kept", "Scope", "compile_leaf", "floor_of", "matching"]
+
+#: The column with each user's time zone.
+ZONE = "[zone]"
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What leaves are compiled for: the time of the question, and the columns that the two tables have."""
+
+    now: int
+    events: Collection[str]
+    users: Collection[str]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Which events a leaf keeps as marks: the newest `most` of each user, or with `oldest` the oldest.
+
+    With a `tag` the mark is (time, tag) in place of (time, hash of the message id).
+    """
+
+    events: EventFilter
+    most: int
+    oldest: bool = False
+    tag: int | None = None
+
+
+class ColumnLeaf(msgspec.Struct, frozen=True):
+    """A leaf compiled.
+
+    `aggregates` holds, by the event's name, what is asked of each user's events of that name. `truth` is asked of the
+    users with those aggregates, which may be null; itself it never is. `since` holds the dates that times are compared
+    with (see `floor_of`); `zone` says that the truth asks for `ZONE`.
+    """
+
+    key: int
+    truth: pl.Expr
+    aggregates: Mapping[str, Mapping[str, Aggregate]] = {}
+    kept: tuple[Kept, ...] = ()
+    since: frozenset[date] = frozenset()
+    zone: bool = False
+
+    @property
+    def zoned(self) -> bool:
+        """Whether the answer depends on the user's time zone."""
+        return self.zone or bool(self.since)
+
+
+def compile_leaf(condition: EventCondition | FactCondition, scope: Scope) -> ColumnLeaf:
+    """Compile an atomic condition.
+
+    Raises:
+      NotColumnar: its kind has no columnar form.
+    """
+    compiler = REGISTRY.get(type(condition))
+    if compiler is None:
+        raise NotColumnar(type(condition).__name__)
+    return compiler(condition, f"{leaf_key(condition):016x}", scope)
+
+
+def matching(events: EventFilter, columns: Collection[str]) -> list[pl.Expr]:
+    """The tests that tell whether an event of the filter's name is one of these."""
+    tests = [] if events.type is None else [pl.col("type") == events.type]
+    for path, operator in events.where:
+        test = _timed_where(operator) if operator.name in TIME_OPERATORS else compile_test(operator)
+        tests.append(satisfies(path, operator, test, columns))
+    return tests
+
+
+def floor_of(since: date) -> str:
+    """The column with the start of a date in each user's zone."""
+    return f"[since {since.isoformat()}]"
+
+
+def _timed_where(operator: Operator) -> Callable[[list[Any]], bool]:
+    """An event is tested once, so its times need no clock and no zone."""
+    return lambda values: time_test(operator, values, 0, "UTC")
+
+
+def _inside(time: pl.Expr, condition: Count | Missing, now: int) -> list[pl.Expr]:
+    """The tests that tell whether a time lies in the window."""
+    if condition.within is not None:
+        return [time > now - condition.within]
+    if isinstance(condition.since, date):
+        return [time >= pl.col(floor_of(condition.since))]
+    return [] if condition.since is None else [time >= condition.since]
+
+
+def _dates(condition: Count | Missing) -> frozenset[date]:
+    return frozenset([condition.since]) if isinstance(condition.since, date) else frozenset()
+
+
+def _count(condition: Count, key: str, scope: Scope) -> ColumnLeaf:
+    tests = [*_inside(pl.col("time"), condition, scope.now), *matching(condition.events, scope.events)]
+    low, high, found = condition.low, condition.high, pl.col(key)
+    return ColumnLeaf(
+        int(key, 16),
+        found >= low if high is None else found.is_between(low, high),
+        {condition.events.name: {key: Aggregate("count", tuple(tests))}},
+        (Kept(condition.events, max(1, low, 0 if high is None else high + 1)),),
+        _dates(condition),
+    )
+
+
+def _first_last(condition: FirstLast, key: str, scope: Scope) -> ColumnLeaf:
+    tests = matching(condition.events, scope.events)
+    turn = scope.now - condition.age
+    truth = pl.col(key) <= turn if condition.older else pl.col(key) > turn
+    return ColumnLeaf(
+        int(key, 16),
+        truth.fill_null(value=False),
+        {condition.events.name: {key: Aggregate("last" if condition.last else "first", tuple(tests))}},
+        (Kept(condition.events, 1, oldest=not condition.last),),
+    )
+
+
+def _missing(condition: Missing, key: str, scope: Scope) -> ColumnLeaf:
+    begun, ended = f"{key}.a", f"{key}.b"
+    aggregates: dict[str, dict[str, Aggregate]] = {}
+    for alias, events in ((begun, condition.events), (ended, condition.missing)):
+        newest = Aggregate("last", tuple(matching(events, scope.events)))
+        aggregates.setdefault(events.name, {})[alias] = newest
+    # The newest A itself must lie in the window: where it does not, no older one is asked.
+    inside = _inside(pl.col(begun), condition, scope.now)
+    overdue = pl.col(begun) <= scope.now - condition.age
+    unanswered = pl.col(ended).is_null() | (pl.col(ended) < pl.col(begun))
+    truth = pl.all_horizontal(overdue, unanswered, *inside).fill_null(value=False)
+    kept = (Kept(condition.events, 1, tag=0), Kept(condition.missing, 1, tag=1))
+    return ColumnLeaf(int(key, 16), truth, aggregates, kept, _dates(condition))
+
+
+def _attribute(condition: Attribute, key: str, scope: Scope) -> ColumnLeaf:
+    operator = condition.operator
+    path = condition.path or condition.name
+    if operator.name in TIME_OPERATORS:
+        timed = satisfies(
+            path, operator, lambda values, zone: time_test(operator, values, scope.now, zone), scope.users, ZONE
+        )
+        return ColumnLeaf(int(key, 16), timed, zone=True)
+    return ColumnLeaf(int(key, 16), satisfies(path, operator, compile_test(operator), scope.users))
+
+
+def _identified(_condition: Identified, key: str, _scope: Scope) -> ColumnLeaf:
+    return ColumnLeaf(int(key, 16), ~pl.col("id").str.starts_with("~"))
+
+
+def _reachable(condition: Reachable, key: str, scope: Scope) -> ColumnLeaf:
+    channel = condition.channel
+    if channel == "inbox":
+        return _identified(Identified(), key, scope)
+    if channel == "push":
+        return ColumnLeaf(int(key, 16), _fact(TOKEN, "exists", True, scope))
+    if channel not in ADDRESSES:
+        return ColumnLeaf(int(key, 16), pl.lit(value=True))
+    column = f"{ADDRESSES[channel]}#text"
+    return ColumnLeaf(int(key, 16), either([by_value(column, _not_blank)] if column in scope.users else []))
+
+
+def _consented(condition: Consented, key: str, scope: Scope) -> ColumnLeaf:
+    said, whole = consent_fact(condition.topic, condition.channel), consent_fact("all", condition.channel)
+    granted = _fact(said, "is", True, scope)
+    if condition.channel not in DENIED_UNLESS_GRANTED:
+        granted = granted | _fact(said, "exists", False, scope)
+    return ColumnLeaf(int(key, 16), granted & ~_fact(whole, "is", False, scope))
+
+
+def _fact(name: str, operator: str, operand: bool, scope: Scope) -> pl.Expr:
+    asked = Operator(operator, operand)
+    return satisfies(name, asked, compile_test(asked), scope.users)
+
+
+def _not_blank(text: str) -> bool:
+    return bool(text.strip())
+
+
+#: What compiles each kind of condition.
+REGISTRY: dict[type, Callable[[Any, str, Scope], ColumnLeaf]] = {
+    Count: _count,
+    FirstLast: _first_last,
+    Missing: _missing,
+    Attribute: _attribute,
+    Identified: _identified,
+    Reachable: _reachable,
+    Consented: _consented,
+}

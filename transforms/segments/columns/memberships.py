@@ -1,0 +1,97 @@
+"""Memberships as of a time, of all users of a prepared folder, a partition at a time."""
+
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
+
+import polars as pl
+
+from transforms.segments.columns.aggregates import Aggregate, aggregated
+from transforms.segments.columns.layout import Partition, Prepared
+from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf
+from transforms.segments.columns.values import either
+from transforms.segments.columns.zones import floors_only, with_floors, with_zones
+from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
+from transforms.segments.leaves import leaf_key
+from transforms.segments.warming import atoms, references
+
+__all__ = ["USER", "memberships"]
+
+#: The column with the user's id, `~` and the anonymous id of an anonymous user. No segment can be called so.
+USER = "[user]"
+
+
+def memberships(
+    segments: Mapping[str, Condition], prepared: Prepared, as_of: int, default_zone: str = "UTC"
+) -> Iterator[pl.DataFrame]:
+    """Who is in which segment at `as_of` (microseconds UTC), a frame a partition.
+
+    A frame has every known user of the partition: `USER`, and for each segment a column of true and false. Events that
+    were not prepared, because they arrived later, do not count.
+
+    Raises:
+      NotColumnar: a condition has no columnar form.
+      ValueError: the folder was prepared for other definitions.
+    """
+    prepared.check(atom for condition in segments.values() for atom in atoms(condition))
+    for partition in prepared.partitions:
+        yield _ask(segments, prepared, partition, as_of, default_zone)
+
+
+def _ask(
+    segments: Mapping[str, Condition], prepared: Prepared, partition: Partition, as_of: int, default_zone: str
+) -> pl.DataFrame:
+    events, users = prepared.events(partition), prepared.users(partition)
+    scope = Scope(as_of, frozenset(events.collect_schema().names()), frozenset(users.collect_schema().names()))
+    distinct = {leaf_key(atom): atom for condition in segments.values() for atom in atoms(condition)}
+    leaves = {key: compile_leaf(atom, scope) for key, atom in distinct.items()}
+    since = {day for leaf in leaves.values() for day in leaf.since}
+    if any(leaf.zoned for leaf in leaves.values()):
+        users = with_floors(with_zones(users, scope.users, default_zone), since)
+    known = users.collect(engine="streaming")
+    answers: list[pl.Series] = []
+    for name, asked in _by_name(leaves).items():
+        named = events.filter(pl.col("name") == name)
+        if since:
+            named = named.join(floors_only(known.lazy(), since), on="user", how="left", maintain_order="left")
+        answers += aggregated(named, asked, known.height)
+    truths = {_name(key): leaf.truth for key, leaf in leaves.items()}
+    found = known.hstack(answers).lazy().select(pl.col("id").alias(USER), **truths)
+    for level in _levels(segments):
+        found = found.with_columns(**{name: _holds(segments[name]) for name in level})
+    return found.select(USER, *segments).collect()
+
+
+def _by_name(leaves: Mapping[int, ColumnLeaf]) -> dict[str, dict[str, Aggregate]]:
+    """What is asked of the events of each name, which are read once for all leaves."""
+    found: dict[str, dict[str, Aggregate]] = {}
+    for leaf in leaves.values():
+        for name, aggregates in leaf.aggregates.items():
+            found.setdefault(name, {}).update(aggregates)
+    return found
+
+
+def _name(key: int) -> str:
+    """The column of a leaf's truth. No segment can be called so."""
+    return f"[leaf]{key:016x}"
+
+
+def _levels(segments: Mapping[str, Condition]) -> Iterator[list[str]]:
+    """The segments, those that others refer to first."""
+    order = TopologicalSorter({name: references(condition) for name, condition in segments.items()})
+    order.prepare()
+    while ready := order.get_ready():
+        yield sorted(ready)
+        order.done(*ready)
+
+
+def _holds(condition: Condition) -> pl.Expr:
+    match condition:
+        case All(parts):
+            return pl.all_horizontal([_holds(part) for part in parts])
+        case Any_(parts):
+            return either([_holds(part) for part in parts])
+        case Not(part):
+            return ~_holds(part)
+        case SegmentRef(segment):
+            return pl.col(segment)
+    return pl.col(_name(leaf_key(condition)))

@@ -1,0 +1,78 @@
+"""The marks of leaves as columns: what rows keep of each user's events, so that a job can go on from there.
+
+Events lie sorted by (name, user, time, mark). Of the matching ones, the newest n of each user are therefore those whose
+n-th successor is somebody else's: no group-by is needed, and leaves that ask for the same events share the work.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from transforms.segments.columns.encode import encode_marks
+from transforms.segments.columns.layout import Partition, Prepared
+from transforms.segments.columns.leaves import Kept, Scope, compile_leaf, matching
+from transforms.segments.conditions import EventCondition, EventFilter, FactCondition
+from transforms.segments.leaves import leaf_key
+
+__all__ = ["Seeds", "seeds"]
+
+
+class Seeds:
+    """The marks of one partition's users.
+
+    `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user`
+    (the number), `time` and `mark`, sorted by user, time and mark.
+    """
+
+    def __init__(self, users: pl.Series, leaves: dict[int, list[pl.DataFrame]]) -> None:
+        self.users = users
+        self.leaves = leaves
+
+    def encoded(self) -> Iterator[tuple[str, bytes]]:
+        """By user id the MessagePack of {leaf: ((time, mark), …)}; users without a mark have an empty one."""
+        ends, buffer = encode_marks(self.leaves, len(self.users))
+        start = 0
+        for user, end in zip(self.users.to_list(), ends.tolist(), strict=True):
+            yield user, buffer[start:end]
+            start = end
+
+
+def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepared) -> Iterator[Seeds]:
+    """The marks of the leaves over events among atomic `conditions`, a partition at a time.
+
+    Raises:
+      NotColumnar: a condition has no columnar form.
+      ValueError: the folder was prepared for other definitions.
+    """
+    distinct = {leaf_key(condition): condition for condition in conditions}
+    prepared.check(distinct.values())
+    for partition in prepared.partitions:
+        users = prepared.users(partition).select("id").collect()["id"]
+        yield Seeds(users, _marks(distinct, prepared, partition))
+
+
+def _marks(
+    conditions: dict[int, EventCondition | FactCondition], prepared: Prepared, partition: Partition
+) -> dict[int, list[pl.DataFrame]]:
+    events = prepared.events(partition)
+    columns = frozenset(events.collect_schema().names())
+    leaves = [compile_leaf(condition, Scope(0, columns, ())) for condition in conditions.values()]
+    wanted: dict[str, dict[EventFilter, dict[Kept, None]]] = {}
+    for kept in (kept for leaf in leaves for kept in leaf.kept):
+        wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
+    found: dict[Kept, pl.DataFrame] = {}
+    for name, filters in wanted.items():
+        named = events.filter(pl.col("name") == name).drop("name").collect(engine="streaming")
+        for asked, kinds in filters.items():
+            tests = matching(asked, columns)
+            rows = (named.filter(pl.all_horizontal(tests)) if tests else named).select("user", "time", "mark")
+            marks = pl.collect_all([_keep(rows.lazy(), kept) for kept in kinds])
+            found |= dict(zip(kinds, marks, strict=True))
+    return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
+
+
+def _keep(rows: pl.LazyFrame, kept: Kept) -> pl.LazyFrame:
+    """Of the matching events those that a leaf keeps."""
+    user = pl.col("user")
+    marks = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))
+    return marks if kept.tag is None else marks.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("mark"))

@@ -1,0 +1,156 @@
+"""Values as columns, one a kind, since values of different types compare false; and operators as expressions.
+
+A path has four columns: `PATH#number` (doubles), `PATH#text`, `PATH#boolean`, and `PATH#other`, the JSON of what is
+none of these: arrays, objects, and integers that a double cannot hold. A path with `[]` finds many values: it has one
+column, `PATH#many`, the JSON of the list of them. A value that is missing is null in each. A table leaves out the
+columns in which it has no value at all.
+
+An operator that has an expression of polars uses it. Every other one, and whatever stands in `other` and `many`, is
+tested by the very code of the rows, once for each distinct value.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from transforms.segments.operators import Operator
+
+__all__ = ["by_value", "columns_of", "either", "satisfies", "split"]
+
+_KINDS: dict[str, Any] = {"number": pl.Float64, "text": pl.String, "boolean": pl.Boolean, "other": pl.String}
+_MANY = {"many": pl.String}
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def columns_of(path: str) -> dict[str, Any]:
+    """The columns of a path, with their types."""
+    return {f"{path}#{kind}": dtype for kind, dtype in (_MANY if "[]" in path else _KINDS).items()}
+
+
+def split(path: str, values: list[Any]) -> tuple[Any, ...]:
+    """What the values found at a path put into its columns, in the order of `columns_of`."""
+    if "[]" in path:
+        return (_encode(values).decode() if values else None,)
+    value = values[0] if values else None
+    kind = _kind(value)
+    if kind is None:
+        return (None, None, None, None if value is None else _encode(value).decode())
+    held = float(value) if kind == "number" else value  # type: ignore[arg-type]
+    return tuple(held if name == kind else None for name in _KINDS)
+
+
+def satisfies(
+    path: str, operator: Operator, test: Callable[..., bool], present: Collection[str], zone: str | None = None
+) -> pl.Expr:
+    """Whether the values at a path satisfy an operator: true or false, never null.
+
+    Args:
+      path: the path, as `columns_of` names its columns.
+      operator: the operator.
+      present: the columns that the table has.
+      test: the same operator for rows; with `zone` it takes the values and the name of a zone.
+      zone: the column with each user's time zone, where the operator depends on it.
+    """
+    columns = {kind: f"{path}#{kind}" for kind in (*_KINDS, *_MANY) if f"{path}#{kind}" in present}
+    if operator.name == "exists":
+        found = either([pl.col(column).is_not_null() for column in columns.values()])
+        return found if operator.operand else ~found
+    exact = None if zone else _vectors(operator)
+    tests = []
+    for kind, column in columns.items():
+        if kind == "many":
+            tests.append(by_value(column, lambda text, *rest: test(_decode(text), *rest), zone))
+        elif kind == "other":
+            tests.append(by_value(column, lambda text, *rest: test([_decode(text)], *rest), zone))
+        elif exact is None:
+            tests.append(by_value(column, lambda value, *rest: test([value], *rest), zone))
+        elif kind in exact:
+            tests.append(exact[kind](pl.col(column)).fill_null(value=False))
+    return either(tests)
+
+
+def either(tests: list[pl.Expr]) -> pl.Expr:
+    """Whether any test is true; of none it is false."""
+    return pl.any_horizontal(tests) if tests else pl.lit(value=False)
+
+
+def by_value(column: str, test: Callable[..., bool], zone: str | None = None) -> pl.Expr:
+    """Test each distinct value of a column (with `zone` each distinct pair of value and zone) in Python."""
+    names = [column] if zone is None else [column, zone]
+
+    def tested(rows: pl.Series) -> pl.Series:
+        table = rows.struct.unnest()
+        distinct = table.filter(pl.col(column).is_not_null()).unique()
+        truths = pl.Series("#true", [test(*values) for values in distinct.rows()], dtype=pl.Boolean)
+        true = distinct.filter(truths).with_columns(pl.lit(value=True).alias("#true"))
+        return table.join(true, on=names, how="left", maintain_order="left")["#true"].fill_null(value=False)
+
+    return pl.struct(names).map_batches(tested, return_dtype=pl.Boolean, is_elementwise=True)
+
+
+_SCALARS = ("number", "text", "boolean")
+#: An expression for each kind of value of which an operator can be true.
+_Vectors = dict[str, Callable[[pl.Expr], pl.Expr]]
+
+
+def _kind(value: Any) -> str | None:
+    """The kind of a scalar that its column holds exactly; None for everything else."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**53):
+        return "number"
+    return None
+
+
+def _vectors(operator: Operator) -> _Vectors | None:  # noqa: PLR0911 - one return an operator
+    """An operator as expressions, None where it has none or where its operand is not exact in a column."""
+    name, operand = operator.name, operator.operand
+    operands = operand if isinstance(operand, tuple) else (operand,)
+    kinds = {_kind(each) for each in operands}
+    if None in kinds:
+        return None
+    by_kind = {kind: [each for each in operands if _kind(each) == kind] for kind in _SCALARS if kind in kinds}
+    if "number" in by_kind:
+        by_kind["number"] = [float(each) for each in by_kind["number"]]
+    match name:
+        case "is" | "in":
+            return {kind: _equals(options) for kind, options in by_kind.items()}
+        case "is_not" | "not_in":
+            return {kind: _differs(options) for kind, options in by_kind.items()}
+        case "between":
+            return {kind: _between(*options) for kind, options in by_kind.items()}
+        case "at_least" | "at_most" | "more_than" | "less_than":
+            return {kind: _ORDERS[name](operand) for kind in by_kind}
+        case "contains":
+            return {"text": lambda column: column.str.contains(operand, literal=True)} if "text" in by_kind else {}
+        case "starts_with":
+            return {"text": lambda column: column.str.starts_with(operand)}
+        case "ends_with":
+            return {"text": lambda column: column.str.ends_with(operand)}
+    return None
+
+
+def _equals(options: list[Any]) -> Callable[[pl.Expr], pl.Expr]:
+    return lambda column: column == options[0] if len(options) == 1 else column.is_in(options)
+
+
+def _differs(options: list[Any]) -> Callable[[pl.Expr], pl.Expr]:
+    return lambda column: column != options[0] if len(options) == 1 else ~column.is_in(options)
+
+
+def _between(low: Any, high: Any) -> Callable[[pl.Expr], pl.Expr]:
+    return lambda column: column.is_between(pl.lit(low), pl.lit(high))
+
+
+_ORDERS: dict[str, Callable[[Any], Callable[[pl.Expr], pl.Expr]]] = {
+    "at_least": lambda operand: lambda column: column >= operand,
+    "at_most": lambda operand: lambda column: column <= operand,
+    "more_than": lambda operand: lambda column: column > operand,
+    "less_than": lambda operand: lambda column: column < operand,
+}

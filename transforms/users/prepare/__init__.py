@@ -1,0 +1,1 @@
+"""From raw messages to the folder that columnar evaluation reads (`segments.columns.layout`)."""

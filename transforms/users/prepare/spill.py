@@ -1,0 +1,117 @@
+"""Rows of events on disk, split by the hash of a key, so that no step holds more than one part of them.
+
+A row is one decoded event: whose it is (`key`), when, what names it, and the columns that conditions ask for: those of
+`segments.columns.values` for paths of its properties, and for each asked fact the JSON of what the event says about it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from transforms.events.event import Event
+from transforms.identity.profile import Profile
+from transforms.segments.columns.layout import TOKEN, Needs, consent_fact
+from transforms.segments.columns.values import columns_of, split
+from transforms.segments.values import compile_path
+from transforms.users.draft import mark_of
+
+__all__ = ["COUNTED", "FACT", "Rows", "Spill"]
+
+#: Before the name of a column with what an event says about a fact.
+FACT = "[fact]"
+#: The types of calls that are events by name.
+COUNTED = ("track", "page", "screen", "receipt")
+_ROWS_AT_ONCE = 200_000
+_BASE: dict[str, Any] = {
+    **{"key": pl.String, "user_id": pl.String, "previous": pl.String, "id": pl.String, "mark": pl.UInt64},
+    **{"time": pl.Int64, "arrival": pl.Int64, "type": pl.String, "name": pl.String},
+    # Where the past of an anonymous id came to a user: the id's key, and the arrival of the call that identified it.
+    **{"source": pl.String, "since": pl.Int64},
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Spill:
+    """Files of rows in a folder, by word and part."""
+
+    def __init__(self, folder: Path, parts: int) -> None:
+        self.folder = folder
+        self.parts = parts
+        self._files = 0
+
+    def write(self, word: str, rows: pl.DataFrame) -> None:
+        """Add rows to the parts that their keys belong to."""
+        numbered = rows.with_columns((pl.col("key").hash() % self.parts).alias("[part]"))
+        for (part,), some in numbered.partition_by("[part]", as_dict=True, include_key=False).items():
+            self._files += 1
+            some.write_parquet(self.folder / f"{word}-{part:03}-{self._files:06}.parquet")
+
+    def files(self, word: str, part: int | None = None) -> list[Path]:
+        """The files of one part, or of all."""
+        return sorted(self.folder.glob(f"{word}-{'*' if part is None else f'{part:03}'}-*.parquet"))
+
+    def scan(self, word: str, part: int | None = None) -> pl.LazyFrame:
+        """The rows of one part, or of all; columns that are nowhere are left out."""
+        scans = [pl.scan_parquet(file) for file in self.files(word, part)]
+        return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
+
+
+class Rows:
+    """Rows of events being made, a chunk at a time."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._paths = {name: [(path, compile_path(path)) for path in paths] for name, paths in needs.events.items()}
+        self._facts = needs.facts
+        self._base: list[tuple[Any, ...]] = []
+        #: By column: the numbers of rows that have a value, and the values.
+        self._sparse: dict[str, tuple[Any, list[int], list[Any]]] = {}
+
+    def add(self, key: str, event: Event) -> None:
+        """Add an event under a key."""
+        asked = self._paths.get(event.name) if event.type in COUNTED else None
+        name = None if asked is None else event.name
+        ids = (key, event.user, event.previous, event.id, mark_of(event.id))
+        self._base.append((*ids, event.time, event.arrival, event.type, name, None, None))
+        for path, found in asked or ():
+            values = split(path, found(event.properties))
+            for (column, dtype), value in zip(columns_of(path).items(), values, strict=True):
+                if value is not None:
+                    self._put(column, dtype, value)
+        if self._facts and (event.traits or event.context or event.name == "Consent Changed"):
+            for fact, value in self._said(event):
+                self._put(f"{FACT}{fact}", pl.String, _encode(value).decode())
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to drain."""
+        return len(self._base) >= _ROWS_AT_ONCE
+
+    def drain(self) -> pl.DataFrame:
+        """The rows so far, which are forgotten."""
+        rows = pl.DataFrame(self._base, schema=_BASE, orient="row")
+        sparse = []
+        for column, (dtype, numbers, values) in self._sparse.items():
+            empty = pl.repeat(None, rows.height, dtype=dtype, eager=True)
+            sparse.append(empty.scatter(numbers, pl.Series(values, dtype=dtype)).alias(column))
+        self._base, self._sparse = [], {}
+        return rows.with_columns(sparse)
+
+    def _put(self, column: str, dtype: Any, value: Any) -> None:
+        _, numbers, values = self._sparse.setdefault(column, (dtype, [], []))
+        numbers.append(len(self._base) - 1)
+        values.append(value)
+
+    def _said(self, event: Event) -> Iterator[tuple[str, Any]]:
+        """What one event says about the asked facts."""
+        profile = Profile()
+        profile.apply(event)
+        said = {name: written[2] for name, written in profile.attributes.items()}
+        if profile.tokens:
+            said[TOKEN] = True
+        for place, written in profile.consent.items():
+            said[consent_fact(*place.rsplit("/", 1))] = written[2]
+        return ((fact, value) for fact, value in said.items() if fact in self._facts)
