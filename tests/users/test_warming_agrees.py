@@ -13,7 +13,9 @@ from releases import publish, release_of, seeds_for
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.events.event import Event
+from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import EventLeaf
+from transforms.segments.marks import Marks, Tallies
 from transforms.users.advance import fold
 from transforms.users.user import ANONYMOUS, Forward, Input, Seed, User, Wake, decode_user, encode_user, route
 
@@ -82,15 +84,19 @@ def lived(draw: st.DrawFn) -> Change:
 
 
 def marks_of(user: User, definitions: Definitions) -> dict[int, Any]:
-    """The leaves on events that the newest definitions ask, without how they came by their marks."""
+    """The leaves on events that the newest definitions ask, without how they came by their marks and amounts."""
     own = definitions.event_leaves
     unseen = {key: leaf.unseen for key, leaf in definitions.index.leaves.items() if isinstance(leaf, EventLeaf)}
-    plain = {key: (state.truth, state.deadline, state.marks) for key, state in user.leaves.items() if key in own}
+    plain = {key: (state.truth, state.deadline, added(state.marks)) for key, state in user.leaves.items() if key in own}
     return {
         key: state
         for key, state in plain.items()
         if state != (unseen[key].truth, unseen[key].deadline, unseen[key].marks)
     }
+
+
+def added(marks: Marks) -> Marks:
+    return flatten(marks) if isinstance(marks, Tallies) else marks
 
 
 def seasoned(data: st.DataObject, inputs: list[Input]) -> list[Input]:
@@ -113,7 +119,10 @@ def test_seeds_and_events_in_any_order_end_as_the_whole_history_does(change: Cha
         later: list[Input] = [e for e in change.events if e.user == name and e.arrival >= change.published]
         later += [seeds[name]] if name in seeds else []
         user = users.get(name, User(name))
-        for item in [*(seasoned(data, later) if later else []), Wake(change.as_of)]:
+        inputs = seasoned(data, later) if later else []
+        if inputs and name not in users:  # who is in a seed is known by then: a backfill begins after the activation
+            inputs.insert(0, inputs.pop(next(at for at, item in enumerate(inputs) if isinstance(item, Event))))
+        for item in [*inputs, Wake(change.as_of)]:
             user, _ = fold(decode_user(encode_user(user)), [item], change.definitions)
         assert user.warming == frozenset()
         assert set(user.members) == set(expected[name].members)
