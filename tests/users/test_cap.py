@@ -14,6 +14,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.segments.conditions import Count, EventFilter
 from transforms.segments.leaves import EventLeaf
+from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
@@ -297,3 +298,60 @@ def test_what_was_cut_is_counted_in_the_tallies_and_shown_in_the_row(tmp_path: P
     shown = json.loads(row.profile)
     assert (shown["truncated"], shown["attributes"]) == (1, {"plan": "pro"})
     store.close()
+
+
+#: Conditions, and as much as their leaves can keep; the oldest of it is far older than the newest.
+LARGE: dict[str, tuple[Plain, int, Any]] = {
+    "distinct": (
+        {"event": "Viewed", "distinct": {"of": "n", "at_least": 10_000}},
+        2,
+        tuple((START - n, 2**63 + n) for n in range(10_000)),
+    ),
+    "same": (
+        {"event": "Viewed", "count": {"at_least": 1000}, "same": "n"},
+        1,
+        Groups({2**63 + n: tuple((START - n - m * 100, 2**63 + m) for m in range(1001)) for n in range(64)}),
+    ),
+    "sum": (
+        {"event": "Viewed", "sum": {"of": "n", "at_least": 1}, "within": "30d", "same": "k"},
+        1,
+        Tallies(
+            tuple(
+                Tally(0, 0, 2**63 + n, 512, START - n, {START // (5062500000) - m: (1, 2**62) for m in range(512)})
+                for n in range(64)
+            )
+        ),
+    ),
+    "maximum": (
+        {"event": "Viewed", "maximum": {"of": "n", "at_least": 1}, "within": "30d"},
+        60,
+        Extremes({START // 5062500000 - m: 2.5 for m in range(512)}),
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", LARGE)
+def test_every_shape_of_marks_can_be_cut(shape: str) -> None:
+    condition, leaves, marks = LARGE[shape]
+    numbered = [{**condition, "where": {"leaf": {"is": n}}} for n in range(leaves)]
+    large = compile_plain({"segments": {f"s{n}": {"members": each} for n, each in enumerate(numbered)}})
+    states = {key: leaf.judge(leaf.unseen, marks, START, "UTC") for key, leaf in large.index.leaves.items()}
+    held = dict.fromkeys(large.segments, START) if all(state.truth for state in states.values()) else {}
+    user = User("u", 1, START, START - DAY, large.revision, leaves=states, members=held)
+    assert len(encode_user(user)) > CAP
+    cut, data, effects = fit(user, large)
+    assert decode_user(data) == cut
+    check(cut, data, large)
+    assert len(data) > CAP // 4
+    assert dropped(effects) == {"marks": cut.truncated}
+    assert of_type(Send, effects) == []
+    left: list[Any] = [state.marks for state in cut.leaves.values()]
+    match shape:
+        case "distinct":
+            assert all(kept == marks[: len(kept)] for kept in left), "the newest stay"
+        case "same":
+            assert all(max(kept)[0] == START - value + 2**63 for value, kept in left[0].marks.items())
+        case "sum":
+            assert left[0].tallies == marks.tallies[: len(left[0].tallies)], "values stay whole, the newest of them"
+        case "maximum":
+            assert all(kept == marks for kept in left if kept), "leaves stay whole"
