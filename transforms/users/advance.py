@@ -106,6 +106,9 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         _pass_past_on(draft, item, owner)
     elif isinstance(item, Event) and _gives_up(draft, item) and item.user == owner.latest:
         _alias_again(draft, item, owner)
+    elif isinstance(item, Event) and _mark(draft, item) in draft.seen:
+        # It is in the past that was handed over, and would count twice if it overtook that.
+        _account(draft, item, "duplicate")
     elif isinstance(item, Event):
         _close_send(draft, item)
         alias = _gives_up(draft, item)  # one that now concerns the user who survived
