@@ -1,6 +1,5 @@
 """The live job and a run over a file, on the same calls: the same users, members and sends, and those of the oracle."""
 
-import os
 import time
 from pathlib import Path
 
@@ -12,16 +11,13 @@ from bench.reliability.parity import BEHIND, compare
 from bench.reliability.rig import Rig, publishing
 from bench.reliability.stream import stream
 from bench.reliability.watch import Progress, settle
-from todoke.live import find_prism
 
 #: Until the job has started, in seconds: what is published before waits for it.
 START = 2
 
 
+@pytest.mark.usefixtures("prism")
 def test_live_and_bounded_runs_end_alike(tmp_path: Path, pubsub: Project, bigtable: Instance) -> None:
-    if find_prism().path is None:
-        message = "no Prism: install Go, and `make prism` builds it"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     made = Rig(tmp_path, pubsub.host, bigtable.host, refusable=False)
     begin = time.time_ns() // 1000 + START * 1_000_000
     calls = stream(300, 20.0, begin, seed=11, orderly=True)
