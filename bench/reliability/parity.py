@@ -29,8 +29,8 @@ __all__ = ["BEHIND", "compare"]
 Plain = dict[str, Any]
 
 #: How far behind the live job may be for the order in which it applied calls to be certain, in seconds: those of one
-#: person are two seconds apart, and `Progress` looks once a second.
-BEHIND = 3.0
+#: person are two seconds apart, and `Progress` looks once a second, so that it may miss one second.
+BEHIND = 1.0
 
 
 def compare(rig: Rig, calls: list[Call]) -> list[Check]:

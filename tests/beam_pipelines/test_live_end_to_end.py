@@ -1,7 +1,6 @@
 """The live job on this machine, whole: Pub/Sub's emulator to Bigtable's, with kills, to servers that count."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import pytest
 from conftest import Instance, Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from todoke.live import find_prism
 from transforms.channels.local_fcm import LocalFcm
 from transforms.channels.local_smtp import LocalSmtp
 from transforms.storage.open import open_store
@@ -92,9 +90,6 @@ def topic(pubsub: Project) -> str:
 def job(
     tmp_path: Path, pubsub: Project, bigtable: Instance, topic: str, servers: tuple[LocalFcm, LocalSmtp]
 ) -> Iterator[Job]:
-    if find_prism().path is None:
-        message = "no Prism: install Go, and `make prism` builds it"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     fcm, smtp = servers
     (tmp_path / "live.yaml").write_text(DEFINITIONS)
     flags = {
@@ -141,6 +136,7 @@ def wait_for(holds: Callable[[], bool], log: Path) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.usefixtures("prism")
 def test_kills_lose_nothing_and_send_nothing_twice(
     job: Job, topic: str, bigtable: Instance, servers: tuple[LocalFcm, LocalSmtp], tmp_path: Path
 ) -> None:

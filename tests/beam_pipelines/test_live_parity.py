@@ -1,6 +1,10 @@
-"""The live job and a run over a file, on the same calls: the same users, members and sends, and those of the oracle."""
+"""The live job and a run over a file, on the same calls: the same users and members, and those of the oracle.
 
-import os
+Since when, and which sends, depends on the order in which a live job gets to a person's calls, which on a busy machine
+is not that of their arrival. `python -m bench.reliability parity` compares those too; that the shells decide alike on
+inputs in one order is tried in tests/users.
+"""
+
 import time
 from pathlib import Path
 
@@ -8,20 +12,17 @@ import pytest
 from conftest import Instance, Project
 
 from bench.reliability.checks import Check, check_all
-from bench.reliability.parity import BEHIND, compare
+from bench.reliability.parity import compare
 from bench.reliability.rig import Rig, publishing
 from bench.reliability.stream import stream
 from bench.reliability.watch import Progress, settle
-from todoke.live import find_prism
 
 #: Until the job has started, in seconds: what is published before waits for it.
 START = 2
 
 
+@pytest.mark.usefixtures("prism")
 def test_live_and_bounded_runs_end_alike(tmp_path: Path, pubsub: Project, bigtable: Instance) -> None:
-    if find_prism().path is None:
-        message = "no Prism: install Go, and `make prism` builds it"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     made = Rig(tmp_path, pubsub.host, bigtable.host, refusable=False)
     begin = time.time_ns() // 1000 + START * 1_000_000
     calls = stream(300, 20.0, begin, seed=11, orderly=True)
@@ -36,9 +37,7 @@ def test_live_and_bounded_runs_end_alike(tmp_path: Path, pubsub: Project, bigtab
         found: list[Check] = [*check_all(made, calls, progress), *compare(made, calls)]
     finally:
         made.close()
-    # What was decided, and when, is the same if the job kept up; who is what, always.
-    in_order = progress.behind < BEHIND
-    assert {check.name: check.wrong for check in found if check.wrong and (in_order or not check.by_order)} == {}
+    assert {check.name: check.wrong for check in found if check.wrong and not check.by_order} == {}
     figures = {check.name: check.figure for check in found}
     assert figures["calls published"] == 300
     assert figures["sends: push handed_off"] > 20
