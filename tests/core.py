@@ -19,6 +19,7 @@ from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Tallies
 from transforms.users.advance import advance, fold
 from transforms.users.control import decode_control, encode_inputs_control
+from transforms.users.draft import SEEN_AGE
 from transforms.users.user import ANONYMOUS, Account, Effect, Forward, Input, User, Wake, route
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "routed",
     "run_bounded",
     "texts_of",
+    "within_horizon",
 ]
 
 Plain = dict[str, Any]
@@ -123,6 +125,15 @@ def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple
         for key, user in users.items()
         if user.created is not None and user.owner is None
     }
+
+
+def within_horizon(events: Iterable[Event]) -> bool:
+    """Whether each message is known again wherever it is repeated.
+
+    Once the user's clock has gone on by a day it is not, and what adds up counts it twice.
+    """
+    arrivals = [event.arrival for event in events]
+    return max(arrivals) - min(arrivals) < SEEN_AGE
 
 
 def of_type(kind: type[Found], effects: Iterable[Effect]) -> list[Found]:

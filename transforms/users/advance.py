@@ -167,7 +167,7 @@ def _apply_event(draft: Draft, event: Event) -> None:
         return
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
-    draft.remember(mark, event.arrival)
+    draft.remember(mark)
     _close_send(draft, event)
     first = draft.created is None
     changed = draft.begin() if first else []
@@ -220,7 +220,7 @@ def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
     assert event.user is not None
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
-    draft.remember(mark, event.arrival)
+    draft.remember(mark)
     if event.user not in draft.merged:
         draft.leave_all("merge")
         draft.owner = Owner(event.user, draft.clock, event.user, event.historical)
@@ -235,7 +235,7 @@ def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
         draft.emit(Forward(owner.latest, _past_of(draft, owner)))
     mark = _mark(draft, event)
     _account(draft, event, "duplicate" if mark in draft.seen else "applied")
-    draft.remember(mark, event.arrival)
+    draft.remember(mark)
 
 
 def _apply_seed(draft: Draft, seed: Seed) -> None:
@@ -296,7 +296,7 @@ def _delete(draft: Draft, event: Event, mark: int) -> None:
     draft.leave_all("deleted")
     draft.emit(Deleted(draft.id, now, (draft.id, *draft.merged), tuple(segments), tuple(identities)))
     draft.load(User(draft.id, clock=now, deleted=max(event.time, draft.deleted or event.time), deleted_at=now))
-    draft.remember(mark, event.arrival)
+    draft.remember(mark)
     _account(draft, event, "applied")
 
 

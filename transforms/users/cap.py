@@ -106,8 +106,8 @@ def _pieces(draft: Draft) -> Iterator[_Piece]:
         yield _Piece(journey.entered, _OPEN, "journeys", id_, _size(id_, journey))
     for campaign, entry in journeys.entries.items():
         yield _Piece(entry.at, _GUARDS, "entries", campaign, _size(campaign, entry))
-    for message, arrival in draft.seen.items():
-        yield _Piece(arrival, _GUARDS, "seen", message, _size(message, arrival))
+    for message, at in draft.seen.items():
+        yield _Piece(at, _GUARDS, "seen", message, _size(message, at))
     for id_ in draft.merged:
         yield _Piece(0, _MERGED, "merged", id_, _size(id_))
 

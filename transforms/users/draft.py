@@ -180,10 +180,13 @@ class Draft:
             self.resolve(changed, cause, now)
             self.journeys.resume_due(journeys, due, now)
 
-    def remember(self, mark: int, arrival: int) -> None:
-        """Note a message id, and forget those beyond the duplicate horizon."""
+    def remember(self, mark: int) -> None:
+        """Note a message id, and forget those beyond the duplicate horizon.
+
+        Its age counts from when it was applied: one that comes a day late by its arrival would be forgotten at once.
+        """
         seen, horizon = self.seen, self.clock - SEEN_AGE
-        seen[mark] = arrival
+        seen[mark] = self.clock
         while len(seen) > SEEN_COUNT or seen[next(iter(seen))] <= horizon:
             del seen[next(iter(seen))]
             if not seen:
@@ -277,8 +280,8 @@ class Draft:
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
                 changed += self._join_leaf(leaf, their_state, other.id)
-        seen = sorted((arrival, mark) for mark, arrival in {**other.seen, **self.seen}.items())
-        self.seen = {mark: arrival for arrival, mark in seen[-SEEN_COUNT:]}
+        seen = sorted((at, mark) for mark, at in {**other.seen, **self.seen}.items())
+        self.seen = {mark: at for at, mark in seen[-SEEN_COUNT:]}
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
