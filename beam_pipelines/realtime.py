@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.options import FIRST_BEAM, Config, WrongUse, parse
+from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
 from transforms.events.sources import Subscription
@@ -94,7 +95,8 @@ def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     advance = _advance_here if config.live else _advance
     undecoded, tallies, anonymous, advanced = advance(pipeline, config, store)
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
-    delivered = sends | "Deliver" >> DeliverUnbounded(texts, _channels(config), store)
+    deliver = DeliverLive if config.live else DeliverUnbounded
+    delivered = sends | "Deliver" >> deliver(texts, _channels(config), store)
     undecoded = undecoded | "Undecoded" >> beam.Flatten()
     letters, written = _dead_letters(config, undecoded, anonymous, advanced)
     published = _going_back(anonymous, advanced, delivered) | "PublishControl" >> _publishing(config, store)

@@ -17,6 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 from core import texts_of
 
 from transforms.campaigns.effects import Send
+from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.times import read_time
 from transforms.storage.open import open_store
@@ -41,6 +42,15 @@ class Wall:
     now = 0
 
 
+class Shell:
+    """What delivers live in a test: with a queue as on Dataflow, or at once as on one machine."""
+
+    deliver: type[DeliverUnbounded | DeliverLive] = DeliverUnbounded
+
+
+LIVE = pytest.mark.parametrize("shell", [DeliverUnbounded, DeliverLive], indirect=True)
+
+
 def wall() -> int:
     return Wall.now
 
@@ -55,6 +65,13 @@ def clock() -> Iterator[None]:
     Wall.now = 0
     yield
     Wall.now = 0
+
+
+@pytest.fixture
+def shell(request: pytest.FixtureRequest) -> Iterator[None]:
+    Shell.deliver = request.param
+    yield
+    Shell.deliver = DeliverUnbounded
 
 
 def send_of(name: str, at: int, **changes: Any) -> Send:
@@ -104,7 +121,7 @@ def streamed(folder: Path, *items: Send | int, push: str | None = None) -> Deliv
     store = f"sqlite:{folder / 'store.db'}"
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         sends = pipeline | "Sends" >> stream.advance_watermark_to_infinity() | "Clock" >> beam.Map(read_at)
-        keep(sends | "Deliver" >> DeliverUnbounded(TEXTS, Channels(str(folder), push), store, wall), folder)
+        keep(sends | "Deliver" >> Shell.deliver(TEXTS, Channels(str(folder), push), store, wall), folder)
     return Delivered(folder)
 
 
@@ -114,10 +131,12 @@ def at_once(folder: Path, *sends: Send, now: int) -> Delivered:
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         created = pipeline | beam.Create(sends, reshuffle=False)
         timed = created | "Timed" >> beam.Map(lambda send: TimestampedValue(send, send.decided_at / SECOND))
-        keep(timed | "Deliver" >> DeliverUnbounded(TEXTS, Channels(str(folder)), store, partial(int, now)), folder)
+        keep(timed | "Deliver" >> Shell.deliver(TEXTS, Channels(str(folder)), store, partial(int, now)), folder)
     return Delivered(folder)
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_a_send_of_the_night_goes_out_in_the_morning(tmp_path: Path) -> None:
     found = streamed(
         tmp_path,
@@ -134,6 +153,8 @@ def test_a_send_of_the_night_goes_out_in_the_morning(tmp_path: Path) -> None:
     assert set(found.ledger.values()) == {"handed_off"}
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_a_timer_that_comes_early_is_set_again(tmp_path: Path) -> None:
     """The watermark is up to 20 seconds ahead of the wall clock."""
     found = streamed(
@@ -149,6 +170,8 @@ def test_a_timer_that_comes_early_is_set_again(tmp_path: Path) -> None:
     assert found.times["asleep"] == MORNING + 5 * SECOND
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_what_waits_goes_out_by_the_times_of_each(tmp_path: Path) -> None:
     zones = {
         "Asia/Tokyo": "2026-03-10T23:00:00Z",
@@ -163,34 +186,43 @@ def test_what_waits_goes_out_by_the_times_of_each(tmp_path: Path) -> None:
     assert {name: found.times[name] for name in zones} == {zone: read_time(text) for zone, text in zones.items()}
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_what_quota_refuses_comes_again_when_the_provider_says(fcm: Any, tmp_path: Path) -> None:
     """Which is before the morning that another one waits for already."""
+    name = f"quota1-{Shell.deliver.__name__}"
     found = streamed(
         tmp_path,
         send_of("asleep", EVENING, quiet=NIGHT),
         EVENING + 1000,
-        send_of("quota1-beam", EVENING + SECOND),
+        send_of(name, EVENING + SECOND),
         EVENING + SECOND + 1000,
         send_of("next", EVENING + 4 * SECOND),
         EVENING + 3 * SECOND,
         push=f"fcm:demo-project@{fcm.url}",
     )
-    assert found.told == [("next", "accepted", ""), ("quota1-beam", "accepted", "")]
-    assert fcm.requests["quota1-beam"] == 2
+    assert found.told == [("next", "accepted", ""), (name, "accepted", "")]
+    assert fcm.requests[name] == 2
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_a_drain_sends_nothing_that_waits_and_ends(tmp_path: Path) -> None:
     found = at_once(tmp_path, send_of("asleep", EVENING, quiet=NIGHT), send_of("awake", EVENING), now=EVENING)
     assert (found.sent, found.ledger) == (["awake"], {"awake": "handed_off"})
     assert found.told == [("awake", "accepted", "")]
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_what_is_timed_far_ahead_of_the_wall_clock_is_not_sent(tmp_path: Path) -> None:
     ahead = [send_of("minute", EVENING + 60 * SECOND), send_of("more", EVENING + 61 * SECOND, user="other")]
     found = at_once(tmp_path, *ahead, now=EVENING)
     assert (found.sent, found.ledger) == (["minute"], {"minute": "handed_off"})
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_a_backlog_read_at_night(tmp_path: Path) -> None:
     """Six hours of decisions are read at once, at ten in the evening."""
     backlog = [
@@ -210,6 +242,8 @@ def test_a_backlog_read_at_night(tmp_path: Path) -> None:
     assert not any(name.startswith("quiet") for name in found.ledger)
 
 
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_expired(tmp_path: Path) -> None:
     """The watermark follows what is read, hours behind the wall clock, which says ten in the evening all the while."""
     Wall.now = EVENING

@@ -1,5 +1,6 @@
 """A process that dies between two writes of a bundle: what comes again leaves rows as if nothing had happened."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -153,3 +154,31 @@ def test_who_had_a_token_is_told_again_if_the_process_died_before_it_told(tmp_pa
     assert registered(store, "second", MINUTE) == [("first", "phone")]
     # What was given out was lost, so the message comes again, and is a duplicate.
     assert registered(store, "second", MINUTE) == [("first", "phone")]
+
+
+def test_rows_that_are_written_beside_do_not_outrun_those_that_failed(tmp_path: Path) -> None:
+    """Else a message would be known as applied, of which the archive has nothing."""
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    dying = Dying(store, "write_events", 1, done=False)
+    with ThreadPoolExecutor(1) as writer:
+        bundle = Bundle(DEFINITIONS, dying)
+        user, _ = bundle.take(User("ada"), [event("A", 0, 0, "ada")])
+        bundle.write_beside(writer, 1)
+        bundle.take(user, [event("B", MINUTE, MINUTE, "ada")])
+        bundle.write_beside(writer, 1)
+        with pytest.raises(Died):
+            list(bundle.flush())
+    assert not store.has_users()
+
+
+def test_rows_that_are_written_beside_are_there_before_anything_is_given_out(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    with ThreadPoolExecutor(1) as writer:
+        bundle = Bundle(DEFINITIONS, store)
+        for number in range(5):
+            bundle.take(User(f"u{number}"), [event("A", number, number, f"u{number}")])
+            bundle.write_beside(writer, 2)
+        results = bundle.flush()
+        next(results)
+        assert sorted(row.user for row in store.scan_users()) == [f"u{number}" for number in range(5)]
+        assert [len(store.read_events(f"u{number}")) for number in range(5)] == [1] * 5

@@ -38,7 +38,16 @@ from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.users.control import encode_receipt
 from transforms.users.tally import Tallies
 
-__all__ = ["Channels", "DeliverBounded", "DeliverUnbounded"]
+__all__ = [
+    "RECEIPTS",
+    "Channels",
+    "DeliverBounded",
+    "DeliverUnbounded",
+    "Delivering",
+    "Waiting",
+    "shard_of",
+    "wall_clock",
+]
 
 #: Shards of a channel, which bound concurrency and split rate limits.
 SHARDS = 32
@@ -81,7 +90,7 @@ class DeliverBounded(beam.PTransform):
         deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, bounded=True))
         return (
             sends
-            | "Shard" >> beam.Map(_shard)
+            | "Shard" >> beam.Map(_sharded)
             | "Checkpoint" >> beam.GroupByKey()
             | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
         )
@@ -104,15 +113,20 @@ class DeliverUnbounded(beam.PTransform):
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver shard by shard: the queue is committed before the timer fires, which is the checkpoint."""
         deliver = beam.ParDo(_DeliverQueue(self.texts, self.channels, self.store, self.clock, bounded=False))
-        return sends | "Shard" >> beam.Map(_shard) | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
+        return sends | "Shard" >> beam.Map(_sharded) | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
 
 
-def _shard(send: Send) -> tuple[str, bytes]:
-    return f"{send.channel}/{crc32(send.user.encode()) % SHARDS}", _encoder.encode(send)
+def _sharded(send: Send) -> tuple[str, bytes]:
+    return shard_of(send), _encoder.encode(send)
 
 
-class _Delivering(beam.DoFn):
-    """What both shells share: a courier with its connections, and counting what became of sends."""
+def shard_of(send: Send) -> str:
+    """The channel and shard that delivers a send."""
+    return f"{send.channel}/{crc32(send.user.encode()) % SHARDS}"
+
+
+class Delivering(beam.DoFn):
+    """What all shells share: a courier with its connections, and counting what became of sends."""
 
     def __init__(
         self, texts: Texts | Release, channels: Channels, store: str | None, clock: Callable[[], int], *, bounded: bool
@@ -125,6 +139,7 @@ class _Delivering(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
+        """Find the definitions, and open the courier."""
         weigh_quickly()
         self._watch = watch(self.texts)
         self._definitions = self._watch.now()
@@ -144,12 +159,14 @@ class _Delivering(beam.DoFn):
         )
 
     def teardown(self) -> None:
+        """Close the courier."""
         self._courier.close()
 
     def start_bundle(self) -> None:
+        """Count from nothing."""
         self._tallies = Tallies()
 
-    def _deliver(self, sends: list[Send], later: list[Delivery]) -> Iterator[Any]:
+    def hand_over(self, sends: list[Send], later: list[Delivery]) -> Iterator[Any]:
         """Deliver, count, and put out receipts; what is to come again is added to `later`."""
         self._follow(max((send.serial for send in sends), default=0))
         for delivery in self._courier.deliver(sends):
@@ -159,6 +176,10 @@ class _Delivering(beam.DoFn):
             elif receipt := receipt_of(delivery, bounded=self.bounded):
                 yield beam.pvalue.TaggedOutput(RECEIPTS, encode_receipt(receipt))
         yield from self._tallies.drain()
+
+    def is_drain(self, timestamp: Any) -> bool:
+        """Whether it is only time because the watermark moved to the end of time; what waits then stays, unsent."""
+        return bool(timestamp.micros > self.clock() + DRAIN)
 
     def _follow(self, serial: int) -> None:
         """Take the newest definitions: no older than those that decided the sends, who may not know the campaign."""
@@ -178,29 +199,65 @@ class _Delivering(beam.DoFn):
             self._tallies.count("sends", send.channel, delivery.state, at)
 
 
-class _DeliverShard(_Delivering):
+class _DeliverShard(Delivering):
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
         sends = [self._decoder.decode(data) for data in element[1]]
         sends.sort(key=lambda send: (send.decided_at, send.id))
-        yield from self._deliver(sends, [])
+        yield from self.hand_over(sends, [])
 
 
-class _DeliverQueue(_Delivering):
-    """Sends wait in `QUEUE` for their turn.
+class Waiting(Delivering):
+    """Sends that are to come again wait in `LATER`, which may grow large in a night, and is read only when the first of
+    it is due, at `DUE` (microseconds)."""
 
-    What is to come again waits in `LATER`, which may grow large in a night, and is read only when the first of it is
-    due, at `DUE` (microseconds).
-    """
-
-    QUEUE = BagStateSpec("queue", BytesCoder())
     LATER = BagStateSpec("later", BytesCoder())
     DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
-    TURN = TimerSpec("turn", TimeDomain.WATERMARK)
     RETRY = TimerSpec("retry", TimeDomain.WATERMARK)
 
     def setup(self) -> None:
+        """Open the courier, and find out how what waits is written."""
         super().setup()
         self._later_decoder = msgspec.msgpack.Decoder(tuple[int, Send])
+
+    @on_timer(RETRY)
+    def deliver_again(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        later: Any = beam.DoFn.StateParam(LATER),
+        due: Any = beam.DoFn.StateParam(DUE),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
+    ) -> Iterator[Any]:
+        """Deliver what is due; a timer that came early is set again."""
+        if self.is_drain(timestamp):
+            return
+        now, first = self.clock(), due.read()
+        if first is not None and first > now:
+            # The watermark is ahead of the wall clock by that much at least, and may stay so.
+            _set(retry, timestamp.micros + first - now)
+            return
+        waiting = [self._later_decoder.decode(data) for data in later.read()]
+        later.clear()
+        due.clear()
+        again: list[Delivery] = []
+        yield from self.hand_over([send for at, send in waiting if at <= now], again)
+        left = [(at, send) for at, send in waiting if at > now]
+        self.wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
+
+    def wait(self, waiting: list[tuple[int, Send]], later: Any, due: Any, retry: Any) -> None:
+        """Let sends wait until their times, and set the timer if the first of them is the first of all."""
+        for each in waiting:
+            later.add(_encoder.encode(each))
+        first, known = min((at for at, _ in waiting), default=None), due.read()
+        if first is not None and (known is None or first < known):
+            due.write(first)
+            _set(retry, first)
+
+
+class _DeliverQueue(Waiting):
+    """Sends wait in `QUEUE` for their turn, which is the next that the timer gives them."""
+
+    QUEUE = BagStateSpec("queue", BytesCoder())
+    TURN = TimerSpec("turn", TimeDomain.WATERMARK)
 
     def process(
         self,
@@ -217,55 +274,18 @@ class _DeliverQueue(_Delivering):
         self,
         timestamp: Any = beam.DoFn.TimestampParam,
         queue: Any = beam.DoFn.StateParam(QUEUE),
-        later: Any = beam.DoFn.StateParam(LATER),
-        due: Any = beam.DoFn.StateParam(DUE),
-        retry: Any = beam.DoFn.TimerParam(RETRY),
+        later: Any = beam.DoFn.StateParam(Waiting.LATER),
+        due: Any = beam.DoFn.StateParam(Waiting.DUE),
+        retry: Any = beam.DoFn.TimerParam(Waiting.RETRY),
     ) -> Iterator[Any]:
         """Deliver what waits; what cannot go out now waits for its time."""
-        if self._is_drain(timestamp):
+        if self.is_drain(timestamp):
             return
         sends = [self._decoder.decode(data) for data in queue.read()]
         queue.clear()
         again: list[Delivery] = []
-        yield from self._deliver(sends, again)
-        self._wait([(delivery.retry_at or 0, delivery.send) for delivery in again], later, due, retry)
-
-    @on_timer(RETRY)
-    def deliver_again(
-        self,
-        timestamp: Any = beam.DoFn.TimestampParam,
-        later: Any = beam.DoFn.StateParam(LATER),
-        due: Any = beam.DoFn.StateParam(DUE),
-        retry: Any = beam.DoFn.TimerParam(RETRY),
-    ) -> Iterator[Any]:
-        """Deliver what is due; a timer that came early is set again."""
-        if self._is_drain(timestamp):
-            return
-        now, first = self.clock(), due.read()
-        if first is not None and first > now:
-            # The watermark is ahead of the wall clock by that much at least, and may stay so.
-            _set(retry, timestamp.micros + first - now)
-            return
-        waiting = [self._later_decoder.decode(data) for data in later.read()]
-        later.clear()
-        due.clear()
-        again: list[Delivery] = []
-        yield from self._deliver([send for at, send in waiting if at <= now], again)
-        left = [(at, send) for at, send in waiting if at > now]
-        self._wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
-
-    def _is_drain(self, timestamp: Any) -> bool:
-        """Whether a timer fired because the watermark moved to the end of time; what waits then stays, unsent."""
-        return bool(timestamp.micros > self.clock() + DRAIN)
-
-    def _wait(self, waiting: list[tuple[int, Send]], later: Any, due: Any, retry: Any) -> None:
-        """Let sends wait until their times, and set the timer if the first of them is the first of all."""
-        for each in waiting:
-            later.add(_encoder.encode(each))
-        first, known = min((at for at, _ in waiting), default=None), due.read()
-        if first is not None and (known is None or first < known):
-            due.write(first)
-            _set(retry, first)
+        yield from self.hand_over(sends, again)
+        self.wait([(delivery.retry_at or 0, delivery.send) for delivery in again], later, due, retry)
 
 
 def _set(timer: Any, at: int) -> None:

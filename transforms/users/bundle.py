@@ -6,6 +6,7 @@ Both Beam shells use it; they differ in where a user's state comes from and in w
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 
 import msgspec
 
@@ -51,6 +52,7 @@ class Bundle:
         self.store = store
         self.tallies = Tallies(MINUTE if live else DAY)
         self._rows = Rows()
+        self._writing: Future[list[Forward]] | None = None
         self._sends: list[Send] = []
         self._forwards: list[Forward] = []
         self._refused: list[Account] = []
@@ -85,6 +87,17 @@ class Bundle:
         if self.store is not None:
             self._rows.add(user, state, effects, self.definitions.index.waiting(user.warming))
 
+    def write_beside(self, writer: Executor, most: int) -> None:
+        """Once there are so many users, begin to write what there is, beside what follows; `flush` waits for it."""
+        if self.store is not None and len(self._rows.users) >= most:
+            self._writing = writer.submit(self._write_after, self._writing, self._rows)
+            self._rows = Rows()
+
+    def _write_after(self, earlier: Future[list[Forward]] | None, rows: Rows) -> list[Forward]:
+        """Write rows after those of before, and not if these failed: a user may be among both."""
+        taken = earlier.result() if earlier is not None else []
+        return taken + (rows.write(self.store) if self.store is not None else [])
+
     def flush(self) -> Iterator[Send | Forward | Account | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.
 
@@ -92,7 +105,8 @@ class Bundle:
           StoreError: if rows could not be written; nothing was given out then.
         """
         rows, self._rows = self._rows, Rows()
-        taken = rows.write(self.store) if self.store is not None else []
+        writing, self._writing = self._writing, None
+        taken = self._write_after(writing, rows)
         sends, self._sends = self._sends, []
         forwards, self._forwards = self._forwards, []
         refused, self._refused = self._refused, []

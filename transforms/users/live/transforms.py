@@ -1,6 +1,7 @@
 """The live shell: users by shard, see `shard`. Only for steps in one process (`transforms.events.live`)."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from time import time
 from typing import Any
@@ -33,6 +34,9 @@ from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, by_arri
 from transforms.users.user import Input, Wake, decode_inputs
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
+
+#: Users whose rows go to the store together, while those who follow are computed.
+ROWS_AT_ONCE = 400
 
 
 class TakeIn(beam.PTransform):
@@ -152,6 +156,10 @@ class _ApplyShard(Machine):
     def setup(self) -> None:
         super().setup()
         self._shards = self._shared_shards.acquire(_Shards)
+        self._writer = ThreadPoolExecutor(1, "rows")
+
+    def teardown(self) -> None:
+        self._writer.shutdown()
 
     def start_bundle(self) -> None:
         self._bundle = Bundle(self._watch.now(), self._store, live=True)
@@ -199,6 +207,7 @@ class _ApplyShard(Machine):
         for key, items in inputs.items():
             user, state = self.take(self._bundle, users[key], items)
             shard.write(user, len(state))
+        self._bundle.write_beside(self._writer, ROWS_AT_ONCE)
         if (first := shard.first()) is not None:
             # Up to the next millisecond: runners keep no more of a timer, and one that fires early wakes nobody, is set
             # again, and fires for ever.

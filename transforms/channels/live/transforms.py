@@ -1,0 +1,97 @@
+"""Deliver on one machine: what a bundle of the state machine sends goes out together, at once.
+
+The rows of the users who decided it are written before a send gets here, and nothing else outlives this process: so a
+checkpoint of the runner would make nothing safer. With it each shard would wait for the watermark, and be delivered by
+itself.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import msgspec
+from apache_beam.transforms.window import GlobalWindow
+
+from transforms.campaigns.effects import Send
+from transforms.campaigns.release import Release, Texts
+from transforms.channels.outcome import Delivery
+from transforms.channels.transforms import RECEIPTS, Channels, Delivering, Waiting, shard_of, wall_clock
+from transforms.users.inputs.transforms import globally
+
+__all__ = ["DeliverLive", "Delivered"]
+
+#: Sends that are to come again, by shard.
+LATER = "later"
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Delivered(NamedTuple):
+    """Outputs: tallies, and messages of the control topic that say what became of each send."""
+
+    tallies: beam.PCollection
+    receipts: beam.PCollection
+
+
+class DeliverLive(beam.PTransform):
+    """Like `DeliverUnbounded`, without a queue: only what quota refuses, or falls into quiet hours, waits in state.
+
+    Returns `Delivered`.
+    """
+
+    def __init__(
+        self, texts: Texts | Release, channels: Channels, store: str, clock: Callable[[], int] = wall_clock
+    ) -> None:
+        self.texts = texts
+        self.channels = channels
+        self.store = store
+        self.clock = clock
+
+    def expand(self, sends: beam.PCollection[Send]) -> Any:
+        """Deliver what comes together; let wait what must, and deliver it then."""
+        place = self.texts, self.channels, self.store, self.clock
+        sent = sends | "Send" >> beam.ParDo(_DeliverAtOnce(*place, bounded=False)).with_outputs(
+            RECEIPTS, LATER, main="tallies"
+        )
+        again = sent[LATER] | "Typed" >> beam.Map(_itself)
+        again |= "SendAgain" >> beam.ParDo(_DeliverAgain(*place, bounded=False)).with_outputs(RECEIPTS, main="tallies")
+        return Delivered(
+            (sent.tallies, again.tallies) | "Tallies" >> beam.Flatten(),
+            (sent[RECEIPTS], again[RECEIPTS]) | "Receipts" >> beam.Flatten(),
+        )
+
+
+class _DeliverAtOnce(Delivering):
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._sends: list[Send] = []
+        self._latest: Any = GlobalWindow().start
+
+    def process(self, send: Send, timestamp: Any = beam.DoFn.TimestampParam) -> None:
+        if not self.is_drain(timestamp):
+            self._sends.append(send)
+        self._latest = max(self._latest, timestamp)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        self._sends.sort(key=lambda send: (send.decided_at, send.id))
+        again: list[Delivery] = []
+        yield from globally(self.hand_over(self._sends, again), self._latest)
+        waiting = ((each.send, _encoder.encode((each.retry_at or 0, each.send))) for each in again)
+        later = (beam.pvalue.TaggedOutput(LATER, (shard_of(send), data)) for send, data in waiting)
+        yield from globally(later, self._latest)
+
+
+class _DeliverAgain(Waiting):
+    def process(
+        self,
+        element: tuple[str, bytes],
+        later: Any = beam.DoFn.StateParam(Waiting.LATER),
+        due: Any = beam.DoFn.StateParam(Waiting.DUE),
+        retry: Any = beam.DoFn.TimerParam(Waiting.RETRY),
+    ) -> None:
+        self.wait([self._later_decoder.decode(element[1])], later, due, retry)
+
+
+def _itself(sharded: tuple[str, bytes]) -> tuple[str, bytes]:
+    """Says the types before a stateful step."""
+    return sharded
