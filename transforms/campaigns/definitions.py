@@ -22,6 +22,7 @@ _FIELDS = (
     *("quiet_hours", "max_delay"),
 )
 _LATER = ("starts", "ends", "holdout", "variants", "priority", "goals", "with", "rate", "include_current")
+_LATER_WAITS = ("until", "zone", "for", "at_most")
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]*")
 _LOCAL_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
@@ -276,8 +277,8 @@ class _Reader:
         return Step(name or default, "send", messages) if messages else None
 
     def _wait(self, node: Node, name: str) -> Step | None:
-        if isinstance(node.value, dict):
-            self.problems.mapping(node, (), later=("until", "zone", "for", "at_most"))
+        if isinstance(node.value, dict) and node.value.keys() & _LATER_WAITS:
+            self.problems.mapping(node, (), later=_LATER_WAITS)
             return None
         length = read_duration(node, self.problems)
         return None if length is None else Step(name, "wait", wait=length)

@@ -25,10 +25,10 @@ from transforms.segments.operators import (
     Operator,
     check_path,
     read_duration,
+    read_moment,
     read_operator,
     read_path,
 )
-from transforms.segments.values import written_time
 
 __all__ = ["MAX_COUNT", "MAX_EXACT", "read_event", "read_filter", "read_sequence"]
 
@@ -141,14 +141,9 @@ def _read_same(aggregate: str, fields: Document, problems: Problems) -> str | No
 
 def _read_window(fields: Document, problems: Problems) -> _Window:
     within = read_duration(fields["within"], problems) if "within" in fields else None
-    since: Since = None
-    if "since" in fields:
-        text = fields["since"].plain()
-        since = written_time(text) if isinstance(text, str) else None
-        if since is None:
-            problems.add(fields["since"], f"expected an ISO 8601 time with a zone, or a date; found {text!r}")
-        if within is not None:
-            problems.add(fields["since"], "`within` and `since` do not go together")
+    since = read_moment(fields["since"], problems) if "since" in fields else None
+    if "since" in fields and within is not None:
+        problems.add(fields["since"], "`within` and `since` do not go together")
     return within, since
 
 
