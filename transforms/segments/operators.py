@@ -31,6 +31,7 @@ __all__ = [
     "MOVING_OPERATORS",
     "OPERATORS",
     "TIME_OPERATORS",
+    "VERSION_FORM",
     "Operator",
     "canonical_number",
     "check_path",
@@ -53,7 +54,9 @@ OPERATORS = (
     *TIME_OPERATORS,
 )
 
-_VERSION = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}")
+#: How versions are written.
+VERSION_FORM = r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}"
+_VERSION = re.compile(VERSION_FORM)
 
 #: Tests the values at a path.
 Test = Callable[[list[Any]], bool]

@@ -16,7 +16,9 @@ from transforms.identity.zones import known_zone
 __all__ = [
     "DATE_FORM",
     "DAY",
+    "DURATION_FORM",
     "HOUR",
+    "PATH_FORM",
     "SECOND",
     "TIME_FORM",
     "Path",
@@ -34,16 +36,20 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
-_STEP = re.compile(r"[^.\[\]]+(\[\])?")
+#: How durations and paths are written.
+DURATION_FORM = r"([0-9]{1,9})([smhdw])"
+_STEP_FORM = r"[^.\[\]]+(\[\])?"
+PATH_FORM = rf"{_STEP_FORM}(\.{_STEP_FORM})*"
 #: How a date, and a time with a zone, is written. Not every such text is one: there is no 30 February.
 DATE_FORM = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE_FORM = r"(Z|[+-][0-9]{2}(:?[0-9]{2}){0,2}([.][0-9]+)?)"
 TIME_FORM = rf"{DATE_FORM}T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?{_ZONE_FORM}"
+
+_DURATION, _PATH, _DATE = re.compile(DURATION_FORM), re.compile(PATH_FORM), re.compile(DATE_FORM)
 
 #: From the values at a path of a mapping: none, one, or with `[]` many. Missing values and nulls are left out.
 Path = Callable[[dict[str, Any]], list[Any]]
@@ -74,7 +80,7 @@ def duration(text: object) -> int:
 def written_time(text: str) -> int | date | None:
     """An ISO 8601 time with a zone as microseconds, a date alone as a date, anything else as None."""
     try:
-        if re.fullmatch(DATE_FORM, text):
+        if _DATE.fullmatch(text):
             return date.fromisoformat(text)
         return read_time(text) if _TIME.match(text) else None
     except ValueError:
@@ -128,7 +134,7 @@ def compile_path(path: str) -> Path:
       ValueError: if this is no path.
     """
     steps = [(step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".")]
-    if not all(_STEP.fullmatch(step) for step in path.split(".")):
+    if not _PATH.fullmatch(path):
         raise ValueError(f"expected a path such as revenue or products[].category; found {path!r}")
     if len(steps) == 1 and not steps[0][1]:
         key = steps[0][0]
