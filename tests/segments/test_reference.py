@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from core import compile_plain, decode_all, of_type, run_bounded
+from jsonschema import Draft202012Validator
 
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.schema import definitions_schema
 from transforms.events.event import Event
 from transforms.events.times import read_time, write_time
-from transforms.identity.profile import CHANNELS
+from transforms.segments.conditions import ANY
 from transforms.segments.document import Problems, read_documents
 from transforms.segments.grammar import FORMS
 from transforms.segments.grammar_events import AGGREGATES, AMOUNTS, COMPARISONS, EVENT_TYPES
@@ -100,6 +102,7 @@ def read_page() -> list[Example]:
 
 
 EXAMPLES = read_page()
+SCHEMA = Draft202012Validator(definitions_schema())
 
 
 def is_member(example: Example, definitions: Definitions, time: int) -> bool:
@@ -139,18 +142,25 @@ def test_they_are_in_until_a_microsecond_before_they_are_out(example):
 
 
 def words(value: Any) -> set[str]:
-    """Every key inside, and every text that names a type or a channel."""
+    """Every key inside, and every text that names a type."""
     if isinstance(value, dict):
         return set(value) | {word for inner in value.values() for word in words(inner)}
     if isinstance(value, list):
         return {word for inner in value for word in words(inner)}
-    return {value} & {*EVENT_TYPES, *CHANNELS, "any"} if isinstance(value, str) else set()
+    return {value} & {*EVENT_TYPES} if isinstance(value, str) else set()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_editors_take_them_too(example):
+    members = {"segments": {"example": {"owner": "test", "members": example.plain}}}
+    assert list(SCHEMA.iter_errors(example.plain if "segments" in example.plain else members)) == []
 
 
 def test_no_form_operator_or_aggregate_is_without_an_example():
     found = {word for example in EXAMPLES for word in words(example.plain)}
     missing = {*FORMS, *OPERATORS, *AGGREGATES, *EVENT_TYPES, "type", "where", "within", "since", "same"} - found
     assert missing == set()
+    assert any(part.get("event") == ANY for example in EXAMPLES for part in parts_of(example.plain))
     inside = {
         aggregate: {key for example in EXAMPLES for key in keys_below(example.plain, aggregate)}
         for aggregate in ("count", *AMOUNTS, "distinct")
