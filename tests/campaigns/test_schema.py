@@ -235,7 +235,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 STRAYS = [None, True, 0, -1, 1.5, 5000, "", "x", "any", "7d", "2026-03-27", [], ["x"], [1, 2], {}, {"x": 1}]
-STRAYS += [{"event": "A"}, {"of": "x", "is": 1}, {"at_least": 5000}, {"within": "1d"}, {"salt": "x"}]
+STRAYS += [{"event": "A"}, {"of": "x", "is": 1}, {"at_least": 5000}, {"within": "1d"}, {"salt": "x"}, {"en": "x"}]
 KEYS = [
     "event",
     "within",
@@ -253,12 +253,23 @@ KEYS = [
 ]
 
 
+def shipped() -> list[Any]:
+    """The files that come with it, as plain values."""
+    texts = {str(path): path.read_text(encoding="utf-8") for path in SHIPPED}
+    return [node.plain() for node in read_documents(texts, Problems())]
+
+
+BASES = definitions() | st.sampled_from(shipped())
+
+
 @st.composite
 def spoilt(draw: st.DrawFn) -> str:
-    """Random definitions in which one or two values were replaced, left out, or put under another key."""
-    plain = copy.deepcopy(draw(definitions()))
+    """Definitions in which one or two values were replaced, left out, or put under another key."""
+    plain = copy.deepcopy(draw(BASES))
     for _ in range(draw(st.integers(1, 2))):
-        path = draw(st.sampled_from(sorted(places(plain), key=repr)))
+        path = draw(st.sampled_from(list(places(plain)) or [()]))
+        if not path:
+            break
         parent: Any = plain
         for key in path[:-1]:
             parent = parent[key]
