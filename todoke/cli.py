@@ -77,6 +77,19 @@ def run(context: typer.Context) -> None:
     import_module("todoke.run").run(context.args)
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    help="Read a history of events into a store, and send nothing. `todoke backfill --help` lists the flags.",
+)
+def backfill(context: typer.Context) -> None:
+    """Hand everything to the flags of the job."""
+    if {"-h", "--help"} & set(context.args):
+        import_module("beam_pipelines.backfill_options").parser().print_help()
+        return
+    import_module("todoke.backfill").backfill(context.args)
+
+
 @app.command()
 def members(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT")],

@@ -1,0 +1,2 @@
+"""placeholder"""
+RATE = 1_000.0
