@@ -25,8 +25,8 @@ Topic = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
 #: What a raised error means for the exit code: wrong use or definitions, or a run that failed.
-_WRONG_USE = ("DefinitionsError", "RunRefused", "WrongUse")
-_FAILED = ("RunFailed", "StoreError", "ControlFailed", "PointerError")
+_WRONG_USE = ("DefinitionsError", "LeaseHeld", "RunRefused", "WrongUse")
+_FAILED = ("RunFailed", "StoreError", "ControlFailed", "LeaseLost", "PointerError")
 
 
 @app.command()

@@ -27,6 +27,7 @@ from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.inputs.transforms import CONTROL_ROWS
+from transforms.users.lease import Lease
 from transforms.users.runs import begin_run, finish_run
 
 __all__ = ["RunFailed", "check_beam_flags", "last_line", "print_report", "run", "run_bounded", "write_report"]
@@ -46,8 +47,8 @@ def run(argv: Sequence[str]) -> None:
     """Run with the flags of `beam_pipelines.options`.
 
     Raises:
-      WrongUse, DefinitionsError, RunRefused: nothing was started.
-      RunFailed, StoreError: it was, and failed.
+      WrongUse, DefinitionsError, RunRefused, LeaseHeld: nothing was started.
+      RunFailed, StoreError, LeaseLost: it was, and failed.
     """
     config, flags, beam_flags = parse(list(argv))
     check_beam_flags(beam_flags)
@@ -68,36 +69,45 @@ def run_bounded(
     `build` adds the steps of the job to a pipeline.
 
     Raises:
-      RunRefused: the store may not be used so.
-      RunFailed: the pipeline failed.
+      RunRefused, LeaseHeld: the store may not be used so, or not now.
+      RunFailed, LeaseLost: the pipeline failed, or stood still for so long that somebody else took the store.
       StoreError: the store could not be opened, read or written.
     """
     definitions = compiled(config.definitions)
-    store = open_store(config.store) if config.store is not None else None
-    settled = 0
-    if store is not None:
-        settled = begin_run(store, definitions, continued=config.continued, until=config.as_of)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        config = msgspec.structs.replace(config, settled=settled, summary=str(Path(folder) / "summary.json"))
-        shown = console if progress else Console(quiet=True)
-        counts.reset()
-
-        def go(config: Config) -> None:
-            _run_to_end(config, shown, beam_flags, build)
-
-        go(config)
-        sums = [_sums(config)]
-        if store is not None:
-            sums += _run_control(config, store, sums[0].as_of, go)
-    summary = Summary.of(sums[0].as_of, (tally for each in sums for tally in each.tallies))
-    if store is not None:
-        finish_run(store, definitions, summary.as_of)
+    if config.store is None:
+        summary = _run_passes(config, None, console if progress else Console(quiet=True), beam_flags, build)
+    else:
+        store = open_store(config.store)
+        lease = Lease(store, "a run over files")
+        settled = begin_run(store, definitions, lease, continued=config.continued, until=config.as_of)
+        config = msgspec.structs.replace(config, settled=settled)
+        with lease.kept():
+            summary = _run_passes(config, store, console if progress else Console(quiet=True), beam_flags, build)
+            finish_run(store, definitions, summary.as_of)
         store.close()
     report = report_json(summary, definitions.segments, time.monotonic() - started)
     if not accounts_add_up(report):
         raise RunFailed(f"the accounts do not add up: {report}")
     return summary, report
+
+
+def _run_passes(
+    config: Config, store: Store | None, console: Console, beam_flags: Sequence[str], build: Build
+) -> Summary:
+    """The run over the files, and over what it leaves itself in a store's control table; returns the sums."""
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"))
+        counts.reset()
+
+        def go(config: Config) -> None:
+            _run_to_end(config, console, beam_flags, build)
+
+        go(config)
+        sums = [_sums(config)]
+        if store is not None:
+            sums += _run_control(config, store, sums[0].as_of, go)
+    return Summary.of(sums[0].as_of, (tally for each in sums for tally in each.tallies))
 
 
 class _Sums(msgspec.Struct):

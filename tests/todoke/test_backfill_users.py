@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from transforms.storage.open import open_store
+from transforms.users.lease import Lease
 from transforms.users.user import decode_user
 
 FLAGS = {
@@ -32,6 +33,7 @@ def backfill(todoke: Any, tmp_path: Any, finished: Any) -> Any:
 def test_the_users_are_those_of_a_run_and_nothing_is_sent(backfill: Any, todoke: Any, tmp_path: Any) -> None:
     done = backfill(report="report.json")
     assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "outbox").exists()
     given = [word for flag in (FLAGS | {"--store": "sqlite:run.db"}).items() for word in flag]
     assert todoke("run", *given, "--report", "run.json").returncode == 0
     filled, run = (open_store(f"sqlite:{tmp_path / name}.db") for name in ("filled", "run"))
@@ -48,15 +50,6 @@ def test_the_users_are_those_of_a_run_and_nothing_is_sent(backfill: Any, todoke:
         assert reports[0][key] == reports[1][key], key
     assert (reports[0]["sends"], reports[0]["entries"], reports[0]["waiting"]) == ({}, 0, 0)
     assert (reports[0]["write"], reports[0]["engine"]) == ("users", "rows")
-    assert not (tmp_path / "outbox").exists() or list((tmp_path / "outbox").iterdir()) == []
-
-
-def test_who_lapses_only_after_the_backfill_is_told_by_the_job_that_follows(backfill: Any, todoke: Any) -> None:
-    """History up to `--as-of`, and no further: what time brings after that is not history any more."""
-    assert backfill(as_of="2026-03-12T12:00:00Z").returncode == 0
-    given = [word for flag in (FLAGS | {"--store": "sqlite:filled.db"}).items() for word in flag]
-    done = todoke("run", *given, "--continue", "--report", "run.json")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -85,6 +78,17 @@ def test_wrong_use_ends_with_two_and_writes_nothing(
     assert cause in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_store_that_a_live_job_works_on_is_refused(backfill: Any, tmp_path: Any) -> None:
+    live = Lease(open_store(f"sqlite:{tmp_path / 'filled.db'}"), "a live job")
+    live.take()
+    done = backfill()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "todoke: a live job (process " in done.stderr
+    assert "holds its lease until 20" in done.stderr
+    live.release()
+    assert backfill().returncode == 0
 
 
 def test_a_store_that_holds_users_is_refused(backfill: Any, tmp_path: Any) -> None:
