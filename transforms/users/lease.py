@@ -160,7 +160,7 @@ def _here() -> str:
     parts = [socket.gethostname()]
     boot, processes = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if boot.exists() and processes.is_symlink():
-        parts += [boot.read_text(encoding="ascii").strip(), os.readlink(processes)]
+        parts += [boot.read_text(encoding="ascii").strip(), str(processes.readlink())]
     return "/".join(parts)
 
 
