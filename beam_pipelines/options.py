@@ -16,7 +16,7 @@ from transforms.events.sources import Source, Subscription, parse_source, parse_
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
 
-__all__ = ["FIRST_BEAM", "Config", "WrongUse", "parse", "parser"]
+__all__ = ["FIRST_BEAM", "Config", "WrongUse", "parse", "parser", "read_time"]
 
 #: The version of Beam that jobs of the first release ran on. Beam asks it when it would make coders or steps in another
 #: way than then, which a running job could not be updated over.
@@ -35,7 +35,7 @@ class Config(msgspec.Struct, frozen=True):
     `push` and `email` are URLs of channels; one that is None writes to `outbox`. `replay`: see `Channels`. `live` reads
     a subscription in this process (see `transforms.events.live`); else Beam's own source does. `control` is the
     subscription of the control topic `control_topic`, both None for the store's table. `amend` is the pass of a bounded
-    run over what it left in that table for itself.
+    run over what it left in that table for itself. With `historical` all that is read is history: it sends nothing.
     """
 
     definitions: Texts | Release
@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True):
     control: Subscription | None = None
     control_topic: str | None = None
     amend: bool = False
+    historical: bool = False
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -117,7 +118,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         source=source,
         launched=int(datetime.now(UTC).timestamp() * 1_000_000),
         store=None if flags.store == "none" else flags.store,
-        as_of=_time(flags.as_of),
+        as_of=None if flags.as_of is None else read_time("--as-of", flags.as_of),
         continued=flags.continued,
         outbox=flags.outbox,
         push=flags.push,
@@ -176,10 +177,13 @@ def _check_urls(flags: argparse.Namespace) -> None:
         )
 
 
-def _time(text: str | None) -> int | None:
-    if text is None:
-        return None
+def read_time(flag: str, text: str) -> int:
+    """The time that a flag names, microseconds UTC.
+
+    Raises:
+      WrongUse: it names none.
+    """
     moment = written_time(text)
     if not isinstance(moment, int):
-        raise WrongUse(f"--as-of: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {text!r}")
+        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {text!r}")
     return moment

@@ -5,7 +5,7 @@ One graph for both kinds of source: files go through the bounded shells, Pub/Sub
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -31,7 +31,7 @@ from transforms.users.inputs.transforms import (
 from transforms.users.live.transforms import AdvanceLive, ByShard, TakeIn
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 
-__all__ = ["build", "launch_options", "run"]
+__all__ = ["Folded", "build", "fold_files", "launch_options", "passed_on", "run", "sum_up"]
 
 
 def build(pipeline: beam.Pipeline, config: Config) -> None:
@@ -44,6 +44,28 @@ def build(pipeline: beam.Pipeline, config: Config) -> None:
 
 def _build_bounded(pipeline: beam.Pipeline, config: Config) -> None:
     texts, store = config.definitions, config.store
+    folded = fold_files(pipeline, config)
+    sends = (folded.anonymous.sends, folded.advanced.sends) | "Sends" >> beam.Flatten()
+    delivered = sends | "Deliver" >> DeliverBounded(texts, _channels(config), store)
+    if store is not None:
+        going_back = _going_back(folded.anonymous, folded.advanced, delivered.receipts)
+        _ = going_back | "PublishControl" >> PublishControl(store)
+    sum_up(config, folded, delivered.tallies)
+
+
+class Folded(NamedTuple):
+    """What a run over files made of its inputs: the outputs of its steps, and as of when users are settled."""
+
+    undecoded: Any
+    keyed: Any
+    as_of: Any
+    anonymous: Any
+    advanced: Any
+
+
+def fold_files(pipeline: beam.Pipeline, config: Config) -> Folded:
+    """Read the inputs of a bounded run, or what it left for itself, and fold each user's."""
+    texts, store = config.definitions, config.store
     if config.amend:
         undecoded, keyed, as_of = _read_back(pipeline, config)
     else:
@@ -53,7 +75,11 @@ def _build_bounded(pipeline: beam.Pipeline, config: Config) -> None:
         known = pipeline | "KnownUsers" >> KnownUsers(store)
         anonymous_inputs.append(known.anonymous)
         user_inputs.append(known.users)
-    fold = {"continued": config.continued or config.amend, "amend": config.amend}
+    fold = {
+        "continued": config.continued or config.amend,
+        "amend": config.amend,
+        "historical": config.historical,
+    }
     anonymous = (
         anonymous_inputs
         | "AnonymousInputs" >> beam.Flatten()
@@ -64,19 +90,21 @@ def _build_bounded(pipeline: beam.Pipeline, config: Config) -> None:
         | "UserInputs" >> beam.Flatten()
         | "Advance" >> AdvanceBounded(texts, as_of, store, **fold)
     )
-    sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
-    delivered = sends | "Deliver" >> DeliverBounded(texts, _channels(config), store)
-    letters, _ = _dead_letters(config, undecoded, anonymous, advanced)
-    if store is not None:
-        _ = _going_back(anonymous, advanced, delivered) | "PublishControl" >> PublishControl(store)
-    counted = (keyed.tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
-    _ = counted | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, as_of)
+    return Folded(undecoded, keyed, as_of, anonymous, advanced)
+
+
+def sum_up(config: Config, folded: Folded, *more: Any) -> None:
+    """Write the dead letters and the sums of a bounded run; `more` are tallies of further steps."""
+    letters, _ = _dead_letters(config, folded.undecoded, folded.anonymous, folded.advanced)
+    counted = (folded.keyed.tallies, folded.anonymous.tallies, folded.advanced.tallies, *more, letters)
+    _ = counted | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, folded.as_of)
 
 
 def _read_files(pipeline: beam.Pipeline, config: Config) -> tuple[Any, Any, Any]:
     """What cannot be decoded, the keyed inputs, and the time up to which users are settled."""
     decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> Decode()
-    keyed = decoded.events | "KeyInputs" >> KeyInputs(until=config.launched if config.as_of is None else config.as_of)
+    until = config.launched if config.as_of is None else config.as_of
+    keyed = decoded.events | "KeyInputs" >> KeyInputs(until, historical=config.historical)
     newest = keyed.arrivals | "NewestArrival" >> NewestArrival(config.settled, config.as_of)
     return decoded.dead_letters, keyed, beam.pvalue.AsSingleton(newest)
 
@@ -99,7 +127,8 @@ def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     delivered = sends | "Deliver" >> deliver(texts, _channels(config), store)
     undecoded = undecoded | "Undecoded" >> beam.Flatten()
     letters, written = _dead_letters(config, undecoded, anonymous, advanced)
-    published = _going_back(anonymous, advanced, delivered) | "PublishControl" >> _publishing(config, store)
+    going_back = _going_back(anonymous, advanced, delivered.receipts)
+    published = going_back | "PublishControl" >> _publishing(config, store)
     if config.live:
         ended = (anonymous.accounted, advanced.accounted, written, published)
         _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge()
@@ -142,13 +171,17 @@ def _publishing(config: Config, store: str) -> beam.PTransform:
     return PublishControl(store) if config.control_topic is None else Publish(config.control_topic)
 
 
-def _going_back(anonymous: Any, advanced: Any, delivered: Any) -> Any:
+def _going_back(anonymous: Any, advanced: Any, receipts: Any) -> Any:
     """Inputs for other users, and what became of sends, as messages of the control topic."""
-    inputs = (
+    told = receipts | "Receipts" >> beam.Map(_without_handle)
+    return (passed_on(anonymous, advanced), told) | "GoingBack" >> beam.Flatten()
+
+
+def passed_on(anonymous: Any, advanced: Any) -> Any:
+    """Inputs for other users, as messages of the control topic."""
+    return (
         (advanced.forwarded, anonymous.taken, advanced.taken) | "Passed" >> beam.Flatten() | "ToControl" >> ToControl()
     )
-    receipts = delivered.receipts | "Receipts" >> beam.Map(_without_handle)
-    return (inputs, receipts) | "GoingBack" >> beam.Flatten()
 
 
 def _without_handle(payload: bytes) -> tuple[bytes, str]:

@@ -25,8 +25,8 @@ Topic = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
 #: What a raised error means for the exit code: wrong use or definitions, or a run that failed.
-_WRONG_USE = ("DefinitionsError", "RunRefused", "WrongUse")
-_FAILED = ("RunFailed", "StoreError", "ControlFailed", "PointerError")
+_WRONG_USE = ("DefinitionsError", "LeaseHeld", "RunRefused", "WrongUse")
+_FAILED = ("RunFailed", "StoreError", "ControlFailed", "LeaseLost", "PointerError")
 
 
 @app.command()
@@ -81,6 +81,19 @@ def run(context: typer.Context) -> None:
         import_module("beam_pipelines.options").parser().print_help()
         return
     import_module("todoke.run").run(context.args)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    help="Read a history of events into a store, and send nothing. `todoke backfill --help` lists the flags.",
+)
+def backfill(context: typer.Context) -> None:
+    """Hand everything to the flags of the job."""
+    if {"-h", "--help"} & set(context.args):
+        import_module("beam_pipelines.backfill_options").parser().print_help()
+        return
+    import_module("todoke.backfill").backfill(context.args)
 
 
 @app.command()

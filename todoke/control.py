@@ -3,16 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from beam_pipelines.options import WrongUse
 from transforms.events.sources import parse_topic
 from transforms.storage.store import Store
 
-__all__ = ["ControlFailed", "Publish", "open_control"]
+__all__ = ["ControlFailed", "Publish", "open_control", "publish_evenly"]
 
 #: Publishes messages; they are durable when it returns.
 Publish = Callable[[Sequence[bytes]], None]
 
+#: Messages that are published together: at most so many, and at most a tenth of a second's.
+_AT_ONCE = 500
 #: How long the broker may take to answer for one batch, in seconds.
 PUBLISH_SECONDS = 60.0
 
@@ -43,6 +46,35 @@ def open_control(store: Store, topic: str | None) -> Iterator[Publish]:
         raise WrongUse(f"--control-topic: {error}") from error
     with _publishing_to(path) as publish:
         yield publish
+
+
+def publish_evenly(
+    payloads: Iterator[bytes],
+    publish: Publish,
+    rate: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    stopped: Callable[[], bool] = lambda: False,
+) -> int:
+    """Publish messages, at most so many a second, evenly; how many there were.
+
+    Args:
+      payloads: the messages.
+      publish: where they go.
+      rate: a second; time that was lost is not made up for.
+      clock: in seconds.
+      sleep: for so many seconds.
+      stopped: asked before each batch; once it is true no more are published.
+    """
+    published, due = 0, clock()
+    while not stopped() and (batch := list(islice(payloads, max(1, min(_AT_ONCE, int(rate / 10)))))):
+        if (ahead := due - clock()) > 0:
+            sleep(ahead)
+        due = max(due, clock()) + len(batch) / rate
+        publish(batch)
+        published += len(batch)
+    return published
 
 
 @contextmanager

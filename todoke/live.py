@@ -26,6 +26,7 @@ from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
 from transforms.events.progress import progress
 from transforms.storage.open import open_store
+from transforms.users.lease import Lease
 
 __all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
 
@@ -121,29 +122,39 @@ def _build(cache: Path) -> str | None:
 def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`.
 
-    Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes.
+    Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
+    holds the lease on the store: one that a job left that does not renew it any more is waited for.
 
     Raises:
+      LeaseHeld: another job works on the store.
       RunFailed: the job failed.
+      LeaseLost: it stood still for so long that somebody else took the store.
       StoreError, ControlFailed: the users could not be woken.
     """
 
+    assert config.store is not None
+    url = config.store
+
     def wake(stopped: Callable[[], bool]) -> None:
-        assert config.store is not None
-        store = open_store(config.store)
+        store = open_store(url)
         topic = None if config.control_topic is None else f"pubsub:{config.control_topic}"
         with open_control(store, topic) as publish:
             wake_all(store, publish, WAKES_A_SECOND, stopped=stopped)
         store.close()
 
-    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=wake)
+    held = open_store(url)
+    lease = Lease(held, "a live job")
+    lease.await_and_take()
+    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=(wake, lease.keep))
+    lease.release()
+    held.close()
 
 
 def run_graph(
     build: Callable[[beam.Pipeline], None],
     beam_flags: Sequence[str] = (),
     *,
-    beside: Callable[[Callable[[], bool]], None] = lambda _: None,
+    beside: Sequence[Callable[[Callable[[], bool]], None]] = (),
     heartbeat: float = HEARTBEAT_SECONDS,
 ) -> None:
     """Run a live graph on Prism, every step of it in this process, until it fails or SIGTERM or SIGINT stops it.
@@ -154,8 +165,8 @@ def run_graph(
     Args:
       build: adds the steps to a pipeline.
       beam_flags: more flags for Beam.
-      beside: runs in a thread once the job does, and ends soon after the function that it is given says so; what it
-        raises ends the job and is raised.
+      beside: each runs in a thread once the job does, and ends soon after the function that it is given says so; what
+        it raises ends the job and is raised.
       heartbeat: seconds between two lines on standard error about how the run does.
 
     Raises:
@@ -167,14 +178,16 @@ def run_graph(
         pipeline = beam.Pipeline(options=PipelineOptions(_flags(beam_flags), save_main_session=False))
         build(pipeline)
         progress.reset()
-        with ThreadPoolExecutor(2) as waiting, _heartbeat(heartbeat):
+        with ThreadPoolExecutor(1 + len(beside)) as waiting, _heartbeat(heartbeat):
             result = pipeline.run()
-            ended, aside = waiting.submit(result.wait_until_finish), waiting.submit(beside, stopped.is_set)
+            ended = waiting.submit(result.wait_until_finish)
+            ended.add_done_callback(lambda _: stopped.set())
+            aside = [waiting.submit(each, stopped.is_set) for each in beside]
             try:
-                wait((ended, aside), return_when=FIRST_EXCEPTION)
-                if aside.done() and aside.exception():
+                wait((ended, *aside), return_when=FIRST_EXCEPTION)
+                if failed := [each for each in aside if each.done() and each.exception()]:
                     result.cancel()
-                    aside.result()
+                    failed[0].result()
                 state = ended.result()
             except KeyboardInterrupt:
                 stopped.set()

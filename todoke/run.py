@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,23 @@ from rich.text import Text
 
 from beam_pipelines import realtime
 from beam_pipelines.options import Config, WrongUse, parse
+from beam_pipelines.realtime import build
 from transforms.campaigns.load import compiled
 from transforms.events.progress import progress as counts
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.inputs.transforms import CONTROL_ROWS
+from transforms.users.lease import Lease
 from transforms.users.runs import begin_run, finish_run
 
-__all__ = ["RunFailed", "last_line", "print_report", "run", "run_bounded"]
+__all__ = ["RunFailed", "check_beam_flags", "last_line", "print_report", "run", "run_bounded", "write_report"]
 
 #: How often a bounded run reads what it left itself: each merge of a user who was merged takes one pass.
 MOST_PASSES = 100
+
+#: Adds the steps of a job to a pipeline.
+Build = Callable[[beam.Pipeline, Config], None]
 
 
 class RunFailed(Exception):
@@ -42,53 +47,67 @@ def run(argv: Sequence[str]) -> None:
     """Run with the flags of `beam_pipelines.options`.
 
     Raises:
-      WrongUse, DefinitionsError, RunRefused: nothing was started.
-      RunFailed, StoreError: it was, and failed.
+      WrongUse, DefinitionsError, RunRefused, LeaseHeld: nothing was started.
+      RunFailed, StoreError, LeaseLost: it was, and failed.
     """
     config, flags, beam_flags = parse(list(argv))
-    _check_beam_flags(beam_flags)
+    check_beam_flags(beam_flags)
     if not config.source.bounded:
         _run_unbounded(config, flags, argv, beam_flags)
         return
-    console = Console(stderr=True)
-    _, report = run_bounded(config, console=console, beam_flags=beam_flags)
+    _, report = run_bounded(config, console=Console(stderr=True), beam_flags=beam_flags)
     print_report(Console(), report)
     if flags.report:
-        Path(flags.report).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        write_report(flags.report, report)
 
 
 def run_bounded(
-    config: Config, *, console: Console, progress: bool = True, beam_flags: Sequence[str] = ()
+    config: Config, *, console: Console, progress: bool = True, beam_flags: Sequence[str] = (), build: Build = build
 ) -> tuple[Summary, dict[str, Any]]:
     """Run over files to their end, on FnApiRunner unless the flags name another; returns the sums and the report.
 
+    `build` adds the steps of the job to a pipeline.
+
     Raises:
-      RunRefused: the store may not be used so.
-      RunFailed: the pipeline failed.
+      RunRefused, LeaseHeld: the store may not be used so, or not now.
+      RunFailed, LeaseLost: the pipeline failed, or stood still for so long that somebody else took the store.
       StoreError: the store could not be opened, read or written.
     """
     definitions = compiled(config.definitions)
-    store = open_store(config.store) if config.store is not None else None
-    settled = 0
-    if store is not None:
-        settled = begin_run(store, definitions, continued=config.continued, until=config.as_of)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        config = msgspec.structs.replace(config, settled=settled, summary=str(Path(folder) / "summary.json"))
-        shown = console if progress else Console(quiet=True)
-        counts.reset()
-        _run_to_end(config, shown, beam_flags)
-        sums = [_sums(config)]
-        if store is not None:
-            sums += _run_control(config, store, sums[0].as_of, shown, beam_flags)
-    summary = Summary.of(sums[0].as_of, (tally for each in sums for tally in each.tallies))
-    if store is not None:
-        finish_run(store, definitions, summary.as_of)
+    if config.store is None:
+        summary = _run_passes(config, None, console if progress else Console(quiet=True), beam_flags, build)
+    else:
+        store = open_store(config.store)
+        lease = Lease(store, "a run over files")
+        settled = begin_run(store, definitions, lease, continued=config.continued, until=config.as_of)
+        config = msgspec.structs.replace(config, settled=settled)
+        with lease.kept():
+            summary = _run_passes(config, store, console if progress else Console(quiet=True), beam_flags, build)
+            finish_run(store, definitions, summary.as_of)
         store.close()
     report = report_json(summary, definitions.segments, time.monotonic() - started)
     if not accounts_add_up(report):
         raise RunFailed(f"the accounts do not add up: {report}")
     return summary, report
+
+
+def _run_passes(
+    config: Config, store: Store | None, console: Console, beam_flags: Sequence[str], build: Build
+) -> Summary:
+    """The run over the files, and over what it leaves itself in a store's control table; returns the sums."""
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"))
+        counts.reset()
+
+        def go(config: Config) -> None:
+            _run_to_end(config, console, beam_flags, build)
+
+        go(config)
+        sums = [_sums(config)]
+        if store is not None:
+            sums += _run_control(config, store, sums[0].as_of, go)
+    return Summary.of(sums[0].as_of, (tally for each in sums for tally in each.tallies))
 
 
 class _Sums(msgspec.Struct):
@@ -100,9 +119,7 @@ def _sums(config: Config) -> _Sums:
     return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
 
 
-def _run_control(
-    config: Config, store: Store, as_of: int, console: Console, beam_flags: Sequence[str]
-) -> Iterator[_Sums]:
+def _run_control(config: Config, store: Store, as_of: int, go: Callable[[Config], None]) -> Iterator[_Sums]:
     """Apply what went back to users (receipts, merges of two users) until nothing does; gives the sums of each pass.
 
     Raises:
@@ -113,18 +130,18 @@ def _run_control(
         rows = store.read_control(CONTROL_ROWS)
         if not rows:
             return
-        _run_to_end(config, console, beam_flags)
+        go(config)
         store.delete_control([row.id for row in rows])
         yield _sums(config)
     raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
 
 
-def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str]) -> None:
+def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str], build: Build) -> None:
     named = any(flag.startswith("--runner") for flag in beam_flags)
     options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
     pipeline = beam.Pipeline(options=options)
     try:
-        realtime.build(pipeline, config)
+        build(pipeline, config)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     columns = (SpinnerColumn(), _Counts(), TimeElapsedColumn())
@@ -149,7 +166,7 @@ def last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def _check_beam_flags(beam_flags: Sequence[str]) -> None:
+def check_beam_flags(beam_flags: Sequence[str]) -> None:
     """Beam passes over flags that it does not know with a line in its log; a mistyped flag of ours must not run so."""
     known = argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
@@ -170,6 +187,11 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
         run_live(config, beam_flags)
     else:
         supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised"], flags.restarts)
+
+
+def write_report(place: str, report: dict[str, Any]) -> None:
+    """The report as a file of JSON."""
+    Path(place).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

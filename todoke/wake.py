@@ -7,10 +7,9 @@ send that is open; the ledger lets each out once, so waking somebody twice, or f
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from beam_pipelines.options import WrongUse
-from todoke.control import Publish, open_control
+from todoke.control import Publish, open_control, publish_evenly
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
@@ -20,8 +19,6 @@ __all__ = ["RATE", "wake", "wake_all"]
 
 #: Wakes a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
 RATE = 1_000.0
-#: Wakes that are published together: at most so many, and at most a tenth of a second's.
-_AT_ONCE = 500
 
 
 def wake(url: str, topic: str | None, rate: float) -> None:
@@ -65,15 +62,7 @@ def wake_all(
     Raises:
       StoreError: the rows cannot be read.
     """
-    woken, due = 0, clock()
-    payloads = _wakes(store)
-    while not stopped() and (batch := list(islice(payloads, max(1, min(_AT_ONCE, int(rate / 10)))))):
-        if (ahead := due - clock()) > 0:
-            sleep(ahead)
-        due = max(due, clock()) + len(batch) / rate
-        publish(batch)
-        woken += len(batch)
-    return woken
+    return publish_evenly(_wakes(store), publish, rate, clock=clock, sleep=sleep, stopped=stopped)
 
 
 def _wakes(store: Store) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import time
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,10 +19,10 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from transforms.events.decode import Cause
+from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
-from transforms.events.sources import Subscription, parse_source
-from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
+from transforms.events.sources import Files, Subscription, parse_source
+from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_messages
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CLOCK = 1_772_000_000_000_000
@@ -129,8 +130,35 @@ def test_a_name_without_a_folder_is_one_in_the_working_directory(
         pq.write_table(pa.Table.from_pylist([json.loads(line) for line in GOOD]), name)
     else:
         Path(name).write_bytes(b"\n".join(GOOD))
-    events, letters = run(name)
-    assert (len(events), letters) == (5, [])
+    for named in (name, f"ev*s{Path(name).suffix}"):
+        events, letters = run(named)
+        assert (len(events), letters) == (5, [])
+
+
+@pytest.mark.parametrize("name", ["day-*.jsonl", "day-*.jsonl.gz", "day-*.parquet", "day-*.parquet.gz"])
+def test_without_a_pipeline_the_messages_are_the_same(run: Run, name: str) -> None:
+    for number in range(2):
+        path = run.folder / name.replace("*", str(number))
+        if ".parquet" in name:
+            pq.write_table(parquet_table(), path)
+            content = path.read_bytes()
+        else:
+            content = b"\r\n".join([track(number), b" ", b"bad", mixture()])
+        path.write_bytes(gzip.compress(content, compresslevel=1) if name.endswith(".gz") else content)
+    source = parse_source(str(run.folder / name))
+    assert isinstance(source, Files)
+    events, letters = run(source.pattern)
+    ended = [decoded(message) for message in read_messages(source)]
+    assert Counter(each for each in ended if each) == Counter(event.id for event in events)
+    assert ended.count("") == len(letters)
+
+
+def decoded(message: bytes) -> str:
+    """The id of a message; nothing for a dead letter."""
+    try:
+        return decode(message)[0].id
+    except Refused:
+        return ""
 
 
 def test_no_file_fails_before_anything_runs(run: Run) -> None:

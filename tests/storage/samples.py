@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, MemberRow, UserRow
+from transforms.storage.rows import EventRow, IdentityRow, LeaseRow, LedgerRow, MemberRow, UserRow
 
-__all__ = ["HOSTILE", "NOW", "event", "identity", "member", "sent", "user"]
+__all__ = ["HOSTILE", "NOW", "event", "identity", "lease", "member", "sent", "user"]
 
 #: 2026-02-25T06:13:20Z.
 NOW = 1_772_000_000_000_000
@@ -59,6 +59,10 @@ def event(name: str, time: int = NOW, message: str = "m1", **changes: Any) -> Ev
 
 def identity(value: str, owner: str, revision: int = 1, kind: str = "anonymous") -> IdentityRow:
     return IdentityRow(kind, value, owner, revision)
+
+
+def lease(token: str, until: int = NOW) -> LeaseRow:
+    return LeaseRow("a live job", "host/boot/processes", 7, "1234", token, NOW - 5, until)
 
 
 def member(segment: str, name: str, revision: int = 1, *, active: bool = True) -> MemberRow:

@@ -10,7 +10,7 @@ import pytest
 from emulators import Emulator, start_bigtable
 from flaky import Flaky, alter, lose, refuse
 from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery, SetCell
-from samples import NOW, event, identity, member, sent, user
+from samples import NOW, event, identity, lease, member, sent, user
 
 from transforms.storage import keys
 from transforms.storage.bigtable import BigtableStore
@@ -35,6 +35,7 @@ LAYOUT = [
     (keys.metric_key("flow/vip", NOW), b"flow/vip#80064b9fe68ac000"),
     (keys.metric_key("a b", -1), b"a$`b#7fffffffffffffff"),
     (keys.RUN_KEY, b"run"),
+    (keys.LEASE_KEY, b"lease"),
     (keys.control_key("80064b9fe68ac000-189744d6dd1d8000-0f1e"), b"80064b9fe68ac000-189744d6dd1d8000-0f1e"),
 ]
 
@@ -76,6 +77,7 @@ def test_cells_are_as_stored(store: BigtableStore, bigtable: Any) -> None:
     store.record([sent("u1", state="handed_off")])
     store.write_metrics([MetricRow("flow/vip", NOW, 3)])
     store.write_run(RunRow(NOW, "abc"))
+    store.swap_lease(None, lease("a"))
     store.publish_control([b"a"], NOW)
     with pytest.warns(RuntimeWarning, match="emulator"):
         client = BigtableDataClient(project=bigtable.project)
@@ -166,6 +168,8 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "scan_ledger": ("`ledger`", lambda store: list(store.scan_ledger())),
     "scan_metrics": ("`metrics`", lambda store: list(store.scan_metrics(""))),
     "read_run": ("`runs`", lambda store: store.read_run()),
+    "read_lease": ("`runs`", lambda store: store.read_lease()),
+    "swap_lease": ("`runs`", lambda store: store.swap_lease(None, lease("a"))),
     "delete_user": ("`events`", lambda store: store.delete_user("u1", ["vip"], [("token", "d1")], row=True)),
 }
 
@@ -240,6 +244,14 @@ def test_a_claim_that_fails_says_so_and_may_be_made_later(flaky: Flaky, store: B
     with pytest.raises(StoreError, match="after 4 tries"):
         store.claim([sent("u1")])
     assert store.claim([sent("u1")]) == {"s1": None}
+
+
+def test_a_lease_whose_answer_was_lost_is_ours(flaky: Flaky, store: BigtableStore) -> None:
+    flaky.plan("CheckAndMutateRow", lose())
+    assert store.swap_lease(None, lease("a"))
+    flaky.plan("CheckAndMutateRow", lose())
+    assert store.swap_lease(lease("a"), lease("b"))
+    assert not store.swap_lease(lease("a"), lease("c"))
 
 
 def test_a_resolution_whose_answer_was_lost_is_ours(flaky: Flaky, store: BigtableStore) -> None:

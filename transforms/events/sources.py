@@ -62,7 +62,8 @@ def parse_source(text: str) -> Source:
         return Subscription(path)
     if scheme := _SCHEME.match(text):
         raise ValueError(f"unknown kind of source {scheme[0]!r}; write pubsub:..., or ./{text} for a file of that name")
-    return Files(text)
+    # Beam looks for patterns without a folder nowhere, and not in the working directory.
+    return Files(f"./{text}" if "/" not in text and any(sign in text for sign in "*?[") else text)
 
 
 def parse_topic(text: str) -> str:

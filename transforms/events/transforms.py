@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from apache_beam.coders import BytesCoder
 from apache_beam.io import fileio
 from apache_beam.io.fileio import EmptyMatchTreatment
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.window import GlobalWindow
@@ -27,7 +28,7 @@ from transforms.events.live.transforms import Publish
 from transforms.events.parquet import payloads
 from transforms.events.sources import Files, Message, Source, Subscription
 
-__all__ = ["Decode", "ReadEvents", "WriteDeadLetters"]
+__all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_messages"]
 
 #: The outputs of `Decode`.
 EVENTS, DEAD_LETTERS = "events", "dead_letters"
@@ -119,6 +120,28 @@ class _LinesToMessages(beam.DoFn):
     def process(self, line: tuple[str, bytes]) -> Iterable[Message]:
         source, payload = line
         return () if not payload or payload.isspace() else ((payload, source, None, ""),)
+
+
+def read_messages(source: Files) -> Iterator[bytes]:
+    """The messages of files, undecoded, in this process: those that `ReadEvents` reads.
+
+    Raises:
+      OSError: where no file matches, or one cannot be read.
+    """
+    files = FileSystems.match([source.pattern])[0].metadata_list
+    if not files:
+        raise OSError(f"no file matches {source.pattern}")
+    for found in files:
+        with FileSystems.open(found.path) as file:
+            if source.parquet:
+                whole = pq.ParquetFile(pa.BufferReader(file.read()) if found.path.endswith(".gz") else file)
+                for group in range(whole.num_row_groups):
+                    yield from payloads(whole.read_row_group(group))
+                continue
+            for line in iter(file.readline, b""):
+                payload = line.removesuffix(b"\n").removesuffix(b"\r")
+                if payload and not payload.isspace():
+                    yield payload
 
 
 def _now() -> int:

@@ -44,6 +44,7 @@ from transforms.storage.rows import (
     EventKey,
     EventRow,
     IdentityRow,
+    LeaseRow,
     LedgerRow,
     MemberRow,
     MetricRow,
@@ -247,6 +248,21 @@ class BigtableStore:
     def write_run(self, row: RunRow) -> None:
         """Remember a bounded run."""
         self._write("runs", {keys.RUN_KEY: (0, row)})
+
+    def read_lease(self) -> LeaseRow | None:
+        """Who works on the store."""
+        return next(_records(LeaseRow, self._tables.read("runs", [keys.LEASE_KEY]).values()), None)
+
+    def swap_lease(self, before: LeaseRow | None, after: LeaseRow) -> bool:
+        """Write a lease where the other stands; see `Store.swap_lease`."""
+        cells: list[Mutation] = [_cell(after, 0)]
+        if before is None:
+            written = self._tables.insert("runs", keys.LEASE_KEY, cells)
+        else:
+            standing = msgspec.msgpack.encode(before)
+            written = self._tables.replace("runs", keys.LEASE_KEY, _ROW, standing, cells)
+        # After a lost answer it was tried again, and found its own.
+        return written or self.read_lease() == after
 
     def close(self) -> None:
         """Close the connection."""

@@ -11,6 +11,7 @@ import re
 from hashlib import blake2b, sha256
 
 __all__ = [
+    "LEASE_KEY",
     "RUN_KEY",
     "control_key",
     "end_of",
@@ -26,8 +27,8 @@ __all__ = [
     "user_key",
 ]
 
-#: The one row of the table of runs.
-RUN_KEY = b"run"
+#: The two rows of the table of runs: the last bounded run, and who works on the store.
+RUN_KEY, LEASE_KEY = b"run", b"lease"
 
 _LOW = re.compile(rb"[\x00-$]")
 _LONGEST_PART = 1024

@@ -7,6 +7,7 @@ __all__ = [
     "EventKey",
     "EventRow",
     "IdentityRow",
+    "LeaseRow",
     "LedgerRow",
     "LedgerState",
     "MemberRow",
@@ -121,6 +122,21 @@ class RunRow(msgspec.Struct, frozen=True, gc=False):
     leaves: tuple[int, ...] = ()
     segments: tuple[str, ...] = ()
     finished: bool = True
+
+
+class LeaseRow(msgspec.Struct, frozen=True, gc=False):
+    """Who works on a store: what kind of job, `pid` and `started` its process on `host`, since and until when.
+
+    `token` tells it from all others.
+    """
+
+    job: str
+    host: str
+    pid: int
+    started: str
+    token: str
+    since: int
+    until: int
 
 
 class MetricRow(msgspec.Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from transforms.storage.rows import (
     EventKey,
     EventRow,
     IdentityRow,
+    LeaseRow,
     LedgerRow,
     MemberRow,
     MetricRow,
@@ -47,6 +48,7 @@ CREATE TABLE IF NOT EXISTS ledger (user TEXT, send TEXT, state TEXT, campaign TE
 CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
+CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
 """
 
@@ -214,6 +216,19 @@ class SqliteStore:
         """Remember a bounded run."""
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO runs VALUES (1, ?)", (msgspec.json.encode(row),))
+
+    def read_lease(self) -> LeaseRow | None:
+        """Who works on the store."""
+        found = self._query("SELECT lease FROM lease")
+        return msgspec.json.decode(found[0][0], type=LeaseRow) if found else None
+
+    def swap_lease(self, before: LeaseRow | None, after: LeaseRow) -> bool:
+        """Write a lease where the other stands; see `Store.swap_lease`."""
+        with self._transaction() as connection:
+            if self.read_lease() != before:
+                return False
+            connection.execute("INSERT OR REPLACE INTO lease VALUES (1, ?)", (msgspec.json.encode(after),))
+            return True
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from transforms.storage.rows import (
     EventKey,
     EventRow,
     IdentityRow,
+    LeaseRow,
     LedgerRow,
     MemberRow,
     MetricRow,
@@ -116,6 +117,12 @@ class Store(Protocol):
 
     def write_run(self, row: RunRow) -> None:
         """Remember a bounded run."""
+
+    def read_lease(self) -> LeaseRow | None:
+        """Who works on the store, or did; None where nobody has yet."""
+
+    def swap_lease(self, before: LeaseRow | None, after: LeaseRow) -> bool:
+        """Write `after` where `before` stands (None: nothing), atomically; whether `after` stands now."""
 
     def close(self) -> None:
         """Release connections and files."""

@@ -4,6 +4,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
 from transforms.storage.store import Store
+from transforms.users.lease import Lease
 
 __all__ = ["RunRefused", "begin_run", "finish_run"]
 
@@ -12,15 +13,20 @@ class RunRefused(Exception):
     """A bounded run that would give wrong answers on this store; the message says what to do."""
 
 
-def begin_run(store: Store, definitions: Definitions, *, continued: bool, until: int | None = None) -> int:
+def begin_run(
+    store: Store, definitions: Definitions, lease: Lease, *, continued: bool, until: int | None = None
+) -> int:
     """Check that a bounded run up to `until` (microseconds UTC, None: to be found) may use a store; note its begin.
 
-    Returns the time (microseconds UTC) up to which the users in the store are settled, 0 for an empty one.
+    Takes the lease on the store, and returns the time (microseconds UTC) up to which the users in it are settled, 0 for
+    an empty one.
 
     Raises:
+      LeaseHeld: a live job, or another run, works on the store.
       RunRefused: the store holds users and the run does not continue from them; or they are settled beyond `until`
         already; or the definitions have conditions on events of which the store's users have no history.
     """
+    lease.check()
     last = store.read_run()
     if store.has_users() and not continued:
         raise RunRefused("the store holds users already: add --continue to go on from them, or name a new store")
@@ -37,6 +43,7 @@ def begin_run(store: Store, definitions: Definitions, *, continued: bool, until:
             f"the store's users are settled up to {write_time(as_of)}, and no run can take them back to "
             f"{write_time(until)}: name a later --as-of, or a new store"
         )
+    lease.take()
     store.write_run(_row(definitions, as_of, finished=False))
     return as_of
 

@@ -103,6 +103,7 @@ class AdvanceBounded(beam.PTransform):
       store: URL of the store, or None to write nothing.
       continued: start from the store's rows, and pass over what earlier runs applied.
       amend: users were counted before in this run, so that only what changes is counted.
+      historical: what time brings about up to `as_of` is history for everybody, and sends nothing.
     """
 
     def __init__(
@@ -113,16 +114,20 @@ class AdvanceBounded(beam.PTransform):
         *,
         continued: bool,
         amend: bool = False,
+        historical: bool = False,
     ) -> None:
         self.texts = texts
         self.as_of = as_of
         self.store = store
         self.continued = continued
         self.amend = amend
+        self.historical = historical
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Fold every user's inputs."""
-        fold = _FoldUsers(self.texts, self.store, continued=self.continued, amend=self.amend)
+        fold = _FoldUsers(
+            self.texts, self.store, continued=self.continued, amend=self.amend, historical=self.historical
+        )
         return (
             keyed
             | "Typed" >> beam.Map(_itself)
@@ -132,10 +137,13 @@ class AdvanceBounded(beam.PTransform):
 
 
 class _FoldUsers(Machine):
-    def __init__(self, texts: Texts | Release, store: str | None, *, continued: bool, amend: bool) -> None:
+    def __init__(
+        self, texts: Texts | Release, store: str | None, *, continued: bool, amend: bool, historical: bool
+    ) -> None:
         super().__init__(texts, store)
         self.continued = continued
         self.amend = amend
+        self.historical = historical
 
     def start_bundle(self) -> None:
         self._waiting: dict[str, list[Input]] = {}
@@ -168,10 +176,18 @@ class _FoldUsers(Machine):
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
                 bundle.tallies.final(users[key], by=-1)
-            user, _ = self.take(bundle, users[key], [*fresh, _closing(inputs, self._as_of)])
+            user, _ = self.take(bundle, users[key], [*fresh, self._closing(inputs)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)
         yield from self.put_out(bundle)
+
+    def _closing(self, inputs: list[Input]) -> Wake:
+        """What settles a user up to the end: history too, where the last that is known of the user is history.
+
+        Without that, an import of old orders would tell everybody who lapsed since then that they are missed.
+        """
+        last = inputs[-1] if inputs else None
+        return Wake(self._as_of, historical=self.historical or (isinstance(last, Event) and last.historical))
 
 
 class AdvanceUnbounded(beam.PTransform):
@@ -273,15 +289,6 @@ def time_of(result: Any, latest: Any) -> Any:
     """What was decided at a time of its own is counted then: one bundle may have timers of many."""
     tally = isinstance(result, beam.pvalue.TaggedOutput) and result.tag == TALLIES
     return Timestamp(micros=result.value[0][3]) if tally and result.value[0][3] else latest
-
-
-def _closing(inputs: list[Input], as_of: int) -> Wake:
-    """What settles a user up to `as_of`: history too, where the last that is known of the user is history.
-
-    Without that, an import of old orders would tell everybody who lapsed since then that they are missed.
-    """
-    last = inputs[-1] if inputs else None
-    return Wake(as_of, historical=isinstance(last, Event) and last.historical)
 
 
 def by_arrival(item: Input) -> tuple[int, str]:

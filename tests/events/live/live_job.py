@@ -83,7 +83,7 @@ def main() -> None:
             time.sleep(0.05)
 
     try:
-        run_graph(build, beam_flags, beside=beside, heartbeat=5.0)
+        run_graph(build, beam_flags, beside=(beside,), heartbeat=5.0)
     except RunFailed as error:
         sys.exit(f"job: {error}")
 

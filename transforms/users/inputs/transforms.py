@@ -61,16 +61,18 @@ class KeyInputs(beam.PTransform):
 
     Args:
       until: events that arrived after this time (microseconds UTC) are counted as later and go no further.
+      historical: all of them are history, whatever they say, and bring about no send.
 
     Returns outputs `users` and `anonymous` (both (key, inputs)), `arrivals` (the newest of a bundle) and `tallies`.
     """
 
-    def __init__(self, until: int | None = None) -> None:
+    def __init__(self, until: int | None = None, *, historical: bool = False) -> None:
         self.until = until
+        self.historical = historical
 
     def step(self) -> beam.DoFn:
         """The step by itself, for a graph that does more in one."""
-        return _KeyInputs(self.until)
+        return _KeyInputs(self.until, self.historical)
 
     def expand(self, events: beam.PCollection[Event]) -> Any:
         """Key the events."""
@@ -79,8 +81,9 @@ class KeyInputs(beam.PTransform):
 
 
 class _KeyInputs(beam.DoFn):
-    def __init__(self, until: int | None) -> None:
+    def __init__(self, until: int | None, historical: bool) -> None:
         self.until = until
+        self.historical = historical
 
     def start_bundle(self) -> None:
         self._inputs: dict[str, list[Input]] = {}
@@ -99,6 +102,8 @@ class _KeyInputs(beam.DoFn):
             self._newest = event.arrival
         if event.name:
             self._tallies.count("events", event.name, "", event.time)
+        if self.historical:
+            event = msgspec.structs.replace(event, historical=True)
         self._inputs.setdefault(route(event), []).append(event)
         self._held += 1
         return self._drain() if self._held >= _KEYED_AT_ONCE else ()

@@ -1,0 +1,131 @@
+"""The flags of `todoke backfill`, as one frozen record. Nothing here imports Beam, so that help is quick."""
+
+import argparse
+from datetime import UTC, datetime
+
+import msgspec
+
+from beam_pipelines.options import Config, WrongUse, read_time
+from transforms.campaigns.load import compiled
+from transforms.campaigns.release import Release
+from transforms.campaigns.transforms import read_definitions
+from transforms.events.sources import parse_source, parse_topic
+from transforms.storage.open import parse_store
+
+__all__ = ["RATE", "Backfill", "parse", "parser"]
+
+#: Seeds a second, as wakes: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
+RATE = 1_000.0
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """What a backfill is told.
+
+    `config` is of the run over the history that rows need; it has the whole release, which no leaf is new to. `engine`
+    is None for whichever can. `release` is the one whose activations seeds are for, `activation` (microseconds UTC) one
+    of them, None for all that users wait for. Seeds go to `control_topic`, None for the store's table, `rate` a second.
+    """
+
+    config: Config
+    write: str
+    engine: str | None
+    as_of: int
+    store: str
+    release: Release | None = None
+    activation: int | None = None
+    control_topic: str | None = None
+    rate: float = RATE
+    report: str | None = None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; whatever else is given goes to Beam."""
+    flags = argparse.ArgumentParser(
+        prog="todoke backfill",
+        allow_abbrev=False,
+        description="Read a history of events into a store. Nothing is ever sent.",
+        epilog="Any other flag goes to Beam (--runner, --project, ...). Credentials come from the environment.",
+    )
+    add = flags.add_argument
+    add("--definitions", required=True, metavar="PATH", help="a definitions file, a folder of them, or a pointer")
+    add("--events", required=True, metavar="SRC", help="JSON Lines or Parquet: a path or pattern")
+    add("--as-of", required=True, metavar="TIME", help="up to when, inclusive (ISO 8601 with a zone); not ahead")
+    add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
+    add(
+        "--write",
+        choices=("users", "seeds"),
+        default="users",
+        help="users: whole users into an empty store that no live job uses (default); seeds: what new conditions "
+        "missed, for users of a live job",
+    )
+    add("--engine", choices=("columns", "rows"), help="default: rows for users; columns for seeds, where they can")
+    add("--report", metavar="FILE", help="write the report as JSON")
+    add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
+    add("--activation", metavar="TIME", help="seeds: of this activation alone (default: all that users wait for)")
+    add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
+    add("--rate", type=float, default=RATE, metavar="N", help=f"seeds: so many a second (default: {RATE:.0f})")
+    return flags
+
+
+def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
+    """What was asked, and what goes to Beam.
+
+    Raises:
+      WrongUse: for values that cannot be.
+      DefinitionsError: if the definitions cannot be read, or have mistakes.
+    """
+    flags, beam_flags = parser().parse_known_args(argv)
+    launched = int(datetime.now(UTC).timestamp() * 1_000_000)
+    as_of = read_time("--as-of", flags.as_of)
+    _check(flags, as_of, launched)
+    try:
+        source = parse_source(flags.events)
+    except ValueError as error:
+        raise WrongUse(f"--events: {error}") from error
+    if not source.bounded:
+        raise WrongUse("--events: a backfill reads files to their end: export the archive")
+    definitions = read_definitions(flags.definitions)
+    release = definitions if isinstance(definitions, Release) else None
+    if flags.write == "seeds" and release is None:
+        raise WrongUse(
+            "--definitions: seeds are for the activations of a pointer (`todoke publish`), a .json file: with plain "
+            "definitions no condition is new"
+        )
+    whole = definitions if release is None else msgspec.structs.replace(release, pointer=None, whole=True)
+    compiled(whole)
+    config = Config(
+        definitions=whole,
+        source=source,
+        launched=launched,
+        store=flags.store,
+        as_of=as_of,
+        dead_letters=flags.dead_letters or "dead_letters.jsonl",
+        historical=True,
+    )
+    activation = None if flags.activation is None else read_time("--activation", flags.activation)
+    seeding = (release, activation, flags.control_topic, flags.rate)
+    return Backfill(config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report), beam_flags
+
+
+def _check(flags: argparse.Namespace, as_of: int, launched: int) -> None:
+    """Find what cannot be before anything is read."""
+    if as_of > launched:
+        raise WrongUse(f"--as-of: {flags.as_of} is ahead: a backfill knows only what has been")
+    if flags.store == "none":
+        raise WrongUse("--store: a backfill writes into a store; `todoke run --store none` only reports")
+    try:
+        parse_store(flags.store)
+        if flags.control_topic is not None:
+            parse_topic(flags.control_topic)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    if flags.write == "users":
+        if flags.engine == "columns":
+            raise WrongUse(
+                "--engine: columns know the marks of conditions, and not profiles, duplicates and journeys: whole "
+                "users take --engine rows"
+            )
+        if flags.activation is not None or flags.control_topic is not None:
+            raise WrongUse("--activation and --control-topic are for --write seeds")
+    elif flags.rate <= 0:
+        raise WrongUse("--rate: expected more than 0 seeds a second")

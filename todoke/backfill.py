@@ -1,0 +1,52 @@
+"""`todoke backfill`: a history of events into a store: whole users, or seeds for the users of a live job."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from beam_pipelines import backfill as job
+from beam_pipelines.backfill_options import Backfill, parse
+from beam_pipelines.options import WrongUse
+from todoke.run import check_beam_flags, print_report, run_bounded, write_report
+from todoke.seeds import write_seeds
+
+__all__ = ["backfill"]
+
+
+def backfill(argv: Sequence[str]) -> None:
+    """Backfill with the flags of `beam_pipelines.backfill_options`.
+
+    Raises:
+      WrongUse, DefinitionsError, RunRefused, LeaseHeld: nothing was started.
+      RunFailed, StoreError, ControlFailed, LeaseLost: it was, and failed.
+    """
+    asked, beam_flags = parse(list(argv))
+    check_beam_flags(beam_flags)
+    if asked.write == "seeds":
+        if beam_flags:
+            raise WrongUse(f"{' '.join(beam_flags)}: seeds are made on this machine, and take no flags of Beam")
+        report = write_seeds(asked)
+        _print_seeds(report)
+    else:
+        report = _write_users(asked, beam_flags)
+        print_report(Console(), report)
+    if asked.report:
+        write_report(asked.report, report)
+
+
+def _write_users(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
+    """Whole users, by rows."""
+    console = Console(stderr=True)
+    _, report = run_bounded(asked.config, console=console, beam_flags=beam_flags, build=job.build)
+    return report | {"write": "users", "engine": "rows"}
+
+
+def _print_seeds(report: dict[str, Any]) -> None:
+    if not report["activations"]:
+        print("nobody waits for a seed")
+    for at, counts in report["activations"].items():
+        print(f"activation {at}, by {report['engine']}: {counts['seeded']:,} seeds, {counts['empty']:,} empty ones")
+        if counts["missed"]:
+            print(f"  {counts['missed']:,} cannot be made up for: see `missed` in docs/operations.md")
+    print(f"users: {report['users']:,}")

@@ -1,0 +1,141 @@
+"""`todoke backfill --write seeds`: for users of a live job, what conditions that are new to them have missed."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from beam_pipelines import backfill as job
+from beam_pipelines.backfill_options import Backfill
+from beam_pipelines.options import WrongUse
+from todoke.control import open_control, publish_evenly
+from todoke.run import RunFailed, run_bounded
+from transforms.campaigns.load import Definitions, compiled
+from transforms.events.sources import Files
+from transforms.events.times import write_time
+from transforms.events.transforms import read_messages
+from transforms.segments.columns.layout import NotColumnar, needs_of
+from transforms.segments.leaves import EventLeaf
+from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.prepare.marks import marks_before
+from transforms.users.seeding import History, Seeding, activated, awaited, marks_of, seed_payloads
+from transforms.users.user import decode_user
+
+__all__ = ["write_seeds"]
+
+
+def write_seeds(asked: Backfill) -> dict[str, Any]:
+    """Make the seeds that users of the store wait for and publish them to its live job; returns the report.
+
+    A seed that has come is never joined again, and nobody who does not wait is sent one: if this is cut off, or fails,
+    it may be done again.
+
+    Raises:
+      WrongUse: an activation cannot be seeded so, or yet.
+      RunFailed: the history cannot be read.
+      StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
+    """
+    started = time.monotonic()
+    assert asked.release is not None
+    definitions = compiled(asked.release)
+    store = open_store(asked.store, create=False)
+    wanted = _wanted(asked, definitions, store)
+    engine = _engine(asked, definitions, wanted)
+    done, read = Seeding(), {"read": 0, "dead_letters": 0}
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+        history = History(Path(folder))
+        for at in sorted(wanted):
+            by = _by_columns if engine == "columns" else _by_rows
+            read = by(asked, activated(definitions, at), at, Path(folder) / str(at), history)
+        payloads = seed_payloads(store.scan_users() if wanted else (), definitions, wanted, history, done)
+        with open_control(store, asked.control_topic) as publish:
+            publish_evenly(payloads, publish, asked.rate)
+        history.close()
+    store.close()
+    return {
+        "write": "seeds",
+        "engine": engine,
+        "release": definitions.serial,
+        **read,
+        "users": done.users,
+        "seeded": done.seeded.total(),
+        "empty": done.empty.total(),
+        "missed": done.missed.total(),
+        "activations": {
+            write_time(at): {"seeded": done.seeded[at], "empty": done.empty[at], "missed": done.missed[at]}
+            for at in sorted(wanted)
+        },
+        "as_of": write_time(asked.as_of),
+        "elapsed_s": round(time.monotonic() - started, 3),
+    }
+
+
+def _wanted(asked: Backfill, definitions: Definitions, store: Store) -> set[int]:
+    """The activations to make seeds for: the one that is named, else all that somebody waits for."""
+    times = set(definitions.activations.values())
+    if asked.activation is not None and asked.activation not in times:
+        known = ", ".join(write_time(at) for at in sorted(times)) or "none"
+        raise WrongUse(f"--activation: the pointer has {known}; found {write_time(asked.activation)}")
+    wanted = {asked.activation} if asked.activation is not None else awaited(store.scan_users(), definitions)
+    for at in sorted(wanted):
+        if asked.as_of < at:
+            raise WrongUse(
+                f"--as-of: new conditions count from {write_time(at)}, and {write_time(asked.as_of)} is before that: "
+                "wait until the job has read past it, and give all events up to then; --activation takes an earlier one"
+            )
+    return wanted
+
+
+def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
+    """Columns where all conditions have a columnar form, unless rows are asked for.
+
+    Raises:
+      WrongUse: columns are asked for and cannot.
+    """
+    if asked.engine == "rows":
+        return "rows"
+    leaves = [leaf for at in wanted for leaf in activated(definitions, at)]
+    for leaf in leaves:
+        try:
+            needs_of([leaf.condition])
+        except NotColumnar as kind:
+            if asked.engine is None:
+                return "rows"
+            names = ", ".join(sorted(definitions.segments_of({leaf.key}))) or "an older revision"
+            raise WrongUse(f"--engine: `{kind}` in {names} has no columnar form: use --engine rows") from kind
+    return "columns"
+
+
+def _by_columns(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
+    assert isinstance(asked.config.source, Files)
+    try:
+        done, marks = marks_before(read_messages(asked.config.source), leaves, at, folder)
+    except OSError as error:
+        raise RunFailed(f"the events cannot be read: {error}") from error
+    history.write(at, marks)
+    return {"read": done.accounts.get("read", 0), "dead_letters": done.accounts.get("dead_letter", 0)}
+
+
+def _by_rows(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
+    """A run over the history up to just before the activation, into a store of its own."""
+    url = f"sqlite:{folder / 'history.db'}"
+    letters = str(folder / "dead_letters.jsonl")
+    config = msgspec.structs.replace(asked.config, store=url, as_of=at - 1, dead_letters=letters)
+    _, report = run_bounded(config, console=Console(file=sys.stderr), build=job.build)
+    store = open_store(url)
+    history.write(at, _marks(store, leaves))
+    store.close()
+    return {name: report[name] for name in ("read", "dead_letters")}
+
+
+def _marks(store: Store, leaves: Iterable[EventLeaf]) -> Iterator[tuple[str, bytes]]:
+    for row in store.scan_users():
+        user = decode_user(row.state)
+        if user.owner is None:  # else whoever has the past has the marks too
+            yield user.id, marks_of(user, leaves)

@@ -1,0 +1,30 @@
+"""The marks that a history leaves in leaves, by columns: what seeds are made of."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from transforms.segments.columns.layout import needs_of
+from transforms.segments.columns.seeds import seeds
+from transforms.segments.leaves import EventLeaf
+from transforms.users.prepare.prepare import Preparation, prepare
+
+__all__ = ["marks_before"]
+
+
+def marks_before(
+    messages: Iterable[bytes], leaves: Iterable[EventLeaf], before: int, folder: Path
+) -> tuple[Preparation, Iterator[tuple[str, bytes]]]:
+    """What was read, and by id the MessagePack of {leaf: marks} of all users who were known then.
+
+    Args:
+      messages: JSON of calls.
+      leaves: whose marks are asked.
+      before: messages that arrived at this time (microseconds UTC) or later do not count.
+      folder: is filled with what was prepared; it must not be there yet.
+
+    Raises:
+      NotColumnar: a leaf has no columnar form.
+    """
+    conditions = [leaf.condition for leaf in leaves]
+    done = prepare(messages, needs_of(conditions), folder, until=before - 1)
+    return done, (each for part in seeds(conditions, done.prepared) for each in part.encoded())
