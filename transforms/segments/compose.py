@@ -26,7 +26,7 @@ _DEEP = 250
 
 _STR, _SEQ, _MAP = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 #: By the first character of a plain scalar: the tags of YAML 1.2 that it may have.
-_PLAIN: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+_PLAIN: dict[str, list[tuple[str, Any]]] = {}
 for _versions, _tag, _pattern, _firsts in implicit_resolvers:
     for _first in _firsts if (1, 2) in _versions else ():
         _PLAIN.setdefault(_first, []).append((_tag, _pattern))
@@ -52,7 +52,8 @@ def compose_carefully(text: str) -> YamlNode | None:
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False  # the later one counts, as YAML says
-    return yaml.compose(text)
+    tree: YamlNode | None = yaml.compose(text)
+    return tree
 
 
 def _compose_quickly(text: str) -> YamlNode | None:
@@ -86,9 +87,9 @@ class _Tree:
             return event.tag is None and event.anchor is None and bool(event.value or self._is_value())
         if kind is events.SequenceStartEvent or kind is events.MappingStartEvent:
             tag, type_ = (_SEQ, SequenceNode) if kind is events.SequenceStartEvent else (_MAP, MappingNode)
-            node = type_(tag, [], event.start_mark, event.end_mark)
-            self._add(node)
-            self.open.append((node, []))
+            begun = type_(tag, [], event.start_mark, event.end_mark)
+            self._add(begun)
+            self.open.append((begun, []))
             return event.tag is None and event.anchor is None and len(self.open) <= _DEEP
         if kind is events.SequenceEndEvent:
             node, items = self.open.pop()
