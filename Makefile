@@ -39,7 +39,7 @@ format: setup ## Put imports and lines in order
 	@$(BIN)/ruff format .
 
 bench: setup prism emulator ## Measure on this machine
-	@for name in run store startup state_cache live columns; do $(BIN)/python -m "bench.$$name"; done
+	@for name in run store startup state_cache live columns segments; do $(BIN)/python -m "bench.$$name"; done
 
 schema: setup ## Write docs/todoke.schema.json anew from the code
 	@$(BIN)/todoke schema > docs/todoke.schema.json

@@ -108,6 +108,16 @@ def members(
 
 
 @app.command()
+def flow(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    store: Store,
+    json: Json = False,
+) -> None:
+    """Who came and went, by minute, as a live job counts: start of the minute, entered, left, size since it began."""
+    import_module("todoke.flow").flow(segment, store, json=json)
+
+
+@app.command()
 def user(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
     store: Store,

@@ -16,7 +16,8 @@ from core import HOUR, MINUTE, START, texts_of
 
 from transforms.events.event import Event
 from transforms.metrics import transforms as metrics
-from transforms.metrics.transforms import LATE_SECONDS, WriteMetrics
+from transforms.metrics.flow import flows
+from transforms.metrics.transforms import EARLY_COUNT, LATE_SECONDS, WriteMetrics
 from transforms.storage.open import open_store
 from transforms.storage.store import Store, StoreError
 from transforms.users import transforms as users
@@ -103,6 +104,46 @@ def test_what_is_later_than_windows_are_kept_counts_in_the_minute_in_which_it_co
     found = written(url)["sends/push/a"]
     assert sum(found.values()) == 15
     assert found[(clock() - FIRST) // MINUTE] == 3
+
+
+def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pane is written whole; what is read after one is right for what came until then."""
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    panes: list[list[tuple[int, int, int, int]]] = []
+
+    def opened(url: str) -> Any:
+        store = open_store(url)
+        write = store.write_metrics
+
+        def watched(rows: Any) -> None:
+            write(rows)
+            if rows:
+                found = flows("vip", store.scan_metrics(""))
+                panes.append([((flow.window - FIRST) // MINUTE, flow.entered, flow.left, flow.size) for flow in found])
+
+        monkeypatch.setattr(store, "write_metrics", watched, raising=False)
+        return store
+
+    monkeypatch.setattr(metrics, "open_store", opened)
+    entered: Any = (("entered", "vip", "event", 0), 1)
+    left: Any = (("left", "vip", "time", 0), 1)
+    stream = stream_of(
+        *((entered, FIRST + number) for number in range(EARLY_COUNT)),  # an early pane
+        (entered, FIRST + 30),
+        FIRST + MINUTE,  # on time
+        *((left, FIRST + MINUTE + number) for number in range(3)),
+        FIRST + 2 * MINUTE,
+        (left, FIRST + 1),  # late, which changes the sizes of both minutes
+        ((("entered", "other", "event", 0), 5), FIRST),
+    )
+    run(lambda pipeline: pipeline | "Tallies" >> stream | "Metrics" >> WriteMetrics(url, clock))
+    first = EARLY_COUNT
+    assert [pane for pane, before in zip(panes, [[], *panes], strict=False) if pane != before] == [
+        [(0, first, 0, first)],
+        [(0, first + 1, 0, first + 1)],
+        [(0, first + 1, 0, first + 1), (1, 0, 3, first - 2)],
+        [(0, first + 1, 1, first), (1, 0, 3, first - 3)],
+    ]
 
 
 class Faltering:

@@ -22,6 +22,8 @@ __all__ = ["WriteMetrics", "WriteSummary"]
 #: Windows of live metrics, and for how long after its end a window is kept for what comes late, in seconds.
 WINDOW_SECONDS = 60
 LATE_SECONDS = 24 * 3600
+#: So many tallies of one series (one a bundle) are not kept back until their window is over.
+EARLY_COUNT = 20
 
 
 class WriteSummary(beam.PTransform):
@@ -54,9 +56,10 @@ def _write_summary(tallies: list[Tally], path: str, as_of: int) -> None:
 class WriteMetrics(beam.PTransform):
     """Sum tallies in fixed windows into the metrics table.
 
-    A window's row is written whole when the window is over, and again with each tally that comes after that: tallies of
-    a timer have the time for which it was set, and a watermark may have gone far beyond it. So repeating a write is
-    safe, and the last one is right.
+    A window's row is written early with each `EARLY_COUNT` tallies, when the window is over, and again with each tally
+    that comes after that: tallies of a timer have the time for which it was set, and a watermark may have gone far
+    beyond it. Each time it is written whole (panes accumulate). So repeating a write is safe, and the last one is
+    right. Sizes of segments are sums of these rows (see `flow`) and right as soon as the rows are.
 
     Args:
       store: URL of the store.
@@ -71,7 +74,7 @@ class WriteMetrics(beam.PTransform):
         """Window, sum and write."""
         windows = beam.WindowInto(
             FixedWindows(WINDOW_SECONDS),
-            trigger=AfterWatermark(late=AfterCount(1)),
+            trigger=AfterWatermark(early=AfterCount(EARLY_COUNT), late=AfterCount(1)),
             accumulation_mode=AccumulationMode.ACCUMULATING,
             allowed_lateness=LATE_SECONDS,
         )

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
+
+from transforms.segments.compose import compose
 
 __all__ = ["Document", "Node", "Problem", "Problems", "read_documents"]
 
@@ -179,10 +180,8 @@ def read_documents(texts: Mapping[str, str], problems: Problems) -> list[Node]:
     """Read YAML 1.2 texts by file name; each becomes the node of its top value. Empty files are left out."""
     documents = []
     for name, text in texts.items():
-        yaml = YAML(typ="safe", pure=True)
-        yaml.composer.warn_double_anchors = False  # the later one counts, as YAML says
         try:
-            tree = yaml.compose(text)
+            tree = compose(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1

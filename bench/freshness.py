@@ -1,0 +1,148 @@
+"""A thousand segments kept fresh by the core, against ClickHouse (chdb) asked again for all every 120 s of event time.
+
+    python -m bench.freshness [--events N] [--users N] [--segments N] [--hours H]
+
+Both read the same files, one for each 120 s, and end with the same members. ClickHouse has its events sorted by name
+and user and answers the six segments of a name in one scan. Cost is processor time of whole processes, all threads.
+"""
+
+import argparse
+import csv
+import heapq
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.segments import START, TOUCHED, compiling
+from transforms.events.event import Event
+from transforms.segments.values import HOUR
+from transforms.users.advance import apply
+from transforms.users.draft import Draft
+from transforms.users.user import User, Wake
+
+ROUND = 120_000_000
+
+
+def asked(segment: int) -> tuple[int, int, int]:
+    """The name's number, least count and window in microseconds of a segment."""
+    return segment // TOUCHED, segment % 3 + 1, (segment % 7 + 1) * 600_000_000
+
+
+def write(folder: Path, events: int, users: int, segments: int, hours: float) -> None:
+    """One file for each round: time, user, name, in the order of time."""
+    chance, span = random.Random(7), int(hours * HOUR)
+    rounds: dict[int, list[str]] = {number: [] for number in range(-(-span // ROUND))}
+    for number in range(events):
+        at = number * span // events
+        rounds[at // ROUND].append(
+            f"{START + at},{chance.randrange(users)},{chance.randrange(-(-segments // TOUCHED))}"
+        )
+    for number, lines in rounds.items():
+        (folder / f"{number:06d}.csv").write_text("\n".join(lines) + "\n")
+
+
+def core(files: list[Path], segments: int) -> list[int]:
+    """Each event as it comes, each deadline when it comes."""
+    lines = ["segments:"]
+    for number in range(segments):
+        name, least, window = asked(number)
+        condition = f"{{event: E{name}, count: {{at_least: {least}}}, within: {window // 1_000_000}s}}"
+        lines.append(f"  s{number}: {{owner: bench, members: {condition}}}")
+    definitions = compiling("\n".join(lines))
+    drafts: dict[str, Draft] = {}
+    due: list[tuple[int, str]] = []
+
+    def settle(now: int) -> None:
+        while due and due[0][0] <= now:
+            at, user = heapq.heappop(due)
+            take(user, Wake(at))
+
+    def take(user: str, item: Event | Wake) -> None:
+        draft = drafts.get(user)
+        if draft is None:
+            draft = drafts[user] = Draft(User(user), definitions)
+        before = draft._agenda[0][0] if draft._agenda else None
+        apply(draft, item)
+        draft.effects.clear()
+        after = draft._agenda[0][0] if draft._agenda else None
+        if after is not None and (after != before or isinstance(item, Wake)):
+            heapq.heappush(due, (after, user))
+
+    number = 0
+    for order, file in enumerate(files):
+        with file.open() as rows:
+            for time, user, name in csv.reader(rows):
+                settle(int(time))
+                number += 1
+                take(user, Event(str(number), "track", f"E{name}", int(time), int(time), user))
+        settle(START + (order + 1) * ROUND)
+    sizes = dict.fromkeys(range(segments), 0)
+    for draft in drafts.values():
+        for name in draft.members:
+            sizes[int(name[1:])] += 1
+    return list(sizes.values())
+
+
+def clickhouse(files: list[Path], segments: int) -> list[int]:
+    """Take a round's events, and ask all segments again."""
+    from chdb.session import Session  # noqa: PLC0415 - a peer, imported where it is measured
+
+    session = Session()
+    session.query("CREATE TABLE e (t Int64, u UInt32, n UInt16) ENGINE = MergeTree ORDER BY (n, u, t)")
+    sizes: list[int] = []
+    for order, file in enumerate(files):
+        session.query(f"INSERT INTO e SELECT * FROM file('{file}', CSV, 't Int64, u UInt32, n UInt16')")
+        now, sizes = START + (order + 1) * ROUND, []
+        for first in range(0, segments, TOUCHED):
+            some = [asked(number) for number in range(first, min(first + TOUCHED, segments))]
+            counts = ", ".join(f"countIf(t > {now - window}) AS c{place}" for place, (_, _, window) in enumerate(some))
+            answers = ", ".join(f"countIf(c{place} >= {least})" for place, (_, least, _) in enumerate(some))
+            oldest = now - max(window for _, _, window in some)
+            inner = f"SELECT {counts} FROM e WHERE n = {some[0][0]} AND t > {oldest} GROUP BY u"
+            sizes += map(int, str(session.query(f"SELECT {answers} FROM ({inner})", "CSV")).split(","))
+    session.close()
+    return sizes
+
+
+def main() -> None:
+    """Measure and print; with a peer's name, be that peer."""
+    flags = argparse.ArgumentParser()
+    flags.add_argument("--events", type=int, default=1_000_000)
+    flags.add_argument("--users", type=int, default=100_000)
+    flags.add_argument("--segments", type=int, default=1_000)
+    flags.add_argument("--hours", type=float, default=1)
+    flags.add_argument("--peer", choices=("core", "clickhouse"))
+    flags.add_argument("--folder", type=Path)
+    given = flags.parse_args()
+    if given.peer:
+        run = {"core": core, "clickhouse": clickhouse}[given.peer]
+        print(json.dumps(run(sorted(given.folder.glob("*.csv")), given.segments)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        write(Path(name), given.events, given.users, given.segments, given.hours)
+        spent: dict[str, float] = {}
+        answers: dict[str, str] = {}
+        for peer in ("core", "clickhouse"):
+            command = [sys.executable, "-m", "bench.freshness", "--peer", peer, "--folder", name]
+            command += ["--segments", str(given.segments)]
+            with (Path(name) / "answer").open("w+") as output:
+                process = subprocess.Popen(command, stdout=output)
+                _, status, usage = os.wait4(process.pid, 0)
+                output.seek(0)
+                answers[peer] = output.read()
+            if status:
+                raise SystemExit(f"{peer} failed")
+            spent[peer] = usage.ru_utime + usage.ru_stime
+        assert answers["core"] == answers["clickhouse"], "the peers do not agree"
+    print(f"{given.events:,} events of {given.users:,} users in {given.hours} h, {given.segments:,} segments")
+    print(f"core        {spent['core']:8.1f} s of processor, at worst 0 s old")
+    print(f"clickhouse  {spent['clickhouse']:8.1f} s of processor, at worst 120 s old and what asking takes")
+    print(f"ratio       {spent['clickhouse'] / spent['core']:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
