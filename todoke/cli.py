@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 
 Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
+Asked = Annotated[
+    str, typer.Option("--definitions", metavar="PATH", help="a definitions file, a folder of them, or a pointer")
+]
 Topic = Annotated[
     str | None,
     typer.Option(metavar="TOPIC", help="the job's pubsub:projects/P/topics/T; default: the store's own control table"),
@@ -99,6 +102,22 @@ def user(
 
 
 @app.command()
+def explain(
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="a user id, or ~ and an anonymous id")],
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    *,
+    store: Store,
+    definitions: Asked,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Why a user is in a segment or not: each condition, since when it says so, and when that ends by itself."""
+    import_module("todoke.explain").explain(user_id, segment, store, definitions, as_of, json=json)
+
+
+@app.command()
 def wake(
     store: Store,
     control_topic: Topic = None,
@@ -111,9 +130,7 @@ def wake(
 @app.command()
 def sweep(
     store: Store,
-    definitions: Annotated[
-        str, typer.Option(metavar="PATH", help="a definitions file, a folder of them, or a pointer")
-    ],
+    definitions: Asked,
     control_topic: Topic = None,
     older_than: Annotated[
         str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")
