@@ -67,6 +67,28 @@ def publish(
     import_module("todoke.publish").publish(definitions, to, activate, json=json)
 
 
+@app.command()
+def preview(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    *,
+    definitions: Asked,
+    events: Annotated[
+        str, typer.Option(metavar="SRC", help="a path or pattern of JSON Lines or Parquet, plain or .gz")
+    ],
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="default: the newest arrival that is not in the future")
+    ] = None,
+    weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="of so many weeks the size is shown")] = 12,
+    sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="so many members are explained")] = 5,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="count anonymous users too")] = False,
+    json: Json = False,
+) -> None:
+    """Who would be in a segment, by recorded events: how many, since when, and why. Nothing is sent or written."""
+    import_module("todoke.preview").preview(
+        segment, definitions, events, as_of=as_of, weeks=weeks, sample=sample, anonymous=anonymous, json=json
+    )
+
+
 @app.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},

@@ -5,6 +5,7 @@ import json
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,10 +19,10 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from transforms.events.decode import Cause
+from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
-from transforms.events.sources import Subscription, parse_source
-from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
+from transforms.events.sources import Files, Subscription, parse_source
+from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_files
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CLOCK = 1_772_000_000_000_000
@@ -39,7 +40,7 @@ def fixed_clock() -> int:
 
 
 class Run:
-    """Reads a source to its end with FnApiRunner, and gives back what came out."""
+    """Reads a source to its end with FnApiRunner, and gives back what came out; a reader without a pipeline agrees."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,8 +57,17 @@ class Run:
             _ = encoded | "WriteEvents" >> beam.io.WriteToText(str(out / "events"), num_shards=1, coder=coder)
         lines = next(out.glob("events-*")).read_bytes().splitlines()
         events = [msgspec.json.decode(line, type=Event) for line in lines]
+        assert sorted(map(msgspec.json.encode, without_pipeline(source))) == sorted(lines)
         records = [json.loads(line) for line in letters.read_text(encoding="utf-8").split("\n") if line]
         return sorted(events, key=lambda event: event.id), sorted(records, key=lambda record: str(record["cause"]))
+
+
+def without_pipeline(source: str) -> Iterator[Event]:
+    files = parse_source(source)
+    assert isinstance(files, Files)
+    for payload in read_files(files):
+        with suppress(Refused):
+            yield decode(payload)[0]
 
 
 @pytest.fixture

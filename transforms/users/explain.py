@@ -19,7 +19,7 @@ from transforms.segments.written import condition_text
 from transforms.users.advance import fold
 from transforms.users.user import Input, User, Wake
 
-__all__ = ["Explained", "Tree", "replay", "settled"]
+__all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
 
 #: A segment inside a segment inside … is shown so many deep; others are named.
 _DEEPEST = 8
@@ -90,6 +90,17 @@ class Tree:
         """
         answers = self.answers(user)
         return self._explained(self._root, user, _Known(answers, self._turns(user, answers), since))
+
+    @property
+    def outline(self) -> list[tuple[int, str, str]]:
+        """How deep each condition lies, its form and its text, in the order of `answers`."""
+        found: list[tuple[int, str, str]] = []
+        waiting = [(0, self._root)]
+        while waiting:
+            depth, node = waiting.pop()
+            found.append((depth, node.form, node.text))
+            waiting += [(depth + 1, part) for part in reversed(node.parts)]
+        return found
 
     def _node(self, condition: Condition, depth: int) -> _Node:
         place, self._size = self._size, self._size + 1
@@ -172,6 +183,14 @@ class _Known(NamedTuple):
     answers: Sequence[bool]
     turns: Sequence[int | None]
     since: Sequence[int | None] | None
+
+
+def decisive(explained: Explained) -> Explained:
+    """A tree without the parts that make no difference to its answer."""
+    parts = explained.parts
+    if explained.form in ("all", "any") and explained.holds is (explained.form == "any"):
+        parts = tuple(part for part in parts if part.holds is explained.holds)
+    return msgspec.structs.replace(explained, parts=tuple(map(decisive, parts)))
 
 
 def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[User, list[int | None]]:
