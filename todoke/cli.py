@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 
 Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
+Asked = Annotated[
+    str, typer.Option("--definitions", metavar="PATH", help="a definitions file, a folder of them, or a pointer")
+]
 Topic = Annotated[
     str | None,
     typer.Option(metavar="TOPIC", help="the job's pubsub:projects/P/topics/T; default: the store's own control table"),
@@ -68,6 +71,28 @@ def publish(
 ) -> None:
     """Give running jobs new definitions: check them, and let the pointer name them."""
     import_module("todoke.publish").publish(definitions, to, activate, json=json)
+
+
+@app.command()
+def preview(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    *,
+    definitions: Asked,
+    events: Annotated[
+        str, typer.Option(metavar="SRC", help="a path or pattern of JSON Lines or Parquet, plain or .gz")
+    ],
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="default: the newest arrival that is not in the future")
+    ] = None,
+    weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="of so many weeks the size is shown")] = 12,
+    sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="so many members are explained")] = 5,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="count anonymous users too")] = False,
+    json: Json = False,
+) -> None:
+    """Who would be in a segment, by recorded events: how many, since when, and why. Nothing is sent or written."""
+    import_module("todoke.preview").preview(
+        segment, definitions, events, as_of=as_of, weeks=weeks, sample=sample, anonymous=anonymous, json=json
+    )
 
 
 @app.command(
@@ -128,6 +153,22 @@ def user(
 
 
 @app.command()
+def explain(
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="a user id, or ~ and an anonymous id")],
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    *,
+    store: Store,
+    definitions: Asked,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Why a user is in a segment or not: each condition, since when it says so, and when that ends by itself."""
+    import_module("todoke.explain").explain(user_id, segment, store, definitions, as_of, json=json)
+
+
+@app.command()
 def wake(
     store: Store,
     control_topic: Topic = None,
@@ -140,9 +181,7 @@ def wake(
 @app.command()
 def sweep(
     store: Store,
-    definitions: Annotated[
-        str, typer.Option(metavar="PATH", help="a definitions file, a folder of them, or a pointer")
-    ],
+    definitions: Asked,
     control_topic: Topic = None,
     older_than: Annotated[
         str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")

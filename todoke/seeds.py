@@ -18,7 +18,7 @@ from todoke.run import RunFailed, run_bounded
 from transforms.campaigns.load import Definitions, compiled
 from transforms.events.sources import Files
 from transforms.events.times import write_time
-from transforms.events.transforms import read_messages
+from transforms.events.transforms import read_files
 from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
@@ -115,7 +115,7 @@ def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
 def _by_columns(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
     assert isinstance(asked.config.source, Files)
     try:
-        done, marks = marks_before(read_messages(asked.config.source), leaves, at, folder)
+        done, marks = marks_before(read_files(asked.config.source), leaves, at, folder)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     history.write(at, marks)

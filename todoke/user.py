@@ -14,7 +14,7 @@ from transforms.storage.rows import EventRow, LedgerRow, LedgerState
 from transforms.storage.store import Store
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["print_user", "user", "user_json"]
+__all__ = ["plain_text", "print_user", "user", "user_json"]
 
 #: What the timeline shows of the archive at most.
 _EVENTS = 1000
@@ -66,24 +66,24 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
       WrongUse: the store does not know the user.
     """
     shown = user_json(store, user_id)
-    console.print(_text(user_id, "bold"))
+    console.print(plain_text(user_id, "bold"))
     for name in ("known_since", "as_of", "deleted", "owner", "truncated"):
         if name in shown:
-            console.print(_text(f"  {name.replace('_', ' ')}: {shown[name]}"))
+            console.print(plain_text(f"  {name.replace('_', ' ')}: {shown[name]}"))
     for name in ("attributes", "consent", "segments"):
         for key, value in shown.get(name, {}).items():
-            console.print(_text(f"  {name.removesuffix('s')} {key}: {value}"))
+            console.print(plain_text(f"  {name.removesuffix('s')} {key}: {value}"))
     for name in shown.get("warming", []):
-        console.print(_text(f"  warming {name}: waits for a seed"))
+        console.print(plain_text(f"  warming {name}: waits for a seed"))
     for journey in shown.get("journeys", []):
-        console.print(_text(f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"))
+        console.print(plain_text(f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"))
     table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))
     for entry in shown["timeline"]:
-        table.add_row(entry["time"][:19].replace("T", " "), *map(_text, _describe(entry)))
+        table.add_row(entry["time"][:19].replace("T", " "), *map(plain_text, _describe(entry)))
     console.print(table)
 
 
-def _text(text: str, style: str = "") -> Text:
+def plain_text(text: str, style: str = "") -> Text:
     """Text as it is: what users send is no mark-up, and no commands for a terminal."""
     return Text("".join(letter if letter.isprintable() else "�" for letter in text), style)
 

@@ -6,6 +6,7 @@ import time
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.events.sources import Files, Subscription, parse_source
-from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_messages
+from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_files
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CLOCK = 1_772_000_000_000_000
@@ -40,7 +41,7 @@ def fixed_clock() -> int:
 
 
 class Run:
-    """Reads a source to its end with FnApiRunner, and gives back what came out."""
+    """Reads a source to its end with FnApiRunner, and gives back what came out; a reader without a pipeline agrees."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,8 +58,17 @@ class Run:
             _ = encoded | "WriteEvents" >> beam.io.WriteToText(str(out / "events"), num_shards=1, coder=coder)
         lines = next(out.glob("events-*")).read_bytes().splitlines()
         events = [msgspec.json.decode(line, type=Event) for line in lines]
+        assert sorted(map(msgspec.json.encode, without_pipeline(source))) == sorted(lines)
         records = [json.loads(line) for line in letters.read_text(encoding="utf-8").split("\n") if line]
         return sorted(events, key=lambda event: event.id), sorted(records, key=lambda record: str(record["cause"]))
+
+
+def without_pipeline(source: str) -> Iterator[Event]:
+    files = parse_source(source)
+    assert isinstance(files, Files)
+    for payload in read_files(files):
+        with suppress(Refused):
+            yield decode(payload)[0]
 
 
 @pytest.fixture
@@ -148,7 +158,7 @@ def test_without_a_pipeline_the_messages_are_the_same(run: Run, name: str) -> No
     source = parse_source(str(run.folder / name))
     assert isinstance(source, Files)
     events, letters = run(source.pattern)
-    ended = [decoded(message) for message in read_messages(source)]
+    ended = [decoded(message) for message in read_files(source)]
     assert Counter(each for each in ended if each) == Counter(event.id for event in events)
     assert ended.count("") == len(letters)
 

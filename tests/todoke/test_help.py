@@ -68,9 +68,10 @@ def test_wrong_use_ends_with_two_and_a_usage_line_on_standard_error(todoke, argu
         ["validate", "examples/shop.yaml", "--json"],
         ["members", "buyers", "--store", "STORE"],
         ["user", "ann", "--store", "STORE", "--json"],
+        ["explain", "ann", "buyers", "--store", "STORE", "--definitions", "DEFINITIONS"],
     ],
 )
-def test_nothing_heavy_is_imported(arguments, store):
+def test_nothing_heavy_is_imported(arguments, store, finished):
     program = (
         "import sys\n"
         "from todoke.cli import main\n"
@@ -81,7 +82,8 @@ def test_nothing_heavy_is_imported(arguments, store):
         f"found = set({HEAVY!r}.split()) & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(found)}' if found else 0)\n"
     )
-    given = [store if argument == "STORE" else argument for argument in arguments]
+    places = {"STORE": store, "DEFINITIONS": str(finished / "definitions.yaml")}
+    given = [places.get(argument, argument) for argument in arguments]
     done = subprocess.run(
         [sys.executable, "-c", program, *given], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )

@@ -18,7 +18,7 @@ from transforms.segments.index import Segment, SegmentIndex, check_circles, chec
 from transforms.segments.leaves import EventLeaf, leaf_key, matcher
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR
-from transforms.segments.warming import Asked, atoms
+from transforms.segments.warming import Asked, atoms, references
 
 __all__ = [
     "Definitions",
@@ -113,6 +113,16 @@ class Definitions:
         return {
             name for name, condition in self._conditions if any(leaf_key(atom) in leaves for atom in atoms(condition))
         }
+
+    def only(self, segment: str) -> "Definitions":
+        """One segment with those that it refers to, and nothing else; the revision stays."""
+        named, waiting = {segment}, [segment]
+        while waiting:
+            more = references(self.segments[waiting.pop()].members) - named
+            named |= more
+            waiting += more
+        segments = {name: self.segments[name] for name in sorted(named)}
+        return Definitions(self.texts, segments, {}, {}, self.policies)
 
     def released(self, release: Release, older: Sequence["Definitions"]) -> "Definitions":
         """The same definitions as the newest of a release; `older` are its other revisions, compiled."""

@@ -1,0 +1,163 @@
+"""`todoke explain`: why a user is in a segment, or is not."""
+
+import sys
+import time
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from beam_pipelines.options import WrongUse
+from todoke.user import plain_text
+from transforms.campaigns.load import Definitions, compiled
+from transforms.campaigns.release import OlderDefinitions
+from transforms.campaigns.transforms import read_definitions
+from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
+from transforms.segments.index import Segment
+from transforms.segments.values import written_time
+from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.explain import Explained, Tree, settled
+from transforms.users.user import User, decode_user
+
+__all__ = ["explain", "explained_json", "known_segment", "print_explained", "read_moment"]
+
+
+def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, json: bool) -> None:
+    """Print the tree of a segment's conditions with what each says about a user.
+
+    Raises:
+      WrongUse: the URL, the user or the segment is unknown, or the definitions are not those of the store.
+      DefinitionsError: they cannot be read, or have mistakes.
+      StoreError: the store cannot be read.
+    """
+    known = compiled(read_definitions(definitions))
+    known_segment(segment, known)
+    until = None if as_of is None else read_moment(as_of, "--as-of")
+    try:
+        store = open_store(url, create=False)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    tree = Tree(segment, known)
+    user = _settled(store, user_id, tree, until)
+    store.close()
+    found = tree.explain(user)
+    if json:
+        shown = {"user": user_id, "as_of": write_time(user.clock), "segment": explained_json(found)}
+        print(msgspec.json.encode(shown).decode())
+    else:
+        console = Console(soft_wrap=True)
+        console.print(plain_text(f"{user_id}, as of {write_time(user.clock)}", "bold"))
+        print_explained(console, found)
+
+
+def known_segment(segment: str, definitions: Definitions) -> Segment:
+    """A segment by its id.
+
+    Raises:
+      WrongUse: there is none; the message names those that are called alike.
+    """
+    if (found := definitions.segments.get(segment)) is not None:
+        return found
+    close = get_close_matches(segment, definitions.segments) or sorted(definitions.segments)
+    raise WrongUse(f"the definitions have no segment `{segment}`; they have {', '.join(close) or 'none'}")
+
+
+def read_moment(text: str, flag: str) -> int:
+    """A time with a zone, as microseconds UTC.
+
+    Raises:
+      WrongUse: it is none.
+    """
+    moment = written_time(text)
+    if not isinstance(moment, int):
+        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {text!r}")
+    return moment
+
+
+def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
+    """The user as of the time that is asked; nothing is written."""
+    row = store.read_users([user_id]).get(user_id)
+    if row is None:
+        raise WrongUse(f"the store knows no user {user_id!r}")
+    user = decode_user(row.state)
+    _check_known(user)
+    if until is not None and until < user.clock:
+        raise WrongUse(f"--as-of: {user_id!r} is settled up to {write_time(user.clock)} already; name a later time")
+    last = store.read_run()
+    if last is not None and (new := tree.leaves & set(tree.definitions.event_leaves) - set(last.leaves)):
+        names = ", ".join(sorted(tree.definitions.segments_of(set(new))))
+        raise WrongUse(
+            f"segments or audiences {names} ask about events in a way that this store has no history for: "
+            "name the definitions that it was last run with"
+        )
+    if last is None and user.definitions != tree.definitions.revision:
+        cause = "judged by other definitions; what these ask anew about events it has no history for"
+        print(f"todoke: {user_id!r} was {cause}", file=sys.stderr)
+    # A bounded run has settled everybody; a user who is ahead of it belongs to a live job, and so does its time.
+    settled_by_run = last is not None and user.clock <= last.as_of
+    now = last.as_of if last is not None and settled_by_run else time.time_ns() // 1000
+    try:
+        return settled(user, now if until is None else until, tree.definitions)
+    except OlderDefinitions as error:
+        raise WrongUse(f"--definitions: {error}") from error
+
+
+def _check_known(user: User) -> None:
+    if user.owner is not None:
+        since = write_time(user.owner.since)
+        raise WrongUse(f"user {user.id!r} was merged into {user.owner.latest!r} at {since}: ask for that one")
+    if user.created is None and user.deleted is not None:
+        raise WrongUse(f"user {user.id!r} was deleted: nothing from before {write_time(user.deleted)} is known")
+    if user.created is None:
+        raise WrongUse(f"nothing is known of user {user.id!r}")
+
+
+def explained_json(explained: Explained) -> dict[str, Any]:
+    """A tree for programs: times as text, and without what is not known."""
+    shown: dict[str, Any] = {"form": explained.form, "text": explained.text, "holds": explained.holds}
+    for name in ("since", "turns", "newest", "written"):
+        if (moment := getattr(explained, name)) is not None:
+            shown[name] = _time(moment)
+    if explained.warming:
+        shown["warming"] = True
+    if explained.value is not None:
+        shown["value"] = explained.value
+    if explained.parts:
+        shown["parts"] = [explained_json(part) for part in explained.parts]
+    return shown
+
+
+def print_explained(console: Console, explained: Explained, indent: int = 0) -> None:
+    """A tree for people, a condition a line."""
+    answer = Text("yes ", "green") if explained.holds else Text("no  ", "red")
+    name = f"segment {explained.text}" if explained.form == "segment" else explained.text
+    facts = _facts(explained)
+    line = Text("  " * indent).append_text(answer).append_text(plain_text(name))
+    console.print(line.append_text(plain_text(f"   ({', '.join(facts)})" if facts else "", "dim")))
+    for part in explained.parts:
+        print_explained(console, part, indent + 1)
+
+
+def _facts(explained: Explained) -> list[str]:
+    """What is known of one condition beside its answer."""
+    facts = []
+    if explained.since is not None:
+        facts.append(f"since {_time(explained.since)}")
+    if explained.turns is not None:
+        facts.append(f"{'until' if explained.holds else 'begins'} {_time(explained.turns)}")
+    if explained.newest is not None:
+        facts.append(f"newest event {_time(explained.newest)}")
+    if explained.written is not None:
+        value = "gone" if explained.value is None else f"is {msgspec.json.encode(explained.value).decode()}"
+        facts.append(f"{value[:100]}, as said {_time(explained.written)}")
+    if explained.warming:
+        facts.append("warming: waits for a seed, the older condition answers")
+    return facts
+
+
+def _time(moment: int) -> str:
+    """A deadline may lie beyond the last year that a time can have."""
+    return write_time(min(max(moment, FIRST_TIME), LAST_TIME))

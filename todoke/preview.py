@@ -1,0 +1,136 @@
+"""`todoke preview`: who would be in a segment, by recorded events; nothing is sent and no store is written."""
+
+import sys
+import tempfile
+import time
+from itertools import dropwhile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Column, Table
+
+from beam_pipelines.options import WrongUse
+from todoke.explain import explained_json, known_segment, print_explained, read_moment
+from todoke.run import RunFailed
+from todoke.user import plain_text
+from transforms.campaigns.load import Definitions, compiled
+from transforms.campaigns.release import Release
+from transforms.campaigns.transforms import read_definitions
+from transforms.events.sources import Files, parse_source
+from transforms.events.times import write_time
+from transforms.events.transforms import read_files
+from transforms.users.histories import Histories
+from transforms.users.preview import Preview, preview_segment
+
+__all__ = ["preview"]
+
+_BAR = 40
+
+
+def preview(
+    segment: str,
+    definitions: str,
+    events: str,
+    *,
+    as_of: str | None,
+    weeks: int,
+    sample: int,
+    anonymous: bool,
+    json: bool,
+) -> None:
+    """Print how many would be members, how that went, and some of them with their reasons.
+
+    Raises:
+      WrongUse: the segment is unknown, the source is none of files, or nothing in it can be used.
+      DefinitionsError: the definitions cannot be read, or have mistakes.
+      RunFailed: the events cannot be read.
+    """
+    known = _definitions(definitions)
+    known_segment(segment, known)
+    source = _files(events)
+    until = None if as_of is None else read_moment(as_of, "--as-of")
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder, Console(stderr=True).status("reading events"):
+        histories = Histories(Path(folder))
+        try:
+            histories.read(read_files(source), time.time_ns() // 1000 if until is None else until)
+        except OSError as error:
+            raise RunFailed(f"the events cannot be read: {error}") from error
+        if until is None and not histories.newest:
+            raise WrongUse(f"--events: {events} holds no event that could be read")
+        moment = histories.newest if until is None else until
+        found = preview_segment(segment, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
+    left_out = {name.replace("_", " "): count for name, count in histories.accounts.items() if name != "read" and count}
+    if json:
+        print(msgspec.json.encode({**_described(found), "messages": histories.accounts}).decode())
+        return
+    if left_out:
+        counts = ", ".join(f"{count:,} {name}" for name, count in left_out.items())
+        print(f"todoke: of {histories.accounts['read']:,} messages not used: {counts}", file=sys.stderr)
+    _print(Console(soft_wrap=True), found, "users, visitors among them" if anonymous else "users with a user id")
+
+
+def _definitions(place: str) -> Definitions:
+    """The newest definitions; whole histories are read, so that none of their conditions is new to anybody."""
+    found = read_definitions(place)
+    return compiled(found.revisions[0].texts if isinstance(found, Release) else found)
+
+
+def _files(events: str) -> Files:
+    try:
+        source = parse_source(events)
+    except ValueError as error:
+        raise WrongUse(f"--events: {error}") from error
+    if not isinstance(source, Files):
+        raise WrongUse("--events: a preview reads files, which end; a subscription does not")
+    return source
+
+
+def _described(found: Preview) -> dict[str, Any]:
+    return {
+        "segment": found.segment,
+        "as_of": write_time(found.as_of),
+        "members": found.members,
+        "users": found.users,
+        "share": _share(found.members, found.users),
+        "weeks": [
+            {"at": write_time(week.at), "members": week.members, "users": week.users, "share": _share(*week[1:])}
+            for week in found.weeks
+        ],
+        "conditions": found.conditions,
+        "sample": [{"user": each.user, "because": explained_json(each.because)} for each in found.sample],
+    }
+
+
+def _share(members: int, users: int) -> float:
+    return round(members / users, 6) if users else 0.0
+
+
+def _percent(members: int, users: int) -> str:
+    return f"{100 * _share(members, users):.1f} %"
+
+
+def _print(console: Console, found: Preview, whom: str) -> None:
+    title = f"{found.segment}, as of {write_time(found.as_of)}: {found.members:,} of {found.users:,} {whom}"
+    console.print(plain_text(f"{title} ({_percent(found.members, found.users)})", "bold"), "")
+    most = max(week.members for week in found.weeks)
+    weeks = Table("week to (UTC)", _numbers("members"), _numbers("of all"), "", box=box.SIMPLE_HEAD)
+    for week in dropwhile(lambda week: not week.users, found.weeks):
+        bar = Bar(most or 1, 0, week.members, width=_BAR)
+        weeks.add_row(write_time(week.at)[:16].replace("T", " "), f"{week.members:,}", _percent(*week[1:]), bar)
+    console.print(weeks)
+    asked = Table(_numbers("users"), _numbers("of all"), "condition", box=box.SIMPLE_HEAD)
+    for each in found.conditions:
+        name = f"segment {each.text}" if each.form == "segment" else each.text
+        asked.add_row(f"{each.holds:,}", _percent(each.holds, found.users), plain_text("  " * each.depth + name))
+    console.print(asked)
+    for reason in found.sample:
+        console.print(plain_text(reason.user, "bold"))
+        print_explained(console, reason.because, 1)
+
+
+def _numbers(title: str) -> Column:
+    return Column(title, justify="right", no_wrap=True)

@@ -1,0 +1,257 @@
+"""Why somebody is in a segment, or is not: its tree of conditions, each with its answer, since when, and until when.
+
+What time alone will change is found by letting it pass, with the state machine itself. Times are microseconds UTC.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from transforms.campaigns.load import Definitions
+from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, SegmentRef
+from transforms.segments.leaves import LeafState, leaf_key
+from transforms.segments.marks import pieces
+from transforms.segments.since import answer_since
+from transforms.segments.values import compile_path
+from transforms.segments.warming import atoms, references
+from transforms.segments.written import condition_text
+from transforms.users.advance import fold
+from transforms.users.user import Input, User, Wake
+
+__all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
+
+#: A segment inside a segment inside … is shown so many deep; others are named.
+_DEEPEST = 8
+#: How often time may pass from one deadline to the next in search of a change. Anniversaries go on for ever.
+_MOST_TURNS = 1000
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """One condition of a tree, about one user.
+
+    `form` is segment, all, any, not, or condition; `text` is the segment's id, or the condition as one would write it.
+    `since` is when its answer became what it is, None where nobody can tell; `turns` is when it becomes the other one
+    if nothing comes, None if time alone never changes it (or not within `_MOST_TURNS` deadlines). `warming`: it waits
+    for a seed, and an older condition answers in its place, or it says no. `newest` is the time of the newest event
+    that the state knows of. `value` is what the asked attribute has, `written` the time of the call that said so.
+    `parts` are empty for a segment that is shown elsewhere in the tree, or lies too deep.
+    """
+
+    form: str
+    text: str
+    holds: bool
+    since: int | None = None
+    turns: int | None = None
+    warming: bool = False
+    newest: int | None = None
+    value: Any = None
+    written: int | None = None
+    parts: tuple["Explained", ...] = ()
+
+
+class _Node(NamedTuple):
+    """A condition with its place in the list of all answers; `key` names its leaf."""
+
+    place: int
+    form: str
+    text: str
+    condition: Condition
+    key: int
+    parts: tuple["_Node", ...]
+
+
+class Tree:
+    """The conditions of a segment, with those of the segments that it refers to."""
+
+    def __init__(self, segment: str, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self._shown: set[str] = set()
+        self._size = 0
+        self._root = self._node(SegmentRef(segment), 0)
+        self._leaves = _leaves_below(segment, definitions)
+
+    @property
+    def leaves(self) -> frozenset[int]:
+        """The keys of all leaves that the answer depends on."""
+        return self._leaves
+
+    def answers(self, user: User) -> tuple[bool, ...]:
+        """What each condition of the tree says about a user, as of the user's clock."""
+        found = [False] * self._size
+        self._ask(self._root, user, found)
+        return tuple(found)
+
+    def explain(self, user: User, since: Sequence[int | None] | None = None) -> Explained:
+        """The tree about a user who is judged by these definitions.
+
+        `since` has when each answer became what it is, in the order of `answers`; without it the state says what it
+        can.
+        """
+        answers = self.answers(user)
+        return self._explained(self._root, user, _Known(answers, self._turns(user, answers), since))
+
+    @property
+    def outline(self) -> list[tuple[int, str, str]]:
+        """How deep each condition lies, its form and its text, in the order of `answers`."""
+        found: list[tuple[int, str, str]] = []
+        waiting = [(0, self._root)]
+        while waiting:
+            depth, node = waiting.pop()
+            found.append((depth, node.form, node.text))
+            waiting += [(depth + 1, part) for part in reversed(node.parts)]
+        return found
+
+    def _node(self, condition: Condition, depth: int) -> _Node:
+        place, self._size = self._size, self._size + 1
+        match condition:
+            case All(parts):
+                return _Node(place, "all", "all", condition, 0, tuple(self._node(part, depth) for part in parts))
+            case Any_(parts):
+                return _Node(place, "any", "any", condition, 0, tuple(self._node(part, depth) for part in parts))
+            case Not(part):
+                return _Node(place, "not", "not", condition, 0, (self._node(part, depth),))
+            case SegmentRef(name):
+                return _Node(place, "segment", name, condition, 0, self._inside(name, depth))
+        return _Node(place, "condition", condition_text(condition), condition, leaf_key(condition), ())
+
+    def _inside(self, segment: str, depth: int) -> tuple[_Node, ...]:
+        if segment in self._shown or depth >= _DEEPEST:
+            return ()
+        self._shown.add(segment)
+        return (self._node(self.definitions.asked.segments[segment], depth + 1),)
+
+    def _ask(self, node: _Node, user: User, found: list[bool]) -> bool:
+        parts = [self._ask(part, user, found) for part in node.parts]
+        match node.form:
+            case "segment":
+                holds = node.text in user.members
+            case "all":
+                holds = all(parts)
+            case "any":
+                holds = any(parts)
+            case "not":
+                holds = not parts[0]
+            case _:
+                holds = self._state(node, user).truth
+        found[node.place] = holds
+        return holds
+
+    def _state(self, node: _Node, user: User) -> LeafState:
+        return user.leaves.get(node.key, self.definitions.index.leaves[node.key].unseen)
+
+    def _turns(self, user: User, answers: Sequence[bool]) -> list[int | None]:
+        """When each answer changes if nothing comes; of the user only what the tree asks is taken along."""
+        asked = {key: state for key, state in user.leaves.items() if key in self._leaves}
+        user = msgspec.structs.replace(user, leaves=asked, journeys={}, sends={})
+        turns: list[int | None] = [None] * len(answers)
+        for _ in range(_MOST_TURNS):
+            due = user.deadline
+            if due is None or None not in turns:
+                break
+            user, _ = fold(user, (Wake(due),), self.definitions)
+            for place, holds in enumerate(self.answers(user)):
+                if turns[place] is None and holds is not answers[place]:
+                    turns[place] = due
+        return turns
+
+    def _explained(self, node: _Node, user: User, known: "_Known") -> Explained:
+        parts = tuple(self._explained(part, user, known) for part in node.parts)
+        since = known.since[node.place] if known.since is not None else self._since(node, user)
+        explained = Explained(node.form, node.text, known.answers[node.place], since, known.turns[node.place])
+        more: dict[str, Any] = {"parts": parts}
+        if node.form == "segment":
+            more["warming"] = node.text in self.definitions.index.waiting(user.warming)
+        elif isinstance(node.condition, Attribute):
+            more |= _said(node.condition, user)
+        elif node.form == "condition":
+            times = [piece.time for piece in pieces(self._state(node, user).marks) if piece.time is not None]
+            more["newest"] = max(times, default=None)
+            more["warming"] = self.definitions.activations.get(node.key) in user.warming
+        return msgspec.structs.replace(explained, **more)
+
+    def _since(self, node: _Node, user: User) -> int | None:
+        """What the state says of the begin of an answer."""
+        if node.form == "segment":
+            return user.members.get(node.text)
+        return answer_since(node.condition, self._state(node, user), user.clock) if node.key else None
+
+
+class _Known(NamedTuple):
+    """What is known of the answers of a tree, by place."""
+
+    answers: Sequence[bool]
+    turns: Sequence[int | None]
+    since: Sequence[int | None] | None
+
+
+def decisive(explained: Explained) -> Explained:
+    """A tree without the parts that make no difference to its answer."""
+    parts = explained.parts
+    if explained.form in ("all", "any") and explained.holds is (explained.form == "any"):
+        parts = tuple(part for part in parts if part.holds is explained.holds)
+    return msgspec.structs.replace(explained, parts=tuple(map(decisive, parts)))
+
+
+def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[User, list[int | None]]:
+    """A user by all inputs, in the order of (arrival, id), and since when each answer of the tree is what it is.
+
+    An answer that was never another one has None: it holds of somebody of whom nothing is known, too.
+    """
+    index = tree.definitions.index
+    user = User(key)
+    unknown = tree.answers(User(key, members={index.order[rank]: 0 for rank in index.at_first}))
+    answers: Sequence[bool] = unknown
+    since: list[int | None] = [None] * len(unknown)
+    for item in (*inputs, Wake(until)):
+        for each in (*_deadlines(user, item.arrival, tree.definitions), item):
+            user, _ = fold(user, (each,), tree.definitions)
+            found = unknown if user.created is None else tree.answers(user)
+            turned = zip(found, answers, since, strict=True)
+            since = [at if now is before else user.clock for now, before, at in turned]
+            answers = found
+    return user, since
+
+
+def settled(user: User, until: int, definitions: Definitions) -> User:
+    """A user as time alone has made it by then.
+
+    Raises:
+      OlderDefinitions: the user was judged by newer ones.
+    """
+    return fold(user, (Wake(max(until, user.clock)),), definitions)[0]
+
+
+def _deadlines(user: User, until: int, definitions: Definitions) -> Iterator[Wake]:
+    """A wake at each time at which something may change without an input, up to one."""
+    while user.created is not None and user.deadline is not None and user.deadline <= until:
+        wake = Wake(user.deadline)
+        yield wake
+        user, _ = fold(user, (wake,), definitions)
+
+
+def _leaves_below(segment: str, definitions: Definitions) -> frozenset[int]:
+    """The leaves of a segment and of all that it refers to, also of older conditions that answer meanwhile."""
+    asked, versions = definitions.asked.segments, definitions.index.versions.segments
+    waiting, seen = [segment], {segment}
+    leaves: set[int] = set()
+    while waiting:
+        name = waiting.pop()
+        leaves.update(leaf_key(atom) for atom in atoms(asked[name]))
+        leaves.update(*(version.leaves for version in versions.get(name, ())))
+        found = references(asked[name]) - seen
+        seen |= found
+        waiting += found
+    return frozenset(leaves)
+
+
+def _said(condition: Attribute, user: User) -> dict[str, Any]:
+    """What the asked attribute has, and when that was said."""
+    written = user.profile.attributes.get(condition.name)
+    if written is None:
+        return {}
+    value = written[2]
+    if condition.path and condition.path != condition.name and value is not None:
+        found = compile_path(condition.path)({condition.name: value})
+        value = found if "[]" in condition.path else next(iter(found), None)
+    return {"value": value, "written": written[0]}
