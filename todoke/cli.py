@@ -74,6 +74,16 @@ def publish(
 
 
 @app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="a definitions file, a folder of them, or a pointer")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="likewise")],
+    json: Json = False,
+) -> None:
+    """What changes from OLD to NEW: conditions, who is a member, what needs a backfill, campaigns."""
+    import_module("todoke.diff").diff(old, new, json=json)
+
+
+@app.command()
 def preview(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
     *,

@@ -1,0 +1,41 @@
+"""`todoke diff`: as text and JSON, of files and pointers."""
+
+import json
+
+OLD = "segments: {a: {owner: o, members: {event: A}}, b: {owner: o, members: {event: B}}}\n"
+NEW = "segments: {a: {owner: o, members: {event: A, count: {at_least: 2}}}, z: {owner: o, members: {event: B}}}\n"
+
+
+def test_text_and_json(todoke, tmp_path):
+    (tmp_path / "old.yaml").write_text(OLD, encoding="utf-8")
+    (tmp_path / "new.yaml").write_text(NEW, encoding="utf-8")
+    assert todoke("publish", "old.yaml", "--to", "shop.json").returncode == 0
+    done = todoke("diff", "shop.json", "new.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "conditions: 1 added, 1 kept, 1 removed",
+        "  - event: A",
+        "  + event: A, count: {at_least: 2}   (needs a backfill)",
+        "    event: B",
+        "segments: 1 changed, 1 renamed",
+        "  ~ a: its members change; until a seed comes the condition as it was answers",
+        "  = z: renamed, was b",
+        "campaigns: none",
+        "backfill: conditions that are new and ask about past events: 1",
+    ]
+    found = json.loads(todoke("diff", "shop.json", "new.yaml", "--json").stdout)
+    assert found["segments"] == [
+        {"id": "a", "kind": "changed", "warming": "old"},
+        {"id": "z", "kind": "renamed", "was": "b"},
+    ]
+    assert [(leaf["kind"], leaf["backfill"], len(leaf["key"])) for leaf in found["leaves"]] == [
+        ("removed", False, 16),
+        ("added", True, 16),
+        ("kept", False, 16),
+    ]
+
+
+def test_definitions_that_cannot_be_read_are_wrong_use(todoke, tmp_path):
+    (tmp_path / "old.yaml").write_text(OLD, encoding="utf-8")
+    done = todoke("diff", "old.yaml", "missing.yaml")
+    assert (done.returncode, done.stdout, "missing.yaml" in done.stderr) == (2, "", True)

@@ -1,0 +1,64 @@
+"""`todoke diff`: what changes between two definitions."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from transforms.campaigns.differences import CampaignChange, Differences, SegmentChange, differences
+from transforms.campaigns.load import compiled
+from transforms.campaigns.transforms import read_definitions
+
+__all__ = ["diff"]
+
+_SIGNS = {"added": "+", "removed": "-", "kept": " ", "unchanged": " ", "changed": "~", "renamed": "="}
+_WARMING = {"old": "until a seed comes the condition as it was answers", "no": "until a seed comes it answers no"}
+
+
+def diff(old: str, new: str, *, json: bool) -> None:
+    """Print what changes from the definitions `old` to `new`.
+
+    Raises:
+      DefinitionsError: one of them cannot be read, or has mistakes.
+    """
+    found = differences(compiled(read_definitions(old)), compiled(read_definitions(new)))
+    if json:
+        print(msgspec.json.encode(_described(found)).decode())
+    else:
+        _print(found)
+
+
+def _described(found: Differences) -> dict[str, object]:
+    leaves = [{**msgspec.to_builtins(leaf), "key": f"{leaf.key:016x}"} for leaf in found.leaves]
+    return {"leaves": leaves, "segments": found.segments, "campaigns": found.campaigns}
+
+
+def _print(found: Differences) -> None:
+    _title("conditions", [leaf.kind for leaf in found.leaves])
+    for leaf in found.leaves:
+        print(f"  {_SIGNS[leaf.kind]} {leaf.text}{'   (needs a backfill)' if leaf.backfill else ''}")
+    for title, changes in (("segments", found.segments), ("campaigns", found.campaigns)):
+        _title(title, [change.kind for change in changes])
+        for change in changes:
+            if change.kind != "unchanged" or change.warming is not None:
+                print(f"  {_SIGNS[change.kind]} {change.id}: {_said(change)}")
+    needed = sum(leaf.backfill for leaf in found.leaves)
+    said = f"conditions that are new and ask about past events: {needed}" if needed else "none is needed"
+    print(f"backfill: {said}")
+
+
+def _title(title: str, kinds: Iterable[str]) -> None:
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kinds).items()))
+    print(f"{title}: {counts or 'none'}")
+
+
+def _said(change: SegmentChange | CampaignChange) -> str:
+    said = change.kind
+    if isinstance(change, SegmentChange):
+        if change.kind == "changed":
+            said = "its members change"
+        elif change.kind == "renamed":
+            said = f"renamed, was {change.was}" if change.was is not None else "the same members"
+    fields = f"{', '.join(change.fields)} changed" if change.fields else ""
+    warming = "" if change.warming is None else _WARMING[change.warming]
+    return "; ".join(part for part in (said, fields, warming) if part)

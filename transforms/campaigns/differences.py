@@ -1,0 +1,193 @@
+"""What changes between two definitions: conditions, who is a member, what needs a backfill, and campaigns.
+
+Conditions are compared by what they mean: a segment that is referred to counts as its own condition, so that a segment
+changes with those that it refers to, and no name does.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import msgspec
+
+from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.load import Definitions
+from transforms.segments.conditions import All, Any_, Condition, EventCondition, FactCondition, Not, SegmentRef
+from transforms.segments.index import Segment
+from transforms.segments.leaves import leaf_key
+from transforms.segments.warming import atoms, references
+from transforms.segments.written import condition_text
+
+__all__ = ["CampaignChange", "Differences", "LeafChange", "SegmentChange", "differences"]
+
+
+class LeafChange(msgspec.Struct, frozen=True):
+    """A condition: `added`, `removed` or `kept`. `backfill`: users known before have no history for it."""
+
+    kind: str
+    key: int
+    text: str
+    backfill: bool
+
+
+class SegmentChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A segment: `added`, `removed`, `changed` (its members will), `renamed` (only), or `unchanged`.
+
+    `was` is the former id of a renamed one, and `fields` are those beside the members that changed. `warming` says
+    what answers until seeds come: `old` (the condition as it was) or `no`.
+    """
+
+    id: str
+    kind: str
+    was: str | None = None
+    fields: tuple[str, ...] = ()
+    warming: str | None = None
+
+
+class CampaignChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A campaign: `added`, `removed`, `changed` in these `fields`, or `unchanged`; `warming` as for segments.
+
+    The field `messages` stands for what it sends, and `audience` for whom that takes in.
+    """
+
+    id: str
+    kind: str
+    fields: tuple[str, ...] = ()
+    warming: str | None = None
+
+
+class Differences(msgspec.Struct, frozen=True):
+    """All differences; leaves by text, the others by id."""
+
+    leaves: tuple[LeafChange, ...]
+    segments: tuple[SegmentChange, ...]
+    campaigns: tuple[CampaignChange, ...]
+
+
+def differences(old: Definitions, new: Definitions) -> Differences:
+    """What changes from `old` to `new`. What an old release still counts for its older revisions needs no backfill."""
+    sides = _Side(old), _Side(new)
+    counted = set(old.index.leaves)
+    needed = {key for key in new.event_leaves if key not in counted}
+    return Differences(_leaves(*sides, needed), _segments(*sides, needed), _campaigns(*sides, needed))
+
+
+class _Side:
+    """One of the two definitions, with the meanings of its segments."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self.atoms = {
+            leaf_key(atom): atom
+            for known in (definitions.asked.segments, definitions.asked.audiences)
+            for condition in known.values()
+            for atom in atoms(condition)
+        }
+        self.meanings: dict[str, str] = {}
+        self.leaves: dict[str, frozenset[int]] = {}
+        for name in definitions.index.order:  # those that are referred to stand first
+            condition = definitions.segments[name].members
+            self.meanings[name] = self.meaning(condition)
+            self.leaves[name] = self.leaves_of(condition)
+
+    def meaning(self, condition: Condition) -> str:
+        """A hash, the same for conditions that have the same members."""
+        match condition:
+            case All(parts):
+                return self._joined("all", parts)
+            case Any_(parts):
+                return self._joined("any", parts)
+            case Not(part):
+                return _hash(["not", self.meaning(part)])
+            case SegmentRef(segment):
+                return self.meanings[segment]
+        return f"{leaf_key(condition):016x}"
+
+    def leaves_of(self, condition: Condition) -> frozenset[int]:
+        """The leaves of a condition, with those of the segments that it refers to."""
+        own = frozenset(leaf_key(atom) for atom in atoms(condition))
+        return own.union(*(self.leaves[name] for name in references(condition)))
+
+    def _joined(self, form: str, parts: Iterable[Condition]) -> str:
+        meanings = sorted({self.meaning(part) for part in parts})
+        return meanings[0] if len(meanings) == 1 else _hash([form, *meanings])
+
+
+def _hash(parts: list[str]) -> str:
+    return blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def _leaves(old: _Side, new: _Side, needed: set[int]) -> tuple[LeafChange, ...]:
+    found = []
+    known: dict[int, EventCondition | FactCondition] = {**old.atoms, **new.atoms}
+    for key, atom in known.items():
+        kind = "removed" if key not in new.atoms else "kept" if key in old.atoms else "added"
+        found.append(LeafChange(kind, key, condition_text(atom), key in needed))
+    return tuple(sorted(found, key=lambda leaf: (leaf.text, leaf.key)))
+
+
+def _segments(old: _Side, new: _Side, needed: set[int]) -> tuple[SegmentChange, ...]:
+    before, after = old.definitions.segments, new.definitions.segments
+    gone: dict[str, list[str]] = {}
+    for name in sorted(before.keys() - after.keys(), reverse=True):
+        gone.setdefault(old.meanings[name], []).append(name)
+    found = []
+    for name, segment in sorted(after.items()):
+        was = name
+        if name not in before:
+            former = gone.get(new.meanings[name])
+            was = former.pop() if former else ""
+        waits = not needed.isdisjoint(new.leaves[name])
+        warming = None if not waits else "old" if name in before else "no"
+        if not was:
+            found.append(SegmentChange(name, "added", warming=warming))
+            continue
+        said = _said(before[was])
+        fields = tuple(field for field, value in _said(segment).items() if said[field] != value)
+        if new.meanings[name] != old.meanings[was]:
+            found.append(SegmentChange(name, "changed", None, fields, warming))
+        elif was != name or fields:
+            found.append(SegmentChange(name, "renamed", was if was != name else None, fields, warming))
+        else:
+            found.append(SegmentChange(name, "unchanged", warming=warming))
+    found += [SegmentChange(name, "removed") for names in gone.values() for name in names]
+    return tuple(sorted(found, key=lambda segment: segment.id))
+
+
+def _said(segment: Segment) -> dict[str, str | None]:
+    """What is said beside the members; a name that is only the id is none."""
+    return {"name": None if segment.name == segment.id else segment.name, "owner": segment.owner}
+
+
+def _campaigns(old: _Side, new: _Side, needed: set[int]) -> tuple[CampaignChange, ...]:
+    before, after = old.definitions.campaigns, new.definitions.campaigns
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            found.append(CampaignChange(name, "removed"))
+            continue
+        audience = after[name].audience
+        waits = audience is not None and not needed.isdisjoint(new.leaves_of(audience))
+        as_it_was = name in before and before[name].audience is not None
+        warming = None if not waits else "old" if as_it_was else "no"
+        if name not in before:
+            found.append(CampaignChange(name, "added", warming=warming))
+            continue
+        fields = _fields(old, before[name], new, after[name])
+        found.append(CampaignChange(name, "changed" if fields else "unchanged", fields, warming))
+    return tuple(found)
+
+
+def _fields(old: _Side, was: Campaign, new: _Side, now: Campaign) -> tuple[str, ...]:
+    names = [field for field in Campaign.__struct_fields__ if field != "audience"]
+    fields = [field for field in names if getattr(was, field) != getattr(now, field)]
+    whom = [
+        None if campaign.audience is None else side.meaning(campaign.audience)
+        for side, campaign in ((old, was), (new, now))
+    ]
+    sent = {message for step in now.steps for message in step.messages}
+    texts, others = new.definitions.messages, old.definitions.messages
+    if whom[0] != whom[1]:
+        fields.append("audience")
+    if any(name in others and texts[name] != others[name] for name in sent):
+        fields.append("messages")
+    return tuple(sorted(fields))
