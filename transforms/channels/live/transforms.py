@@ -1,8 +1,11 @@
-"""Deliver on one machine: what a bundle of the state machine sends goes out together, at once.
+"""Deliver on one machine: what waits to be sent goes out together, at once.
 
 The rows of the users who decided it are written before a send gets here, and nothing else outlives this process: so a
 checkpoint of the runner would make nothing safer. With it each shard would wait for the watermark, and be delivered by
 itself.
+
+Prism runs eight bundles at a time, of all steps. If each bundle with a slow answer in it took a place, a slow provider
+would hold up everything: so a channel has one, and what comes meanwhile goes into the next.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,13 +13,15 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
+from apache_beam.coders import VarIntCoder
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.transforms.window import GlobalWindow
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.channels.outcome import Delivery
 from transforms.channels.transforms import RECEIPTS, Channels, Delivering, Waiting, shard_of, wall_clock
-from transforms.users.inputs.transforms import globally
+from transforms.users.inputs.transforms import Keyed, globally
 
 __all__ = ["DeliverLive", "Delivered"]
 
@@ -50,8 +55,9 @@ class DeliverLive(beam.PTransform):
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver what comes together; let wait what must, and deliver it then."""
         place = self.texts, self.channels, self.store, self.clock
-        sent = sends | "Send" >> beam.ParDo(_DeliverAtOnce(*place, bounded=False)).with_outputs(
-            RECEIPTS, LATER, main="tallies"
+        deliver = beam.ParDo(_DeliverAtOnce(*place, bounded=False))
+        sent = (
+            sends | "Channel" >> beam.Map(_by_channel) | "Send" >> deliver.with_outputs(RECEIPTS, LATER, main="tallies")
         )
         again = sent[LATER] | "Typed" >> beam.Map(_itself)
         again |= "SendAgain" >> beam.ParDo(_DeliverAgain(*place, bounded=False)).with_outputs(RECEIPTS, main="tallies")
@@ -62,14 +68,22 @@ class DeliverLive(beam.PTransform):
 
 
 class _DeliverAtOnce(Delivering):
+    #: Nothing is kept in it: a step with state has each key in one bundle at a time.
+    ALONE = ReadModifyWriteStateSpec("alone", VarIntCoder())
+
     def start_bundle(self) -> None:
         super().start_bundle()
         self._sends: list[Send] = []
         self._latest: Any = GlobalWindow().start
 
-    def process(self, send: Send, timestamp: Any = beam.DoFn.TimestampParam) -> None:
+    def process(
+        self,
+        element: Keyed,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        alone: Any = beam.DoFn.StateParam(ALONE),  # noqa: ARG002
+    ) -> None:
         if not self.is_drain(timestamp):
-            self._sends.append(send)
+            self._sends.append(self._decoder.decode(element[1]))
         self._latest = max(self._latest, timestamp)
 
     def finish_bundle(self) -> Iterator[Any]:
@@ -84,7 +98,7 @@ class _DeliverAtOnce(Delivering):
 class _DeliverAgain(Waiting):
     def process(
         self,
-        element: tuple[str, bytes],
+        element: Keyed,
         later: Any = beam.DoFn.StateParam(Waiting.LATER),
         due: Any = beam.DoFn.StateParam(Waiting.DUE),
         retry: Any = beam.DoFn.TimerParam(Waiting.RETRY),
@@ -92,6 +106,10 @@ class _DeliverAgain(Waiting):
         self.wait([self._later_decoder.decode(element[1])], later, due, retry)
 
 
-def _itself(sharded: tuple[str, bytes]) -> tuple[str, bytes]:
+def _by_channel(send: Send) -> Keyed:
+    return send.channel, _encoder.encode(send)
+
+
+def _itself(sharded: Keyed) -> Keyed:
     """Says the types before a stateful step."""
     return sharded
