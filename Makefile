@@ -15,7 +15,7 @@ BIGTABLE := 1.58.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test test-long lint format bench lock setup prism emulator clean
+.PHONY: help demo test test-long lint format bench schema lock setup prism emulator clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -40,6 +40,9 @@ format: setup ## Put imports and lines in order
 
 bench: setup prism emulator ## Measure on this machine
 	@for name in run store startup state_cache live columns segments; do $(BIN)/python -m "bench.$$name"; done
+
+schema: setup ## Write docs/todoke.schema.json anew from the code
+	@$(BIN)/todoke schema > docs/todoke.schema.json
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --no-emit-index-url -o requirements.lock pyproject.toml

@@ -49,6 +49,12 @@ def validate(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of definition files, for editors."""
+    import_module("todoke.schema").print_schema()
+
+
+@app.command()
 def publish(
     definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
     to: Annotated[

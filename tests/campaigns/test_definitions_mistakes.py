@@ -291,6 +291,16 @@ CHANGED = [
     ),
     (
         "      - {send: hello}",
+        "      - {send: hello}\n      - {wait: {}}",
+        [(11, "campaigns.greet.steps[1].wait", "expected a duration such as 30s, 15m, 2h, 7d or 4w; found {}")],
+    ),
+    (
+        "      - {send: hello}",
+        "      - {send: hello}\n      - {wait: {days: 2}}",
+        [(11, "campaigns.greet.steps[1].wait", "found {'days': 2}")],
+    ),
+    (
+        "      - {send: hello}",
         "      - {wait: 1d}",
         [
             (4, "messages.hello", "no campaign sends message `hello`"),

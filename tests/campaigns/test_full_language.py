@@ -105,8 +105,8 @@ CAMPAIGN = (
 MAIL = "campaigns: {c: {owner: o, trigger: {enters: s}, steps: [{send: m}], consent: news}}\nmessages:\n  m: "
 
 
-@pytest.mark.parametrize(
-    ("text", "form"),
+#: Definitions with one form that is refused, and its name.
+EACH = (
     [
         (HEAD + CAMPAIGN.replace("MORE", form), form.partition(":")[0])
         for form in (
@@ -165,8 +165,10 @@ MAIL = "campaigns: {c: {owner: o, trigger: {enters: s}, steps: [{send: m}], cons
         (HEAD + "policies: {frequency_caps: [{channels: [push], at_most: 2, per: 1d}]}", "frequency_caps"),
         (HEAD + "policies: {global_holdout: {percent: 2, salt: x}}", "global_holdout"),
         (HEAD + "slos: {push_latency: {owner: o}}", "slos"),
-    ],
-    ids=lambda value: value.splitlines()[-1][-60:],
+    ]
 )
+
+
+@pytest.mark.parametrize(("text", "form"), EACH, ids=lambda value: value.splitlines()[-1][-60:])
 def test_each_form_once(text, form):
     assert sorted(name for _, _, name in refused(text)) == sorted(form.split(" + "))

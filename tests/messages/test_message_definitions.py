@@ -80,45 +80,45 @@ def test_mjml_becomes_html_with_its_liquid(parse):
     assert 'href="{{ unsubscribe_url }}"' in html
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("m: {channel: line, text: x}", "`line` is part of the language but not supported by this version"),
-        ("m: {channel: webhook, url: x}", "`webhook` is part of the language but not supported"),
-        ("m: {channel: inbox, title: x}", "`inbox` is part of the language but not supported"),
-        ("m: {channel: fax, title: x}", "expected one of push, email"),
-        ("m: {title: x}", "`channel` is missing"),
-        ("m: 3", "expected a mapping"),
-        ("[]", "expected a mapping of message ids"),
-        ("Bad-Id: {channel: push, title: x}", "`Bad-Id` is not an id"),
-        ("m: {channel: push, title: x, apns: {}}", "`apns` is part of the language but not supported"),
-        ("m: {channel: push, title: x, subject: y}", "unknown key `subject`"),
-        ("m: {channel: push, sound: x}", "needs `title` or `body`"),
-        ('m: {channel: push, title: ""}', "empty text"),
-        ("m: {channel: push, title: {}}", "an empty mapping"),
-        ("m: {channel: push, title: {english: x}}", "`english` is not a locale"),
-        ("m: {channel: push, title: {ja_JP: x, ja-jp: y}}", "given twice"),
-        ("m: {channel: push, title: x, ttl: 5w}", "four weeks"),
-        ("m: {channel: push, title: x, ttl: 1 month}", "no fixed length"),
-        ("m: {channel: push, title: x, badge: -1}", "whole number"),
-        ("m: {channel: push, title: x, priority: urgent}", "expected one of high, normal"),
-        ("m: {channel: push, title: x, devices: some}", "expected one of all, latest"),
-        ("m: {channel: push, title: x, data: {from: y}}", "reserved by FCM"),
-        ("m: {channel: push, title: x, data: {google.x: y}}", "reserved by FCM"),
-        ("m: {channel: push, title: x, data: {k: [1]}}", "expected text; found a list"),
-        ("m: {channel: push, title: x, deep_link: a, data: {deep_link: b}}", "given in `data` and beside it"),
-        ("m: {channel: email, text: x}", "`subject` is missing"),
-        ("m: {channel: email, subject: x}", "needs a body"),
-        (f"m: {{channel: email, subject: x, html: y, mjml: {MJML % ''}}}", "not both"),
-        ("m: {channel: email, subject: x, text: y, preheader: z}", "`preheader` needs"),
-        ("m: {channel: email, subject: x, mjml: hello}", "not MJML"),
-        ('m: {channel: email, subject: x, mjml: "<mjml><mj-body>{% if user.x %}</mj-body></mjml>"}', "tag"),
-        (
-            f"""m: {{channel: email, subject: x, mjml: "{MJML % "<mj-image src='a' width='{{ user.x }}'/>"}"}}""",
-            "no place for `{{ user.x }}`",
-        ),
-    ],
-)
+MISTAKES = [
+    ("m: {channel: line, text: x}", "`line` is part of the language but not supported by this version"),
+    ("m: {channel: webhook, url: x}", "`webhook` is part of the language but not supported"),
+    ("m: {channel: inbox, title: x}", "`inbox` is part of the language but not supported"),
+    ("m: {channel: fax, title: x}", "expected one of push, email"),
+    ("m: {title: x}", "`channel` is missing"),
+    ("m: 3", "expected a mapping"),
+    ("[]", "expected a mapping of message ids"),
+    ("Bad-Id: {channel: push, title: x}", "`Bad-Id` is not an id"),
+    ("m: {channel: push, title: x, apns: {}}", "`apns` is part of the language but not supported"),
+    ("m: {channel: push, title: x, subject: y}", "unknown key `subject`"),
+    ("m: {channel: push, sound: x}", "needs `title` or `body`"),
+    ('m: {channel: push, title: ""}', "empty text"),
+    ("m: {channel: push, title: {}}", "an empty mapping"),
+    ("m: {channel: push, title: {english: x}}", "`english` is not a locale"),
+    ("m: {channel: push, title: {ja_JP: x, ja-jp: y}}", "given twice"),
+    ("m: {channel: push, title: x, ttl: 5w}", "four weeks"),
+    ("m: {channel: push, title: x, ttl: 1 month}", "no fixed length"),
+    ("m: {channel: push, title: x, badge: -1}", "whole number"),
+    ("m: {channel: push, title: x, priority: urgent}", "expected one of high, normal"),
+    ("m: {channel: push, title: x, devices: some}", "expected one of all, latest"),
+    ("m: {channel: push, title: x, data: {from: y}}", "reserved by FCM"),
+    ("m: {channel: push, title: x, data: {google.x: y}}", "reserved by FCM"),
+    ("m: {channel: push, title: x, data: {k: [1]}}", "expected text; found a list"),
+    ("m: {channel: push, title: x, deep_link: a, data: {deep_link: b}}", "given in `data` and beside it"),
+    ("m: {channel: email, text: x}", "`subject` is missing"),
+    ("m: {channel: email, subject: x}", "needs a body"),
+    (f"m: {{channel: email, subject: x, html: y, mjml: {MJML % ''}}}", "not both"),
+    ("m: {channel: email, subject: x, text: y, preheader: z}", "`preheader` needs"),
+    ("m: {channel: email, subject: x, mjml: hello}", "not MJML"),
+    ('m: {channel: email, subject: x, mjml: "<mjml><mj-body>{% if user.x %}</mj-body></mjml>"}', "tag"),
+    (
+        f"""m: {{channel: email, subject: x, mjml: "{MJML % "<mj-image src='a' width='{{ user.x }}'/>"}"}}""",
+        "no place for `{{ user.x }}`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), MISTAKES)
 def test_mistakes_of_form(parse, text, expected):
     _, problems = parse(text)
     assert any(expected in problem for problem in problems), problems

@@ -12,7 +12,22 @@ from transforms.segments.grammar import read_condition, read_filter
 from transforms.segments.operators import read_duration
 from transforms.segments.values import DAY
 
-__all__ = ["MAX_DELAY", "Campaign", "Exit", "Reentry", "Step", "Trigger", "read_campaigns"]
+__all__ = [
+    "EXITS",
+    "LOCAL_TIME_FORM",
+    "MAX_DELAY",
+    "ON_UNKNOWN",
+    "REENTRIES",
+    "STATUSES",
+    "STEPS",
+    "TRIGGERS",
+    "Campaign",
+    "Exit",
+    "Reentry",
+    "Step",
+    "Trigger",
+    "read_campaigns",
+]
 
 #: A send expires a day after its step fell due, unless the campaign says otherwise.
 MAX_DELAY = DAY
@@ -22,8 +37,20 @@ _FIELDS = (
     *("quiet_hours", "max_delay"),
 )
 _LATER = ("starts", "ends", "holdout", "variants", "priority", "goals", "with", "rate", "include_current")
+_LATER_WAITS = ("until", "zone", "for", "at_most")
+STATUSES = ("live", "paused", "stopped")
+#: What the courier may do with sends of which nobody can know whether they went out.
+ON_UNKNOWN = ("skip",)
+#: The kinds of triggers, of exits, of steps, and of re-entry but for {after: D}.
+TRIGGERS = ("enters", "leaves", "event")
+EXITS = ("event", "segment", "leaves")
+STEPS = ("send", "wait")
+REENTRIES = ("never", "always")
+
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]*")
-_LOCAL_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+#: How a local time is written.
+LOCAL_TIME_FORM = r"([01][0-9]|2[0-3]):([0-5][0-9])"
+_LOCAL_TIME = re.compile(LOCAL_TIME_FORM)
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -118,13 +145,13 @@ class _Reader:
         if fields is None:
             return None
         owner = problems.text(fields["owner"]) if "owner" in fields else None
-        status = problems.choice(fields["status"], ("live", "paused", "stopped")) if "status" in fields else "live"
+        status = problems.choice(fields["status"], STATUSES) if "status" in fields else "live"
         trigger = self._trigger(fields["trigger"]) if "trigger" in fields else None
         steps = self._steps(fields["steps"]) if "steps" in fields else ()
         audience = self._audience(fields.get("audience"), trigger)
         age = read_duration(fields["max_event_age"], problems) if "max_event_age" in fields else self.max_event_age
         if "on_unknown" in fields:
-            problems.choice(fields["on_unknown"], ("skip",), later=("resend",))
+            problems.choice(fields["on_unknown"], ON_UNKNOWN, later=("resend",))
         consent, transactional = self._consent(body, fields)
         reenter = self._reenter(body, fields, trigger)
         exits = self._exits(fields["exit"]) if "exit" in fields else ()
@@ -143,8 +170,8 @@ class _Reader:
 
     def _trigger(self, node: Node) -> Trigger | None:
         later = ("schedule", "announcement", "include_current")
-        fields = self.problems.mapping(node, ("enters", "leaves", "event", "type", "where"), later=later)
-        kind = self.problems.one_key(node, fields, ("enters", "leaves", "event")) if fields is not None else None
+        fields = self.problems.mapping(node, (*TRIGGERS, "type", "where"), later=later)
+        kind = self.problems.one_key(node, fields, TRIGGERS) if fields is not None else None
         if fields is None or kind is None:
             return None
         if kind == "event":
@@ -161,8 +188,8 @@ class _Reader:
         items = node.value if isinstance(node.value, list) else [node]
         exits = []
         for item in items:
-            fields = self.problems.mapping(item, ("event", "type", "where", "segment", "leaves"), later=("same",))
-            kind = self.problems.one_key(item, fields, ("event", "segment", "leaves")) if fields is not None else None
+            fields = self.problems.mapping(item, (*EXITS, "type", "where"), later=("same",))
+            kind = self.problems.one_key(item, fields, EXITS) if fields is not None else None
             if fields is None or kind is None:
                 continue
             if kind == "event":
@@ -243,7 +270,7 @@ class _Reader:
             if inner is not None and not node.value:
                 self.problems.add(node, "expected {after: D}")
             return None if after is None else Reentry("after", after)
-        kind = self.problems.choice(node, ("never", "always"), later=("restart",))
+        kind = self.problems.choice(node, REENTRIES, later=("restart",))
         return None if kind is None else Reentry(kind)
 
     def _steps(self, node: Node) -> tuple[Step, ...]:
@@ -262,8 +289,8 @@ class _Reader:
 
     def _step(self, node: Node, position: int) -> Step | None:
         later = ("if", "then", "else", "set", "end", "unless")
-        fields = self.problems.mapping(node, ("id", "send", "wait"), later=later)
-        kind = self.problems.one_key(node, fields, ("send", "wait")) if fields is not None else None
+        fields = self.problems.mapping(node, ("id", *STEPS), later=later)
+        kind = self.problems.one_key(node, fields, STEPS) if fields is not None else None
         if fields is None or kind is None:
             return None
         name = self.problems.text(fields["id"]) if "id" in fields else None
@@ -276,8 +303,8 @@ class _Reader:
         return Step(name or default, "send", messages) if messages else None
 
     def _wait(self, node: Node, name: str) -> Step | None:
-        if isinstance(node.value, dict):
-            self.problems.mapping(node, (), later=("until", "zone", "for", "at_most"))
+        if isinstance(node.value, dict) and node.value.keys() & _LATER_WAITS:
+            self.problems.mapping(node, (), later=_LATER_WAITS)
             return None
         length = read_duration(node, self.problems)
         return None if length is None else Step(name, "wait", wait=length)

@@ -11,20 +11,47 @@ from transforms.messages.markup import compile_mjml
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.values import SECOND, duration
 
-__all__ = ["MailMessage", "Message", "PushMessage", "Text", "locale_key", "parse_messages"]
+__all__ = [
+    "CHANNELS",
+    "DEVICES",
+    "LOCALE_FORM",
+    "MAIL_TEXTS",
+    "MAX_BADGE",
+    "PRIORITIES",
+    "PUSH_SETTINGS",
+    "PUSH_TEXTS",
+    "RESERVED_FORM",
+    "MailMessage",
+    "Message",
+    "PushMessage",
+    "Text",
+    "locale_key",
+    "parse_messages",
+]
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
-_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+#: How locales are written.
+LOCALE_FORM = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*"
+_LOCALE = re.compile(LOCALE_FORM)
 
 #: FCM keeps a message for at most four weeks:
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/setting-message-lifespan
 _TTL_SECONDS = 28 * 86400
 #: Keys of `data` that FCM refuses: https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
-_RESERVED = re.compile(r"from|message_type|google.*|gcm.*")
+RESERVED_FORM = r"(from|message_type|google.*|gcm.*)"
+_RESERVED = re.compile(RESERVED_FORM)
 
-_PUSH = ("title", "body", "image", "deep_link", "sound", "collapse_key")
-_PUSH_SETTINGS = ("data", "badge", "ttl", "priority", "devices")
-_MAIL = ("subject", "html", "mjml", "text", "from", "reply_to", "preheader")
+#: The channels that this version sends by.
+CHANNELS = ("push", "email")
+PRIORITIES = ("high", "normal")
+DEVICES = ("all", "latest")
+#: A badge shows up to that.
+MAX_BADGE = 99_999
+
+#: The fields of a push and of a mail that are templates, and the others of a push.
+PUSH_TEXTS = ("title", "body", "image", "deep_link", "sound", "collapse_key")
+PUSH_SETTINGS = ("data", "badge", "ttl", "priority", "devices")
+MAIL_TEXTS = ("subject", "html", "mjml", "text", "from", "reply_to", "preheader")
 
 _Read = TypeVar("_Read")
 
@@ -96,9 +123,9 @@ def parse_messages(node: Node, problems: Problems) -> dict[str, Message]:
 def _message(name: str, node: Node, problems: Problems) -> Message | None:
     channel = node.value.get("channel") if isinstance(node.value, dict) else None
     if channel is None:
-        problems.mapping(node, ("channel", *_PUSH, *_MAIL, *_PUSH_SETTINGS), required=("channel",))
+        problems.mapping(node, ("channel", *PUSH_TEXTS, *MAIL_TEXTS, *PUSH_SETTINGS), required=("channel",))
         return None
-    match problems.choice(channel, ("push", "email"), later=("line", "webhook", "inbox")):
+    match problems.choice(channel, CHANNELS, later=("line", "webhook", "inbox")):
         case "push":
             return _push(name, node, problems)
         case "email":
@@ -107,7 +134,7 @@ def _message(name: str, node: Node, problems: Problems) -> Message | None:
 
 
 def _push(name: str, node: Node, problems: Problems) -> PushMessage:
-    fields = problems.mapping(node, ("channel", *_PUSH, *_PUSH_SETTINGS), later=("android", "apns", "web")) or {}
+    fields = problems.mapping(node, ("channel", *PUSH_TEXTS, *PUSH_SETTINGS), later=("android", "apns", "web")) or {}
     if "title" not in fields and "body" not in fields:
         problems.add(node, "a push needs `title` or `body`")
 
@@ -117,7 +144,7 @@ def _push(name: str, node: Node, problems: Problems) -> PushMessage:
     data = read("data", lambda data: _data(data, problems)) or {}
     if "deep_link" in data and "deep_link" in fields:
         problems.add(fields["data"], "`deep_link` is given in `data` and beside it")
-    texts = _texts(fields, _PUSH, problems)
+    texts = _texts(fields, PUSH_TEXTS, problems)
     return PushMessage(
         id=name,
         title=texts.get("title"),
@@ -127,22 +154,22 @@ def _push(name: str, node: Node, problems: Problems) -> PushMessage:
         deep_link=texts.get("deep_link"),
         sound=texts.get("sound"),
         collapse_key=texts.get("collapse_key"),
-        badge=read("badge", lambda badge: problems.integer(badge, 0, 99_999)),
+        badge=read("badge", lambda badge: problems.integer(badge, 0, MAX_BADGE)),
         ttl=read("ttl", lambda ttl: _ttl(ttl, problems)),
-        priority=read("priority", lambda priority: problems.choice(priority, ("high", "normal"))),
-        devices=read("devices", lambda devices: problems.choice(devices, ("all", "latest"))) or "all",
+        priority=read("priority", lambda priority: problems.choice(priority, PRIORITIES)),
+        devices=read("devices", lambda devices: problems.choice(devices, DEVICES)) or "all",
     )
 
 
 def _mail(name: str, node: Node, problems: Problems) -> MailMessage:
-    fields = problems.mapping(node, ("channel", *_MAIL), required=("subject",)) or {}
+    fields = problems.mapping(node, ("channel", *MAIL_TEXTS), required=("subject",)) or {}
     if not fields.keys() & {"html", "mjml", "text"}:
         problems.add(node, "a mail needs a body: `html`, `mjml` or `text`")
     if "html" in fields and "mjml" in fields:
         problems.add(fields["mjml"], "a mail has `html` or `mjml`, not both")
     if "preheader" in fields and not fields.keys() & {"html", "mjml"}:
         problems.add(fields["preheader"], "`preheader` needs `html` or `mjml`: it is hidden text before the body")
-    texts = _texts(fields, _MAIL, problems)
+    texts = _texts(fields, MAIL_TEXTS, problems)
     return MailMessage(
         id=name,
         subject=texts.get("subject"),

@@ -149,9 +149,11 @@ class Problems:
         return None
 
     def integer(self, node: Node, least: int, most: int) -> int | None:
-        """A whole number in [least, most]."""
-        if isinstance(node.value, int) and not isinstance(node.value, bool) and least <= node.value <= most:
-            return node.value
+        """A whole number in [least, most]; 5.0 is one."""
+        value = node.value
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if whole and not isinstance(value, bool) and least <= value <= most:
+            return int(value)
         self.add(node, f"expected a whole number from {least:,} to {most:,}; found {node.plain()!r}")
         return None
 

@@ -20,13 +20,15 @@ from transforms.segments.document import Node, Problems
 from transforms.segments.grammar_events import read_event, read_filter, read_sequence
 from transforms.segments.operators import OPERATORS, canonical_number, read_operator, read_path
 
-__all__ = ["MAX_DEPTH", "read_condition", "read_filter"]
+__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "read_condition", "read_filter"]
 
 #: LANGUAGE: conditions nest at most 32 deep.
 MAX_DEPTH = 32
 
 #: An attribute of several parts, which `near` reads together.
 LOCATION = "context.location"
+#: No two places are farther apart: half of the equator is 20,038 km.
+FARTHEST_KM = 20_100
 
 
 def read_condition(node: Node, problems: Problems, depth: int = 1) -> Condition | None:
@@ -37,13 +39,13 @@ def read_condition(node: Node, problems: Problems, depth: int = 1) -> Condition 
     if not isinstance(node.value, dict):
         problems.add(node, f"expected a condition such as {{event: Order Completed}}; found {node.kind}")
         return None
-    forms = [key for key in node.value if key in _FORMS]
+    forms = [key for key in node.value if key in FORMS]
     if len(forms) != 1:
         found = " and ".join(f"`{key}`" for key in forms or node.value) or "nothing"
-        problems.add(node, f"expected one of {', '.join(_FORMS)}; found {found}")
+        problems.add(node, f"expected one of {', '.join(FORMS)}; found {found}")
         return None
     before = problems.mistakes
-    condition = _FORMS[forms[0]](node, problems, depth)
+    condition = FORMS[forms[0]](node, problems, depth)
     return condition if problems.mistakes == before else None
 
 
@@ -145,7 +147,7 @@ def _read_near(node: Node, problems: Problems, _depth: int) -> Condition | None:
     path = read_path(fields["attribute"], problems)
     latitude = problems.number(fields["latitude"], -90, 90)
     longitude = problems.number(fields["longitude"], -180, 180)
-    within = problems.number(fields["within_km"], 0, 20_100)
+    within = problems.number(fields["within_km"], 0, FARTHEST_KM)
     if path is None or latitude is None or longitude is None or within is None:
         return None
     name, inner = _split_attribute(path)
@@ -154,7 +156,8 @@ def _read_near(node: Node, problems: Problems, _depth: int) -> Condition | None:
     return Near(name, inner, *(canonical_number(value) for value in (latitude, longitude, within)))
 
 
-_FORMS: dict[str, Callable[[Node, Problems, int], Condition | None]] = {
+#: The forms of conditions by the key that tells them, with what reads each.
+FORMS: dict[str, Callable[[Node, Problems, int], Condition | None]] = {
     "all": _read_all,
     "any": _read_any,
     "not": _read_not,

@@ -25,23 +25,33 @@ from transforms.segments.operators import (
     Operator,
     check_path,
     read_duration,
+    read_moment,
     read_operator,
     read_path,
 )
-from transforms.segments.values import written_time
 
-__all__ = ["MAX_COUNT", "MAX_EXACT", "read_event", "read_filter", "read_sequence"]
+__all__ = [
+    "AGGREGATES",
+    "AMOUNTS",
+    "COMPARISONS",
+    "EVENT_TYPES",
+    "MAX_COUNT",
+    "MAX_EXACT",
+    "read_event",
+    "read_filter",
+    "read_sequence",
+]
 
 #: LANGUAGE: counts up to a thousand are exact, greater ones keep buckets.
 MAX_EXACT = 1000
 #: Nobody does a thing more often.
 MAX_COUNT = 1_000_000_000
 
-_EVENT_TYPES = ("track", "page", "screen")
-_AMOUNTS = ("sum", "average", "minimum", "maximum")
-_AGGREGATES = ("count", *_AMOUNTS, "distinct", "first", "last", "missing")
+EVENT_TYPES = ("track", "page", "screen")
+AMOUNTS = ("sum", "average", "minimum", "maximum")
+AGGREGATES = ("count", *AMOUNTS, "distinct", "first", "last", "missing")
 _FILTER = ("event", "type", "where")
-_COMPARISONS = ("is", "at_least", "at_most", "more_than", "less_than", "between")
+COMPARISONS = ("is", "at_least", "at_most", "more_than", "less_than", "between")
 #: Before this year some zones were not a full quarter of an hour from UTC.
 _FULL_QUARTERS = 1973
 
@@ -53,10 +63,10 @@ _Frame = tuple[int | None, Since, str | None]
 
 def read_event(node: Node, problems: Problems, _depth: int) -> Condition | None:
     """Read a condition on an event and the aggregate beside it."""
-    fields = problems.mapping(node, (*_FILTER, "within", "since", "same", *_AGGREGATES))
+    fields = problems.mapping(node, (*_FILTER, "within", "since", "same", *AGGREGATES))
     if fields is None:
         return None
-    aggregates = [key for key in _AGGREGATES if key in fields]
+    aggregates = [key for key in AGGREGATES if key in fields]
     if len(aggregates) > 1:
         problems.add(node, f"expected one aggregate; found {' and '.join(aggregates)}")
         return None
@@ -96,7 +106,7 @@ def read_filter(fields: Document, problems: Problems, *, every: bool = False) ->
     name = problems.text(fields["event"]) if "event" in fields else None
     if name == ANY and not every:
         problems.add(fields["event"], "`event: any` is part of the language but not supported by this version")
-    kind = problems.choice(fields["type"], _EVENT_TYPES) if "type" in fields else None
+    kind = problems.choice(fields["type"], EVENT_TYPES) if "type" in fields else None
     where = _read_where(fields["where"], problems) if "where" in fields else ()
     return EventFilter(name or "", kind, where)
 
@@ -141,14 +151,9 @@ def _read_same(aggregate: str, fields: Document, problems: Problems) -> str | No
 
 def _read_window(fields: Document, problems: Problems) -> _Window:
     within = read_duration(fields["within"], problems) if "within" in fields else None
-    since: Since = None
-    if "since" in fields:
-        text = fields["since"].plain()
-        since = written_time(text) if isinstance(text, str) else None
-        if since is None:
-            problems.add(fields["since"], f"expected an ISO 8601 time with a zone, or a date; found {text!r}")
-        if within is not None:
-            problems.add(fields["since"], "`within` and `since` do not go together")
+    since = read_moment(fields["since"], problems) if "since" in fields else None
+    if "since" in fields and within is not None:
+        problems.add(fields["since"], "`within` and `since` do not go together")
     return within, since
 
 
@@ -178,7 +183,7 @@ def _read_missing(events: EventFilter, window: _Window, node: Node, problems: Pr
 def _read_count(events: EventFilter, frame: _Frame, node: Node | None, problems: Problems) -> Condition:
     if node is None:
         return Count(events, 1, None, *frame)
-    fields = problems.mapping(node, _COMPARISONS)
+    fields = problems.mapping(node, COMPARISONS)
     low, high, most = _read_range(node, fields, MAX_COUNT, problems)
     if most <= MAX_EXACT:
         return Count(events, low, high, *frame)
@@ -189,7 +194,7 @@ def _read_count(events: EventFilter, frame: _Frame, node: Node | None, problems:
 
 
 def _read_distinct(events: EventFilter, window: _Window, node: Node, problems: Problems) -> Condition | None:
-    fields = problems.mapping(node, ("of", *_COMPARISONS), required=("of",))
+    fields = problems.mapping(node, ("of", *COMPARISONS), required=("of",))
     low, high, _ = _read_range(node, fields, MAX_DISTINCT, problems)
     path = read_path(fields["of"], problems) if fields and "of" in fields else None
     if low > MAX_DISTINCT:
@@ -202,11 +207,11 @@ def _read_distinct(events: EventFilter, window: _Window, node: Node, problems: P
 def _read_amount(
     aggregate: str, events: EventFilter, frame: _Frame, node: Node, problems: Problems
 ) -> Condition | None:
-    fields = problems.mapping(node, ("of", *_COMPARISONS), required=("of",))
+    fields = problems.mapping(node, ("of", *COMPARISONS), required=("of",))
     if fields is None:
         return None
     path = read_path(fields["of"], problems) if "of" in fields else None
-    name = problems.one_key(node, fields, _COMPARISONS)
+    name = problems.one_key(node, fields, COMPARISONS)
     operator = _read_comparison(name, fields[name], problems) if name else None
     if path is None or operator is None:
         return None
@@ -227,7 +232,7 @@ def _read_comparison(name: str, node: Node, problems: Problems) -> Operator | No
 
 def _read_range(node: Node, fields: Document | None, limit: int, problems: Problems) -> tuple[int, int | None, int]:
     """The range that a comparison with whole numbers allows, and the greatest number that it is written with."""
-    name = problems.one_key(node, fields, _COMPARISONS) if fields is not None else None
+    name = problems.one_key(node, fields, COMPARISONS) if fields is not None else None
     if fields is None or name is None:
         return 1, None, 1
     operand = fields[name]

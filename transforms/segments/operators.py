@@ -15,18 +15,30 @@ import re2
 
 from transforms.segments.anniversaries import is_anniversary, next_turn
 from transforms.segments.document import Node, Problems
-from transforms.segments.values import DAY, compile_path, duration, equal, instant, start_of_day, written_time
+from transforms.segments.values import (
+    DATE_FORM,
+    DAY,
+    TIME_FORM,
+    compile_path,
+    duration,
+    equal,
+    instant,
+    start_of_day,
+    written_time,
+)
 
 __all__ = [
     "MOVING_OPERATORS",
     "OPERATORS",
     "TIME_OPERATORS",
+    "VERSION_FORM",
     "Operator",
     "canonical_number",
     "check_path",
     "compile_test",
     "next_change",
     "read_duration",
+    "read_moment",
     "read_operator",
     "read_path",
     "time_test",
@@ -42,7 +54,9 @@ OPERATORS = (
     *TIME_OPERATORS,
 )
 
-_VERSION = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}")
+#: How versions are written.
+VERSION_FORM = r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}"
+_VERSION = re.compile(VERSION_FORM)
 
 #: Tests the values at a path.
 Test = Callable[[list[Any]], bool]
@@ -95,6 +109,17 @@ def read_duration(node: Node, problems: Problems) -> int | None:
     except ValueError as error:
         problems.add(node, str(error))
         return None
+
+
+def read_moment(node: Node, problems: Problems) -> int | date | None:
+    """Read a time with a zone as microseconds UTC, or a date."""
+    value = node.plain()
+    moment = written_time(value) if isinstance(value, str) else None
+    if moment is None:
+        written = isinstance(value, str) and re.fullmatch(f"{TIME_FORM}|{DATE_FORM}", value)
+        expected = "there is no such time" if written else "expected an ISO 8601 time with a zone, or a date"
+        problems.add(node, f"{expected}; found {value!r}")
+    return moment
 
 
 def compile_test(operator: Operator) -> Test:
@@ -265,8 +290,11 @@ def _range(node: Node, problems: Problems) -> tuple[Any, ...] | None:
     values = [_comparable(item, problems) for item in items]
     if any(value is None for value in values):
         return None
-    if len(values) != 2 or not _same_kind(*values) or values[0] > values[1]:
-        problems.add(node, f"expected [low, high] of one type, low not above high; found {node.plain()!r}")
+    if len(values) != 2 or not _same_kind(*values):
+        problems.add(node, f"expected [low, high] of one type; found {node.plain()!r}")
+        return None
+    if values[0] > values[1]:
+        problems.add(node, f"can never hold: {values[0]!r} is above {values[1]!r}")
         return None
     return tuple(values)
 
@@ -288,14 +316,6 @@ def _version_text(node: Node, problems: Problems) -> str | None:
         problems.add(node, f'expected a version such as "2.10.1"; found {node.plain()!r}{hint}')
         return None
     return ".".join(str(part) for part in parts or (0,))
-
-
-def _time(node: Node, problems: Problems) -> int | date | None:
-    value = node.plain()
-    moment = written_time(value) if isinstance(value, str) else None
-    if moment is None:
-        problems.add(node, f"expected an ISO 8601 time with a zone, or a date; found {value!r}")
-    return moment
 
 
 def _days_before(node: Node, problems: Problems) -> int | None:
@@ -345,8 +365,8 @@ _READERS: dict[str, Callable[[Node, Problems], Any]] = {
     "matches": _pattern_text,
     "version_at_least": _version_text,
     "version_less_than": _version_text,
-    "before": _time,
-    "after": _time,
+    "before": read_moment,
+    "after": read_moment,
     "within": read_duration,
     "older_than": read_duration,
     "within_next": read_duration,

@@ -14,9 +14,13 @@ from transforms.events.times import read_time
 from transforms.identity.zones import known_zone
 
 __all__ = [
+    "DATE_FORM",
     "DAY",
+    "DURATION_FORM",
     "HOUR",
+    "PATH_FORM",
     "SECOND",
+    "TIME_FORM",
     "Path",
     "compile_path",
     "duration",
@@ -32,13 +36,20 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
-_STEP = re.compile(r"[^.\[\]]+(\[\])?")
+#: How durations and paths are written.
+DURATION_FORM = r"([0-9]{1,9})([smhdw])"
+_STEP_FORM = r"[^.\[\]]+(\[\])?"
+PATH_FORM = rf"{_STEP_FORM}(\.{_STEP_FORM})*"
+#: How a date, and a time with a zone, is written. Not every such text is one: there is no 30 February.
+DATE_FORM = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE_FORM = r"(Z|[+-][0-9]{2}(:?[0-9]{2}){0,2}([.][0-9]+)?)"
+TIME_FORM = rf"{DATE_FORM}T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?{_ZONE_FORM}"
+
+_DURATION, _PATH, _DATE = re.compile(DURATION_FORM), re.compile(PATH_FORM), re.compile(DATE_FORM)
 
 #: From the values at a path of a mapping: none, one, or with `[]` many. Missing values and nulls are left out.
 Path = Callable[[dict[str, Any]], list[Any]]
@@ -53,9 +64,11 @@ def duration(text: object) -> int:
     if isinstance(text, str):
         if match := _DURATION.fullmatch(text):
             length = int(match[1]) * _UNITS[match[2]]
-            if 0 < length <= 100 * 366 * DAY:
-                return length
-            raise ValueError(f"a duration must be longer than zero and at most a hundred years; found {text!r}")
+            if length <= 0:
+                raise ValueError(f"a duration must be longer than zero; found {text!r}")
+            if length > 100 * 366 * DAY:
+                raise ValueError(f"a duration is at most a hundred years; found {text!r}")
+            return length
         if re.fullmatch(r"[0-9]+ ?(mo|M|y|Y|months?|years?)", text):
             raise ValueError(
                 f"months and years have no fixed length; write days or weeks, such as 30d or 52w, not {text!r}"
@@ -121,7 +134,7 @@ def compile_path(path: str) -> Path:
       ValueError: if this is no path.
     """
     steps = [(step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".")]
-    if not all(_STEP.fullmatch(step) for step in path.split(".")):
+    if not _PATH.fullmatch(path):
         raise ValueError(f"expected a path such as revenue or products[].category; found {path!r}")
     if len(steps) == 1 and not steps[0][1]:
         key = steps[0][0]

@@ -1,0 +1,101 @@
+"""Messages as JSON Schema (draft 2020-12), made of the tables by which they are read."""
+
+from transforms.messages.definitions import (
+    CHANNELS,
+    DEVICES,
+    LOCALE_FORM,
+    MAIL_TEXTS,
+    MAX_BADGE,
+    PRIORITIES,
+    PUSH_SETTINGS,
+    PUSH_TEXTS,
+    RESERVED_FORM,
+)
+from transforms.segments.schema import DURATION, TEXT, Schema, has, mapping, ref
+
+__all__ = ["message_schemas"]
+
+_MEANINGS = {
+    "title": "a push needs this or `body`",
+    "body": "a push needs this or `title`",
+    "image": "the address of a picture",
+    "deep_link": "arrives as `deep_link` among the data",
+    "collapse_key": "a later push with the same key takes the place of this one",
+    "subject": "required",
+    "html": "a mail has this, or `mjml`, or `text` alone",
+    "mjml": "a mail has this, or `html`, or `text` alone",
+    "text": "made of the HTML where it is missing",
+    "from": "the sender; else the one that the job was started with",
+    "preheader": "hidden text before the body of HTML",
+}
+
+
+def message_schemas() -> dict[str, Schema]:
+    """What a message is, and the texts inside it, by name."""
+    forms = {"push": _push(), "email": _mail()}
+    return {
+        "message": {
+            "type": "object",
+            "properties": {"channel": {"enum": list(CHANNELS)}},
+            "required": ["channel"],
+            "allOf": [
+                {
+                    "if": {"properties": {"channel": {"const": channel}}, **has("channel")},
+                    "then": ref(f"{channel}_message"),
+                }
+                for channel in CHANNELS
+            ],
+        },
+        **{f"{channel}_message": forms[channel] for channel in CHANNELS},
+        "text": {
+            "description": "a template in Liquid, or templates by locale such as {en: …, ja: …}",
+            "anyOf": [
+                TEXT,
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": {"pattern": f"^{LOCALE_FORM}$"},
+                    "additionalProperties": TEXT,
+                },
+            ],
+        },
+    }
+
+
+def _text(name: str) -> Schema:
+    return {**ref("text"), "description": _MEANINGS[name]} if name in _MEANINGS else ref("text")
+
+
+def _push() -> Schema:
+    settings: dict[str, Schema] = {
+        "data": {
+            "type": "object",
+            "description": "what the app gets beside; numbers and booleans are written as JSON writes them",
+            "propertyNames": {"not": {"pattern": f"^{RESERVED_FORM}$"}},
+            "additionalProperties": {"anyOf": [ref("text"), {"type": ["number", "boolean"]}]},
+        },
+        "badge": {"type": "integer", "minimum": 0, "maximum": MAX_BADGE},
+        "ttl": {**DURATION, "description": "how long the provider may try; at most 4w"},
+        "priority": {"enum": list(PRIORITIES)},
+        "devices": {"enum": list(DEVICES), "description": "which of the user's devices; default: all"},
+    }
+    return mapping(
+        {
+            "channel": {"const": "push"},
+            **{name: _text(name) for name in PUSH_TEXTS},
+            **{name: settings[name] for name in PUSH_SETTINGS},
+        },
+        anyOf=[has("title"), has("body")],
+        **{"not": {**has("deep_link", "data"), "properties": {"data": has("deep_link")}}},
+    )
+
+
+def _mail() -> Schema:
+    html = {"anyOf": [has("html"), has("mjml")]}
+    return mapping(
+        {"channel": {"const": "email"}, **{name: _text(name) for name in MAIL_TEXTS}},
+        ["subject"],
+        anyOf=[has("html"), has("mjml"), has("text")],
+        allOf=[{"if": has("preheader"), "then": html}],
+        **{"not": has("html", "mjml")},
+    )
