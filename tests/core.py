@@ -19,7 +19,7 @@ from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Tallies
 from transforms.users.advance import advance, fold
 from transforms.users.control import decode_control, encode_inputs_control
-from transforms.users.draft import SEEN_AGE
+from transforms.users.seen import SEEN_AGE
 from transforms.users.user import ANONYMOUS, Account, Effect, Forward, Input, User, Wake, route
 
 __all__ = [

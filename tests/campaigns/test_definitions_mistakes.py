@@ -329,6 +329,17 @@ CHANGED = [
         [(1, "policies.default_zone", "expected text; found a number")],
     ),
     ("segments:\n", "policies: {max_event_age: 1y}\nsegments:\n", [(1, "policies.max_event_age", "months and years")]),
+    (
+        "segments:\n",
+        "policies: {sessions: 30m}\nsegments:\n",
+        [(1, "policies.sessions", "expected a mapping with gap; found")],
+    ),
+    ("segments:\n", "policies: {sessions: {}}\nsegments:\n", [(1, "policies.sessions", "`gap` is missing")]),
+    (
+        "segments:\n",
+        "policies: {sessions: {gap: 1y}}\nsegments:\n",
+        [(1, "policies.sessions.gap", "months and years")],
+    ),
     ("segments:\n", "policies: {zone: UTC}\nsegments:\n", [(1, "policies.zone", "unknown key `zone`")]),
     ("segments:\n", "policies: [UTC]\nsegments:\n", [(1, "policies", "expected a mapping with default_locale,")]),
 ]

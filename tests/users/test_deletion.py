@@ -16,7 +16,7 @@ from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
-from transforms.users.draft import mark_of
+from transforms.users.seen import mark_of
 from transforms.users.user import Deleted, Forward, Merge, Merged, SegmentLeft, User, encode_user
 
 Plain = dict[str, Any]

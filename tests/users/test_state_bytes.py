@@ -15,6 +15,7 @@ from transforms.identity.profile import Profile
 from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
+from transforms.users.sessions import Session
 from transforms.users.user import (
     Input,
     Merge,
@@ -108,6 +109,7 @@ RICH = User(
     owners=(2**64 - 1, 0),
     serial=3,
     seeds={START - HOUR: {"ü1": SeedState.COME, "~a1": SeedState.MISSED}, START: {"ü1": SeedState.AWAITED}},
+    session=Session(START - MINUTE, START, START + HOUR, 3, historical=False),
 )
 OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
 KEPT = User(
@@ -207,6 +209,10 @@ def test_a_state_written_before_fields_were_added_is_read(cut: int) -> None:
     """Records are arrays: what is missing at the end gets its default."""
     fields: list[Any] = msgspec.msgpack.decode(golden("user_state_new"), strict=False)
     assert decode_user(msgspec.msgpack.encode(fields[:-cut])) == User("u1"), ADVICE
+
+
+def test_a_state_written_before_there_were_sessions_is_read() -> None:
+    assert decode_user(golden("user_state_before_sessions")) == msgspec.structs.replace(RICH, session=None), ADVICE
 
 
 def test_control_messages_are_read_and_written_as_ever() -> None:

@@ -44,11 +44,12 @@ class DefinitionsError(Exception):
 
 
 class Policies(msgspec.Struct, frozen=True):
-    """What holds for all campaigns. `max_event_age` is microseconds."""
+    """What holds for all campaigns. `max_event_age` and `sessions`, their gap (None: no sessions), are microseconds."""
 
     default_zone: str = "UTC"
     default_locale: str = "en"
     max_event_age: int = HOUR
+    sessions: int | None = None
 
 
 class Definitions:
@@ -280,6 +281,10 @@ def _policies(nodes: list[Node], problems: Problems) -> Policies:
     if "max_event_age" in fields:
         age = read_duration(fields["max_event_age"], problems)
         policies = msgspec.structs.replace(policies, max_event_age=age or HOUR)
+    if "sessions" in fields:
+        inner = problems.mapping(fields["sessions"], ("gap",), required=("gap",))
+        gap = read_duration(inner["gap"], problems) if inner and "gap" in inner else None
+        policies = msgspec.structs.replace(policies, sessions=gap)
     return policies
 
 

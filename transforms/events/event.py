@@ -4,10 +4,16 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["RECEIPT", "Event"]
+__all__ = ["CALLS", "RECEIPT", "SESSION", "SESSION_ENDED", "Event"]
+
+#: The types that `event: any` counts, and of which sessions are made.
+CALLS = ("track", "page", "screen")
 
 #: The type of what became of a send, told as an event of its user; `event: any` does not count it.
 RECEIPT = "receipt"
+#: The type and the name of what the state machine says at the end of a session; `event: any` does not count it.
+SESSION = "session"
+SESSION_ENDED = "Session Ended"
 
 
 class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_like=True, gc=False):

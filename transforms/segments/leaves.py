@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.events.event import RECEIPT, Event
+from transforms.events.event import CALLS, RECEIPT, SESSION, Event
 from transforms.segments.conditions import (
     ANY,
     Condition,
@@ -48,7 +48,6 @@ _KINDS: dict[type, Callable[[Any], Kind]] = {
     Sequence: compile_sequence,
     Total: compile_total,
 }
-_TYPES = ("track", "page", "screen")
 
 
 class LeafState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -142,7 +141,7 @@ def matcher(events: EventFilter) -> Callable[[Event], bool]:
     ]
     timed = [(compile_path(path), operator) for path, operator in events.where if _timed(operator.name)]
     every = name == ANY
-    kinds = (kind,) if kind is not None else _TYPES if every else (*_TYPES, RECEIPT)
+    kinds = (kind,) if kind is not None else CALLS if every else (*CALLS, RECEIPT, SESSION)
     if not tests and not timed:
         return lambda event: (event.name == name or every) and event.type in kinds
 

@@ -12,8 +12,10 @@ from transforms.campaigns.journeys import Cause
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
-from transforms.users.draft import Draft, mark_of
+from transforms.users.draft import Draft
 from transforms.users.hot import is_shared, is_too_fast
+from transforms.users.seen import mark_of
+from transforms.users.sessions import with_event
 from transforms.users.user import (
     ANONYMOUS,
     Account,
@@ -169,20 +171,15 @@ def _apply_event(draft: Draft, event: Event) -> None:
     draft.clock = max(draft.clock, event.arrival)
     draft.remember(mark)
     _close_send(draft, event)
-    first = draft.created is None
-    changed = draft.begin() if first else []
+    begun = draft.begin() if draft.created is None else None
     draft.emit(Recorded(draft.id, event))
-    cause = Cause("historical" if event.historical else "event", event)
     facts = draft.profile.apply(event)
     if facts:
         draft.emit(ProfileChanged(draft.id, draft.clock, tuple(facts)))
         _link(draft, event, facts)
-    changed += draft.touch(event, mark, facts)
-    if event.name:
-        draft.journeys.on_event(event, draft.clock)
-    draft.resolve(changed, cause, draft.clock, first=first)
-    if event.name:
-        draft.journeys.on_triggers(event, cause, draft.clock)
+    if (gap := draft.definitions.policies.sessions) is not None:
+        draft.session = with_event(draft.session, event, gap, draft.clock)
+    draft.happen(event, mark, facts, begun)
     _account(draft, event, "applied")
 
 

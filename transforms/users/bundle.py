@@ -19,9 +19,9 @@ from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.cap import fit
-from transforms.users.draft import mark_of
 from transforms.users.hot import HOT_ID
 from transforms.users.rows import Rows
+from transforms.users.seen import mark_of
 from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, Wake, decode_user
 

@@ -6,7 +6,6 @@ change of a leaf's truth reaches segments, and from there journeys, before anyth
 
 import heapq
 from collections.abc import Iterable, Mapping
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -20,11 +19,13 @@ from transforms.identity.zones import known_zone
 from transforms.segments.leaf_facts import IDENTIFIED, ZONE_NAMES
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.segments.marks import Marks
-from transforms.segments.values import DAY
 from transforms.users.seeds import seeds_of
+from transforms.users.seen import mark_of, remember, seen_by_both
+from transforms.users.sessions import ended, joined
 from transforms.users.user import (
     ANONYMOUS,
     Effect,
+    Recorded,
     Seed,
     Seeds,
     SeedState,
@@ -34,15 +35,7 @@ from transforms.users.user import (
     warming_of,
 )
 
-__all__ = ["SEEN_AGE", "SEEN_COUNT", "Draft", "mark_of"]
-
-#: The duplicate horizon is 24 h and 512 message ids a user.
-SEEN_AGE, SEEN_COUNT = DAY, 512
-
-
-def mark_of(message: str) -> int:
-    """The 8-byte hash of a message id."""
-    return int.from_bytes(blake2b(message.encode(), digest_size=8).digest(), "big")
+__all__ = ["Draft"]
 
 
 class Draft:
@@ -84,6 +77,7 @@ class Draft:
         self.owners = user.owners
         self.serial = user.serial
         self.seeds = dict(user.seeds)
+        self.session = user.session if self.definitions.policies.sessions is not None else None
         self.warming: frozenset[int] = frozenset()
         self._note_warming()
         self._zone: str | None = None
@@ -116,6 +110,7 @@ class Draft:
             self.owners,
             self.serial,
             self.seeds,
+            self.session,
         )
 
     # What leaves, journeys and conditions ask of a user.
@@ -157,7 +152,16 @@ class Draft:
     # What inputs do.
 
     def settle(self, until: int, *, historical: bool = False) -> None:
-        """Bring about, in order, what time alone changes up to and including `until`."""
+        """Bring about, in order, what time alone changes up to and including `until`; a session ends as an event."""
+        while (session := self.session) is not None and session.end <= until:
+            self._pass_time(session.end, historical=historical)
+            self.session, self.clock = None, max(self.clock, session.end)
+            event = ended(session, self.id)
+            self.emit(Recorded(self.id, event))
+            self.happen(event, mark_of(event.id))
+        self._pass_time(until, historical=historical)
+
+    def _pass_time(self, until: int, *, historical: bool) -> None:
         agenda = self._agenda
         cause = Cause("historical" if historical else "time")
         while agenda and agenda[0][0] <= until:
@@ -181,16 +185,18 @@ class Draft:
             self.journeys.resume_due(journeys, due, now)
 
     def remember(self, mark: int) -> None:
-        """Note a message id, and forget those beyond the duplicate horizon.
+        """Note that a message is applied now."""
+        remember(self.seen, mark, self.clock)
 
-        Its age counts from when it was applied: one that comes a day late by its arrival would be forgotten at once.
-        """
-        seen, horizon = self.seen, self.clock - SEEN_AGE
-        seen[mark] = self.clock
-        while len(seen) > SEEN_COUNT or seen[next(iter(seen))] <= horizon:
-            del seen[next(iter(seen))]
-            if not seen:
-                break
+    def happen(self, event: Event, mark: int, facts: Iterable[str] = (), begun: Iterable[int] | None = None) -> None:
+        """Let an event, with the facts that it changed, count. `begun`: what `begin` returned, for a user's first."""
+        cause = Cause("historical" if event.historical else "event", event)
+        changed = [*(begun or ()), *self.touch(event, mark, facts)]
+        if event.name:
+            self.journeys.on_event(event, self.clock)
+        self.resolve(changed, cause, self.clock, first=begun is not None)
+        if event.name:
+            self.journeys.on_triggers(event, cause, self.clock)
 
     def touch(self, event: Event, mark: int, facts: Iterable[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
@@ -275,13 +281,14 @@ class Draft:
         mine = {at: {self.id: SeedState.AWAITED} for at in warming_of(theirs)}
         warmed = self._await({at: states if arrival >= at else mine.get(at, {}) for at, states in theirs.items()})
         facts = self.profile.join(other.profile)
+        if self.definitions.policies.sessions is not None:
+            self.session = joined(self.session, other.session)
         changed = self.touch_facts(facts)
         for key, their_state in other.leaves.items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
                 changed += self._join_leaf(leaf, their_state, other.id)
-        seen = sorted((at, mark) for mark, at in {**other.seen, **self.seen}.items())
-        self.seen = {mark: at for at, mark in seen[-SEEN_COUNT:]}
+        self.seen = seen_by_both(self.seen, other.seen)
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)

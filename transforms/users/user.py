@@ -14,6 +14,7 @@ from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Marks
+from transforms.users.sessions import Session
 
 __all__ = [
     "ANONYMOUS",
@@ -104,6 +105,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     much of the state was dropped by its cap. `pace` is the newest minute in which messages arrived, and how many.
     `owners` are hashes of the user ids that an anonymous id was named with. `serial` is that of the definitions
     that the user was judged by, `seeds` what is known of the seeds of leaves that are newer than the user.
+    `session` is the open one; an id that was taken over keeps it for those who ask again for its past.
     """
 
     id: str
@@ -127,6 +129,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     owners: tuple[int, ...] = ()
     serial: int = 0
     seeds: Seeds = {}
+    session: Session | None = None
 
     @property
     def warming(self) -> frozenset[int]:
@@ -139,7 +142,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if self.owner is not None:
             return None
         leaves = [state.deadline for state in self.leaves.values() if state.deadline is not None]
-        return min([*leaves, *(journey.due for journey in self.journeys.values())], default=None)
+        ends = [self.session.end] if self.session is not None else []
+        return min([*leaves, *ends, *(journey.due for journey in self.journeys.values())], default=None)
 
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):

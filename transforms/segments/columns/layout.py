@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from transforms.events.event import SESSION_ENDED
 from transforms.identity.profile import KNOWN_ZONE
 from transforms.segments.conditions import (
     ANY,
@@ -135,8 +136,8 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
     facts: dict[str, set[str]] = {}
 
     def event(filtered: EventFilter) -> None:
-        if filtered.name == ANY:
-            raise NotColumnar(f"event: {ANY}")
+        if filtered.name in (ANY, SESSION_ENDED):  # sessions end in the state machine, and in no file
+            raise NotColumnar(f"event: {filtered.name}")
         events.setdefault(filtered.name, set()).update(path for path, _ in filtered.where)
 
     def fact(*names: str, path: str = "") -> None:

@@ -16,7 +16,7 @@ from transforms.identity.profile import Profile
 from transforms.segments.columns.layout import TOKEN, Needs, consent_fact
 from transforms.segments.columns.values import columns_of, split
 from transforms.segments.values import compile_path
-from transforms.users.draft import mark_of
+from transforms.users.seen import mark_of
 
 __all__ = ["COUNTED", "FACT", "Rows", "Spill"]
 
