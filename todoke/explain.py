@@ -9,20 +9,19 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from beam_pipelines.options import WrongUse
+from beam_pipelines.options import WrongUse, read_time
 from todoke.user import plain_text
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.segments.index import Segment
-from transforms.segments.values import written_time
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.explain import Explained, Tree, settled
 from transforms.users.user import User, decode_user
 
-__all__ = ["explain", "explained_json", "known_segment", "print_explained", "read_moment"]
+__all__ = ["explain", "explained_json", "known_segment", "print_explained"]
 
 
 def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, json: bool) -> None:
@@ -35,7 +34,7 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
     """
     known = compiled(read_definitions(definitions))
     known_segment(segment, known)
-    until = None if as_of is None else read_moment(as_of, "--as-of")
+    until = None if as_of is None else read_time("--as-of", as_of)
     try:
         store = open_store(url, create=False)
     except ValueError as error:
@@ -63,18 +62,6 @@ def known_segment(segment: str, definitions: Definitions) -> Segment:
         return found
     close = get_close_matches(segment, definitions.segments) or sorted(definitions.segments)
     raise WrongUse(f"the definitions have no segment `{segment}`; they have {', '.join(close) or 'none'}")
-
-
-def read_moment(text: str, flag: str) -> int:
-    """A time with a zone, as microseconds UTC.
-
-    Raises:
-      WrongUse: it is none.
-    """
-    moment = written_time(text)
-    if not isinstance(moment, int):
-        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {text!r}")
-    return moment
 
 
 def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:

@@ -13,8 +13,8 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Column, Table
 
-from beam_pipelines.options import WrongUse
-from todoke.explain import explained_json, known_segment, print_explained, read_moment
+from beam_pipelines.options import WrongUse, read_time
+from todoke.explain import explained_json, known_segment, print_explained
 from todoke.run import RunFailed
 from todoke.user import plain_text
 from transforms.campaigns.load import Definitions, compiled
@@ -52,7 +52,7 @@ def preview(
     known = _definitions(definitions)
     known_segment(segment, known)
     source = _files(events)
-    until = None if as_of is None else read_moment(as_of, "--as-of")
+    until = None if as_of is None else read_time("--as-of", as_of)
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder, Console(stderr=True).status("reading events"):
         histories = Histories(Path(folder))
         try:

@@ -93,9 +93,13 @@ def _read_parquet(pattern: str) -> beam.PTransform:
 
 class _ReadRowGroups(beam.DoFn):
     def process(self, file: fileio.ReadableFile) -> Iterator[pa.Table]:
-        whole = pq.ParquetFile(pa.BufferReader(file.read()))
-        for group in range(whole.num_row_groups):
-            yield whole.read_row_group(group)
+        yield from _row_groups(pa.BufferReader(file.read()))
+
+
+def _row_groups(file: Any) -> Iterator[pa.Table]:
+    whole = pq.ParquetFile(file)
+    for group in range(whole.num_row_groups):
+        yield whole.read_row_group(group)
 
 
 def read_files(files: Files) -> Iterator[bytes]:
@@ -110,9 +114,8 @@ def read_files(files: Files) -> Iterator[bytes]:
     for metadata in found:
         with FileSystems.open(metadata.path) as file:
             if files.parquet:
-                whole = pq.ParquetFile(pa.BufferReader(file.read()) if metadata.path.endswith(".gz") else file)
-                for group in range(whole.num_row_groups):
-                    yield from payloads(whole.read_row_group(group))
+                for table in _row_groups(pa.BufferReader(file.read()) if metadata.path.endswith(".gz") else file):
+                    yield from payloads(table)
                 continue
             for line in _lines(file):
                 payload = line.removesuffix(b"\r")
