@@ -15,7 +15,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
 from transforms.users.advance import fold
-from transforms.users.user import ANONYMOUS, Forward, Input, User, route
+from transforms.users.user import ANONYMOUS, Forward, Input, User, by_arrival, route
 
 __all__ = ["Histories"]
 
@@ -111,7 +111,7 @@ class Histories:
 
 
 def _ordered(inputs: Iterable[Input]) -> list[Input]:
-    return sorted(inputs, key=lambda item: (item.arrival, item.id))
+    return sorted(inputs, key=by_arrival)
 
 
 def _forwards(key: str, inputs: list[Input], definitions: Definitions) -> list[Forward]:

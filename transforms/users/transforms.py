@@ -37,12 +37,13 @@ from transforms.users.user import (
     TokenTaken,
     User,
     Wake,
+    by_arrival,
     decode_inputs,
     decode_user,
     encode_inputs,
 )
 
-__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "by_arrival", "time_of"]
+__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "time_of"]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
@@ -289,8 +290,3 @@ def time_of(result: Any, latest: Any) -> Any:
     """What was decided at a time of its own is counted then: one bundle may have timers of many."""
     tally = isinstance(result, beam.pvalue.TaggedOutput) and result.tag == TALLIES
     return Timestamp(micros=result.value[0][3]) if tally and result.value[0][3] else latest
-
-
-def by_arrival(item: Input) -> tuple[int, str]:
-    """The order in which the inputs of a user are applied."""
-    return item.arrival, item.id

@@ -40,6 +40,7 @@ __all__ = [
     "Truncated",
     "User",
     "Wake",
+    "by_arrival",
     "decode_inputs",
     "decode_user",
     "encode_inputs",
@@ -338,6 +339,11 @@ Effect = (
 _user_encoder = msgspec.msgpack.Encoder()
 _user_decoder = msgspec.msgpack.Decoder(User)
 _inputs_decoder = msgspec.msgpack.Decoder(list[Input])
+
+
+def by_arrival(item: Input) -> tuple[int, str]:
+    """The order in which the inputs of a user are applied."""
+    return item.arrival, item.id
 
 
 def route(event: Event) -> str:

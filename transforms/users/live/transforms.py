@@ -30,8 +30,8 @@ from transforms.users.inputs.transforms import (
     globally,
 )
 from transforms.users.live.shard import Shard, decode_parts, encode_parts, shard_of
-from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, by_arrival, time_of
-from transforms.users.user import Input, Wake, decode_inputs
+from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, time_of
+from transforms.users.user import Input, Wake, by_arrival, decode_inputs
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
 
