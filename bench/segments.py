@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from transforms.campaigns.load import Definitions, check
 from transforms.events.event import Event
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.values import HOUR
 from transforms.users.advance import advance, apply
 from transforms.users.draft import Draft
@@ -137,7 +138,9 @@ def by_state(count: int, runs: int) -> None:
             if event.user == state.id:
                 state, _ = advance(state, event, definitions)
         one, other = cost["live"] / count * 1e6, cost["encoded"] / count * 1e6
-        print(f"{len(state.leaves):10,}{one:10.1f}{other:12.1f}{one / other:7.2f}{len(encode_user(state)):9,}")
+        size = len(encode_user(state))
+        kept = sum(1 for _ in LeafStates(state.leaves).items())
+        print(f"{kept:10,}{one:10.1f}{other:12.1f}{one / other:7.2f}{size:9,}")
 
 
 def main() -> None:

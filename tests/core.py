@@ -14,6 +14,7 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions, Texts, check
 from transforms.events.decode import decode
 from transforms.events.event import Event
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Tallies
@@ -38,6 +39,7 @@ __all__ = [
     "outcomes",
     "routed",
     "run_bounded",
+    "states_of",
     "texts_of",
     "within_horizon",
 ]
@@ -53,6 +55,11 @@ DAY = 24 * HOUR
 MOST_STEPS = 3_000
 
 PAGE = Path(__file__).parent.parent / "docs" / "reasons.md"
+
+
+def states_of(user: User) -> dict[int, LeafState]:
+    """The states of a user's leaves by key."""
+    return dict(LeafStates(user.leaves).items())
 
 
 def texts_of(plain: Plain) -> Texts:
@@ -113,7 +120,7 @@ def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple
 
     def leaves(user: User) -> dict[int, LeafState]:
         unseen = {key: leaf.unseen for key, leaf in definitions.index.leaves.items()}
-        states = {key: whole(state) for key, state in user.leaves.items()}
+        states = {key: whole(state) for key, state in states_of(user).items()}
         return {key: state for key, state in states.items() if state != unseen[key]}
 
     def whole(state: LeafState) -> LeafState:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from core import compile_plain, run_bounded, texts_of
+from core import compile_plain, run_bounded, states_of, texts_of
 
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.publish import next_release
@@ -33,7 +33,7 @@ def publish(before: Release, plain: Plain, now: int, activate: int | None = None
 def seed_for(user: User, definitions: Definitions, before: int, name: str = "backfill") -> Seed:
     """The seed of a user, as the whole history before an activation leaves it by the new definitions alone."""
     new = {leaf for leaf, at in definitions.activations.items() if at == before}
-    marks = {key: state.marks for key, state in user.leaves.items() if key in new}
+    marks = {key: state.marks for key, state in states_of(user).items() if key in new}
     return Seed(name, user.id, before, definitions.serial, marks)
 
 

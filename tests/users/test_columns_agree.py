@@ -1,7 +1,7 @@
 """Invariant 3: columnar evaluation gives the memberships of the core and of the naive oracle, and the core's marks."""
 
 from columns import columnar, leaves_of, marks_of, only
-from core import compile_plain, decode_all, known, run_bounded
+from core import compile_plain, decode_all, known, run_bounded, states_of
 from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ def test_seeds_are_the_marks_that_rows_keep(data: st.DataObject) -> None:
     users, _ = run_bounded(decode_all(history), compiled, as_of)
     asked = {leaf_key(condition) for condition in leaves_of(compiled)}
     expected = {
-        name: {key: state.marks for key, state in users[name].leaves.items() if state.marks and key in asked}
+        name: {key: state.marks for key, state in states_of(users[name]).items() if state.marks and key in asked}
         for name in known(users)
     }
     assert marks_of(history, compiled, as_of) == expected

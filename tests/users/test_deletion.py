@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from core import DAY, HOUR, MINUTE, START, compile_plain, decode_all, of_type, outcomes, run_bounded
+from core import DAY, HOUR, MINUTE, START, compile_plain, decode_all, of_type, outcomes, run_bounded, states_of
 from generators import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
-from transforms.users.seen import mark_of
+from transforms.users.seen import Seen, mark_of
 from transforms.users.user import Deleted, Forward, Merge, Merged, SegmentLeft, User, encode_user
 
 Plain = dict[str, Any]
@@ -53,7 +53,7 @@ def test_nothing_but_a_tombstone_is_left(data: st.DataObject) -> None:
     users, effects = run_bounded([*events, delete(at), *late], CAMPAIGNS, at + 60 * DAY)
     assert remains(users["u1"]) == {}
     assert users["u1"].deleted == at
-    assert set(users["u1"].seen.values()) == {at}, "the deletion's own id and no other"
+    assert {clock for _, clock in Seen(users["u1"].seen).items()} == {at}, "the deletion's own id and no other"
     ended = outcomes(effects)
     assert {outcome for event in late for outcome in ended[event.id]} <= {"deleted"}
     (deleted,) = of_type(Deleted, effects)
@@ -69,8 +69,8 @@ def test_what_came_after_begins_anew() -> None:
     inputs = [ordered(HOUR - 1), delete(START + HOUR), ordered(2 * HOUR), ordered(HOUR)]
     user, _ = fold(User("u1"), inputs, CAMPAIGNS)
     assert user.created == START + 2 * HOUR
-    assert {mark[0] for state in user.leaves.values() for mark in state.marks} == {START + 2 * HOUR}
-    assert user.seen.keys() == {mark_of(item.id) for item in inputs[1:]}
+    assert {mark[0] for state in states_of(user).values() for mark in state.marks} == {START + 2 * HOUR}
+    assert {mark for mark, _ in Seen(user.seen).items()} == {mark_of(item.id) for item in inputs[1:]}
     assert user.deleted == START + HOUR
 
 
@@ -136,5 +136,5 @@ def test_a_past_that_was_deleted_is_not_handed_over_again(late: int) -> None:
     user, effects = fold(User("u1"), [first, identify(HOUR), gone, again, identify(DAY)], CAMPAIGNS)
     assert user.created == START + DAY
     assert user.merged == ()
-    assert not any(state.marks for state in user.leaves.values())
+    assert not any(state.marks for state in states_of(user).values())
     assert len(of_type(Merged, effects)) == 1

@@ -1,6 +1,6 @@
 """Invariants 3 and 4 of the core, held against the naive oracle on random definitions and histories."""
 
-from core import compile_plain, decode_all, known, run_bounded
+from core import compile_plain, decode_all, known, run_bounded, states_of
 from generators import definitions, histories, instants, questions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,7 +34,9 @@ def test_every_deadline_is_the_microsecond_at_which_the_oracle_turns(data: st.Da
     for _ in range(3):
         users, _ = run_bounded(events, compiled, as_of)
         assert known(users) == memberships(plain, history, as_of)
-        deadlines = {state.deadline for user in users.values() for state in user.leaves.values() if user.owner is None}
+        deadlines = {
+            state.deadline for user in users.values() for state in states_of(user).values() if user.owner is None
+        }
         turns = sorted(turn for turn in deadlines if turn is not None)
         if not turns:
             break

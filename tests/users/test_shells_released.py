@@ -15,7 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
-from core import HOUR, MINUTE, START, run_bounded
+from core import HOUR, MINUTE, START, run_bounded, states_of
 from releases import publish, release_of, seed_for
 
 from transforms.campaigns.load import compiled
@@ -142,7 +142,7 @@ def test_a_worker_that_is_behind_reads_the_pointer_before_it_judges(tmp_path: Pa
     behind = launched(str(tmp_path / "p.json"), FIRST)
     write(str(tmp_path / "p.json"), NEXT)
     user = applied(url, behind, call("A", HOUR))
-    assert (user.serial, user.clock, len(user.leaves)) == (2, START + HOUR, 2)
+    assert (user.serial, user.clock, len(states_of(user))) == (2, START + HOUR, 2)
 
 
 def test_a_worker_that_cannot_know_better_writes_nothing(tmp_path: Path) -> None:

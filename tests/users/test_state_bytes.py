@@ -12,9 +12,11 @@ from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
+from transforms.users.seen import PackedSeen, Seen
 from transforms.users.sessions import Session
 from transforms.users.user import (
     Input,
@@ -111,11 +113,12 @@ RICH = User(
     seeds={START - HOUR: {"ü1": SeedState.COME, "~a1": SeedState.MISSED}, START: {"ü1": SeedState.AWAITED}},
     session=Session(START - MINUTE, START, START + HOUR, 3, historical=False),
 )
-OWNED = User("~a2", clock=START, owner=Owner("u1", START - HOUR, "u2"))
+OWNED = User("~a2", clock=START, leaves={}, seen={}, owner=Owner("u1", START - HOUR, "u2"))
 KEPT = User(
     "u5",
     clock=START,
     created=START - DAY,
+    seen={},
     leaves={
         7: LeafState(True, START + HOUR, Groups({3: ((START, 2**64 - 1), (START - 1, 0)), 2**64 - 1: ((START, 1),)})),
         8: LeafState(
@@ -131,7 +134,7 @@ KEPT = User(
         9: LeafState(True, None, Extremes({-4: 2.5, 0: 2**64 - 1}), START),
     },
 )
-PAST = User("u3", clock=START, owner=Owner("u1", START - HOUR, "u2", historical=True))
+PAST = User("u3", clock=START, leaves={}, seen={}, owner=Owner("u1", START - HOUR, "u2", historical=True))
 
 INPUTS: list[Input] = [
     Event(
@@ -154,11 +157,11 @@ INPUTS: list[Input] = [
     Wake(START, historical=True),
     Wake(0, again=True, handle="h2"),
     Merge(START, ANONYMOUS),
-    Merge(START, User("u3"), path=("u4", "u5"), historical=True, handle="h3"),
+    Merge(START, User("u3", leaves={}, seen={}), path=("u4", "u5"), historical=True, handle="h3"),
     TokenTaken(START, "t1", START - 1, handle="h4"),
     Seed("backfill 1", "ü1", START, 3),
     Seed("backfill 1", "~a1", START, 3, {2**64 - 1: ((START - 1, 2**64 - 1), (START - 2, 0))}, handle="h5"),
-    Seed("backfill 1", "u5", START, 3, {key: state.marks for key, state in KEPT.leaves.items()}),
+    Seed("backfill 1", "u5", START, 3, {key: state.marks for key, state in LeafStates(KEPT.leaves).items()}),
 ]
 
 RECEIPT = Receipt(
@@ -177,13 +180,26 @@ RECEIVED = Event(
     },
 )
 
-USERS = {
+
+def packed(user: User) -> User:
+    """A user as it is written now; the ones above are as they were written before leaves and messages were packed."""
+    seen = {} if isinstance(user.seen, PackedSeen) else user.seen
+    return msgspec.structs.replace(user, leaves=LeafStates(user.leaves).pack(), seen=PackedSeen.of(seen))
+
+
+def packed_input(item: Input) -> Input:
+    return msgspec.structs.replace(item, user=packed(item.user)) if isinstance(item, Merge) else item
+
+
+UNPACKED = {
     "user_state": RICH,
     "user_state_kept": KEPT,
     "user_state_owned": OWNED,
     "user_state_owned_in_history": PAST,
-    "user_state_new": User("u1"),
+    "user_state_new": User("u1", leaves={}, seen={}),
 }
+USERS = {name: packed(user) for name, user in UNPACKED.items()}
+INPUTS_PACKED = [packed_input(item) for item in INPUTS]
 
 
 def golden(name: str) -> bytes:
@@ -200,8 +216,21 @@ def test_a_state_is_read_and_written_as_ever(name: str) -> None:
 
 def test_inputs_are_read_and_written_as_ever() -> None:
     data = golden("user_state_inputs")
-    assert decode_inputs(data) == INPUTS, ADVICE
-    assert encode_inputs(INPUTS) == data, ADVICE
+    assert decode_inputs(data) == INPUTS_PACKED, ADVICE
+    assert encode_inputs(INPUTS_PACKED) == data, ADVICE
+
+
+@pytest.mark.parametrize("name", UNPACKED)
+def test_a_state_written_before_it_was_packed_is_read(name: str) -> None:
+    user = decode_user(golden(f"{name}_unpacked"))
+    assert user == UNPACKED[name], ADVICE
+    assert user.deadline == USERS[name].deadline
+    assert [*LeafStates(user.leaves).items()] == [*LeafStates(USERS[name].leaves).items()], ADVICE
+    assert [*Seen(user.seen).items()] == [*Seen(USERS[name].seen).items()], ADVICE
+
+
+def test_inputs_written_before_states_were_packed_are_read() -> None:
+    assert decode_inputs(golden("user_state_inputs_unpacked")) == INPUTS, ADVICE
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 7, 12])
@@ -212,7 +241,9 @@ def test_a_state_written_before_fields_were_added_is_read(cut: int) -> None:
 
 
 def test_a_state_written_before_there_were_sessions_is_read() -> None:
-    assert decode_user(golden("user_state_before_sessions")) == msgspec.structs.replace(RICH, session=None), ADVICE
+    assert decode_user(golden("user_state_unpacked_before_sessions")) == msgspec.structs.replace(RICH, session=None), (
+        ADVICE
+    )
 
 
 def test_control_messages_are_read_and_written_as_ever() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from core import DAY, HOUR, MINUTE, START, Story, of_type
+from core import DAY, HOUR, MINUTE, START, Story, of_type, states_of
 from releases import publish, release_of
 
 from transforms.campaigns.effects import Send
@@ -127,10 +127,10 @@ def test_a_new_leaf_counts_from_its_activation_on_and_its_seed_what_came_before(
     story.track("A", ACTIVE - 1)
     story.track("A", ACTIVE)
     (key,) = story.definitions.activations
-    assert len(story.user.leaves[key].marks) == 1
+    assert len(states_of(story.user)[key].marks) == 1
     story.take(seed(story, A=[0, ACTIVE - 1]))
-    assert len(story.user.leaves[key].marks) == 2  # of three, the newest that count
-    assert story.user.leaves[key].activation == START + ACTIVE
+    assert len(states_of(story.user)[key].marks) == 2  # of three, the newest that count
+    assert states_of(story.user)[key].activation == START + ACTIVE
 
 
 def test_a_new_segment_has_no_members_until_the_seed() -> None:

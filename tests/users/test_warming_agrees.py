@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from core import DAY, HOUR, MINUTE, compile_plain, decode_all, known, of_type, run_bounded
+from core import DAY, HOUR, MINUTE, compile_plain, decode_all, known, of_type, run_bounded, states_of
 from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -87,7 +87,9 @@ def marks_of(user: User, definitions: Definitions) -> dict[int, Any]:
     """The leaves on events that the newest definitions ask, without how they came by their marks and amounts."""
     own = definitions.event_leaves
     unseen = {key: leaf.unseen for key, leaf in definitions.index.leaves.items() if isinstance(leaf, EventLeaf)}
-    plain = {key: (state.truth, state.deadline, added(state.marks)) for key, state in user.leaves.items() if key in own}
+    plain = {
+        key: (state.truth, state.deadline, added(state.marks)) for key, state in states_of(user).items() if key in own
+    }
     return {
         key: state
         for key, state in plain.items()

@@ -17,7 +17,7 @@ from transforms.campaigns.quiet import first_outside
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.messages.definitions import PushMessage
-from transforms.segments.leaves import LeafState
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.warming import nobody
 
 __all__ = ["Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
@@ -78,7 +78,7 @@ class Person(Protocol):
 
     id: str
     profile: Profile
-    leaves: dict[int, LeafState]
+    leaves: LeafStates
     members: dict[str, int]
     warming: frozenset[int]
 
@@ -94,9 +94,6 @@ class Person(Protocol):
 
     def emit(self, effect: CampaignEntered | Send | Suppressed) -> None:
         """Report an effect."""
-
-    def wake(self, entry: str, due: int) -> None:
-        """Ask for `resume_due` at a time."""
 
 
 class Journeys:
@@ -137,8 +134,17 @@ class Journeys:
                 for campaign in triggered.get(segment, ()):
                     self._enter(campaign, f"{segment}@{now}", cause, now)
 
-    def resume_due(self, entries: Container[str], due: int, now: int) -> None:
-        """Go on with those journeys whose wait is over at `due`; others have moved on since they asked to be woken."""
+    @property
+    def first(self) -> int | None:
+        """When the first wait is over."""
+        return min([journey.due for journey in self.active.values()], default=None) if self.active else None
+
+    def due_at(self, due: int) -> set[str]:
+        """The entries of the journeys whose wait is over at a time."""
+        return {entry for entry, journey in self.active.items() if journey.due == due}
+
+    def resume(self, entries: Container[str], due: int, now: int) -> None:
+        """Go on with these journeys, as far as their wait is still one until `due`."""
         for journey in self._sorted():
             if journey.entry in entries and journey.due == due and journey.entry in self.active:
                 self._resume(journey, now)
@@ -174,8 +180,6 @@ class Journeys:
             campaign = self.definitions.campaigns.get(journey.campaign)
             if campaign is not None and self._exits(campaign, ()):
                 self._end(journey, "exit", now)
-            else:
-                self.person.wake(journey.entry, journey.due)
 
     def give_up(self, entry: str, now: int) -> None:
         """End a journey for which the user's state has no room."""
@@ -222,7 +226,7 @@ class Journeys:
         audience = self.definitions.index.audience(campaign.id, self.person.warming)
         if audience is nobody:
             return "warming"
-        return None if audience is None or audience(self.person.leaves, self.person.members) else "audience"
+        return None if audience is None or audience(self.person.leaves.opened, self.person.members) else "audience"
 
     def _walk(self, campaign: Campaign, journey: Journey, position: int, due: int, now: int) -> None:
         """Take steps, the first of which fell due at `due`, until one waits or none is left."""
@@ -248,7 +252,6 @@ class Journeys:
         waiting, *rest = (step.id for step in steps)
         journey = msgspec.structs.replace(journey, waiting=waiting, due=until, rest=tuple(rest), held=held)
         self.active[journey.entry] = journey
-        self.person.wake(journey.entry, until)
 
     def _decide(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> int:
         """Send a step that fell due at `due`, or refuse it, now; or return until when quiet hours hold it back."""

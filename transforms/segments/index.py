@@ -79,8 +79,9 @@ class SegmentIndex:
         self._tests_while: dict[frozenset[int], tuple[Test, ...]] = {}
         self._index_leaves()
         members: dict[str, int] = {}
+        nothing = {key: leaf.unseen for key, leaf in self.leaves.items()}
         for name, test in zip(self.order, self.tests, strict=True):
-            if test({}, members):
+            if test(nothing, members):
                 members[name] = 0
         self.at_first = tuple(self.rank[name] for name in members)
 
@@ -99,7 +100,12 @@ class SegmentIndex:
         return tests
 
     def update(
-        self, members: dict[str, int], leaves: dict[int, LeafState], tests: Sequence[Test], ranks: list[int], now: int
+        self,
+        members: dict[str, int],
+        leaves: Mapping[int, LeafState],
+        tests: Sequence[Test],
+        ranks: list[int],
+        now: int,
     ) -> tuple[list[str], list[str]]:
         """Judge the segments of these ranks (a heap, used up) again, and those that refer to what changed.
 
@@ -159,10 +165,9 @@ class SegmentIndex:
         leaf = self.leaves.get(key)
         if leaf is None:
             leaf = self.leaves[key] = compile_leaf(condition)
-        unseen = leaf.unseen
 
-        def test(leaves: dict[int, LeafState], _members: dict[str, int]) -> bool:
-            return leaves.get(key, unseen).truth
+        def test(leaves: Mapping[int, LeafState], _members: dict[str, int]) -> bool:
+            return leaves[key].truth
 
         return test
 

@@ -39,6 +39,7 @@ from transforms.segments.values import compile_path
 
 __all__ = ["AttributeLeaf", "EventLeaf", "Leaf", "LeafState", "compile_leaf", "leaf_key", "matcher"]
 
+_FIRST = (0,)
 #: Every kind of leaf over events.
 _KINDS: dict[type, Callable[[Any], Kind]] = {
     Count: compile_count,
@@ -73,17 +74,26 @@ class EventLeaf:
         self.filters = _filters(condition)
         self.names = {events.name for events in self.filters}
         self._matches = [matcher(events) for events in self.filters]
+        self._only = self._matches[0] if len(self._matches) == 1 else None
         self.zoned = isinstance(getattr(condition, "since", None), date)
         self._kind = _KINDS[type(condition)](condition)
         self.unseen = LeafState(*self._kind.judge((), 0, "UTC"))
 
-    def take(self, state: LeafState, event: Event, mark: int) -> Marks:
-        """The marks after an event, the very same object if nothing changed. `mark` is the hash of its message id."""
+    def passed(self, event: Event) -> tuple[int, ...]:
+        """Which of its filters an event passes: what is kept needs to be looked at only where it is any."""
+        if self._only is not None:  # nearly every leaf, and asked for every event
+            return _FIRST if self._only(event) else ()
+        return tuple(tag for tag, matches in enumerate(self._matches) if matches(event))
+
+    def take(self, state: LeafState, event: Event, mark: int, passed: tuple[int, ...]) -> Marks:
+        """The marks after an event, the very same object if nothing changed.
+
+        `mark` is the hash of its message id, `passed` the filters that it passes.
+        """
         marks = state.marks
         if event.arrival >= state.activation:
-            for tag, matches in enumerate(self._matches):
-                if matches(event):
-                    marks = self._kind.take(marks, (event.time, mark), tag, event.properties)
+            for tag in passed:
+                marks = self._kind.take(marks, (event.time, mark), tag, event.properties)
         return marks
 
     def join(self, one: LeafState, other: LeafState, mine: str = "", theirs: str = "") -> LeafState:

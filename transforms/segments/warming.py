@@ -15,7 +15,7 @@ from transforms.segments.leaves import LeafState, leaf_key
 __all__ = ["Asked", "Compile", "Test", "Version", "Versions", "answering", "atoms", "nobody", "references"]
 
 #: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
-Test = Callable[[dict[int, LeafState], dict[str, int]], bool]
+Test = Callable[[Mapping[int, LeafState], dict[str, int]], bool]
 
 #: Compiles a condition; the other argument gives the test of a segment that it refers to (None: membership).
 Compile = Callable[[Condition, Callable[[str], Test] | None], Test]
@@ -36,7 +36,7 @@ class Version(NamedTuple):
     waits: frozenset[int]
 
 
-def nobody(_leaves: dict[int, LeafState], _members: dict[str, int]) -> bool:
+def nobody(_leaves: Mapping[int, LeafState], _members: dict[str, int]) -> bool:
     """The test of a condition that nothing can answer yet."""
     return False
 

@@ -60,7 +60,7 @@ def fold(user: User, inputs: Iterable[Input], definitions: Definitions) -> tuple
     take = _apply_anonymous if user.id.startswith(ANONYMOUS) else apply
     for item in inputs:
         take(draft, item)
-    return draft.close(), draft.effects
+    return draft.end()
 
 
 def apply(draft: Draft, item: Input) -> None:
@@ -231,8 +231,10 @@ def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
     if draft.created is not None:
         draft.emit(Forward(owner.latest, _past_of(draft, owner)))
     mark = _mark(draft, event)
-    _account(draft, event, "duplicate" if mark in draft.seen else "applied")
-    draft.remember(mark)
+    seen = mark in draft.seen
+    _account(draft, event, "duplicate" if seen else "applied")
+    if not seen:
+        draft.remember(mark)
 
 
 def _apply_seed(draft: Draft, seed: Seed) -> None:

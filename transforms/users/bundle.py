@@ -21,7 +21,7 @@ from transforms.users.advance import fold
 from transforms.users.cap import fit
 from transforms.users.hot import HOT_ID
 from transforms.users.rows import Rows
-from transforms.users.seen import mark_of
+from transforms.users.seen import Seen, mark_of
 from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, Wake, decode_user
 
@@ -170,10 +170,12 @@ def applied_before(store: Store, users: dict[str, User], inputs: dict[str, list[
 
     Only messages that arrived before a user's clock can be; the archive of events knows them.
     """
-    keys = [
-        EventKey(name, item.time, item.id)
-        for name, items in inputs.items()
-        for item in items
-        if isinstance(item, Event) and item.arrival <= users[name].clock and mark_of(item.id) not in users[name].seen
-    ]
+    keys = []
+    for name, items in inputs.items():
+        clock, seen = users[name].clock, Seen(users[name].seen)
+        keys += [
+            EventKey(name, item.time, item.id)
+            for item in items
+            if isinstance(item, Event) and item.arrival <= clock and mark_of(item.id) not in seen
+        ]
     return {(key.user, key.id) for key in store.existing_events(keys)} if keys else set()

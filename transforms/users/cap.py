@@ -132,10 +132,10 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
         ("blocked", profile.blocked),
         ("sends", draft.sends),
         ("entries", journeys.entries),
-        ("seen", draft.seen),
     ):
         for name in names[kind]:
             del found[name]
+    draft.seen.drop(names["seen"])
     draft.merged = tuple(id_ for id_ in draft.merged if id_ not in names["merged"])
     for id_ in sorted(names["journeys"]):
         journeys.give_up(id_, draft.clock)
@@ -143,7 +143,7 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
     facts = [*names["attributes"]]
     facts += ["#reachable"] if names["tokens"] or names["blocked"] else []
     facts += ["#consent"] if names["consent"] else []
-    draft.forget({key: without(draft.leaves[key].marks, lost) for key, lost in marks.items()}, facts)
+    draft.forget({key: without(draft.leaves.opened[key].marks, lost) for key, lost in marks.items()}, facts)
 
 
 def _empty(draft: Draft) -> None:

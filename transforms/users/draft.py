@@ -4,7 +4,6 @@ A draft keeps two things right at every instant: leaves with a deadline are judg
 change of a leaf's truth reaches segments, and from there journeys, before anything later is looked at.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,10 +16,11 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import Event
 from transforms.identity.zones import known_zone
 from transforms.segments.leaf_facts import IDENTIFIED, ZONE_NAMES
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.segments.marks import Marks
 from transforms.users.seeds import seeds_of
-from transforms.users.seen import mark_of, remember, seen_by_both
+from transforms.users.seen import Seen, mark_of
 from transforms.users.sessions import ended, joined
 from transforms.users.user import (
     ANONYMOUS,
@@ -63,10 +63,10 @@ class Draft:
         self.clock = user.clock
         self.created = user.created
         self.profile = user.profile.copy()
-        self.leaves = dict(user.leaves)
+        self.leaves = LeafStates(user.leaves, self.index.leaves)
         self.members = dict(user.members)
         self.journeys = Journeys(dict(user.journeys), dict(user.entries), self, self.definitions)
-        self.seen = dict(user.seen)
+        self.seen = Seen(user.seen)
         self.merged = user.merged
         self.owner = user.owner
         self.deleted = user.deleted
@@ -78,13 +78,9 @@ class Draft:
         self.serial = user.serial
         self.seeds = dict(user.seeds)
         self.session = user.session if self.definitions.policies.sessions is not None else None
-        self.warming: frozenset[int] = frozenset()
-        self._note_warming()
+        self.warming = warming_of(self.seeds)
+        self._tests = self.index.tests_while(self.warming)
         self._zone: str | None = None
-        #: A heap of (time, leaf key, "") and (time, 0, journey's entry); no leaf's place is later than its deadline.
-        self._agenda: list[tuple[int, int, str]] = []
-        if user.owner is None:
-            self._plan()
 
     def close(self) -> User:
         """The user after all changes."""
@@ -95,11 +91,11 @@ class Draft:
             self.created,
             self.definitions.revision,
             self.profile,
-            self.leaves,
+            self.leaves.pack(),
             self.members,
             self.journeys.active,
             self.journeys.entries,
-            self.seen,
+            self.seen.pack(),
             self.merged,
             self.owner,
             self.deleted,
@@ -112,6 +108,15 @@ class Draft:
             self.seeds,
             self.session,
         )
+
+    def end(self) -> tuple[User, list[Effect]]:
+        """The user after all changes, and the effects; nothing can be done with the draft then.
+
+        It and its journeys refer to each other. Left to the collector of garbage, that costs a fifth of an event.
+        """
+        user, effects = self.close(), self.effects
+        del self.journeys
+        return user, effects
 
     # What leaves, journeys and conditions ask of a user.
 
@@ -145,10 +150,6 @@ class Draft:
             self.sends[effect.id] = effect
         self.effects.append(effect)
 
-    def wake(self, entry: str, due: int) -> None:
-        """Resume a journey at a time."""
-        heapq.heappush(self._agenda, (due, 0, entry))
-
     # What inputs do.
 
     def settle(self, until: int, *, historical: bool = False) -> None:
@@ -162,31 +163,26 @@ class Draft:
         self._pass_time(until, historical=historical)
 
     def _pass_time(self, until: int, *, historical: bool) -> None:
-        agenda = self._agenda
         cause = Cause("historical" if historical else "time")
-        while agenda and agenda[0][0] <= until:
-            due = agenda[0][0]
-            now = max(due, self.clock)
-            leaves: set[int] = set()
-            journeys: set[str] = set()
-            while agenda and agenda[0][0] == due:
-                _, leaf, entry = heapq.heappop(agenda)
-                if entry:
-                    journeys.add(entry)
-                elif self._is_due(leaf, due):
-                    leaves.add(leaf)
+        while (due := self._next()) is not None and due <= until:
+            leaves, journeys = self.leaves.pop_due(due), self.journeys.due_at(due)
             if not leaves and not journeys:
                 continue
-            self.clock = now
+            now = self.clock = max(due, self.clock)
             changed = [key for key in leaves if self._judge(key, now)]
             for key in leaves:
-                self._plan_leaf(key)
+                self.leaves.plan(key)
             self.resolve(changed, cause, now)
-            self.journeys.resume_due(journeys, due, now)
+            self.journeys.resume(journeys, due, now)
+
+    def _next(self) -> int | None:
+        """No leaf and no journey is due earlier."""
+        leaves, journeys = self.leaves.first, self.journeys.first
+        return leaves if journeys is None or (leaves is not None and leaves < journeys) else journeys
 
     def remember(self, mark: int) -> None:
         """Note that a message is applied now."""
-        remember(self.seen, mark, self.clock)
+        self.seen.add(mark, self.clock)
 
     def happen(self, event: Event, mark: int, facts: Iterable[str] = (), begun: Iterable[int] | None = None) -> None:
         """Let an event, with the facts that it changed, count. `begun`: what `begin` returned, for a user's first."""
@@ -201,14 +197,16 @@ class Draft:
     def touch(self, event: Event, mark: int, facts: Iterable[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
-        leaves, clock = self.leaves, self.clock
+        opened, clock, zone = self.leaves.opened, self.clock, self.zone
         asked = self.index.events.get(event.name, self.index.anything)
         if self.seeds:
             self._activate(asked)
         for leaf in asked:
-            state = leaves.get(leaf.key, leaf.unseen)
-            marks = leaf.take(state, event, mark)
-            if marks is not state.marks and self._put(leaf.key, leaf.judge(state, marks, clock, self.zone), state):
+            if not (passed := leaf.passed(event)):
+                continue
+            state = opened[leaf.key]
+            marks = leaf.take(state, event, mark, passed)
+            if marks is not state.marks and self._put(leaf.key, leaf.judge(state, marks, clock, zone), state):
                 changed.append(leaf.key)
         return changed
 
@@ -240,7 +238,7 @@ class Draft:
         queue = sorted({rank for key in changed for rank in index.dependents.get(key, ())})
         if warmed:
             queue = sorted({*queue, *index.may_warm})
-        entered, left = index.update(members, self.leaves, self._tests, queue, now)
+        entered, left = index.update(members, self.leaves.opened, self._tests, queue, now)
         if first:
             entered, left = sorted(members, key=index.rank.__getitem__), []
         self._report(entered, left, cause, now)
@@ -268,7 +266,6 @@ class Draft:
         """Be a user of one's own again, after having been merged in a circle."""
         self.owner = None
         if self.created is not None:
-            self._plan()
             self._redefine("merge")
 
     def join(self, other: User, arrival: int) -> None:
@@ -284,11 +281,11 @@ class Draft:
         if self.definitions.policies.sessions is not None:
             self.session = joined(self.session, other.session)
         changed = self.touch_facts(facts)
-        for key, their_state in other.leaves.items():
+        for key, their_state in LeafStates(other.leaves).items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
                 changed += self._join_leaf(leaf, their_state, other.id)
-        self.seen = seen_by_both(self.seen, other.seen)
+        self.seen.join(Seen(other.seen))
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
@@ -297,13 +294,15 @@ class Draft:
         """Judge leaves again by what is left of their marks, and without facts that are gone; that triggers nothing."""
         changed = self.touch_facts(facts)
         for key, kept in marks.items():
-            state, leaf = self.leaves[key], self.index.leaves.get(key)
+            state, leaf = self.leaves.opened[key], self.index.leaves.get(key)
             if not isinstance(leaf, EventLeaf):
-                self.leaves[key] = msgspec.structs.replace(state, marks=kept)
+                self.leaves.put(key, msgspec.structs.replace(state, marks=kept), state)
             elif self._put(key, leaf.judge(state, kept, self.clock, self.zone), state):
                 changed.append(key)
-        unseen = {key: leaf.unseen for key, leaf in self.index.leaves.items()}
-        self.leaves = {key: state for key, state in self.leaves.items() if state != unseen.get(key)}
+        leaves = self.index.leaves
+        self.leaves.keep(
+            {key for key, state in self.leaves.items() if key not in leaves or state != leaves[key].unseen}
+        )
         if self.created is not None and self.owner is None:
             self.resolve(changed, Cause("truncated"), self.clock)
 
@@ -320,7 +319,7 @@ class Draft:
     def _join_leaf(self, leaf: EventLeaf, theirs: LeafState, user: str) -> list[int]:
         """Join marks of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
         self._activate((leaf,))
-        mine = self.leaves.get(leaf.key, leaf.unseen)
+        mine = self.leaves.opened[leaf.key]
         joined = leaf.join(mine, theirs, self.id, user)
         return [leaf.key] if self._put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine) else []
 
@@ -329,7 +328,7 @@ class Draft:
         for leaf in leaves:
             at = self.definitions.activations.get(leaf.key)
             if at is not None and leaf.key not in self.leaves and self.id in self.seeds.get(at, ()):
-                self.leaves[leaf.key] = msgspec.structs.replace(leaf.unseen, activation=at)
+                self.leaves.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at), leaf.unseen)
 
     def _await(self, seeds: Seeds) -> bool:
         """Note what is known of seeds; whether other leaves are warming now than before."""
@@ -340,40 +339,22 @@ class Draft:
         return self._note_warming()
 
     def _note_warming(self) -> bool:
+        """Whether other leaves are warming now than before."""
         before, self.warming = self.warming, warming_of(self.seeds)
         self._tests = self.index.tests_while(self.warming)
         return before != self.warming
 
-    def _is_due(self, key: int, due: int) -> bool:
-        """Whether a leaf's deadline has come; one that moved later since it was planned is planned again."""
-        deadline = self.leaves[key].deadline if key in self.leaves else None
-        if deadline is not None and deadline > due:
-            self._plan_leaf(key)
-        return deadline == due
-
-    def _plan_leaf(self, key: int) -> None:
-        if (deadline := self.leaves[key].deadline) is not None:
-            heapq.heappush(self._agenda, (deadline, key, ""))
-
     def _judge(self, key: int, now: int) -> bool:
         """Judge a leaf again; whether its truth changed."""
         leaf = self.index.leaves[key]
-        state = self.leaves.get(key, leaf.unseen)
+        state = self.leaves.opened[key]
         if isinstance(leaf, EventLeaf):
             return self._put(key, leaf.judge(state, state.marks, now, self.zone), state)
         return self._put(key, leaf.judge(self, now), state)
 
     def _put(self, key: int, state: LeafState, before: LeafState) -> bool:
-        self.leaves[key] = state
-        if state.deadline is not None and (before.deadline is None or state.deadline < before.deadline):
-            self._plan_leaf(key)
+        self.leaves.put(key, state, before)
         return state.truth is not before.truth
-
-    def _plan(self) -> None:
-        leaves = self.leaves.items()
-        self._agenda = [(state.deadline, key, "") for key, state in leaves if state.deadline is not None]
-        self._agenda += [(journey.due, 0, entry) for entry, journey in self.journeys.active.items()]
-        heapq.heapify(self._agenda)
 
     def _redefine(self, cause: str = "definition") -> None:
         """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
@@ -382,7 +363,7 @@ class Draft:
         self.seeds = seeds_of(known, self.definitions)
         self.serial = self.definitions.serial
         self._note_warming()
-        self.leaves = {key: state for key, state in self.leaves.items() if key in index.leaves}
+        self.leaves.keep(index.leaves)
         published = max(self.clock, self.definitions.published)
         for key, leaf in index.leaves.items():
             if not isinstance(leaf, EventLeaf):
@@ -390,7 +371,7 @@ class Draft:
                 self._judge(key, self.clock if key in self.leaves else published)
         self.members = {}
         for name, test in zip(index.order, self._tests, strict=True):
-            if test(self.leaves, self.members):
+            if test(self.leaves.opened, self.members):
                 self.members[name] = before.get(name, self.clock)
         entered = [name for name in self.members if name not in before]
         left = [name for name in before if name not in self.members]

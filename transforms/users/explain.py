@@ -10,6 +10,7 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, SegmentRef
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState, leaf_key
 from transforms.segments.marks import pieces
 from transforms.segments.since import answer_since
@@ -138,11 +139,11 @@ class Tree:
         return holds
 
     def _state(self, node: _Node, user: User) -> LeafState:
-        return user.leaves.get(node.key, self.definitions.index.leaves[node.key].unseen)
+        return LeafStates(user.leaves, self.definitions.index.leaves).opened[node.key]
 
     def _turns(self, user: User, answers: Sequence[bool]) -> list[int | None]:
         """When each answer changes if nothing comes; of the user only what the tree asks is taken along."""
-        asked = {key: state for key, state in user.leaves.items() if key in self._leaves}
+        asked = {key: state for key, state in LeafStates(user.leaves).items() if key in self._leaves}
         user = msgspec.structs.replace(user, leaves=asked, journeys={}, sends={})
         turns: list[int | None] = [None] * len(answers)
         for _ in range(_MOST_TURNS):

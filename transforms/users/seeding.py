@@ -15,6 +15,7 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
+from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf
 from transforms.segments.marks import Marks
 from transforms.storage.rows import UserRow
@@ -87,8 +88,9 @@ def activated(definitions: Definitions, at: int) -> list[EventLeaf]:
 
 def marks_of(user: User, leaves: Iterable[EventLeaf]) -> bytes:
     """The marks that a user has of leaves, as `History` holds them."""
-    states = {leaf.key: user.leaves[leaf.key] for leaf in leaves if leaf.key in user.leaves}
-    return _encoder.encode({key: state.marks for key, state in states.items() if state.marks})
+    states = LeafStates(user.leaves)
+    kept = {leaf.key: states.opened[leaf.key].marks for leaf in leaves if leaf.key in states}
+    return _encoder.encode({key: marks for key, marks in kept.items() if marks})
 
 
 def awaited(rows: Iterable[UserRow], definitions: Definitions) -> set[int]:

@@ -12,8 +12,9 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.journeys import Entry, Journey
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
-from transforms.segments.leaves import LeafState
+from transforms.segments.leaf_states import Kept, PackedLeaves, earliest
 from transforms.segments.marks import Marks
+from transforms.users.seen import KeptSeen, PackedSeen
 from transforms.users.sessions import Session
 
 __all__ = [
@@ -98,8 +99,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of a user, or of an anonymous id (then `id` starts with `~`).
 
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
-    `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` maps hashes
-    of recent message ids to the clock at which they were applied. `merged` holds the ids taken over, anonymous ones
+    `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` has hashes
+    of recent message ids with the clock at which they were applied. `merged` holds the ids taken over, anonymous ones
     with their `~`. `owner` is set for an id that was taken over. `deleted` is the time of the newest deletion:
     older events are dropped. `sends` are the decided ones of which no receipt has come, by id, until they expire.
     `deleted_at` is when the newest deletion arrived: what was merged before is not merged again. `truncated` is how
@@ -115,11 +116,11 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     created: int | None = None
     definitions: str = ""
     profile: Profile = msgspec.field(default_factory=Profile)
-    leaves: dict[int, LeafState] = {}
+    leaves: Kept = PackedLeaves()
     members: dict[str, int] = {}
     journeys: dict[str, Journey] = {}
     entries: dict[str, Entry] = {}
-    seen: dict[int, int] = {}
+    seen: KeptSeen = PackedSeen()
     merged: tuple[str, ...] = ()
     owner: Owner | None = None
     deleted: int | None = None
@@ -142,9 +143,10 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The next time at which something may change without an input."""
         if self.owner is not None:
             return None
-        leaves = [state.deadline for state in self.leaves.values() if state.deadline is not None]
         ends = [self.session.end] if self.session is not None else []
-        return min([*leaves, *ends, *(journey.due for journey in self.journeys.values())], default=None)
+        if (leaves := earliest(self.leaves)) is not None:
+            ends.append(leaves)
+        return min([*ends, *(journey.due for journey in self.journeys.values())], default=None)
 
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):

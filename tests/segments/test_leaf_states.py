@@ -1,0 +1,79 @@
+"""Packed leaf states against a plain dictionary that is kept and searched whole."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.segments.leaf_states import LeafStates, PackedLeaves, earliest
+from transforms.segments.leaves import LeafState
+
+UNSEEN = LeafState(truth=False)
+#: Keys that the definitions know; a state may be kept of others too.
+LEAVES: Any = {key: SimpleNamespace(unseen=UNSEEN) for key in (0, 1, 5, 7, 2**64 - 1)}
+
+keys = st.sampled_from([*LEAVES, 3])
+deadlines = st.none() | st.integers(0, 9)
+marks = st.lists(st.tuples(st.integers(0, 2**63), st.integers(0, 2**64 - 1)), max_size=3).map(tuple)
+states = st.builds(LeafState, st.booleans(), deadlines, marks, st.integers(0, 1), st.sampled_from(["live", "seed"]))
+put = st.tuples(st.just("put"), keys, states)
+keep = st.tuples(st.just("keep"), st.sets(keys), st.none())
+settle = st.tuples(st.just("settle"), st.integers(0, 9), deadlines)
+again = st.tuples(st.just("pack"), st.none(), st.none())
+
+
+def judged(opened: LeafStates, plain: dict[int, LeafState], until: int, later: int | None) -> None:
+    """Judge what is due: each leaf exactly at its deadline, in their order; it gets one that is `later`, or none."""
+    while (due := opened.first) is not None and due <= until:
+        found = opened.pop_due(due)
+        assert found == {key for key, state in plain.items() if state.deadline == due}
+        for key in found:
+            moved = None if later is None else due + 1 + later
+            before = opened.opened[key]
+            plain[key] = msgspec.structs.replace(before, truth=not before.truth, deadline=moved)
+            opened.put(key, plain[key], before)
+            opened.plan(key)
+    assert not any(state.deadline is not None and state.deadline <= until for state in plain.values())
+
+
+@given(st.dictionaries(keys, states), st.lists(st.one_of(put, put, keep, settle, again), max_size=12))
+def test_they_are_those_of_a_dictionary(begun: dict[int, LeafState], steps: list[tuple[str, Any, Any]]) -> None:
+    plain = dict(begun)
+    opened = LeafStates(LeafStates(begun).pack(), LEAVES)
+    for step, what, other in steps:
+        match step:
+            case "put":
+                if what in LEAVES or what in plain:
+                    opened.put(what, other, opened.opened[what])
+                    plain[what] = other
+            case "keep":
+                opened.keep(what)
+                plain = {key: state for key, state in plain.items() if key in what}
+            case "settle":
+                judged(opened, plain, what, other)
+            case "pack":
+                opened = LeafStates(opened.pack(), LEAVES)
+        assert all((key in opened) is (key in plain) for key in (*LEAVES, 3))
+        assert all(opened.opened[key] == plain.get(key, UNSEEN) for key in LEAVES)
+    assert dict(opened.items()) == plain
+    packed = opened.pack()
+    assert packed == LeafStates(plain).pack()
+    assert packed.body == b"".join(map(msgspec.msgpack.encode, (plain[key] for key in sorted(plain))))
+    assert earliest(packed) == earliest(plain)
+    assert earliest(packed) == min(
+        (each.deadline for each in plain.values() if each.deadline is not None), default=None
+    )
+
+
+def test_what_is_packed_is_never_changed() -> None:
+    packed = LeafStates({1: UNSEEN, 5: LeafState(truth=True, deadline=3)}).pack()
+    written = msgspec.msgpack.encode(packed)
+    opened = LeafStates(packed, LEAVES)
+    opened.put(5, UNSEEN, opened.opened[5])
+    opened.put(7, UNSEEN, opened.opened[7])
+    opened.pack()
+    opened.keep({1})
+    assert msgspec.msgpack.encode(packed) == written
+    assert msgspec.msgpack.decode(written, type=PackedLeaves) == packed
