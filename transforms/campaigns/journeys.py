@@ -135,9 +135,9 @@ class Journeys:
                     self._enter(campaign, f"{segment}@{now}", cause, now)
 
     @property
-    def first(self) -> int | None:
-        """When the first wait is over."""
-        return min([journey.due for journey in self.active.values()], default=None) if self.active else None
+    def first(self) -> int:
+        """When the first wait of those that are active is over."""
+        return min(journey.due for journey in self.active.values())
 
     def due_at(self, due: int) -> set[str]:
         """The entries of the journeys whose wait is over at a time."""

@@ -98,9 +98,11 @@ class LeafStates:
         self._packed = packed = kept if isinstance(kept, PackedLeaves) else PackedLeaves()
         self.opened = _Opened(packed, leaves)
         self._put: set[int] = set()
-        #: A heap of (deadline, key); no leaf's place is later than its deadline. Packed ones join when one is due.
+        #: A heap of (deadline, key); no leaf's place is later than its deadline. Packed ones join when any is due.
         self._agenda: list[tuple[int, int]] = []
-        self._first = packed.first
+        self._planned = packed.first is None
+        #: No deadline is earlier; None where there is none.
+        self.first = packed.first
         if not isinstance(kept, PackedLeaves):
             self.opened |= kept
             self._put |= kept.keys()
@@ -120,15 +122,16 @@ class LeafStates:
         for key in sorted({*self._packed.keys} - self.opened.dropped | self._put):
             yield key, self.opened[key]
 
-    def put(self, key: int, state: LeafState, before: LeafState) -> None:
-        """Keep another state of a leaf, of which `opened` had the one before."""
+    def put(self, key: int, state: LeafState, before: LeafState) -> bool:
+        """Keep another state of a leaf, of which `opened` had the one before; whether its truth is another."""
         self.opened[key] = state
         self._put.add(key)
         if self.opened.dropped:
             self.opened.dropped.discard(key)
         deadline = state.deadline
         if deadline is not None and (before.deadline is None or deadline < before.deadline):
-            heapq.heappush(self._agenda, (deadline, key))
+            self._plan(deadline, key)
+        return state.truth is not before.truth
 
     def keep(self, keys: Container[int]) -> None:
         """Drop what is kept of all other leaves."""
@@ -137,22 +140,15 @@ class LeafStates:
                 self.opened.drop(key)
                 self._put.discard(key)
 
-    @property
-    def first(self) -> int | None:
-        """No deadline is earlier; None where there is none."""
-        if not self._agenda or (self._first is not None and self._first < self._agenda[0][0]):
-            return self._first
-        return self._agenda[0][0]
-
     def pop_due(self, due: int) -> set[int]:
         """The leaves whose deadline is `due`, which is `first`. They must be judged, put and planned again."""
         agenda, opened = self._agenda, self.opened
-        if self._first is not None and self._first <= due:
+        if not self._planned:
+            self._planned = True
             agenda += [
                 (at, key) for at, key in zip(self._packed.deadlines, self._packed.keys, strict=True) if at is not None
             ]
             heapq.heapify(agenda)
-            self._first = None
         found: set[int] = set()
         while agenda and agenda[0][0] <= due:
             key = heapq.heappop(agenda)[1]
@@ -161,12 +157,18 @@ class LeafStates:
                 found.add(key)
             elif deadline is not None and deadline > due:  # it moved since then
                 heapq.heappush(agenda, (deadline, key))
+        self.first = agenda[0][0] if agenda else None
         return found
 
     def plan(self, key: int) -> None:
         """Note the deadline of a leaf that was due and judged again."""
         if (deadline := self.opened[key].deadline) is not None:
-            heapq.heappush(self._agenda, (deadline, key))
+            self._plan(deadline, key)
+
+    def _plan(self, deadline: int, key: int) -> None:
+        heapq.heappush(self._agenda, (deadline, key))
+        if self.first is None or deadline < self.first:
+            self.first = deadline
 
     def pack(self) -> PackedLeaves:
         """All states, packed; what did not change is copied as it is."""

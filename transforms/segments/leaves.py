@@ -39,6 +39,8 @@ from transforms.segments.values import compile_path
 
 __all__ = ["AttributeLeaf", "EventLeaf", "Leaf", "LeafState", "compile_leaf", "leaf_key", "matcher"]
 
+#: The numbers of the filters that an event passes; of a single filter whether it does.
+Passed = bool | tuple[int, ...]
 _FIRST = (0,)
 #: Every kind of leaf over events.
 _KINDS: dict[type, Callable[[Any], Kind]] = {
@@ -66,33 +68,33 @@ class LeafState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class EventLeaf:
-    """A leaf over events. `names` are those of the events that it counts, `ANY` among them where it counts all."""
+    """A leaf over events. `names` are those of the events that it counts, `ANY` among them where it counts all.
+
+    `passed` says which of its filters an event passes: what is kept is looked at only where it is any.
+    """
 
     def __init__(self, condition: EventCondition) -> None:
         self.key = leaf_key(condition)
         self.condition = condition
         self.filters = _filters(condition)
         self.names = {events.name for events in self.filters}
-        self._matches = [matcher(events) for events in self.filters]
-        self._only = self._matches[0] if len(self._matches) == 1 else None
+        matches = [matcher(events) for events in self.filters]
+        # Nearly every leaf has one filter, and is asked for every event of the name.
+        self.passed: Callable[[Event], Passed] = matches[0] if len(matches) == 1 else _passing(matches)
         self.zoned = isinstance(getattr(condition, "since", None), date)
         self._kind = _KINDS[type(condition)](condition)
         self.unseen = LeafState(*self._kind.judge((), 0, "UTC"))
 
-    def passed(self, event: Event) -> tuple[int, ...]:
-        """Which of its filters an event passes: what is kept needs to be looked at only where it is any."""
-        if self._only is not None:  # nearly every leaf, and asked for every event
-            return _FIRST if self._only(event) else ()
-        return tuple(tag for tag, matches in enumerate(self._matches) if matches(event))
+    def take(self, state: LeafState, event: Event, mark: int, passed: Passed | None = None) -> Marks:
+        """The marks after an event, the very same object if nothing changed. `mark` is the hash of its message id.
 
-    def take(self, state: LeafState, event: Event, mark: int, passed: tuple[int, ...]) -> Marks:
-        """The marks after an event, the very same object if nothing changed.
-
-        `mark` is the hash of its message id, `passed` the filters that it passes.
+        `passed` is given where it is known already.
         """
         marks = state.marks
+        if passed is None:
+            passed = self.passed(event)
         if event.arrival >= state.activation:
-            for tag in passed:
+            for tag in passed if isinstance(passed, tuple) else (_FIRST if passed else ()):
                 marks = self._kind.take(marks, (event.time, mark), tag, event.properties)
         return marks
 
@@ -164,6 +166,10 @@ def matcher(events: EventFilter) -> Callable[[Event], bool]:
         )
 
     return matches
+
+
+def _passing(filters: list[Callable[[Event], bool]]) -> Callable[[Event], Passed]:
+    return lambda event: tuple(tag for tag, matches in enumerate(filters) if matches(event))
 
 
 def _timed(operator: str) -> bool:

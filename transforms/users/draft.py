@@ -4,7 +4,7 @@ A draft keeps two things right at every instant: leaves with a deadline are judg
 change of a leaf's truth reaches segments, and from there journeys, before anything later is looked at.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -165,7 +165,8 @@ class Draft:
     def _pass_time(self, until: int, *, historical: bool) -> None:
         cause = Cause("historical" if historical else "time")
         while (due := self._next()) is not None and due <= until:
-            leaves, journeys = self.leaves.pop_due(due), self.journeys.due_at(due)
+            leaves = self.leaves.pop_due(due) if self.leaves.first == due else ()
+            journeys = self.journeys.due_at(due) if self.journeys.active else ()
             if not leaves and not journeys:
                 continue
             now = self.clock = max(due, self.clock)
@@ -173,18 +174,22 @@ class Draft:
             for key in leaves:
                 self.leaves.plan(key)
             self.resolve(changed, cause, now)
-            self.journeys.resume(journeys, due, now)
+            if journeys:
+                self.journeys.resume(journeys, due, now)
 
     def _next(self) -> int | None:
         """No leaf and no journey is due earlier."""
-        leaves, journeys = self.leaves.first, self.journeys.first
-        return leaves if journeys is None or (leaves is not None and leaves < journeys) else journeys
+        leaves = self.leaves.first
+        if not self.journeys.active:  # nearly always, and asked for every input
+            return leaves
+        journeys = self.journeys.first
+        return journeys if leaves is None else min(leaves, journeys)
 
     def remember(self, mark: int) -> None:
         """Note that a message is applied now."""
         self.seen.add(mark, self.clock)
 
-    def happen(self, event: Event, mark: int, facts: Iterable[str] = (), begun: Iterable[int] | None = None) -> None:
+    def happen(self, event: Event, mark: int, facts: Collection[str] = (), begun: Iterable[int] | None = None) -> None:
         """Let an event, with the facts that it changed, count. `begun`: what `begin` returned, for a user's first."""
         cause = Cause("historical" if event.historical else "event", event)
         changed = [*(begun or ()), *self.touch(event, mark, facts)]
@@ -194,10 +199,10 @@ class Draft:
         if event.name:
             self.journeys.on_triggers(event, cause, self.clock)
 
-    def touch(self, event: Event, mark: int, facts: Iterable[str]) -> list[int]:
+    def touch(self, event: Event, mark: int, facts: Collection[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
-        opened, clock, zone = self.leaves.opened, self.clock, self.zone
+        opened, put, clock, zone = self.leaves.opened, self.leaves.put, self.clock, self.zone
         asked = self.index.events.get(event.name, self.index.anything)
         if self.seeds:
             self._activate(asked)
@@ -206,12 +211,14 @@ class Draft:
                 continue
             state = opened[leaf.key]
             marks = leaf.take(state, event, mark, passed)
-            if marks is not state.marks and self._put(leaf.key, leaf.judge(state, marks, clock, zone), state):
+            if marks is not state.marks and put(leaf.key, leaf.judge(state, marks, clock, zone), state):
                 changed.append(leaf.key)
         return changed
 
-    def touch_facts(self, facts: Iterable[str]) -> list[int]:
+    def touch_facts(self, facts: Collection[str]) -> list[int]:
         """Judge the leaves that changed facts touch."""
+        if not facts:
+            return []
         self._zone = None
         touched = {leaf.key for fact in facts for leaf in self.index.facts.get(fact, ())}
         return [key for key in touched if self._judge(key, self.clock)]
@@ -290,14 +297,14 @@ class Draft:
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
 
-    def forget(self, marks: Mapping[int, Marks], facts: Iterable[str]) -> None:
+    def forget(self, marks: Mapping[int, Marks], facts: Collection[str]) -> None:
         """Judge leaves again by what is left of their marks, and without facts that are gone; that triggers nothing."""
         changed = self.touch_facts(facts)
         for key, kept in marks.items():
             state, leaf = self.leaves.opened[key], self.index.leaves.get(key)
             if not isinstance(leaf, EventLeaf):
                 self.leaves.put(key, msgspec.structs.replace(state, marks=kept), state)
-            elif self._put(key, leaf.judge(state, kept, self.clock, self.zone), state):
+            elif self.leaves.put(key, leaf.judge(state, kept, self.clock, self.zone), state):
                 changed.append(key)
         leaves = self.index.leaves
         self.leaves.keep(
@@ -321,7 +328,11 @@ class Draft:
         self._activate((leaf,))
         mine = self.leaves.opened[leaf.key]
         joined = leaf.join(mine, theirs, self.id, user)
-        return [leaf.key] if self._put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine) else []
+        return (
+            [leaf.key]
+            if self.leaves.put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine)
+            else []
+        )
 
     def _activate(self, leaves: Iterable[EventLeaf]) -> None:
         """Let leaves that are newer than the user count from their activation on, before they count anything."""
@@ -349,12 +360,8 @@ class Draft:
         leaf = self.index.leaves[key]
         state = self.leaves.opened[key]
         if isinstance(leaf, EventLeaf):
-            return self._put(key, leaf.judge(state, state.marks, now, self.zone), state)
-        return self._put(key, leaf.judge(self, now), state)
-
-    def _put(self, key: int, state: LeafState, before: LeafState) -> bool:
-        self.leaves.put(key, state, before)
-        return state.truth is not before.truth
+            return self.leaves.put(key, leaf.judge(state, state.marks, now, self.zone), state)
+        return self.leaves.put(key, leaf.judge(self, now), state)
 
     def _redefine(self, cause: str = "definition") -> None:
         """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""

@@ -47,7 +47,7 @@ class Seen:
 
     def __contains__(self, mark: int) -> bool:
         """Whether a message was taken."""
-        return mark in self._fresh or self._place(mark) is not None
+        return mark in self._fresh or (bool(self._marks) and self._place(mark) is not None)
 
     def items(self) -> Iterator[tuple[int, int]]:
         """Each mark with its clock, the oldest first."""
@@ -60,10 +60,11 @@ class Seen:
 
         Its age counts from when it was applied: one that comes a day late by its arrival would be forgotten at once.
         """
-        fresh, end = self._fresh, len(self._marks)
+        fresh, end, horizon = self._fresh, len(self._marks), clock - SEEN_AGE
         fresh[mark] = clock
-        most, horizon = (SEEN_COUNT - len(fresh)) * _WIDTH, clock - SEEN_AGE
-        while self._first < end and (end - self._first > most or _number(self._clocks, self._first) <= horizon):
+        while self._first < end and (
+            (end - self._first) // _WIDTH + len(fresh) > SEEN_COUNT or _number(self._clocks, self._first) <= horizon
+        ):
             self._first += _WIDTH
         if self._first == end:
             while len(fresh) > SEEN_COUNT or fresh[next(iter(fresh))] <= horizon:
