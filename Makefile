@@ -26,8 +26,8 @@ demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
 test: setup prism emulator ## All tests; ARGS="tests/events -k gzip" runs some
 	@$(BIN)/pytest $(ARGS)
 
-test-long: setup ## The core against the oracle on 20,000 random histories, for an hour or more
-	@$(BIN)/pytest --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py
+test-long: setup ## The core against the oracle on 20,000 random histories, and a million events of one user; for an hour or more
+	@$(BIN)/pytest --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py tests/segments/test_leaf_bounds.py
 
 lint: setup ## Style, format and types
 	@$(BIN)/ruff check .
@@ -39,7 +39,7 @@ format: setup ## Put imports and lines in order
 	@$(BIN)/ruff format .
 
 bench: setup prism emulator ## Measure on this machine
-	@for name in run store startup state_cache live columns segments; do $(BIN)/python -m "bench.$$name"; done
+	@for name in run store startup state_cache live columns segments freshness; do $(BIN)/python -m "bench.$$name"; done
 
 schema: setup ## Write docs/todoke.schema.json anew from the code
 	@$(BIN)/todoke schema > docs/todoke.schema.json

@@ -19,7 +19,7 @@ __all__ = ["SHARDS", "Shard", "decode_parts", "encode_parts", "shard_of"]
 
 #: More let more bundles run at a time, and make each input of one smaller.
 SHARDS = 16
-#: What one shard keeps, in bytes of encoded state. Users are kept decoded, which takes several times as much.
+#: What one shard keeps, in bytes of encoded state. Users are objects, which take more than that.
 MOST_BYTES = 8 * 1024 * 1024
 
 #: Users with their inputs, encoded.
