@@ -117,7 +117,7 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         draft.emit(Forward(owner.latest, msgspec.structs.replace(item, previous=owner.latest) if alias else item))
         if draft.created is None:
             # Events do not say whom they passed, and would go round in a circle for ever: a past finds it.
-            draft.emit(Forward(owner.latest, _past_of(draft, owner)))
+            draft.emit(Forward(owner.latest, _past_of(draft, owner, item.handle)))
     elif isinstance(item, Seed):
         draft.emit(Forward(owner.first, item))  # who has the past
     else:
@@ -140,9 +140,13 @@ def _pass_past_on(draft: Draft, merge: Merge, owner: Owner) -> None:
     draft.emit(Forward(owner.latest, msgspec.structs.replace(merge, path=(*merge.path, draft.id))))
 
 
-def _past_of(draft: Draft, owner: Owner) -> Merge:
-    """What a user hands over: the same at every time."""
-    return Merge(owner.since, draft.snapshot(owner.since), historical=owner.historical)
+def _past_of(draft: Draft, owner: Owner, handle: str = "") -> Merge:
+    """What a user hands over: the same at every time.
+
+    `handle` is that of the alias that caused it, which must not be acknowledged before the past is on its way: else a
+    kill in between loses the past, since the alias does not come again.
+    """
+    return Merge(owner.since, draft.snapshot(owner.since), historical=owner.historical, handle=handle)
 
 
 def _close_send(draft: Draft, event: Event) -> None:
@@ -222,14 +226,14 @@ def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
         draft.leave_all("merge")
         draft.owner = Owner(event.user, draft.clock, event.user, event.historical)
         if draft.created is not None:
-            draft.emit(Forward(event.user, _past_of(draft, draft.owner)))
+            draft.emit(Forward(event.user, _past_of(draft, draft.owner, event.handle)))
     _account(draft, event, "applied")
 
 
 def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
     """An alias that says again whom this user was merged into."""
     if draft.created is not None:
-        draft.emit(Forward(owner.latest, _past_of(draft, owner)))
+        draft.emit(Forward(owner.latest, _past_of(draft, owner, event.handle)))
     mark = _mark(draft, event)
     seen = mark in draft.seen
     _account(draft, event, "duplicate" if seen else "applied")
