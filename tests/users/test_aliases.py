@@ -5,11 +5,9 @@ that waits may come next. Invariant 6: merging is union, nothing is counted twic
 """
 
 from collections import Counter
-from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
 from core import (
     DAY,
     HOUR,
@@ -32,9 +30,6 @@ from shop import SHOP
 
 from transforms.campaigns.effects import Send
 from transforms.events.event import Event
-from transforms.storage.open import open_store
-from transforms.users.bundle import Bundle, Handles
-from transforms.users.user import Forward, Merge, User
 
 Plain = dict[str, Any]
 #: (previous id, user id that survives), as `alias` has them.
@@ -193,18 +188,3 @@ def test_no_send_is_named_twice(history: list[Plain], aliases: list[Alias], rand
     sends = {send.id: send for send in of_type(Send, loop.effects)}
     named = Counter((send.campaign, send.entry, send.step, send.user, send.address) for send in sends.values())
     assert set(named.values()) <= {1}
-
-
-def test_an_alias_is_acknowledged_only_when_the_past_is_on_its_way(tmp_path: Path) -> None:
-    """Its handle goes with the past: a kill between acknowledging and publishing would lose the past for good."""
-    store = open_store(f"sqlite:{tmp_path / 'todoke.db'}")
-    known = Event("m1", "track", "Ordered", START, START, "old", handle="h1")
-    alias = Event("m2", "alias", "", START + 1, START + 1, "new", None, "old", handle="h2")
-    again = msgspec.structs.replace(alias, id="m3", arrival=START + 2, handle="h3")
-    bundle = Bundle(CAMPAIGNS, store, live=True)
-    bundle.take(User("old"), [known, alias, again])
-    results = list(bundle.flush())
-    assert [each.handles for each in results if isinstance(each, Handles)] == [("h1",)]
-    pasts = [each.input for each in results if isinstance(each, Forward) and isinstance(each.input, Merge)]
-    assert [past.handle for past in pasts] == ["h2", "h3"]
-    store.close()

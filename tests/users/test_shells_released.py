@@ -30,7 +30,7 @@ from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.inputs.transforms import DecodeControl, KeyInputs
 from transforms.users.rows import user_row
 from transforms.users.transforms import AdvanceUnbounded
-from transforms.users.user import Seed, User, decode_user, encode_user
+from transforms.users.user import Seed, User, Wake, decode_user, encode_user
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -156,13 +156,14 @@ def test_a_worker_that_cannot_know_better_writes_nothing(tmp_path: Path) -> None
     store.close()
 
 
-def test_a_seed_comes_by_control_and_is_accounted_for(tmp_path: Path) -> None:
+def test_what_comes_by_control_is_accounted_for(tmp_path: Path) -> None:
     old, _ = run_bounded([call("A", 0), call("A", 1)], compiled(FIRST), START + MINUTE)
     whole, _ = run_bounded([call("A", 0), call("A", 1)], compiled(release_of({"segments": {"s": OFTEN}})), ACTIVE - 1)
     seed = seed_for(whole["u"], compiled(NEXT), ACTIVE)
     url = kept(tmp_path, old["u"])
     unknown = msgspec.structs.replace(seed, user="nobody")
     payloads = [encode_inputs_control(each.user, [each]) for each in (seed, seed, unknown)]
+    payloads.append(encode_inputs_control("u", [Wake(0, again=True)]))
     waiting = applied(url, NEXT, call("Other", 2 * MINUTE))
     assert waiting.warming == {ACTIVE}
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
@@ -174,7 +175,7 @@ def test_a_seed_comes_by_control_and_is_accounted_for(tmp_path: Path) -> None:
     for line in (tmp_path / "tallies").read_bytes().splitlines():
         (series, label, _, _), count = msgspec.json.decode(line)
         counted[series, label] += count
-    assert [counted["control", how] for how in ("read", "applied", "duplicate", "deleted")] == [3, 1, 1, 1]
+    assert [counted["control", how] for how in ("read", "applied", "duplicate", "deleted")] == [4, 2, 1, 1]
     store = open_store(url)
     user, shown = read(store), msgspec.json.decode(store.read_users(["u"])["u"].profile)
     store.close()

@@ -117,7 +117,7 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         draft.emit(Forward(owner.latest, msgspec.structs.replace(item, previous=owner.latest) if alias else item))
         if draft.created is None:
             # Events do not say whom they passed, and would go round in a circle for ever: a past finds it.
-            draft.emit(Forward(owner.latest, _past_of(draft, owner, item.handle)))
+            draft.emit(Forward(owner.latest, _past_of(draft, owner)))
     elif isinstance(item, Seed):
         draft.emit(Forward(owner.first, item))  # who has the past
     else:
@@ -140,13 +140,9 @@ def _pass_past_on(draft: Draft, merge: Merge, owner: Owner) -> None:
     draft.emit(Forward(owner.latest, msgspec.structs.replace(merge, path=(*merge.path, draft.id))))
 
 
-def _past_of(draft: Draft, owner: Owner, handle: str = "") -> Merge:
-    """What a user hands over: the same at every time.
-
-    `handle` is that of the alias that caused it, which must not be acknowledged before the past is on its way: else a
-    kill in between loses the past, since the alias does not come again.
-    """
-    return Merge(owner.since, draft.snapshot(owner.since), historical=owner.historical, handle=handle)
+def _past_of(draft: Draft, owner: Owner) -> Merge:
+    """What a user hands over: the same at every time."""
+    return Merge(owner.since, draft.snapshot(owner.since), historical=owner.historical)
 
 
 def _close_send(draft: Draft, event: Event) -> None:
@@ -156,8 +152,8 @@ def _close_send(draft: Draft, event: Event) -> None:
 
 
 def _account_control(draft: Draft, item: Wake | Merge | TokenTaken) -> None:
-    """Say how a message of the control topic ended; without a handle it did not come from there."""
-    if item.handle:
+    """Say how a message of the control topic ended."""
+    if item.control:
         draft.emit(Account("applied", item.id, control=True))
 
 
@@ -226,14 +222,14 @@ def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
         draft.leave_all("merge")
         draft.owner = Owner(event.user, draft.clock, event.user, event.historical)
         if draft.created is not None:
-            draft.emit(Forward(event.user, _past_of(draft, draft.owner, event.handle)))
+            draft.emit(Forward(event.user, _past_of(draft, draft.owner)))
     _account(draft, event, "applied")
 
 
 def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
     """An alias that says again whom this user was merged into."""
     if draft.created is not None:
-        draft.emit(Forward(owner.latest, _past_of(draft, owner, event.handle)))
+        draft.emit(Forward(owner.latest, _past_of(draft, owner)))
     mark = _mark(draft, event)
     seen = mark in draft.seen
     _account(draft, event, "duplicate" if seen else "applied")
@@ -275,16 +271,24 @@ def _apply_merge(draft: Draft, merge: Merge) -> None:
     _check_serial(draft, merge.user.serial)
     _account_control(draft, merge)
     gone = draft.deleted_at is not None and merge.arrival <= draft.deleted_at
-    if merge.user.id in draft.merged or merge.user.id == draft.id or merge.user.created is None or gone:
+    if merge.user.id in draft.merged:
+        _link_tokens(draft, merge)
+        return
+    if merge.user.id == draft.id or merge.user.created is None or gone:
         return
     draft.settle(merge.arrival, historical=merge.historical)
     draft.clock = max(draft.clock, merge.arrival)
     if draft.created is None:
         draft.resolve(draft.begin(), Cause("merge"), draft.clock, first=True)
     draft.join(merge.user, merge.arrival)
-    for token in sorted(merge.user.profile.live_tokens()):
-        draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
+    _link_tokens(draft, merge)
     draft.emit(Merged(draft.id, merge.user.id, draft.clock))
+
+
+def _link_tokens(draft: Draft, merge: Merge) -> None:
+    """Say whose the tokens of a past are; each time it comes, as `_link_again`."""
+    for token in sorted({*merge.user.profile.live_tokens()} & {*draft.profile.live_tokens()}):
+        draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
 
 
 def _delete(draft: Draft, event: Event, mark: int) -> None:

@@ -56,7 +56,8 @@ class Bundle:
         self._sends: list[Send] = []
         self._forwards: list[Forward] = []
         self._refused: list[Account] = []
-        self._handles: list[str] = []
+        self._ended: list[str] = []
+        self._gone_on: list[str] = []
         self._hot: Counter[str] = Counter()
 
     def take(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
@@ -110,14 +111,15 @@ class Bundle:
         sends, self._sends = self._sends, []
         forwards, self._forwards = self._forwards, []
         refused, self._refused = self._refused, []
-        handles, self._handles = self._handles, []
+        ended, self._ended = self._ended, []
+        gone_on, self._gone_on = self._gone_on, []
+        forwards, ended = _held_back(forwards + taken, ended, gone_on)
         self._warn()
         yield from sends
         yield from forwards
-        yield from taken
         yield from refused
-        if handles:
-            yield Handles(tuple(handles))
+        if ended:
+            yield Handles(tuple(ended))
         yield from self.tallies.drain()
 
     def _without_merges(self, user: User, inputs: list[Input]) -> list[Input]:
@@ -142,17 +144,36 @@ class Bundle:
 
     def _note_handles(self, inputs: list[Input], effects: list[Effect]) -> None:
         """Messages that end here are acknowledged after the writes; those that go on, where they end."""
-        handles = {item.handle for item in inputs if item.handle}
-        if not handles:
+        came = Counter(item.handle for item in inputs if item.handle)
+        if not came:
             return
-        gone_on = [effect.input.handle for effect in effects if isinstance(effect, Forward) and effect.input.handle]
-        gone_on += [
-            effect.event.handle for effect in effects if isinstance(effect, Account) and effect.event is not None
-        ]
-        for handle, times in Counter(gone_on).items():
-            if times > 1:
-                in_flight.retain(handle, times - 1)
-        self._handles += sorted(handles - set(gone_on))
+        going_on = [effect.input for effect in effects if isinstance(effect, Forward)]
+        going_on += [effect.event for effect in effects if isinstance(effect, Account) and effect.event is not None]
+        ways = Counter(item.handle for item in going_on)
+        for handle, times in came.items():
+            if ways[handle] > times:
+                in_flight.retain(handle, ways[handle] - times)
+            self._ended += [handle] * (times - ways[handle])
+            self._gone_on += [handle] * bool(ways[handle])
+
+
+def _held_back(forwards: list[Forward], ended: list[str], gone_on: list[str]) -> tuple[list[Forward], list[str]]:
+    """Acknowledge nothing of a bundle before the inputs that it made by itself (pasts, taken tokens) have arrived.
+
+    Else a kill in between loses them, since what caused them does not come again. Returns the forwarded inputs, of
+    which each has a handle now, and the handles that may be given out beside them.
+    """
+    bare = sum(not each.input.handle for each in forwards)
+    if not bare or not (ended or gone_on):
+        return forwards, ended
+    for handle in gone_on:
+        in_flight.retain(handle)
+    bound = in_flight.bind(ended + gone_on, bare)
+    return [each if each.input.handle else _with_handle(each, bound) for each in forwards], []
+
+
+def _with_handle(forward: Forward, handle: str) -> Forward:
+    return Forward(forward.user, msgspec.structs.replace(forward.input, handle=handle))
 
 
 def open_users(store: Store | None, names: list[str]) -> dict[str, User]:

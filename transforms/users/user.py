@@ -154,6 +154,7 @@ class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_lik
 
     With `again` not even time has passed (the arrival is 0): the user is to be looked at after a launch, which sets its
     timer, and each send that is still open is given out once more; the ledger lets it out once. `handle`: see `Event`.
+    `control`: it was read from the control topic, and is accounted for there.
     """
 
     arrival: int
@@ -161,13 +162,14 @@ class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_lik
     historical: bool = False
     again: bool = False
     handle: str = ""
+    control: bool = False
 
 
 class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_like=True, gc=False):
     """The state of an id, for the user that it was merged into. Always the same one for the same id.
 
     `path` names the users who passed it on because they were merged themselves. With `historical` the merging is
-    history. `handle`: see `Event`.
+    history. `handle`: see `Event`; `control`: see `Wake`.
     """
 
     arrival: int
@@ -175,6 +177,7 @@ class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_l
     path: tuple[str, ...] = ()
     historical: bool = False
     handle: str = ""
+    control: bool = False
 
     @property
     def id(self) -> str:
@@ -183,12 +186,16 @@ class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_l
 
 
 class TokenTaken(msgspec.Struct, frozen=True, tag="token_taken", tag_field="input", array_like=True, gc=False):
-    """Another user registered a device token at `time`: who registered it before has it no longer."""
+    """Another user registered a device token at `time`: who registered it before has it no longer.
+
+    `handle`: see `Event`; `control`: see `Wake`.
+    """
 
     arrival: int
     token: str
     time: int
     handle: str = ""
+    control: bool = False
 
     @property
     def id(self) -> str:

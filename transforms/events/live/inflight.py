@@ -55,6 +55,12 @@ class InFlight:
             if held := self._held.get(handle):
                 held.left += times
 
+    def bind(self, handles: list[str], times: int) -> str:
+        """A handle that stands for several: once it has been settled so many times, each of them is settled once."""
+        bound = self.add(self._settle_bound, handles)
+        self.retain(bound, times - 1)
+        return bound
+
     def settle(self, handles: Iterable[str]) -> None:
         """Acknowledge messages that have been accounted for; one that was settled before is passed over.
 
@@ -75,6 +81,9 @@ class InFlight:
                     done.setdefault(held.acknowledge, []).append(held.message)
         for acknowledge, messages in done.items():
             acknowledge(messages)
+
+    def _settle_bound(self, bound: list[list[str]]) -> None:
+        self.settle(handle for handles in bound for handle in handles)
 
     def oldest(self) -> float:
         """For how long the oldest message has been in flight, in seconds; 0 where none is."""

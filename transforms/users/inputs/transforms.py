@@ -25,7 +25,7 @@ from transforms.events.sources import Message
 from transforms.storage.open import open_store
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Account, Input, decode_inputs, encode_inputs, route
+from transforms.users.user import ANONYMOUS, Account, Input, Seed, decode_inputs, encode_inputs, route
 
 __all__ = [
     "ANONYMOUS_INPUTS",
@@ -259,14 +259,20 @@ class _DecodeControl(beam.DoFn):
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
             return
         if handle:
-            inputs = [msgspec.structs.replace(item, handle=handle) for item in inputs]
             in_flight.retain(handle, len(inputs) - 1)
+        inputs = [_from_control(item, handle) for item in inputs]
         for item in inputs:
             # An event that was passed on has its account among the events, where it was read first.
             if not isinstance(item, Event) or item.type == RECEIPT:
                 yield beam.pvalue.TaggedOutput(TALLIES, (("control", "read", "", 0), 1))
         keyed = (key, encode_inputs(inputs))
         yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
+
+
+def _from_control(item: Input, handle: str) -> Input:
+    if isinstance(item, Event | Seed):  # these say themselves where they have their account
+        return msgspec.structs.replace(item, handle=handle)
+    return msgspec.structs.replace(item, handle=handle, control=True)
 
 
 class ToControl(beam.PTransform):
