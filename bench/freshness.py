@@ -1,9 +1,10 @@
 """A thousand segments kept fresh by the core, against ClickHouse (chdb) asked again for all every 120 s of event time.
 
-    python -m bench.freshness [--events N] [--users N] [--segments N] [--hours H]
+    python -m bench.freshness [--events N] [--users N] [--segments N] [--hours H] [--window H]
 
 Both read the same files, one for each 120 s, and end with the same members. ClickHouse has its events sorted by name
 and user and answers the six segments of a name in one scan. Cost is processor time of whole processes, all threads.
+The windows of the segments are one to seven times `--window`, in hours.
 """
 
 import argparse
@@ -27,9 +28,9 @@ from transforms.users.user import User, Wake
 ROUND = 120_000_000
 
 
-def asked(segment: int) -> tuple[int, int, int]:
+def asked(segment: int, window: float) -> tuple[int, int, int]:
     """The name's number, least count and window in microseconds of a segment."""
-    return segment // TOUCHED, segment % 3 + 1, (segment % 7 + 1) * 600_000_000
+    return segment // TOUCHED, segment % 3 + 1, (segment % 7 + 1) * int(window * HOUR)
 
 
 def write(folder: Path, events: int, users: int, segments: int, hours: float) -> None:
@@ -45,11 +46,11 @@ def write(folder: Path, events: int, users: int, segments: int, hours: float) ->
         (folder / f"{number:06d}.csv").write_text("\n".join(lines) + "\n")
 
 
-def core(files: list[Path], segments: int) -> list[int]:
+def core(files: list[Path], segments: int, hours: float) -> list[int]:
     """Each event as it comes, each deadline when it comes."""
     lines = ["segments:"]
     for number in range(segments):
-        name, least, window = asked(number)
+        name, least, window = asked(number, hours)
         condition = f"{{event: E{name}, count: {{at_least: {least}}}, within: {window // 1_000_000}s}}"
         lines.append(f"  s{number}: {{owner: bench, members: {condition}}}")
     definitions = compiling("\n".join(lines))
@@ -65,10 +66,10 @@ def core(files: list[Path], segments: int) -> list[int]:
         draft = drafts.get(user)
         if draft is None:
             draft = drafts[user] = Draft(User(user), definitions)
-        before = draft._agenda[0][0] if draft._agenda else None
+        before = draft.leaves.first
         apply(draft, item)
         draft.effects.clear()
-        after = draft._agenda[0][0] if draft._agenda else None
+        after = draft.leaves.first
         if after is not None and (after != before or isinstance(item, Wake)):
             heapq.heappush(due, (after, user))
 
@@ -87,7 +88,7 @@ def core(files: list[Path], segments: int) -> list[int]:
     return list(sizes.values())
 
 
-def clickhouse(files: list[Path], segments: int) -> list[int]:
+def clickhouse(files: list[Path], segments: int, hours: float) -> list[int]:
     """Take a round's events, and ask all segments again."""
     from chdb.session import Session  # noqa: PLC0415 - a peer, imported where it is measured
 
@@ -98,7 +99,7 @@ def clickhouse(files: list[Path], segments: int) -> list[int]:
         session.query(f"INSERT INTO e SELECT * FROM file('{file}', CSV, 't Int64, u UInt32, n UInt16')")
         now, sizes = START + (order + 1) * ROUND, []
         for first in range(0, segments, TOUCHED):
-            some = [asked(number) for number in range(first, min(first + TOUCHED, segments))]
+            some = [asked(number, hours) for number in range(first, min(first + TOUCHED, segments))]
             counts = ", ".join(f"countIf(t > {now - window}) AS c{place}" for place, (_, _, window) in enumerate(some))
             answers = ", ".join(f"countIf(c{place} >= {least})" for place, (_, least, _) in enumerate(some))
             oldest = now - max(window for _, _, window in some)
@@ -114,13 +115,14 @@ def main() -> None:
     flags.add_argument("--events", type=int, default=1_000_000)
     flags.add_argument("--users", type=int, default=100_000)
     flags.add_argument("--segments", type=int, default=1_000)
-    flags.add_argument("--hours", type=float, default=1)
+    flags.add_argument("--hours", type=float, default=24)
+    flags.add_argument("--window", type=float, default=24)
     flags.add_argument("--peer", choices=("core", "clickhouse"))
     flags.add_argument("--folder", type=Path)
     given = flags.parse_args()
     if given.peer:
         run = {"core": core, "clickhouse": clickhouse}[given.peer]
-        print(json.dumps(run(sorted(given.folder.glob("*.csv")), given.segments)))
+        print(json.dumps(run(sorted(given.folder.glob("*.csv")), given.segments, given.window)))
         return
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), given.events, given.users, given.segments, given.hours)
@@ -128,7 +130,7 @@ def main() -> None:
         answers: dict[str, str] = {}
         for peer in ("core", "clickhouse"):
             command = [sys.executable, "-m", "bench.freshness", "--peer", peer, "--folder", name]
-            command += ["--segments", str(given.segments)]
+            command += ["--segments", str(given.segments), "--window", str(given.window)]
             with (Path(name) / "answer").open("w+") as output:
                 process = subprocess.Popen(command, stdout=output)
                 _, status, usage = os.wait4(process.pid, 0)
@@ -138,7 +140,10 @@ def main() -> None:
                 raise SystemExit(f"{peer} failed")
             spent[peer] = usage.ru_utime + usage.ru_stime
         assert answers["core"] == answers["clickhouse"], "the peers do not agree"
-    print(f"{given.events:,} events of {given.users:,} users in {given.hours} h, {given.segments:,} segments")
+    print(
+        f"{given.events:,} events of {given.users:,} users in {given.hours} h, {given.segments:,} segments, "
+        f"windows of {given.window} to {7 * given.window} h"
+    )
     print(f"core        {spent['core']:8.1f} s of processor, at worst 0 s old")
     print(f"clickhouse  {spent['clickhouse']:8.1f} s of processor, at worst 120 s old and what asking takes")
     print(f"ratio       {spent['clickhouse'] / spent['core']:8.2f}")

@@ -229,12 +229,6 @@ def test_a_state_written_before_it_was_packed_is_read(name: str) -> None:
     assert [*Seen(user.seen).items()] == [*Seen(USERS[name].seen).items()], ADVICE
 
 
-def test_inputs_written_before_they_said_that_they_are_of_control_are_read() -> None:
-    assert decode_inputs(golden("user_state_inputs_before_control")) == INPUTS_PACKED, ADVICE
-    (inputs,) = (GOLDEN / "control_before_control.jsonl").read_bytes().splitlines()
-    assert decode_control(inputs, START) == ("ü1", INPUTS), ADVICE
-
-
 def test_inputs_written_before_states_were_packed_are_read() -> None:
     assert decode_inputs(golden("user_state_inputs_unpacked")) == INPUTS, ADVICE
 

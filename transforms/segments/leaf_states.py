@@ -6,9 +6,10 @@ packs what changed between what did not. Times are microseconds UTC.
 """
 
 import heapq
-from bisect import bisect_left
 from collections.abc import Container, Iterator, Mapping
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from struct import Struct, pack, unpack
 from types import MappingProxyType
 
 import msgspec
@@ -19,18 +20,23 @@ __all__ = ["LeafStates", "PackedLeaves", "earliest"]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LeafState).decode
+#: Where a state begins and ends, and when its truth may change; no deadline is the last of all.
+_SPAN, _DEADLINE, _NEVER = Struct(">II"), Struct(">q"), 2**63 - 1
+#: Bytes of a key, as of a deadline, and of a bound.
+_KEY, _BOUND = 8, 4
 
 
 class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=False):
     """Leaf states by key, encoded one after the other in `body` in the order of `keys`, which are sorted.
 
-    `sizes` are their lengths in bytes and `deadlines` theirs, the earliest of which is `first`. Nothing is ever changed
-    in place.
+    `bounds` says where each begins, and the last one ends; `deadlines` when its truth may change, and `first` is the
+    earliest of them. Keys and deadlines have eight bytes each, bounds four, big-endian: lists of integers would be read
+    and written whole for the few that are asked for. Nothing is ever changed in place.
     """
 
-    keys: list[int] = []
-    sizes: list[int] = []
-    deadlines: list[int | None] = []
+    keys: bytes = b""
+    bounds: bytes = bytes(_BOUND)
+    deadlines: bytes = b""
     first: int | None = None
     body: bytes = b""
 
@@ -39,6 +45,19 @@ class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=Fa
         return isinstance(other, PackedLeaves) and [*LeafStates(self).items()] == [*LeafStates(other).items()]
 
     __hash__ = None  # type: ignore[assignment]
+
+    def place(self, key: int) -> int | None:
+        """Where a leaf stands among the others, or None."""
+        sought, at = key.to_bytes(_KEY, "big"), -1
+        while (at := self.keys.find(sought, at + 1)) >= 0:
+            if not at % _KEY:  # else it lies across two keys
+                return at // _KEY
+        return None
+
+    def listed(self) -> Iterator[tuple[int, int]]:
+        """Each key with its deadline."""
+        count = len(self.keys) // _KEY
+        return zip(unpack(f">{count}Q", self.keys), unpack(f">{count}q", self.deadlines), strict=True)
 
 
 #: Leaf states as a user holds them. A mapping is how they were written before they were packed.
@@ -58,29 +77,21 @@ class _Opened(dict[int, LeafState]):
     def __init__(self, packed: PackedLeaves, leaves: Mapping[int, Leaf]) -> None:
         self.packed = packed
         self.leaves = leaves
-        #: Where each state that was read stands among the packed ones.
-        self.places: dict[int, int] = {}
-        #: Keys of which what is packed does not count any more.
-        self.dropped: set[int] = set()
-        #: Where each packed state begins, and the end of the last one.
-        self.starts = list(accumulate(packed.sizes, initial=0))
+        #: Of each state that was read its place among the packed ones, and from where to where it reaches there.
+        self.places: dict[int, tuple[int, int, int]] = {}
 
     def __missing__(self, key: int) -> LeafState:
-        keys = self.packed.keys
-        place = bisect_left(keys, key)
-        if place < len(keys) and keys[place] == key and key not in self.dropped:
-            state = _decode(self.packed.body[self.starts[place] : self.starts[place + 1]])
-            self.places[key] = place
+        packed = self.packed
+        at = packed.keys.find(key.to_bytes(_KEY, "big"))
+        place = packed.place(key) if at % _KEY else at // _KEY  # a call less, nearly always
+        if place is not None:
+            start, end = _SPAN.unpack_from(packed.bounds, place * _BOUND)
+            state = _decode(packed.body[start:end])
+            self.places[key] = place, start, end
         else:
             state = self.leaves[key].unseen
         self[key] = state
         return state
-
-    def drop(self, key: int) -> None:
-        """Forget a state for good."""
-        del self[key]
-        self.places.pop(key, None)
-        self.dropped.add(key)
 
 
 class LeafStates:
@@ -95,9 +106,14 @@ class LeafStates:
     """
 
     def __init__(self, kept: Kept, leaves: Mapping[int, Leaf] = MappingProxyType({})) -> None:
+        self._begin(kept, leaves)
+
+    def _begin(self, kept: Kept, leaves: Mapping[int, Leaf]) -> None:
         self._packed = packed = kept if isinstance(kept, PackedLeaves) else PackedLeaves()
         self.opened = _Opened(packed, leaves)
         self._put: set[int] = set()
+        #: Those among them that have another deadline, or had.
+        self._moved: set[int] = set()
         #: A heap of (deadline, key); no leaf's place is later than its deadline. Packed ones join when any is due.
         self._agenda: list[tuple[int, int]] = []
         self._planned = packed.first is None
@@ -111,48 +127,38 @@ class LeafStates:
 
     def __contains__(self, key: int) -> bool:
         """Whether something is kept of a leaf."""
-        if key not in self.opened:
-            keys = self._packed.keys
-            place = bisect_left(keys, key)
-            return place < len(keys) and keys[place] == key and key not in self.opened.dropped
-        return key in self._put or key in self.opened.places
+        return key in self._put or self._packed.place(key) is not None
 
     def items(self) -> Iterator[tuple[int, LeafState]]:
         """What is kept, by key in their order."""
-        for key in sorted({*self._packed.keys} - self.opened.dropped | self._put):
+        for key in sorted({key for key, _ in self._packed.listed()} | self._put):
             yield key, self.opened[key]
 
     def put(self, key: int, state: LeafState, before: LeafState) -> bool:
         """Keep another state of a leaf, of which `opened` had the one before; whether its truth is another."""
         self.opened[key] = state
         self._put.add(key)
-        if self.opened.dropped:
-            self.opened.dropped.discard(key)
-        deadline = state.deadline
-        if deadline is not None and (before.deadline is None or deadline < before.deadline):
-            self._plan(deadline, key)
+        if (deadline := state.deadline) != before.deadline:
+            self._moved.add(key)
+            if deadline is not None and (before.deadline is None or deadline < before.deadline):
+                self._plan(deadline, key)
         return state.truth is not before.truth
 
     def keep(self, keys: Container[int]) -> None:
         """Drop what is kept of all other leaves."""
-        for key, _ in [*self.items()]:
-            if key not in keys:
-                self.opened.drop(key)
-                self._put.discard(key)
+        self._begin({key: state for key, state in self.items() if key in keys}, self.opened.leaves)
 
     def pop_due(self, due: int) -> set[int]:
         """The leaves whose deadline is `due`, which is `first`. They must be judged, put and planned again."""
         agenda, opened = self._agenda, self.opened
         if not self._planned:
             self._planned = True
-            agenda += [
-                (at, key) for at, key in zip(self._packed.deadlines, self._packed.keys, strict=True) if at is not None
-            ]
+            agenda += [(at, key) for key, at in self._packed.listed() if at != _NEVER]
             heapq.heapify(agenda)
         found: set[int] = set()
         while agenda and agenda[0][0] <= due:
             key = heapq.heappop(agenda)[1]
-            deadline = None if key in opened.dropped else opened[key].deadline
+            deadline = opened[key].deadline
             if deadline == due:
                 found.add(key)
             elif deadline is not None and deadline > due:  # it moved since then
@@ -173,37 +179,79 @@ class LeafStates:
     def pack(self) -> PackedLeaves:
         """All states, packed; what did not change is copied as it is."""
         places = self.opened.places
-        if self.opened.dropped or not self._put <= places.keys():
+        if not self._put <= places.keys():
             return self._pack_anew()
-        return self._pack_between(sorted(places[key] for key in self._put)) if self._put else self._packed
+        return self._pack_between(sorted([(*places[key], key) for key in self._put])) if self._put else self._packed
 
-    def _pack_between(self, changed: list[int]) -> PackedLeaves:
-        """With new states at these places and all others as they are."""
-        packed, starts, opened = self._packed, self.opened.starts, self.opened
-        body, sizes, deadlines = packed.body, packed.sizes.copy(), packed.deadlines.copy()
+    def _pack_between(self, changed: list[tuple[int, int, int, int]]) -> PackedLeaves:
+        """With new states at these places, each with its bounds and key, and all others as they are."""
+        packed, opened, body = self._packed, self.opened, self._packed.body
         parts: list[bytes] = []
+        longer: list[tuple[int, int]] = []
         copied = 0
-        for place in changed:
-            state = opened[packed.keys[place]]
-            data = _encode(state)
-            parts += body[copied : starts[place]], data
-            copied = starts[place + 1]
-            sizes[place], deadlines[place] = len(data), state.deadline
+        for place, start, end, key in changed:
+            data = _encode(opened[key])
+            parts += body[copied:start], data
+            copied = end
+            if len(data) != end - start:
+                longer.append((place, len(data) - end + start))
         parts.append(body[copied:])
-        return PackedLeaves(packed.keys, sizes, deadlines, _first(deadlines), b"".join(parts))
+        bounds = _lengthened(packed.bounds, longer) if longer else packed.bounds
+        deadlines, first = self._deadlines() if self._moved else (packed.deadlines, packed.first)
+        return PackedLeaves(packed.keys, bounds, deadlines, first, b"".join(parts))
+
+    def _deadlines(self) -> tuple[bytes, int | None]:
+        """All deadlines, and the earliest; the others are looked at only where that one has moved."""
+        deadlines, before = bytearray(self._packed.deadlines), self._packed.first
+        lost, first = False, _NEVER if before is None else before
+        for key in self._moved:
+            at, deadline = self.opened.places[key][0] * _KEY, self.opened[key].deadline
+            lost = lost or _DEADLINE.unpack_from(deadlines, at)[0] == before
+            _DEADLINE.pack_into(deadlines, at, _NEVER if deadline is None else deadline)
+            if deadline is not None and deadline < first:
+                first = deadline
+        if lost and first == before:
+            first = min(unpack(f">{len(deadlines) // _KEY}q", deadlines))
+        return bytes(deadlines), _known(first)
 
     def _pack_anew(self) -> PackedLeaves:
-        packed, starts = self._packed, self.opened.starts
+        packed, opened = self._packed, self.opened
+        bounds = unpack(f">{len(packed.bounds) // _BOUND}I", packed.bounds)
         parts = {
             key: (packed.body[start:end], deadline)
-            for key, start, end, deadline in zip(packed.keys, starts, starts[1:], packed.deadlines, strict=False)
-            if key not in self.opened.dropped
+            for (key, deadline), (start, end) in zip(packed.listed(), pairwise(bounds), strict=True)
         }
-        parts |= {key: (_encode(state := self.opened[key]), state.deadline) for key in self._put}
+        for key in self._put:
+            state = opened[key]
+            parts[key] = _encode(state), _NEVER if state.deadline is None else state.deadline
         keys = sorted(parts)
         bodies, deadlines = [parts[key][0] for key in keys], [parts[key][1] for key in keys]
-        return PackedLeaves(keys, list(map(len, bodies)), deadlines, _first(deadlines), b"".join(bodies))
+        count = len(keys)
+        return PackedLeaves(
+            pack(f">{count}Q", *keys),
+            pack(f">{count + 1}I", *accumulate(map(len, bodies), initial=0)),
+            pack(f">{count}q", *deadlines),
+            _known(min(deadlines, default=_NEVER)),
+            b"".join(bodies),
+        )
 
 
-def _first(deadlines: list[int | None]) -> int | None:
-    return min([at for at in deadlines if at is not None], default=None)
+def _known(deadline: int) -> int | None:
+    return None if deadline == _NEVER else deadline
+
+
+def _lengthened(bounds: bytes, longer: list[tuple[int, int]]) -> bytes:
+    """Bounds after the states at some places have become so much longer, or shorter.
+
+    They are taken as one long number, to which others are added: no sum reaches into the next bound.
+    """
+    last, number = len(bounds) // _BOUND - 1, int.from_bytes(bounds, "big")
+    for place, more in longer:
+        number += more * _ones(last - place)
+    return number.to_bytes(len(bounds), "big")
+
+
+@lru_cache(256)
+def _ones(count: int) -> int:
+    """A number of so many bounds that are 1."""
+    return int.from_bytes((1).to_bytes(_BOUND, "big") * count, "big")

@@ -202,7 +202,7 @@ class Draft:
     def touch(self, event: Event, mark: int, facts: Collection[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
-        opened, put, clock, zone = self.leaves.opened, self.leaves.put, self.clock, self.zone
+        opened, put, clock = self.leaves.opened, self.leaves.put, self.clock
         asked = self.index.events.get(event.name, self.index.anything)
         if self.seeds:
             self._activate(asked)
@@ -211,7 +211,10 @@ class Draft:
                 continue
             state = opened[leaf.key]
             marks = leaf.take(state, event, mark, passed)
-            if marks is not state.marks and put(leaf.key, leaf.judge(state, marks, clock, zone), state):
+            if marks is state.marks:
+                continue
+            zone = self.zone if leaf.zoned else ""  # which has to be found, for nearly no leaf
+            if put(leaf.key, leaf.judge(state, marks, clock, zone), state):
                 changed.append(leaf.key)
         return changed
 
