@@ -59,12 +59,35 @@ def test_they_are_those_of_a_dictionary(begun: dict[int, LeafState], steps: list
         assert all(opened.opened[key] == plain.get(key, UNSEEN) for key in LEAVES)
     assert dict(opened.items()) == plain
     packed = opened.pack()
-    assert packed == LeafStates(plain).pack()
+    assert msgspec.msgpack.encode(packed) == msgspec.msgpack.encode(LeafStates(plain).pack())
     assert packed.body == b"".join(map(msgspec.msgpack.encode, (plain[key] for key in sorted(plain))))
     assert earliest(packed) == earliest(plain)
     assert earliest(packed) == min(
         (each.deadline for each in plain.values() if each.deadline is not None), default=None
     )
+
+
+@given(st.lists(states, min_size=1, max_size=40), st.lists(st.tuples(st.integers(0, 39), states), max_size=8))
+def test_states_of_other_lengths_and_deadlines_go_between_the_others(begun: list[LeafState], changed: Any) -> None:
+    plain = {key * 2**40: state for key, state in enumerate(begun)}
+    opened = LeafStates(LeafStates(plain).pack())
+    for number, state in changed:
+        key = number % len(begun) * 2**40
+        opened.put(key, state, opened.opened[key])
+        plain[key] = state
+    packed = opened.pack()
+    assert msgspec.msgpack.encode(packed) == msgspec.msgpack.encode(LeafStates(plain).pack())
+    assert [*LeafStates(packed).items()] == [*plain.items()]
+
+
+def test_a_key_is_not_found_across_two_others() -> None:
+    """Its bytes are the end of one key and the beginning of the next."""
+    plain = {key: LeafState(truth=False, deadline=3) for key in (0x11, 0x0100000000000000, 2**64 - 1)}
+    across = int.from_bytes((0x11).to_bytes(8, "big")[4:] + bytes.fromhex("01000000"), "big")
+    opened = LeafStates(LeafStates(plain).pack(), {across: SimpleNamespace(unseen=UNSEEN)})
+    assert across not in opened
+    assert opened.opened[across] == UNSEEN
+    assert [*opened.items()] == [*plain.items()]
 
 
 def test_what_is_packed_is_never_changed() -> None:
