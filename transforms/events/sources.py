@@ -19,6 +19,7 @@ _SUBSCRIPTION = re.compile(
     r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/subscriptions/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}"
 )
 _TOPIC = re.compile(r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/topics/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}")
+_NAMES = "a project has 6 characters or more, a name 3 or more, which begin with a letter"
 _PARQUET = (".parquet", ".parquet.gz")
 
 
@@ -58,7 +59,7 @@ def parse_source(text: str) -> Source:
     if text.startswith("pubsub:"):
         path = text.removeprefix("pubsub:")
         if not _SUBSCRIPTION.fullmatch(path):
-            raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME; found {text!r}")
+            raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME ({_NAMES}); found {text!r}")
         return Subscription(path)
     if scheme := _SCHEME.match(text):
         raise ValueError(f"unknown kind of source {scheme[0]!r}; write pubsub:..., or ./{text} for a file of that name")
@@ -74,5 +75,5 @@ def parse_topic(text: str) -> str:
     """
     path = text.removeprefix("pubsub:")
     if not text.startswith("pubsub:") or not _TOPIC.fullmatch(path):
-        raise ValueError(f"expected pubsub:projects/PROJECT/topics/NAME; found {text!r}")
+        raise ValueError(f"expected pubsub:projects/PROJECT/topics/NAME ({_NAMES}); found {text!r}")
     return path
