@@ -15,7 +15,7 @@ BIGTABLE := 1.58.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test test-long lint format bench schema lock setup prism emulator clean
+.PHONY: help demo test test-long mutants lint format bench schema lock setup prism emulator clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -28,6 +28,10 @@ test: setup prism emulator ## All tests; ARGS="tests/events -k gzip" runs some
 
 test-long: setup ## The core against the oracle on 20,000 random histories, and a million events of one user; for an hour or more
 	@$(BIN)/pytest --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py tests/segments/test_leaf_bounds.py
+
+mutants: setup ## Change the code of leaves in small ways, and count the changes that no test in tests/segments notices; for hours
+	@$(PIP) install --target .tools/mutmut mutmut==3.8.1
+	@PYTHONPATH=$(CURDIR)/$$(echo .venv/lib/python3.*/site-packages):$(CURDIR)/.tools/mutmut $(BIN)/python -m mutmut run $(ARGS)
 
 lint: setup ## Style, format and types
 	@$(BIN)/ruff check .

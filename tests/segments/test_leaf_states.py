@@ -90,6 +90,13 @@ def test_a_key_is_not_found_across_two_others() -> None:
     assert [*opened.items()] == [*plain.items()]
 
 
+def test_a_key_is_found_behind_its_like_across_two_others() -> None:
+    plain = {0x0001010101010101: UNSEEN, 0x0101010101010101: LeafState(truth=True)}
+    opened = LeafStates(LeafStates(plain).pack())
+    assert opened.opened[0x0101010101010101].truth
+    assert [*opened.items()] == [*plain.items()]
+
+
 def test_what_is_packed_is_never_changed() -> None:
     packed = LeafStates({1: UNSEEN, 5: LeafState(truth=True, deadline=3)}).pack()
     written = msgspec.msgpack.encode(packed)

@@ -159,6 +159,15 @@ def test_what_is_kept_of_very_many_events_is_bounded(condition, most):
     assert len(msgspec.msgpack.encode(state)) <= most
 
 
+def test_of_the_values_of_same_those_with_the_newest_events_are_kept():
+    leaf = LEAVES["{event: A, count: {between: [2, 1001]}, same: k}"]
+    events = [bought(1, START + number * SECOND, f"k{number}") for number in range(70)]
+    begun = taken(leaf, events)
+    assert not begun.truth
+    oldest, newest = (taken(leaf, [bought(1, START + HOUR, key)], begun) for key in ("k0", "k69"))
+    assert (oldest.truth, newest.truth) == (False, True)
+
+
 def test_amounts_beyond_64_bits_are_exact_and_survive_being_written():
     leaf = leaf_of("{event: A, sum: {of: n, is: 1}}")
     for order in (
