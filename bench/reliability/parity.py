@@ -24,13 +24,9 @@ from transforms.storage.rows import LedgerRow
 from transforms.storage.store import Store
 from transforms.users.members import standing_members
 
-__all__ = ["BEHIND", "compare"]
+__all__ = ["compare"]
 
 Plain = dict[str, Any]
-
-#: How far behind the live job may be for the order in which it applied calls to be certain, in seconds: those of one
-#: person are two seconds apart, and `Progress` looks once a second, so that it may miss one second.
-BEHIND = 1.0
 
 
 def compare(rig: Rig, calls: list[Call]) -> list[Check]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["Call", "merged_users", "owners", "stream", "tokens_of"]
+__all__ = ["STEP", "Call", "merged_users", "owners", "stream", "tokens_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMES = ("Product Viewed", "Product Added", "Order Completed", "Search", "Session Started", "Coupon Viewed")
@@ -19,8 +19,8 @@ _WEIGHTS = (40, 15, 10, 10, 20, 5)
 #: How old a call may be when it is published, in seconds, and how often; older ones than an hour trigger nothing.
 _LAGS, _LAG_WEIGHTS = (0, 1, 30, 600, 7_000), (75, 10, 10, 3, 2)
 
-#: Between two calls of one person in an orderly stream, in seconds.
-STEP = 2.0
+#: Between two calls of one person in an orderly stream, in seconds: longer than a job that keeps up is behind.
+STEP = 5.0
 
 Plain = dict[str, Any]
 

@@ -24,6 +24,8 @@ class Progress:
     Attributes:
       published: how many calls the broker has.
       behind: the longest time, in seconds, that a call had been with the broker and was not in the archive.
+      behind_at: when that was, in seconds after the begin.
+      blind: the longest time between two looks, in seconds. No call took longer than `behind` and this together.
     """
 
     def __init__(self, rig: Rig, calls: list[Call], begin: int) -> None:
@@ -35,7 +37,8 @@ class Progress:
         self._waiting: list[tuple[int, float, int]] = []
         self._lock = threading.Lock()
         self.published = 0
-        self.behind = 0.0
+        self.behind = self.behind_at = self.blind = 0.0
+        self._looked = time.monotonic()
         #: By the number of a mark: seconds until all that was published before it had been applied.
         self.caught_up: dict[int, float] = {}
 
@@ -57,10 +60,13 @@ class Progress:
         there = {place for place, each in keys.items() if not found.isdisjoint(each)}
         self._missing = [place for place in self._missing if place not in there]
         oldest, now = self._missing[0] if self._missing else published, time.monotonic()
+        self.blind, self._looked = max(self.blind, now - self._looked), now
         self.caught_up |= {number: now - since for number, since, count in self._waiting if count <= oldest}
         self._waiting = [each for each in self._waiting if each[2] > oldest]
         if oldest < published:
-            self.behind = max(self.behind, time.time() - self._begin - self._calls[oldest].at)
+            since = time.time() - self._begin
+            late = since - self._calls[oldest].at, since
+            self.behind, self.behind_at = max((self.behind, self.behind_at), late)
         return sum(place < published for place in self._missing)
 
     def homes(self, call: Call) -> list[EventKey]:
