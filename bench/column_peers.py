@@ -32,12 +32,14 @@ WHERES: tuple[tuple[Any, str], ...] = (
 
 def segments(which: str) -> dict[str, Any]:
     """The conditions by name."""
-    from transforms.campaigns.load import load  # noqa: PLC0415 - imported where it is measured
+    from transforms.campaigns.load import compiled  # noqa: PLC0415 - imported where it is measured
     from transforms.segments.conditions import Count, EventFilter  # noqa: PLC0415
     from transforms.segments.operators import Operator  # noqa: PLC0415
 
     if which == "mixed":
-        return {name: segment.members for name, segment in load(DEFINITIONS).segments.items()}
+        # Without campaigns and their messages, as the SQL is.
+        text = DEFINITIONS.read_text().partition("campaigns:")[0]
+        return {name: segment.members for name, segment in compiled(((DEFINITIONS.name, text),)).segments.items()}
     found = {}
     for name, event, within, where, _ in _counts(which):
         tests = ((where[0], Operator(*where[1:])),) if where else ()

@@ -47,7 +47,7 @@ def main() -> None:
         begin = time.time_ns() // 1000 + 15_000_000
         chance = random.Random(given.seed)
         moments = sorted(chance.random() for _ in range(given.kills))
-        calls = stream(given.events, seconds, begin, given.seed, orderly=given.proof == "parity")
+        calls = stream(given.events, seconds, begin, given.seed, step=STEP if given.proof == "parity" else None)
         progress = Progress(made, calls, begin)
         made.job.start()
         say(f"{len(calls):,} calls in {seconds:.0f} s; the log is {made.job.log}")

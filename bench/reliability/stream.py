@@ -19,7 +19,8 @@ _WEIGHTS = (40, 15, 10, 10, 20, 5)
 #: How old a call may be when it is published, in seconds, and how often; older ones than an hour trigger nothing.
 _LAGS, _LAG_WEIGHTS = (0, 1, 30, 600, 7_000), (75, 10, 10, 3, 2)
 
-#: Between two calls of one person in an orderly stream, in seconds: longer than a job that keeps up is behind.
+#: Between two calls of one person where their order must be certain, in seconds: longer than a job that keeps up is
+#: behind.
 STEP = 5.0
 
 Plain = dict[str, Any]
@@ -44,20 +45,21 @@ class Call:
         return json.dumps(self.plain).encode()
 
 
-def stream(events: int, seconds: float, begin: int, seed: int, *, orderly: bool = False) -> list[Call]:
+def stream(events: int, seconds: float, begin: int, seed: int, *, step: float | None = None) -> list[Call]:
     """So many calls over so many seconds, in the order of publishing.
 
     Args:
       begin: the time at which publishing begins, in microseconds.
-      orderly: one person's calls are `STEP` seconds apart or a multiple of that, and happened half a second off, so
-        that no deadline of theirs falls on a call: what comes first does not depend on milliseconds.
+      step: one person's calls are so many whole seconds apart or a multiple of that, and happened half a second off,
+        so that no deadline of theirs falls on a call: what comes first does not depend on milliseconds. Without it they
+        come anyhow.
     """
     chance = random.Random(seed)
     placed: list[tuple[float, int, int, Plain]] = []
     person = 0
     while len(placed) < events:
         script = list(_script(chance, person))
-        moments = (_apart if orderly else _anyhow)(chance, len(script), seconds)
+        moments = _anyhow(chance, len(script), seconds) if step is None else _apart(chance, len(script), seconds, step)
         placed += [(at, person, place, plain) for place, (at, plain) in enumerate(zip(moments, script, strict=True))]
         person += 1
     placed.sort(key=lambda each: each[:3])
@@ -65,7 +67,7 @@ def stream(events: int, seconds: float, begin: int, seed: int, *, orderly: bool 
     calls = []
     for at, _, _, plain in placed[:events]:
         lag = chance.choices(_LAGS, _LAG_WEIGHTS)[0] * chance.random()
-        lag = int(lag) + 0.5 if orderly else lag
+        lag = lag if step is None else int(lag) + 0.5
         time = times.setdefault(plain["messageId"], begin + int((at - lag) * 1_000_000))
         calls.append(Call(at, plain | {"timestamp": (_EPOCH + timedelta(microseconds=time)).isoformat()}, time))
     return calls
@@ -78,11 +80,11 @@ def _anyhow(chance: random.Random, count: int, seconds: float) -> list[float]:
     return sorted(first + chance.uniform(0, length) for _ in range(count))
 
 
-def _apart(chance: random.Random, count: int, seconds: float) -> list[float]:
+def _apart(chance: random.Random, count: int, seconds: float, step: float) -> list[float]:
     """Moments of one person on a grid of their own."""
-    slots = range(max(count, int(seconds / STEP)))
-    phase = chance.uniform(0, STEP)
-    return [phase + STEP * slot for slot in sorted(chance.sample(slots, count))]
+    slots = range(max(count, int(seconds / step)))
+    phase = chance.uniform(0, step)
+    return [phase + step * slot for slot in sorted(chance.sample(slots, count))]
 
 
 def owners(calls: list[Call]) -> dict[str, str]:

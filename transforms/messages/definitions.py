@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import msgspec
 
-from transforms.messages.liquid import mistakes
 from transforms.messages.markup import compile_mjml
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.values import SECOND, duration
@@ -206,6 +205,8 @@ def _text(node: Node, problems: Problems, *, mjml: bool = False) -> Text | None:
 
 
 def _source(node: Node, problems: Problems, *, mjml: bool) -> str | None:
+    from transforms.messages.liquid import mistakes  # noqa: PLC0415 - a tenth of a second that only messages need
+
     source = problems.text(node)
     if source is None:
         return None
