@@ -16,6 +16,7 @@ from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbo
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
 from transforms.events.sources import Subscription
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
+from transforms.metrics.live.transforms import SumHere
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
 from transforms.users.inputs.transforms import (
     CountDeadLetters,
@@ -133,7 +134,8 @@ def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
         ended = (anonymous.accounted, advanced.accounted, written, published)
         _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge()
     counted = (*tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
-    _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> WriteMetrics(store)
+    metrics = SumHere() if config.live else WriteMetrics(store)
+    _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> metrics
 
 
 def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any]:

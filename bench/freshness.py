@@ -3,8 +3,9 @@
     python -m bench.freshness [--events N] [--users N] [--segments N] [--hours H] [--window H]
 
 Both read the same files, one for each 120 s, and end with the same members. ClickHouse has its events sorted by name
-and user and answers the six segments of a name in one scan. Cost is processor time of whole processes, all threads.
-The windows of the segments are one to seven times `--window`, in hours.
+and user, and answers all segments in one scan: for each name and user a count a window, of which there are seven, and
+from these the size of each segment. Cost is processor time of whole processes, all threads. The windows of the segments
+are one to seven times `--window`, in hours.
 """
 
 import argparse
@@ -26,11 +27,13 @@ from transforms.users.draft import Draft
 from transforms.users.user import User, Wake
 
 ROUND = 120_000_000
+#: Different windows of segments.
+WINDOWS = 7
 
 
 def asked(segment: int, window: float) -> tuple[int, int, int]:
     """The name's number, least count and window in microseconds of a segment."""
-    return segment // TOUCHED, segment % 3 + 1, (segment % 7 + 1) * int(window * HOUR)
+    return segment // TOUCHED, segment % 3 + 1, (segment % WINDOWS + 1) * int(window * HOUR)
 
 
 def write(folder: Path, events: int, users: int, segments: int, hours: float) -> None:
@@ -46,12 +49,12 @@ def write(folder: Path, events: int, users: int, segments: int, hours: float) ->
         (folder / f"{number:06d}.csv").write_text("\n".join(lines) + "\n")
 
 
-def core(files: list[Path], segments: int, hours: float) -> list[int]:
+def core(files: list[Path], segments: int, window: float) -> list[int]:
     """Each event as it comes, each deadline when it comes."""
     lines = ["segments:"]
     for number in range(segments):
-        name, least, window = asked(number, hours)
-        condition = f"{{event: E{name}, count: {{at_least: {least}}}, within: {window // 1_000_000}s}}"
+        name, least, within = asked(number, window)
+        condition = f"{{event: E{name}, count: {{at_least: {least}}}, within: {within // 1_000_000}s}}"
         lines.append(f"  s{number}: {{owner: bench, members: {condition}}}")
     definitions = compiling("\n".join(lines))
     drafts: dict[str, Draft] = {}
@@ -88,23 +91,31 @@ def core(files: list[Path], segments: int, hours: float) -> list[int]:
     return list(sizes.values())
 
 
-def clickhouse(files: list[Path], segments: int, hours: float) -> list[int]:
+def clickhouse(files: list[Path], segments: int, window: float) -> list[int]:
     """Take a round's events, and ask all segments again."""
     from chdb.session import Session  # noqa: PLC0415 - a peer, imported where it is measured
 
     session = Session()
     session.query("CREATE TABLE e (t Int64, u UInt32, n UInt16) ENGINE = MergeTree ORDER BY (n, u, t)")
+    names = range(-(-segments // TOUCHED))
+    each = int(window * HOUR)
+    answers = []
+    for place in range(TOUCHED):
+        # Which window and which least count the segment at this place has, by the name's number.
+        mine = [asked(name * TOUCHED + place, window) for name in names]
+        counts = f"arrayElement(c, arrayElement({[length // each for _, _, length in mine]}, n + 1))"
+        answers.append(f"countIf({counts} >= arrayElement({[least for _, least, _ in mine]}, n + 1))")
     sizes: list[int] = []
     for order, file in enumerate(files):
+        sizes = [0] * segments
         session.query(f"INSERT INTO e SELECT * FROM file('{file}', CSV, 't Int64, u UInt32, n UInt16')")
-        now, sizes = START + (order + 1) * ROUND, []
-        for first in range(0, segments, TOUCHED):
-            some = [asked(number, hours) for number in range(first, min(first + TOUCHED, segments))]
-            counts = ", ".join(f"countIf(t > {now - window}) AS c{place}" for place, (_, _, window) in enumerate(some))
-            answers = ", ".join(f"countIf(c{place} >= {least})" for place, (_, least, _) in enumerate(some))
-            oldest = now - max(window for _, _, window in some)
-            inner = f"SELECT {counts} FROM e WHERE n = {some[0][0]} AND t > {oldest} GROUP BY u"
-            sizes += map(int, str(session.query(f"SELECT {answers} FROM ({inner})", "CSV")).split(","))
+        now = START + (order + 1) * ROUND
+        counts = ", ".join(f"countIf(t > {now - each * (number + 1)})" for number in range(WINDOWS))
+        inner = f"SELECT n, [{counts}] AS c FROM e WHERE t > {now - each * WINDOWS} GROUP BY n, u"
+        found = str(session.query(f"SELECT n, {', '.join(answers)} FROM ({inner}) GROUP BY n", "CSV"))
+        for line in found.splitlines():
+            name, *counted = map(int, line.split(","))
+            sizes[name * TOUCHED : (name + 1) * TOUCHED] = counted[: segments - name * TOUCHED]
     session.close()
     return sizes
 
@@ -142,7 +153,7 @@ def main() -> None:
         assert answers["core"] == answers["clickhouse"], "the peers do not agree"
     print(
         f"{given.events:,} events of {given.users:,} users in {given.hours} h, {given.segments:,} segments, "
-        f"windows of {given.window} to {7 * given.window} h"
+        f"windows of {given.window} to {WINDOWS * given.window} h"
     )
     print(f"core        {spent['core']:8.1f} s of processor, at worst 0 s old")
     print(f"clickhouse  {spent['clickhouse']:8.1f} s of processor, at worst 120 s old and what asking takes")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from todoke.wake import wake_all
 from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
 from transforms.events.progress import progress
+from transforms.metrics.live.transforms import sums
 from transforms.storage.open import open_store
 from transforms.users.lease import Lease
 
@@ -123,13 +125,14 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`.
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
-    holds the lease on the store: one that a job left that does not renew it any more is waited for.
+    holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes what
+    the job counts.
 
     Raises:
       LeaseHeld: another job works on the store.
       RunFailed: the job failed.
       LeaseLost: it stood still for so long that somebody else took the store.
-      StoreError, ControlFailed: the users could not be woken.
+      StoreError, ControlFailed: the users could not be woken, or the counts not written.
     """
 
     assert config.store is not None
@@ -145,7 +148,9 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     held = open_store(url)
     lease = Lease(held, "a live job")
     lease.await_and_take()
-    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=(wake, lease.keep))
+    beside = wake, lease.keep, partial(sums.keep, held)
+    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=beside)
+    sums.write(held)
     lease.release()
     held.close()
 
@@ -236,7 +241,7 @@ def _heartbeat(seconds: float) -> Iterator[None]:
     def beat() -> None:
         while not over.wait(seconds):
             _say(
-                f"read {progress.read:,}  users {progress.users:,}  sends {progress.sends:,}  "
+                f"read {progress.read:,}  sends {progress.sends:,}  "
                 f"in flight {len(in_flight):,}, the oldest for {in_flight.oldest():.0f} s"
             )
 

@@ -175,6 +175,10 @@ def test_metrics_come_by_series_and_window(store: Store) -> None:
     expected = sorted(written, key=lambda row: (row.series, row.window))
     for prefix in ("", "a", "a ", "a#", "a\0", "flow/", "flow/届", "c"):
         assert list(store.scan_metrics(prefix)) == [row for row in expected if row.series.startswith(prefix)]
+    wanted = [("a\0b", NOW), ("a", 2), ("", -NOW), ("flow/届け", 0)]
+    found = store.read_metrics(wanted)
+    assert sorted(found, key=lambda row: row.series) == [row for row in expected if (row.series, row.window) in wanted]
+    assert len(found) == 3
 
 
 def test_the_last_run_stands(store: Store) -> None:

@@ -17,7 +17,7 @@ from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
 from transforms.users.tally import Tally
 
-__all__ = ["WriteMetrics", "WriteSummary"]
+__all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at"]
 
 #: Windows of live metrics, and for how long after its end a window is kept for what comes late, in seconds.
 WINDOW_SECONDS = 60
@@ -51,6 +51,15 @@ class WriteSummary(beam.PTransform):
 def _write_summary(tallies: list[Tally], path: str, as_of: int) -> None:
     with FileSystems.create(path, mime_type="application/json") as file:
         file.write(msgspec.json.encode({"as_of": as_of, "tallies": sorted(tallies)}))
+
+
+def counted_at(time: int, now: int) -> int:
+    """When a tally counts: at its own time, but in the minute in which it comes where Beam would drop it as too late.
+
+    Args:
+      time, now: of the tally and of the wall clock, in microseconds UTC.
+    """
+    return now if time <= now - LATE_SECONDS * 1_000_000 else time
 
 
 class WriteMetrics(beam.PTransform):
@@ -89,16 +98,14 @@ class WriteMetrics(beam.PTransform):
 
 @with_output_types(tuple[tuple[str, str, str], int])
 class _Series(beam.DoFn):
-    """By series, without the day. What Beam would drop as too late counts in the minute in which it comes."""
+    """By series, without the day."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
 
     def process(self, tally: Tally, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
         key, count = tally
-        moment = self.clock()
-        late = timestamp.micros <= moment - LATE_SECONDS * 1_000_000
-        yield TimestampedValue((key[:3], count), Timestamp(micros=moment) if late else timestamp)
+        yield TimestampedValue((key[:3], count), Timestamp(micros=counted_at(timestamp.micros, self.clock())))
 
 
 class _WriteMetrics(beam.DoFn):

@@ -153,6 +153,12 @@ class BigtableStore:
         """The active members of a segment."""
         return (row for row in _records(MemberRow, self._scan("members", keys.members_of(segment))) if row.active)
 
+    def read_metrics(self, wanted: Collection[tuple[str, int]]) -> list[MetricRow]:
+        """The counts that stand at these series and windows."""
+        return list(
+            _records(MetricRow, self._tables.read("metrics", [keys.metric_key(*each) for each in wanted]).values())
+        )
+
     def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
         """The counts of every series with a prefix, by series and window."""
         return _records(MetricRow, self._scan("metrics", keys.metrics_of(prefix)))

@@ -137,6 +137,11 @@ class SqliteStore:
         where = "members WHERE segment = ? AND active"
         yield from self._select(MemberRow, where, (segment,))
 
+    def read_metrics(self, wanted: Collection[tuple[str, int]]) -> list[MetricRow]:
+        """The counts that stand at these series and windows."""
+        where = "metrics WHERE series = ? AND window = ?"
+        return [row for each in wanted for row in self._select(MetricRow, where, each)]
+
     def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
         """The counts of every series with a prefix, by series and window."""
         # Not by substr and length, which stop at a NUL.

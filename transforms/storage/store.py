@@ -96,6 +96,9 @@ class Store(Protocol):
     def write_metrics(self, rows: Sequence[MetricRow]) -> None:
         """Write the counts of windows whole."""
 
+    def read_metrics(self, wanted: Collection[tuple[str, int]]) -> list[MetricRow]:
+        """The counts that stand at these series and windows."""
+
     def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
         """The counts of every series that starts with `prefix`, by series and window."""
 

@@ -1,1 +1,1 @@
-"""The state machine live on one machine: users are kept in its process, by shard."""
+"""Deliver on one machine: a channel is one step, without a queue before it."""
