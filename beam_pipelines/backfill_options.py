@@ -5,17 +5,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from beam_pipelines.options import Config, WrongUse, read_time
+from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, read_time
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.events.sources import parse_source, parse_topic
 from transforms.storage.open import parse_store
 
-__all__ = ["RATE", "Backfill", "parse", "parser"]
-
-#: Seeds a second, as wakes: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
-RATE = 1_000.0
+__all__ = ["Backfill", "parse", "parser"]
 
 
 class Backfill(msgspec.Struct, frozen=True):
@@ -34,7 +31,7 @@ class Backfill(msgspec.Struct, frozen=True):
     release: Release | None = None
     activation: int | None = None
     control_topic: str | None = None
-    rate: float = RATE
+    rate: float = CONTROL_RATE
     report: str | None = None
 
 
@@ -63,7 +60,13 @@ def parser() -> argparse.ArgumentParser:
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
     add("--activation", metavar="TIME", help="seeds: of this activation alone (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
-    add("--rate", type=float, default=RATE, metavar="N", help=f"seeds: so many a second (default: {RATE:.0f})")
+    add(
+        "--rate",
+        type=float,
+        default=CONTROL_RATE,
+        metavar="N",
+        help=f"seeds: so many a second (default: {CONTROL_RATE:.0f})",
+    )
     return flags
 
 

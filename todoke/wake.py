@@ -8,17 +8,14 @@ send that is open; the ledger lets each out once, so waking somebody twice, or f
 import time
 from collections.abc import Callable, Iterator
 
-from beam_pipelines.options import WrongUse
+from beam_pipelines.options import CONTROL_RATE, WrongUse
 from todoke.control import Publish, open_control, publish_evenly
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
 from transforms.users.user import Wake
 
-__all__ = ["RATE", "wake", "wake_all"]
-
-#: Wakes a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
-RATE = 1_000.0
+__all__ = ["wake", "wake_all"]
 
 
 def wake(url: str, topic: str | None, rate: float) -> None:
@@ -41,7 +38,7 @@ def wake(url: str, topic: str | None, rate: float) -> None:
 def wake_all(
     store: Store,
     publish: Publish,
-    rate: float = RATE,
+    rate: float = CONTROL_RATE,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
