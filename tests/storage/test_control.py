@@ -206,7 +206,10 @@ def test_any_calls_leave_what_was_promised(store: Store, calls: list[tuple[Any, 
             model = sorted([*model, *((second, payload) for payload in first)], key=lambda each: each[0])
         elif call == "read":
             skip = [ids[place] for place in second if place < len(ids)]
-            assert store.read_control(first, skip) == [row for row in rows if row.id not in skip][:first]
+            left = [row for row in rows if row.id not in skip]
+            assert store.read_control(first, skip) == left[:first]
+            for since in (-1, 1):
+                assert store.read_control(first, skip, since) == [row for row in left if row.published >= since][:first]
         else:
             store.delete_control([ids[place] for place in first if place < len(ids)])
             model = [kept for place, kept in enumerate(model) if place not in first]

@@ -38,7 +38,7 @@ from google.cloud.bigtable.data import Mutation, Row, SetCell
 from google.cloud.bigtable.data.row_filters import RowFilter
 
 from transforms.storage import keys
-from transforms.storage.control import ControlRows
+from transforms.storage.control import ControlRows, least_id
 from transforms.storage.rows import (
     ControlRow,
     EventKey,
@@ -234,12 +234,13 @@ class BigtableStore:
         """Add messages to the control table; see `Store.publish_control`."""
         self._write("control", {keys.control_key(row.id): (0, row) for row in self._control.make(payloads, at)})
 
-    def read_control(self, limit: int, skip: Collection[str] = ()) -> list[ControlRow]:
+    def read_control(self, limit: int, skip: Collection[str] = (), since: int | None = None) -> list[ControlRow]:
         """The oldest messages, without those to skip."""
+        start = b"" if since is None else keys.control_key(least_id(since))
         if not skip:
-            return list(_records(ControlRow, self._scan("control", b"", limit)))
+            return list(_records(ControlRow, self._tables.scan("control", start, None, limit)))
         skipped = {keys.control_key(each) for each in skip}
-        oldest = (found.row_key for found in self._scan("control", b"", limit + len(skipped), KEYS_ONLY))
+        oldest = (found.row_key for found in self._tables.scan("control", start, None, limit + len(skipped), KEYS_ONLY))
         asked = islice((key for key in oldest if key not in skipped), limit)
         return sorted(_records(ControlRow, self._tables.read("control", list(asked)).values()), key=lambda row: row.id)
 

@@ -7,7 +7,12 @@ from time import time_ns
 
 from transforms.storage.rows import ControlRow
 
-__all__ = ["ControlRows"]
+__all__ = ["ControlRows", "least_id"]
+
+
+def least_id(published: int) -> str:
+    """What sorts before the id of each row that was published at that time, in microseconds UTC, or later."""
+    return f"{published + 2**63:016x}"
 
 
 class ControlRows:
@@ -29,6 +34,6 @@ class ControlRows:
             first = max(self._next, time_ns())
             self._next = first + len(payloads)
         return [
-            ControlRow(f"{at + 2**63:016x}-{first + place:016x}-{self._publisher}", at, payload)
+            ControlRow(f"{least_id(at)}-{first + place:016x}-{self._publisher}", at, payload)
             for place, payload in enumerate(payloads)
         ]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from transforms.storage.control import ControlRows
+from transforms.storage.control import ControlRows, least_id
 from transforms.storage.rows import (
     ControlRow,
     EventKey,
@@ -201,11 +201,11 @@ class SqliteStore:
         with self._transaction() as connection:
             connection.executemany(f"INSERT INTO control {_columns(ControlRow)}", [_values(row) for row in rows])
 
-    def read_control(self, limit: int, skip: Collection[str] = ()) -> list[ControlRow]:
+    def read_control(self, limit: int, skip: Collection[str] = (), since: int | None = None) -> list[ControlRow]:
         """The oldest messages, without those to skip."""
-        skipped = msgspec.json.encode(list(skip)).decode()
-        rest = "control WHERE id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
-        return self._select(ControlRow, rest, (skipped, limit))
+        start, skipped = "" if since is None else least_id(since), msgspec.json.encode(list(skip)).decode()
+        rest = "control WHERE id >= ? AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
+        return self._select(ControlRow, rest, (start, skipped, limit))
 
     def delete_control(self, ids: Sequence[str]) -> None:
         """Delete messages of the control table."""

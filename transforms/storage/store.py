@@ -109,8 +109,11 @@ class Store(Protocol):
         when the whole machine loses power. A call that raised may have added them nevertheless.
         """
 
-    def read_control(self, limit: int, skip: Collection[str] = ()) -> list[ControlRow]:
-        """The oldest messages, at most `limit`, without those whose ids are in `skip`."""
+    def read_control(self, limit: int, skip: Collection[str] = (), since: int | None = None) -> list[ControlRow]:
+        """The oldest messages, at most `limit`, without those whose ids are in `skip`.
+
+        Those published before `since` (microseconds UTC) are not looked at; those to skip are, and cost as much.
+        """
 
     def delete_control(self, ids: Sequence[str]) -> None:
         """Delete messages; those that are gone already are passed over."""

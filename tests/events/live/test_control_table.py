@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.events.live.control import COMMIT, ControlTable
+from transforms.events.live.control import COMMIT, WHOLE, ControlTable
 from transforms.events.live.feed import SharedFeed
 from transforms.events.live.inflight import InFlight
 from transforms.storage.sqlite import SqliteStore
@@ -67,6 +67,27 @@ def test_no_more_than_a_number_of_rows_is_in_flight(table: Table, monkeypatch: p
     assert table.feed.watermark() == before  # 500 rows wait in the table
     table.registry.settle([row.handle for row in arrived])
     assert len(table.take_all()) == 500
+
+
+def test_new_rows_come_at_once_and_stragglers_soon_while_others_are_in_flight(table: Table) -> None:
+    table.publish(NOW, *(str(number).encode() for number in range(1_200)))
+    assert len(table.take_all()) == 1_200
+    for second in range(1, 4):
+        table.time = NOW + second * 1_000_000
+        table.publish(table.time - COMMIT, b"slow")
+        table.publish(table.time, b"new")
+        assert [row.payload for row in table.take_all()] == [b"slow", b"new"]
+    table.publish(NOW - 3_600_000_000, b"behind")  # a publisher whose clock is an hour slow
+    table.time += WHOLE
+    assert [row.payload for row in table.take_all()] == [b"behind"]
+
+
+def test_a_clock_that_is_set_back_hides_no_row(table: Table) -> None:
+    table.publish(NOW, b"a")
+    assert len(table.take_all()) == 1
+    table.time -= 3_600_000_000
+    table.publish(table.time, b"b")
+    assert [row.payload for row in table.take_all()] == [b"b"]
 
 
 def test_an_empty_table_lets_time_pass(table: Table) -> None:

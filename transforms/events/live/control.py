@@ -20,6 +20,9 @@ READ_AT_ONCE = 1_000
 IN_FLIGHT_ROWS = 5_000
 #: How long a row may be on its way into the table after the time it is published with.
 COMMIT = 1_000_000
+#: How often the whole table is read while rows are in flight, which are passed over one by one: for rows that took
+#: longer than that, or whose publisher's clock is behind.
+WHOLE = 5_000_000
 
 
 class ControlTable:
@@ -38,6 +41,8 @@ class ControlTable:
         self._handed_on: set[str] = set()
         self._lock = threading.Lock()
         self._watermark = 0
+        #: All rows published before this have been handed on, but for those that `WHOLE` is for; when all were read.
+        self._since = self._read_whole = 0
 
     def next(self) -> Arrived | None:
         """The oldest row that waits, or None where none does.
@@ -70,7 +75,12 @@ class ControlTable:
         if len(skip) >= IN_FLIGHT_ROWS:
             return
         looked = self._clock()
-        self._waiting.extend(self._store.read_control(READ_AT_ONCE, skip))
+        whole = not skip or not self._read_whole <= looked < self._read_whole + WHOLE
+        rows = self._store.read_control(READ_AT_ONCE, skip, None if whole else self._since)
+        if whole:
+            self._read_whole = looked
+        self._since = looked - COMMIT if len(rows) < READ_AT_ONCE else min(looked - COMMIT, rows[-1].published)
+        self._waiting.extend(rows)
         if not self._waiting:
             self._watermark = max(self._watermark, looked - COMMIT)
 
