@@ -33,8 +33,7 @@ def memberships(
       ValueError: the folder was prepared for other definitions.
     """
     prepared.check(atom for condition in segments.values() for atom in atoms(condition))
-    for partition in prepared.partitions:
-        yield _ask(segments, prepared, partition, as_of, default_zone)
+    yield from prepared.each(lambda partition: _ask(segments, prepared, partition, as_of, default_zone))
 
 
 def _ask(

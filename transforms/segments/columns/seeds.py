@@ -46,9 +46,12 @@ def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepar
     """
     distinct = {leaf_key(condition): condition for condition in conditions}
     prepared.check(distinct.values())
-    for partition in prepared.partitions:
+
+    def of(partition: Partition) -> Seeds:
         users = prepared.users(partition).select("id").collect()["id"]
-        yield Seeds(users, _marks(distinct, prepared, partition))
+        return Seeds(users, _marks(distinct, prepared, partition))
+
+    yield from prepared.each(of)
 
 
 def _marks(
