@@ -31,9 +31,14 @@ ROUND = 120_000_000
 WINDOWS = 7
 
 
+def least_window(hours: float) -> int:
+    """The shortest window of a segment in microseconds: definitions are written in whole seconds."""
+    return int(hours * 3600) * 1_000_000
+
+
 def asked(segment: int, window: float) -> tuple[int, int, int]:
     """The name's number, least count and window in microseconds of a segment."""
-    return segment // TOUCHED, segment % 3 + 1, (segment % WINDOWS + 1) * int(window * HOUR)
+    return segment // TOUCHED, segment % 3 + 1, (segment % WINDOWS + 1) * least_window(window)
 
 
 def write(folder: Path, events: int, users: int, segments: int, hours: float) -> None:
@@ -98,7 +103,7 @@ def clickhouse(files: list[Path], segments: int, window: float) -> list[int]:
     session = Session()
     session.query("CREATE TABLE e (t Int64, u UInt32, n UInt16) ENGINE = MergeTree ORDER BY (n, u, t)")
     names = range(-(-segments // TOUCHED))
-    each = int(window * HOUR)
+    each = least_window(window)
     answers = []
     for place in range(TOUCHED):
         # Which window and which least count the segment at this place has, by the name's number.
