@@ -156,8 +156,10 @@ def seeds(folder: Path, which: str) -> int:
             for frame in kinds
         ]
         marks += sum(frame.height for frame in frames)
-        # Hashes of message ids cannot be compressed.
-        pl.concat(frames).write_parquet(folder / f"marks-{number}.parquet", compression="lz4")
+        # Hashes of message ids cannot be compressed, and are looked for by nobody.
+        pl.concat(frames).write_parquet(
+            folder / f"marks-{number}.parquet", compression="uncompressed", statistics=False
+        )
     return marks
 
 

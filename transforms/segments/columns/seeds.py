@@ -65,10 +65,13 @@ def _marks(
         wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
     found: dict[Kept, pl.DataFrame] = {}
     for name, filters in wanted.items():
-        named = events.filter(pl.col("name") == name).drop("name").collect(engine="streaming")
+        tests = {asked: matching(asked, columns) for asked in filters}
+        tested = {column for each in tests.values() for test in each for column in test.meta.root_names()}
+        asked_for = sorted({"user", "time", "mark"} | tested)
+        named = events.filter(pl.col("name") == name).select(asked_for).collect(engine="streaming")
         for asked, kinds in filters.items():
-            tests = matching(asked, columns)
-            rows = (named.filter(pl.all_horizontal(tests)) if tests else named).select("user", "time", "mark")
+            some = named.filter(pl.all_horizontal(tests[asked])) if tests[asked] else named
+            rows = some.select("user", "time", "mark")
             marks = pl.collect_all([_keep(rows.lazy(), kept) for kept in kinds])
             found |= dict(zip(kinds, marks, strict=True))
     return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
