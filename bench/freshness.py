@@ -131,7 +131,7 @@ def main() -> None:
     flags.add_argument("--events", type=int, default=1_000_000)
     flags.add_argument("--users", type=int, default=100_000)
     flags.add_argument("--segments", type=int, default=1_000)
-    flags.add_argument("--hours", type=float, default=8)
+    flags.add_argument("--hours", type=float, default=168)
     flags.add_argument("--window", type=float, default=24)
     flags.add_argument("--peer", choices=("core", "clickhouse"))
     flags.add_argument("--folder", type=Path)
