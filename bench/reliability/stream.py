@@ -68,7 +68,8 @@ def stream(events: int, seconds: float, begin: int, seed: int, *, step: float | 
     for at, _, _, plain in placed[:events]:
         lag = chance.choices(_LAGS, _LAG_WEIGHTS)[0] * chance.random()
         lag = lag if step is None else int(lag) + 0.5
-        time = times.setdefault(plain["messageId"], begin + int((at - lag) * 1_000_000))
+        # Not later than it arrives: the broker tells milliseconds, and an event from after its arrival counts as then.
+        time = times.setdefault(plain["messageId"], begin + int((at - lag) * 1_000_000) - 1_000)
         calls.append(Call(at, plain | {"timestamp": (_EPOCH + timedelta(microseconds=time)).isoformat()}, time))
     return calls
 
