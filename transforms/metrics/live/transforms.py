@@ -52,6 +52,8 @@ class Sums:
         """
         with self._lock:
             counts, self._counts = self._counts, Counter()
+        if not counts:  # as every second in a job that has nothing to do
+            return
         for row in store.read_metrics(counts.keys()):
             counts[row.series, row.window] += row.count
         store.write_metrics([MetricRow(*key, count) for key, count in counts.items()])
