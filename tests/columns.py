@@ -1,18 +1,15 @@
-"""Columnar evaluation as tests drive it: from plain messages to who is in what.
-
-Segments that have no columnar form are left out; `by_columns` says which are left.
-"""
+"""Columnar evaluation as tests drive it: from plain messages to who is in what."""
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.segments.columns.layout import needs_of, without_columns
+from transforms.segments.columns.layout import needs_of
 from transforms.segments.columns.memberships import USER, memberships
 from transforms.segments.columns.seeds import seeds
 from transforms.segments.conditions import Condition
@@ -20,24 +17,17 @@ from transforms.segments.marks import Marks
 from transforms.segments.warming import atoms
 from transforms.users.prepare.prepare import Preparation, prepare
 
-__all__ = ["by_columns", "columnar", "leaves_of", "marks_of", "only", "prepared"]
+__all__ = ["columnar", "leaves_of", "marks_of", "prepared"]
 
 
-def by_columns(definitions: Definitions) -> dict[str, Condition]:
-    """The segments that have a columnar form."""
-    conditions = {name: segment.members for name, segment in definitions.segments.items()}
-    refused = without_columns(conditions)
-    return {name: condition for name, condition in conditions.items() if name not in refused}
+def conditions_of(definitions: Definitions) -> dict[str, Condition]:
+    """The segments' conditions."""
+    return {name: segment.members for name, segment in definitions.segments.items()}
 
 
 def leaves_of(definitions: Definitions) -> list[Condition]:
     """The atomic conditions in them."""
-    return [atom for condition in by_columns(definitions).values() for atom in atoms(condition)]
-
-
-def only(members: Mapping[str, set[str]], definitions: Definitions) -> dict[str, set[str]]:
-    """Memberships, without the segments that have no columnar form."""
-    return {user: segments & by_columns(definitions).keys() for user, segments in members.items()}
+    return [atom for condition in conditions_of(definitions).values() for atom in atoms(condition)]
 
 
 def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder: Path, as_of: int) -> Preparation:
@@ -47,7 +37,7 @@ def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder
 
 def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, set[str]]:
     """The segments of each user, by columns."""
-    conditions = by_columns(definitions)
+    conditions = conditions_of(definitions)
     with tempfile.TemporaryDirectory() as folder:
         ready = prepared(history, definitions, Path(folder), as_of).prepared
         found = {}

@@ -17,7 +17,7 @@ from transforms.events.event import Event
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import LeafState
-from transforms.segments.marks import Tallies
+from transforms.segments.marks import Marks, Tallies
 from transforms.users.advance import advance, fold
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.seen import SEEN_AGE
@@ -30,6 +30,7 @@ __all__ = [
     "START",
     "Loop",
     "Story",
+    "added",
     "compile_plain",
     "decode_all",
     "documented_reasons",
@@ -124,14 +125,18 @@ def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple
         return {key: state for key, state in states.items() if state != unseen[key]}
 
     def whole(state: LeafState) -> LeafState:
-        added = isinstance(state.marks, Tallies)
-        return msgspec.structs.replace(state, marks=flatten(state.marks)) if added else state
+        return msgspec.structs.replace(state, marks=added(state.marks))
 
     return {
         key: (user.profile, leaves(user), set(user.members))
         for key, user in users.items()
         if user.created is not None and user.owner is None
     }
+
+
+def added(marks: Marks) -> Marks:
+    """Sums as one source: how they came together is not what two evaluators must agree on."""
+    return flatten(marks) if isinstance(marks, Tallies) else marks
 
 
 def within_horizon(events: Iterable[Event]) -> bool:

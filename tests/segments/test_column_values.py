@@ -69,7 +69,7 @@ def decoded(users: list[dict[int, list[tuple[int, int]]]]) -> list[dict[int, Mar
         rows = [(number, *mark) for number, user in enumerate(users) for mark in reversed(user.get(leaf, ()))]
         schema: dict[str, Any] = {"user": pl.UInt32, "time": pl.Int64, "mark": pl.UInt64}
         leaves[leaf] = [pl.DataFrame(rows, schema=schema, orient="row")]
-    ends, buffer = encode_marks(leaves, len(users))
+    ends, buffer = encode_marks(leaves, np.zeros(len(users), np.int64))
     starts = np.concatenate(([0], ends[:-1])) if users else []
     decoder = msgspec.msgpack.Decoder(dict[int, Marks])
     return [decoder.decode(buffer[start:end]) for start, end in zip(starts, ends, strict=True)]

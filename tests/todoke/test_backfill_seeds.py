@@ -24,6 +24,7 @@ Plain = dict[str, Any]
 OLD: Plain = {"segments": {"s": {"members": {"event": "A"}}}}
 OFTEN = {"members": {"event": "A", "count": {"at_least": 2}}}
 RICH = {"members": {"event": "A", "sum": {"of": "price", "at_least": 30}}}
+BUSY = {"members": {"event": "Session Ended", "count": {"at_least": 2}}}
 #: 2026-03-10T12:00:00Z, when the second release is published; it counts from 12:10 on.
 PUBLISHED, MINUTE = 1_773_144_000_000_000, 60_000_000
 ACTIVE = PUBLISHED + 10 * MINUTE
@@ -130,11 +131,19 @@ def test_again_it_finds_nobody(shop: Shop) -> None:
     assert {row.user: row for row in shop.store.scan_users()} == before
 
 
-def test_what_has_no_columnar_form_goes_by_rows(tmp_path: Path, todoke: Callable[..., Any]) -> None:
+def test_sums_are_seeded_by_columns(tmp_path: Path, todoke: Callable[..., Any]) -> None:
     shop = Shop(tmp_path, todoke, {"segments": {"s": RICH}})
+    assert shop.backfill().returncode == 0
+    assert shop.report()["engine"] == "columns"
+    shop.deliver()
+    assert shop.members() == {"ann"}
+
+
+def test_what_has_no_columnar_form_goes_by_rows(tmp_path: Path, todoke: Callable[..., Any]) -> None:
+    shop = Shop(tmp_path, todoke, {"segments": {"s": BUSY}, "policies": {"sessions": {"gap": "30m"}}})
     refused = shop.backfill(engine="columns")
     assert refused.returncode == 2
-    assert "`Total` in s has no columnar form: use --engine rows" in refused.stderr
+    assert "`event: Session Ended` in s has no columnar form: use --engine rows" in refused.stderr
     assert shop.deliver() == []
     assert shop.backfill().returncode == 0
     assert shop.report()["engine"] == "rows"

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from columns import columnar, prepared
 from core import compile_plain, decode_all, known, of_type
@@ -12,9 +11,9 @@ from generators import START, iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transforms.segments.columns.layout import Needs, NotColumnar, needs_of, open_prepared, without_columns
+from transforms.segments.columns.layout import Needs, NotColumnar, needs_of, open_prepared
 from transforms.segments.columns.memberships import memberships
-from transforms.segments.conditions import All, Identified, Not, SegmentRef
+from transforms.segments.conditions import EventFilter, FirstLast
 from transforms.users.advance import fold
 from transforms.users.prepare.prepare import prepare
 from transforms.users.user import Forward, Input, User, Wake, route
@@ -117,12 +116,9 @@ def test_a_folder_for_other_definitions_is_refused_by_what_is_missing(tmp_path: 
         list(memberships(conditions, open_prepared(tmp_path), START))
 
 
-def test_a_condition_without_a_columnar_form_is_refused_by_name() -> None:
-    class Sequence(msgspec.Struct, frozen=True):
-        """A kind that columns do not know."""
-
-    with pytest.raises(NotColumnar, match="Sequence"):
-        needs_of([Sequence()])  # type: ignore[list-item]
+def test_what_is_in_no_file_is_refused_by_name() -> None:
+    with pytest.raises(NotColumnar, match="Session Ended"):
+        needs_of([FirstLast(EventFilter("Session Ended"), last=True, older=False, age=HOUR)])
 
 
 def test_a_prepared_folder_is_read_again(tmp_path: Path) -> None:
@@ -130,11 +126,3 @@ def test_a_prepared_folder_is_read_again(tmp_path: Path) -> None:
     written = prepared(story, COUNTS, tmp_path, START + 4 * HOUR).prepared
     assert open_prepared(tmp_path) == written
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("spill")] == []
-
-
-def test_a_segment_goes_to_rows_with_all_that_refer_to_it() -> None:
-    class Sequence(msgspec.Struct, frozen=True):
-        """A kind that columns do not know."""
-
-    segments: Any = {"a": All((Identified(), Sequence())), "b": Not(SegmentRef("a")), "c": Identified()}
-    assert without_columns(segments) == {"a": "Sequence", "b": "Sequence"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from core import DAY, HOUR, MINUTE, compile_plain, decode_all, known, of_type, run_bounded, states_of
+from core import DAY, HOUR, MINUTE, added, compile_plain, decode_all, known, of_type, run_bounded, states_of
 from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,9 +13,7 @@ from releases import publish, release_of, seeds_for
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.events.event import Event
-from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import EventLeaf
-from transforms.segments.marks import Marks, Tallies
 from transforms.users.advance import fold
 from transforms.users.user import ANONYMOUS, Forward, Input, Seed, User, Wake, decode_user, encode_user, route
 
@@ -95,10 +93,6 @@ def marks_of(user: User, definitions: Definitions) -> dict[int, Any]:
         for key, state in plain.items()
         if state != (unseen[key].truth, unseen[key].deadline, unseen[key].marks)
     }
-
-
-def added(marks: Marks) -> Marks:
-    return flatten(marks) if isinstance(marks, Tallies) else marks
 
 
 def seasoned(data: st.DataObject, inputs: list[Input]) -> list[Input]:

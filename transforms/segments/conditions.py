@@ -35,6 +35,7 @@ __all__ = [
     "Since",
     "Step",
     "Total",
+    "filters_of",
 ]
 
 #: The name that stands for every event.
@@ -272,6 +273,13 @@ class Not(msgspec.Struct, frozen=True):
 EventCondition = Count | FirstLast | Missing | Total | Distinct | Sequence
 FactCondition = Attribute | Identified | Reachable | Consented | Bucket | Near
 Condition = All | Any_ | Not | SegmentRef | EventCondition | FactCondition
+
+
+def filters_of(condition: EventCondition) -> list[EventFilter]:
+    """Which events a condition asks about, by step or, of a missing one, A and B."""
+    if isinstance(condition, Sequence):
+        return [step.events for step in condition.steps]
+    return [condition.events, condition.missing] if isinstance(condition, Missing) else [condition.events]
 
 
 def _canonical_since(since: Since) -> str | None:

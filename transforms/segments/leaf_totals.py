@@ -21,7 +21,16 @@ from transforms.segments.marks import Extremes, Kind, Mark, Origin, Tallies, Tal
 from transforms.segments.operators import Operator, compile_test
 from transforms.segments.values import HOUR, SECOND, compile_path, start_of_day
 
-__all__ = ["MICRO", "QUARTER", "compile_total", "flatten"]
+__all__ = [
+    "MICRO",
+    "QUARTER",
+    "Buckets",
+    "compile_comparison",
+    "compile_total",
+    "flatten",
+    "micros",
+    "written_amount",
+]
 
 #: Amounts are whole numbers of millionths.
 MICRO = 1_000_000
@@ -34,8 +43,10 @@ _Cells = dict[int, tuple[int, int]]
 _Test = Callable[[int, int], bool]
 
 
-class _Buckets:
-    """Into which buckets time falls, and until when each counts."""
+class Buckets:
+    """Into which buckets time falls, and until when each counts. `width` is microseconds; without `within` there is one
+    bucket for all time, or with `since` a date those around the day, from `first` to `last`.
+    """
 
     def __init__(self, within: int | None, since: Since) -> None:
         self.within = within
@@ -98,11 +109,11 @@ def micros(value: float) -> int:
 
 
 def _compile_sum(condition: Total) -> Kind:
-    buckets = _Buckets(condition.within, condition.since)
+    buckets = Buckets(condition.within, condition.since)
     counts = condition.aggregate == "count"
     numbers = (lambda _properties: [0]) if counts else _numbers(condition.of)
     values = _hashes(condition.same) if condition.same is not None else None
-    test = _compile_comparison(condition)
+    test = compile_comparison(condition)
 
     def prune(tallies: Iterable[Tally]) -> Tallies:
         kept = _newest_values(tallies) if values is not None else list(tallies)
@@ -154,7 +165,7 @@ def _compile_sum(condition: Total) -> Kind:
     return Kind(take, join, judge)
 
 
-def _turn(cells: _Cells, test: _Test, buckets: _Buckets) -> tuple[bool, int | None]:
+def _turn(cells: _Cells, test: _Test, buckets: Buckets) -> tuple[bool, int | None]:
     """The truth, and when it turns as one bucket after the other leaves the window."""
     many, much = sum(n for n, _ in cells.values()), sum(amount for _, amount in cells.values())
     truth = test(much, many)
@@ -166,7 +177,8 @@ def _turn(cells: _Cells, test: _Test, buckets: _Buckets) -> tuple[bool, int | No
     return truth, None
 
 
-def _compile_comparison(condition: Total) -> _Test:
+def compile_comparison(condition: Total) -> _Test:
+    """Whether an amount in millionths and a number of summands are as asked."""
     compare = _compile_bounds(condition.operator, 1 if condition.aggregate == "count" else MICRO)
     if condition.aggregate == "count":
         return lambda _much, many: compare(many, 1)
@@ -197,7 +209,7 @@ def _compile_bounds(operator: Operator, scale: int) -> Callable[[int, int], bool
 
 
 def _compile_extreme(condition: Total) -> Kind:
-    buckets = _Buckets(condition.within, condition.since)
+    buckets = Buckets(condition.within, condition.since)
     best: Callable[..., Any] = min if condition.aggregate == "minimum" else max
     numbers, test = _numbers(condition.of), compile_test(condition.operator)
 
@@ -267,7 +279,7 @@ def _added(tally: Tally, time: int, cell: tuple[int, int, int] | None) -> Tally:
     if cell is not None:
         bucket, many, much = cell
         before = cells.get(bucket, (0, 0))
-        cells = {**cells, bucket: (before[0] + many, _pack(int(before[1]) + much))}
+        cells = {**cells, bucket: (before[0] + many, written_amount(int(before[1]) + much))}
     return msgspec.structs.replace(tally, revision=tally.revision + 1, newest=newest, cells=cells)
 
 
@@ -314,8 +326,9 @@ def _sum_cells(tallies: Iterable[Tally], floor: int | None) -> _Cells:
 
 
 def _packed(cells: _Cells) -> dict[int, tuple[int, int | str]]:
-    return {bucket: (many, _pack(much)) for bucket, (many, much) in cells.items()}
+    return {bucket: (many, written_amount(much)) for bucket, (many, much) in cells.items()}
 
 
-def _pack(amount: int) -> int | str:
+def written_amount(amount: int) -> int | str:
+    """An amount as `Tally.cells` holds it."""
     return amount if -(2**63) <= amount < 2**63 else str(amount)

@@ -28,6 +28,7 @@ from transforms.segments.conditions import (
     Missing,
     Sequence,
     Total,
+    filters_of,
 )
 from transforms.segments.leaf_facts import Facts, Nobody, compile_facts
 from transforms.segments.leaf_marks import compile_count, compile_distinct, compile_first_last, compile_missing
@@ -76,7 +77,7 @@ class EventLeaf:
     def __init__(self, condition: EventCondition) -> None:
         self.key = leaf_key(condition)
         self.condition = condition
-        self.filters = _filters(condition)
+        self.filters = filters_of(condition)
         self.names = {events.name for events in self.filters}
         matches = [matcher(events) for events in self.filters]
         # Nearly every leaf has one filter, and is asked for every event of the name.
@@ -174,9 +175,3 @@ def _passing(filters: list[Callable[[Event], bool]]) -> Callable[[Event], Passed
 
 def _timed(operator: str) -> bool:
     return operator in TIME_OPERATORS
-
-
-def _filters(condition: EventCondition) -> list[EventFilter]:
-    if isinstance(condition, Sequence):
-        return [step.events for step in condition.steps]
-    return [condition.events, condition.missing] if isinstance(condition, Missing) else [condition.events]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
-__all__ = ["Aggregate", "aggregated"]
+__all__ = ["Aggregate", "aggregated", "placed"]
 
 
 class Aggregate(msgspec.Struct, frozen=True):
@@ -32,12 +32,13 @@ def _of_runs(rows: pl.DataFrame, name: str, asked: Aggregate, users: int) -> pl.
     if asked.how == "count":
         user = rows["user"].filter(rows[name]) if asked.tests else rows["user"]
         runs = user.rle().struct.unnest()
-        return _placed(users, pl.UInt32, 0, runs["value"], runs["len"]).alias(name)
+        return placed(users, pl.UInt32, 0, runs["value"], runs["len"]).alias(name)
     some = rows.filter(rows[name]) if asked.tests else rows
     user = some["user"]
     edge = some.filter(user.ne_missing(user.shift(1 if asked.how == "first" else -1)))
-    return _placed(users, pl.Int64, None, edge["user"], edge["time"]).alias(name)
+    return placed(users, pl.Int64, None, edge["user"], edge["time"]).alias(name)
 
 
-def _placed(users: int, dtype: Any, otherwise: int | None, at: pl.Series, values: pl.Series) -> pl.Series:
+def placed(users: int, dtype: Any, otherwise: Any, at: pl.Series, values: pl.Series) -> pl.Series:
+    """A value a user: these, by the users' numbers, and for all others `otherwise`."""
     return pl.repeat(otherwise, users, dtype=dtype, eager=True).scatter(at, values.cast(dtype))

@@ -23,17 +23,19 @@ _MARK = np.dtype(
 )  # not aligned: 19 bytes
 
 
-def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], users: int) -> tuple[Any, bytes]:
+def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], more: Any) -> tuple[Any, bytes]:
     """Where each user's part ends, and the parts of all users one after another, of users without marks too.
 
-    `leaves` holds by key the frames of its marks: `user` (0 to `users` - 1), `time` and `mark`, sorted. A user's marks
-    of the first frame come first; within a frame they are turned round: newest first.
+    `leaves` holds by key the frames of its marks: `user` (the number), `time` and `mark`, sorted. A user's marks of the
+    first frame come first; within a frame they are turned round: newest first. `more` says for each user how many
+    entries will be put behind them.
     """
+    users = len(more)
     counts = {
         key: np.sum([np.bincount(frame["user"].to_numpy(), minlength=users) for frame in frames], axis=0)
         for key, frames in leaves.items()
     }
-    some = np.zeros(users, np.int64)
+    some = more.copy()
     sizes = np.zeros(users, np.int64)
     for count in counts.values():
         some += count > 0

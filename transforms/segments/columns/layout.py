@@ -14,29 +14,28 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 import polars as pl
 
-from transforms.events.event import SESSION_ENDED
+from transforms.events.event import CALLS, SESSION_ENDED
 from transforms.identity.profile import KNOWN_ZONE
 from transforms.segments.conditions import (
     ANY,
     Attribute,
+    Bucket,
     Condition,
     Consented,
-    Count,
+    EventCondition,
     EventFilter,
-    FirstLast,
     Identified,
-    Missing,
+    Near,
     Reachable,
+    filters_of,
 )
 from transforms.segments.operators import TIME_OPERATORS
-from transforms.segments.warming import atoms, references
 
 __all__ = [
     "ADDRESSES",
@@ -47,9 +46,10 @@ __all__ = [
     "Partition",
     "Prepared",
     "consent_fact",
+    "events_named",
     "needs_of",
     "open_prepared",
-    "without_columns",
+    "place_facts",
 ]
 
 #: The fact that a user has a live push token.
@@ -139,9 +139,21 @@ def open_prepared(folder: Path) -> Prepared:
     return msgspec.structs.replace(prepared, folder=str(folder))
 
 
+def events_named(events: pl.LazyFrame, name: str) -> pl.LazyFrame:
+    """Those that a filter of this name may take, sorted by (user, time, mark)."""
+    if name == ANY:
+        return events.filter(pl.col("type").is_in(CALLS)).sort("user", "time", "mark")
+    return events.filter(pl.col("name") == name)
+
+
 def consent_fact(topic: str, channel: str) -> str:
     """The fact whether a topic may use a channel, as said last."""
     return f"[consent]{topic}/{channel}"
+
+
+def place_facts(name: str) -> list[str]:
+    """The facts that hold a place of the context."""
+    return [f"{name}.latitude", f"{name}.longitude"]
 
 
 def needs_of(conditions: Iterable[Condition]) -> Needs:
@@ -153,25 +165,28 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
     events: dict[str, set[str]] = {}
     facts: dict[str, set[str]] = {}
 
-    def event(filtered: EventFilter) -> None:
-        if filtered.name in (ANY, SESSION_ENDED):  # sessions end in the state machine, and in no file
+    def event(filtered: EventFilter, paths: Iterable[str]) -> None:
+        if filtered.name == SESSION_ENDED:  # sessions end in the state machine, and in no file
             raise NotColumnar(f"event: {filtered.name}")
-        events.setdefault(filtered.name, set()).update(path for path, _ in filtered.where)
+        events.setdefault(filtered.name, set()).update(paths, (path for path, _ in filtered.where))
 
     def fact(*names: str, path: str = "") -> None:
         for name in names:
             facts.setdefault(name, set()).add(path)
 
     for condition in conditions:
-        if getattr(condition, "same", None) is not None:
-            raise NotColumnar("same")
+        if isinstance(condition, EventCondition):
+            paths = [path for name in ("of", "same") if (path := getattr(condition, name, None))]
+            for filtered in filters_of(condition):
+                event(filtered, paths)
+            if isinstance(getattr(condition, "since", None), date):
+                fact(*ZONE_FACTS)
+            continue
         match condition:
-            case Count() | FirstLast() | Missing():
-                event(condition.events)
-                if isinstance(condition, Missing):
-                    event(condition.missing)
-                if isinstance(getattr(condition, "since", None), date):
-                    fact(*ZONE_FACTS)
+            case Near(name, path):
+                fact(*([] if path else place_facts(name)))
+                if path:
+                    fact(name, path=path if path != name else "")
             case Attribute(name, path, operator):
                 fact(name, path=path if path != name else "")
                 if operator.name in TIME_OPERATORS:
@@ -180,27 +195,11 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
                 fact(*([TOKEN] if channel == "push" else [ADDRESSES[channel]] if channel in ADDRESSES else []))
             case Consented(topic, channel):
                 fact(consent_fact(topic, channel), consent_fact("all", channel))
-            case Identified():
+            case Identified() | Bucket():
                 pass
             case _:
                 raise NotColumnar(type(condition).__name__)
     return Needs(_sorted(events), _sorted(facts))
-
-
-def without_columns(segments: Mapping[str, Condition]) -> dict[str, str]:
-    """The segments that rows must answer, each with what has no columnar form in it or in one that it refers to."""
-    refused: dict[str, str] = {}
-    for name, condition in segments.items():
-        try:
-            needs_of(atoms(condition))
-        except NotColumnar as cause:
-            refused[name] = str(cause)
-    order = TopologicalSorter({name: references(condition) for name, condition in segments.items()})
-    for name in order.static_order():
-        for other in sorted(references(segments[name])):
-            if other in refused:
-                refused.setdefault(name, refused[other])
-    return refused
 
 
 def _sorted(paths: Mapping[str, set[str]]) -> Paths:

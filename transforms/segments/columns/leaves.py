@@ -10,27 +10,37 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from transforms.identity.percentile import place, threshold
 from transforms.identity.profile import DENIED_UNLESS_GRANTED
 from transforms.segments.columns.aggregates import Aggregate
-from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact
+from transforms.segments.columns.gathered import DistinctValues, EachCount, EachMissing, Gathered, OneAfterAnother
+from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact, place_facts
+from transforms.segments.columns.totals import gather_total
 from transforms.segments.columns.values import by_value, either, satisfies
 from transforms.segments.conditions import (
     Attribute,
+    Bucket,
     Consented,
     Count,
+    Distinct,
     EventCondition,
     EventFilter,
     FactCondition,
     FirstLast,
     Identified,
     Missing,
+    Near,
     Reachable,
+    Sequence,
+    Total,
 )
 from transforms.segments.leaves import leaf_key
 from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
+from transforms.segments.sphere import coordinates, distance_km
 
 __all__ = ["ZONE", "ColumnLeaf", "Kept", "Scope", "compile_leaf", "floor_of", "matching"]
 
+_decode = msgspec.json.Decoder().decode
 #: The column with each user's time zone.
 ZONE = "[zone]"
 
@@ -39,8 +49,8 @@ class Scope(msgspec.Struct, frozen=True):
     """What leaves are compiled for: the time of the question, and the columns that the two tables have."""
 
     now: int
-    events: Collection[str]
-    users: Collection[str]
+    events: frozenset[str]
+    users: frozenset[str]
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -59,8 +69,9 @@ class ColumnLeaf(msgspec.Struct, frozen=True):
     """A leaf compiled.
 
     `aggregates` holds, by the event's name, what is asked of each user's events of that name. `truth` is asked of the
-    users with those aggregates, which may be null; itself it never is. `since` holds the dates that times are compared
-    with (see `floor_of`); `zone` says that the truth asks for `ZONE`.
+    users with those aggregates, which may be null; itself it never is. A leaf that needs more is `gathered`, and its
+    truth a column named by its key. `since` holds the dates that times are compared with (see `floor_of`); `zone` says
+    that the truth asks for `ZONE`.
     """
 
     key: int
@@ -69,6 +80,7 @@ class ColumnLeaf(msgspec.Struct, frozen=True):
     kept: tuple[Kept, ...] = ()
     since: frozenset[date] = frozenset()
     zone: bool = False
+    gathered: Gathered | None = None
 
     @property
     def zoned(self) -> bool:
@@ -116,11 +128,18 @@ def _inside(time: pl.Expr, condition: Count | Missing, now: int) -> list[pl.Expr
     return [] if condition.since is None else [time >= condition.since]
 
 
-def _dates(condition: Count | Missing) -> frozenset[date]:
-    return frozenset([condition.since]) if isinstance(condition.since, date) else frozenset()
+def _dates(condition: EventCondition) -> frozenset[date]:
+    since = getattr(condition, "since", None)
+    return frozenset([since]) if isinstance(since, date) else frozenset()
+
+
+def _gather(condition: Any, key: str, gathered: Gathered) -> ColumnLeaf:
+    return ColumnLeaf(int(key, 16), pl.col(key), since=_dates(condition), gathered=gathered)
 
 
 def _count(condition: Count, key: str, scope: Scope) -> ColumnLeaf:
+    if condition.same is not None:
+        return _gather(condition, key, EachCount(condition))
     tests = [*_inside(pl.col("time"), condition, scope.now), *matching(condition.events, scope.events)]
     low, high, found = condition.low, condition.high, pl.col(key)
     return ColumnLeaf(
@@ -145,6 +164,8 @@ def _first_last(condition: FirstLast, key: str, scope: Scope) -> ColumnLeaf:
 
 
 def _missing(condition: Missing, key: str, scope: Scope) -> ColumnLeaf:
+    if condition.same is not None:
+        return _gather(condition, key, EachMissing(condition))
     begun, ended = f"{key}.a", f"{key}.b"
     aggregates: dict[str, dict[str, Aggregate]] = {}
     for alias, events in ((begun, condition.events), (ended, condition.missing)):
@@ -168,6 +189,29 @@ def _attribute(condition: Attribute, key: str, scope: Scope) -> ColumnLeaf:
         )
         return ColumnLeaf(int(key, 16), timed, zone=True)
     return ColumnLeaf(int(key, 16), satisfies(path, operator, compile_test(operator), scope.users))
+
+
+def _bucket(condition: Bucket, key: str, _scope: Scope) -> ColumnLeaf:
+    salt, low, high = condition.salt, threshold(condition.low), threshold(condition.high)
+    return ColumnLeaf(int(key, 16), by_value("id", lambda user: low <= place(salt, user) < high))
+
+
+def _near(condition: Near, key: str, scope: Scope) -> ColumnLeaf:
+    """A trait is an object with `latitude` and `longitude`; of the context these are facts of their own."""
+    centre, limit = (condition.latitude, condition.longitude), condition.within_km
+
+    def near(values: list[Any]) -> bool:
+        places = [found for value in values if (found := coordinates(value)) is not None]
+        return any(distance_km(centre, found) <= limit for found in places)
+
+    if not condition.path:
+        columns = [f"{fact}#number" for fact in place_facts(condition.name)]
+        there = [by_value(columns, lambda latitude, longitude: near([{"latitude": latitude, "longitude": longitude}]))]
+        return ColumnLeaf(int(key, 16), either(there if scope.users >= {*columns} else []))
+    object_, many = f"{condition.path}#other", f"{condition.path}#many"
+    tests = [by_value(object_, lambda text: near([_decode(text)]))] if object_ in scope.users else []
+    tests += [by_value(many, lambda text: near(_decode(text)))] if many in scope.users else []
+    return ColumnLeaf(int(key, 16), either(tests))
 
 
 def _identified(_condition: Identified, key: str, _scope: Scope) -> ColumnLeaf:
@@ -208,7 +252,12 @@ REGISTRY: dict[type, Callable[[Any, str, Scope], ColumnLeaf]] = {
     Count: _count,
     FirstLast: _first_last,
     Missing: _missing,
+    Distinct: lambda condition, key, _scope: _gather(condition, key, DistinctValues(condition)),
+    Sequence: lambda condition, key, _scope: _gather(condition, key, OneAfterAnother(condition)),
+    Total: lambda condition, key, _scope: _gather(condition, key, gather_total(condition)),
     Attribute: _attribute,
+    Bucket: _bucket,
+    Near: _near,
     Identified: _identified,
     Reachable: _reachable,
     Consented: _consented,

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
+from typing import Any
 
 import polars as pl
 
-from transforms.segments.columns.aggregates import Aggregate, aggregated
-from transforms.segments.columns.layout import Partition, Prepared
-from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf
+from transforms.segments.columns.aggregates import Aggregate, aggregated, placed
+from transforms.segments.columns.layout import Partition, Prepared, events_named
+from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf, floor_of
+from transforms.segments.columns.reading import gathered
 from transforms.segments.columns.values import either
 from transforms.segments.columns.zones import floors_only, with_floors, with_zones
 from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
-from transforms.segments.leaves import leaf_key
+from transforms.segments.leaves import EventLeaf, leaf_key
 from transforms.segments.warming import atoms, references
 
 __all__ = ["USER", "memberships"]
@@ -49,15 +51,26 @@ def _ask(
     known = users.collect(engine="streaming")
     answers: list[pl.Series] = []
     for name, asked in _by_name(leaves).items():
-        named = events.filter(pl.col("name") == name)
+        named = events_named(events, name)
         if since:
             named = named.join(floors_only(known.lazy(), since), on="user", how="left", maintain_order="left")
         answers += aggregated(named, asked, known.height)
+    for leaf, marks in gathered(leaves.values(), events, scope.events):
+        answers.append(_answer(leaf, marks, as_of, known))
     truths = {_name(key): leaf.truth for key, leaf in leaves.items()}
     found = known.hstack(answers).lazy().select(pl.col("id").alias(USER), **truths)
     for level in _levels(segments):
         found = found.with_columns(**{name: _holds(segments[name]) for name in level})
     return found.select(USER, *segments).collect()
+
+
+def _answer(leaf: ColumnLeaf, marks: Any, as_of: int, known: pl.DataFrame) -> pl.Series:
+    """The truth of a leaf that gathers events, a value a user; who has no marks is as somebody unknown."""
+    assert leaf.gathered is not None
+    starts = [known[floor_of(day)] for day in leaf.since]
+    truths = leaf.gathered.truths(marks, as_of, starts[0] if starts else None)
+    unseen = EventLeaf(leaf.gathered.condition).unseen.truth
+    return placed(known.height, pl.Boolean, unseen, truths["user"], truths["truth"]).alias(f"{leaf.key:016x}")
 
 
 def _by_name(leaves: Mapping[int, ColumnLeaf]) -> dict[str, dict[str, Aggregate]]:

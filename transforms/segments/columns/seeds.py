@@ -5,35 +5,52 @@ n-th successor is somebody else's: no group-by is needed, and leaves that ask fo
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+import msgspec
+import numpy as np
 import polars as pl
 
 from transforms.segments.columns.encode import encode_marks
-from transforms.segments.columns.layout import Partition, Prepared
-from transforms.segments.columns.leaves import Kept, Scope, compile_leaf, matching
+from transforms.segments.columns.layout import Partition, Prepared, events_named
+from transforms.segments.columns.leaves import ColumnLeaf, Kept, Scope, compile_leaf, matching
+from transforms.segments.columns.reading import gathered
 from transforms.segments.conditions import EventCondition, EventFilter, FactCondition
 from transforms.segments.leaves import leaf_key
 
 __all__ = ["Seeds", "seeds"]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Seeds:
     """The marks of one partition's users.
 
     `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user`
-    (the number), `time` and `mark`, sorted by user, time and mark.
+    (the number), `time` and `mark`, sorted by user, time and mark. `gathered` has the other leaves, each with its marks.
     """
 
-    def __init__(self, users: pl.Series, leaves: dict[int, list[pl.DataFrame]]) -> None:
+    def __init__(
+        self, users: pl.Series, leaves: dict[int, list[pl.DataFrame]], gathered: list[tuple[ColumnLeaf, Any]]
+    ) -> None:
         self.users = users
         self.leaves = leaves
+        self.gathered = gathered
 
     def encoded(self) -> Iterator[tuple[str, bytes]]:
-        """By user id the MessagePack of {leaf: ((time, mark), …)}; users without a mark have an empty one."""
-        ends, buffer = encode_marks(self.leaves, len(self.users))
+        """By user id the MessagePack of {leaf: marks}; users without a mark have an empty one."""
+        more: dict[int, list[bytes]] = {}
+        for leaf, marks in self.gathered:
+            assert leaf.gathered is not None
+            key = _encode(leaf.key)
+            for number, kept in leaf.gathered.kept(marks):
+                more.setdefault(number, []).append(key + _encode(kept))
+        counts = np.zeros(len(self.users), np.int64)
+        counts[list(more)] = [len(entries) for entries in more.values()]
+        ends, buffer = encode_marks(self.leaves, counts)
         start = 0
-        for user, end in zip(self.users.to_list(), ends.tolist(), strict=True):
-            yield user, buffer[start:end]
+        for number, (user, end) in enumerate(zip(self.users.to_list(), ends.tolist(), strict=True)):
+            yield user, b"".join((buffer[start:end], *more.get(number, ())))
             start = end
 
 
@@ -49,17 +66,15 @@ def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepar
 
     def of(partition: Partition) -> Seeds:
         users = prepared.users(partition).select("id").collect()["id"]
-        return Seeds(users, _marks(distinct, prepared, partition))
+        events = prepared.events(partition)
+        columns = frozenset(events.collect_schema().names())
+        leaves = [compile_leaf(condition, Scope(0, columns, frozenset())) for condition in distinct.values()]
+        return Seeds(users, _marks(leaves, events, columns), [*gathered(leaves, events, columns)])
 
     yield from prepared.each(of)
 
 
-def _marks(
-    conditions: dict[int, EventCondition | FactCondition], prepared: Prepared, partition: Partition
-) -> dict[int, list[pl.DataFrame]]:
-    events = prepared.events(partition)
-    columns = frozenset(events.collect_schema().names())
-    leaves = [compile_leaf(condition, Scope(0, columns, ())) for condition in conditions.values()]
+def _marks(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[str]) -> dict[int, list[pl.DataFrame]]:
     wanted: dict[str, dict[EventFilter, dict[Kept, None]]] = {}
     for kept in (kept for leaf in leaves for kept in leaf.kept):
         wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
@@ -68,7 +83,7 @@ def _marks(
         tests = {asked: matching(asked, columns) for asked in filters}
         tested = {column for each in tests.values() for test in each for column in test.meta.root_names()}
         asked_for = sorted({"user", "time", "mark"} | tested)
-        named = events.filter(pl.col("name") == name).select(asked_for).collect(engine="streaming")
+        named = events_named(events, name).select(asked_for).collect(engine="streaming")
         for asked, kinds in filters.items():
             some = named.filter(pl.all_horizontal(tests[asked])) if tests[asked] else named
             rows = some.select("user", "time", "mark")

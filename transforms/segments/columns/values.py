@@ -9,7 +9,7 @@ An operator that has an expression of polars uses it. Every other one, and whate
 tested by the very code of the rows, once for each distinct value.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -78,18 +78,22 @@ def either(tests: list[pl.Expr]) -> pl.Expr:
     return pl.any_horizontal(tests) if tests else pl.lit(value=False)
 
 
-def by_value(column: str, test: Callable[..., bool], zone: str | None = None) -> pl.Expr:
-    """Test each distinct value of a column (with `zone` each distinct pair of value and zone) in Python."""
-    names = [column] if zone is None else [column, zone]
+def by_value(columns: str | Sequence[str], test: Callable[..., bool], zone: str | None = None) -> pl.Expr:
+    """Test each distinct value of a column in Python, or each distinct row of several; with `zone` of that one too.
+
+    Where one of `columns` is null it is false.
+    """
+    names = [columns] if isinstance(columns, str) else [*columns]
+    asked = names if zone is None else [*names, zone]
 
     def tested(rows: pl.Series) -> pl.Series:
         table = rows.struct.unnest()
-        distinct = table.filter(pl.col(column).is_not_null()).unique()
+        distinct = table.drop_nulls(names).unique()
         truths = pl.Series("#true", [test(*values) for values in distinct.rows()], dtype=pl.Boolean)
         true = distinct.filter(truths).with_columns(pl.lit(value=True).alias("#true"))
-        return table.join(true, on=names, how="left", maintain_order="left")["#true"].fill_null(value=False)
+        return table.join(true, on=asked, how="left", maintain_order="left")["#true"].fill_null(value=False)
 
-    return pl.struct(names).map_batches(tested, return_dtype=pl.Boolean, is_elementwise=True)
+    return pl.struct(asked).map_batches(tested, return_dtype=pl.Boolean, is_elementwise=True)
 
 
 _SCALARS = ("number", "text", "boolean")

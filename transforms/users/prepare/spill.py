@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from transforms.events.event import Event
+from transforms.events.event import CALLS, RECEIPT, Event
 from transforms.identity.profile import Profile
 from transforms.segments.columns.layout import TOKEN, Needs, consent_fact
 from transforms.segments.columns.values import columns_of, split
+from transforms.segments.conditions import ANY
 from transforms.segments.values import compile_path
 from transforms.users.seen import mark_of
 
@@ -23,7 +24,7 @@ __all__ = ["COUNTED", "FACT", "Rows", "Spill"]
 #: Before the name of a column with what an event says about a fact.
 FACT = "[fact]"
 #: The types of calls that are events by name.
-COUNTED = ("track", "page", "screen", "receipt")
+COUNTED = (*CALLS, RECEIPT)
 _ROWS_AT_ONCE = 200_000
 _BASE: dict[str, Any] = {
     **{"key": pl.String, "user_id": pl.String, "previous": pl.String, "id": pl.String, "mark": pl.UInt64},
@@ -64,7 +65,12 @@ class Rows:
     """Rows of events being made, a chunk at a time."""
 
     def __init__(self, needs: Needs) -> None:
-        self._paths = {name: [(path, compile_path(path)) for path in paths] for name, paths in needs.events.items()}
+        every = needs.events.get(ANY, ())
+        #: What is asked of the events of a name, and of all others.
+        self._paths = {
+            name: [(path, compile_path(path)) for path in dict.fromkeys((*paths, *every))]
+            for name, paths in needs.events.items()
+        }
         self._facts = needs.facts
         self._base: list[tuple[Any, ...]] = []
         #: By column: the numbers of rows that have a value, and the values.
@@ -73,6 +79,8 @@ class Rows:
     def add(self, key: str, event: Event) -> None:
         """Add an event under a key."""
         asked = self._paths.get(event.name) if event.type in COUNTED else None
+        if asked is None and event.type in CALLS:
+            asked = self._paths.get(ANY)
         name = None if asked is None else event.name
         ids = (key, event.user, event.previous, event.id, mark_of(event.id))
         self._base.append((*ids, event.time, event.arrival, event.type, name, None, None))

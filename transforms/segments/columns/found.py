@@ -1,0 +1,73 @@
+"""What stands at a path of each event, as rows: its different values by hash, or its numbers.
+
+What a double cannot hold exactly is kept as text. Values are looked at in Python, once for each different one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from transforms.segments.columns.values import columns_of
+from transforms.segments.marks import value_hashes
+
+__all__ = ["GROUP", "by_value", "numbers"]
+
+#: The column with the hash of a value.
+GROUP = "group"
+
+_decode = msgspec.json.Decoder().decode
+
+
+def by_value(events: pl.DataFrame, path: str) -> pl.DataFrame:
+    """Each event once for each different value at a path, with the value's hash as `GROUP`; the order is lost."""
+    return _spread(events, path, {GROUP: pl.UInt64}, lambda values: [(each,) for each in value_hashes(values)])
+
+
+def numbers(events: pl.DataFrame, path: str) -> pl.DataFrame:
+    """Each event once for each number at a path: as a double in `number`, else as decimals in `exactly`.
+
+    The order is lost.
+    """
+    column = f"{path}#number"
+    parts = [_spread(events, path, {"number": pl.Float64, "exactly": pl.String}, _numbers, without=column)]
+    if column in events.columns:
+        plain = events.filter(pl.col(column).is_not_null())
+        parts.append(plain.with_columns(pl.col(column).alias("number"), pl.lit(None, pl.String).alias("exactly")))
+    return pl.concat(parts, how="diagonal")
+
+
+def _numbers(values: list[Any]) -> list[tuple[float | None, str | None]]:
+    found = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return [(None, str(value)) if isinstance(value, int) else (value, None) for value in found]
+
+
+def _spread(
+    events: pl.DataFrame,
+    path: str,
+    schema: dict[str, Any],
+    find: Callable[[list[Any]], list[Any]],
+    without: str | None = None,
+) -> pl.DataFrame:
+    """Each event once for each thing that `find` makes of the values at a path, with the things in new columns."""
+    parts = [events.clear().with_columns(pl.lit(None, dtype).alias(name) for name, dtype in schema.items())]
+    for column in columns_of(path):
+        if column not in events.columns or column == without:
+            continue
+        distinct = events[column].drop_nulls().unique()
+        things = [(value, thing) for value in distinct.to_list() for thing in find(_values(column, value))]
+        table = pl.DataFrame(
+            [(value, *thing) for value, thing in things], schema={column: distinct.dtype, **schema}, orient="row"
+        )
+        parts.append(events.join(table, on=column, how="inner").select(parts[0].columns))
+    return pl.concat(parts)
+
+
+def _values(column: str, held: Any) -> list[Any]:
+    """The values that a column holds as one."""
+    kind = column.rpartition("#")[2]
+    if kind == "many":
+        values: list[Any] = _decode(held)
+        return values
+    return [_decode(held) if kind == "other" else held]

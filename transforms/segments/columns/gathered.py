@@ -1,0 +1,245 @@
+"""Leaves over events that need more than runs of rows: different values, questions of each value, sequences.
+
+From the matching events of a partition each makes its marks, which are what rows keep, and answers from them. Marks are
+frames in the order in which rows keep them; `user` is the number of a user in the partition.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any, Protocol
+
+import polars as pl
+
+from transforms.segments.columns.found import GROUP, by_value
+from transforms.segments.conditions import Count, Distinct, EventFilter, Missing
+from transforms.segments.conditions import Sequence as SequenceCondition
+from transforms.segments.leaf_marks import MAX_SAME
+from transforms.segments.leaf_sequence import MAX_EVENTS
+from transforms.segments.marks import Groups, Marks
+
+__all__ = ["DistinctValues", "EachCount", "EachMissing", "Gathered", "OneAfterAnother", "newest_values"]
+
+_USER, _TIME, _MARK = pl.col("user"), pl.col("time"), pl.col("mark")
+#: The column with the start of a date in each user's zone.
+_START = "[start]"
+
+
+class Gathered(Protocol):
+    """One leaf. `reads` are the filters of the events that it wants to see, `paths` those of the properties it asks."""
+
+    condition: Any
+    reads: tuple[EventFilter, ...]
+    paths: tuple[str, ...]
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> Any:
+        """The marks of all users, from the events of each filter."""
+
+    def truths(self, marks: Any, now: int, starts: pl.Series | None) -> pl.DataFrame:
+        """`user` and `truth` for those who have marks, or some of these. `starts` is when the date of `since` begins
+        for each user.
+        """
+
+    def kept(self, marks: Any) -> Iterator[tuple[int, Marks]]:
+        """The marks of each user who has some, as rows keep them."""
+
+
+class DistinctValues:
+    """How many different values there are: marks are the newest values, each with its last time."""
+
+    def __init__(self, condition: Distinct) -> None:
+        self.condition = condition
+        self.reads = (condition.events,)
+        self.paths = (condition.of,)
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `time` and `mark`, the hash of the value."""
+        values = by_value(events[0], self.condition.of).group_by("user", GROUP).agg(_TIME.max())
+        rows = values.select("user", "time", pl.col(GROUP).alias("mark")).sort("user", "time", "mark", descending=_NEW)
+        return _first(rows, _most(self.condition), "user")
+
+    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+        """Whether so many lie in the window."""
+        inside = _inside(marks, self.condition, now, starts)
+        return inside.group_by("user").agg(_between(pl.col("inside").sum(), self.condition).alias("truth"))
+
+    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+        """Sets of marks."""
+        return ((user, tuple(found)) for user, found in _by_user(marks, ["time", "mark"]))
+
+
+class EachCount:
+    """A count of each value of `same`: marks are the newest events of the values with the newest ones."""
+
+    def __init__(self, condition: Count) -> None:
+        assert condition.same is not None
+        self.condition = condition
+        self.same = condition.same
+        self.reads = (condition.events,)
+        self.paths = (condition.same,)
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `group`, `time` and `mark`."""
+        rows = newest_values(by_value(events[0], self.same)).select("user", GROUP, "time", "mark")
+        return _first(
+            rows.sort("user", GROUP, "time", "mark", descending=_NEW_IN), _most(self.condition), "user", GROUP
+        )
+
+    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+        """Whether so many of one value lie in the window."""
+        inside = _inside(marks, self.condition, now, starts).group_by("user", GROUP)
+        return _any(inside.agg(_between(pl.col("inside").sum(), self.condition).alias("truth")))
+
+    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+        """Groups by value."""
+        return _kept_groups(marks)
+
+
+class EachMissing:
+    """A missing event of each value of `same`: marks are the newest A (with the tag 0) and the newest B (1) of each."""
+
+    def __init__(self, condition: Missing) -> None:
+        assert condition.same is not None
+        self.condition = condition
+        self.same = condition.same
+        self.reads = (condition.events, condition.missing)
+        self.paths = (condition.same,)
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `group`, `time` and `mark`, the tag."""
+        tagged = [
+            by_value(some, self.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("mark"))
+            for tag, some in enumerate(events)
+        ]
+        newest = pl.concat(tagged).group_by("user", GROUP, "mark").agg(_TIME.max())
+        return newest_values(newest).select("user", GROUP, "time", "mark").sort("user", GROUP, "mark")
+
+    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+        """Whether of one value the newest A is old enough, in the window, and unanswered."""
+        answered = pl.when(_MARK == 1).then(_TIME).max()
+        begun = _inside(marks, self.condition, now, starts).group_by("user", GROUP)
+        pairs = begun.agg(
+            pl.when(_MARK == 0).then(_TIME).max().alias("begun"),
+            answered.alias("answered"),
+            pl.when(_MARK == 0).then("inside").max().alias("inside"),
+        )
+        overdue = pl.col("begun") <= now - self.condition.age
+        unanswered = pl.col("answered").is_null() | (pl.col("answered") < pl.col("begun"))
+        truth = pl.all_horizontal("inside", overdue, unanswered).fill_null(value=False)
+        return _any(pairs.with_columns(truth.alias("truth")))
+
+    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+        """Groups by value."""
+        return _kept_groups(marks)
+
+
+class OneAfterAnother:
+    """A sequence: marks are the newest events of each step."""
+
+    def __init__(self, condition: SequenceCondition) -> None:
+        self.condition = condition
+        self.reads = tuple(step.events for step in condition.steps)
+        self.paths = ()
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `group` (the step), `time` and `mark`."""
+        steps = [
+            some.select("user", pl.lit(number, pl.UInt64).alias(GROUP), "time", "mark")
+            for number, some in enumerate(events)
+        ]
+        rows = pl.concat(steps).sort("user", GROUP, "time", "mark", descending=_NEW_IN)
+        return _first(rows, MAX_EVENTS, "user", GROUP)
+
+    def truths(self, marks: pl.DataFrame, now: int, _starts: pl.Series | None) -> pl.DataFrame:
+        """Whether the last step was reached in the window."""
+        steps, within = self.condition.steps, self.condition.within
+        reached = marks.filter(pl.col(GROUP) == 0)
+        for number, step in enumerate(steps[1:], 1):
+            reached = _follow(reached, marks.filter(pl.col(GROUP) == number), step.within)
+        inside = reached if within is None else reached.filter(now - within < _TIME)
+        return inside.select("user").unique().with_columns(pl.lit(value=True).alias("truth"))
+
+    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+        """Groups by step."""
+        return _kept_groups(marks)
+
+
+#: Users in order, of each the newest first.
+_NEW = [False, True, True]
+_NEW_IN = [False, False, True, True]
+
+
+def newest_values(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the values of each user that have the newest events."""
+    newest = rows.group_by("user", GROUP).agg(_TIME.max()).sort("user", "time", GROUP, descending=_NEW)
+    chosen = _first(newest, MAX_SAME, "user")
+    if chosen.height == newest.height:
+        return rows
+    return rows.join(chosen, on=["user", GROUP], how="semi", maintain_order="left")
+
+
+def _follow(reached: pl.DataFrame, marks: pl.DataFrame, within: int | None) -> pl.DataFrame:
+    """Those of the marks that come after one that was reached, and less than `within` after it."""
+    # At one instant and hash a mark comes before one that was reached: nothing follows itself.
+    both = pl.concat([marks.with_columns(pl.lit(0).alias("last")), reached.with_columns(pl.lit(1).alias("last"))])
+    before = pl.when(pl.col("last") == 1).then(_TIME).forward_fill().over("user")
+    rows = both.sort("user", "time", "mark", "last").with_columns(before.alias("before"))
+    near = pl.col("before").is_not_null() if within is None else _TIME - pl.col("before") < within
+    return rows.filter((pl.col("last") == 0) & near).select(marks.columns)
+
+
+def _most(condition: Count | Distinct) -> int:
+    """How many marks make a difference."""
+    return max(1, condition.low, 0 if condition.high is None else condition.high + 1)
+
+
+def _first(rows: pl.DataFrame, most: int, *keys: str) -> pl.DataFrame:
+    """So many of the first rows of each key; they are sorted by it."""
+    other = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift(most)) for key in keys)
+    return rows.filter(other)
+
+
+def _inside(
+    rows: pl.DataFrame, condition: Count | Distinct | Missing, now: int, starts: pl.Series | None
+) -> pl.DataFrame:
+    """The rows with `inside`: whether their time lies in the window."""
+    if condition.within is not None:
+        return rows.with_columns((now - condition.within < _TIME).alias("inside"))
+    if isinstance(condition.since, date):
+        assert starts is not None
+        return rows.with_columns(starts.gather(rows["user"]).alias(_START)).with_columns(
+            (pl.col(_START) <= _TIME).alias("inside")
+        )
+    inside = pl.lit(value=True) if condition.since is None else condition.since <= _TIME
+    return rows.with_columns(inside.alias("inside"))
+
+
+def _between(count: pl.Expr, condition: Count | Distinct) -> pl.Expr:
+    low, high = condition.low, condition.high
+    return count >= low if high is None else count.is_between(low, high)
+
+
+def _any(truths: pl.DataFrame) -> pl.DataFrame:
+    """Whether it is true of one value at least."""
+    return truths.group_by("user").agg(pl.col("truth").any())
+
+
+def _by_user(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Each user's rows, in their order; users in theirs."""
+    found: list[tuple[Any, ...]] = []
+    last = None
+    for user, *row in rows.select("user", *columns).iter_rows():
+        if user != last and found:
+            yield last, found  # type: ignore[misc]
+            found = []
+        last = user
+        found.append(tuple(row))
+    if found:
+        yield last, found  # type: ignore[misc]
+
+
+def _kept_groups(marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+    for user, rows in _by_user(marks, [GROUP, "time", "mark"]):
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for group, time, mark in rows:
+            groups.setdefault(group, []).append((time, mark))
+        yield user, Groups({group: tuple(found) for group, found in groups.items()})

@@ -1,0 +1,39 @@
+"""The events of a partition that leaves want to see, read once a name however many leaves ask."""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+import polars as pl
+
+from transforms.segments.columns.layout import events_named
+from transforms.segments.columns.leaves import ColumnLeaf, matching
+from transforms.segments.columns.values import columns_of
+from transforms.segments.conditions import EventFilter
+
+__all__ = ["gathered"]
+
+
+def gathered(
+    leaves: Iterable[ColumnLeaf], events: pl.LazyFrame, columns: Collection[str]
+) -> Iterator[tuple[ColumnLeaf, Any]]:
+    """Each leaf that gathers events, with its marks; `columns` are those of the events."""
+    asking = [leaf for leaf in leaves if leaf.gathered is not None]
+    wanted: dict[str, set[str]] = {}
+    for leaf in asking:
+        assert leaf.gathered is not None
+        paths = {column for path in leaf.gathered.paths for column in columns_of(path) if column in columns}
+        for asked in leaf.gathered.reads:
+            tested = {column for test in matching(asked, columns) for column in test.meta.root_names()}
+            wanted.setdefault(asked.name, {"user", "time", "mark"}).update(paths, tested)
+    named: dict[str, pl.DataFrame] = {}
+
+    def read(asked: EventFilter) -> pl.DataFrame:
+        if asked.name not in named:
+            some = events_named(events, asked.name).select(sorted(wanted[asked.name]))
+            named[asked.name] = some.collect(engine="streaming")
+        tests = matching(asked, columns)
+        return named[asked.name].filter(pl.all_horizontal(tests)) if tests else named[asked.name]
+
+    for leaf in asking:
+        assert leaf.gathered is not None
+        yield leaf, leaf.gathered.marks([read(asked) for asked in leaf.gathered.reads])

@@ -1,0 +1,194 @@
+"""Leaves that add up, as columns: sums, averages, extremes and counts beyond a thousand, by buckets of time.
+
+Whole numbers are added in 128 bits, which no partition fills. What a double or millionths of 64 bits cannot hold is
+added in Python, as are comparisons: the answer must be exact.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from transforms.segments.columns.found import GROUP, by_value, numbers
+from transforms.segments.columns.gathered import newest_values
+from transforms.segments.conditions import Total
+from transforms.segments.leaf_totals import MICRO, QUARTER, Buckets, compile_comparison, micros, written_amount
+from transforms.segments.marks import Extremes, Marks, Tallies, Tally, exact
+from transforms.segments.operators import compile_test
+
+__all__ = ["Added", "Extreme", "gather_total"]
+
+#: Doubles up to here have millionths of 64 bits.
+_LARGEST = 9e12
+_USER, _TIME, _BUCKET, _NUMBER = pl.col("user"), pl.col("time"), pl.col("bucket"), pl.col("number")
+
+
+class _Sums(NamedTuple):
+    """`tallies`: `user`, `group`, `revision`, `newest`; `cells`: `user`, `group`, `bucket` and amounts."""
+
+    tallies: pl.DataFrame
+    cells: pl.DataFrame
+
+
+def gather_total(condition: Total) -> "Added | Extreme":
+    """The leaf of a total."""
+    return Extreme(condition) if condition.aggregate in ("minimum", "maximum") else Added(condition)
+
+
+class Added:
+    """A sum, an average, or a count without a limit; with `same` of each value."""
+
+    def __init__(self, condition: Total) -> None:
+        self.condition = condition
+        self.reads = (condition.events,)
+        self.paths = tuple(path for path in (condition.of, condition.same) if path)
+        self.buckets = Buckets(condition.within, condition.since)
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> _Sums:
+        """What each bucket adds up to, and how many events each value has, of the values with the newest events."""
+        rows = events[0].with_row_index("event").with_columns(_bucket(self.buckets).alias("bucket"))
+        same = self.condition.same
+        if same is not None:
+            rows = newest_values(by_value(rows, same))
+        summands = self._summands(rows).drop_nulls("bucket")
+        counted = rows if same is not None else summands
+        keys = ["user"] if same is None else ["user", GROUP]
+        tallies = counted.group_by(keys).agg(pl.col("event").n_unique().alias("revision"), _TIME.max().alias("newest"))
+        cells = summands.group_by(*keys, "bucket").agg(_amounts())
+        if same is None:
+            nothing = pl.lit(0, pl.UInt64).alias(GROUP)
+            tallies, cells = tallies.with_columns(nothing), cells.with_columns(nothing)
+        return _Sums(tallies.sort("user", GROUP), cells)
+
+    def _summands(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Each event once for each number that it adds; counted are zeros."""
+        if self.condition.aggregate == "count":
+            return rows.with_columns(number=pl.lit(0.0), exactly=pl.lit(None, pl.String))
+        return numbers(rows, self.condition.of)
+
+    def truths(self, marks: _Sums, now: int, starts: pl.Series | None) -> pl.DataFrame:
+        """Whether the sum of the buckets that count is as asked, of one value at least."""
+        inside = _counting(marks.cells, self.buckets, now, starts)
+        sums = inside.group_by("user", GROUP).agg(_again())
+        rows = marks.tallies.select("user", GROUP).join(sums, on=["user", GROUP], how="left")
+        test = compile_comparison(self.condition)
+        truths = [
+            test(_amount(*amount), many or 0)
+            for many, *amount in rows.select("many", "micros", "large", "exactly").iter_rows()
+        ]
+        answers = rows.select("user").with_columns(pl.Series("truth", truths, dtype=pl.Boolean))
+        return answers.group_by("user").agg(pl.col("truth").any())
+
+    def kept(self, marks: _Sums) -> Iterator[tuple[int, Marks]]:
+        """Tallies of live events; what can never count again, seen from the newest event, is left out."""
+        tallies = marks.tallies
+        cells = marks.cells
+        if self.condition.within is not None:
+            newest = tallies.group_by("user").agg(pl.col("newest").max())
+            width = self.buckets.width
+            floor = (pl.col("newest") // width * width - self.condition.within) // width
+            cells = cells.join(newest, on="user").filter(floor <= _BUCKET)
+        buckets: dict[tuple[int, int], dict[int, Any]] = defaultdict(dict)
+        columns = ("user", GROUP, "bucket", "many", "micros", "large", "exactly")
+        for user, group, bucket, many, *amount in cells.select(columns).sort("bucket").iter_rows():
+            buckets[user, group][bucket] = many, written_amount(_amount(*amount))
+        found: dict[int, list[Tally]] = defaultdict(list)
+        for user, group, revision, newest_ in tallies.select("user", GROUP, "revision", "newest").iter_rows():
+            found[user].append(Tally(0, 0, group, revision, newest_, buckets.get((user, group), {})))
+        return ((user, Tallies(tuple(each))) for user, each in found.items())
+
+
+class Extreme:
+    """The least or the greatest number."""
+
+    def __init__(self, condition: Total) -> None:
+        self.condition = condition
+        self.reads = (condition.events,)
+        self.paths = (condition.of,)
+        self.buckets = Buckets(condition.within, condition.since)
+        self.least = condition.aggregate == "minimum"
+
+    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `bucket`, `number`, the best double, and `exactly`, all that is none."""
+        rows = numbers(events[0], self.condition.of).with_columns(_bucket(self.buckets).alias("bucket"))
+        return rows.drop_nulls("bucket").group_by("user", "bucket").agg(self._best(), pl.col("exactly").drop_nulls())
+
+    def _best(self) -> pl.Expr:
+        return _NUMBER.min() if self.least else _NUMBER.max()
+
+    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+        """Whether the best of the buckets that count is as asked."""
+        inside = _counting(marks, self.buckets, now, starts)
+        best = inside.group_by("user").agg(self._best(), pl.col("exactly").explode().drop_nulls())
+        test = compile_test(self.condition.operator)
+        truths = [test([self._exact(*each)]) for each in best.select("number", "exactly").iter_rows()]
+        return best.select("user").with_columns(pl.Series("truth", truths, dtype=pl.Boolean))
+
+    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+        """Extremes; what can never count again, seen from the newest bucket, is left out."""
+        found: dict[int, dict[int, Any]] = defaultdict(dict)
+        for user, bucket, *each in (
+            marks.select("user", "bucket", "number", "exactly").sort("user", "bucket").iter_rows()
+        ):
+            found[user][bucket] = self._exact(*each)
+        for user, cells in found.items():
+            floor = max(cells)
+            if self.condition.within is not None:
+                floor = self.buckets.oldest(floor * self.buckets.width)
+                cells = {bucket: value for bucket, value in cells.items() if bucket >= floor}
+            yield user, Extremes(cells)
+
+    def _exact(self, number: float | None, exactly: list[str]) -> int | float:
+        values = ([] if number is None else [exact(number)]) + [int(each) for each in exactly]
+        best: int | float = min(values) if self.least else max(values)
+        return best
+
+
+def _bucket(buckets: Buckets) -> pl.Expr:
+    """The bucket of an event, null if it can never count (the rule is `Buckets.of`)."""
+    if buckets.within is not None:
+        return _TIME // buckets.width
+    if isinstance(buckets.since, date):
+        bucket = _TIME // buckets.width
+        return pl.when(bucket >= buckets.first).then(bucket.clip(upper_bound=buckets.last))
+    only = pl.lit(0, pl.Int64)
+    return only if buckets.since is None else pl.when(buckets.since <= _TIME).then(only)
+
+
+def _counting(cells: pl.DataFrame, buckets: Buckets, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    """The buckets that count."""
+    if isinstance(buckets.since, date):
+        assert starts is not None
+        floors = (starts + (QUARTER - 1)) // QUARTER
+        return cells.filter(cells["bucket"] >= floors.gather(cells["user"]))
+    return cells.filter(buckets.floor(now, "") <= _BUCKET)
+
+
+def _amounts() -> list[pl.Expr]:
+    """How many summands, and their amount in three parts: millionths, large doubles, and whole numbers as text."""
+    whole = _NUMBER.floor() == _NUMBER
+    small = _NUMBER.abs() <= _LARGEST
+    held = _NUMBER.clip(-_LARGEST, _LARGEST)
+    amount = pl.when(whole).then(held.cast(pl.Int64) * MICRO).otherwise((held * MICRO).round().cast(pl.Int64))
+    return [
+        pl.len().alias("many"),
+        pl.when(small).then(amount).cast(pl.Int128).sum().alias("micros"),
+        _NUMBER.filter(~small).alias("large"),
+        pl.col("exactly").drop_nulls(),
+    ]
+
+
+def _again() -> list[pl.Expr]:
+    """Amounts of several buckets as one."""
+    return [
+        pl.col("many").sum(),
+        pl.col("micros").sum(),
+        pl.col("large").explode().drop_nulls(),
+        pl.col("exactly").explode().drop_nulls(),
+    ]
+
+
+def _amount(micro: int | None, large: list[float] | None, exactly: list[str] | None) -> int:
+    return (micro or 0) + sum(map(micros, large or ())) + sum(int(each) * MICRO for each in exactly or ())
