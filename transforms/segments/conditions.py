@@ -36,6 +36,7 @@ __all__ = [
     "Step",
     "Total",
     "filters_of",
+    "paths_of",
 ]
 
 #: The name that stands for every event.
@@ -280,6 +281,11 @@ def filters_of(condition: EventCondition) -> list[EventFilter]:
     if isinstance(condition, Sequence):
         return [step.events for step in condition.steps]
     return [condition.events, condition.missing] if isinstance(condition, Missing) else [condition.events]
+
+
+def paths_of(condition: EventCondition) -> list[str]:
+    """The paths of properties that a condition asks for, besides those of `where`."""
+    return [path for name in ("of", "same") if (path := getattr(condition, name, None))]
 
 
 def _canonical_since(since: Since) -> str | None:

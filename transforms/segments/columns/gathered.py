@@ -4,15 +4,15 @@ From the matching events of a partition each makes its marks, which are what row
 frames in the order in which rows keep them; `user` is the number of a user in the partition.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from transforms.segments.columns.found import GROUP, by_value
-from transforms.segments.conditions import Count, Distinct, EventFilter, Missing
-from transforms.segments.conditions import Sequence as SequenceCondition
+from transforms.segments.conditions import Count, Distinct, Missing, filters_of, paths_of
 from transforms.segments.leaf_marks import MAX_SAME
 from transforms.segments.leaf_sequence import MAX_EVENTS
 from transforms.segments.marks import Groups, Marks
@@ -24,32 +24,32 @@ _USER, _TIME, _MARK = pl.col("user"), pl.col("time"), pl.col("mark")
 _START = "[start]"
 
 
-class Gathered(Protocol):
+class Gathered(ABC):
     """One leaf. `reads` are the filters of the events that it wants to see, `paths` those of the properties it asks."""
 
-    condition: Any
-    reads: tuple[EventFilter, ...]
-    paths: tuple[str, ...]
+    def __init__(self, condition: Any) -> None:
+        self.condition = condition
+        self.reads = tuple(filters_of(condition))
+        self.paths = tuple(paths_of(condition))
 
+    @abstractmethod
     def marks(self, events: Sequence[pl.DataFrame]) -> Any:
         """The marks of all users, from the events of each filter."""
 
+    @abstractmethod
     def truths(self, marks: Any, now: int, starts: pl.Series | None) -> pl.DataFrame:
-        """`user` and `truth` for those who have marks, or some of these. `starts` is when the date of `since` begins
-        for each user.
+        """`user` and `truth`; who is not in it has the truth of somebody unknown.
+
+        `starts` is for each user when the date of `since` begins.
         """
 
+    @abstractmethod
     def kept(self, marks: Any) -> Iterator[tuple[int, Marks]]:
         """The marks of each user who has some, as rows keep them."""
 
 
-class DistinctValues:
+class DistinctValues(Gathered):
     """How many different values there are: marks are the newest values, each with its last time."""
-
-    def __init__(self, condition: Distinct) -> None:
-        self.condition = condition
-        self.reads = (condition.events,)
-        self.paths = (condition.of,)
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `time` and `mark`, the hash of the value."""
@@ -67,19 +67,12 @@ class DistinctValues:
         return ((user, tuple(found)) for user, found in _by_user(marks, ["time", "mark"]))
 
 
-class EachCount:
+class EachCount(Gathered):
     """A count of each value of `same`: marks are the newest events of the values with the newest ones."""
-
-    def __init__(self, condition: Count) -> None:
-        assert condition.same is not None
-        self.condition = condition
-        self.same = condition.same
-        self.reads = (condition.events,)
-        self.paths = (condition.same,)
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group`, `time` and `mark`."""
-        rows = newest_values(by_value(events[0], self.same)).select("user", GROUP, "time", "mark")
+        rows = newest_values(by_value(events[0], self.condition.same)).select("user", GROUP, "time", "mark")
         return _first(
             rows.sort("user", GROUP, "time", "mark", descending=_NEW_IN), _most(self.condition), "user", GROUP
         )
@@ -94,20 +87,13 @@ class EachCount:
         return _kept_groups(marks)
 
 
-class EachMissing:
+class EachMissing(Gathered):
     """A missing event of each value of `same`: marks are the newest A (with the tag 0) and the newest B (1) of each."""
-
-    def __init__(self, condition: Missing) -> None:
-        assert condition.same is not None
-        self.condition = condition
-        self.same = condition.same
-        self.reads = (condition.events, condition.missing)
-        self.paths = (condition.same,)
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group`, `time` and `mark`, the tag."""
         tagged = [
-            by_value(some, self.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("mark"))
+            by_value(some, self.condition.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("mark"))
             for tag, some in enumerate(events)
         ]
         newest = pl.concat(tagged).group_by("user", GROUP, "mark").agg(_TIME.max())
@@ -132,13 +118,8 @@ class EachMissing:
         return _kept_groups(marks)
 
 
-class OneAfterAnother:
+class OneAfterAnother(Gathered):
     """A sequence: marks are the newest events of each step."""
-
-    def __init__(self, condition: SequenceCondition) -> None:
-        self.condition = condition
-        self.reads = tuple(step.events for step in condition.steps)
-        self.paths = ()
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group` (the step), `time` and `mark`."""

@@ -34,6 +34,7 @@ from transforms.segments.conditions import (
     Near,
     Reachable,
     filters_of,
+    paths_of,
 )
 from transforms.segments.operators import TIME_OPERATORS
 
@@ -176,9 +177,8 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
 
     for condition in conditions:
         if isinstance(condition, EventCondition):
-            paths = [path for name in ("of", "same") if (path := getattr(condition, name, None))]
             for filtered in filters_of(condition):
-                event(filtered, paths)
+                event(filtered, paths_of(condition))
             if isinstance(getattr(condition, "since", None), date):
                 fact(*ZONE_FACTS)
             continue

@@ -27,7 +27,7 @@ class Seeds:
     """The marks of one partition's users.
 
     `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user`
-    (the number), `time` and `mark`, sorted by user, time and mark. `gathered` has the other leaves, each with its marks.
+    (the number), `time` and `mark`, sorted by user, time and mark. `gathered` has the other leaves with their marks.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from transforms.segments.columns.found import GROUP, by_value, numbers
-from transforms.segments.columns.gathered import newest_values
+from transforms.segments.columns.gathered import Gathered, newest_values
 from transforms.segments.conditions import Total
 from transforms.segments.leaf_totals import MICRO, QUARTER, Buckets, compile_comparison, micros, written_amount
 from transforms.segments.marks import Extremes, Marks, Tallies, Tally, exact
@@ -37,13 +37,11 @@ def gather_total(condition: Total) -> "Added | Extreme":
     return Extreme(condition) if condition.aggregate in ("minimum", "maximum") else Added(condition)
 
 
-class Added:
+class Added(Gathered):
     """A sum, an average, or a count without a limit; with `same` of each value."""
 
     def __init__(self, condition: Total) -> None:
-        self.condition = condition
-        self.reads = (condition.events,)
-        self.paths = tuple(path for path in (condition.of, condition.same) if path)
+        super().__init__(condition)
         self.buckets = Buckets(condition.within, condition.since)
 
     def marks(self, events: Sequence[pl.DataFrame]) -> _Sums:
@@ -100,13 +98,11 @@ class Added:
         return ((user, Tallies(tuple(each))) for user, each in found.items())
 
 
-class Extreme:
+class Extreme(Gathered):
     """The least or the greatest number."""
 
     def __init__(self, condition: Total) -> None:
-        self.condition = condition
-        self.reads = (condition.events,)
-        self.paths = (condition.of,)
+        super().__init__(condition)
         self.buckets = Buckets(condition.within, condition.since)
         self.least = condition.aggregate == "minimum"
 
@@ -134,11 +130,9 @@ class Extreme:
         ):
             found[user][bucket] = self._exact(*each)
         for user, cells in found.items():
-            floor = max(cells)
-            if self.condition.within is not None:
-                floor = self.buckets.oldest(floor * self.buckets.width)
-                cells = {bucket: value for bucket, value in cells.items() if bucket >= floor}
-            yield user, Extremes(cells)
+            newest, oldest = max(cells), min(cells)
+            floor = oldest if self.condition.within is None else self.buckets.oldest(newest * self.buckets.width)
+            yield user, Extremes({bucket: value for bucket, value in cells.items() if bucket >= floor})
 
     def _exact(self, number: float | None, exactly: list[str]) -> int | float:
         values = ([] if number is None else [exact(number)]) + [int(each) for each in exactly]
