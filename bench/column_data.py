@@ -41,7 +41,7 @@ def write_prepared(folder: Path, events: int, users: int, parts: int) -> None:
         folder / "events.parquet", row_group_size=122_880, compression="lz4"
     )  # what DuckDB itself writes
     pl.read_parquet(folder / "everybody-*.parquet").write_parquet(folder / "users.parquet")
-    asked = [atom for which in ("mixed", "200") for each in segments(which).values() for atom in atoms(each)]
+    asked = [atom for which in ("mixed", "others", "200") for each in segments(which).values() for atom in atoms(each)]
     prepared = Prepared(END, needs_of(asked), tuple(partitions))
     (folder / "prepared.json").write_bytes(msgspec.json.encode(prepared))
 

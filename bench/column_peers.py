@@ -1,9 +1,10 @@
 """The same memberships by columns and by DuckDB, and seeds. Each is one process, so that it can be measured whole.
 
-    python -m bench.column_peers memberships|duckdb|seeds|encoded|start|duckdb_start FOLDER mixed|NUMBER
+    python -m bench.column_peers memberships|duckdb|seeds|encoded|start|duckdb_start FOLDER mixed|others|NUMBER
     python -m bench.column_peers prepare|rows FOLDER EVENTS
 
-`mixed` are the 20 segments of definitions.yaml, NUMBER so many conditions of one leaf each. `start` and `duckdb_start`
+`mixed` are the 20 segments of definitions.yaml, `others` eight of the conditions that need more than runs of events,
+NUMBER so many conditions of one leaf each. `start` and `duckdb_start`
 do all that comes before the first event. `prepare` reads JSON Lines and asks for the mixed memberships of them, `rows`
 is the loop of `bench.peers`.
 """
@@ -22,6 +23,18 @@ DAY = 86_400_000_000
 HOUR = DAY // 24
 #: Ten days of events end here.
 END = int(datetime(2026, 3, 11, tzinfo=UTC).timestamp() * 1_000_000)
+OTHERS = """
+segments:
+  spent: {owner: bench, members: {event: Order Completed, sum: {of: revenue, at_least: 1000}, within: 7d}}
+  average: {owner: bench, members: {event: Order Completed, average: {of: revenue, more_than: 500}}}
+  dearest: {owner: bench, members: {event: Product Viewed, maximum: {of: price, at_least: 900}, within: 3d}}
+  browsing: {owner: bench, members: {event: Product Viewed, distinct: {of: category, at_least: 3}, within: 7d}}
+  fond: {owner: bench, members: {event: Product Viewed, same: category, count: {at_least: 4}, within: 7d}}
+  shelf: {owner: bench, members: {event: Product Added, same: category, sum: {of: price, at_least: 1500}}}
+  bought: {owner: bench, members: {sequence: [{event: Search}, {event: Product Viewed, within: 1d},
+    {event: Order Completed, within: 1d}], within: 7d}}
+  lively: {owner: bench, members: {event: any, count: {at_least: 30}, within: 7d}}
+"""
 #: What a condition asks of an event's properties: path, operator and operand, and the same in SQL.
 WHERES: tuple[tuple[Any, str], ...] = (
     ((), ""),
@@ -40,6 +53,8 @@ def segments(which: str) -> dict[str, Any]:
         # Without campaigns and their messages, as the SQL is.
         text = DEFINITIONS.read_text().partition("campaigns:")[0]
         return {name: segment.members for name, segment in compiled(((DEFINITIONS.name, text),)).segments.items()}
+    if which == "others":
+        return {name: segment.members for name, segment in compiled((("others.yaml", OTHERS),)).segments.items()}
     found = {}
     for name, event, within, where, _ in _counts(which):
         tests = ((where[0], Operator(*where[1:])),) if where else ()

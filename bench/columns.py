@@ -19,6 +19,7 @@ from bench.run import measure
 PREPARED = (
     *(("start", "mixed"), ("duckdb_start", "mixed")),
     *(("memberships", "mixed"), ("duckdb", "mixed"), ("seeds", "mixed"), ("encoded", "mixed")),
+    *(("memberships", "others"), ("seeds", "others"), ("encoded", "others")),
     *(("memberships", "40"), ("duckdb", "40"), ("memberships", "200"), ("duckdb", "200")),
 )
 
