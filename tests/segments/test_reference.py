@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from columns import columnar
 from core import compile_plain, decode_all, of_type, run_bounded
 from jsonschema import Draft202012Validator
 
@@ -40,8 +41,12 @@ Span = tuple[int, int | None]
 class Example(NamedTuple):
     name: str
     plain: dict[str, Any]
-    events: list[Event]
+    calls: list[dict[str, Any]]
     spans: list[Span]
+
+    @property
+    def events(self) -> list[Event]:
+        return decode_all(self.calls)
 
     @property
     def definitions(self) -> Definitions:
@@ -95,7 +100,7 @@ def read_page() -> list[Example]:
             calls = [read_call(line, count) for count, line in enumerate(events.splitlines())]
             spans = [read_span(line) for line in members.splitlines() if line != "never"]
             number += 1
-            examples.append(Example(f"{heading} {number}", values(definition), decode_all(calls), spans))
+            examples.append(Example(f"{heading} {number}", values(definition), calls, spans))
             parts = []
     assert parts == [], f"{heading}: an example without its end"
     return examples
@@ -139,6 +144,16 @@ def test_they_are_in_until_a_microsecond_before_they_are_out(example):
         assert is_member(example, definitions, example.end if end is None else end - 1)
         assert end is None or is_member(example, definitions, end) is (end in begins)
     assert is_member(example, definitions, example.end) is (None in ends)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_columns_say_the_same(example):
+    definitions = example.definitions
+    turns = {time + nudge for span in example.spans for time in span if time is not None for nudge in (-1, 0)}
+    for time in {*turns, example.end}:
+        found = columnar(example.calls, definitions, time)
+        members = any(asked(definitions) in segments for segments in found.values())
+        assert members is is_member(example, definitions, time), write_time(time)
 
 
 def words(value: Any) -> set[str]:

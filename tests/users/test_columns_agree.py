@@ -9,8 +9,10 @@ from oracle import memberships
 
 from transforms.segments.leaves import leaf_key
 
-#: Each writes and reads files.
-slow = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+#: Each writes and reads files. A tenth of what other properties have.
+slow = settings(
+    max_examples=max(100, settings().max_examples // 10), deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @slow
