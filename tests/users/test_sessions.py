@@ -12,7 +12,8 @@ from shells import AS_OF, Outcome, bounded, one_by_one, streamed, track
 from shop import SHOP
 
 from transforms.events.event import Event
-from transforms.segments.columns.layout import without_columns
+from transforms.segments.columns.layout import NotColumnar, needs_of
+from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
 from transforms.users.advance import advance_anonymous, fold
 from transforms.users.user import Forward, Merge, Recorded, User, Wake
@@ -177,9 +178,9 @@ def test_a_deleted_user_has_no_session(story: Story) -> None:
 
 
 def test_columns_leave_it_to_rows() -> None:
-    conditions = {name: segment.members for name, segment in SESSIONS.segments.items()}
-    refused = without_columns(conditions)
-    assert refused["thorough"] == refused["tracked"] == "event: Session Ended"
+    for name in ("thorough", "tracked"):
+        with pytest.raises(NotColumnar, match="event: Session Ended"):
+            needs_of(atoms(SESSIONS.segments[name].members))
 
 
 SHOPPING: Plain = {
