@@ -131,22 +131,34 @@ def _floor(within: int | None, since: Since) -> Callable[[int, str], int] | None
 
 
 def _judge_count(low: int, high: int | None, within: int | None, since: Since) -> _Judge:
+    reaches = _judge_reached(low, within, since)
+    if high is None:
+        return reaches
+    exceeds = _judge_reached(high + 1, within, since)
+
+    def judge(marks: MarkSet, now: int, zone: str) -> tuple[bool, int | None]:
+        enough, ends = reaches(marks, now, zone)
+        many, sinks = exceeds(marks, now, zone)
+        return enough and not many, ends if sinks is None else sinks if ends is None else min(ends, sinks)
+
+    return judge
+
+
+def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
+    """Whether so many marks lie in the window, and until when."""
+    if bound == 0:
+        return lambda _marks, _now, _zone: (True, None)
     floor = _floor(within, since)
 
     def judge(marks: MarkSet, now: int, zone: str) -> tuple[bool, int | None]:
-        least = None if floor is None else floor(now, zone)
-        deadline = None
-        reached = []
-        for bound in (low, None if high is None else high + 1):
-            if bound is None or bound == 0:
-                reached.append(bound == 0)
-                continue
-            holds = len(marks) >= bound and (least is None or marks[bound - 1][0] > least)
-            reached.append(holds)
-            if holds and within is not None:
-                end = marks[bound - 1][0] + within
-                deadline = end if deadline is None or end < deadline else deadline
-        return reached[0] and not reached[1], deadline
+        if len(marks) < bound:
+            return False, None
+        if floor is None:
+            return True, None
+        last = marks[bound - 1][0]
+        if last <= floor(now, zone):
+            return False, None
+        return True, None if within is None else last + within
 
     return judge
 

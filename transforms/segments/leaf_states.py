@@ -83,7 +83,8 @@ class _Opened(dict[int, LeafState]):
     def __missing__(self, key: int) -> LeafState:
         packed = self.packed
         at = packed.keys.find(key.to_bytes(_KEY, "big"))
-        place = packed.place(key) if at % _KEY else at // _KEY  # a call less, nearly always
+        # A call less, nearly always: it is not there, or where it is found first.
+        place = None if at < 0 else packed.place(key) if at % _KEY else at // _KEY
         if place is not None:
             start, end = _SPAN.unpack_from(packed.bounds, place * _BOUND)
             state = _decode(packed.body[start:end])
@@ -112,8 +113,8 @@ class LeafStates:
         self._packed = packed = kept if isinstance(kept, PackedLeaves) else PackedLeaves()
         self.opened = _Opened(packed, leaves)
         self._put: set[int] = set()
-        #: Those among them that have another deadline, or had.
-        self._moved: set[int] = set()
+        #: Those among them that have another deadline, or had: with the one that is packed.
+        self._moved: dict[int, int | None] = {}
         #: A heap of (deadline, key); no leaf's place is later than its deadline. Packed ones join when any is due.
         self._agenda: list[tuple[int, int]] = []
         self._planned = packed.first is None
@@ -139,7 +140,7 @@ class LeafStates:
         self.opened[key] = state
         self._put.add(key)
         if (deadline := state.deadline) != before.deadline:
-            self._moved.add(key)
+            self._moved.setdefault(key, before.deadline)
             if deadline is not None and (before.deadline is None or deadline < before.deadline):
                 self._plan(deadline, key)
         return state.truth is not before.truth
@@ -178,18 +179,19 @@ class LeafStates:
 
     def pack(self) -> PackedLeaves:
         """All states, packed; what did not change is copied as it is."""
-        places = self.opened.places
-        if not self._put <= places.keys():
-            return self._pack_anew()
-        return self._pack_between(sorted([(*places[key], key) for key in self._put])) if self._put else self._packed
+        put, places = self._put, self.opened.places
+        if not put:
+            return self._packed
+        return self._pack_between() if put <= places.keys() else self._pack_anew()
 
-    def _pack_between(self, changed: list[tuple[int, int, int, int]]) -> PackedLeaves:
-        """With new states at these places, each with its bounds and key, and all others as they are."""
+    def _pack_between(self) -> PackedLeaves:
+        """With new states at their places, and all others as they are."""
         packed, opened, body = self._packed, self.opened, self._packed.body
+        places = opened.places
         parts: list[bytes] = []
         longer: list[tuple[int, int]] = []
         copied = 0
-        for place, start, end, key in changed:
+        for (place, start, end), key in sorted([(places[key], key) for key in self._put]):
             data = _encode(opened[key])
             parts += body[copied:start], data
             copied = end
@@ -202,14 +204,18 @@ class LeafStates:
 
     def _deadlines(self) -> tuple[bytes, int | None]:
         """All deadlines, and the earliest; the others are looked at only where that one has moved."""
+        opened, places = self.opened, self.opened.places
         deadlines, before = bytearray(self._packed.deadlines), self._packed.first
         lost, first = False, _NEVER if before is None else before
-        for key in self._moved:
-            at, deadline = self.opened.places[key][0] * _KEY, self.opened[key].deadline
-            lost = lost or _DEADLINE.unpack_from(deadlines, at)[0] == before
-            _DEADLINE.pack_into(deadlines, at, _NEVER if deadline is None else deadline)
-            if deadline is not None and deadline < first:
+        for key, packed in self._moved.items():
+            deadline = opened[key].deadline
+            if deadline is None:
+                deadline = _NEVER
+            _DEADLINE.pack_into(deadlines, places[key][0] * _KEY, deadline)
+            if deadline < first:
                 first = deadline
+            elif packed is not None and packed == before:
+                lost = True
         if lost and first == before:
             first = min(unpack(f">{len(deadlines) // _KEY}q", deadlines))
         return bytes(deadlines), _known(first)

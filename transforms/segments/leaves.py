@@ -42,7 +42,6 @@ __all__ = ["AttributeLeaf", "EventLeaf", "Leaf", "LeafState", "compile_leaf", "l
 
 #: The numbers of the filters that an event passes; of a single filter whether it does.
 Passed = bool | tuple[int, ...]
-_FIRST = (0,)
 #: Every kind of leaf over events.
 _KINDS: dict[type, Callable[[Any], Kind]] = {
     Count: compile_count,
@@ -94,9 +93,12 @@ class EventLeaf:
         marks = state.marks
         if passed is None:
             passed = self.passed(event)
-        if event.arrival >= state.activation:
-            for tag in passed if isinstance(passed, tuple) else (_FIRST if passed else ()):
-                marks = self._kind.take(marks, (event.time, mark), tag, event.properties)
+        if event.arrival < state.activation:
+            return marks
+        if passed is True:  # of a single filter, which nearly every leaf has
+            return self._kind.take(marks, (event.time, mark), 0, event.properties)  # type: ignore[no-any-return]
+        for tag in passed or ():
+            marks = self._kind.take(marks, (event.time, mark), tag, event.properties)
         return marks
 
     def join(self, one: LeafState, other: LeafState, mine: str = "", theirs: str = "") -> LeafState:
