@@ -12,7 +12,7 @@ import polars as pl
 from transforms.segments.columns.values import columns_of
 from transforms.segments.marks import value_hashes
 
-__all__ = ["GROUP", "by_value", "numbers"]
+__all__ = ["GROUP", "each_number", "each_value"]
 
 #: The column with the hash of a value.
 GROUP = "group"
@@ -20,12 +20,12 @@ GROUP = "group"
 _decode = msgspec.json.Decoder().decode
 
 
-def by_value(events: pl.DataFrame, path: str) -> pl.DataFrame:
+def each_value(events: pl.DataFrame, path: str) -> pl.DataFrame:
     """Each event once for each different value at a path, with the value's hash as `GROUP`; the order is lost."""
     return _spread(events, path, {GROUP: pl.UInt64}, lambda values: [(each,) for each in value_hashes(values)])
 
 
-def numbers(events: pl.DataFrame, path: str) -> pl.DataFrame:
+def each_number(events: pl.DataFrame, path: str) -> pl.DataFrame:
     """Each event once for each number at a path: as a double in `number`, else as decimals in `exactly`.
 
     The order is lost.
@@ -40,7 +40,12 @@ def numbers(events: pl.DataFrame, path: str) -> pl.DataFrame:
 
 def _numbers(values: list[Any]) -> list[tuple[float | None, str | None]]:
     found = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return [(None, str(value)) if isinstance(value, int) else (value, None) for value in found]
+    return [(float(value), None) if _is_held(value) else (None, str(value)) for value in found]
+
+
+def _is_held(value: Any) -> bool:
+    """Whether a double holds a number exactly."""
+    return isinstance(value, float) or abs(value) <= 2**53
 
 
 def _spread(

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from transforms.segments.columns.found import GROUP, by_value
+from transforms.segments.columns.found import GROUP, each_value
 from transforms.segments.conditions import Count, Distinct, Missing, filters_of, paths_of
 from transforms.segments.leaf_marks import MAX_SAME
 from transforms.segments.leaf_sequence import MAX_EVENTS
@@ -19,7 +19,7 @@ from transforms.segments.marks import Groups, Marks
 
 __all__ = ["DistinctValues", "EachCount", "EachMissing", "Gathered", "OneAfterAnother", "newest_values"]
 
-_USER, _TIME, _MARK = pl.col("user"), pl.col("time"), pl.col("mark")
+_TIME, _MARK = pl.col("time"), pl.col("mark")
 #: The column with the start of a date in each user's zone.
 _START = "[start]"
 
@@ -53,7 +53,7 @@ class DistinctValues(Gathered):
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `time` and `mark`, the hash of the value."""
-        values = by_value(events[0], self.condition.of).group_by("user", GROUP).agg(_TIME.max())
+        values = each_value(events[0], self.condition.of).group_by("user", GROUP).agg(_TIME.max())
         rows = values.select("user", "time", pl.col(GROUP).alias("mark")).sort("user", "time", "mark", descending=_NEW)
         return _first(rows, _most(self.condition), "user")
 
@@ -72,7 +72,7 @@ class EachCount(Gathered):
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group`, `time` and `mark`."""
-        rows = newest_values(by_value(events[0], self.condition.same)).select("user", GROUP, "time", "mark")
+        rows = newest_values(each_value(events[0], self.condition.same)).select("user", GROUP, "time", "mark")
         return _first(
             rows.sort("user", GROUP, "time", "mark", descending=_NEW_IN), _most(self.condition), "user", GROUP
         )
@@ -93,7 +93,7 @@ class EachMissing(Gathered):
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group`, `time` and `mark`, the tag."""
         tagged = [
-            by_value(some, self.condition.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("mark"))
+            each_value(some, self.condition.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("mark"))
             for tag, some in enumerate(events)
         ]
         newest = pl.concat(tagged).group_by("user", GROUP, "mark").agg(_TIME.max())

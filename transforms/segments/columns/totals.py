@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from transforms.segments.columns.found import GROUP, by_value, numbers
+from transforms.segments.columns.found import GROUP, each_number, each_value
 from transforms.segments.columns.gathered import Gathered, newest_values
 from transforms.segments.conditions import Total
 from transforms.segments.leaf_totals import MICRO, QUARTER, Buckets, compile_comparison, micros, written_amount
@@ -22,7 +22,7 @@ __all__ = ["Added", "Extreme", "gather_total"]
 
 #: Doubles up to here have millionths of 64 bits.
 _LARGEST = 9e12
-_USER, _TIME, _BUCKET, _NUMBER = pl.col("user"), pl.col("time"), pl.col("bucket"), pl.col("number")
+_TIME, _BUCKET, _NUMBER = pl.col("time"), pl.col("bucket"), pl.col("number")
 
 
 class _Sums(NamedTuple):
@@ -49,7 +49,7 @@ class Added(Gathered):
         rows = events[0].with_row_index("event").with_columns(_bucket(self.buckets).alias("bucket"))
         same = self.condition.same
         if same is not None:
-            rows = newest_values(by_value(rows, same))
+            rows = newest_values(each_value(rows, same))
         summands = self._summands(rows).drop_nulls("bucket")
         counted = rows if same is not None else summands
         keys = ["user"] if same is None else ["user", GROUP]
@@ -64,7 +64,7 @@ class Added(Gathered):
         """Each event once for each number that it adds; counted are zeros."""
         if self.condition.aggregate == "count":
             return rows.with_columns(number=pl.lit(0.0), exactly=pl.lit(None, pl.String))
-        return numbers(rows, self.condition.of)
+        return each_number(rows, self.condition.of)
 
     def truths(self, marks: _Sums, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether the sum of the buckets that count is as asked, of one value at least."""
@@ -108,7 +108,7 @@ class Extreme(Gathered):
 
     def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `bucket`, `number`, the best double, and `exactly`, all that is none."""
-        rows = numbers(events[0], self.condition.of).with_columns(_bucket(self.buckets).alias("bucket"))
+        rows = each_number(events[0], self.condition.of).with_columns(_bucket(self.buckets).alias("bucket"))
         return rows.drop_nulls("bucket").group_by("user", "bucket").agg(self._best(), pl.col("exactly").drop_nulls())
 
     def _best(self) -> pl.Expr:
