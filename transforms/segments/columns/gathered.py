@@ -7,6 +7,8 @@ frames in the order in which rows keep them; `user` is the number of a user in t
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -205,17 +207,9 @@ def _any(truths: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_user(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """Each user's rows, in their order; users in theirs."""
-    found: list[tuple[Any, ...]] = []
-    last = None
-    for user, *row in rows.select("user", *columns).iter_rows():
-        if user != last and found:
-            yield last, found  # type: ignore[misc]
-            found = []
-        last = user
-        found.append(tuple(row))
-    if found:
-        yield last, found  # type: ignore[misc]
+    """Each user's rows, in their order; they stand by user."""
+    for user, found in groupby(rows.select("user", *columns).iter_rows(), itemgetter(0)):
+        yield user, [row[1:] for row in found]
 
 
 def _kept_groups(marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
