@@ -85,7 +85,7 @@ def diff(
 
 @app.command()
 def preview(
-    segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
+    name: Annotated[str, typer.Argument(metavar="SEGMENT|CAMPAIGN")],
     *,
     definitions: Asked,
     events: Annotated[
@@ -94,14 +94,14 @@ def preview(
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="default: the newest arrival that is not in the future")
     ] = None,
-    weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="of so many weeks the size is shown")] = 12,
-    sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="so many members are explained")] = 5,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="count anonymous users too")] = False,
+    weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="so many weeks are shown")] = 12,
+    sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="so many users are explained")] = 5,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="of a segment, count anonymous users too")] = False,
     json: Json = False,
 ) -> None:
-    """Who would be in a segment, by recorded events: how many, since when, and why. Nothing is sent or written."""
+    """Who would be in a segment, or get what of a campaign, by recorded events, and why. Nothing is sent or written."""
     import_module("todoke.preview").preview(
-        segment, definitions, events, as_of=as_of, weeks=weeks, sample=sample, anonymous=anonymous, json=json
+        name, definitions, events, as_of=as_of, weeks=weeks, sample=sample, anonymous=anonymous, json=json
     )
 
 

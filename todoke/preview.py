@@ -1,8 +1,9 @@
-"""`todoke preview`: who would be in a segment, by recorded events; nothing is sent and no store is written."""
+"""`todoke preview`: who would be in a segment, or what a campaign would do, by recorded events; nothing is sent."""
 
 import sys
 import tempfile
 import time
+from difflib import get_close_matches
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from beam_pipelines.options import WrongUse, read_time
-from todoke.explain import explained_json, known_segment, print_explained
+from todoke.campaign_preview import campaign_json, print_campaign
+from todoke.explain import explained_json, print_explained
 from todoke.run import RunFailed
 from todoke.user import plain_text
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
+from transforms.channels.preview import CampaignPreview, preview_campaign
 from transforms.events.sources import Files, parse_source
 from transforms.events.times import write_time
 from transforms.events.transforms import read_files
@@ -32,7 +35,7 @@ _BAR = 40
 
 
 def preview(
-    segment: str,
+    name: str,
     definitions: str,
     events: str,
     *,
@@ -42,41 +45,63 @@ def preview(
     anonymous: bool,
     json: bool,
 ) -> None:
-    """Print how many would be members, how that went, and some of them with their reasons.
+    """Print how many would be members, how that went, and some of them with their reasons; or the same of a campaign.
 
     Raises:
-      WrongUse: the segment is unknown, the source is none of files, or nothing in it can be used.
+      WrongUse: there is no such segment or campaign, the source is none of files, or nothing in it can be used.
       DefinitionsError: the definitions cannot be read, or have mistakes.
       RunFailed: the events cannot be read.
     """
     known = _definitions(definitions)
-    known_segment(segment, known)
+    _check_name(name, known)
     source = _files(events)
     until = None if as_of is None else read_time("--as-of", as_of)
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder, Console(stderr=True).status("reading events"):
-        histories = Histories(Path(folder))
-        try:
-            histories.read(read_files(source), time.time_ns() // 1000 if until is None else until)
-        except OSError as error:
-            raise RunFailed(f"the events cannot be read: {error}") from error
-        if until is None and not histories.newest:
-            raise WrongUse(f"--events: {events} holds no event that could be read")
+        histories = _read(Path(folder), source, events, until)
         moment = histories.newest if until is None else until
-        found = preview_segment(segment, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
-    left_out = {name.replace("_", " "): count for name, count in histories.accounts.items() if name != "read" and count}
+        found: Preview | CampaignPreview
+        if name in known.campaigns:
+            found = preview_campaign(name, histories, known, moment, weeks=weeks, sample=sample)
+        else:
+            found = preview_segment(name, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
     if json:
-        print(msgspec.json.encode({**_described(found), "messages": histories.accounts}).decode())
+        described = campaign_json(found) if isinstance(found, CampaignPreview) else _described(found)
+        print(msgspec.json.encode({**described, "messages": histories.accounts}).decode())
         return
+    left_out = {kind.replace("_", " "): count for kind, count in histories.accounts.items() if kind != "read" and count}
     if left_out:
-        counts = ", ".join(f"{count:,} {name}" for name, count in left_out.items())
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in left_out.items())
         print(f"todoke: of {histories.accounts['read']:,} messages not used: {counts}", file=sys.stderr)
-    _print(Console(soft_wrap=True), found, "users, visitors among them" if anonymous else "users with a user id")
+    if isinstance(found, CampaignPreview):
+        print_campaign(Console(soft_wrap=True), found)
+    else:
+        _print(Console(soft_wrap=True), found, "users, visitors among them" if anonymous else "users with a user id")
+
+
+def _read(folder: Path, source: Files, events: str, until: int | None) -> Histories:
+    histories = Histories(folder)
+    try:
+        histories.read(read_files(source), time.time_ns() // 1000 if until is None else until)
+    except OSError as error:
+        raise RunFailed(f"the events cannot be read: {error}") from error
+    if until is None and not histories.newest:
+        raise WrongUse(f"--events: {events} holds no event that could be read")
+    return histories
 
 
 def _definitions(place: str) -> Definitions:
     """The newest definitions; whole histories are read, so that none of their conditions is new to anybody."""
     found = read_definitions(place)
     return compiled(found.revisions[0].texts if isinstance(found, Release) else found)
+
+
+def _check_name(name: str, known: Definitions) -> None:
+    if name in known.segments and name in known.campaigns:
+        raise WrongUse(f"`{name}` is a segment and a campaign: give one of them another id to preview it")
+    names = [*known.segments, *known.campaigns]
+    if name not in names:
+        close = ", ".join(get_close_matches(name, names) or sorted(names)) or "none"
+        raise WrongUse(f"the definitions have no segment or campaign `{name}`; they have {close}")
 
 
 def _files(events: str) -> Files:

@@ -1,0 +1,77 @@
+"""What a campaign would do, as `todoke preview` prints it."""
+
+from itertools import dropwhile
+from typing import Any
+
+from rich import box
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Column, Table
+
+from todoke.user import plain_text
+from transforms.channels.preview import CampaignPreview, Happening
+from transforms.events.times import write_time
+
+__all__ = ["campaign_json", "print_campaign"]
+
+_BAR = 40
+
+
+def campaign_json(found: CampaignPreview) -> dict[str, Any]:
+    """All of it for programs: times as text."""
+    return {
+        "campaign": found.campaign,
+        "as_of": write_time(found.as_of),
+        "users": found.users,
+        "entries": found.entries,
+        "weeks": [{"at": write_time(week.at), "entries": week.entries, "sends": week.sends} for week in found.weeks],
+        "sends": [each._asdict() for each in found.decided],
+        "refusals": [each._asdict() for each in found.refused],
+        "sample": [{"user": each.user, "happened": [_shown(one) for one in each.happened]} for each in found.sample],
+    }
+
+
+def _shown(happening: Happening) -> dict[str, Any]:
+    said = {
+        name: text for name in ("step", "message", "channel", "reason", "text") if (text := getattr(happening, name))
+    }
+    return {"at": write_time(happening.at), "what": happening.what, **said}
+
+
+def print_campaign(console: Console, found: CampaignPreview) -> None:
+    """Entries and sends by week, what is sent by step, what is refused and why, and some users one by one."""
+    title = f"{found.campaign}, up to {write_time(found.as_of)}: {found.entries:,} journeys, {found.users:,} users"
+    console.print(plain_text(title, "bold"))
+    most = max(week.entries for week in found.weeks)
+    weeks = Table("week to (UTC)", _count("journeys"), _count("sends"), "", box=box.SIMPLE_HEAD)
+    for week in dropwhile(lambda week: not week.entries and not week.sends, found.weeks):
+        bar = Bar(most or 1, 0, week.entries, width=_BAR)
+        weeks.add_row(write_time(week.at)[:16].replace("T", " "), f"{week.entries:,}", f"{week.sends:,}", bar)
+    if weeks.row_count:
+        console.print(weeks)
+    sends = Table(_count("sends"), "step", "message", "channel", box=box.SIMPLE_HEAD)
+    for decided in found.decided:
+        sends.add_row(f"{decided.sends:,}", *map(plain_text, (decided.step, decided.message, decided.channel)))
+    refusals = Table(_count("not sent"), "step", "reason", box=box.SIMPLE_HEAD)
+    for refused in found.refused:
+        refusals.add_row(f"{refused.times:,}", plain_text(refused.step or "(entry)"), refused.reason)
+    for table in (sends, refusals):
+        if table.row_count:
+            console.print(table)
+    for told in found.sample:
+        console.print(plain_text(told.user, "bold"))
+        for each in told.happened:
+            console.print(plain_text(f"  {write_time(each.at)}  {_line(each)}"))
+
+
+def _line(happening: Happening) -> str:
+    if happening.what == "entered":
+        return "entered"
+    if happening.what == "sent":
+        return f"{happening.step}: {happening.channel} {happening.message}, {happening.text!r}"
+    where = happening.step or "not entered"
+    return f"{where}: no send, {happening.reason}" + (f" ({happening.text})" if happening.text else "")
+
+
+def _count(title: str) -> Column:
+    return Column(title, justify="right", no_wrap=True)

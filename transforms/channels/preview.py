@@ -1,0 +1,182 @@
+"""What a campaign would do, by recorded events: who would enter it and get what, and what is refused, and why.
+
+The state machine itself over whole histories, as in a run over the same messages without a store; messages are made,
+and go nowhere, so that no receipts come back. Times are microseconds UTC.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from heapq import heappush, heappushpop
+from typing import NamedTuple
+
+import msgspec
+
+from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.load import Definitions
+from transforms.channels.scope import scope_of
+from transforms.channels.settings import MailSettings
+from transforms.messages.render import RenderedMail, RenderError, render
+from transforms.segments.marks import hash_of
+from transforms.users.advance import fold
+from transforms.users.histories import Histories
+from transforms.users.preview import WEEK
+from transforms.users.user import Effect, User, Wake
+
+__all__ = ["CampaignPreview", "Decided", "Happening", "Refused", "Told", "Weekly", "preview_campaign"]
+
+
+class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a campaign does with a user: `what` is entered, sent or refused.
+
+    `text` is the subject or title of what is sent, and of a message that cannot be made which field and why.
+    """
+
+    at: int
+    what: str
+    step: str = ""
+    message: str = ""
+    channel: str = ""
+    reason: str = ""
+    text: str = ""
+
+
+class Weekly(NamedTuple):
+    """How many journeys began, and how many messages went to an address, in the week that ends `at`."""
+
+    at: int
+    entries: int
+    sends: int
+
+
+class Decided(NamedTuple):
+    """How often a step's message goes to an address of a channel."""
+
+    sends: int
+    step: str
+    message: str
+    channel: str
+
+
+class Refused(NamedTuple):
+    """How often a step, or where it is empty the entry, is refused for a reason (docs/reasons.md)."""
+
+    times: int
+    step: str
+    reason: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A user, and what the campaign does with them, in order."""
+
+    user: str
+    happened: tuple[Happening, ...]
+
+
+class CampaignPreview(msgspec.Struct, frozen=True):
+    """A campaign over all events up to `as_of`: `users` entered it, some of them more than once; `weeks` end there."""
+
+    campaign: str
+    as_of: int
+    users: int
+    entries: int
+    weeks: tuple[Weekly, ...]
+    decided: tuple[Decided, ...]
+    refused: tuple[Refused, ...]
+    sample: tuple[Told, ...]
+
+
+def preview_campaign(
+    campaign: str, histories: Histories, definitions: Definitions, as_of: int, *, weeks: int = 12, sample: int = 5
+) -> CampaignPreview:
+    """Let a campaign happen to all users and visitors up to `as_of`, beside all others of the definitions.
+
+    Args:
+      weeks: of so many weeks, the last of which ends at `as_of`, it is counted by week.
+      sample: of how many users it is told: first those who enter, then those who are refused, by the hash of their id.
+    """
+    counts = _Counts(as_of, weeks)
+    chosen: list[tuple[bool, int, str, tuple[Happening, ...]]] = []
+    for key, inputs in histories.each(definitions):
+        _, effects = fold(User(key), (*inputs, Wake(as_of)), definitions)
+        happened = tuple(_happened(campaign, effects, definitions))
+        if not happened:
+            continue
+        enters = counts.add(happened)
+        if sample:
+            push = heappush if len(chosen) < sample else heappushpop
+            push(chosen, (enters, -hash_of(key), key, happened))
+    order = [step.id for step in definitions.campaigns[campaign].steps]
+    return CampaignPreview(
+        campaign,
+        as_of,
+        counts.users,
+        counts.entries.total(),
+        tuple(counts.weekly()),
+        tuple(Decided(counts.decided[what], *what) for what in _by_step(counts.decided, order)),
+        tuple(Refused(counts.refused[what], *what) for what in _by_step(counts.refused, order)),
+        tuple(Told(key, happened) for _, _, key, happened in sorted(chosen, reverse=True)),
+    )
+
+
+class _Counts:
+    """What is counted of all users; of entries and sends by how many weeks back they are."""
+
+    def __init__(self, as_of: int, weeks: int) -> None:
+        self.as_of = as_of
+        self.weeks = weeks
+        self.users = 0
+        self.entries, self.sends = Counter[int](), Counter[int]()
+        self.decided, self.refused = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+
+    def add(self, happened: Iterable[Happening]) -> bool:
+        """Count what happens to one user; whether they enter."""
+        before = self.entries.total()
+        for each in happened:
+            back = (self.as_of - each.at) // WEEK
+            if each.what == "entered":
+                self.entries[back] += 1
+            elif each.what == "sent":
+                self.sends[back] += 1
+                self.decided[each.step, each.message, each.channel] += 1
+            else:
+                self.refused[each.step, each.reason] += 1
+        enters = self.entries.total() > before
+        self.users += enters
+        return enters
+
+    def weekly(self) -> Iterator[Weekly]:
+        """The last weeks, the oldest first."""
+        for back in range(self.weeks - 1, -1, -1):
+            yield Weekly(self.as_of - WEEK * back, self.entries[back], self.sends[back])
+
+
+def _happened(campaign: str, effects: Iterable[Effect], definitions: Definitions) -> Iterator[Happening]:
+    for effect in effects:
+        if not isinstance(effect, CampaignEntered | Send | Suppressed) or effect.campaign != campaign:
+            continue
+        if isinstance(effect, Send):
+            yield _made(effect, definitions)
+        elif isinstance(effect, Suppressed):
+            yield Happening(effect.at, "refused", effect.step, reason=effect.reason)
+        else:
+            yield Happening(effect.at, "entered")
+
+
+def _made(send: Send, definitions: Definitions) -> Happening:
+    """A send with its message made, as the courier makes it; or the refusal of one that cannot be."""
+    scope = scope_of(send, MailSettings().unsubscribe_url(send), send.decided_at)
+    message, locale = definitions.messages[send.message], definitions.policies.default_locale
+    try:
+        rendered = render(message, scope, send.locale, locale)
+    except RenderError as error:
+        what, reason, text = "refused", "render_error", str(error)
+    else:
+        what, reason = "sent", ""
+        text = rendered.subject if isinstance(rendered, RenderedMail) else rendered.title
+    return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text)
+
+
+def _by_step(counts: Counter[tuple[str, ...]], order: list[str]) -> list[tuple[str, ...]]:
+    """What was counted, entries first, then in the order of steps."""
+    places = {step: place for place, step in enumerate(("", *order))}
+    return sorted(counts, key=lambda what: (places.get(what[0], len(places)), what))
