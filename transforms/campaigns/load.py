@@ -1,7 +1,9 @@
 """Definitions: files read, checked, and compiled once a process, named by the hash of their content."""
 
+import gc
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -201,6 +203,21 @@ def _older(release: Release) -> Iterator[Definitions]:
             return
 
 
+@contextmanager
+def _keeping_all() -> Iterator[None]:
+    """Without collections of garbage: of ten thousand segments all that is made is kept, and to look through it again
+    and again took two thirds of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@_keeping_all()
 def check(texts: Texts) -> tuple[Definitions | None, Problems]:
     """Read texts and note every mistake and warning; definitions are None where there is a mistake."""
     problems = Problems()
