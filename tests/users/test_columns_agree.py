@@ -11,7 +11,7 @@ from transforms.segments.leaves import leaf_key
 
 #: Each writes and reads files. A tenth of what other properties have.
 slow = settings(
-    max_examples=max(100, settings().max_examples // 10), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=max(60, settings().max_examples // 10), deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
