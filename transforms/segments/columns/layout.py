@@ -183,10 +183,10 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
                 fact(*ZONE_FACTS)
             continue
         match condition:
+            case Near(name, ""):
+                fact(*place_facts(name))
             case Near(name, path):
-                fact(*([] if path else place_facts(name)))
-                if path:
-                    fact(name, path=path if path != name else "")
+                fact(name, path=path if path != name else "")
             case Attribute(name, path, operator):
                 fact(name, path=path if path != name else "")
                 if operator.name in TIME_OPERATORS:
