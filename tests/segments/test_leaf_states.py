@@ -107,3 +107,9 @@ def test_what_is_packed_is_never_changed() -> None:
     opened.keep({1})
     assert msgspec.msgpack.encode(packed) == written
     assert msgspec.msgpack.decode(written, type=PackedLeaves) == packed
+
+
+@given(st.dictionaries(keys, states, max_size=2), st.dictionaries(keys, states, max_size=2))
+def test_packed_ones_are_equal_where_their_states_are(one: dict[int, LeafState], other: dict[int, LeafState]) -> None:
+    assert (LeafStates(one).pack() == LeafStates(other).pack()) is (one == other)
+    assert LeafStates(one).pack() == LeafStates(dict(reversed(one.items()))).pack()
