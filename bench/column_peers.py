@@ -49,12 +49,10 @@ def segments(which: str) -> dict[str, Any]:
     from transforms.segments.conditions import Count, EventFilter  # noqa: PLC0415
     from transforms.segments.operators import Operator  # noqa: PLC0415
 
-    if which == "mixed":
+    if which in ("mixed", "others"):
         # Without campaigns and their messages, as the SQL is.
-        text = DEFINITIONS.read_text().partition("campaigns:")[0]
-        return {name: segment.members for name, segment in compiled(((DEFINITIONS.name, text),)).segments.items()}
-    if which == "others":
-        return {name: segment.members for name, segment in compiled((("others.yaml", OTHERS),)).segments.items()}
+        text = OTHERS if which == "others" else DEFINITIONS.read_text().partition("campaigns:")[0]
+        return {name: segment.members for name, segment in compiled(((f"{which}.yaml", text),)).segments.items()}
     found = {}
     for name, event, within, where, _ in _counts(which):
         tests = ((where[0], Operator(*where[1:])),) if where else ()

@@ -19,6 +19,7 @@ __all__ = [
     "compile_distinct",
     "compile_first_last",
     "compile_missing",
+    "most_marks",
     "newest_marks",
 ]
 
@@ -32,7 +33,7 @@ _Judge = Callable[[MarkSet, int, str], tuple[bool, int | None]]
 def compile_count(condition: Count) -> Kind:
     """Keeps the newest n marks, n being the largest count that makes a difference (≤ 1,001); with `same` 64 times."""
     low, high = condition.low, condition.high
-    keep = max(1, low, 0 if high is None else high + 1)
+    keep = most_marks(low, high)
     judge = _judge_count(low, high, condition.within, condition.since)
     return _kind(lambda marks, mark, _tag: newest_marks(marks, mark, keep), judge, condition.same)
 
@@ -44,7 +45,7 @@ def compile_distinct(condition: Distinct) -> Kind:
     ever after.
     """
     low, high = condition.low, condition.high
-    keep = max(1, low, 0 if high is None else high + 1)
+    keep = most_marks(low, high)
     find = compile_path(condition.of)
     insert = _newest_values(keep)
 
@@ -95,6 +96,11 @@ def compile_missing(condition: Missing) -> Kind:
         return inside and now >= begun + age, deadline
 
     return _kind(insert, judge, condition.same)
+
+
+def most_marks(low: int, high: int | None) -> int:
+    """How many marks make a difference to a count in [low, high]."""
+    return max(1, low, 0 if high is None else high + 1)
 
 
 def newest_marks(marks: MarkSet, mark: Mark, keep: int) -> MarkSet:

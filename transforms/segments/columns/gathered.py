@@ -14,16 +14,15 @@ from typing import Any
 import polars as pl
 
 from transforms.segments.columns.found import GROUP, each_value
+from transforms.segments.columns.windows import between, floor_of, inside
 from transforms.segments.conditions import Count, Distinct, Missing, filters_of, paths_of
-from transforms.segments.leaf_marks import MAX_SAME
+from transforms.segments.leaf_marks import MAX_SAME, most_marks
 from transforms.segments.leaf_sequence import MAX_EVENTS
 from transforms.segments.marks import Groups, Marks
 
 __all__ = ["DistinctValues", "EachCount", "EachMissing", "Gathered", "OneAfterAnother", "newest_values"]
 
 _TIME, _MARK = pl.col("time"), pl.col("mark")
-#: The column with the start of a date in each user's zone.
-_START = "[start]"
 
 
 class Gathered(ABC):
@@ -57,12 +56,12 @@ class DistinctValues(Gathered):
         """`user`, `time` and `mark`, the hash of the value."""
         values = each_value(events[0], self.condition.of).group_by("user", GROUP).agg(_TIME.max())
         rows = values.select("user", "time", pl.col(GROUP).alias("mark")).sort("user", "time", "mark", descending=_NEW)
-        return _first(rows, _most(self.condition), "user")
+        return _first(rows, most_marks(self.condition.low, self.condition.high), "user")
 
     def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether so many lie in the window."""
-        inside = _inside(marks, self.condition, now, starts)
-        return inside.group_by("user").agg(_between(pl.col("inside").sum(), self.condition).alias("truth"))
+        found = _inside(marks, self.condition, now, starts)
+        return found.group_by("user").agg(between(pl.col("inside").sum(), self.condition).alias("truth"))
 
     def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
         """Sets of marks."""
@@ -76,13 +75,16 @@ class EachCount(Gathered):
         """`user`, `group`, `time` and `mark`."""
         rows = newest_values(each_value(events[0], self.condition.same)).select("user", GROUP, "time", "mark")
         return _first(
-            rows.sort("user", GROUP, "time", "mark", descending=_NEW_IN), _most(self.condition), "user", GROUP
+            rows.sort("user", GROUP, "time", "mark", descending=_NEW_IN),
+            most_marks(self.condition.low, self.condition.high),
+            "user",
+            GROUP,
         )
 
     def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether so many of one value lie in the window."""
-        inside = _inside(marks, self.condition, now, starts).group_by("user", GROUP)
-        return _any(inside.agg(_between(pl.col("inside").sum(), self.condition).alias("truth")))
+        found = _inside(marks, self.condition, now, starts).group_by("user", GROUP)
+        return _any(found.agg(between(pl.col("inside").sum(), self.condition).alias("truth")))
 
     def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
         """Groups by value."""
@@ -170,11 +172,6 @@ def _follow(reached: pl.DataFrame, marks: pl.DataFrame, within: int | None) -> p
     return rows.filter((pl.col("last") == 0) & near).select(marks.columns)
 
 
-def _most(condition: Count | Distinct) -> int:
-    """How many marks make a difference."""
-    return max(1, condition.low, 0 if condition.high is None else condition.high + 1)
-
-
 def _first(rows: pl.DataFrame, most: int, *keys: str) -> pl.DataFrame:
     """So many of the first rows of each key; they are sorted by it."""
     other = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift(most)) for key in keys)
@@ -185,20 +182,11 @@ def _inside(
     rows: pl.DataFrame, condition: Count | Distinct | Missing, now: int, starts: pl.Series | None
 ) -> pl.DataFrame:
     """The rows with `inside`: whether their time lies in the window."""
-    if condition.within is not None:
-        return rows.with_columns((now - condition.within < _TIME).alias("inside"))
     if isinstance(condition.since, date):
         assert starts is not None
-        return rows.with_columns(starts.gather(rows["user"]).alias(_START)).with_columns(
-            (pl.col(_START) <= _TIME).alias("inside")
-        )
-    inside = pl.lit(value=True) if condition.since is None else condition.since <= _TIME
-    return rows.with_columns(inside.alias("inside"))
-
-
-def _between(count: pl.Expr, condition: Count | Distinct) -> pl.Expr:
-    low, high = condition.low, condition.high
-    return count >= low if high is None else count.is_between(low, high)
+        rows = rows.with_columns(starts.gather(rows["user"]).alias(floor_of(condition.since)))
+    tests = inside(_TIME, condition, now)
+    return rows.with_columns((pl.all_horizontal(tests) if tests else pl.lit(value=True)).alias("inside"))
 
 
 def _any(truths: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from transforms.segments.columns.gathered import DistinctValues, EachCount, Each
 from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact, place_facts
 from transforms.segments.columns.totals import gather_total
 from transforms.segments.columns.values import by_value, either, satisfies
+from transforms.segments.columns.windows import between, inside
 from transforms.segments.conditions import (
     Attribute,
     Bucket,
@@ -34,11 +35,12 @@ from transforms.segments.conditions import (
     Sequence,
     Total,
 )
+from transforms.segments.leaf_marks import most_marks
 from transforms.segments.leaves import leaf_key
 from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
 from transforms.segments.sphere import coordinates, distance_km
 
-__all__ = ["ZONE", "ColumnLeaf", "Kept", "Scope", "compile_leaf", "floor_of", "matching"]
+__all__ = ["ZONE", "ColumnLeaf", "Kept", "Scope", "compile_leaf", "matching"]
 
 _decode = msgspec.json.Decoder().decode
 #: The column with each user's time zone.
@@ -109,23 +111,9 @@ def matching(events: EventFilter, columns: Collection[str]) -> list[pl.Expr]:
     return tests
 
 
-def floor_of(since: date) -> str:
-    """The column with the start of a date in each user's zone."""
-    return f"[since {since.isoformat()}]"
-
-
 def _timed_where(operator: Operator) -> Callable[[list[Any]], bool]:
     """An event is tested once, so its times need no clock and no zone."""
     return lambda values: time_test(operator, values, 0, "UTC")
-
-
-def _inside(time: pl.Expr, condition: Count | Missing, now: int) -> list[pl.Expr]:
-    """The tests that tell whether a time lies in the window."""
-    if condition.within is not None:
-        return [time > now - condition.within]
-    if isinstance(condition.since, date):
-        return [time >= pl.col(floor_of(condition.since))]
-    return [] if condition.since is None else [time >= condition.since]
 
 
 def _dates(condition: EventCondition) -> frozenset[date]:
@@ -140,13 +128,12 @@ def _gather(condition: Any, key: str, gathered: Gathered) -> ColumnLeaf:
 def _count(condition: Count, key: str, scope: Scope) -> ColumnLeaf:
     if condition.same is not None:
         return _gather(condition, key, EachCount(condition))
-    tests = [*_inside(pl.col("time"), condition, scope.now), *matching(condition.events, scope.events)]
-    low, high, found = condition.low, condition.high, pl.col(key)
+    tests = [*inside(pl.col("time"), condition, scope.now), *matching(condition.events, scope.events)]
     return ColumnLeaf(
         int(key, 16),
-        found >= low if high is None else found.is_between(low, high),
+        between(pl.col(key), condition),
         {condition.events.name: {key: Aggregate("count", tuple(tests))}},
-        (Kept(condition.events, max(1, low, 0 if high is None else high + 1)),),
+        (Kept(condition.events, most_marks(condition.low, condition.high)),),
         _dates(condition),
     )
 
@@ -172,10 +159,9 @@ def _missing(condition: Missing, key: str, scope: Scope) -> ColumnLeaf:
         newest = Aggregate("last", tuple(matching(events, scope.events)))
         aggregates.setdefault(events.name, {})[alias] = newest
     # The newest A itself must lie in the window: where it does not, no older one is asked.
-    inside = _inside(pl.col(begun), condition, scope.now)
     overdue = pl.col(begun) <= scope.now - condition.age
     unanswered = pl.col(ended).is_null() | (pl.col(ended) < pl.col(begun))
-    truth = pl.all_horizontal(overdue, unanswered, *inside).fill_null(value=False)
+    truth = pl.all_horizontal(overdue, unanswered, *inside(pl.col(begun), condition, scope.now)).fill_null(value=False)
     kept = (Kept(condition.events, 1, tag=0), Kept(condition.missing, 1, tag=1))
     return ColumnLeaf(int(key, 16), truth, aggregates, kept, _dates(condition))
 

@@ -8,9 +8,10 @@ import polars as pl
 
 from transforms.segments.columns.aggregates import Aggregate, aggregated, placed
 from transforms.segments.columns.layout import Partition, Prepared, events_named
-from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf, floor_of
+from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf
 from transforms.segments.columns.reading import gathered
 from transforms.segments.columns.values import either
+from transforms.segments.columns.windows import floor_of
 from transforms.segments.columns.zones import floors_only, with_floors, with_zones
 from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
 from transforms.segments.leaves import EventLeaf, leaf_key

@@ -10,7 +10,19 @@ from transforms.segments.columns.leaves import ColumnLeaf, matching
 from transforms.segments.columns.values import columns_of
 from transforms.segments.conditions import EventFilter
 
-__all__ = ["gathered"]
+__all__ = ["gathered", "needed", "passing"]
+
+
+def needed(asked: EventFilter, columns: Collection[str]) -> set[str]:
+    """The columns of events that a filter looks at, and those of a mark."""
+    tested = {column for test in matching(asked, columns) for column in test.meta.root_names()}
+    return {"user", "time", "mark"} | tested
+
+
+def passing(events: pl.DataFrame, asked: EventFilter, columns: Collection[str]) -> pl.DataFrame:
+    """The events, of the filter's name, that pass it."""
+    tests = matching(asked, columns)
+    return events.filter(pl.all_horizontal(tests)) if tests else events
 
 
 def gathered(
@@ -23,16 +35,14 @@ def gathered(
         assert leaf.gathered is not None
         paths = {column for path in leaf.gathered.paths for column in columns_of(path) if column in columns}
         for asked in leaf.gathered.reads:
-            tested = {column for test in matching(asked, columns) for column in test.meta.root_names()}
-            wanted.setdefault(asked.name, {"user", "time", "mark"}).update(paths, tested)
+            wanted.setdefault(asked.name, set()).update(paths, needed(asked, columns))
     named: dict[str, pl.DataFrame] = {}
 
     def read(asked: EventFilter) -> pl.DataFrame:
         if asked.name not in named:
             some = events_named(events, asked.name).select(sorted(wanted[asked.name]))
             named[asked.name] = some.collect(engine="streaming")
-        tests = matching(asked, columns)
-        return named[asked.name].filter(pl.all_horizontal(tests)) if tests else named[asked.name]
+        return passing(named[asked.name], asked, columns)
 
     for leaf in asking:
         assert leaf.gathered is not None

@@ -13,8 +13,8 @@ import polars as pl
 
 from transforms.segments.columns.encode import encode_marks
 from transforms.segments.columns.layout import Partition, Prepared, events_named
-from transforms.segments.columns.leaves import ColumnLeaf, Kept, Scope, compile_leaf, matching
-from transforms.segments.columns.reading import gathered
+from transforms.segments.columns.leaves import ColumnLeaf, Kept, Scope, compile_leaf
+from transforms.segments.columns.reading import gathered, needed, passing
 from transforms.segments.conditions import EventCondition, EventFilter, FactCondition
 from transforms.segments.leaves import leaf_key
 
@@ -80,13 +80,10 @@ def _marks(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[st
         wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
     found: dict[Kept, pl.DataFrame] = {}
     for name, filters in wanted.items():
-        tests = {asked: matching(asked, columns) for asked in filters}
-        tested = {column for each in tests.values() for test in each for column in test.meta.root_names()}
-        asked_for = sorted({"user", "time", "mark"} | tested)
+        asked_for = sorted({column for asked in filters for column in needed(asked, columns)})
         named = events_named(events, name).select(asked_for).collect(engine="streaming")
         for asked, kinds in filters.items():
-            some = named.filter(pl.all_horizontal(tests[asked])) if tests[asked] else named
-            rows = some.select("user", "time", "mark")
+            rows = passing(named, asked, columns).select("user", "time", "mark")
             marks = pl.collect_all([_keep(rows.lazy(), kept) for kept in kinds])
             found |= dict(zip(kinds, marks, strict=True))
     return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}

@@ -7,8 +7,9 @@ import polars as pl
 
 from transforms.identity.zones import known_zone
 from transforms.segments.columns.layout import ZONE_FACTS
-from transforms.segments.columns.leaves import ZONE, floor_of
+from transforms.segments.columns.leaves import ZONE
 from transforms.segments.columns.values import by_value
+from transforms.segments.columns.windows import floor_of
 from transforms.segments.values import start_of_day
 
 __all__ = ["floors_only", "with_floors", "with_zones"]
