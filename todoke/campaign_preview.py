@@ -3,18 +3,17 @@
 from itertools import dropwhile
 from typing import Any
 
+import msgspec
 from rich import box
-from rich.bar import Bar
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from todoke.user import plain_text
+from todoke.weeks import numbers, weeks_table
 from transforms.channels.preview import CampaignPreview, Happening
 from transforms.events.times import write_time
 
 __all__ = ["campaign_json", "print_campaign"]
-
-_BAR = 40
 
 
 def campaign_json(found: CampaignPreview) -> dict[str, Any]:
@@ -32,10 +31,8 @@ def campaign_json(found: CampaignPreview) -> dict[str, Any]:
 
 
 def _shown(happening: Happening) -> dict[str, Any]:
-    said = {
-        name: text for name in ("step", "message", "channel", "reason", "text") if (text := getattr(happening, name))
-    }
-    return {"at": write_time(happening.at), "what": happening.what, **said}
+    """Without what is not said of it."""
+    return {**msgspec.to_builtins(happening), "at": write_time(happening.at)}
 
 
 def print_campaign(console: Console, found: CampaignPreview) -> None:
@@ -43,19 +40,18 @@ def print_campaign(console: Console, found: CampaignPreview) -> None:
     title = f"{found.campaign}, up to {write_time(found.as_of)}: {found.entries:,} journeys, {found.users:,} users"
     console.print(plain_text(title, "bold"))
     most = max(week.entries for week in found.weeks)
-    weeks = Table("week to (UTC)", _count("journeys"), _count("sends"), "", box=box.SIMPLE_HEAD)
-    for week in dropwhile(lambda week: not week.entries and not week.sends, found.weeks):
-        bar = Bar(most or 1, 0, week.entries, width=_BAR)
-        weeks.add_row(write_time(week.at)[:16].replace("T", " "), f"{week.entries:,}", f"{week.sends:,}", bar)
-    if weeks.row_count:
-        console.print(weeks)
-    sends = Table(_count("sends"), "step", "message", "channel", box=box.SIMPLE_HEAD)
+    rows = (
+        (week.at, week.entries, (f"{week.entries:,}", f"{week.sends:,}"))
+        for week in dropwhile(lambda week: not week.entries and not week.sends, found.weeks)
+    )
+    weeks = weeks_table(("journeys", "sends"), rows, most)
+    sends = Table(numbers("sends"), "step", "message", "channel", box=box.SIMPLE_HEAD)
     for decided in found.decided:
         sends.add_row(f"{decided.sends:,}", *map(plain_text, (decided.step, decided.message, decided.channel)))
-    refusals = Table(_count("not sent"), "step", "reason", box=box.SIMPLE_HEAD)
+    refusals = Table(numbers("not sent"), "step", "reason", box=box.SIMPLE_HEAD)
     for refused in found.refused:
         refusals.add_row(f"{refused.times:,}", plain_text(refused.step or "(entry)"), refused.reason)
-    for table in (sends, refusals):
+    for table in (weeks, sends, refusals):
         if table.row_count:
             console.print(table)
     for told in found.sample:
@@ -71,7 +67,3 @@ def _line(happening: Happening) -> str:
         return f"{happening.step}: {happening.channel} {happening.message}, {happening.text!r}"
     where = happening.step or "not entered"
     return f"{where}: no send, {happening.reason}" + (f" ({happening.text})" if happening.text else "")
-
-
-def _count(title: str) -> Column:
-    return Column(title, justify="right", no_wrap=True)

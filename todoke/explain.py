@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,17 +12,16 @@ from rich.text import Text
 
 from beam_pipelines.options import WrongUse, read_time
 from todoke.user import plain_text
-from transforms.campaigns.load import Definitions, compiled
+from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
-from transforms.segments.index import Segment
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.explain import Explained, Tree, settled
 from transforms.users.user import User, decode_user
 
-__all__ = ["explain", "explained_json", "known_segment", "print_explained"]
+__all__ = ["check_known", "explain", "explained_json", "print_explained"]
 
 
 def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, json: bool) -> None:
@@ -33,7 +33,7 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
       StoreError: the store cannot be read.
     """
     known = compiled(read_definitions(definitions))
-    known_segment(segment, known)
+    check_known("segment", segment, known.segments)
     until = None if as_of is None else read_time("--as-of", as_of)
     try:
         store = open_store(url, create=False)
@@ -52,16 +52,15 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
         print_explained(console, found)
 
 
-def known_segment(segment: str, definitions: Definitions) -> Segment:
-    """A segment by its id.
+def check_known(kind: str, name: str, names: Collection[str]) -> None:
+    """Check that the definitions have what is named.
 
     Raises:
-      WrongUse: there is none; the message names those that are called alike.
+      WrongUse: they do not; the message names those that are called alike.
     """
-    if (found := definitions.segments.get(segment)) is not None:
-        return found
-    close = get_close_matches(segment, definitions.segments) or sorted(definitions.segments)
-    raise WrongUse(f"the definitions have no segment `{segment}`; they have {', '.join(close) or 'none'}")
+    if name not in names:
+        close = get_close_matches(name, names) or sorted(names)
+        raise WrongUse(f"the definitions have no {kind} `{name}`; they have {', '.join(close) or 'none'}")
 
 
 def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:

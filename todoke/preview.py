@@ -3,22 +3,21 @@
 import sys
 import tempfile
 import time
-from difflib import get_close_matches
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich import box
-from rich.bar import Bar
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from beam_pipelines.options import WrongUse, read_time
 from todoke.campaign_preview import campaign_json, print_campaign
-from todoke.explain import explained_json, print_explained
+from todoke.explain import check_known, explained_json, print_explained
 from todoke.run import RunFailed
 from todoke.user import plain_text
+from todoke.weeks import numbers, weeks_table
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
@@ -30,8 +29,6 @@ from transforms.users.histories import Histories
 from transforms.users.preview import Preview, preview_segment
 
 __all__ = ["preview"]
-
-_BAR = 40
 
 
 def preview(
@@ -98,10 +95,7 @@ def _definitions(place: str) -> Definitions:
 def _check_name(name: str, known: Definitions) -> None:
     if name in known.segments and name in known.campaigns:
         raise WrongUse(f"`{name}` is a segment and a campaign: give one of them another id to preview it")
-    names = [*known.segments, *known.campaigns]
-    if name not in names:
-        close = ", ".join(get_close_matches(name, names) or sorted(names)) or "none"
-        raise WrongUse(f"the definitions have no segment or campaign `{name}`; they have {close}")
+    check_known("segment or campaign", name, [*known.segments, *known.campaigns])
 
 
 def _files(events: str) -> Files:
@@ -142,12 +136,12 @@ def _print(console: Console, found: Preview, whom: str) -> None:
     title = f"{found.segment}, as of {write_time(found.as_of)}: {found.members:,} of {found.users:,} {whom}"
     console.print(plain_text(f"{title} ({_percent(found.members, found.users)})", "bold"), "")
     most = max(week.members for week in found.weeks)
-    weeks = Table("week to (UTC)", _numbers("members"), _numbers("of all"), "", box=box.SIMPLE_HEAD)
-    for week in dropwhile(lambda week: not week.users, found.weeks):
-        bar = Bar(most or 1, 0, week.members, width=_BAR)
-        weeks.add_row(write_time(week.at)[:16].replace("T", " "), f"{week.members:,}", _percent(*week[1:]), bar)
-    console.print(weeks)
-    asked = Table(_numbers("users"), _numbers("of all"), "condition", box=box.SIMPLE_HEAD)
+    rows = (
+        (week.at, week.members, (f"{week.members:,}", _percent(*week[1:])))
+        for week in dropwhile(lambda week: not week.users, found.weeks)
+    )
+    console.print(weeks_table(("members", "of all"), rows, most))
+    asked = Table(numbers("users"), numbers("of all"), "condition", box=box.SIMPLE_HEAD)
     for each in found.conditions:
         name = f"segment {each.text}" if each.form == "segment" else each.text
         asked.add_row(f"{each.holds:,}", _percent(each.holds, found.users), plain_text("  " * each.depth + name))
@@ -155,7 +149,3 @@ def _print(console: Console, found: Preview, whom: str) -> None:
     for reason in found.sample:
         console.print(plain_text(reason.user, "bold"))
         print_explained(console, reason.because, 1)
-
-
-def _numbers(title: str) -> Column:
-    return Column(title, justify="right", no_wrap=True)

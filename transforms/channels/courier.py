@@ -14,10 +14,10 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.gate import Gate
 from transforms.channels.outcome import Channel, Delivery, Outcome
-from transforms.channels.scope import scope_of
+from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import Message
-from transforms.messages.render import RenderedMail, RenderedPush, RenderError, render
+from transforms.messages.render import RenderedMail, RenderedPush, RenderError
 from transforms.storage.rows import LedgerRow, LedgerState, UserRow
 
 __all__ = ["Courier"]
@@ -169,9 +169,8 @@ class Courier:
         if send.channel not in self._channels:
             return Delivery(send, "suppressed", "no_channel", f"there is no channel `{send.channel}`")
         try:
-            scope = scope_of(send, self._settings.unsubscribe_url(send), self._clock(send))
-            return render(message, scope, send.locale, self._default_locale)
-        except (RenderError, ValueError) as error:
+            return make_message(send, message, self._settings, self._clock(send), self._default_locale)
+        except RenderError as error:
             return Delivery(send, "suppressed", "render_error", str(error))
 
     def _claim(self, sends: Sequence[tuple[Send, _Ready]]) -> dict[str, LedgerRow | Delivery]:

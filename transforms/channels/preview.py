@@ -13,9 +13,9 @@ import msgspec
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions
-from transforms.channels.scope import scope_of
+from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import RenderedMail, RenderError, render
+from transforms.messages.render import RenderedMail, RenderError
 from transforms.segments.marks import hash_of
 from transforms.users.advance import fold
 from transforms.users.histories import Histories
@@ -164,10 +164,9 @@ def _happened(campaign: str, effects: Iterable[Effect], definitions: Definitions
 
 def _made(send: Send, definitions: Definitions) -> Happening:
     """A send with its message made, as the courier makes it; or the refusal of one that cannot be."""
-    scope = scope_of(send, MailSettings().unsubscribe_url(send), send.decided_at)
     message, locale = definitions.messages[send.message], definitions.policies.default_locale
     try:
-        rendered = render(message, scope, send.locale, locale)
+        rendered = make_message(send, message, MailSettings(), send.decided_at, locale)
     except RenderError as error:
         what, reason, text = "refused", "render_error", str(error)
     else:

@@ -1,14 +1,31 @@
-"""What a message's templates can see of a send."""
+"""A message made of a send, and what its templates can see of it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from transforms.campaigns.effects import Send
+from transforms.channels.settings import MailSettings
+from transforms.messages.definitions import Message
+from transforms.messages.render import RenderedMail, RenderedPush, RenderError, render
 
-__all__ = ["scope_of"]
+__all__ = ["make_message", "scope_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def make_message(
+    send: Send, message: Message, settings: MailSettings, now_us: int, default_locale: str
+) -> RenderedPush | RenderedMail:
+    """The message of a send, filled in at a time in microseconds.
+
+    Raises:
+      RenderError: it must not go out; the text says which field and why.
+    """
+    try:
+        return render(message, scope_of(send, settings.unsubscribe_url(send), now_us), send.locale, default_locale)
+    except ValueError as error:
+        raise RenderError(str(error)) from error
 
 
 def scope_of(send: Send, unsubscribe_url: str, now_us: int) -> dict[str, Any]:

@@ -1,0 +1,29 @@
+"""A table of weeks with bars, as `todoke preview` prints it."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.bar import Bar
+from rich.table import Column, Table
+
+from transforms.events.times import write_time
+
+__all__ = ["numbers", "weeks_table"]
+
+_BAR = 40
+
+
+def numbers(title: str) -> Column:
+    """A column of numbers."""
+    return Column(title, justify="right", no_wrap=True)
+
+
+def weeks_table(titles: Iterable[str], rows: Iterable[tuple[int, int, tuple[str, ...]]], most: int) -> Table:
+    """A row a week: when it ends (microseconds UTC), its size, which is the length of its bar, and what is written.
+
+    `most` is the size of the longest bar.
+    """
+    table = Table("week to (UTC)", *map(numbers, titles), "", box=box.SIMPLE_HEAD)
+    for at, size, written in rows:
+        table.add_row(write_time(at)[:16].replace("T", " "), *written, Bar(most or 1, 0, size, width=_BAR))
+    return table
