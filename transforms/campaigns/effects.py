@@ -12,9 +12,9 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
 
     `id` is the hash of campaign, user at entry, entry id, step id and, for push, the device token: a retry makes the
     same id.
-    `address` is a device token (push), a mailbox (email), a LINE id (line), the user (inbox), or empty (webhook).
-    `attributes` are the user's at the time of the decision, `event` the properties of the event that triggered the
-    campaign (empty for triggers by segment at a time), `given` what the campaign's `with` names for templates. `not_after` is when the send expires, `quiet` the hours of the user's day in which it must not go out
+    `address` is a device token (push) or a mailbox (email). `attributes` are the user's at the time of the
+    decision, `event` the properties of the event that triggered the campaign (empty for triggers by segment
+    at a time). `not_after` is when the send expires, `quiet` the hours of the user's day in which it must not go out
     (see `QuietHours`; None where there are none): Deliver checks both by the wall clock. `serial` is that of the
     definitions that decided it: older ones may not know the campaign.
     """
@@ -37,7 +37,6 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     event: dict[str, Any] = {}
     quiet: tuple[int, int] | None = None
     serial: int = 0
-    given: dict[str, Any] = {}
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):

@@ -42,7 +42,6 @@ def scope_of(send: Send, unsubscribe_url: str, now_us: int) -> dict[str, Any]:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"unknown time zone {send.zone!r}") from error
     scope: dict[str, Any] = {
-        **send.given,
         "user": _user(send),
         "event": send.event,
         "campaign": send.campaign,
