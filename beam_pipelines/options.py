@@ -10,8 +10,9 @@ import msgspec
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
-from transforms.channels.address import parse_fcm, parse_smtp
-from transforms.channels.settings import MAIL_VARIABLES
+from transforms.channels.address import parse_fcm, parse_line, parse_smtp
+from transforms.channels.settings import LINE_TOKEN, MAIL_VARIABLES, WEBHOOK_SECRET
+from transforms.channels.webhook import check_secret
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
@@ -34,7 +35,8 @@ class Config(msgspec.Struct, frozen=True):
 
     `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
-    `push` and `email` are URLs of channels; one that is None writes to `outbox`. `replay`: see `Channels`. `live` reads
+    `push`, `email` and `line` are URLs of channels; one that is None writes to `outbox`, and so do webhooks unless
+    `webhook` says that calls are made. `replay`: see `Channels`. `live` reads
     a subscription in this process (see `transforms.events.live`); else Beam's own source does. `control` is the
     subscription of the control topic `control_topic`, both None for the store's table. `amend` is the pass of a bounded
     run over what it left in that table for itself. With `historical` all that is read is history: it sends nothing.
@@ -58,6 +60,8 @@ class Config(msgspec.Struct, frozen=True):
     control_topic: str | None = None
     amend: bool = False
     historical: bool = False
+    line: str | None = None
+    webhook: bool = False
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -86,6 +90,8 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add("--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)")
     add("--push", metavar="URL", help="fcm:PROJECT, or fcm:PROJECT@http://HOST:PORT for a local server")
     add("--email", metavar="URL", help="smtp://HOST:PORT or smtps://HOST:PORT")
+    add("--line", metavar="URL", help="line, or line@http://HOST:PORT for a local server")
+    add("--webhook", action="store_true", help="make the calls of webhook messages")
     add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
     add(
         "--dead-letters",
@@ -125,6 +131,8 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         outbox=flags.outbox,
         push=flags.push,
         email=flags.email,
+        line=flags.line,
+        webhook=flags.webhook,
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
         live=not source.bounded and not any(flag.startswith("--runner") for flag in beam_flags),
         control=_control(flags),
@@ -166,11 +174,16 @@ def _check_urls(flags: argparse.Namespace) -> None:
     try:
         if flags.push:
             parse_fcm(flags.push)
+        line = parse_line(flags.line) if flags.line else None
+        if flags.webhook and os.environ.get(WEBHOOK_SECRET):
+            check_secret(os.environ[WEBHOOK_SECRET])
         if flags.store != "none":
             parse_store(flags.store)
         server = parse_smtp(flags.email) if flags.email else None
     except ValueError as error:
         raise WrongUse(str(error)) from error
+    if line is not None and not line.local and not os.environ.get(LINE_TOKEN):
+        raise WrongUse(f"--line: set {LINE_TOKEN} to the channel access token of the official account")
     missing = [name for name in MAIL_VARIABLES if not os.environ.get(name)]
     if server is not None and not server.is_loopback and missing:
         raise WrongUse(

@@ -202,7 +202,7 @@ def _dead_letters(config: Config, undecoded: Any, anonymous: Any, advanced: Any)
 
 
 def _channels(config: Config) -> Channels:
-    return Channels(config.outbox, config.push, config.email, config.replay)
+    return Channels(config.outbox, config.push, config.email, config.replay, config.line, config.webhook)
 
 
 def run(argv: list[str] | None = None) -> Any:

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from bench.reliability.rig import DEFINITIONS, Rig
 from bench.reliability.stream import Call, merged_users, owners, tokens_of
 from bench.reliability.watch import Progress
-from transforms.campaigns.journeys import digest
+from transforms.campaigns.entry import digest
 from transforms.events.times import read_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState, UserRow
 from transforms.users.members import standing_members

@@ -100,7 +100,7 @@ CHANGED = [
     (
         "consent: news",
         "consent: news\n    on_unknown: retry",
-        [(12, "campaigns.greet.on_unknown", "expected one of skip; found 'retry'")],
+        [(12, "campaigns.greet.on_unknown", "expected one of skip, resend; found 'retry'")],
     ),
     (
         "consent: news",
@@ -116,9 +116,19 @@ CHANGED = [
     (
         "{enters: vip}",
         "vip",
-        [(8, "campaigns.greet.trigger", "expected a mapping with enters, event, leaves, type, where; found text")],
+        [
+            (
+                8,
+                "campaigns.greet.trigger",
+                "expected a mapping with announcement, enters, event, include_current, leaves, schedule, type, where; found text",
+            )
+        ],
     ),
-    ("{enters: vip}", "{}", [(8, "campaigns.greet.trigger", "expected one of enters, leaves, event; found none")]),
+    (
+        "{enters: vip}",
+        "{}",
+        [(8, "campaigns.greet.trigger", "expected one of enters, leaves, event, schedule, announcement; found none")],
+    ),
     ("{enters: vip}", "{entres: vip}", [(8, "campaigns.greet.trigger.entres", "unknown key `entres`")]),
     ("{enters: vip}", "{enters: vip, leaves: vip}", [(8, "campaigns.greet.trigger", "found enters and leaves")]),
     (
@@ -135,7 +145,13 @@ CHANGED = [
     (
         "{enters: vip}",
         "{event: Order}",
-        [(6, "campaigns.greet", "`reenter` is missing: an event trigger needs never, always or {after: D}")],
+        [
+            (
+                6,
+                "campaigns.greet",
+                "`reenter` is missing: this trigger needs never, always, restart, {after: D} or {each: PATH}",
+            )
+        ],
     ),
     # Exits and re-entry
     (
@@ -164,14 +180,18 @@ CHANGED = [
     (
         "consent: news",
         "consent: news\n    reenter: sometimes",
-        [(12, "campaigns.greet.reenter", "expected one of never, always; found 'sometimes'")],
+        [(12, "campaigns.greet.reenter", "expected one of never, always, restart; found 'sometimes'")],
     ),
     (
         "consent: news",
         "consent: news\n    reenter: {after: 2 months}",
         [(12, "campaigns.greet.reenter.after", "months and years")],
     ),
-    ("consent: news", "consent: news\n    reenter: {}", [(12, "campaigns.greet.reenter", "expected {after: D}")]),
+    (
+        "consent: news",
+        "consent: news\n    reenter: {}",
+        [(12, "campaigns.greet.reenter", "expected one of after, each; found none")],
+    ),
     (
         "consent: news",
         "consent: news\n    reenter: {aftr: 7d}",
@@ -245,7 +265,13 @@ CHANGED = [
     (
         "      - {send: hello}",
         "      - {send: hello}\n      - pause",
-        [(11, "campaigns.greet.steps[1]", "expected a mapping with id, send, wait; found text")],
+        [
+            (
+                11,
+                "campaigns.greet.steps[1]",
+                "expected a mapping with else, end, id, if, send, set, then, unless, wait; found text",
+            )
+        ],
     ),
     ("{send: hello}", "{send: hello, wait: 1d}", [(10, "campaigns.greet.steps[0]", "found send and wait")]),
     (
@@ -282,7 +308,7 @@ CHANGED = [
     (
         "{send: hello}",
         "{id: No, send: hello}",
-        [(10, "campaigns.greet.steps[0].id", "an id is made of a-z, 0-9 and _")],
+        [(10, "campaigns.greet.steps[0].id", "`No` is not an id: small letters, digits and _")],
     ),
     (
         "      - {send: hello}",
@@ -292,12 +318,12 @@ CHANGED = [
     (
         "      - {send: hello}",
         "      - {send: hello}\n      - {wait: {}}",
-        [(11, "campaigns.greet.steps[1].wait", "expected a duration such as 30s, 15m, 2h, 7d or 4w; found {}")],
+        [(11, "campaigns.greet.steps[1].wait", "expected one of until, for; found none")],
     ),
     (
         "      - {send: hello}",
         "      - {send: hello}\n      - {wait: {days: 2}}",
-        [(11, "campaigns.greet.steps[1].wait", "found {'days': 2}")],
+        [(11, "campaigns.greet.steps[1].wait.days", "unknown key `days`; allowed are at_most, for, until, zone")],
     ),
     (
         "      - {send: hello}",
@@ -315,7 +341,11 @@ CHANGED = [
         "tilte: Hello",
         [(4, "messages.hello", "a push needs `title` or `body`"), (4, "messages.hello.tilte", "unknown key `tilte`")],
     ),
-    ("channel: push", "channel: sms", [(4, "messages.hello.channel", "expected one of push, email; found 'sms'")]),
+    (
+        "channel: push",
+        "channel: sms",
+        [(4, "messages.hello.channel", "expected one of push, email, line, webhook, inbox; found 'sms'")],
+    ),
     ("title: Hello", "title: Hello, ttl: [1]", [(4, "messages.hello.ttl", "found [1]")]),
     # Policies
     (

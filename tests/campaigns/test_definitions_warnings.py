@@ -115,10 +115,10 @@ def test_what_a_campaign_says_and_what_it_leaves_open(valid):
     text = text.replace("title: Hello}", "title: Hello}\n  bye: {channel: push, title: Bye}")
     text += "    status: paused\n    reenter: {after: 7d}\n    exit: [{event: A}, {segment: vip}, {leaves: vip}]\n"
     full = compiled((("v.yaml", text + "policies: {max_event_age: 2h}"),)).campaigns["greet"]
-    assert [(step.id, step.kind, step.wait, step.messages) for step in full.steps] == [
-        ("wait_1", "wait", 2 * HOUR, ()),
-        ("send_2", "send", 0, ("hello", "bye")),
-        ("last", "send", 0, ("bye",)),
+    assert [(step.id, step.kind, step.length, step.messages) for step in full.steps] == [
+        ("wait_1", "wait", 2 * HOUR, {}),
+        ("send_2", "send", None, {"": ("hello", "bye")}),
+        ("last", "send", None, {"": ("bye",)}),
     ]
     assert (full.status, full.reenter.kind, full.reenter.after) == ("paused", "after", 7 * DAY)
     assert [way.kind for way in full.exits] == ["event", "segment", "leaves"]

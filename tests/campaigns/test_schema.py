@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from campaigns.conftest import VALID
+from campaigns.test_campaign_mistakes import CASES
 from campaigns.test_definitions_mistakes import CHANGED
 from campaigns.test_full_language import EACH, FOLDER
 from generate_conditions import definitions
@@ -37,6 +38,17 @@ UNSAID = {
     "step id `": "ids that a step takes of its message; a schema compares whole items of a list only",
     "is given twice": "ja_JP and ja-jp are two keys to a schema",
     "conditions nest at most": "a schema does not count depth",
+    "steps nest at most": "the same",
+    "others have no properties": "a step is not looked at beside its campaign's trigger",
+    "there is no variant `": "nor beside its variants",
+    "sends nothing to variant": "the same",
+    "sending by variant needs": "the same",
+    "`variant` needs a campaign": "the same",
+    "variants add up to 100 percent": "a schema does not add",
+    "is not after `starts`": "nor does it compare two values",
+    "not a cron expression": "a language of its own",
+    "expected five fields": "the same",
+    "there is no such day": "the calendar: 30 February",
     "there is no such time": "the calendar: 30 February",
     "no time zone of the IANA database": "the names change with the database",
     " is above ": "a schema does not compare two values",
@@ -88,7 +100,9 @@ def corpus() -> Iterator[str]:
     yield from (HEAD + indented(condition, 6) for condition in (*CORPUS, *ALLOWED))
     yield from (VALID.replace(part, instead, 1) for part, instead, _ in CHANGED)
     yield from (f"messages:\n{indented(text, 2)}" for text, _ in MISTAKES)
-    yield from (text for text, _ in EACH)
+    yield from (text for text, _, _ in CASES)
+    yield from EACH
+    yield "slos: {push_latency: {owner: o}}"
     yield from (path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml")))
     yield from (f"messages:\n{indented(PUSH, 2)}", VALID, "hello", "[1, 2]", "5", "{}", "")
     yield from (f"segments: {section}\npolicies: {section}\n" for section in ("{}", "~", "[]", "x"))

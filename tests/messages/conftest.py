@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from transforms.messages.definitions import Message, parse_messages
+from transforms.messages.definitions import Message
+from transforms.messages.grammar import read_messages
 from transforms.segments.document import Problems, read_documents
 
 Parse = Callable[[str], tuple[dict[str, Message], list[str]]]
@@ -17,7 +18,7 @@ def parse() -> Parse:
     def parse(text: str) -> tuple[dict[str, Message], list[str]]:
         problems = Problems()
         [document] = read_documents({"m.yaml": text}, problems)
-        messages = parse_messages(document, problems)
+        messages = read_messages(document, {}, problems)
         return messages, [str(problem) for problem in problems]
 
     return parse

@@ -81,15 +81,36 @@ def test_mjml_becomes_html_with_its_liquid(parse):
 
 
 MISTAKES = [
-    ("m: {channel: line, text: x}", "`line` is part of the language but not supported by this version"),
-    ("m: {channel: webhook, url: x}", "`webhook` is part of the language but not supported"),
-    ("m: {channel: inbox, title: x}", "`inbox` is part of the language but not supported"),
-    ("m: {channel: fax, title: x}", "expected one of push, email"),
+    ("m: {channel: line}", "a LINE message has `text` or `messages`"),
+    ("m: {channel: line, text: x, messages: [{type: text, text: x}]}", "a LINE message has `text` or `messages`"),
+    ("m: {channel: line, messages: []}", "expected a list of messages; found an empty list"),
+    ("m: {channel: line, messages: [{text: x}]}", "expected one of LINE's message objects"),
+    ("m: {channel: line, messages: [x]}", "expected one of LINE's message objects"),
+    ("m: {channel: line, messages: [{type: text, text: '{{ usr.x }}'}]}", "unknown variable `usr`"),
+    (
+        "m: {channel: line, messages: [{type: a}, {type: a}, {type: a}, {type: a}, {type: a}, {type: a}]}",
+        "LINE takes at most 5 messages at once",
+    ),
+    ("m: {channel: webhook, url: x}", "`body` is missing"),
+    ("m: {channel: webhook, body: x}", "`url` is missing"),
+    ("m: {channel: webhook, url: 5, body: x}", "expected text"),
+    ("m: {channel: webhook, url: x, body: {a: [{b: '{% if %}'}]}}", "Liquid: "),
+    ("m: {channel: webhook, url: x, body: y, headers: [a]}", "expected a mapping of header names to texts"),
+    ("m: {channel: webhook, url: x, body: y, headers: {a b: c}}", "`a b` is no header that can be set"),
+    ("m: {channel: webhook, url: x, body: y, headers: {Content-LENGTH: c}}", "`Content-LENGTH` is no header"),
+    ("m: {channel: webhook, url: x, body: y, headers: {webhook-id: c}}", "`webhook-id` is no header that can be set"),
+    ("m: {channel: webhook, url: x, body: y, headers: {x-a: 5}}", "expected text"),
+    ("m: {channel: inbox, image: x}", "an inbox message needs `title` or `body`"),
+    ("m: {channel: inbox, title: x, expires: soon}", "expected a duration"),
+    ("m: {channel: inbox, title: x, data: [a]}", "expected a mapping; found a list"),
+    ("m: {channel: inbox, title: x, data: {a: '{{ b }}'}}", "unknown variable `b`"),
+    ("m: {channel: fax, title: x}", "expected one of push, email, line, webhook, inbox"),
     ("m: {title: x}", "`channel` is missing"),
     ("m: 3", "expected a mapping"),
     ("[]", "expected a mapping of message ids"),
     ("Bad-Id: {channel: push, title: x}", "`Bad-Id` is not an id"),
-    ("m: {channel: push, title: x, apns: {}}", "`apns` is part of the language but not supported"),
+    ("m: {channel: push, title: x, apns: []}", "expected a mapping; found a list"),
+    ("m: {channel: push, title: x, android: {a: '{{ b }}'}}", "unknown variable `b`"),
     ("m: {channel: push, title: x, subject: y}", "unknown key `subject`"),
     ("m: {channel: push, sound: x}", "needs `title` or `body`"),
     ('m: {channel: push, title: ""}', "empty text"),
@@ -164,7 +185,7 @@ def test_names_that_a_template_makes_itself_are_known(parse):
 
 def test_reading_definitions_loads_no_renderer():
     program = (
-        "import sys; from transforms.messages.definitions import parse_messages;"
+        "import sys; from transforms.messages.grammar import read_messages;"
         "print(*{'mjml', 'css_inline', 'inscriptis', 'firebase_admin', 'aiohttp', 'google.auth'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

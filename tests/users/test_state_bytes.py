@@ -7,8 +7,12 @@ import msgspec
 import pytest
 from core import DAY, HOUR, MINUTE, START
 
+from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import Send
-from transforms.campaigns.journeys import Entry, Journey
+from transforms.campaigns.entry import Entry
+from transforms.campaigns.goals import OpenGoal
+from transforms.campaigns.journeys import Journey
+from transforms.campaigns.planned import Plan
 from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
@@ -136,6 +140,46 @@ KEPT = User(
 )
 PAST = User("u3", clock=START, leaves={}, seen={}, owner=Owner("u1", START - HOUR, "u2", historical=True))
 
+ENGAGED = User(
+    "u7",
+    clock=START,
+    created=START - DAY,
+    leaves={},
+    seen={},
+    journeys={
+        "e2": Journey(
+            "e2",
+            "cart",
+            "u7",
+            START,
+            START - MINUTE,
+            "wait_2",
+            START + HOUR,
+            ("second",),
+            {"n": 1.5},
+            None,
+            "b",
+            "0a1b",
+            START,
+        )
+    },
+    entries={"cart": Entry(START, "e2", START - HOUR, "b", control=True), "cart/0a1b": Entry(START, "e2")},
+    sends={
+        "s2": Send(
+            *("s2", "cart", "e2", "first", "u7", "line", "remind", "U1", START - MINUTE, START + DAY),
+            variant="b",
+            given={"cart": {"lines": [{"n": 1}]}},
+        )
+    },
+    goals={
+        "e2/bought/u7": OpenGoal("cart", "bought", "e2", "u7", START, START + DAY, "b", control=True, converted=True)
+    },
+    counted=(Counted(START - HOUR, "push", ("s1", "s2")), Counted(START, "line", ("s3",))),
+    lasts={"Added": (START - 1, "m1", {"sku": "A1"})},
+    plans={"digest": (Plan(START + HOUR, START + 2 * HOUR), Plan(START + DAY, START + DAY))},
+    planned=START + HOUR,
+)
+
 INPUTS: list[Input] = [
     Event(
         "m1",
@@ -198,7 +242,9 @@ UNPACKED = {
     "user_state_owned_in_history": PAST,
     "user_state_new": User("u1", leaves={}, seen={}),
 }
-USERS = {name: packed(user) for name, user in UNPACKED.items()}
+#: These have fields that there were not in the days of the above.
+NEWER = {"user_state_engaged": ENGAGED}
+USERS = {name: packed(user) for name, user in (UNPACKED | NEWER).items()}
 INPUTS_PACKED = [packed_input(item) for item in INPUTS]
 
 
@@ -231,6 +277,17 @@ def test_a_state_written_before_it_was_packed_is_read(name: str) -> None:
 
 def test_inputs_written_before_states_were_packed_are_read() -> None:
     assert decode_inputs(golden("user_state_inputs_unpacked")) == INPUTS, ADVICE
+
+
+@pytest.mark.parametrize("name", UNPACKED)
+def test_a_state_written_before_there_were_goals_is_read(name: str) -> None:
+    assert decode_user(golden(f"{name}_before_goals")) == USERS[name], ADVICE
+
+
+def test_inputs_written_before_there_were_goals_are_read() -> None:
+    assert decode_inputs(golden("user_state_inputs_before_goals")) == INPUTS_PACKED, ADVICE
+    (before, _) = (GOLDEN / "control_before_goals.jsonl").read_bytes().splitlines()
+    assert decode_control(before, START) == ("ü1", INPUTS), ADVICE
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 7, 12])

@@ -10,6 +10,7 @@ from hashlib import blake2b
 import msgspec
 
 from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.index import conditions_of
 from transforms.campaigns.load import Definitions
 from transforms.segments.conditions import All, Any_, Condition, EventCondition, FactCondition, Not, SegmentRef
 from transforms.segments.index import Segment
@@ -78,7 +79,7 @@ class _Side:
         self.definitions = definitions
         self.atoms = {
             leaf_key(atom): atom
-            for known in (definitions.asked.segments, definitions.asked.audiences)
+            for known in (definitions.asked.segments, definitions.asked.campaigns)
             for condition in known.values()
             for atom in atoms(condition)
         }
@@ -165,10 +166,9 @@ def _campaigns(old: _Side, new: _Side, needed: set[int]) -> tuple[CampaignChange
         if name not in after:
             found.append(CampaignChange(name, "removed"))
             continue
-        audience = after[name].audience
-        waits = audience is not None and not needed.isdisjoint(new.leaves_of(audience))
-        as_it_was = name in before and before[name].audience is not None
-        warming = None if not waits else "old" if as_it_was else "no"
+        was, now = (conditions_of({name: side[name]} if name in side else {}) for side in (before, after))
+        waiting = [key for key, asked in now.items() if not needed.isdisjoint(new.leaves_of(asked))]
+        warming = None if not waiting else "old" if was.keys() >= set(waiting) else "no"
         if name not in before:
             found.append(CampaignChange(name, "added", warming=warming))
             continue
@@ -184,7 +184,7 @@ def _fields(old: _Side, was: Campaign, new: _Side, now: Campaign) -> tuple[str, 
         None if campaign.audience is None else side.meaning(campaign.audience)
         for side, campaign in ((old, was), (new, now))
     ]
-    sent = {message for step in now.steps for message in step.messages}
+    sent = {message for step in now.every_step for message in step.all_messages}
     texts, others = new.definitions.messages, old.definitions.messages
     if whom[0] != whom[1]:
         fields.append("audience")

@@ -3,8 +3,13 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-__all__ = ["CampaignEntered", "Send", "Suppressed"]
+__all__ = ["CONTROL", "CampaignEntered", "Converted", "Send", "Suppressed"]
+
+
+#: How the arm of those who are held out is called; no variant is.
+CONTROL = "holdout"
 
 
 class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
@@ -12,11 +17,13 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
 
     `id` is the hash of campaign, user at entry, entry id, step id and, for push, the device token: a retry makes the
     same id.
-    `address` is a device token (push) or a mailbox (email). `attributes` are the user's at the time of the
-    decision, `event` the properties of the event that triggered the campaign (empty for triggers by segment
-    at a time). `not_after` is when the send expires, `quiet` the hours of the user's day in which it must not go out
-    (see `QuietHours`; None where there are none): Deliver checks both by the wall clock. `serial` is that of the
-    definitions that decided it: older ones may not know the campaign.
+    `address` is a device token (push), a mailbox (email), a LINE id (line), the user (inbox), or empty (webhook).
+    `attributes` are the user's at the time of the decision, `event` the properties of the event that triggered the
+    campaign (empty for triggers by segment or time). `not_after` is when the send expires, `quiet` the hours of the
+    user's day in which it must not go out (see `QuietHours`; None where there are none): Deliver checks both by the
+    wall clock. `serial` is that of the definitions that decided it: older ones may not know the campaign. `given` are
+    the properties of the events that the campaign's `with` names, by these names; it is left out where there are none,
+    so that such sends are written as they were before there was a `with`.
     """
 
     id: str
@@ -37,6 +44,7 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     event: dict[str, Any] = {}
     quiet: tuple[int, int] | None = None
     serial: int = 0
+    given: dict[str, Any] | UnsetType = UNSET
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
@@ -51,9 +59,28 @@ class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
 
 
 class CampaignEntered(msgspec.Struct, frozen=True, tag="entered", gc=False):
-    """A user began a journey. `entry` is its id."""
+    """A user began a journey, or, as a control, was held out of it. `entry` is its id."""
 
     campaign: str
     user: str
     entry: str
     at: int
+    variant: str | None = None
+    control: bool = False
+
+
+class Converted(msgspec.Struct, frozen=True, tag="converted", gc=False):
+    """An event reached a goal of a journey, or of a control's: the `first` counts, the value of each is added.
+
+    `value` is the number that the goal asks for, 0 where the event has none.
+    """
+
+    campaign: str
+    goal: str
+    user: str
+    entry: str
+    at: int
+    first: bool
+    value: float = 0
+    variant: str | None = None
+    control: bool = False

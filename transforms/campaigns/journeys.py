@@ -1,26 +1,39 @@
-"""Journeys of one user: who enters a campaign, what each step decides, what ends it.
+"""Journeys of one user: who enters a campaign, how its steps are walked, what ends it.
 
 Decisions are in event time: `now` is the instant decided at, in microseconds UTC. Every refusal is a `Suppressed` with
-its reason.
+its reason. What falls due at one instant waits until all of it is known, and is decided in the order of priority, then
+campaign.
 """
 
-from collections.abc import Container, Iterable
-from hashlib import blake2b
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
-from transforms.campaigns.definitions import Campaign, Step
-from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.definitions import PRIORITY, Campaign, Step
+from transforms.campaigns.effects import CampaignEntered, Suppressed
+from transforms.campaigns.entry import (
+    EACH_KEPT,
+    Entry,
+    arm_of,
+    digest,
+    each_of,
+    is_held,
+    joined,
+    last_of,
+    too_early,
+)
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.quiet import first_outside
+from transforms.campaigns.local_time import next_time_of_day
+from transforms.campaigns.person import Cause, Person
+from transforms.campaigns.planned import Due
+from transforms.campaigns.schedule import EACH_USER
+from transforms.campaigns.sending import Sending, Subject
+from transforms.campaigns.setting import values_of
 from transforms.events.event import Event
-from transforms.identity.profile import Profile
-from transforms.messages.definitions import PushMessage
-from transforms.segments.leaf_states import LeafStates
 from transforms.segments.warming import nobody
 
-__all__ = ["Cause", "Entry", "Journey", "Journeys", "Person", "digest"]
+__all__ = ["Journey", "Journeys"]
 
 
 class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -29,7 +42,8 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `user` is the id at entry, `entered` the instant of entry, `since` the time from which on an event ends the journey.
     `waiting` is the id of the wait that began, or of the send that quiet hours hold back; `due` is when it ends, `rest`
     the ids of the steps behind it. `event` holds the trigger's properties. `held` is when a send that is held back fell
-    due, None in a wait.
+    due, None in a wait. `each` tells journeys of one campaign apart (see `each_of`). `begun` is since when events can
+    end a wait for one, else None.
     """
 
     entry: str
@@ -42,6 +56,9 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rest: tuple[str, ...]
     event: dict[str, Any]
     held: int | None = None
+    variant: str | None = None
+    each: str = ""
+    begun: int | None = None
 
     @property
     def next_step(self) -> str:
@@ -50,50 +67,17 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
             return self.waiting
         return self.rest[0] if self.rest else ""
 
-
-class Entry(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """The last entry into a campaign, from which re-entry counts."""
-
-    at: int
-    id: str
-
-
-class Cause(msgspec.Struct, frozen=True, gc=False):
-    """Why something changed: `kind` is event, time, historical, merge, token, seed or definition.
-
-    Only the first two trigger.
-    """
-
-    kind: str
-    event: Event | None = None
-
     @property
-    def age(self) -> int:
-        """How old the trigger was when it arrived, in microseconds; zero for triggers by time."""
-        return self.event.arrival - self.event.time if self.event is not None else 0
+    def subject(self) -> Subject:
+        """What its sends are part of."""
+        return Subject(self.entry, self.user, self.variant, self.event)
 
 
-class Person(Protocol):
-    """What journeys read of a user."""
+class _Task(NamedTuple):
+    """Something that falls due now, for a campaign; those of a lower `rank` go first."""
 
-    id: str
-    profile: Profile
-    leaves: LeafStates
-    members: dict[str, int]
-    warming: frozenset[int]
-
-    @property
-    def zone(self) -> str:
-        """The time zone."""
-
-    def is_reachable(self, channel: str) -> bool:
-        """Whether there is a live address."""
-
-    def is_consented(self, topic: str, channel: str) -> bool:
-        """Whether a topic may use a channel."""
-
-    def emit(self, effect: CampaignEntered | Send | Suppressed) -> None:
-        """Report an effect."""
+    rank: tuple[int, str, int]
+    run: Callable[[int], None]
 
 
 class Journeys:
@@ -106,22 +90,45 @@ class Journeys:
         self.entries = entries
         self.person = person
         self.definitions = definitions
+        self.routes = definitions.routes
+        self.sending = Sending(person, definitions)
+        self._tasks: list[_Task] = []
 
     def on_event(self, event: Event, now: int) -> None:
-        """End the journeys that an event ends."""
+        """End the journeys, and the waits, that an event ends."""
         for journey in self._sorted():
-            ways = self.definitions.exits.get(journey.campaign, ())
-            if event.time >= journey.since and any(matches(event) for matches in ways):
+            ways = self.routes.exits.get(journey.campaign, ())
+            if event.time >= journey.since and any(awaited(event, journey.event) for awaited in ways):
                 self._end(journey, "exit", now)
+            elif journey.begun is not None and event.time >= journey.begun:
+                awaited = self.routes.waits.get((journey.campaign, journey.waiting))
+                if awaited is not None and awaited(event, journey.event):
+                    self._resume_later(journey, now)
 
-    def on_triggers(self, event: Event, cause: Cause, now: int) -> None:
-        """Enter the campaigns that an event triggers."""
-        for campaign in self.definitions.by_event.get(event.name, ()):
-            if self.definitions.triggers[campaign.id](event):
-                self._enter(campaign, event.id, cause, now)
+    def on_triggers(self, event: Event, cause: Cause) -> None:
+        """Let an event trigger campaigns."""
+        for campaign in self.routes.triggered(event):
+            self._enter_later(campaign, event.id, cause)
+
+    def on_announcement(self, event: Event, cause: Cause) -> None:
+        """Let an event that concerns no user reach this one, as far as they are in the audience."""
+        for campaign in self.routes.announced(event):
+            if self.concerns(campaign):
+                self._enter_later(campaign, event.id, cause)
+
+    def on_time(self, due: Due, cause: Cause) -> None:
+        """Let a run of a scheduled campaign reach this user, if it was planned for them or they are in the audience;
+        or let the campaign start, if they are in its segment.
+        """
+        campaign = due.campaign
+        if due.local is None:
+            if campaign.trigger.segment in self.person.members:
+                self._enter_later(campaign, "@starts", cause)
+        elif due.planned or self.concerns(campaign):
+            self._enter_later(campaign, f"@{due.local}", cause)
 
     def on_segments(self, entered: Iterable[str], left: Iterable[str], cause: Cause, now: int) -> None:
-        """End journeys by `exit`, then enter the campaigns that changes of membership trigger."""
+        """End journeys by `exit`, and let changes of membership trigger campaigns."""
         left = list(left)
         for journey in self._sorted():
             campaign = self.definitions.campaigns.get(journey.campaign)
@@ -129,10 +136,10 @@ class Journeys:
                 self._end(journey, "exit", now)
         if cause.kind not in ("event", "time", "historical"):
             return
-        for segments, triggered in ((entered, self.definitions.by_entry), (left, self.definitions.by_leaving)):
+        for segments, triggered in ((entered, self.routes.entering), (left, self.routes.leaving)):
             for segment in segments:
                 for campaign in triggered.get(segment, ()):
-                    self._enter(campaign, f"{segment}@{now}", cause, now)
+                    self._enter_later(campaign, f"{segment}@{now}", cause)
 
     @property
     def first(self) -> int:
@@ -143,34 +150,26 @@ class Journeys:
         """The entries of the journeys whose wait is over at a time."""
         return {entry for entry, journey in self.active.items() if journey.due == due}
 
-    def resume(self, entries: Container[str], due: int, now: int) -> None:
-        """Go on with these journeys, as far as their wait is still one until `due`."""
+    def resume(self, entries: Container[str], due: int) -> None:
+        """Let these journeys go on, as far as their wait is still one until `due`."""
         for journey in self._sorted():
             if journey.entry in entries and journey.due == due and journey.entry in self.active:
-                self._resume(journey, now)
+                self._resume_later(journey, due)
 
-    def _resume(self, journey: Journey, now: int) -> None:
-        campaign = self.definitions.campaigns.get(journey.campaign)
-        if campaign is None or campaign.status == "stopped":
-            self._end(journey, "stopped", now)
-            return
-        ids, due = [step.id for step in campaign.steps], journey.due
-        if journey.waiting not in ids:
-            position = next((ids.index(step) for step in journey.rest if step in ids), len(ids))
-        elif journey.held is not None:
-            position, due = ids.index(journey.waiting), journey.held
-        else:
-            position = ids.index(journey.waiting) + 1
-        self._walk(campaign, journey, position, due, now)
+    def decide(self, now: int) -> None:
+        """Decide what fell due, in its order."""
+        while self._tasks:
+            tasks, self._tasks = sorted(self._tasks, key=lambda task: task.rank), []
+            for task in tasks:
+                task.run(now)
 
-    def adopt(self, active: dict[str, Journey], entries: dict[str, Entry], now: int) -> None:
+    def adopt(self, active: Mapping[str, Journey], entries: Mapping[str, Entry], now: int) -> None:
         """Take over a merged user's journeys; of two in one campaign the earlier goes on."""
         for name, entry in entries.items():
-            known = self.entries.get(name)
-            self.entries[name] = entry if known is None else max(known, entry)
+            self.entries[name] = joined(self.entries.get(name), entry)
         for theirs in active.values():
-            journey = theirs
-            twin = next((mine for mine in self.active.values() if mine.campaign == theirs.campaign), None)
+            journey, place = theirs, (theirs.campaign, theirs.each)
+            twin = next((mine for mine in self.active.values() if (mine.campaign, mine.each) == place), None)
             # Two that began at one instant have one entry, and are two: their sends are named by the user at entry.
             if twin is not None and twin != theirs:
                 journey, second = sorted((twin, theirs), key=lambda each: (each.entered, each.entry, each.user))
@@ -185,132 +184,161 @@ class Journeys:
         """End a journey for which the user's state has no room."""
         self._end(self.active[entry], "truncated", now)
 
-    def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
-        reason = self._refusal(campaign, cause, now)
-        entry = digest(campaign.id, trigger)
-        if reason is None and (last := self.entries.get(campaign.id)) is not None and last.id == entry:
-            reason = "reentry"
-        if reason is not None:
-            self._suppress(campaign.id, reason, now, entry)
-            return
-        person = self.person
-        self.entries[campaign.id] = Entry(now, entry)
-        person.emit(CampaignEntered(campaign.id, person.id, entry, now))
-        event = cause.event
-        properties = event.properties if event is not None else {}
-        since = event.time if event is not None else now
-        journey = Journey(entry, campaign.id, person.id, now, since, "", now, (), properties)
-        self._walk(campaign, journey, 0, now, now)
+    def concerns(self, campaign: Campaign) -> bool:
+        """Whether a campaign that reaches many at once concerns this user: only then it tells what it decides."""
+        return self._outside(campaign) != "audience"
 
-    def _refusal(self, campaign: Campaign, cause: Cause, now: int) -> str | None:
-        if campaign.status != "live":
-            return campaign.status
+    # Entry.
+
+    def _enter_later(self, campaign: Campaign, trigger: str, cause: Cause) -> None:
+        self._later(campaign, lambda now: self._enter(campaign, trigger, cause, now))
+
+    def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
+        each = each_of(campaign, cause) if campaign.reenter.kind == "each" else ""
+        entry, last = digest(campaign.id, trigger), last_of(campaign, each or "", self.entries)
+        reason = "no_value" if each is None else self._refusal(campaign, cause, last, each, now)
+        if reason is None and last is not None and last.id == entry:
+            reason = "reentry"
+        if reason is not None or each is None:
+            self._suppress(campaign.id, reason or "", now, entry)
+            return
+        arm = arm_of(campaign, self.person.id, self.entries.get(campaign.id))
+        self._note(campaign, each, Entry(now, entry, now, arm.variant, arm.control))
+        event = cause.event
+        since = event.time if event is not None else now
+        self.person.emit(CampaignEntered(campaign.id, self.person.id, entry, now, arm.variant, arm.control))
+        self.person.goals.begin(campaign, entry, self.person.id, since, variant=arm.variant, control=arm.control)
+        if arm.control:
+            self._suppress(campaign.id, "holdout", now, entry)
+            return
+        for other in self._sorted() if campaign.reenter.kind == "restart" else ():
+            if other.campaign == campaign.id:
+                self._end(other, "restarted", now)
+        properties = event.properties if event is not None else {}
+        begun = (entry, campaign.id, self.person.id, now, since, "", now, (), properties)
+        self._walk(campaign, Journey(*begun, variant=arm.variant, each=each), campaign.steps, now, now)
+
+    def _note(self, campaign: Campaign, each: str, entry: Entry) -> None:
+        """Remember an entry, of the values of `each` the newest; the arm is that of the first."""
+        self.entries[campaign.id] = joined(self.entries.get(campaign.id), entry)
+        if not each:
+            return
+        self.entries[f"{campaign.id}/{each}"] = Entry(entry.at, entry.id)
+        mine = [name for name in self.entries if name.startswith(f"{campaign.id}/")]
+        for name in sorted(mine, key=lambda name: (self.entries[name].at, name))[:-EACH_KEPT]:
+            del self.entries[name]
+
+    def _refusal(self, campaign: Campaign, cause: Cause, last: Entry | None, each: str, now: int) -> str | None:
+        if (reason := too_early(campaign, self.person, now)) is not None:
+            return reason
         if cause.kind == "historical":
             return "historical"
         if cause.age > campaign.max_event_age:
             return "too_old"
         if (reason := self._outside(campaign)) is not None:
             return reason
-        last = self.entries.get(campaign.id)
-        if last is not None and campaign.reenter.kind == "never":
+        kind = campaign.reenter.kind
+        if last is not None and (
+            kind in ("never", "each") or (kind == "after" and now - last.at < campaign.reenter.after)
+        ):
             return "reentry"
-        if last is not None and campaign.reenter.kind == "after" and now - last.at < campaign.reenter.after:
-            return "reentry"
-        if any(journey.campaign == campaign.id for journey in self.active.values()):
+        mine = (journey for journey in self.active.values() if journey.campaign == campaign.id)
+        if kind != "restart" and any(journey.each == each for journey in mine):
             return "in_journey"
-        reasons = [self._choose(campaign, step)[1] for step in campaign.steps if step.kind == "send"]
-        return None if None in reasons else min(reason for reason in reasons if reason is not None)
+        sends = [step for step in campaign.every_step if step.kind == "send"]
+        reasons = [self.sending.choose(campaign, step.all_messages)[1] for step in sends]
+        if None not in reasons:
+            return min(reason for reason in reasons if reason is not None)
+        held = not campaign.transactional and is_held(self.definitions.policies.global_holdout, self.person.id)
+        return "global_holdout" if held else None
 
     def _outside(self, campaign: Campaign) -> str | None:
         """Why a user is not in a campaign's audience, None for those who are."""
-        audience = self.definitions.index.audience(campaign.id, self.person.warming)
+        audience = self.definitions.index.answer(campaign.id, self.person.warming)
         if audience is nobody:
             return "warming"
         return None if audience is None or audience(self.person.leaves.opened, self.person.members) else "audience"
 
-    def _walk(self, campaign: Campaign, journey: Journey, position: int, due: int, now: int) -> None:
+    # The walk.
+
+    def _resume_later(self, journey: Journey, due: int) -> None:
+        def run(now: int) -> None:
+            if self.active.get(journey.entry) is journey:  # nothing else of this instant has ended or moved it
+                self._resume(journey, due, now)
+
+        self._later(self.definitions.campaigns.get(journey.campaign), run)
+
+    def _resume(self, journey: Journey, due: int, now: int) -> None:
+        campaign = self.definitions.campaigns.get(journey.campaign)
+        if campaign is None or campaign.status == "stopped":
+            self._end(journey, "stopped", now)
+            return
+        ways = self.routes.ways[campaign.id]
+        if journey.waiting not in ways:
+            steps = next((ways[step] for step in journey.rest if step in ways), ())
+        elif journey.held is not None:
+            steps, due = ways[journey.waiting], journey.held
+        else:
+            steps = ways[journey.waiting][1:]
+        self._walk(campaign, journey, steps, due, now)
+
+    def _walk(self, campaign: Campaign, journey: Journey, steps: tuple[Step, ...], due: int, now: int) -> None:
         """Take steps, the first of which fell due at `due`, until one waits or none is left."""
-        steps = campaign.steps
-        for index in range(position, len(steps)):
-            step = steps[index]
-            if step.kind == "wait":
-                self._pause(journey, steps[index:], now + step.wait)
-                return
-            if self._exits(campaign, ()):
-                self.active.pop(journey.entry, None)
-                self._suppress(campaign.id, "exit", now, journey.entry, step.id)
-                return
-            outside = self._decide(campaign, journey, step, due, now)
-            if outside > now:
-                self._pause(journey, steps[index:], outside, held=due)
-                return
-            due = now
-        self.active.pop(journey.entry, None)
-
-    def _pause(self, journey: Journey, steps: tuple[Step, ...], until: int, held: int | None = None) -> None:
-        """Wait at the first of these steps."""
-        waiting, *rest = (step.id for step in steps)
-        journey = msgspec.structs.replace(journey, waiting=waiting, due=until, rest=tuple(rest), held=held)
         self.active[journey.entry] = journey
+        while steps:
+            step, rest = steps[0], steps[1:]
+            if step.kind == "end":
+                break
+            if step.kind == "if":
+                holds = self.sending.answer(campaign, step, journey.variant)
+                rest = (*(step.then if holds else step.otherwise), *rest)
+            elif step.kind == "set":
+                self._set(campaign, journey, step, now)
+                if journey.entry not in self.active:  # what it changed has ended the journey
+                    return
+            elif (until := self._until(campaign, journey, step, due, now)) is None:
+                return
+            elif until > now:
+                self._pause(journey, steps, until, due, now)
+                return
+            else:
+                due = now
+            steps = rest
+        del self.active[journey.entry]
 
-    def _decide(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> int:
-        """Send a step that fell due at `due`, or refuse it, now; or return until when quiet hours hold it back."""
-        name, reason = self._choose(campaign, step)
-        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
-        if campaign.status == "paused":
-            reason = "paused"
-        elif reason is None and outside > due + campaign.max_delay:
-            reason = "expired"
-        if reason is not None:
-            self._suppress(campaign.id, reason, now, journey.entry, step.id)
-            return now
-        if outside == now:
-            self._send(campaign, journey, step, name, decided_at=now, not_after=due + campaign.max_delay)
-        return outside
+    def _until(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> int | None:
+        """Until when a wait, or a send in quiet hours, holds a journey up; None where the journey has ended."""
+        if step.kind == "wait":
+            if step.minute is None:
+                return now + (step.length or 0)
+            zone = self.person.zone if step.zone == EACH_USER else step.zone
+            return next_time_of_day(step.minute, zone, now)
+        if self._exits(campaign, ()):
+            del self.active[journey.entry]
+            self._suppress(campaign.id, "exit", now, journey.entry, step.id)
+            return None
+        decision = self.sending.decide(campaign, journey.subject, step, due, now)
+        if decision.reason is not None:
+            self._suppress(campaign.id, decision.reason, now, journey.entry, step.id)
+        return decision.until
 
-    def _send(
-        self, campaign: Campaign, journey: Journey, step: Step, name: str, *, decided_at: int, not_after: int
-    ) -> None:
-        message, person = self.definitions.messages[name], self.person
-        push = message.channel == "push"
-        addresses = person.profile.live_tokens() if push else [person.profile.address(message.channel)]
-        if isinstance(message, PushMessage) and message.devices == "latest":
-            addresses = addresses[:1]
-        attributes = person.profile.values()
-        for address in addresses:
-            parts = (campaign.id, journey.user, journey.entry, step.id, *((address,) if push else ()))
-            person.emit(
-                Send(
-                    id=digest(*parts),
-                    campaign=campaign.id,
-                    entry=journey.entry,
-                    step=step.id,
-                    user=person.id,
-                    channel=message.channel,
-                    message=name,
-                    address=address,
-                    decided_at=decided_at,
-                    not_after=not_after,
-                    topic=campaign.consent,
-                    zone=person.zone,
-                    locale=_locale(attributes),
-                    attributes=attributes,
-                    event=journey.event,
-                    quiet=campaign.quiet,
-                    serial=self.definitions.serial,
-                )
+    def _pause(self, journey: Journey, steps: tuple[Step, ...], until: int, due: int, now: int) -> None:
+        """Wait at the first of these steps, which fell due at `due`."""
+        waiting, *rest = (each.id for each in steps)
+        held = due if steps[0].kind == "send" else None
+        begun = now if steps[0].events is not None else None
+        changed = {"waiting": waiting, "due": until, "rest": tuple(rest), "held": held, "begun": begun}
+        self.active[journey.entry] = msgspec.structs.replace(journey, **changed)
+
+    def _set(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
+        try:
+            values = values_of(
+                step, journey.subject, self.person, now, campaign=campaign.id, given=self.sending.given(campaign)
             )
-
-    def _choose(self, campaign: Campaign, step: Step) -> tuple[str, str | None]:
-        """The first message of a step that reaches, or the reason why none does."""
-        denied = 0
-        for name in step.messages:
-            channel = self.definitions.messages[name].channel
-            if campaign.consent is not None and not self.person.is_consented(campaign.consent, channel):
-                denied += 1
-            elif self.person.is_reachable(channel):
-                return name, None
-        return "", "no_consent" if denied == len(step.messages) else "unreachable"
+        except ValueError:
+            self._suppress(campaign.id, "render_error", now, journey.entry, step.id)
+            return
+        self.person.set_attributes(values, digest(campaign.id, journey.user, journey.entry, step.id), now)
 
     def _exits(self, campaign: Campaign, left: Iterable[str]) -> bool:
         """Whether being in a segment, or having left one, ends journeys of a campaign."""
@@ -327,19 +355,11 @@ class Journeys:
     def _suppress(self, campaign: str, reason: str, now: int, entry: str, step: str = "") -> None:
         self.person.emit(Suppressed(campaign, self.person.id, reason, now, step, entry))
 
+    def _later(self, campaign: Campaign | None, run: Callable[[int], None]) -> None:
+        priority, name = (PRIORITY, "") if campaign is None else (campaign.priority, campaign.id)
+        self._tasks.append(_Task((-priority, name, len(self._tasks)), run))
+
     def _sorted(self) -> list[Journey]:
         if len(self.active) < 2:  # almost always, and asked at every event
             return list(self.active.values())
         return sorted(self.active.values(), key=lambda journey: (journey.campaign, journey.entry))
-
-
-def digest(*parts: str) -> str:
-    """A name made of parts; the separator keeps ("a", "bc") and ("ab", "c") apart."""
-    return blake2b("\x1f".join(parts).encode(), digest_size=12).hexdigest()
-
-
-def _locale(attributes: dict[str, Any]) -> str | None:
-    for name in ("locale", "context.locale"):
-        if isinstance(value := attributes.get(name), str):
-            return value
-    return None

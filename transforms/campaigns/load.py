@@ -1,31 +1,28 @@
 """Definitions: files read, checked, and compiled once a process, named by the hash of their content."""
 
 import gc
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
-from transforms.campaigns.definitions import Campaign, Trigger, read_campaigns
+from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.grammar import read_campaigns
+from transforms.campaigns.index import CampaignIndex, conditions_of
+from transforms.campaigns.policies import Policies, read_policies
 from transforms.campaigns.release import Release, Texts, revision_of
-from transforms.identity.zones import known_zone
-from transforms.messages.definitions import Message, parse_messages
+from transforms.messages.definitions import Message
+from transforms.messages.grammar import read_messages
 from transforms.segments.conditions import Condition
-from transforms.segments.document import Document, Node, Problems, read_documents
+from transforms.segments.document import Node, Problems, read_documents
 from transforms.segments.index import Segment, SegmentIndex, check_circles, check_references, read_segments
-from transforms.segments.leaves import EventLeaf, leaf_key, matcher
-from transforms.segments.operators import read_duration
-from transforms.segments.values import HOUR
+from transforms.segments.leaves import EventLeaf, leaf_key
 from transforms.segments.warming import Asked, atoms, references
 
 __all__ = [
     "Definitions",
     "DefinitionsError",
-    "Policies",
     "Texts",
     "check",
     "compiled",
@@ -33,7 +30,6 @@ __all__ = [
     "read_texts",
 ]
 
-_ID = re.compile(r"[a-z][a-z0-9_]*")
 _SECTIONS = ("segments", "campaigns", "messages", "policies")
 
 
@@ -45,20 +41,11 @@ class DefinitionsError(Exception):
         self.problems = problems
 
 
-class Policies(msgspec.Struct, frozen=True):
-    """What holds for all campaigns. `max_event_age` and `sessions`, their gap (None: no sessions), are microseconds."""
-
-    default_zone: str = "UTC"
-    default_locale: str = "en"
-    max_event_age: int = HOUR
-    sessions: int | None = None
-
-
 class Definitions:
     """Everything that `advance` and Deliver need, compiled.
 
-    `revision` is the hash of the content. `by_event`, `by_entry` and `by_leaving` lead from an event's name and
-    from segments to the campaigns that they trigger. `asked` is what the definitions ask.
+    `revision` is the hash of the content, `asked` what the definitions ask; `index` and `routes` are the segments and
+    the campaigns compiled.
 
     Those of a pointer have a `serial`, one more with each publication (0: no pointer), the time (microseconds UTC)
     when they were `published`, and `activations`: since when the leaves count that are newer than the pointer, by key.
@@ -88,22 +75,9 @@ class Definitions:
         since = release.activations if release is not None else ()
         self.awaited = None if release is None or release.whole else since
         self.activations = {leaf: activation.at for activation in since for leaf in activation.leaves}
-        self.asked = Asked(
-            {name: segment.members for name, segment in segments.items()},
-            {name: campaign.audience for name, campaign in campaigns.items() if campaign.audience is not None},
-        )
+        self.asked = Asked({name: segment.members for name, segment in segments.items()}, conditions_of(campaigns))
         self.index = SegmentIndex(self.asked, [each.asked for each in older], self.activations)
-        self.by_event: dict[str, list[Campaign]] = {}
-        self.by_entry: dict[str, list[Campaign]] = {}
-        self.by_leaving: dict[str, list[Campaign]] = {}
-        for _, campaign in sorted(campaigns.items()):
-            self._index_trigger(campaign, campaign.trigger)
-        self.triggers = {
-            name: matcher(campaign.trigger.events) for name, campaign in campaigns.items() if campaign.trigger.events
-        }
-        self.exits = {
-            name: [matcher(way.events) for way in campaign.exits if way.events] for name, campaign in campaigns.items()
-        }
+        self.routes = CampaignIndex(campaigns)
 
     @property
     def event_leaves(self) -> tuple[int, ...]:
@@ -112,9 +86,11 @@ class Definitions:
         return tuple(sorted(key for key in own if isinstance(self.index.leaves[key], EventLeaf)))
 
     def segments_of(self, leaves: set[int]) -> set[str]:
-        """The segments, and the campaigns with audiences, that ask these leaves."""
+        """The segments, and the campaigns, that ask these leaves."""
         return {
-            name for name, condition in self._conditions if any(leaf_key(atom) in leaves for atom in atoms(condition))
+            name.partition("/")[0]
+            for name, condition in self._conditions
+            if any(leaf_key(atom) in leaves for atom in atoms(condition))
         }
 
     def only(self, segment: str) -> "Definitions":
@@ -134,15 +110,7 @@ class Definitions:
 
     @property
     def _conditions(self) -> list[tuple[str, Condition]]:
-        return [*self.asked.segments.items(), *self.asked.audiences.items()]
-
-    def _index_trigger(self, campaign: Campaign, trigger: Trigger) -> None:
-        if trigger.events is not None:
-            self.by_event.setdefault(trigger.events.name, []).append(campaign)
-        elif trigger.kind == "enters":
-            self.by_entry.setdefault(trigger.segment, []).append(campaign)
-        else:
-            self.by_leaving.setdefault(trigger.segment, []).append(campaign)
+        return [*self.asked.segments.items(), *self.asked.campaigns.items()]
 
 
 def read_texts(path: str | Path) -> Texts:
@@ -222,18 +190,15 @@ def check(texts: Texts) -> tuple[Definitions | None, Problems]:
     """Read texts and note every mistake and warning; definitions are None where there is a mistake."""
     problems = Problems()
     sections = _sections(read_documents(dict(texts), problems), problems)
-    policies = _policies(sections["policies"], problems)
+    policies = read_policies(sections["policies"], problems)
     messages = _messages(sections, problems)
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
     for node in (*sections["segments"], *sections["campaigns"]):
         check_references(node, names, problems)
     check_circles(segments, problems)
-    sendable = {**dict.fromkeys(_names(sections["messages"])), **messages}
-    campaigns = _merge(
-        sections["campaigns"],
-        lambda node: read_campaigns(node, names, sendable, policies.max_event_age, problems),  # type: ignore[arg-type]
-    )
+    sendable = {*_names(sections["messages"])}
+    campaigns = _merge(sections["campaigns"], lambda node: read_campaigns(node, names, sendable, policies, problems))
     _unused_messages(sections, problems)
     for node in (*sections["segments"], *sections["campaigns"]):
         _surprises(node, problems)
@@ -267,8 +232,7 @@ def _sections(documents: list[Node], problems: Problems) -> dict[str, list[Node]
             if name == "policies" or not isinstance(node.value, dict):
                 continue
             for key, child in node.value.items():
-                if not _ID.fullmatch(key):
-                    problems.add(child, f"`{key}` is not an id: small letters, digits and _, beginning with a letter")
+                problems.check_id(key, child)
                 if other := taken.get((name, key)):
                     problems.add(child, f"`{key}` is already defined at {other.file}:{other.line}")
                 taken[name, key] = child
@@ -279,41 +243,17 @@ def _names(nodes: list[Node]) -> list[str]:
     return [key for node in nodes if isinstance(node.value, dict) for key in node.value]
 
 
-def _policies(nodes: list[Node], problems: Problems) -> Policies:
-    fields: Document = {}
-    for node in nodes:
-        later = ("global_holdout", "frequency_caps")
-        for name, child in (problems.mapping(node, Policies.__struct_fields__, later=later) or {}).items():
-            if name in fields:
-                problems.add(child, f"`{name}` is already set at {fields[name].file}:{fields[name].line}")
-            fields[name] = child
-    policies = Policies()
-    if "default_zone" in fields:
-        zone = problems.text(fields["default_zone"])
-        if zone and not known_zone(zone):
-            problems.add(fields["default_zone"], f"no time zone of the IANA database is called {zone!r}")
-        policies = msgspec.structs.replace(policies, default_zone=zone or "UTC")
-    if "default_locale" in fields:
-        policies = msgspec.structs.replace(policies, default_locale=problems.text(fields["default_locale"]) or "en")
-    if "max_event_age" in fields:
-        age = read_duration(fields["max_event_age"], problems)
-        policies = msgspec.structs.replace(policies, max_event_age=age or HOUR)
-    if "sessions" in fields:
-        inner = problems.mapping(fields["sessions"], ("gap",), required=("gap",))
-        gap = read_duration(inner["gap"], problems) if inner and "gap" in inner else None
-        policies = msgspec.structs.replace(policies, sessions=gap)
-    return policies
-
-
 def _messages(sections: dict[str, list[Node]], problems: Problems) -> dict[str, Message]:
-    """The messages. What a refused `with:` names is known to templates, so that one mistake is not reported as two."""
-    known = [f"Liquid: unknown variable `{name}`" for name in _names_under_with(sections["campaigns"])]
-    noted = Problems()
-    messages = _merge(sections["messages"], lambda node: parse_messages(node, noted))
-    for problem in noted.found:
-        if not any(cause in problem.cause for cause in known):
-            problems.note(problem)
-    return messages
+    """The messages; their templates know what the campaigns that send them name under `with`."""
+    given: dict[str, set[str]] = {}
+    for section in sections["campaigns"]:
+        for campaign in section.value.values() if isinstance(section.value, dict) else ():
+            named = campaign.value.get("with") if isinstance(campaign.value, dict) else None
+            for message in _texts_under_send(campaign):
+                given.setdefault(message, set()).update(
+                    named.value if named is not None and isinstance(named.value, dict) else ()
+                )
+    return _merge(sections["messages"], lambda node: read_messages(node, given, problems))
 
 
 def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:
@@ -334,13 +274,6 @@ def _texts_under_send(node: Node, *, inside: bool = False) -> Iterator[str]:
             yield from _texts_under_send(child, inside=inside)
     elif inside and isinstance(node.value, str):
         yield node.value
-
-
-def _names_under_with(campaigns: list[Node]) -> Iterator[str]:
-    for section in campaigns:
-        for campaign in section.value.values() if isinstance(section.value, dict) else ():
-            named = campaign.value.get("with") if isinstance(campaign.value, dict) else None
-            yield from named.value if named is not None and isinstance(named.value, dict) else ()
 
 
 def _surprises(node: Node, problems: Problems) -> None:

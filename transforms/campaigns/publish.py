@@ -110,9 +110,11 @@ def _with_waiting(changes: Changes, at: int) -> Changes:
     versions = compiled(changes.release).index.versions
     waiting = {
         name: found
-        for known in (versions.segments, versions.audiences)
+        for known in (versions.segments, versions.campaigns)
         for name, found in known.items()
         if at in found[0].waits
     }
-    changed = tuple(sorted(name for name, found in waiting.items() if len(found) > 1))
-    return msgspec.structs.replace(changes, changed=changed, added=tuple(sorted(set(waiting) - set(changed))))
+    owners = {name: name.partition("/")[0] for name in waiting}  # a step's condition is its campaign's
+    changed = {owners[name] for name, found in waiting.items() if len(found) > 1}
+    added = set(owners.values()) - changed
+    return msgspec.structs.replace(changes, changed=tuple(sorted(changed)), added=tuple(sorted(added)))

@@ -1,22 +1,13 @@
 """Quiet hours: the nights of a user's local clock in which nothing is sent."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from transforms.campaigns.local_time import MINUTE
+from transforms.segments.values import DAY, FIRST_DAY, LAST_DAY, instant_of
 
-from transforms.identity.zones import known_zone
-from transforms.segments.values import DAY, SECOND
-
-__all__ = ["MINUTE", "QuietHours", "first_outside", "length_of"]
-
-MINUTE = 60 * SECOND
+__all__ = ["QuietHours", "first_outside", "length_of"]
 
 #: From when, inclusive, to when, exclusive, in minutes of the local day; over midnight where the second is the lesser.
 QuietHours = tuple[int, int]
 
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
-_LAST_DAY = date.max.toordinal()
-_MICROSECOND = timedelta(microseconds=1)
 #: Local and UTC days differ by one at most, the quiet hours of a day end on the next, and a zone may skip a day.
 _DAYS = 3
 
@@ -34,21 +25,9 @@ def first_outside(quiet: QuietHours, zone: str, now: int) -> int:
     gap, and one that comes twice means the first (RFC 5545).
     """
     begin, end = quiet
-    today = now // DAY + _EPOCH_DAY
-    for day in range(max(1, today - _DAYS), min(_LAST_DAY, today + _DAYS)):
-        if _instant(day, begin, zone) > now:
+    today = now // DAY
+    for day in range(max(FIRST_DAY, today - _DAYS), min(LAST_DAY, today + _DAYS)):
+        if instant_of(day * DAY + begin * MINUTE, zone) > now:
             break
-        now = max(now, _instant(day + (end < begin), end, zone))
+        now = max(now, instant_of((day + (end < begin)) * DAY + end * MINUTE, zone))
     return now
-
-
-@lru_cache(maxsize=4096)
-def _instant(day: int, minute: int, zone: str) -> int:
-    """A minute of a local day (a proleptic Gregorian ordinal) as microseconds UTC."""
-    local = datetime.combine(date.fromordinal(day), datetime.min.time(), _zone(zone)) + timedelta(minutes=minute)
-    offset = local.utcoffset() or timedelta()
-    return (day - _EPOCH_DAY) * DAY + minute * MINUTE - offset // _MICROSECOND
-
-
-def _zone(name: str) -> ZoneInfo | timezone:
-    return ZoneInfo(name) if known_zone(name) else UTC

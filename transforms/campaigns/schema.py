@@ -1,26 +1,41 @@
 """Campaigns, and definition files as a whole, as JSON Schema (draft 2020-12).
 
-It describes what this version accepts, so it refuses the forms of the whole language that `todoke validate` refuses by
-name.
+It describes what this version accepts; what it cannot say (see docs/language.md) `todoke validate` says.
 """
 
-from transforms.campaigns.definitions import (
-    EXITS,
-    LOCAL_TIME_FORM,
-    ON_UNKNOWN,
-    REENTRIES,
-    STATUSES,
-    STEPS,
-    TRIGGERS,
-)
+from transforms.campaigns.definitions import MAX_DELAY
+from transforms.campaigns.effects import CONTROL
+from transforms.campaigns.grammar import MAX_RATE, ON_UNKNOWN, REQUIRED, STATUSES
+from transforms.campaigns.grammar_steps import STEPS, WAITS
+from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES, TRIGGERS
+from transforms.campaigns.policies import MAX_CAPPED
+from transforms.identity.profile import CHANNELS
 from transforms.messages.schema import message_schemas
-from transforms.segments.schema import DURATION, ID, TEXT, Schema, condition_schemas, event_filter, has, mapping, ref
+from transforms.messages.scope import SCOPE
+from transforms.segments.schema import (
+    DURATION,
+    ID,
+    MOMENT,
+    PATH,
+    TEXT,
+    Schema,
+    condition_schemas,
+    event_filter,
+    has,
+    mapping,
+    ref,
+)
 from transforms.segments.schema import one_key as exactly_one
+from transforms.segments.values import HOUR, TIME_FORM
 
 __all__ = ["definitions_schema"]
 
-_ONLY_WITH_EVENT: Schema = {"if": {"not": has("event")}, "then": {"properties": {"type": False, "where": False}}}
-_TRANSACTIONAL: Schema = {"properties": {"transactional": {"const": True}}, **has("transactional")}
+_LOCAL_TIME: Schema = {"type": "string", "pattern": f"^{LOCAL_TIME_FORM}$", "description": 'such as "21:00"'}
+_ZONE: Schema = {**TEXT, "description": "user (the user's own), or one of the IANA database"}
+_ONE_VALUE: Schema = {**PATH, "not": {"pattern": r"\[\]"}}
+_PERCENT: Schema = {"type": "number", "minimum": 0, "maximum": 100}
+#: A message, or a list of which the first that reaches is sent.
+_MESSAGES: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
 
 
 def definitions_schema() -> Schema:
@@ -37,7 +52,17 @@ def definitions_schema() -> Schema:
                 "policies": {**ref("policies"), "description": "what holds for all campaigns"},
             }
         ),
-        "$defs": {**condition_schemas(), **_campaign_schemas(), **message_schemas(), "policies": _policies()},
+        "$defs": {
+            **condition_schemas(),
+            "campaign": _campaign(),
+            "trigger": _trigger(),
+            "exit": _event_or_segment({**event_filter(), "same": _ONE_VALUE}, EXITS),
+            "steps": {"type": "array", "items": ref("step"), "minItems": 1},
+            "step": _step(),
+            "sending": {"contains": {"anyOf": [has("send"), _inside("then"), _inside("else")]}},
+            **message_schemas(),
+            "policies": _policies(),
+        },
     }
 
 
@@ -45,13 +70,21 @@ def _by_id(name: str) -> Schema:
     return {"type": "object", "propertyNames": ID, "additionalProperties": ref(name)}
 
 
-def _campaign_schemas() -> dict[str, Schema]:
+def _campaign() -> Schema:
     fields: dict[str, Schema] = {
         "owner": {**TEXT, "description": "who answers for it"},
         "status": {"enum": list(STATUSES), "description": "default: live"},
+        "starts": {**MOMENT, "description": "nobody enters before"},
+        "ends": {**MOMENT, "description": "nobody enters then, or later"},
         "trigger": {**ref("trigger"), "description": "what lets a user in"},
         "audience": {**ref("condition"), "description": "who may enter; asked at entry"},
-        "steps": _steps(),
+        "holdout": {**_PERCENT, "description": "so many percent are measured and never sent to"},
+        "variants": {**_named(_PERCENT, CONTROL), "description": "by percent of the treated, 100 in all"},
+        "with": {
+            **_named(mapping({"last": TEXT}, ["last"]), *sorted(SCOPE)),
+            "description": "what templates get the newest event of",
+        },
+        "steps": {**ref("steps"), "allOf": [ref("sending")]},
         "exit": {
             "description": "what ends a journey: one, or a list",
             "if": {"type": "array"},
@@ -59,53 +92,144 @@ def _campaign_schemas() -> dict[str, Schema]:
             "else": ref("exit"),
         },
         "reenter": {
-            "description": "whether who was in may enter again; must be written for an event trigger",
-            "anyOf": [{"enum": list(REENTRIES)}, mapping({"after": DURATION}, ["after"])],
+            "description": "whether who was in may enter again; must be written for events and schedules",
+            "anyOf": [
+                {"enum": list(REENTRIES)},
+                mapping({"after": DURATION}, ["after"]),
+                mapping({"each": _ONE_VALUE}, ["each"]),
+            ],
         },
         "consent": {**TEXT, "not": {"const": "all"}, "description": "the topic"},
-        "transactional": {"type": "boolean", "description": "true: asks for no consent and has no quiet hours"},
+        "transactional": {"type": "boolean", "description": "true: asks for no consent, and nothing holds it back"},
         "quiet_hours": mapping({"from": _LOCAL_TIME, "to": _LOCAL_TIME}, ["from", "to"]),
-        "max_delay": {**DURATION, "description": "how late a send may be; default: 24h"},
+        "max_delay": {**DURATION, "description": f"how late a send may be; default: {MAX_DELAY // HOUR}h"},
         "max_event_age": {**DURATION, "description": "how old a trigger may be when it arrives; default: the policy's"},
-        "on_unknown": {"enum": list(ON_UNKNOWN)},
+        "priority": {"type": "integer", "minimum": 0, "maximum": 100, "description": "what goes first; default: 50"},
+        "on_unknown": {"enum": list(ON_UNKNOWN), "description": "what nobody knows to have gone out; default: skip"},
+        "rate": mapping({"at_most": _whole(MAX_RATE), "per": DURATION}, ["at_most", "per"]),
+        "goals": {**_named(_goal()), "description": "what it is for"},
     }
-    return {
-        "campaign": mapping(
-            fields,
-            ["owner", "trigger", "steps"],
-            allOf=[
-                {"if": _TRANSACTIONAL, "then": {"properties": {"consent": False}}, "else": has("consent")},
-                {"if": {"properties": {"trigger": has("event")}, **has("trigger")}, "then": has("reenter")},
-            ],
-        ),
-        "trigger": _event_or_segment(TRIGGERS),
-        "exit": _event_or_segment(EXITS),
+    many = {"properties": {"trigger": {"anyOf": [has("schedule"), has("announcement")]}}}
+    asked = {"properties": {"trigger": {"anyOf": [has("event"), has("schedule")]}}, **has("trigger")}
+    current = {"properties": {"include_current": {"const": True}}, **has("include_current")}
+    transactional = {"properties": {"transactional": {"const": True}}, **has("transactional")}
+    return mapping(
+        fields,
+        REQUIRED,
+        allOf=[
+            {
+                "if": transactional,
+                "then": {"properties": {"consent": False, "holdout": False}},
+                "else": has("consent"),
+            },
+            {"if": asked, "then": has("reenter")},
+            {"if": {**many, **has("trigger")}, "then": has("audience"), "else": {"properties": {"rate": False}}},
+            {"if": {"properties": {"trigger": current}, **has("trigger")}, "then": has("starts")},
+        ],
+    )
+
+
+def _named(schema: Schema, *taken: str) -> Schema:
+    """By names that are ids, without those that are taken."""
+    names = {**ID, "not": {"enum": list(taken)}} if taken else ID
+    return {"type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": schema}
+
+
+def _goal() -> Schema:
+    fields = {
+        **event_filter(),
+        "within": {**DURATION, "description": "how long it may take"},
+        "after": {**DURATION, "description": "how long after the entry that begins"},
+        "value": {**PATH, "description": "the path of what is added up"},
     }
+    return mapping(fields, ["event", "within"])
 
 
-_LOCAL_TIME: Schema = {"type": "string", "pattern": f"^{LOCAL_TIME_FORM}$", "description": 'such as "21:00"'}
+def _trigger() -> Schema:
+    event = event_filter()
+    schedule = mapping(
+        {"at": {"type": "string", "pattern": f"^({TIME_FORM}|{LOCAL_FORM})$"}, "cron": TEXT, "zone": _ZONE},
+        if_={"properties": {"at": {"type": "string", "pattern": f"^{TIME_FORM}$"}}, **has("at")},
+        then={"properties": {"zone": False}},
+        **exactly_one(("at", "cron")),
+    )
+    schedule["if"] = schedule.pop("if_")
+    fields = {**event, "announcement": event["event"], "schedule": schedule, "include_current": {"type": "boolean"}}
+    with_event = {"anyOf": [has("event"), has("announcement")]}
+    return _event_or_segment(
+        fields,
+        TRIGGERS,
+        with_event,
+        {"if": {"not": has("enters")}, "then": {"properties": {"include_current": False}}},
+    )
 
 
-def _event_or_segment(kinds: tuple[str, ...]) -> Schema:
-    """One of these keys: `event`, with what may stand beside it, or others that name a segment."""
-    segments = {kind: TEXT for kind in kinds if kind != "event"}
-    return mapping({**event_filter(every=False), **segments}, allOf=[_ONLY_WITH_EVENT], **exactly_one(kinds))
+def _event_or_segment(
+    fields: dict[str, Schema], kinds: tuple[str, ...], with_event: Schema | None = None, *more: Schema
+) -> Schema:
+    """One of these keys; those without a schema of their own name a segment. What goes with events stands by one."""
+    segments = {kind: TEXT for kind in kinds if kind not in fields}
+    beside = {key: False for key in ("type", "where", "same") if key in fields}
+    only = {"if": {"not": with_event or has("event")}, "then": {"properties": beside}}
+    return mapping({**fields, **segments}, allOf=[only, *more], **exactly_one(kinds))
 
 
-def _steps() -> Schema:
-    kinds: dict[str, Schema] = {
+def _step() -> Schema:
+    awaited = mapping({**event_filter(), "same": _ONE_VALUE}, ["event"])
+    wait = mapping(
+        {"until": _LOCAL_TIME, "zone": _ZONE, "for": awaited, "at_most": DURATION},
+        **exactly_one(WAITS),
+        allOf=[_beside("until", "zone"), _beside("for", "at_most"), {"if": has("for"), "then": has("at_most")}],
+    )
+    values = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": r"^(?!context\.|#)[\s\S]"},
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+    }
+    by_variant = {"type": "object", "additionalProperties": _MESSAGES}
+    fields: dict[str, Schema] = {
+        "id": {"type": "string", **ID, "description": "what running journeys remember the step by"},
         "send": {
-            "description": "a message, or a list of which the first that reaches is sent",
-            "anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}],
+            "description": "a message, or a list of which the first that reaches is sent; or these by variant",
+            **_either("object", by_variant, _MESSAGES),
         },
-        "wait": {**DURATION, "description": "counts from the decision before"},
+        "unless": {**ref("campaign_condition"), "description": "not sent where it holds"},
+        "wait": {
+            "description": "counts from the decision before; or until a time of the day, or for an event",
+            **_either("object", wait, DURATION),
+        },
+        "if": ref("campaign_condition"),
+        "then": ref("steps"),
+        "else": ref("steps"),
+        "set": {**values, "description": "attributes with their values"},
+        "end": {"const": True},
     }
-    step_id = {"type": "string", **ID, "description": "what running journeys remember the step by"}
-    step = mapping({"id": step_id, **{kind: kinds[kind] for kind in STEPS}}, **exactly_one(STEPS))
-    return {"type": "array", "items": step, "minItems": 1, "contains": has("send")}
+    beside = [_beside("send", "unless"), _beside("if", "then"), _beside("if", "else")]
+    return mapping(fields, **exactly_one(STEPS), allOf=[*beside, {"if": has("if"), "then": has("then")}])
+
+
+def _either(kind: str, one: Schema, other: Schema) -> Schema:
+    """The first for values of a kind, the second for all others; so an editor says what is wrong with the one meant."""
+    return {"if": {"type": kind}, "then": one, "else": other}
+
+
+def _beside(key: str, other: str) -> Schema:
+    return {"if": {"not": has(key)}, "then": {"properties": {other: False}}}
+
+
+def _inside(key: str) -> Schema:
+    """A step that sends something by one of those inside it."""
+    return {"type": "object", "properties": {key: {"type": "array", **ref("sending")}}, **has(key)}
+
+
+def _whole(most: int) -> Schema:
+    return {"type": "integer", "minimum": 1, "maximum": most}
 
 
 def _policies() -> Schema:
+    channels = {"type": "array", "items": {"enum": list(CHANNELS)}, "minItems": 1}
+    cap = {"channels": channels, "at_most": _whole(MAX_CAPPED), "per": DURATION}
     return mapping(
         {
             "default_zone": {**TEXT, "description": "of the IANA database; default: UTC"},
@@ -114,6 +238,16 @@ def _policies() -> Schema:
             "sessions": {
                 **mapping({"gap": DURATION}, ["gap"]),
                 "description": "calls less than a gap apart end in an event `Session Ended`; default: no sessions",
+            },
+            "global_holdout": {
+                **mapping({"percent": _PERCENT, "salt": TEXT}, ["percent", "salt"]),
+                "description": "so many percent get nothing that is not transactional",
+            },
+            "frequency_caps": {
+                "type": "array",
+                "items": mapping(cap, list(cap)),
+                "minItems": 1,
+                "description": "how many messages somebody gets at most in any such time",
             },
         }
     )

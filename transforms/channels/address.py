@@ -5,9 +5,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-__all__ = ["FcmAddress", "SmtpAddress", "is_mailbox", "parse_fcm", "parse_smtp"]
+__all__ = ["FcmAddress", "LineAddress", "SmtpAddress", "is_mailbox", "parse_fcm", "parse_line", "parse_smtp"]
 
 _FCM = re.compile(r"fcm:(?P<project>[a-z][a-z0-9-]{2,62})(@(?P<server>https?://.+))?")
+_LINE = re.compile(r"line(@(?P<server>https?://.+))?")
 #: The WHATWG rule (https://html.spec.whatwg.org/#valid-e-mail-address) without dots that RFC 5321 forbids.
 _MAILBOX = re.compile(
     r"(?=.{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -20,6 +21,13 @@ class FcmAddress(msgspec.Struct, frozen=True):
 
     project: str
     server: str = "https://fcm.googleapis.com"
+    local: bool = False
+
+
+class LineAddress(msgspec.Struct, frozen=True):
+    """The server of LINE's Messaging API; a `local` one asks for no token."""
+
+    server: str = "https://api.line.me"
     local: bool = False
 
 
@@ -49,11 +57,19 @@ def parse_fcm(url: str) -> FcmAddress:
         raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {url!r}")
     if match["server"] is None:
         return FcmAddress(match["project"])
-    server = urlsplit(match["server"])
-    _port(server, url)
-    if server.path.strip("/") or server.query or server.fragment:
-        raise ValueError(f"a local FCM server is http://HOST:PORT with no path; found {url!r}")
-    return FcmAddress(match["project"], match["server"].rstrip("/"), local=True)
+    return FcmAddress(match["project"], _local_server(match["server"], url), local=True)
+
+
+def parse_line(url: str) -> LineAddress:
+    """Read `line` or, for a local server, `line@http://HOST:PORT`.
+
+    Raises:
+      ValueError: saying what is expected.
+    """
+    match = _LINE.fullmatch(url)
+    if not match:
+        raise ValueError(f"expected line or line@http://HOST:PORT; found {url!r}")
+    return LineAddress() if match["server"] is None else LineAddress(_local_server(match["server"], url), local=True)
 
 
 def parse_smtp(url: str) -> SmtpAddress:
@@ -78,6 +94,14 @@ def parse_smtp(url: str) -> SmtpAddress:
 def is_mailbox(text: str) -> bool:
     """Whether a mail may be addressed to this: one @, ASCII, no quoting, no white space, at most 254 characters."""
     return len(text) <= 254 and _MAILBOX.fullmatch(text) is not None
+
+
+def _local_server(text: str, url: str) -> str:
+    server = urlsplit(text)
+    _port(server, url)
+    if server.path.strip("/") or server.query or server.fragment:
+        raise ValueError(f"a local server is http://HOST:PORT with no path; found {url!r}")
+    return text.rstrip("/")
 
 
 def _port(parts: SplitResult, shown: str) -> int:

@@ -17,7 +17,7 @@ from transforms.channels.outcome import Channel, Delivery, Outcome
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import Message
-from transforms.messages.render import RenderedMail, RenderedPush, RenderError
+from transforms.messages.render import Rendered, RenderError
 from transforms.storage.rows import LedgerRow, LedgerState, UserRow
 
 __all__ = ["Courier"]
@@ -37,7 +37,7 @@ _RELEASED = "retry: "
 
 
 #: What a send is ready for: a call with this, or nothing, with the answer.
-_Ready = RenderedPush | RenderedMail | Delivery
+_Ready = Rendered | Delivery
 
 
 class _Store(Protocol):
@@ -162,7 +162,7 @@ class Courier:
         await self._collect(sends, calls, answers)
         return [answers[place] for place in range(len(sends))]
 
-    def _render(self, send: Send) -> RenderedPush | RenderedMail | Delivery:
+    def _render(self, send: Send) -> Rendered | Delivery:
         message = self._messages.get(send.message)
         if message is None:
             return Delivery(send, "suppressed", "render_error", f"there is no message `{send.message}`")
@@ -209,7 +209,7 @@ class Courier:
             return self._row(send, LedgerState.CLAIMED)
         return msgspec.structs.replace(self._row(send, ready.state), detail=_said(ready.reason, ready.detail))
 
-    async def _call(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+    async def _call(self, send: Send, rendered: Rendered) -> Outcome:
         channel = self._channels[send.channel]
         outcome = await channel.send(send, rendered)
         for _ in range(TRIES - 1 if self._bounded else 0):

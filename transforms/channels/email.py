@@ -25,7 +25,7 @@ from transforms.campaigns.effects import Send
 from transforms.channels.address import SmtpAddress, is_mailbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import RenderedMail, RenderedPush
+from transforms.messages.render import Rendered, RenderedMail
 
 __all__ = ["Mail", "compose"]
 
@@ -102,7 +102,7 @@ class Mail:
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[SMTP] = []
 
-    async def send(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+    async def send(self, send: Send, rendered: Rendered) -> Outcome:
         """Hand one mail to the server."""
         if not isinstance(rendered, RenderedMail):
             raise TypeError(f"send {send.id}: a push cannot go out as mail")

@@ -5,7 +5,7 @@ import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import msgspec
@@ -14,45 +14,83 @@ from transforms.campaigns.effects import Send
 from transforms.channels.email import compose
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import RenderedMail, RenderedPush
+from transforms.messages.render import (
+    Rendered,
+    RenderedInbox,
+    RenderedLine,
+    RenderedMail,
+    RenderedPush,
+    RenderedWebhook,
+)
 
-__all__ = ["Outbox", "PushLine"]
+__all__ = ["InboxLine", "LineLine", "Outbox", "PushLine", "WebhookLine"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class PushLine(msgspec.Struct, frozen=True):
-    """One line of `push*.jsonl`. `decided_at` is ISO 8601 in UTC with Z."""
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What every line says. `decided_at` is ISO 8601 in UTC with Z."""
 
     send_id: str
     campaign: str
     step: str
     variant: str | None
     user: str
+    decided_at: str
+
+
+class PushLine(_Line, frozen=True, kw_only=True):
+    """One line of `push*.jsonl`."""
+
     token: str
     title: str
     body: str
     data: dict[str, str]
-    decided_at: str
+
+
+class LineLine(_Line, frozen=True, kw_only=True):
+    """One line of `line*.jsonl`; `to` is the LINE id."""
+
+    to: str
+    messages: list[dict[str, Any]]
+
+
+class WebhookLine(_Line, frozen=True, kw_only=True):
+    """One line of `webhook*.jsonl`: the call that was not made."""
+
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+class InboxLine(_Line, frozen=True, kw_only=True):
+    """One line of `inbox*.jsonl`; `expires` is in seconds after the decision, null for never."""
+
+    title: str
+    body: str
+    image: str | None
+    deep_link: str | None
+    data: dict[str, Any]
+    expires: int | None
 
 
 class Outbox:
-    """Writes mails to `mail/<send id>.eml` and pushes as lines of `push-<process>-<n>.jsonl`.
+    """Writes mails to `mail/<send id>.eml` and all else as lines of `<channel>-<process>-<n>.jsonl`.
 
-    Each outbox has a push file of its own, made when first needed and never one that exists: so writers in any number
-    of threads and processes need no lock between them, and the lines of earlier runs stay.
+    Each outbox has files of its own, made when first needed and never one that exists: so writers in any number of
+    threads and processes need no lock between them, and the lines of earlier runs stay.
     """
 
     def __init__(self, directory: Path, settings: MailSettings) -> None:
         self._directory = directory
         self._settings = settings
-        self._pushes: BinaryIO | None = None
+        self._files: dict[str, BinaryIO] = {}
         self._lock = threading.Lock()
 
-    async def send(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+    async def send(self, send: Send, rendered: Rendered) -> Outcome:
         """Write one message; a full disk and the like raise `OSError`, since no other message would fare better."""
-        if isinstance(rendered, RenderedPush):
-            self._push(send, rendered)
+        if not isinstance(rendered, RenderedMail):
+            self._write(send.channel, _line(send, rendered))
             return Outcome.handed_off("outbox")
         message = compose(send, rendered, self._settings)
         if isinstance(message, Outcome):
@@ -63,37 +101,47 @@ class Outbox:
         return Outcome.handed_off("outbox")
 
     async def close(self) -> None:
-        """Close the push file."""
+        """Close the files."""
         with self._lock:
-            if self._pushes is not None:
-                self._pushes.close()
-                self._pushes = None
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
 
-    def _push(self, send: Send, push: RenderedPush) -> None:
-        decided_at = (_EPOCH + timedelta(microseconds=send.decided_at)).isoformat()
-        line = PushLine(
-            send_id=send.id,
-            campaign=send.campaign,
-            step=send.step,
-            variant=send.variant,
-            user=send.user,
-            token=send.address,
-            title=push.title,
-            body=push.body,
-            data=push.data,
-            decided_at=decided_at.replace("+00:00", "Z"),
-        )
+    def _write(self, channel: str, line: _Line) -> None:
         with self._lock:
-            if self._pushes is None:
-                self._pushes = self._new_file()
-            self._pushes.write(msgspec.json.encode(line) + b"\n")
-            self._pushes.flush()
+            if channel not in self._files:
+                self._files[channel] = self._new_file(channel)
+            file = self._files[channel]
+            file.write(msgspec.json.encode(line) + b"\n")
+            file.flush()
 
-    def _new_file(self) -> BinaryIO:
+    def _new_file(self, channel: str) -> BinaryIO:
         self._directory.mkdir(parents=True, exist_ok=True)
         for number in itertools.count():
             try:
-                return (self._directory / f"push-{os.getpid()}-{number}.jsonl").open("xb")
+                return (self._directory / f"{channel}-{os.getpid()}-{number}.jsonl").open("xb")
             except FileExistsError:
                 continue
         raise AssertionError("itertools.count ended")
+
+
+def _line(send: Send, rendered: Rendered) -> _Line:
+    decided_at = (_EPOCH + timedelta(microseconds=send.decided_at)).isoformat().replace("+00:00", "Z")
+    said: dict[str, Any] = {
+        "send_id": send.id,
+        "campaign": send.campaign,
+        "step": send.step,
+        "variant": send.variant,
+        "user": send.user,
+        "decided_at": decided_at,
+    }
+    match rendered:
+        case RenderedPush(title, body, data):
+            return PushLine(**said, token=send.address, title=title, body=body, data=data)
+        case RenderedLine(messages):
+            return LineLine(**said, to=send.address, messages=messages)
+        case RenderedWebhook(url, body, _, headers):
+            return WebhookLine(**said, url=url, headers=headers, body=body)
+        case RenderedInbox():
+            return InboxLine(**said, **msgspec.structs.asdict(rendered))
+    raise TypeError(f"send {send.id}: a mail is no line")

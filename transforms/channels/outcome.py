@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from transforms.campaigns.effects import Send
-from transforms.messages.render import RenderedMail, RenderedPush
+from transforms.messages.render import Rendered
 
 __all__ = ["Channel", "Delivery", "Outcome"]
 
@@ -64,7 +64,7 @@ class Delivery(msgspec.Struct, frozen=True):
 class Channel(Protocol):
     """Hands messages to one provider. Used on one event loop; never tries one message a second time by itself."""
 
-    async def send(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+    async def send(self, send: Send, rendered: Rendered) -> Outcome:
         """Hand over one message. What a provider or a network can do is an outcome, not an exception."""
 
     async def close(self) -> None:

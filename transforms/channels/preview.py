@@ -15,7 +15,7 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import RenderedMail, RenderError
+from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook, RenderError
 from transforms.segments.marks import hash_of
 from transforms.users.advance import fold
 from transforms.users.histories import Histories
@@ -28,7 +28,7 @@ __all__ = ["CampaignPreview", "Decided", "Happening", "Refused", "Told", "Weekly
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that a campaign does with a user: `what` is entered, sent or refused.
 
-    `text` is the subject or title of what is sent, and of a message that cannot be made which field and why.
+    `text` is the subject, title, text or URL of what is sent, and of a message that cannot be made which field and why.
     """
 
     at: int
@@ -105,7 +105,7 @@ def preview_campaign(
         if sample:
             push = heappush if len(chosen) < sample else heappushpop
             push(chosen, (enters, -hash_of(key), key, happened))
-    order = [step.id for step in definitions.campaigns[campaign].steps]
+    order = [step.id for step in definitions.campaigns[campaign].every_step]
     return CampaignPreview(
         campaign,
         as_of,
@@ -171,8 +171,19 @@ def _made(send: Send, definitions: Definitions) -> Happening:
         what, reason, text = "refused", "render_error", str(error)
     else:
         what, reason = "sent", ""
-        text = rendered.subject if isinstance(rendered, RenderedMail) else rendered.title
+        text = _shown(rendered)
     return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text)
+
+
+def _shown(rendered: Rendered) -> str:
+    match rendered:
+        case RenderedMail():
+            return rendered.subject
+        case RenderedLine():
+            return str(rendered.messages[0].get("text") or rendered.messages[0]["type"])
+        case RenderedWebhook():
+            return rendered.url
+    return rendered.title or rendered.body
 
 
 def _by_step(counts: Counter[tuple[str, ...]], order: list[str]) -> list[tuple[str, ...]]:

@@ -7,11 +7,8 @@ https://firebase.google.com/docs/cloud-messaging/error-codes
 """
 
 import asyncio
-import time
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-import aiohttp
 import google.auth.credentials
 import google.oauth2.credentials
 import msgspec
@@ -21,18 +18,14 @@ from google.auth.transport.requests import Request
 
 from transforms.campaigns.effects import Send
 from transforms.channels.address import FcmAddress
+from transforms.channels.http import CONNECT_SECONDS, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import RenderedMail, RenderedPush
+from transforms.messages.render import Rendered, RenderedPush
 
 __all__ = ["Push", "message_of"]
 
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
 PAYLOAD_BYTES = 4096
-#: FCM's advice for a 429 without Retry-After: https://firebase.google.com/docs/cloud-messaging/scale-fcm
-QUOTA_SECONDS = 60.0
-CONNECT_SECONDS = 5.0
-#: A Retry-After beyond a day is taken as a day.
-LONGEST_SECONDS = 86400.0
 
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
@@ -58,17 +51,16 @@ class Push:
         credential: google.auth.credentials.Credentials | None = None,
     ) -> None:
         self._url = f"{address.server}/v1/projects/{address.project}/messages:send"
-        self._timeout = timeout
+        self._http = Http(timeout)
         if credential is None and address.local:
             credential = google.oauth2.credentials.Credentials("local")  # type: ignore[no-untyped-call]
         self._credential = credential or credentials.ApplicationDefault().get_credential()
         self._refreshing = asyncio.Lock()
-        self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, send: Send, rendered: RenderedPush | RenderedMail) -> Outcome:
+    async def send(self, send: Send, rendered: Rendered) -> Outcome:
         """Hand one push to FCM."""
         if not isinstance(rendered, RenderedPush):
-            raise TypeError(f"send {send.id}: a mail cannot go out as push")
+            raise TypeError(f"send {send.id}: it is no push")
         try:
             message = message_of(rendered, send)
         except ValueError as error:
@@ -79,7 +71,7 @@ class Push:
         body = msgspec.json.encode({"message": {"token": send.address, **message}})
         try:
             headers = await self._headers(rejected=None)
-            answer = await self._post(body, headers)
+            answer = await self._http.post(self._url, body, headers)
             if isinstance(answer, Outcome) or answer.status != 401 or _errors(answer)[0] == "THIRD_PARTY_AUTH_ERROR":
                 return answer if isinstance(answer, Outcome) else _outcome(answer)
             headers = await self._headers(rejected=headers["authorization"])
@@ -87,14 +79,12 @@ class Push:
             return Outcome.retry("connect", CONNECT_SECONDS, f"credentials: {error}")
         except GoogleAuthError as error:
             return Outcome.failed("auth", f"credentials: {error}")
-        answer = await self._post(body, headers)
+        answer = await self._http.post(self._url, body, headers)
         return answer if isinstance(answer, Outcome) else _outcome(answer)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._http.close()
 
     async def _headers(self, rejected: str | None) -> dict[str, str]:
         """The credential's headers, refreshed when it has expired or when FCM `rejected` its authorization."""
@@ -104,26 +94,6 @@ class Push:
                 await asyncio.to_thread(self._credential.refresh, Request())
             self._credential.apply(headers)
         return headers
-
-    async def _post(self, body: bytes, headers: dict[str, str]) -> "_Answer | Outcome":
-        if self._session is None:
-            limits = aiohttp.ClientTimeout(total=2 * self._timeout, sock_connect=self._timeout, sock_read=self._timeout)
-            self._session = aiohttp.ClientSession(timeout=limits)
-        try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-                return _Answer(response.status, response.headers.get("retry-after"), await response.read())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Outcome.retry("connect", CONNECT_SECONDS, str(error))
-        except TimeoutError:
-            return Outcome.unknown("timeout", f"no answer within {self._timeout:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            return Outcome.unknown("cut", str(error))
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    retry_after: str | None
-    body: bytes
 
 
 def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
@@ -157,31 +127,34 @@ def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
     message.token = send.address
     encoded: dict[str, Any] = msgspec.json.decode(str(message))
     del encoded["token"]
+    for part, value in push.parts.items():
+        name = {"web": "webpush"}.get(part, part)
+        encoded[name] = _merged(encoded.get(name), value)
     return {name: value for name, value in encoded.items() if value}
 
 
-def _outcome(answer: _Answer) -> Outcome:
-    """What an answer means. 500, and 503 without Retry-After, do not say whether the message was taken."""
+def _merged(made: Any, said: Any) -> Any:
+    """What a definition says of FCM's own message goes before what is made of its other fields."""
+    if not isinstance(made, dict) or not isinstance(said, dict):
+        return said
+    return {**made, **{key: _merged(made.get(key), value) for key, value in said.items()}}
+
+
+def _outcome(answer: Answer) -> Outcome:
+    """What an answer means."""
     code, message, token_is_bad = _errors(answer)
-    after = _seconds(answer.retry_after)
     dead = (answer.status, code) == (404, "UNREGISTERED") or (code == "INVALID_ARGUMENT" and token_is_bad)
     match answer.status:
         case 200:
             return _accepted(answer)
         case 400 | 404 if dead:
             return Outcome.failed("dead_token", message)
-        case 401 | 403:
-            return Outcome.failed("sender_mismatch" if code == "SENDER_ID_MISMATCH" else "auth", message)
-        case 429:
-            return Outcome.retry("quota", QUOTA_SECONDS if after is None else after, message)
-        case 503 if after is not None:
-            return Outcome.retry("unavailable", after, message)
-        case status if status >= 500 or status == 408:
-            return Outcome.unknown("server_error", f"{status} {message}")
-    return Outcome.failed("rejected", f"{answer.status} {message}")
+        case 403 if code == "SENDER_ID_MISMATCH":
+            return Outcome.failed("sender_mismatch", message)
+    return refusal(answer, message)
 
 
-def _accepted(answer: _Answer) -> Outcome:
+def _accepted(answer: Answer) -> Outcome:
     try:
         return Outcome.handed_off(msgspec.json.decode(answer.body, type=_Accepted).name)
     except msgspec.MsgspecError as error:
@@ -212,25 +185,13 @@ class _Failure(msgspec.Struct):
     error: _Error = msgspec.field(default_factory=_Error)
 
 
-def _errors(answer: _Answer) -> tuple[str, str, bool]:
+def _errors(answer: Answer) -> tuple[str, str, bool]:
     """FCM's error code (else the RPC status), its message, and whether it blames the token."""
     try:
         error = msgspec.json.decode(answer.body, type=_Failure).error
     except msgspec.MsgspecError:
-        return "", answer.body[:200].decode("utf-8", "replace"), False
+        return "", answer.text, False
     codes = [detail.error_code for detail in error.details if detail.type == _FCM_ERROR]
     fields = [item.field for detail in error.details if detail.type == _BAD_REQUEST for item in detail.field_violations]
     blamed = "message.token" in fields if fields else "registration token" in error.message.lower()
     return (codes[0] if codes else error.status), error.message, blamed
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After (RFC 9110, 10.2.3): seconds or a date."""
-    if retry_after is None:
-        return None
-    if retry_after.isdecimal():
-        return min(float(retry_after), LONGEST_SECONDS)
-    try:
-        return min(max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time()), LONGEST_SECONDS)
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""What mail needs from the environment: a sender, and how its readers unsubscribe."""
+"""What channels need from the environment: a sender, how mail's readers unsubscribe, tokens and secrets."""
 
 import logging
 import re
@@ -9,10 +9,12 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.unsubscribe import unsubscribe_url
 
-__all__ = ["MAIL_VARIABLES", "MailSettings"]
+__all__ = ["LINE_TOKEN", "MAIL_VARIABLES", "WEBHOOK_SECRET", "MailSettings"]
 
 #: What must be in the environment before a mail goes further than this machine.
 MAIL_VARIABLES = ("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET")
+#: The channel access token of LINE, and the secret that webhooks are signed with.
+LINE_TOKEN, WEBHOOK_SECRET = "TODOKE_LINE_TOKEN", "TODOKE_WEBHOOK_SECRET"
 
 _log = logging.getLogger(__name__)
 

@@ -24,17 +24,22 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watch
-from transforms.channels.address import parse_fcm, parse_smtp
+from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.courier import Courier
 from transforms.channels.email import Mail
+from transforms.channels.inbox import Inbox
+from transforms.channels.line import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Channel, Delivery
 from transforms.channels.push import Push
 from transforms.channels.receipts import receipt_of
-from transforms.channels.settings import MailSettings
+from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings
+from transforms.channels.webhook import Webhook
 from transforms.events.progress import progress
+from transforms.messages.definitions import CHANNELS
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
+from transforms.storage.store import Store
 from transforms.users.control import encode_receipt
 from transforms.users.tally import Tallies
 
@@ -65,16 +70,25 @@ def wall_clock() -> int:
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """Where messages go. A channel without a URL writes to the outbox, a folder.
+    """Where messages go. A channel without a URL writes to the outbox, a folder; `webhook` says that calls are made.
 
-    `replay` lets named channels take `decided_at` as their clock, as the outbox of a bounded run does. It
-    is for replaying history into servers on this machine; anybody else must see old sends expire.
+    What goes to an inbox goes to the store's where there is one. `replay` lets named channels take `decided_at` as
+    their clock, as the outbox of a bounded run does. It is for replaying history into servers on this machine; anybody
+    else must see old sends expire.
     """
 
     outbox: str
     push: str | None = None
     email: str | None = None
     replay: bool = False
+    line: str | None = None
+    webhook: bool = False
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The channels that reach somebody beyond this system."""
+        urls = {"push": self.push, "email": self.email, "line": self.line, "webhook": self.webhook}
+        return frozenset(name for name, url in urls.items() if url)
 
 
 class DeliverBounded(beam.PTransform):
@@ -147,13 +161,14 @@ class Delivering(beam.DoFn):
         url = self.store
         self._decoder = msgspec.msgpack.Decoder(Send)
         definitions = self._definitions
+        store = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
         self._courier = Courier(
             definitions.messages,
-            _open_channels(self.channels, settings),
+            _open_channels(self.channels, settings, store),
             settings,
             definitions.policies.default_locale,
             _clock(self.channels, self.clock, bounded=self.bounded),
-            store=None if url is None else self._shared.acquire(lambda: open_store(url), tag=url),
+            store=store,
             statuses=_statuses(definitions),
             bounded=self.bounded,
         )
@@ -297,17 +312,24 @@ def _statuses(definitions: Definitions) -> dict[str, str]:
     return {name: campaign.status for name, campaign in definitions.campaigns.items()}
 
 
-def _open_channels(channels: Channels, settings: MailSettings) -> dict[str, Channel]:
-    outbox = Outbox(Path(channels.outbox), settings)
-    return {
-        "push": Push(parse_fcm(channels.push)) if channels.push else outbox,
-        "email": Mail(parse_smtp(channels.email), settings) if channels.email else outbox,
-    }
+def _open_channels(channels: Channels, settings: MailSettings, store: Store | None) -> dict[str, Channel]:
+    found: dict[str, Channel] = dict.fromkeys(CHANNELS, Outbox(Path(channels.outbox), settings))
+    if channels.push:
+        found["push"] = Push(parse_fcm(channels.push))
+    if channels.email:
+        found["email"] = Mail(parse_smtp(channels.email), settings)
+    if channels.line:
+        found["line"] = Line(parse_line(channels.line), os.environ.get(LINE_TOKEN, ""))
+    if channels.webhook:
+        found["webhook"] = Webhook(os.environ.get(WEBHOOK_SECRET, ""))
+    if store is not None:
+        found["inbox"] = Inbox(store)
+    return found
 
 
 def _clock(channels: Channels, now: Callable[[], int], *, bounded: bool) -> Callable[[Send], int]:
-    """What time counts for a send: its decision where a bounded run writes to the outbox, else the wall clock."""
-    named = {name for name in ("push", "email") if getattr(channels, name) is not None and not channels.replay}
+    """What time counts for a send: its decision where a bounded run keeps it to itself, else the wall clock."""
+    named = frozenset() if channels.replay else channels.named
 
     def clock(send: Send) -> int:
         return send.decided_at if bounded and send.channel not in named else now()

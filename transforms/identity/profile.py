@@ -1,5 +1,6 @@
 """What is known about a user: attributes, contacts and consent, each kept by its last writer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -73,6 +74,13 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
             self._read_consent(event, changed)
         if event.type == RECEIPT:
             self._read_receipt(event, changed)
+        return changed
+
+    def write(self, values: Mapping[str, Any], stamp: tuple[int, str]) -> list[str]:
+        """Set attributes as of a time, None to delete one; returns the names of those that changed."""
+        changed: list[str] = []
+        for name, value in values.items():
+            self._write(name, (*stamp, value), changed)
         return changed
 
     def release(self, token: str, stamp: tuple[int, str]) -> list[str]:

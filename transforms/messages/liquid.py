@@ -5,7 +5,7 @@ would still print something wrong are closed here: JSON null and what a filter c
 `size`, `first` and `last` never answer for a mapping's missing key, and dates know no "today" but the scope's `now`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from typing import Any
@@ -16,10 +16,9 @@ from liquid.filter import with_context
 from liquid.token import Token
 from liquid.undefined import UNDEFINED
 
-__all__ = ["SCOPE", "fill", "mistakes"]
+from transforms.messages.scope import SCOPE
 
-#: The names that a template may use (docs/language.md).
-SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
+__all__ = ["fill", "mistakes"]
 
 #: Mail clients clip long before: Gmail shows 102 kB of HTML.
 OUTPUT_BYTES = 1_000_000
@@ -106,8 +105,8 @@ def _compiled(source: str, escape: bool) -> BoundTemplate:
     return (_ESCAPING if escape else _PLAIN).from_string(source)
 
 
-def mistakes(source: str) -> Iterator[str]:
-    """What is wrong with a template, as far as can be seen without data."""
+def mistakes(source: str, names: Collection[str] = ()) -> Iterator[str]:
+    """What is wrong with a template that may use `names` beside `SCOPE`, as far as can be seen without data."""
     try:
         template = _compiled(source, False)
     except LiquidError as error:
@@ -118,8 +117,8 @@ def mistakes(source: str) -> Iterator[str]:
         if name not in template.env.filters:
             yield f"Liquid: unknown filter `{name}`{_place(source, spans[0].index)}"
     for name, variables in analysis.globals.items():
-        if name not in SCOPE:
-            known = ", ".join(sorted(SCOPE))
+        if name not in SCOPE and name not in names:
+            known = ", ".join(sorted({*SCOPE, *names}))
             yield f"Liquid: unknown variable `{name}`{_place(source, variables[0].span.index)}; known are {known}"
 
 

@@ -2,17 +2,42 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from transforms.messages.definitions import MailMessage, Message, PushMessage, Text, locale_key
+from transforms.messages.definitions import (
+    InboxMessage,
+    LineMessage,
+    MailMessage,
+    Message,
+    PushMessage,
+    Text,
+    Tree,
+    WebhookMessage,
+    locale_key,
+)
 from transforms.messages.liquid import fill
 from transforms.messages.markup import inline_styles, text_of, with_preheader
 
-__all__ = ["RenderError", "RenderedMail", "RenderedPush", "render"]
+__all__ = [
+    "RenderError",
+    "Rendered",
+    "RenderedInbox",
+    "RenderedLine",
+    "RenderedMail",
+    "RenderedPush",
+    "RenderedWebhook",
+    "render",
+]
 
 #: Whatever could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+#: Nothing but printable ASCII, after a host.
+_URL = re.compile(r"https?://[^/?#\s]+[!-~]*")
+#: Characters of UTF-16: https://developers.line.biz/en/reference/messaging-api/#text-message
+LINE_TEXT = 5000
 
 
 class RenderError(Exception):
@@ -20,7 +45,9 @@ class RenderError(Exception):
 
 
 class RenderedPush(msgspec.Struct, frozen=True):
-    """A push ready for FCM. `data` holds the deep link under `deep_link`; `ttl` is in seconds."""
+    """A push ready for FCM. `data` holds the deep link under `deep_link`; `ttl` is in seconds; `parts` are FCM's own
+    blocks `android`, `apns` and `web`.
+    """
 
     title: str
     body: str
@@ -31,6 +58,7 @@ class RenderedPush(msgspec.Struct, frozen=True):
     badge: int | None = None
     ttl: int | None = None
     priority: str | None = None
+    parts: dict[str, Any] = {}
 
 
 class RenderedMail(msgspec.Struct, frozen=True):
@@ -43,9 +71,37 @@ class RenderedMail(msgspec.Struct, frozen=True):
     reply_to: str | None = None
 
 
-def render(
-    message: Message, scope: Mapping[str, object], locale: str | None, default_locale: str
-) -> RenderedPush | RenderedMail:
+class RenderedLine(msgspec.Struct, frozen=True):
+    """LINE's message objects, as its API takes them."""
+
+    messages: list[dict[str, Any]]
+
+
+class RenderedWebhook(msgspec.Struct, frozen=True):
+    """A call: `body` is text, or JSON where `json` says so."""
+
+    url: str
+    body: str
+    json: bool
+    headers: dict[str, str] = {}
+
+
+class RenderedInbox(msgspec.Struct, frozen=True):
+    """What an app shows in its inbox; `expires` is in seconds from the hand-over on."""
+
+    title: str
+    body: str
+    image: str | None = None
+    deep_link: str | None = None
+    data: dict[str, Any] = {}
+    expires: int | None = None
+
+
+#: A message of any channel, filled in.
+Rendered = RenderedPush | RenderedMail | RenderedLine | RenderedWebhook | RenderedInbox
+
+
+def render(message: Message, scope: Mapping[str, object], locale: str | None, default_locale: str) -> Rendered:
     """Fill in a message.
 
     `scope` holds `user`, `event`, `campaign`, `now` (an aware datetime in the user's zone), `unsubscribe_url`, and
@@ -57,7 +113,16 @@ def render(
         nothing to show.
     """
     texts = _Texts(scope, locale, default_locale)
-    return _push(message, texts) if isinstance(message, PushMessage) else _mail(message, texts)
+    match message:
+        case PushMessage():
+            return _push(message, texts)
+        case MailMessage():
+            return _mail(message, texts)
+        case LineMessage():
+            return _line(message, texts)
+        case WebhookMessage():
+            return _webhook(message, texts)
+    return _inbox(message, texts)
 
 
 class _Texts:
@@ -88,12 +153,26 @@ class _Texts:
             raise RenderError(f"{field}: a line break or control character in {filled[:80]!r}")
         return filled or None
 
+    def tree(self, field: str, tree: Tree) -> Any:
+        """What JSON can hold, its texts filled in."""
+        if isinstance(tree, Text):
+            return self.body(field, tree)
+        if isinstance(tree, dict):
+            return {key: self.tree(f"{field}.{key}", inner) for key, inner in tree.items()}
+        if isinstance(tree, list):
+            return [self.tree(f"{field}[{place}]", inner) for place, inner in enumerate(tree)]
+        return tree
+
+    def shown(self, title: Text | None, body: Text | None) -> tuple[str, str]:
+        """A title and a body, not both empty."""
+        found = (self.body("title", title) or "").strip(), (self.body("body", body) or "").strip()
+        if not any(found):
+            raise RenderError("title, body: both are empty")
+        return found
+
 
 def _push(message: PushMessage, texts: _Texts) -> RenderedPush:
-    title = (texts.body("title", message.title) or "").strip()
-    body = (texts.body("body", message.body) or "").strip()
-    if not title and not body:
-        raise RenderError("title, body: both are empty")
+    title, body = texts.shown(message.title, message.body)
     data = {key: texts.body(f"data.{key}", text) or "" for key, text in message.data.items()}
     if deep_link := texts.line("deep_link", message.deep_link):
         data["deep_link"] = deep_link
@@ -107,6 +186,7 @@ def _push(message: PushMessage, texts: _Texts) -> RenderedPush:
         badge=message.badge,
         ttl=message.ttl,
         priority=message.priority,
+        parts=texts.tree("", message.parts),
     )
 
 
@@ -134,4 +214,36 @@ def _mail(message: MailMessage, texts: _Texts) -> RenderedMail:
         html=html or None,
         sender=texts.line("from", message.sender),
         reply_to=texts.line("reply_to", message.reply_to),
+    )
+
+
+def _line(message: LineMessage, texts: _Texts) -> RenderedLine:
+    if message.text is None:
+        return RenderedLine([texts.tree(f"messages[{place}]", item) for place, item in enumerate(message.messages)])
+    text = (texts.body("text", message.text) or "").strip()
+    if not text:
+        raise RenderError("text: is empty")
+    if len(text.encode("utf-16-le")) // 2 > LINE_TEXT:
+        raise RenderError(f"text: LINE takes at most {LINE_TEXT:,} characters")
+    return RenderedLine([{"type": "text", "text": text}])
+
+
+def _webhook(message: WebhookMessage, texts: _Texts) -> RenderedWebhook:
+    url = texts.line("url", message.url) or ""
+    if not _URL.fullmatch(url):
+        raise RenderError(f"url: expected https://…; found {url[:80]!r}")
+    headers = {name: texts.line(f"headers.{name}", text) or "" for name, text in message.headers.items()}
+    body, is_text = texts.tree("body", message.body), isinstance(message.body, Text)
+    return RenderedWebhook(url, body if is_text else msgspec.json.encode(body).decode(), not is_text, headers)
+
+
+def _inbox(message: InboxMessage, texts: _Texts) -> RenderedInbox:
+    title, body = texts.shown(message.title, message.body)
+    return RenderedInbox(
+        title=title,
+        body=body,
+        image=texts.line("image", message.image),
+        deep_link=texts.line("deep_link", message.deep_link),
+        data=texts.tree("data", message.data),
+        expires=message.expires,
     )

@@ -3,10 +3,14 @@
 from transforms.messages.definitions import (
     CHANNELS,
     DEVICES,
+    HEADER_FORM,
+    INBOX_TEXTS,
     LOCALE_FORM,
     MAIL_TEXTS,
     MAX_BADGE,
+    MAX_LINE_MESSAGES,
     PRIORITIES,
+    PUSH_PARTS,
     PUSH_SETTINGS,
     PUSH_TEXTS,
     RESERVED_FORM,
@@ -16,8 +20,8 @@ from transforms.segments.schema import DURATION, TEXT, Schema, has, mapping, ref
 __all__ = ["message_schemas"]
 
 _MEANINGS = {
-    "title": "a push needs this or `body`",
-    "body": "a push needs this or `title`",
+    "title": "one of this and `body` is needed",
+    "body": "one of this and `title` is needed",
     "image": "the address of a picture",
     "deep_link": "arrives as `deep_link` among the data",
     "collapse_key": "a later push with the same key takes the place of this one",
@@ -32,7 +36,7 @@ _MEANINGS = {
 
 def message_schemas() -> dict[str, Schema]:
     """What a message is, and the texts inside it, by name."""
-    forms = {"push": _push(), "email": _mail()}
+    forms = {"push": _push(), "email": _mail(), "line": _line(), "webhook": _webhook(), "inbox": _inbox()}
     return {
         "message": {
             "type": "object",
@@ -84,6 +88,7 @@ def _push() -> Schema:
             "channel": {"const": "push"},
             **{name: _text(name) for name in PUSH_TEXTS},
             **{name: settings[name] for name in PUSH_SETTINGS},
+            **{name: {"type": "object", "description": "FCM's own block"} for name in PUSH_PARTS},
         },
         anyOf=[has("title"), has("body")],
         **{"not": {**has("deep_link", "data"), "properties": {"data": has("deep_link")}}},
@@ -98,4 +103,37 @@ def _mail() -> Schema:
         anyOf=[has("html"), has("mjml"), has("text")],
         allOf=[{"if": has("preheader"), "then": html}],
         **{"not": has("html", "mjml")},
+    )
+
+
+def _line() -> Schema:
+    item = {"type": "object", **has("type"), "description": "one of LINE's message objects; texts are templates"}
+    items = {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_LINE_MESSAGES}
+    return mapping(
+        {"channel": {"const": "line"}, "text": ref("text"), "messages": items},
+        oneOf=[has("text"), has("messages")],
+    )
+
+
+def _webhook() -> Schema:
+    headers = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{HEADER_FORM}$"},
+        "additionalProperties": ref("text"),
+    }
+    body = {"description": "text as it is, all else as JSON; texts in it are templates"}
+    return mapping(
+        {"channel": {"const": "webhook"}, "url": ref("text"), "body": body, "headers": headers}, ["url", "body"]
+    )
+
+
+def _inbox() -> Schema:
+    return mapping(
+        {
+            "channel": {"const": "inbox"},
+            **{name: _text(name) for name in INBOX_TEXTS},
+            "data": {"type": "object", "description": "what the app gets beside; texts in it are templates"},
+            "expires": {**DURATION, "description": "when the inbox no longer shows it"},
+        },
+        anyOf=[has("title"), has("body")],
     )

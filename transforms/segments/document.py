@@ -1,6 +1,7 @@
 """Definition files as trees that know their file, line and path, so that every mistake can be shown at its place."""
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -12,12 +13,16 @@ from ruamel.yaml.reader import ReaderError
 
 from transforms.segments.compose import compose
 
-__all__ = ["Document", "Node", "Problem", "Problems", "read_documents"]
+__all__ = ["ID_FORM", "Document", "Node", "Problem", "Problems", "read_documents"]
 
 #: Nesting beyond this is refused, so that no file can exhaust the stack (conditions stop at 32 long before).
 MAX_DEPTH = 200
 #: A file may hold that many values once its aliases are written out; 10,000 segments have some 200,000.
 MAX_VALUES = 1_000_000
+
+#: What ids are made of.
+ID_FORM = r"[a-z][a-z0-9_]*"
+_ID = re.compile(ID_FORM)
 
 Document = dict[str, "Node"]
 
@@ -133,6 +138,11 @@ class Problems:
         found = "an empty list" if isinstance(node.value, list) else node.kind
         self.add(node, f"expected a list of {what}; found {found}")
         return None
+
+    def check_id(self, name: str, node: Node) -> None:
+        """See that what is at a node may be called so."""
+        if not _ID.fullmatch(name):
+            self.add(node, f"`{name}` is not an id: small letters, digits and _, beginning with a letter")
 
     def text(self, node: Node) -> str | None:
         """Text that is not empty."""

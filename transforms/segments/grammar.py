@@ -1,6 +1,7 @@
 """The condition language: conditions read from a definition file, every mistake noted at its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from transforms.identity.profile import CHANNELS, CONTEXT_NAMES
 from transforms.segments.conditions import (
@@ -20,7 +21,7 @@ from transforms.segments.document import Node, Problems
 from transforms.segments.grammar_events import read_event, read_filter, read_sequence
 from transforms.segments.operators import OPERATORS, canonical_number, read_operator, read_path
 
-__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "read_condition", "read_filter"]
+__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "Arm", "read_condition", "read_filter"]
 
 #: LANGUAGE: conditions nest at most 32 deep.
 MAX_DEPTH = 32
@@ -31,8 +32,25 @@ LOCATION = "context.location"
 FARTHEST_KM = 20_100
 
 
-def read_condition(node: Node, problems: Problems, depth: int = 1) -> Condition | None:
-    """Read one condition and everything inside it, noting every mistake; None if there was one."""
+class Arm(NamedTuple):
+    """For whom a campaign's condition is read: who got the variant `mine` of these, empty where there are none."""
+
+    variants: Collection[str]
+    mine: str
+
+
+class _Place(NamedTuple):
+    """How deep a condition lies, and for whom it is read: None outside campaigns."""
+
+    depth: int
+    arm: Arm | None
+
+
+def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth: int = 1) -> Condition | None:
+    """Read one condition and everything inside it, noting every mistake; None if there was one.
+
+    `arm` answers `variant:` conditions, which are for campaigns only: what comes out has none.
+    """
     if depth > MAX_DEPTH:
         problems.add(node, f"conditions nest at most {MAX_DEPTH} deep")
         return None
@@ -45,50 +63,50 @@ def read_condition(node: Node, problems: Problems, depth: int = 1) -> Condition 
         problems.add(node, f"expected one of {', '.join(FORMS)}; found {found}")
         return None
     before = problems.mistakes
-    condition = FORMS[forms[0]](node, problems, depth)
+    condition = FORMS[forms[0]](node, problems, _Place(depth, arm))
     return condition if problems.mistakes == before else None
 
 
-def _read_parts(node: Node, problems: Problems, depth: int, key: str) -> tuple[Condition, ...]:
+def _read_parts(node: Node, problems: Problems, place: _Place, key: str) -> tuple[Condition, ...]:
     problems.mapping(node, (key,))
     items = problems.sequence(node.value[key], "conditions") or []
-    parts = [read_condition(item, problems, depth + 1) for item in items]
+    parts = [read_condition(item, problems, place.arm, place.depth + 1) for item in items]
     return tuple(part for part in parts if part is not None)
 
 
-def _read_all(node: Node, problems: Problems, depth: int) -> Condition | None:
-    return All(_read_parts(node, problems, depth, "all"))
+def _read_all(node: Node, problems: Problems, place: _Place) -> Condition | None:
+    return All(_read_parts(node, problems, place, "all"))
 
 
-def _read_any(node: Node, problems: Problems, depth: int) -> Condition | None:
-    return Any_(_read_parts(node, problems, depth, "any"))
+def _read_any(node: Node, problems: Problems, place: _Place) -> Condition | None:
+    return Any_(_read_parts(node, problems, place, "any"))
 
 
-def _read_not(node: Node, problems: Problems, depth: int) -> Condition | None:
+def _read_not(node: Node, problems: Problems, place: _Place) -> Condition | None:
     problems.mapping(node, ("not",))
-    part = read_condition(node.value["not"], problems, depth + 1)
+    part = read_condition(node.value["not"], problems, place.arm, place.depth + 1)
     return None if part is None else Not(part)
 
 
-def _read_segment(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_segment(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("segment",))
     name = problems.text(node.value["segment"])
     return None if name is None else SegmentRef(name)
 
 
-def _read_identified(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_identified(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("identified",))
     value = problems.boolean(node.value["identified"])
     return Identified() if value or value is None else Not(Identified())
 
 
-def _read_reachable(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_reachable(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("reachable",))
     channel = problems.choice(node.value["reachable"], CHANNELS)
     return None if channel is None else Reachable(channel)
 
 
-def _read_consented(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_consented(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("consented",))
     fields = problems.mapping(node.value["consented"], ("topic", "channel"), required=("topic", "channel"))
     if not fields or len(fields) != 2:
@@ -97,7 +115,7 @@ def _read_consented(node: Node, problems: Problems, _depth: int) -> Condition | 
     return None if topic is None or channel is None else Consented(topic, channel)
 
 
-def _read_attribute(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_attribute(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     fields = problems.mapping(node, ("attribute", *OPERATORS))
     path = read_path(node.value["attribute"], problems)
     chosen = problems.one_key(node, fields or {}, OPERATORS)
@@ -123,7 +141,7 @@ def _split_attribute(path: str) -> tuple[str, str]:
     return name, path
 
 
-def _read_bucket(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_bucket(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("bucket",))
     keys = ("salt", "from", "below")
     fields = problems.mapping(node.value["bucket"], keys, required=keys)
@@ -138,7 +156,7 @@ def _read_bucket(node: Node, problems: Problems, _depth: int) -> Condition | Non
     return Bucket(salt, canonical_number(low), canonical_number(high))
 
 
-def _read_near(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def _read_near(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("near",))
     keys = ("attribute", "latitude", "longitude", "within_km")
     fields = problems.mapping(node.value["near"], keys, required=keys)
@@ -156,8 +174,22 @@ def _read_near(node: Node, problems: Problems, _depth: int) -> Condition | None:
     return Near(name, inner, *(canonical_number(value) for value in (latitude, longitude, within)))
 
 
+def _read_variant(node: Node, problems: Problems, place: _Place) -> Condition | None:
+    problems.mapping(node, ("variant",))
+    if place.arm is None:
+        problems.add(node, "`variant` is for `if` and `unless` of campaigns: it is decided at entry")
+        return None
+    if not place.arm.variants:
+        problems.add(node, "`variant` needs a campaign with `variants`")
+        return None
+    name = problems.text(node.value["variant"])
+    if name is not None and name not in place.arm.variants:
+        problems.add(node.value["variant"], f"there is no variant `{name}`: {', '.join(place.arm.variants)}")
+    return All(()) if name == place.arm.mine else Any_(())  # which always hold, and never
+
+
 #: The forms of conditions by the key that tells them, with what reads each.
-FORMS: dict[str, Callable[[Node, Problems, int], Condition | None]] = {
+FORMS: dict[str, Callable[[Node, Problems, _Place], Condition | None]] = {
     "all": _read_all,
     "any": _read_any,
     "not": _read_not,
@@ -170,4 +202,5 @@ FORMS: dict[str, Callable[[Node, Problems, int], Condition | None]] = {
     "consented": _read_consented,
     "bucket": _read_bucket,
     "near": _read_near,
+    "variant": _read_variant,
 }

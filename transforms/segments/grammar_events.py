@@ -5,7 +5,6 @@ from datetime import date
 import msgspec
 
 from transforms.segments.conditions import (
-    ANY,
     Condition,
     Count,
     Distinct,
@@ -61,7 +60,7 @@ _Window = tuple[int | None, Since]
 _Frame = tuple[int | None, Since, str | None]
 
 
-def read_event(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def read_event(node: Node, problems: Problems, _place: object) -> Condition | None:
     """Read a condition on an event and the aggregate beside it."""
     fields = problems.mapping(node, (*_FILTER, "within", "since", "same", *AGGREGATES))
     if fields is None:
@@ -71,7 +70,7 @@ def read_event(node: Node, problems: Problems, _depth: int) -> Condition | None:
         problems.add(node, f"expected one aggregate; found {' and '.join(aggregates)}")
         return None
     aggregate = aggregates[0] if aggregates else "count"
-    events = read_filter(fields, problems, every=True)
+    events = read_filter(fields, problems)
     same = _read_same(aggregate, fields, problems)
     if aggregate in ("first", "last"):
         return _read_first_last(aggregate, events, fields, problems)
@@ -90,7 +89,7 @@ def read_event(node: Node, problems: Problems, _depth: int) -> Condition | None:
     return condition
 
 
-def read_sequence(node: Node, problems: Problems, _depth: int) -> Condition | None:
+def read_sequence(node: Node, problems: Problems, _place: object) -> Condition | None:
     """Read events that follow each other."""
     fields = problems.mapping(node, ("sequence", "within"))
     items = problems.sequence(node.value["sequence"], "events, one after another")
@@ -101,11 +100,9 @@ def read_sequence(node: Node, problems: Problems, _depth: int) -> Condition | No
     return Sequence(tuple(step for step in steps if step is not None), within)
 
 
-def read_filter(fields: Document, problems: Problems, *, every: bool = False) -> EventFilter:
-    """Read `event`, `type` and `where` of a mapping whose keys were checked; with `every` also `event: any`."""
+def read_filter(fields: Document, problems: Problems) -> EventFilter:
+    """Read `event`, `type` and `where` of a mapping whose keys were checked."""
     name = problems.text(fields["event"]) if "event" in fields else None
-    if name == ANY and not every:
-        problems.add(fields["event"], "`event: any` is part of the language but not supported by this version")
     kind = problems.choice(fields["type"], EVENT_TYPES) if "type" in fields else None
     where = _read_where(fields["where"], problems) if "where" in fields else ()
     return EventFilter(name or "", kind, where)
@@ -171,7 +168,7 @@ def _read_missing(events: EventFilter, window: _Window, node: Node, problems: Pr
     fields = problems.mapping(node, (*_FILTER, "within", "same"), required=("event", "within"))
     if fields is None:
         return None
-    missing = read_filter(fields, problems, every=True)
+    missing = read_filter(fields, problems)
     age = read_duration(fields["within"], problems) if "within" in fields else None
     same = read_path(fields["same"], problems) if "same" in fields else None
     within, since = window
@@ -274,7 +271,7 @@ def _read_step(number: int, node: Node, problems: Problems) -> Step | None:
     fields = problems.mapping(node, (*_FILTER, "within"), required=("event",))
     if fields is None:
         return None
-    events = read_filter(fields, problems, every=True)
+    events = read_filter(fields, problems)
     within = read_duration(fields["within"], problems) if "within" in fields else None
     if "within" in fields and number == 0:
         problems.add(fields["within"], "nothing comes before the first event; `within` of all stands beside `sequence`")

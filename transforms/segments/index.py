@@ -44,7 +44,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class SegmentIndex:
-    """Segments and audiences of campaigns, compiled, with the `older` conditions that may answer in their place.
+    """Segments and conditions of campaigns, compiled, with the `older` conditions that may answer in their place.
 
     `events` maps an event's name to its leaves, those of all events among them, and `anything` holds the latter alone,
     for every other name; `facts` maps an attribute's name (or `#identified`, `#reachable`,
@@ -61,7 +61,7 @@ class SegmentIndex:
         self.rank = {name: rank for rank, name in enumerate(self.order)}
         self.leaves: dict[int, Leaf] = {}
         self.tests = tuple(self.compile(segments[name]) for name in self.order)
-        self.audiences = {name: self.compile(audience) for name, audience in asked.audiences.items()}
+        self.campaigns = {name: self.compile(condition) for name, condition in asked.campaigns.items()}
         self.versions = Versions((asked, *older), activations or {}, self.compile)
         self.may_warm = tuple(sorted(self.rank[name] for name in self.versions.segments))
         dependents: dict[int, list[int]] = {}
@@ -131,11 +131,11 @@ class SegmentIndex:
                 heapq.heappush(ranks, other)
         return entered, left
 
-    def audience(self, campaign: str, warming: frozenset[int]) -> Test | None:
-        """The test of a campaign's audience, `nobody` where nothing can answer yet; None if it has no audience."""
-        if warming and (versions := self.versions.audiences.get(campaign)):
+    def answer(self, name: str, warming: frozenset[int]) -> Test | None:
+        """The test of a condition of a campaign, `nobody` where nothing can answer yet; None if there is none."""
+        if warming and (versions := self.versions.campaigns.get(name)):
             return answering(versions, warming)
-        return self.audiences.get(campaign)
+        return self.campaigns.get(name)
 
     def waiting(self, warming: frozenset[int]) -> list[str]:
         """The segments, sorted, whose conditions do not answer yet for users to whom these leaves are warming."""

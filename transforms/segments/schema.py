@@ -9,31 +9,45 @@ from typing import Any
 
 from transforms.identity.profile import CHANNELS, CONTEXT_NAMES
 from transforms.segments.conditions import ANY
+from transforms.segments.document import ID_FORM
 from transforms.segments.grammar import FARTHEST_KM, FORMS, LOCATION
 from transforms.segments.grammar_events import AGGREGATES, AMOUNTS, COMPARISONS, EVENT_TYPES, MAX_COUNT, MAX_EXACT
 from transforms.segments.leaf_marks import MAX_DISTINCT
 from transforms.segments.operators import MOVING_OPERATORS, OPERATORS, VERSION_FORM
 from transforms.segments.values import DATE_FORM, DURATION_FORM, PATH_FORM, TIME_FORM
 
-__all__ = ["DURATION", "ID", "TEXT", "Schema", "condition_schemas", "event_filter", "has", "mapping", "one_key", "ref"]
+__all__ = [
+    "DURATION",
+    "ID",
+    "MOMENT",
+    "PATH",
+    "TEXT",
+    "Schema",
+    "condition_schemas",
+    "event_filter",
+    "has",
+    "mapping",
+    "one_key",
+    "ref",
+]
 
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string", "minLength": 1}
 #: What the keys of sections are made of.
-ID: Schema = {"pattern": "^[a-z][a-z0-9_]*$"}
+ID: Schema = {"pattern": f"^{ID_FORM}$"}
 DURATION: Schema = {
     "type": "string",
     "pattern": f"^(?!0+[a-z]$){DURATION_FORM}$",
     "description": "such as 30s, 15m, 2h, 7d or 4w; a day is 24 hours",
 }
 
-_PATH: Schema = {
+PATH: Schema = {
     "type": "string",
     "pattern": f"^{PATH_FORM}$",
     "description": "such as revenue or products[].category: dots descend, [] means any element",
 }
-_MOMENT: Schema = {
+MOMENT: Schema = {
     "type": "string",
     "pattern": f"^({TIME_FORM}|{DATE_FORM})$",
     "description": "ISO 8601 with a zone; a date alone is the start of that day in the user's zone",
@@ -72,11 +86,10 @@ def one_key(keys: Collection[str]) -> Schema:
     return {"oneOf": [has(key) for key in keys]}
 
 
-def event_filter(*, every: bool) -> dict[str, Schema]:
-    """The keys that say which events count; `every` also lets `any` stand for all."""
-    name = TEXT if every else {**TEXT, "not": {"const": ANY}}
+def event_filter() -> dict[str, Schema]:
+    """The keys that say which events count."""
     return {
-        "event": {**name, "description": f"its name{', or any: every track, page and screen call' if every else ''}"},
+        "event": {**TEXT, "description": f"its name, or {ANY}: every track, page and screen call"},
         "type": {"enum": list(EVENT_TYPES)},
         "where": ref("where"),
     }
@@ -93,23 +106,40 @@ def condition_schemas() -> dict[str, Schema]:
             },
             ["owner", "members"],
         ),
-        "condition": {
-            "type": "object",
-            "properties": {form: {"description": _FORMS[form][0]} for form in FORMS},
-            **one_key(FORMS),
-            "allOf": [{"if": has(form), "then": ref(f"{form}_condition")} for form in FORMS],
-        },
+        "condition": _condition("", [form for form in FORMS if form not in _CAMPAIGN_FORMS]),
+        "campaign_condition": _condition("campaign_", list(FORMS)),
         **{f"{form}_condition": _FORMS[form][1] for form in FORMS},
+        **{f"campaign_{form}_condition": schema for form, (_, schema) in _nested("campaign_condition").items()},
         "where": {
             "type": "object",
             "description": "of its properties: {PATH: {operator: value}}",
             "minProperties": 1,
-            "propertyNames": {"pattern": _PATH["pattern"]},
+            "propertyNames": {"pattern": PATH["pattern"]},
             "additionalProperties": mapping(
                 {name: _IN_WHERE.get(name, _OPERANDS[name]) for name in OPERATORS if name not in MOVING_OPERATORS},
                 minProperties=1,
             ),
         },
+    }
+
+
+def _condition(prefix: str, forms: Collection[str]) -> Schema:
+    """One of these forms; those that hold conditions are defined with a prefix."""
+    places = {form: f"{prefix if form in _nested('') else ''}{form}_condition" for form in forms}
+    return {
+        "type": "object",
+        "properties": {form: {"description": _FORMS[form][0]} for form in forms},
+        **one_key(forms),
+        "allOf": [{"if": has(form), "then": ref(places[form])} for form in forms],
+    }
+
+
+def _nested(inner: str) -> dict[str, tuple[str, Schema]]:
+    """The forms that hold conditions."""
+    return {
+        "all": ("every part holds", mapping({"all": _items(ref(inner))})),
+        "any": ("one part holds at least", mapping({"any": _items(ref(inner))})),
+        "not": ("the part does not hold; so it is with users never seen, too", mapping({"not": ref(inner)})),
     }
 
 
@@ -138,8 +168,8 @@ _OPERANDS: dict[str, Schema] = {
     "matches": {**TEXT, "description": "an RE2 pattern, found anywhere"},
     "version_at_least": _VERSION,
     "version_less_than": _VERSION,
-    "before": _MOMENT,
-    "after": _MOMENT,
+    "before": MOMENT,
+    "after": MOMENT,
     "within": {**DURATION, "description": "a time in the past, less than that ago"},
     "older_than": {**DURATION, "description": "a time in the past, that long ago or longer"},
     "within_next": {**DURATION, "description": "a time from now on, less than that ahead"},
@@ -167,7 +197,7 @@ def _whole_comparisons(most: int, *, counted: int | None = None) -> dict[str, Sc
 
 
 def _aggregate(name: str) -> Schema:
-    of = {"of": {**_PATH, "description": "the path of the property"}}
+    of = {"of": {**PATH, "description": "the path of the property"}}
     if name == "count":
         return mapping(_whole_comparisons(MAX_COUNT), minProperties=1, maxProperties=1)
     if name == "distinct":
@@ -176,7 +206,7 @@ def _aggregate(name: str) -> Schema:
         numbers = {op: _pair({"type": "number"}) if op == "between" else {"type": "number"} for op in COMPARISONS}
         return mapping({**of, **numbers}, ["of"], **_ONE_BESIDE)
     if name == "missing":
-        return mapping({**event_filter(every=True), "within": DURATION, "same": _PATH}, ["event", "within"])
+        return mapping({**event_filter(), "within": DURATION, "same": PATH}, ["event", "within"])
     return mapping({"within": DURATION, "older_than": DURATION}, minProperties=1, maxProperties=1)
 
 
@@ -201,10 +231,10 @@ def _event_condition() -> Schema:
     big = {"count": {"not": {"additionalProperties": {"maximum": MAX_EXACT, "items": {"maximum": MAX_EXACT}}}}}
     return mapping(
         {
-            **event_filter(every=True),
+            **event_filter(),
             "within": {**DURATION, "description": "only those less than that ago"},
-            "since": {**_MOMENT, "description": "only those at or after that time"},
-            "same": {**_PATH, "description": "separately for each value of this path"},
+            "since": {**MOMENT, "description": "only those at or after that time"},
+            "same": {**PATH, "description": "separately for each value of this path"},
             **{name: {**_aggregate(name), "description": _MEANINGS[name]} for name in AGGREGATES},
         },
         oneOf=[{"not": {"anyOf": [has(name) for name in AGGREGATES]}}, *(has(name) for name in AGGREGATES)],
@@ -223,7 +253,7 @@ def _if_any(keys: Collection[str], then: Mapping[str, Schema | bool]) -> Schema:
 
 
 def _sequence_condition() -> Schema:
-    later = mapping({**event_filter(every=True), "within": DURATION}, ["event"])
+    later = mapping({**event_filter(), "within": DURATION}, ["event"])
     first = {"properties": {"within": False}}
     steps = {"type": "array", "items": later, "minItems": 2, "allOf": [{"prefixItems": [first]}]}
     return mapping({"sequence": steps, "within": {**DURATION, "description": "the last is less than that ago"}})
@@ -231,7 +261,7 @@ def _sequence_condition() -> Schema:
 
 def _attribute_condition() -> Schema:
     path = {
-        **_PATH,
+        **PATH,
         "anyOf": [
             {"not": {"pattern": r"^context\."}},
             {"enum": list(CONTEXT_NAMES)},
@@ -243,7 +273,7 @@ def _attribute_condition() -> Schema:
 
 
 def _near_condition() -> Schema:
-    path = {**_PATH, "anyOf": [{"not": {"pattern": r"^context\."}}, {"const": LOCATION}]}
+    path = {**PATH, "anyOf": [{"not": {"pattern": r"^context\."}}, {"const": LOCATION}]}
     fields = {
         "attribute": path,
         "latitude": {"type": "number", "minimum": -90, "maximum": 90},
@@ -266,9 +296,7 @@ def _consented_condition() -> Schema:
 
 #: What each form means, in a line, and what it looks like.
 _FORMS: dict[str, tuple[str, Schema]] = {
-    "all": ("every part holds", mapping({"all": _items(ref("condition"))})),
-    "any": ("one part holds at least", mapping({"any": _items(ref("condition"))})),
-    "not": ("the part does not hold; so it is with users never seen, too", mapping({"not": ref("condition")})),
+    **_nested("condition"),
     "attribute": ("an attribute satisfies an operator", _attribute_condition()),
     "event": ("what somebody did, in a window or ever", _event_condition()),
     "sequence": ("events one after another; others may come between", _sequence_condition()),
@@ -278,4 +306,7 @@ _FORMS: dict[str, tuple[str, Schema]] = {
     "consented": ("the topic may use the channel", _consented_condition()),
     "bucket": ("their stable percentile for the salt is in [from, below)", _bucket_condition()),
     "near": ("a place is at most so far away", _near_condition()),
+    "variant": ("they got that variant of the campaign", mapping({"variant": TEXT})),
 }
+#: Those that only conditions inside a campaign's steps may have.
+_CAMPAIGN_FORMS = ("variant",)

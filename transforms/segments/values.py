@@ -17,7 +17,9 @@ __all__ = [
     "DATE_FORM",
     "DAY",
     "DURATION_FORM",
+    "FIRST_DAY",
     "HOUR",
+    "LAST_DAY",
     "PATH_FORM",
     "SECOND",
     "TIME_FORM",
@@ -26,6 +28,8 @@ __all__ = [
     "duration",
     "equal",
     "instant",
+    "instant_of",
+    "known_or_utc",
     "local_day",
     "start_of_day",
     "written_time",
@@ -37,8 +41,10 @@ DAY = 24 * HOUR
 
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
-_LAST_DAY = date.max.toordinal()
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of the wall clock
+_EPOCH_DAY = _EPOCH.toordinal()
+#: Calendars have these days, counted from 1970.
+FIRST_DAY, LAST_DAY = 1 - _EPOCH_DAY, date.max.toordinal() - _EPOCH_DAY
 _MICROSECOND = timedelta(microseconds=1)
 #: How durations and paths are written.
 DURATION_FORM = r"([0-9]{1,9})([smhdw])"
@@ -96,24 +102,35 @@ def instant(value: object, zone: str) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def start_of_day(day: date, zone: str) -> int:
-    """Midnight of a local day; one that a clock change skips moves forward by the gap, of two the first (RFC 5545)."""
-    offset = datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).utcoffset() or timedelta()
+def instant_of(local: int, zone: str) -> int:
+    """A local time as microseconds UTC; an unknown zone means UTC.
+
+    `local` is microseconds since 1970 as a clock on the wall shows them. One that a clock change skips moves forward by
+    the gap, one that comes twice means the first (RFC 5545, section 3.3.5).
+    """
+    moment = _EPOCH + timedelta(microseconds=min(max(local, FIRST_DAY * DAY), LAST_DAY * DAY))
+    offset = moment.replace(tzinfo=known_or_utc(zone)).utcoffset() or timedelta()
     # In whole numbers: east of Greenwich the first day of year 1 begins before what `datetime` can hold.
-    return (day.toordinal() - _EPOCH_DAY) * DAY - offset // _MICROSECOND
+    return local - offset // _MICROSECOND
+
+
+def start_of_day(day: date, zone: str) -> int:
+    """Midnight of a local day, as `instant_of`."""
+    return instant_of((day.toordinal() - _EPOCH_DAY) * DAY, zone)
 
 
 def local_day(moment: int, zone: str) -> date | None:
     """The local day that a time lies in: the last one that has begun. None outside the years 1 to 9999."""
-    day = moment // DAY + _EPOCH_DAY
-    for ordinal in (day + 1, day, day - 1):
-        if 1 <= ordinal <= _LAST_DAY and start_of_day(local := date.fromordinal(ordinal), zone) <= moment:
-            return local
+    today = moment // DAY
+    for day in (today + 1, today, today - 1):
+        if FIRST_DAY <= day <= LAST_DAY and instant_of(day * DAY, zone) <= moment:
+            return date.fromordinal(day + _EPOCH_DAY)
     return None
 
 
 @lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo | timezone:
+def known_or_utc(name: str) -> ZoneInfo | timezone:
+    """A zone of the IANA database, UTC for an unknown name."""
     return ZoneInfo(name) if known_zone(name) else UTC
 
 

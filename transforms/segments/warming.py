@@ -22,10 +22,10 @@ Compile = Callable[[Condition, Callable[[str], Test] | None], Test]
 
 
 class Asked(NamedTuple):
-    """What a revision asks: conditions by the id of their segment, and audiences by that of their campaign."""
+    """What a revision asks: conditions by the id of their segment, and those of campaigns by a name."""
 
     segments: Mapping[str, Condition]
-    audiences: Mapping[str, Condition]
+    campaigns: Mapping[str, Condition]
 
 
 class Version(NamedTuple):
@@ -61,9 +61,9 @@ class Versions:
         self._compile = compile_
         self._leaves_known: dict[tuple[int, str], frozenset[int]] = {}
         self._tests_known: dict[tuple[int, str], Test] = {}
-        #: Of those segments and audiences that have to wait for something: the newest first.
+        #: Of those segments and campaigns' conditions that have to wait for something: the newest first.
         self.segments = self._of_all([asked.segments for asked in revisions])
-        self.audiences = self._of_all([asked.audiences for asked in revisions])
+        self.campaigns = self._of_all([asked.campaigns for asked in revisions])
 
     def _of_all(self, revisions: Sequence[Mapping[str, Condition]]) -> dict[str, tuple[Version, ...]]:
         names = revisions[0] if self._activations else ()

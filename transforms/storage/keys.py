@@ -18,6 +18,8 @@ __all__ = [
     "event_key",
     "events_of",
     "identity_key",
+    "inbox_key",
+    "inbox_of",
     "ledger_key",
     "ledger_of",
     "member_key",
@@ -74,6 +76,16 @@ def ledger_of(user: str) -> bytes:
 def ledger_key(user: str, send: str) -> bytes:
     """A send or a refusal: hash#user#send id."""
     return ledger_of(user) + _part(send)
+
+
+def inbox_of(user: str) -> bytes:
+    """What the keys of a user's inbox start with."""
+    return user_key(user) + b"#"
+
+
+def inbox_key(user: str, at: int, send: str) -> bytes:
+    """An inbox message: hash#user#reversed time#send id, so that the newest comes first."""
+    return b"%s%016x#%s" % (inbox_of(user), _END_OF_TIME - at, _part(send))
 
 
 def metrics_of(prefix: str) -> bytes:

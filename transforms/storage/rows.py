@@ -7,6 +7,7 @@ __all__ = [
     "EventKey",
     "EventRow",
     "IdentityRow",
+    "InboxRow",
     "LeaseRow",
     "LedgerRow",
     "LedgerState",
@@ -112,6 +113,22 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     attempts: int = 1
     lease: int = 0
     detail: str = ""
+
+
+class InboxRow(msgspec.Struct, frozen=True, gc=False):
+    """What an app shows in its inbox: decided `at`, shown until `expires` (0: for ever). `data` is JSON."""
+
+    user: str
+    at: int
+    send: str
+    campaign: str
+    step: str
+    title: str
+    body: str
+    image: str
+    deep_link: str
+    data: bytes
+    expires: int
 
 
 class RunRow(msgspec.Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from transforms.storage.rows import (
     EventKey,
     EventRow,
     IdentityRow,
+    InboxRow,
     LeaseRow,
     LedgerRow,
     MemberRow,
@@ -45,6 +46,8 @@ CREATE TABLE IF NOT EXISTS members (segment TEXT, user TEXT, since INTEGER, revi
 CREATE TABLE IF NOT EXISTS ledger (user TEXT, send TEXT, state TEXT, campaign TEXT, step TEXT, channel TEXT,
     decided_at INTEGER, at INTEGER, attempts INTEGER, lease INTEGER, detail TEXT, PRIMARY KEY (user, send))
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inbox (user TEXT, at INTEGER, send TEXT, campaign TEXT, step TEXT, title TEXT, body TEXT,
+    image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
@@ -183,12 +186,20 @@ class SqliteStore:
             yield from rows
             last = (rows[-1].user, rows[-1].send)
 
+    def write_inbox(self, rows: Sequence[InboxRow]) -> None:
+        """Write inbox messages whole."""
+        self._upsert("inbox", ("user", "at", "send"), rows)
+
+    def read_inbox(self, user: str) -> list[InboxRow]:
+        """A user's inbox, newest first."""
+        return self._select(InboxRow, "inbox WHERE user = ? ORDER BY at DESC, send", (user,))
+
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
-            for table in ("events", "ledger", *(("users",) if row else ())):
+            for table in ("events", "ledger", "inbox", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
             names = [(segment, user) for segment in segments]
             connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)

@@ -8,6 +8,7 @@ from transforms.storage.rows import (
     EventKey,
     EventRow,
     IdentityRow,
+    InboxRow,
     LeaseRow,
     LedgerRow,
     MemberRow,
@@ -24,7 +25,7 @@ class StoreError(Exception):
 
 
 class Store(Protocol):
-    """Tables of users, events, identities, members, the ledger and, for live runs on one machine, control.
+    """Tables of users, events, identities, members, the ledger, the inbox and, for live runs on one machine, control.
 
     Every write takes a batch, and all but `publish_control` are safe to repeat; every method raises `StoreError` when
     the backend goes on refusing after bounded retries. Of two writes to one users, identities or members row, the one
@@ -85,10 +86,16 @@ class Store(Protocol):
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
 
+    def write_inbox(self, rows: Sequence[InboxRow]) -> None:
+        """Write inbox messages whole; the same (user, at, send) is one row."""
+
+    def read_inbox(self, user: str) -> list[InboxRow]:
+        """A user's inbox, newest first, expired messages too."""
+
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
-        """Delete the user's events, ledger, the named members rows and the identities (kind, value) that are theirs.
+        """Delete the user's events, ledger and inbox, the named members rows, and identities (kind, value) of theirs.
 
         The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
         """

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from transforms.campaigns.journeys import Cause
+from transforms.campaigns.caps import FAILED, given_back
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.person import Cause
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
 from transforms.users.draft import Draft
@@ -146,9 +147,12 @@ def _past_of(draft: Draft, owner: Owner) -> Merge:
 
 
 def _close_send(draft: Draft, event: Event) -> None:
-    """Forget an open send of which a receipt has come."""
+    """Forget an open send of which a receipt has come; one that certainly failed counts for no frequency cap."""
     if event.type == RECEIPT:
-        draft.sends.pop(str(event.properties.get("send")), None)
+        send = str(event.properties.get("send"))
+        draft.sends.pop(send, None)
+        if event.properties.get("kind") in FAILED:
+            draft.counted = given_back(draft.counted, send)
 
 
 def _account_control(draft: Draft, item: Wake | Merge | TokenTaken) -> None:

@@ -5,13 +5,15 @@ State crosses shuffles, and a runner holds it in memory: one value beyond some m
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.segments.marks import pieces, without
+from transforms.campaigns.person import Cause
+from transforms.segments.leaves import EventLeaf
+from transforms.segments.marks import Marks, pieces, without
 from transforms.users.draft import Draft
 from transforms.users.user import Effect, Truncated, User, encode_user
 
@@ -95,6 +97,7 @@ def _pieces(draft: Draft) -> Iterator[_Piece]:
     for kind, group, found in (
         ("attributes", _FACTS, profile.attributes),
         ("tokens", _FACTS, profile.tokens),
+        ("lasts", _FACTS, draft.lasts),
         ("consent", _GUARDS, profile.consent),
         ("blocked", _GUARDS, profile.blocked),
     ):
@@ -104,6 +107,12 @@ def _pieces(draft: Draft) -> Iterator[_Piece]:
         yield _Piece(send.decided_at, _OPEN, "sends", id_, _size(id_, send))
     for id_, journey in journeys.active.items():
         yield _Piece(journey.entered, _OPEN, "journeys", id_, _size(id_, journey))
+    for id_, goal in draft.goals.open.items():
+        yield _Piece(goal.begin, _OPEN, "goals", id_, _size(id_, goal))
+    for campaign, plans in draft.planned.plans.items():
+        yield _Piece(plans[0].at, _OPEN, "plans", campaign, _size(campaign, plans))
+    for counted in draft.counted:
+        yield _Piece(counted.at, _GUARDS, "counted", counted.sends, _size(counted))
     for campaign, entry in journeys.entries.items():
         yield _Piece(entry.at, _GUARDS, "entries", campaign, _size(campaign, entry))
     for message, at in draft.seen.items():
@@ -130,12 +139,16 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
         ("tokens", profile.tokens),
         ("consent", profile.consent),
         ("blocked", profile.blocked),
+        ("lasts", draft.lasts),
         ("sends", draft.sends),
+        ("goals", draft.goals.open),
+        ("plans", draft.planned.plans),
         ("entries", journeys.entries),
     ):
         for name in names[kind]:
             del found[name]
     draft.seen.drop(names["seen"])
+    draft.counted = tuple(message for message in draft.counted if message.sends not in names["counted"])
     draft.merged = tuple(id_ for id_ in draft.merged if id_ not in names["merged"])
     for id_ in sorted(names["journeys"]):
         journeys.give_up(id_, draft.clock)
@@ -143,7 +156,22 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
     facts = [*names["attributes"]]
     facts += ["#reachable"] if names["tokens"] or names["blocked"] else []
     facts += ["#consent"] if names["consent"] else []
-    draft.forget({key: without(draft.leaves.opened[key].marks, lost) for key, lost in marks.items()}, facts)
+    _forget(draft, {key: without(draft.leaves.opened[key].marks, lost) for key, lost in marks.items()}, facts)
+
+
+def _forget(draft: Draft, marks: Mapping[int, Marks], facts: Collection[str]) -> None:
+    """Judge leaves again by what is left of their marks, and without facts that are gone; that triggers nothing."""
+    changed = draft.touch_facts(facts)
+    for key, kept in marks.items():
+        state, leaf = draft.leaves.opened[key], draft.index.leaves.get(key)
+        if not isinstance(leaf, EventLeaf):
+            draft.leaves.put(key, msgspec.structs.replace(state, marks=kept), state)
+        elif draft.leaves.put(key, leaf.judge(state, kept, draft.clock, draft.zone), state):
+            changed.append(key)
+    leaves = draft.index.leaves
+    draft.leaves.keep({key for key, state in draft.leaves.items() if key not in leaves or state != leaves[key].unseen})
+    if draft.created is not None and draft.owner is None:
+        draft.resolve(changed, Cause("truncated"), draft.clock)
 
 
 def _empty(draft: Draft) -> None:

@@ -9,22 +9,26 @@ from typing import Any
 
 import msgspec
 
+from transforms.campaigns.caps import joined as all_counted
 from transforms.campaigns.effects import Send
-from transforms.campaigns.journeys import Cause, Journeys
+from transforms.campaigns.goals import Goals
+from transforms.campaigns.journeys import Journeys
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.person import Cause
+from transforms.campaigns.planned import Planned
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import Event
-from transforms.identity.zones import known_zone
-from transforms.segments.leaf_facts import IDENTIFIED, ZONE_NAMES
+from transforms.identity.profile import newest
+from transforms.segments.leaf_facts import IDENTIFIED
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
-from transforms.segments.marks import Marks
+from transforms.users.facts import Facts
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, mark_of
 from transforms.users.sessions import ended, joined
 from transforms.users.user import (
-    ANONYMOUS,
     Effect,
+    ProfileChanged,
     Recorded,
     Seed,
     Seeds,
@@ -38,7 +42,7 @@ from transforms.users.user import (
 __all__ = ["Draft"]
 
 
-class Draft:
+class Draft(Facts):
     """The working copy of one user. `effects` collects what happens to it, in order.
 
     Raises:
@@ -52,6 +56,7 @@ class Draft:
         self.revision = user.revision
         self.definitions = definitions
         self.index = definitions.index
+        self.policies = definitions.policies
         self.effects: list[Effect] = []
         self.load(user)
         judged = (user.definitions, user.serial) == (definitions.revision, definitions.serial)
@@ -66,6 +71,10 @@ class Draft:
         self.leaves = LeafStates(user.leaves, self.index.leaves)
         self.members = dict(user.members)
         self.journeys = Journeys(dict(user.journeys), dict(user.entries), self, self.definitions)
+        self.goals = Goals(user.goals, self.definitions.routes, self.emit)
+        self.planned = Planned(user.plans, user.planned, self.definitions.routes)
+        self.counted = user.counted
+        self.lasts = dict(user.lasts)
         self.seen = Seen(user.seen)
         self.merged = user.merged
         self.owner = user.owner
@@ -77,7 +86,7 @@ class Draft:
         self.owners = user.owners
         self.serial = user.serial
         self.seeds = dict(user.seeds)
-        self.session = user.session if self.definitions.policies.sessions is not None else None
+        self.session = user.session if self.policies.sessions is not None else None
         self.warming = warming_of(self.seeds)
         self._tests = self.index.tests_while(self.warming)
         self._zone: str | None = None
@@ -107,42 +116,22 @@ class Draft:
             self.serial,
             self.seeds,
             self.session,
+            self.goals.after(self.clock),
+            self.counted,
+            self.lasts,
+            self.planned.plans,
+            self.planned.next,
         )
 
     def end(self) -> tuple[User, list[Effect]]:
         """The user after all changes, and the effects; nothing can be done with the draft then.
 
-        It and its journeys refer to each other. Left to the collector of garbage, that costs a fifth of an event.
+        It and its journeys and goals refer to each other. Left to the collector of garbage, that costs a fifth of an
+        event.
         """
         user, effects = self.close(), self.effects
-        del self.journeys
+        del self.journeys, self.goals
         return user, effects
-
-    # What leaves, journeys and conditions ask of a user.
-
-    @property
-    def zone(self) -> str:
-        """Trait `timezone`, else the newest `context.timezone`, else the policy's; unknown names are passed over."""
-        if self._zone is None:
-            named = [self.profile.value(name) for name in ZONE_NAMES]
-            self._zone = next((name for name in named if known_zone(name)), self.definitions.policies.default_zone)
-        return self._zone
-
-    def value(self, name: str) -> object:
-        """An attribute's value or None."""
-        return self.profile.value(name)
-
-    def is_identified(self) -> bool:
-        """Whether this is a user with a user id."""
-        return not self.id.startswith(ANONYMOUS)
-
-    def is_reachable(self, channel: str) -> bool:
-        """Whether there is a live address for the channel."""
-        return self.profile.reachable(channel, identified=self.is_identified())
-
-    def is_consented(self, topic: str, channel: str) -> bool:
-        """Whether a topic may use a channel."""
-        return self.profile.consented(topic, channel)
 
     def emit(self, effect: Effect) -> None:
         """Report an effect; a send stays open until a receipt comes or it expires."""
@@ -167,7 +156,8 @@ class Draft:
         while (due := self._next()) is not None and due <= until:
             leaves = self.leaves.pop_due(due) if self.leaves.first == due else ()
             journeys = self.journeys.due_at(due) if self.journeys.active else ()
-            if not leaves and not journeys:
+            runs = self.planned.next == due
+            if not leaves and not journeys and not runs:
                 continue
             now = self.clock = max(due, self.clock)
             changed = [key for key in leaves if self._judge(key, now)]
@@ -175,15 +165,22 @@ class Draft:
                 self.leaves.plan(key)
             self.resolve(changed, cause, now)
             if journeys:
-                self.journeys.resume(journeys, due, now)
+                self.journeys.resume(journeys, due)
+            if runs:
+                for run in self.planned.due(due, self.zone, self.journeys.concerns):
+                    self.journeys.on_time(run, cause)
+                self.planned.plan(max(now, self.definitions.published))
+            self.journeys.decide(now)
 
     def _next(self) -> int | None:
-        """No leaf and no journey is due earlier."""
-        leaves = self.leaves.first
+        """No leaf, no journey and no run is due earlier."""
+        first, planned = self.leaves.first, self.planned.next
+        if planned is not None and (first is None or planned < first):
+            first = planned
         if not self.journeys.active:  # nearly always, and asked for every input
-            return leaves
+            return first
         journeys = self.journeys.first
-        return journeys if leaves is None else min(leaves, journeys)
+        return journeys if first is None else min(first, journeys)
 
     def remember(self, mark: int) -> None:
         """Note that a message is applied now."""
@@ -195,9 +192,20 @@ class Draft:
         changed = [*(begun or ()), *self.touch(event, mark, facts)]
         if event.name:
             self.journeys.on_event(event, self.clock)
+            self.goals.on_event(event, self.id)
+            if event.name in self.definitions.routes.remembered:
+                written = (event.time, event.id, event.properties)
+                self.lasts[event.name] = newest(self.lasts.get(event.name), written)
         self.resolve(changed, cause, self.clock, first=begun is not None)
         if event.name:
-            self.journeys.on_triggers(event, cause, self.clock)
+            self.journeys.on_triggers(event, cause)
+        self.journeys.decide(self.clock)
+
+    def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
+        """Write attributes as of `now`; `name` is that of the write. What changes by it triggers nothing."""
+        if facts := self.profile.write(values, (now, name)):
+            self.emit(ProfileChanged(self.id, now, tuple(facts)))
+            self.resolve(self.touch_facts(facts), Cause("step"), now)
 
     def touch(self, event: Event, mark: int, facts: Collection[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
@@ -230,6 +238,7 @@ class Draft:
         """Make a user known; returns the leaves that this changes."""
         self.created = self.clock
         self.serial = self.definitions.serial
+        self.planned.plan(max(self.clock, self.definitions.published))
         if self.definitions.awaited:
             self._await(seeds_of(User(self.id, clock=self.clock, created=self.clock), self.definitions))
         return self.touch_facts((IDENTIFIED,))
@@ -270,6 +279,7 @@ class Draft:
     def snapshot(self, clock: int) -> User:
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
         own: dict[str, Any] = {"members": {}, "owner": None, "sends": {}, "truncated": 0, "pace": (0, 0), "owners": ()}
+        own |= {"planned": None}
         return msgspec.structs.replace(self.close(), revision=0, clock=clock, **own)
 
     def revive(self) -> None:
@@ -288,7 +298,7 @@ class Draft:
         mine = {at: {self.id: SeedState.AWAITED} for at in warming_of(theirs)}
         warmed = self._await({at: states if arrival >= at else mine.get(at, {}) for at, states in theirs.items()})
         facts = self.profile.join(other.profile)
-        if self.definitions.policies.sessions is not None:
+        if self.policies.sessions is not None:
             self.session = joined(self.session, other.session)
         changed = self.touch_facts(facts)
         for key, their_state in LeafStates(other.leaves).items():
@@ -297,24 +307,13 @@ class Draft:
                 changed += self._join_leaf(leaf, their_state, other.id)
         self.seen.join(Seen(other.seen))
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
+        self.goals.join(other.goals)
+        self.counted = all_counted(self.counted, other.counted)
+        for name, written in other.lasts.items():
+            self.lasts[name] = newest(self.lasts.get(name), written)
+        self.planned.join(other.plans, self.clock)
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
-
-    def forget(self, marks: Mapping[int, Marks], facts: Collection[str]) -> None:
-        """Judge leaves again by what is left of their marks, and without facts that are gone; that triggers nothing."""
-        changed = self.touch_facts(facts)
-        for key, kept in marks.items():
-            state, leaf = self.leaves.opened[key], self.index.leaves.get(key)
-            if not isinstance(leaf, EventLeaf):
-                self.leaves.put(key, msgspec.structs.replace(state, marks=kept), state)
-            elif self.leaves.put(key, leaf.judge(state, kept, self.clock, self.zone), state):
-                changed.append(key)
-        leaves = self.index.leaves
-        self.leaves.keep(
-            {key for key, state in self.leaves.items() if key not in leaves or state != leaves[key].unseen}
-        )
-        if self.created is not None and self.owner is None:
-            self.resolve(changed, Cause("truncated"), self.clock)
 
     def join_seed(self, seed: Seed) -> None:
         """Take what came before an activation; with the last seed of it the new conditions answer."""
@@ -375,6 +374,7 @@ class Draft:
         self._note_warming()
         self.leaves.keep(index.leaves)
         published = max(self.clock, self.definitions.published)
+        self.planned.replan(self.clock, published)
         for key, leaf in index.leaves.items():
             if not isinstance(leaf, EventLeaf):
                 # What a new leaf would have said before it was published is history, and must not trigger anything.

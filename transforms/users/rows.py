@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.effects import Suppressed
-from transforms.campaigns.journeys import digest
+from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store

@@ -7,14 +7,17 @@ and the plots.
 
 from collections.abc import Iterable, Iterator
 
-from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.effects import CONTROL, CampaignEntered, Converted, Send, Suppressed
 from transforms.segments.values import DAY
 from transforms.users.user import ANONYMOUS, Account, Effect, Merged, SegmentEntered, SegmentLeft, Truncated, User
 
-__all__ = ["Tallies", "Tally", "TallyKey"]
+__all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name"]
 
 #: A tuple, since a union is made anew each time that it is asked.
 _FLOWS = (SegmentEntered, SegmentLeft)
+
+#: Values of goals are counted in millionths, since tallies are whole numbers.
+MILLION = 1_000_000
 
 TallyKey = tuple[str, str, str, int]
 Tally = tuple[TallyKey, int]
@@ -42,7 +45,11 @@ class Tallies:
                     series = "entered" if isinstance(effect, SegmentEntered) else "left"
                     self.count(series, effect.segment, effect.cause, effect.at)
             elif isinstance(effect, CampaignEntered):
-                self.count("entries", effect.campaign, "", effect.at)
+                self.count("entries", effect.campaign, arm_name(effect), effect.at)
+            elif isinstance(effect, Converted):
+                goal = f"{effect.goal}/{arm_name(effect)}"
+                self.count("conversions", effect.campaign, goal, effect.at, int(effect.first))
+                self.count("value", effect.campaign, goal, effect.at, round(effect.value * MILLION))
             elif isinstance(effect, Send):
                 self.count("decided", effect.campaign, effect.channel, effect.decided_at)
             elif isinstance(effect, Suppressed):
@@ -66,3 +73,8 @@ class Tallies:
         """Give out what was counted, and begin anew."""
         counts, self._counts = self._counts, {}
         yield from counts.items()
+
+
+def arm_name(effect: CampaignEntered | Converted) -> str:
+    """The arm of an entry: `CONTROL`, the variant, or nothing where the campaign has none."""
+    return CONTROL if effect.control else effect.variant or ""

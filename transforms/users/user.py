@@ -8,10 +8,14 @@ from enum import IntEnum
 
 import msgspec
 
-from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
-from transforms.campaigns.journeys import Entry, Journey
+from transforms.campaigns.caps import Counted
+from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
+from transforms.campaigns.entry import Entry
+from transforms.campaigns.goals import OpenGoal
+from transforms.campaigns.journeys import Journey
+from transforms.campaigns.planned import Plan
 from transforms.events.event import Event
-from transforms.identity.profile import Profile
+from transforms.identity.profile import Profile, Written
 from transforms.segments.leaf_states import Kept, PackedLeaves, earliest
 from transforms.segments.marks import Marks
 from transforms.users.seen import KeptSeen, PackedSeen
@@ -108,6 +112,10 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `owners` are hashes of the user ids that an anonymous id was named with. `serial` is that of the definitions
     that the user was judged by, `seeds` what is known of the seeds of leaves that are newer than the user.
     `session` is the open one; an id that was taken over keeps it for those who ask again for its past.
+    `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `counted` the messages that
+    frequency caps count, the oldest first, and `lasts` the newest events that a campaign's `with` asks for, by name,
+    with their properties. `plans` are the runs of scheduled campaigns that are fixed for this user, by campaign, and
+    `planned` is when the next of them is due, or another run begins.
     """
 
     id: str
@@ -132,6 +140,11 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     serial: int = 0
     seeds: Seeds = {}
     session: Session | None = None
+    goals: dict[str, OpenGoal] = {}
+    counted: tuple[Counted, ...] = ()
+    lasts: dict[str, Written] = {}
+    plans: dict[str, tuple[Plan, ...]] = {}
+    planned: int | None = None
 
     @property
     def warming(self) -> frozenset[int]:
@@ -146,6 +159,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
         ends = [self.session.end] if self.session is not None else []
         if (leaves := earliest(self.leaves)) is not None:
             ends.append(leaves)
+        if self.planned is not None:
+            ends.append(self.planned)
         return min([*ends, *(journey.due for journey in self.journeys.values())], default=None)
 
 
@@ -234,7 +249,7 @@ Input = Event | Wake | Merge | TokenTaken | Seed
 
 
 class SegmentEntered(msgspec.Struct, frozen=True, tag="segment_entered", gc=False):
-    """A user became a member. `cause` is event, time, historical, merge, token, seed or definition."""
+    """A user became a member. `cause` is event, time, historical, merge, token, seed, definition, step or truncated."""
 
     segment: str
     user: str
@@ -336,6 +351,7 @@ Effect = (
     | SegmentEntered
     | SegmentLeft
     | CampaignEntered
+    | Converted
     | Send
     | Suppressed
     | Merged

@@ -1,0 +1,110 @@
+"""Who may enter a campaign, and in which arm: the questions asked at entry, in their order.
+
+Arms are hashes of the user at the first entry, of holdout and variants with salts of their own, and are kept then:
+other percentages move nobody. Times are microseconds UTC.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.index import value_at
+from transforms.campaigns.person import Cause, Person
+from transforms.campaigns.planned import moment_of
+from transforms.campaigns.policies import GlobalHoldout
+from transforms.identity.percentile import place, threshold
+from transforms.segments.operators import canonical_number
+
+__all__ = ["EACH_KEPT", "Arm", "Entry", "arm_of", "digest", "each_of", "is_held", "joined", "last_of", "too_early"]
+
+#: Values of `reenter: {each: …}` that are remembered of a user for a campaign, the newest.
+EACH_KEPT = 256
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The last entry into a campaign, from which re-entry counts, and the arm that was fixed at the `first`.
+
+    `first` is None in states of before there were arms; then there was one entry.
+    """
+
+    at: int
+    id: str
+    first: int | None = None
+    variant: str | None = None
+    control: bool = False
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """Which variant somebody gets, and whether they are held out of it, as a control."""
+
+    variant: str | None
+    control: bool
+
+
+def arm_of(campaign: Campaign, user: str, known: Entry | None) -> Arm:
+    """The arm of a user: as fixed, else by hash. A variant that is gone is fixed anew."""
+    fixed = known is not None and known.first is not None
+    control = known.control if known is not None and fixed else _is_control(campaign, user)
+    variant = known.variant if known is not None and fixed else None
+    if variant not in campaign.variants:
+        variant = _variant(campaign, user)
+    return Arm(variant, control)
+
+
+def _is_control(campaign: Campaign, user: str) -> bool:
+    return bool(campaign.holdout) and place(f"holdout/{campaign.id}", user) < threshold(campaign.holdout)
+
+
+def _variant(campaign: Campaign, user: str) -> str | None:
+    if not campaign.variants:
+        return None
+    at, below = place(f"variant/{campaign.id}", user), 0.0
+    for name, share in campaign.variants.items():
+        below += share
+        if at < threshold(round(below, 9)):
+            return name
+    return next(reversed(campaign.variants))
+
+
+def is_held(holdout: GlobalHoldout | None, user: str) -> bool:
+    """Whether a user gets nothing but what is transactional."""
+    return holdout is not None and place(holdout.salt, user) < threshold(holdout.percent)
+
+
+def too_early(campaign: Campaign, person: Person, now: int) -> str | None:
+    """Why a campaign is not one to enter now: its status, or its dates."""
+    if campaign.status != "live":
+        return campaign.status
+    starts, ends = moment_of(campaign.starts, person.zone), moment_of(campaign.ends, person.zone)
+    if starts is not None and now < starts:
+        return "not_started"
+    return "ended" if ends is not None and now >= ends else None
+
+
+def each_of(campaign: Campaign, cause: Cause) -> str | None:
+    """What tells entries by `each` apart: the hash of the trigger's value; None where it has none."""
+    value = value_at(campaign.reenter.each, cause.event.properties) if cause.event is not None else None
+    if isinstance(value, float):
+        value = canonical_number(value)  # 5.0 is 5
+    return None if value is None else digest("each", msgspec.json.encode(value).decode())
+
+
+def last_of(campaign: Campaign, each: str, entries: Mapping[str, Entry]) -> Entry | None:
+    """The last entry, with `each` the last by that value."""
+    return entries.get(f"{campaign.id}/{each}" if each else campaign.id)
+
+
+def joined(mine: Entry | None, theirs: Entry) -> Entry:
+    """Of the entries of two who are one user: the last, with the arm of the first."""
+    if mine is None:
+        return theirs
+    last = max(mine, theirs, key=lambda entry: (entry.at, entry.id))
+    first = min(mine, theirs, key=lambda entry: (entry.at if entry.first is None else entry.first, entry.id))
+    return msgspec.structs.replace(last, first=first.first, variant=first.variant, control=first.control)
+
+
+def digest(*parts: str) -> str:
+    """A name made of parts; the separator keeps ("a", "bc") and ("ab", "c") apart."""
+    return blake2b("\x1f".join(parts).encode(), digest_size=12).hexdigest()

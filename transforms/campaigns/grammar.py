@@ -1,0 +1,274 @@
+"""The campaign language: campaigns read from definition files, every mistake noted at its place."""
+
+from collections.abc import Collection
+from fractions import Fraction
+from typing import Any
+
+from transforms.campaigns.definitions import MAX_DELAY, PRIORITY, Campaign, Exit, Goal, Rate, Step, Trigger, walk
+from transforms.campaigns.effects import CONTROL
+from transforms.campaigns.grammar_steps import StepReader
+from transforms.campaigns.grammar_triggers import (
+    read_exits,
+    read_minute,
+    read_reentry,
+    read_trigger,
+)
+from transforms.campaigns.local_time import MINUTE
+from transforms.campaigns.planned import moment_of
+from transforms.campaigns.policies import Policies
+from transforms.campaigns.quiet import QuietHours, length_of
+from transforms.messages.scope import SCOPE
+from transforms.segments.conditions import All, Condition, SegmentRef, Since
+from transforms.segments.document import Document, Node, Problems
+from transforms.segments.grammar import read_condition, read_filter
+from transforms.segments.operators import read_duration, read_moment, read_path
+
+__all__ = ["FIELDS", "MAX_RATE", "ON_UNKNOWN", "REQUIRED", "STATUSES", "read_campaigns"]
+
+STATUSES = ("live", "paused", "stopped")
+#: What becomes of sends of which nobody can know whether they went out.
+ON_UNKNOWN = ("skip", "resend")
+#: The keys of a campaign, and those that each has.
+FIELDS = (
+    *("owner", "status", "starts", "ends", "trigger", "audience", "holdout", "variants", "with", "steps", "exit"),
+    *("reenter", "consent", "transactional", "quiet_hours", "max_delay", "max_event_age", "priority", "on_unknown"),
+    *("rate", "goals"),
+)
+REQUIRED = ("owner", "trigger", "steps")
+#: More than any provider takes.
+MAX_RATE = 1_000_000_000
+
+
+def read_campaigns(
+    node: Node,
+    segments: Collection[str],
+    messages: Collection[str],
+    policies: Policies,
+    problems: Problems,
+) -> dict[str, Campaign]:
+    """Read the `campaigns:` section.
+
+    Args:
+      segments: ids that may be referred to, also of segments with mistakes of their own.
+      messages: ids of what steps may send, also with mistakes of their own.
+      policies: the defaults of ages and zones.
+    """
+    campaigns: dict[str, Campaign] = {}
+    if not isinstance(node.value, dict):
+        problems.add(node, f"expected a mapping of campaigns; found {node.kind}")
+        return campaigns
+    for name, body in node.value.items():
+        before = problems.mistakes
+        fields = problems.mapping(body, FIELDS, required=REQUIRED)
+        if fields is None:
+            continue
+        campaign = _Reader(body, fields, segments, messages, problems).read(name, policies)
+        if campaign is not None and problems.mistakes == before:
+            campaigns[name] = campaign
+    return campaigns
+
+
+class _Reader:
+    """Reads one campaign, whose keys were checked."""
+
+    def __init__(
+        self, body: Node, fields: Document, segments: Collection[str], messages: Collection[str], problems: Problems
+    ) -> None:
+        self.body = body
+        self.fields = fields
+        self.segments = segments
+        self.messages = messages
+        self.problems = problems
+
+    def read(self, name: str, policies: Policies) -> Campaign | None:
+        """The campaign; it may be one with mistakes, which are noted."""
+        problems, fields = self.problems, self.fields
+        said: dict[str, Any] = {}
+        said["owner"] = problems.text(fields["owner"]) if "owner" in fields else None
+        said["status"] = problems.choice(fields["status"], STATUSES) if "status" in fields else "live"
+        trigger = self._trigger(policies.default_zone)
+        said["starts"], said["ends"] = self._dates(trigger)
+        said["variants"] = self._variants()
+        said["given"] = self._given()
+        said["steps"] = self._steps(said["variants"], said["given"], trigger)
+        said["reenter"] = read_reentry(self.body, fields.get("reenter"), trigger, problems)
+        said["max_event_age"] = self._duration("max_event_age", policies.max_event_age)
+        if trigger is None or None in (said["owner"], said["status"], said["reenter"], said["max_event_age"]):
+            return None
+        said["consent"], said["transactional"] = self._consent()
+        said["quiet"], said["max_delay"] = self._delays(transactional=said["transactional"])
+        said["audience"] = self._audience(trigger)
+        said["exits"] = self._exits(trigger)
+        said["holdout"] = self._percent("holdout")
+        said["priority"] = self._priority()
+        said["on_unknown"] = problems.choice(fields["on_unknown"], ON_UNKNOWN) if "on_unknown" in fields else "skip"
+        said["rate"] = self._rate(trigger)
+        said["goals"] = self._goals()
+        if said["max_delay"] is None or said["on_unknown"] is None:
+            return None
+        return Campaign(name, trigger=trigger, **said)
+
+    def _trigger(self, default_zone: str) -> Trigger | None:
+        node = self.fields.get("trigger")
+        return read_trigger(node, self.segments, default_zone, self.problems) if node is not None else None
+
+    def _exits(self, trigger: Trigger) -> tuple[Exit, ...]:
+        node = self.fields.get("exit")
+        return read_exits(node, self.segments, trigger, self.problems) if node is not None else ()
+
+    def _steps(self, variants: dict[str, float], given: dict[str, str], trigger: Trigger | None) -> tuple[Step, ...]:
+        if "steps" not in self.fields:
+            return ()
+        node = self.fields["steps"]
+        steps = StepReader(self.messages, tuple(variants), given, trigger, self.problems).read(node)
+        if steps and not any(step.kind == "send" for step in walk(steps)):
+            self.problems.add(node, "no step sends anything")
+        return steps
+
+    def _duration(self, key: str, default: int) -> int | None:
+        return read_duration(self.fields[key], self.problems) if key in self.fields else default
+
+    def _dates(self, trigger: Trigger | None) -> tuple[Since, Since]:
+        fields, problems = self.fields, self.problems
+        starts, ends = (read_moment(fields[key], problems) if key in fields else None for key in ("starts", "ends"))
+        first, last = moment_of(starts, "UTC"), moment_of(ends, "UTC")
+        if first is not None and last is not None and first >= last:
+            problems.add(fields["ends"], "is not after `starts`: nobody would ever enter")
+        if trigger is not None and trigger.include_current and "starts" not in fields:
+            cause = "`include_current` needs `starts`, the time at which the present members enter"
+            problems.add(fields["trigger"].value["include_current"], cause)
+        return starts, ends
+
+    def _audience(self, trigger: Trigger) -> Condition | None:
+        node, problems = self.fields.get("audience"), self.problems
+        if node is None:
+            if trigger.kind in ("schedule", "announcement"):
+                problems.add(self.body, "`audience` is missing: write whom it is for")
+            return None
+        audience = read_condition(node, problems)
+        if audience is None:
+            return None
+        parts = audience.parts if isinstance(audience, All) else (audience,)
+        if trigger.kind == "leaves" and SegmentRef(trigger.segment) in parts:
+            cause = f"who leaves `{trigger.segment}` is no longer in it: this audience never holds at that instant"
+            problems.add(node, cause, warning=True)
+        return audience
+
+    def _consent(self) -> tuple[str | None, bool]:
+        problems, fields = self.problems, self.fields
+        consent = problems.text(fields["consent"]) if "consent" in fields else None
+        transactional = bool(problems.boolean(fields["transactional"])) if "transactional" in fields else False
+        if consent == "all":
+            problems.add(fields["consent"], "`all` is no topic: it stands for every topic of a channel")
+        if transactional and "consent" in fields:
+            problems.add(fields["consent"], "a transactional campaign asks for no consent; remove one of the two")
+        if transactional and "holdout" in fields:
+            problems.add(fields["holdout"], "a transactional campaign holds nobody out; remove one of the two")
+        if not transactional and "consent" not in fields:
+            problems.add(self.body, "`consent` is missing: write its topic, or `transactional: true`")
+        return consent, transactional
+
+    def _delays(self, *, transactional: bool) -> tuple[QuietHours | None, int | None]:
+        """The quiet hours and how late a send may be."""
+        problems, fields = self.problems, self.fields
+        delay = self._duration("max_delay", MAX_DELAY)
+        quiet = self._quiet(fields["quiet_hours"]) if "quiet_hours" in fields else None
+        if transactional and "quiet_hours" in fields:
+            cause = "a transactional campaign sends at any hour: `quiet_hours` has no effect"
+            problems.add(fields["quiet_hours"], cause, warning=True)
+            return None, delay
+        if quiet is not None and delay is not None and delay < length_of(quiet):
+            minutes = length_of(quiet) // MINUTE
+            least = f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
+            cause = f"shorter than the quiet hours: what falls due as they begin would expire; write {least} or more"
+            problems.add(fields["max_delay"], cause)
+        return quiet, delay
+
+    def _quiet(self, node: Node) -> QuietHours | None:
+        fields = self.problems.mapping(node, ("from", "to"), required=("from", "to"))
+        if fields is None or len(fields) < 2:
+            return None
+        begin, end = (read_minute(fields[name], self.problems) for name in ("from", "to"))
+        if begin is None or end is None:
+            return None
+        if begin == end:
+            self.problems.add(node, "`from` and `to` are the same: these hours would be always, or never")
+        return begin, end
+
+    def _percent(self, key: str) -> float:
+        return self.problems.number(self.fields[key], 0, 100) or 0 if key in self.fields else 0
+
+    def _variants(self) -> dict[str, float]:
+        if "variants" not in self.fields:
+            return {}
+        node = self.fields["variants"]
+        if not isinstance(node.value, dict) or not node.value:
+            self.problems.add(
+                node, f"expected variants with their percent, such as {{a: 50, b: 50}}; found {node.kind}"
+            )
+            return {}
+        shares: dict[str, float] = {}
+        for name, child in node.value.items():
+            self.problems.check_id(name, child)
+            if name == CONTROL:
+                self.problems.add(child, f"`{CONTROL}` is what those are called who are held out; name it otherwise")
+            shares[name] = self.problems.number(child, 0, 100) or 0
+        if (whole := sum(Fraction(str(share)) for share in shares.values())) != 100:
+            self.problems.add(node, f"variants add up to 100 percent of the treated; these are {float(whole):g}")
+        return shares
+
+    def _given(self) -> dict[str, str]:
+        """The events that `with` names."""
+        if "with" not in self.fields:
+            return {}
+        node, given = self.fields["with"], {}
+        if not isinstance(node.value, dict) or not node.value:
+            self.problems.add(node, f"expected names such as {{cart: {{last: Product Added}}}}; found {node.kind}")
+            return {}
+        for name, child in node.value.items():
+            self.problems.check_id(name, child)
+            if name in SCOPE:
+                self.problems.add(child, f"`{name}` is taken: templates know {', '.join(sorted(SCOPE))} already")
+            fields = self.problems.mapping(child, ("last",), required=("last",))
+            if fields and (event := self.problems.text(fields["last"])):
+                given[name] = event
+        return given
+
+    def _priority(self) -> int:
+        if "priority" not in self.fields:
+            return PRIORITY
+        found = self.problems.integer(self.fields["priority"], 0, 100)
+        return PRIORITY if found is None else found
+
+    def _rate(self, trigger: Trigger) -> Rate | None:
+        if "rate" not in self.fields:
+            return None
+        node, keys = self.fields["rate"], ("at_most", "per")
+        fields = self.problems.mapping(node, keys, required=keys)
+        if trigger.kind not in ("schedule", "announcement"):
+            self.problems.add(node, "`rate` is for campaigns that reach many at once: schedules and announcements")
+        if fields is None or len(fields) < 2:
+            return None
+        at_most = self.problems.integer(fields["at_most"], 1, MAX_RATE)
+        per = read_duration(fields["per"], self.problems)
+        return None if at_most is None or per is None else Rate(at_most, per)
+
+    def _goals(self) -> dict[str, Goal]:
+        if "goals" not in self.fields:
+            return {}
+        node, problems, goals = self.fields["goals"], self.problems, {}
+        if not isinstance(node.value, dict) or not node.value:
+            problems.add(node, f"expected goals such as {{ordered: {{event: …, within: 3d}}}}; found {node.kind}")
+            return {}
+        for name, child in node.value.items():
+            problems.check_id(name, child)
+            keys = ("event", "type", "where", "within", "after", "value")
+            fields = problems.mapping(child, keys, required=("event", "within"))
+            if fields is None or "event" not in fields or "within" not in fields:
+                continue
+            events, within = read_filter(fields, problems), read_duration(fields["within"], problems)
+            after = read_duration(fields["after"], problems) if "after" in fields else 0
+            value = read_path(fields["value"], problems) if "value" in fields else None
+            if within is not None and after is not None:
+                goals[name] = Goal(events, within, after, value)
+        return goals

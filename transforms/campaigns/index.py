@@ -1,0 +1,121 @@
+"""All campaigns compiled together: which of them an event, a change of membership or a time can begin, move or end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from transforms.campaigns.definitions import Campaign, Step
+from transforms.events.event import CALLS, Event
+from transforms.segments.conditions import ANY, Condition, EventFilter
+from transforms.segments.leaves import matcher
+from transforms.segments.values import compile_path, equal
+
+__all__ = ["Awaited", "CampaignIndex", "conditions_of", "value_at"]
+
+
+class Awaited(NamedTuple):
+    """Whether an event is one of those that are waited for, given the properties of the journey's trigger."""
+
+    matches: Callable[[Event], bool]
+    same: str | None
+
+    def __call__(self, event: Event, trigger: Mapping[str, Any]) -> bool:
+        """With `same` both have one value at that path, and it is the same."""
+        if not self.matches(event):
+            return False
+        if self.same is None:
+            return True
+        mine, theirs = value_at(self.same, event.properties), value_at(self.same, trigger)
+        return mine is not None and equal(mine, theirs)
+
+
+class CampaignIndex:
+    """Campaigns by what concerns them, those of a list in the order of decisions: priority, then id.
+
+    `entering` and `leaving` lead from segments to the campaigns that they trigger; `scheduled` are those that time
+    triggers. `exits` has the events that end a campaign's journeys, `waits` those that end a wait, by campaign and
+    step, `goals` those of its goals with the path of what they are worth. `ways` leads from a step to all that
+    come next, itself the first, in the order of the walk; what an `if` chooses is not among them. `remembered` are
+    the events of which templates see the newest.
+    """
+
+    def __init__(self, campaigns: Mapping[str, Campaign]) -> None:
+        self.campaigns = campaigns
+        self.entering: dict[str, list[Campaign]] = {}
+        self.leaving: dict[str, list[Campaign]] = {}
+        self.scheduled: list[Campaign] = []
+        self._by_event: dict[str, list[tuple[Campaign, Callable[[Event], bool]]]] = {}
+        self._announced: dict[str, list[tuple[Campaign, Callable[[Event], bool]]]] = {}
+        for campaign in sorted(campaigns.values(), key=lambda each: (-each.priority, each.id)):
+            self._index_trigger(campaign)
+        self.exits = {
+            name: [_awaited(way.events, way.same) for way in campaign.exits if way.events]
+            for name, campaign in campaigns.items()
+        }
+        self.waits = {
+            (name, step.id): _awaited(step.events, step.same)
+            for name, campaign in campaigns.items()
+            for step in campaign.every_step
+            if step.events
+        }
+        self.goals = {
+            name: {goal: (matcher(said.events), said.value) for goal, said in campaign.goals.items()}
+            for name, campaign in campaigns.items()
+        }
+        self.ways = {name: _ways(campaign.steps, ()) for name, campaign in campaigns.items()}
+        self.remembered = frozenset(event for campaign in campaigns.values() for event in campaign.given.values())
+
+    def triggered(self, event: Event) -> list[Campaign]:
+        """The campaigns that an event triggers."""
+        found = self._by_event.get(event.name, ())
+        if (every := self._by_event.get(ANY)) and event.type in CALLS:
+            found = sorted([*found, *every], key=lambda each: (-each[0].priority, each[0].id))
+        return [campaign for campaign, matches in found if matches(event)]
+
+    def announced(self, event: Event) -> list[Campaign]:
+        """The campaigns that an event without a user triggers."""
+        return [campaign for campaign, matches in self._announced.get(event.name, ()) if matches(event)]
+
+    def is_announcement(self, event: str) -> bool:
+        """Whether any campaign waits for events of this name that concern no user."""
+        return event in self._announced
+
+    def _index_trigger(self, campaign: Campaign) -> None:
+        trigger = campaign.trigger
+        if trigger.events is not None:
+            known = self._by_event if trigger.kind == "event" else self._announced
+            known.setdefault(trigger.events.name, []).append((campaign, matcher(trigger.events)))
+        elif trigger.kind == "enters":
+            self.entering.setdefault(trigger.segment, []).append(campaign)
+        elif trigger.kind == "leaves":
+            self.leaving.setdefault(trigger.segment, []).append(campaign)
+        if trigger.schedule is not None or trigger.include_current:
+            self.scheduled.append(campaign)
+
+
+def conditions_of(campaigns: Mapping[str, Campaign]) -> dict[str, Condition]:
+    """What campaigns ask: audiences by the campaign's id, and what steps ask by `campaign/step/variant`."""
+    found = {name: campaign.audience for name, campaign in campaigns.items() if campaign.audience is not None}
+    for name, campaign in campaigns.items():
+        for step in campaign.every_step:
+            found |= {f"{name}/{step.id}/{variant}": condition for variant, condition in step.conditions.items()}
+    return found
+
+
+def value_at(path: str, properties: Mapping[str, Any]) -> Any:
+    """The text, number or boolean at a path of properties, None where there is none."""
+    found = compile_path(path)(dict(properties))
+    return found[0] if found and isinstance(found[0], str | int | float | bool) else None
+
+
+def _awaited(events: EventFilter | None, same: str | None) -> Awaited:
+    assert events is not None
+    return Awaited(matcher(events), same)
+
+
+def _ways(steps: tuple[Step, ...], behind: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:
+    found: dict[str, tuple[Step, ...]] = {}
+    for place, step in enumerate(steps):
+        onward = (*steps[place:], *behind)
+        found[step.id] = onward
+        found |= _ways(step.then, onward[1:]) | _ways(step.otherwise, onward[1:])
+    return found

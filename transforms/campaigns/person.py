@@ -1,0 +1,62 @@
+"""What campaigns read of a user, and do to one."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from transforms.campaigns.caps import Counted
+from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
+from transforms.campaigns.goals import Goals
+from transforms.events.event import Event
+from transforms.identity.profile import Profile, Written
+from transforms.segments.leaf_states import LeafStates
+
+__all__ = ["Cause", "Person"]
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Why something changed: `kind` is event, time, historical, merge, token, seed, definition, step or truncated.
+
+    Only the first two trigger.
+    """
+
+    kind: str
+    event: Event | None = None
+
+    @property
+    def age(self) -> int:
+        """How old the trigger was when it arrived, in microseconds; zero for triggers by time."""
+        return self.event.arrival - self.event.time if self.event is not None else 0
+
+
+class Person(Protocol):
+    """A user, for campaigns. `counted` are the messages that caps count, `lasts` the newest events by name."""
+
+    id: str
+    profile: Profile
+    leaves: LeafStates
+    members: dict[str, int]
+    warming: frozenset[int]
+    goals: Goals
+    counted: tuple[Counted, ...]
+    lasts: dict[str, Written]
+
+    @property
+    def zone(self) -> str:
+        """The time zone."""
+
+    def is_identified(self) -> bool:
+        """Whether there is a user id."""
+
+    def is_reachable(self, channel: str) -> bool:
+        """Whether there is a live address."""
+
+    def is_consented(self, topic: str, channel: str) -> bool:
+        """Whether a topic may use a channel."""
+
+    def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
+        """Write attributes as of `now`; `name` is that of the write. What changes by it triggers nothing."""
+
+    def emit(self, effect: CampaignEntered | Converted | Send | Suppressed) -> None:
+        """Report an effect."""

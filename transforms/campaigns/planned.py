@@ -1,0 +1,128 @@
+"""Planned times of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
+
+A run in a zone, or at `starts`, comes to everybody at one instant. A run by each user's own clock begins when its local
+time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it once, and not
+never.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.index import CampaignIndex
+from transforms.segments.conditions import Since
+from transforms.segments.values import DAY, instant_of, start_of_day
+
+__all__ = ["Due", "Plan", "Planned", "Plans", "moment_of"]
+
+
+class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A run that comes to a user `at` their instant; `local` is its planned time by the wall clock."""
+
+    local: int
+    at: int
+
+
+class Due(NamedTuple):
+    """A run that is due for a user: its planned local time, None for the start of a campaign. `planned`: it began
+    earlier, and was planned for this user then.
+    """
+
+    campaign: Campaign
+    local: int | None
+    planned: bool = False
+
+
+#: By campaign, the earliest first.
+Plans = dict[str, tuple[Plan, ...]]
+
+
+class Planned:
+    """The plans of one user, being changed. `next` is when one is due, or a run begins, None where neither is known.
+
+    `next` is always later than what the user was settled up to, so that it says which runs have begun already.
+    """
+
+    def __init__(self, plans: Mapping[str, tuple[Plan, ...]], next_: int | None, routes: CampaignIndex) -> None:
+        self.plans: Plans = dict(plans)
+        self.next = next_
+        self._routes = routes
+
+    def plan(self, clock: int) -> None:
+        """Find what comes next after `clock`, such as when other definitions count."""
+        scheduled = {campaign.id for campaign in self._routes.scheduled}
+        self.plans = {name: plans for name, plans in self.plans.items() if name in scheduled}
+        begins = [_next_begin(campaign, clock) for campaign in self._routes.scheduled]
+        times = [plans[0].at for plans in self.plans.values()] + [begin[0] for begin in begins if begin is not None]
+        self.next = min(times, default=None)
+
+    def replan(self, clock: int, published: int) -> None:
+        """Find what comes next by definitions that were published at a time. A run that fell due before it, and of
+        which the user has not been told yet, still comes.
+        """
+        if self.next is None or not clock < self.next <= published:
+            self.plan(published)
+
+    def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[Due]:
+        """What is due at `now`, which is `next`.
+
+        Args:
+          zone: the user's.
+          concerns: whether a run that begins concerns the user: only then it is planned for them.
+        """
+        return [each for campaign in self._routes.scheduled for each in self._due(campaign, now, zone, concerns)]
+
+    def join(self, theirs: Mapping[str, tuple[Plan, ...]], clock: int) -> None:
+        """Take over a merged user's at `clock`; of one run the earlier instant counts."""
+        if not theirs:
+            return
+        for name, plans in theirs.items():
+            latest_first = sorted((*self.plans.get(name, ()), *plans), key=lambda plan: -plan.at)
+            self._keep(name, {plan.local: plan for plan in latest_first}.values())
+        self.plan(clock)
+
+    def _due(self, campaign: Campaign, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> Iterator[Due]:
+        begin = _next_begin(campaign, now - 1)
+        if begin is not None and begin[0] == now:
+            local = begin[1]
+            schedule = campaign.trigger.schedule
+            if schedule is None or local is None or not schedule.by_user:
+                yield Due(campaign, local)
+            elif concerns(campaign):
+                self._add(campaign.id, Plan(local, max(now, instant_of(local, zone))))
+        plans = self.plans.get(campaign.id, ())
+        self._keep(campaign.id, [plan for plan in plans if plan.at > now])
+        for plan in plans:
+            if plan.at <= now:
+                yield Due(campaign, plan.local, planned=True)
+
+    def _add(self, campaign: str, plan: Plan) -> None:
+        self._keep(campaign, [*self.plans.get(campaign, ()), plan])
+
+    def _keep(self, campaign: str, plans: Iterable[Plan]) -> None:
+        """These are the plans for a campaign, the earliest first."""
+        kept = tuple(sorted(plans, key=lambda plan: (plan.at, plan.local)))
+        if kept:
+            self.plans[campaign] = kept
+        else:
+            self.plans.pop(campaign, None)
+
+
+def moment_of(since: Since, zone: str) -> int | None:
+    """A time of a campaign for users of a zone."""
+    return since if since is None or isinstance(since, int) else start_of_day(since, zone)
+
+
+def _next_begin(campaign: Campaign, after: int) -> tuple[int, int | None] | None:
+    """When the next run of a campaign begins, with its planned local time; None where none comes any more."""
+    if campaign.status == "stopped":
+        return None
+    if campaign.trigger.schedule is None:
+        starts = moment_of(campaign.starts, "UTC")
+        return (starts, None) if starts is not None and starts > after else None
+    ends = moment_of(campaign.ends, "UTC")
+    found = campaign.trigger.schedule.next_run(after)
+    # A day more: by the clocks of some users, and of dates, it is earlier.
+    return None if found is None or (ends is not None and found[0] > ends + DAY) else found

@@ -1,0 +1,110 @@
+"""What holds for all campaigns: the `policies:` section of definition files."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from transforms.identity.profile import CHANNELS
+from transforms.identity.zones import known_zone
+from transforms.segments.document import Document, Node, Problems
+from transforms.segments.operators import read_duration
+from transforms.segments.values import HOUR
+
+__all__ = ["FIELDS", "MAX_CAPPED", "Cap", "GlobalHoldout", "Policies", "read_policies"]
+
+#: The keys, in the order in which they are read.
+FIELDS = ("default_zone", "default_locale", "max_event_age", "sessions", "global_holdout", "frequency_caps")
+#: So many messages a user are remembered for a cap at most.
+MAX_CAPPED = 1000
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """At most so many messages by these channels in any window of `per` microseconds."""
+
+    channels: tuple[str, ...]
+    at_most: int
+    per: int
+
+
+class GlobalHoldout(msgspec.Struct, frozen=True):
+    """So many percent of all users get nothing that is not transactional; another salt takes others."""
+
+    percent: float
+    salt: str
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """What holds for all campaigns. `max_event_age` and `sessions`, their gap (None: no sessions), are microseconds."""
+
+    default_zone: str = "UTC"
+    default_locale: str = "en"
+    max_event_age: int = HOUR
+    sessions: int | None = None
+    global_holdout: GlobalHoldout | None = None
+    frequency_caps: tuple[Cap, ...] = ()
+
+
+def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
+    """Read the sections of all files; each policy is set once."""
+    fields: Document = {}
+    for node in nodes:
+        for name, child in (problems.mapping(node, FIELDS) or {}).items():
+            if name in fields:
+                problems.add(child, f"`{name}` is already set at {fields[name].file}:{fields[name].line}")
+            fields[name] = child
+    read = {name: _READ[name](fields[name], problems) for name in FIELDS if name in fields}
+    return Policies(**{name: value for name, value in read.items() if value is not None})
+
+
+def _zone(node: Node, problems: Problems) -> str | None:
+    zone = problems.text(node)
+    if zone and not known_zone(zone):
+        problems.add(node, f"no time zone of the IANA database is called {zone!r}")
+    return zone
+
+
+def _locale(node: Node, problems: Problems) -> str | None:
+    return problems.text(node)
+
+
+def _sessions(node: Node, problems: Problems) -> int | None:
+    fields = problems.mapping(node, ("gap",), required=("gap",))
+    return read_duration(fields["gap"], problems) if fields and "gap" in fields else None
+
+
+def _global_holdout(node: Node, problems: Problems) -> GlobalHoldout | None:
+    fields = problems.mapping(node, ("percent", "salt"), required=("percent", "salt"))
+    if not fields or len(fields) < 2:
+        return None
+    percent, salt = problems.number(fields["percent"], 0, 100), problems.text(fields["salt"])
+    return None if percent is None or salt is None else GlobalHoldout(percent, salt)
+
+
+def _caps(node: Node, problems: Problems) -> tuple[Cap, ...]:
+    found = [_cap(item, problems) for item in problems.sequence(node, "caps") or []]
+    return tuple(cap for cap in found if cap is not None)
+
+
+def _cap(node: Node, problems: Problems) -> Cap | None:
+    keys = ("channels", "at_most", "per")
+    fields = problems.mapping(node, keys, required=keys)
+    if not fields or len(fields) < len(keys):
+        return None
+    items = problems.sequence(fields["channels"], "channels") or []
+    channels = [problems.choice(item, CHANNELS) for item in items]
+    at_most = problems.integer(fields["at_most"], 1, MAX_CAPPED)
+    per = read_duration(fields["per"], problems)
+    if at_most is None or per is None:
+        return None
+    return Cap(tuple(channel for channel in channels if channel is not None), at_most, per)
+
+
+_READ: dict[str, Callable[[Node, Problems], Any]] = {
+    "default_zone": _zone,
+    "default_locale": _locale,
+    "max_event_age": read_duration,
+    "sessions": _sessions,
+    "global_holdout": _global_holdout,
+    "frequency_caps": _caps,
+}

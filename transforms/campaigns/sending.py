@@ -1,0 +1,157 @@
+"""What one step sends to one user, or why it does not: the questions asked at each send, in their order.
+
+Times are microseconds UTC.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from transforms.campaigns.caps import Counted, counted_after, is_capped
+from transforms.campaigns.definitions import Campaign, Step
+from transforms.campaigns.effects import Send
+from transforms.campaigns.entry import digest
+from transforms.campaigns.load import Definitions
+from transforms.campaigns.person import Person
+from transforms.campaigns.quiet import first_outside
+from transforms.messages.definitions import PushMessage
+from transforms.segments.warming import nobody
+
+__all__ = ["Decision", "Sending", "Subject"]
+
+
+class Subject(NamedTuple):
+    """What a send is part of: the entry, the user's id at entry, the variant, and the trigger's properties."""
+
+    entry: str
+    user: str
+    variant: str | None
+    event: dict[str, Any]
+
+
+class Decision(NamedTuple):
+    """What became of a step: it was sent where `reason` is None and `until` is `now`; else it was refused for the
+    reason, or waits until quiet hours are over.
+    """
+
+    until: int
+    reason: str | None = None
+
+
+class Sending:
+    """Decides the sends of one user."""
+
+    def __init__(self, person: Person, definitions: Definitions) -> None:
+        self.person = person
+        self.definitions = definitions
+
+    def decide(self, campaign: Campaign, subject: Subject, step: Step, due: int, now: int) -> Decision:
+        """Send a step that fell due at `due`, refuse it, or say until when quiet hours hold it back."""
+        name, reason = self.choose(campaign, step.messages_for(subject.variant))
+        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
+        if campaign.status == "paused":
+            return Decision(now, "paused")
+        if (unless := self.answer(campaign, step, subject.variant)) is not False:
+            return Decision(now, "warming" if unless is None else "unless")
+        if reason is not None:
+            return Decision(now, reason)
+        if outside > due + campaign.max_delay:
+            return Decision(now, "expired")
+        if outside > now:
+            return Decision(outside)
+        caps = () if campaign.transactional else self.definitions.policies.frequency_caps
+        channel = self.definitions.messages[name].channel
+        if is_capped(self.person.counted, caps, channel, now):
+            return Decision(now, "capped")
+        sends = self._send(campaign, subject, step, name, now, not_after=self._not_after(campaign, due, now))
+        self.person.counted = counted_after(self.person.counted, caps, Counted(now, channel, sends))
+        return Decision(now)
+
+    def answer(self, campaign: Campaign, step: Step, variant: str | None) -> bool | None:
+        """Whether a step's condition holds, None while nothing can answer it; a step without one says False."""
+        for name in (variant or "", ""):
+            test = self.definitions.index.answer(f"{campaign.id}/{step.id}/{name}", self.person.warming)
+            if test is nobody:
+                return None
+            if test is not None:
+                return test(self.person.leaves.opened, self.person.members)
+        return False
+
+    def choose(self, campaign: Campaign, messages: tuple[str, ...]) -> tuple[str, str | None]:
+        """The first message that reaches, or the reason why none does."""
+        denied = 0
+        for name in messages:
+            channel = self.definitions.messages[name].channel
+            if campaign.consent is not None and not self.person.is_consented(campaign.consent, channel):
+                denied += 1
+            elif self.person.is_reachable(channel):
+                return name, None
+        return "", "no_consent" if denied == len(messages) else "unreachable"
+
+    def given(self, campaign: Campaign) -> dict[str, Any]:
+        """What templates see under the names of `with`: the properties of the newest such events."""
+        lasts = self.person.lasts
+        return {name: lasts[event][2] for name, event in campaign.given.items() if event in lasts}
+
+    def _not_after(self, campaign: Campaign, due: int, now: int) -> int:
+        """When a send expires that fell due at `due`: at the latest with the next run of a schedule, so that after a
+        job stood still only the newest run goes out.
+        """
+        latest, schedule = due + campaign.max_delay, campaign.trigger.schedule
+        following = None if schedule is None else schedule.next_for(self.person.zone, now)
+        return latest if following is None else min(latest, following)
+
+    def _send(
+        self, campaign: Campaign, subject: Subject, step: Step, name: str, now: int, *, not_after: int
+    ) -> tuple[str, ...]:
+        """Send a message to the addresses of its channel; returns the ids of the sends."""
+        message, person = self.definitions.messages[name], self.person
+        push = message.channel == "push"
+        attributes = person.profile.values()
+        sends = [
+            Send(
+                id=digest(campaign.id, subject.user, subject.entry, step.id, *((address,) if push else ())),
+                campaign=campaign.id,
+                entry=subject.entry,
+                step=step.id,
+                user=person.id,
+                channel=message.channel,
+                message=name,
+                address=address,
+                decided_at=now,
+                not_after=not_after,
+                topic=campaign.consent,
+                variant=subject.variant,
+                zone=person.zone,
+                locale=_locale(attributes),
+                attributes=attributes,
+                event=subject.event,
+                quiet=campaign.quiet,
+                serial=self.definitions.serial,
+                given=self.given(campaign) or UNSET,
+            )
+            for address in self._addresses(message.channel, latest=_latest(message))
+        ]
+        for send in sends:
+            person.emit(send)
+        return tuple(send.id for send in sends)
+
+    def _addresses(self, channel: str, *, latest: bool) -> list[str]:
+        person = self.person
+        if channel == "push":
+            return person.profile.live_tokens()[: 1 if latest else None]
+        if channel == "inbox":
+            return [person.id]
+        return [""] if channel == "webhook" else [person.profile.address(channel)]
+
+
+def _latest(message: object) -> bool:
+    return isinstance(message, PushMessage) and message.devices == "latest"
+
+
+def _locale(attributes: Mapping[str, Any]) -> str | None:
+    for name in ("locale", "context.locale"):
+        if isinstance(value := attributes.get(name), str):
+            return value
+    return None

@@ -1,0 +1,52 @@
+"""The in-app inbox: rows of the store, which an app's server reads and shows."""
+
+import asyncio
+
+import msgspec
+
+from transforms.campaigns.effects import Send
+from transforms.channels.outcome import Outcome
+from transforms.messages.render import Rendered, RenderedInbox
+from transforms.segments.values import SECOND
+from transforms.storage.rows import InboxRow
+from transforms.storage.store import Store
+
+__all__ = ["Inbox", "inbox_row"]
+
+
+class Inbox:
+    """The inbox channel. A row is named by its send, so that writing it again changes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def send(self, send: Send, rendered: Rendered) -> Outcome:
+        """Write one row.
+
+        Raises:
+          StoreError: the store goes on refusing.
+        """
+        if not isinstance(rendered, RenderedInbox):
+            raise TypeError(f"send {send.id}: it is no inbox message")
+        await asyncio.to_thread(self._store.write_inbox, [inbox_row(send, rendered)])
+        return Outcome.handed_off("inbox")
+
+    async def close(self) -> None:
+        """Nothing is to be closed: the store is others', too."""
+
+
+def inbox_row(send: Send, message: RenderedInbox) -> InboxRow:
+    """A message as the inbox holds it, as of the decision."""
+    return InboxRow(
+        user=send.user,
+        at=send.decided_at,
+        send=send.id,
+        campaign=send.campaign,
+        step=send.step,
+        title=message.title,
+        body=message.body,
+        image=message.image or "",
+        deep_link=message.deep_link or "",
+        data=msgspec.json.encode(message.data),
+        expires=0 if message.expires is None else send.decided_at + message.expires * SECOND,
+    )

@@ -1,0 +1,77 @@
+"""LINE messages by the Messaging API (https://developers.line.biz/en/reference/messaging-api/#send-push-message).
+
+LINE knows a request again by its retry key, for a day: the key is made of the send, so that LINE itself lets no send
+through twice.
+"""
+
+import uuid
+
+import msgspec
+
+from transforms.campaigns.effects import Send
+from transforms.channels.address import LineAddress
+from transforms.channels.http import Answer, Http, refusal
+from transforms.channels.outcome import Outcome
+from transforms.messages.render import Rendered, RenderedLine
+
+__all__ = ["Line"]
+
+#: Makes retry keys of send ids; any constant serves.
+_NAMESPACE = uuid.UUID("3f0c8f9a-6b1e-5d6c-9a53-7a4d3c1b2e10")
+
+
+class Line:
+    """The LINE channel of one official account.
+
+    Args:
+      address: the server.
+      token: the channel access token.
+      timeout: seconds to connect, and to wait for LINE's answer.
+    """
+
+    def __init__(self, address: LineAddress, token: str, *, timeout: float = 10.0) -> None:
+        self._url = f"{address.server}/v2/bot/message/push"
+        self._token = token
+        self._http = Http(timeout)
+
+    async def send(self, send: Send, rendered: Rendered) -> Outcome:
+        """Hand one message to LINE."""
+        if not isinstance(rendered, RenderedLine):
+            raise TypeError(f"send {send.id}: it is no LINE message")
+        body = msgspec.json.encode({"to": send.address, "messages": rendered.messages})
+        headers = {
+            "authorization": f"Bearer {self._token}",
+            "content-type": "application/json",
+            "x-line-retry-key": str(uuid.uuid5(_NAMESPACE, send.id)),
+        }
+        answer = await self._http.post(self._url, body, headers)
+        return answer if isinstance(answer, Outcome) else _outcome(answer)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+
+class _Detail(msgspec.Struct):
+    message: str = ""
+    property: str = ""
+
+
+class _Failure(msgspec.Struct):
+    message: str = ""
+    details: list[_Detail] = []
+
+
+def _outcome(answer: Answer) -> Outcome:
+    if answer.status == 200:
+        return Outcome.handed_off(answer.headers.get("x-line-request-id", ""))
+    if answer.status == 409:  # the retry key was accepted before
+        return Outcome.handed_off(answer.headers.get("x-line-accepted-request-id", ""))
+    try:
+        failure = msgspec.json.decode(answer.body, type=_Failure)
+    except msgspec.MsgspecError:
+        failure = _Failure(answer.text)
+    message = "; ".join([failure.message, *(f"{detail.property} {detail.message}" for detail in failure.details)])
+    if answer.status == 400 and failure.message.startswith("The property, 'to',"):
+        return Outcome.failed("bad_address", message)
+    return refusal(answer, message)

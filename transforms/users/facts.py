@@ -1,0 +1,42 @@
+"""What leaves, journeys and conditions ask of a user: the zone, attributes, addresses and consent."""
+
+from transforms.campaigns.policies import Policies
+from transforms.identity.profile import Profile
+from transforms.identity.zones import known_zone
+from transforms.segments.leaf_facts import ZONE_NAMES
+from transforms.users.user import ANONYMOUS
+
+__all__ = ["Facts"]
+
+
+class Facts:
+    """A user as known by a profile. `_zone` is what was found lately; who changes the profile sets it to None."""
+
+    id: str
+    profile: Profile
+    policies: Policies
+    _zone: str | None = None
+
+    @property
+    def zone(self) -> str:
+        """Trait `timezone`, else the newest `context.timezone`, else the policy's; unknown names are passed over."""
+        if self._zone is None:
+            named = [self.profile.value(name) for name in ZONE_NAMES]
+            self._zone = next((name for name in named if known_zone(name)), self.policies.default_zone)
+        return self._zone
+
+    def value(self, name: str) -> object:
+        """An attribute's value or None."""
+        return self.profile.value(name)
+
+    def is_identified(self) -> bool:
+        """Whether this is a user with a user id."""
+        return not self.id.startswith(ANONYMOUS)
+
+    def is_reachable(self, channel: str) -> bool:
+        """Whether there is a live address for the channel."""
+        return self.profile.reachable(channel, identified=self.is_identified())
+
+    def is_consented(self, topic: str, channel: str) -> bool:
+        """Whether a topic may use a channel."""
+        return self.profile.consented(topic, channel)
