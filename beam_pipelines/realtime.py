@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.options import FIRST_BEAM, Config, WrongUse, parse
+from transforms.campaigns.transforms import Announced
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
@@ -19,6 +20,7 @@ from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.metrics.live.transforms import SumHere
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
 from transforms.users.inputs.transforms import (
+    Announce,
     CountDeadLetters,
     DecodeControl,
     KeyInputs,
@@ -69,17 +71,20 @@ def fold_files(pipeline: beam.Pipeline, config: Config) -> Folded:
     texts, store = config.definitions, config.store
     if config.amend:
         undecoded, keyed, as_of = _read_back(pipeline, config)
+        announcements = None
     else:
         undecoded, keyed, as_of = _read_files(pipeline, config)
+        announcements = beam.pvalue.AsList(keyed.announcements)
     anonymous_inputs, user_inputs = [keyed.anonymous], [keyed.users]
     if config.continued and store is not None and not config.amend:
         known = pipeline | "KnownUsers" >> KnownUsers(store)
         anonymous_inputs.append(known.anonymous)
         user_inputs.append(known.users)
-    fold = {
+    fold: dict[str, Any] = {
         "continued": config.continued or config.amend,
         "amend": config.amend,
         "historical": config.historical,
+        "announcements": announcements,
     }
     anonymous = (
         anonymous_inputs
@@ -103,7 +108,8 @@ def sum_up(config: Config, folded: Folded, *more: Any) -> None:
 
 def _read_files(pipeline: beam.Pipeline, config: Config) -> tuple[Any, Any, Any]:
     """What cannot be decoded, the keyed inputs, and the time up to which users are settled."""
-    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> Decode()
+    decode = Decode(announced=Announced(config.definitions))
+    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> decode
     until = config.launched if config.as_of is None else config.as_of
     keyed = decoded.events | "KeyInputs" >> KeyInputs(until, historical=config.historical)
     newest = keyed.arrivals | "NewestArrival" >> NewestArrival(config.settled, config.as_of)
@@ -122,26 +128,28 @@ def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     texts, store = config.definitions, config.store
     assert store is not None
     advance = _advance_here if config.live else _advance
-    undecoded, tallies, anonymous, advanced = advance(pipeline, config, store)
+    undecoded, tallies, announcements, anonymous, advanced = advance(pipeline, config, store)
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
     deliver = DeliverLive if config.live else DeliverUnbounded
     delivered = sends | "Deliver" >> deliver(texts, _channels(config), store)
     undecoded = undecoded | "Undecoded" >> beam.Flatten()
     letters, written = _dead_letters(config, undecoded, anonymous, advanced)
-    going_back = _going_back(anonymous, advanced, delivered.receipts)
+    announced = announcements | "Announce" >> Announce(store)
+    going_back = (_going_back(anonymous, advanced, delivered.receipts), announced.payloads) | "Back" >> beam.Flatten()
     published = going_back | "PublishControl" >> _publishing(config, store)
     if config.live:
-        ended = (anonymous.accounted, advanced.accounted, written, published)
+        ended = (anonymous.accounted, advanced.accounted, announced.accounted, written, published)
         _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge()
     counted = (*tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
     metrics = SumHere() if config.live else WriteMetrics(store)
     _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> metrics
 
 
-def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any]:
-    """What cannot be decoded, tallies, and what came of inputs by anonymous id and by user id."""
+def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any, Any]:
+    """What cannot be decoded, tallies, announcements, and what came of inputs by anonymous id and by user id."""
     assert config.control is not None
-    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> Decode()
+    decode = Decode(announced=Announced(config.definitions))
+    decoded = pipeline | "Read" >> ReadEvents(config.source) | "Decode" >> decode
     keyed = decoded.events | "KeyInputs" >> KeyInputs()
     control = pipeline | "ReadControl" >> ReadEvents(config.control) | "DecodeControl" >> DecodeControl()
     anonymous = (
@@ -154,19 +162,21 @@ def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, 
         | "UserInputs" >> beam.Flatten()
         | "Advance" >> AdvanceUnbounded(config.definitions, store)
     )
-    return (decoded.dead_letters, control.dead_letters), (keyed.tallies, control.tallies), anonymous, advanced
+    undecoded, tallies = (decoded.dead_letters, control.dead_letters), (keyed.tallies, control.tallies)
+    return undecoded, tallies, keyed.announcements, anonymous, advanced
 
 
-def _advance_here(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any]:
+def _advance_here(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any, Any]:
     """The same with sources and users in this process."""
     assert isinstance(config.source, Subscription)
-    events = pipeline | "Read" >> ReadLive(config.source.path) | "TakeEvents" >> TakeIn()
+    events = pipeline | "Read" >> ReadLive(config.source.path) | "TakeEvents" >> TakeIn(config.definitions)
     reading_back = ReadControlTable(store) if config.control is None else ReadLive(config.control.path)
-    control = pipeline | "ReadControl" >> reading_back | "TakeControl" >> TakeIn(control=True)
+    control = pipeline | "ReadControl" >> reading_back | "TakeControl" >> TakeIn(config.definitions, control=True)
     anonymous = (events.anonymous, control.anonymous) | "Anonymous" >> AdvanceLive(config.definitions, store)
     forwarded = anonymous.forwarded | "Forwarded" >> ByShard()
     advanced = (events.users, control.users, forwarded) | "Advance" >> AdvanceLive(config.definitions, store)
-    return (events.dead_letters, control.dead_letters), (events.tallies, control.tallies), anonymous, advanced
+    undecoded, tallies = (events.dead_letters, control.dead_letters), (events.tallies, control.tallies)
+    return undecoded, tallies, events.announcements, anonymous, advanced
 
 
 def _publishing(config: Config, store: str) -> beam.PTransform:

@@ -20,8 +20,9 @@ from transforms.segments.leaves import LeafState
 from transforms.segments.marks import Marks, Tallies
 from transforms.users.advance import advance, fold
 from transforms.users.control import decode_control, encode_inputs_control
+from transforms.users.effects import Account, Effect, Forward
 from transforms.users.seen import SEEN_AGE
-from transforms.users.user import ANONYMOUS, Account, Effect, Forward, Input, User, Wake, route
+from transforms.users.user import ANONYMOUS, Input, User, Wake, route
 
 __all__ = [
     "DAY",

@@ -22,9 +22,10 @@ from transforms.events.event import Event
 from transforms.metrics.report import Summary
 from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerState
+from transforms.users.effects import Account
 from transforms.users.inputs.transforms import KeyInputs, NewestArrival
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
-from transforms.users.user import Account, User, decode_user
+from transforms.users.user import User, decode_user
 
 __all__ = [
     "AS_OF",

@@ -1,4 +1,4 @@
-"""The whole language is read: three businesses' definitions, and each form by itself; what is left is refused by name."""
+"""The whole language is read: three businesses and each form by itself; what is left is refused by name."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ import pytest
 from campaigns.conftest import VALID
 from campaigns.test_campaign_mistakes import CASES
 from campaigns.test_definitions_mistakes import CHANGED
+from campaigns.test_delay_mistakes import CHANGED as DELAYS
 from campaigns.test_full_language import EACH, FOLDER
 from generate_conditions import definitions
 from hypothesis import HealthCheck, given, settings
@@ -98,7 +99,7 @@ def indented(text: str, by: int) -> str:
 def corpus() -> Iterator[str]:
     """Every text that other tests find mistakes in, or none."""
     yield from (HEAD + indented(condition, 6) for condition in (*CORPUS, *ALLOWED))
-    yield from (VALID.replace(part, instead, 1) for part, instead, _ in CHANGED)
+    yield from (VALID.replace(part, instead, 1) for part, instead, _ in (*CHANGED, *DELAYS))
     yield from (f"messages:\n{indented(text, 2)}" for text, _ in MISTAKES)
     yield from (text for text, _, _ in CASES)
     yield from EACH

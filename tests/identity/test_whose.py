@@ -10,7 +10,8 @@ from generators import iso
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.users.advance import fold
-from transforms.users.user import Forward, Linked, Merge, Recorded, User
+from transforms.users.effects import Forward, Linked, Recorded
+from transforms.users.user import Merge, User
 
 Plain = dict[str, Any]
 

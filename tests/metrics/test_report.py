@@ -19,8 +19,8 @@ from transforms.events.times import write_time
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
 from transforms.storage.open import open_store
+from transforms.users.effects import OUTCOMES, Account
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import OUTCOMES, Account
 
 CAMPAIGNS = compile_plain(SHOP)
 TODAY = START - START % DAY

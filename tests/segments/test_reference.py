@@ -23,7 +23,7 @@ from transforms.segments.document import Problems, read_documents
 from transforms.segments.grammar import FORMS
 from transforms.segments.grammar_events import AGGREGATES, AMOUNTS, COMPARISONS, EVENT_TYPES
 from transforms.segments.operators import OPERATORS
-from transforms.users.user import SegmentEntered, SegmentLeft
+from transforms.users.effects import SegmentEntered, SegmentLeft
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reference.md"
 PART = re.compile(

@@ -20,7 +20,8 @@ from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
 from transforms.users.cap import CAP, fit
 from transforms.users.draft import Draft
-from transforms.users.user import Forward, Merge, SegmentLeft, Truncated, User, Wake, decode_user, encode_user
+from transforms.users.effects import Forward, SegmentLeft, Truncated
+from transforms.users.user import Merge, User, Wake, decode_user, encode_user
 
 Plain = dict[str, Any]
 KB = 1024

@@ -15,8 +15,9 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle, open_users
+from transforms.users.effects import Forward
 from transforms.users.members import standing_members
-from transforms.users.user import Forward, Input, TokenTaken, User, Wake, decode_user
+from transforms.users.user import Input, TokenTaken, User, Wake, decode_user
 
 DEFINITIONS = compile_plain(
     {

@@ -16,8 +16,9 @@ from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
+from transforms.users.effects import Deleted, Forward, Merged, SegmentLeft
 from transforms.users.seen import Seen, mark_of
-from transforms.users.user import Deleted, Forward, Merge, Merged, SegmentLeft, User, encode_user
+from transforms.users.user import Merge, User, encode_user
 
 Plain = dict[str, Any]
 CAMPAIGNS = compile_plain(SHOP)

@@ -11,7 +11,8 @@ from transforms.events.live.inflight import in_flight
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, Handles, open_users
-from transforms.users.user import Forward, Input, Merge, TokenTaken
+from transforms.users.effects import Forward
+from transforms.users.user import Input, Merge, TokenTaken
 
 DEFINITIONS = compile_plain({"segments": {"active": {"members": {"event": "Viewed", "within": "2h"}}}})
 

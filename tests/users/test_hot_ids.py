@@ -15,7 +15,8 @@ from shells import bounded, one_by_one, streamed, track
 from transforms.events.event import Event
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle, Handles
-from transforms.users.user import Account, Forward, Merge, User
+from transforms.users.effects import Account, Forward
+from transforms.users.user import Merge, User
 
 PLAIN: dict[str, Any] = {"segments": {"seen": {"members": {"event": "Viewed"}}}}
 TEXTS, DEFINITIONS = texts_of(PLAIN), compile_plain(PLAIN)

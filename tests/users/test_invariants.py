@@ -34,17 +34,8 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.events.event import Event
 from transforms.segments.leaves import matcher
 from transforms.users.advance import advance, fold
-from transforms.users.user import (
-    Effect,
-    Input,
-    Recorded,
-    SegmentEntered,
-    SegmentLeft,
-    User,
-    Wake,
-    decode_user,
-    encode_user,
-)
+from transforms.users.effects import Effect, Recorded, SegmentEntered, SegmentLeft
+from transforms.users.user import Input, User, Wake, decode_user, encode_user
 
 Plain = dict[str, Any]
 

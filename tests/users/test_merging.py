@@ -14,7 +14,8 @@ from shop import SHOP
 from transforms.campaigns.effects import Send, Suppressed
 from transforms.events.event import Event
 from transforms.users.advance import advance_anonymous, fold
-from transforms.users.user import Account, Forward, Merge, Merged, User, Wake
+from transforms.users.effects import Account, Forward, Merged
+from transforms.users.user import Merge, User, Wake
 
 Plain = dict[str, Any]
 

@@ -15,8 +15,9 @@ from transforms.segments.columns.layout import Needs, NotColumnar, needs_of, ope
 from transforms.segments.columns.memberships import memberships
 from transforms.segments.conditions import EventFilter, FirstLast
 from transforms.users.advance import fold
+from transforms.users.effects import Forward
 from transforms.users.prepare.prepare import prepare
-from transforms.users.user import Forward, Input, User, Wake, route
+from transforms.users.user import Input, User, Wake, route
 
 Plain = dict[str, Any]
 

@@ -21,10 +21,11 @@ from transforms.events.event import Event
 from transforms.storage.rows import UserRow
 from transforms.users.advance import fold
 from transforms.users.control import decode_control
+from transforms.users.effects import Effect, Forward
 from transforms.users.prepare.marks import marks_before
 from transforms.users.rows import user_row
 from transforms.users.seeding import History, Seeding, activated, awaited, marks_of, seed_payloads
-from transforms.users.user import Effect, Forward, Input, Seed, User, Wake, encode_user, route
+from transforms.users.user import Input, Seed, User, Wake, encode_user, route
 
 Plain = dict[str, Any]
 

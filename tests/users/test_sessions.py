@@ -16,7 +16,8 @@ from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
 from transforms.users.advance import advance_anonymous, fold
-from transforms.users.user import Forward, Merge, Recorded, User, Wake
+from transforms.users.effects import Forward, Recorded
+from transforms.users.user import Merge, User, Wake
 
 GAP = 30 * MINUTE
 PLAIN: Plain = {

@@ -11,20 +11,9 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions, Release
 from transforms.events.event import Event
 from transforms.users.advance import fold
+from transforms.users.effects import Account, Forward, SegmentEntered, SegmentLeft
 from transforms.users.rows import profile_json
-from transforms.users.user import (
-    Account,
-    Forward,
-    Merge,
-    Owner,
-    Seed,
-    SegmentEntered,
-    SegmentLeft,
-    User,
-    Wake,
-    decode_user,
-    encode_user,
-)
+from transforms.users.user import Merge, Owner, Seed, User, Wake, decode_user, encode_user
 
 Plain = dict[str, Any]
 

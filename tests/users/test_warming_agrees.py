@@ -15,7 +15,8 @@ from transforms.campaigns.release import Release
 from transforms.events.event import Event
 from transforms.segments.leaves import EventLeaf
 from transforms.users.advance import fold
-from transforms.users.user import ANONYMOUS, Forward, Input, Seed, User, Wake, decode_user, encode_user, route
+from transforms.users.effects import Forward
+from transforms.users.user import ANONYMOUS, Input, Seed, User, Wake, decode_user, encode_user, route
 
 Plain = dict[str, Any]
 

@@ -113,14 +113,16 @@ class Journeys:
     def on_announcement(self, event: Event, cause: Cause) -> None:
         """Let an event that concerns no user reach this one, as far as they are in the audience."""
         for campaign in self.routes.announced(event):
-            if self.concerns(campaign):
+            if cause.kind == "event" and self.concerns(campaign):  # history has told nobody
                 self._enter_later(campaign, event.id, cause)
 
     def on_time(self, due: Due, cause: Cause) -> None:
         """Let a run of a scheduled campaign reach this user, if it was planned for them or they are in the audience;
-        or let the campaign start, if they are in its segment.
+        or let the campaign start, if they are in its segment. A run in history reaches nobody.
         """
         campaign = due.campaign
+        if cause.kind != "time":
+            return
         if due.local is None:
             if campaign.trigger.segment in self.person.members:
                 self._enter_later(campaign, "@starts", cause)

@@ -15,7 +15,7 @@ from transforms.campaigns.release import PointerError, Release, Texts, read_rele
 from transforms.campaigns.watch import Watch
 from transforms.segments.document import Problem, Problems
 
-__all__ = ["file_exists", "is_pointer", "read_definitions", "read_file", "watch", "write_file"]
+__all__ = ["Announced", "file_exists", "is_pointer", "read_definitions", "read_file", "watch", "write_file"]
 
 _watches: dict[str, Watch] = {}
 _lock = threading.Lock()
@@ -59,6 +59,24 @@ def watch(source: Texts | Release) -> Watch:
             known.poll()
         known.start()
         return known
+
+
+class Announced:
+    """Whether events of a name may concern no user, by the definitions as they are now."""
+
+    def __init__(self, definitions: Texts | Release) -> None:
+        self._definitions = definitions
+        self._watch: Watch | None = None
+
+    def __call__(self, name: str) -> bool:
+        """Whether a campaign waits for such events."""
+        if self._watch is None:
+            self._watch = watch(self._definitions)
+        return self._watch.now().routes.is_announcement(name)
+
+    def __reduce__(self) -> tuple[type["Announced"], tuple[Texts | Release]]:
+        """To a worker go the definitions; it watches them by itself."""
+        return Announced, (self._definitions,)
 
 
 def read_file(place: str) -> bytes:

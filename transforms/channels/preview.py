@@ -18,9 +18,10 @@ from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook, RenderError
 from transforms.segments.marks import hash_of
 from transforms.users.advance import fold
+from transforms.users.effects import Effect
 from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
-from transforms.users.user import Effect, User, Wake
+from transforms.users.user import User, Wake
 
 __all__ = ["CampaignPreview", "Decided", "Happening", "Refused", "Told", "Weekly", "preview_campaign"]
 

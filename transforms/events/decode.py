@@ -57,7 +57,7 @@ class Refused(Exception):
         self.detail = detail
 
 
-def decode(payload: bytes, arrival: int | None = None) -> tuple[Event, bool]:
+def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) -> tuple[Event, bool]:
     """Decode one Segment call; with it comes whether the device's clock was ahead of `arrival` by more than `SKEW`.
 
     `arrival` is when the message reached us (Pub/Sub's publish time), or None for a line of a file. Then it is the
@@ -67,12 +67,14 @@ def decode(payload: bytes, arrival: int | None = None) -> tuple[Event, bool]:
     "Timestamps"), else timestamp, else the arrival, and never after the arrival. A message without an id gets the hash
     of its bytes, so that a copy of it gets the same. Whatever is returned can be encoded as JSON and as msgpack.
 
+    With `nobody` a track call may be without ids: it is for everybody, as announcements are.
+
     Raises:
       Refused: and nothing else, whatever the bytes.
     """
     call = _read(payload)
     name, properties, traits = _content(call)
-    previous = _check_ids(call)
+    previous = _check_ids(call, nobody=nobody)
     time, arrival, skewed = _when(call, arrival)
     context = call.context or {}
     _check_values(payload, properties, traits, context)
@@ -143,7 +145,7 @@ def _content(call: Call) -> tuple[str, dict[str, Any], dict[str, Any]]:
             return "", {}, {}
 
 
-def _check_ids(call: Call) -> str | None:
+def _check_ids(call: Call, *, nobody: bool) -> str | None:
     """Refuse a call that does not say whose it is; returns the previous id of an alias."""
     user, anonymous, previous = call.user_id, call.anonymous_id, None
     if isinstance(call, Alias):
@@ -152,7 +154,7 @@ def _check_ids(call: Call) -> str | None:
             raise Refused(Cause.NO_ID, "an alias call needs `userId` and `previousId`")
     elif user is None and isinstance(call, Delete):
         raise Refused(Cause.NO_ID, "a delete call needs `userId`")
-    elif user is None and anonymous is None:
+    elif user is None and anonymous is None and not (nobody and isinstance(call, Track)):
         raise Refused(Cause.NO_ID, "neither `userId` nor `anonymousId`")
     for field, text in (("userId", user), ("anonymousId", anonymous), ("previousId", previous)):
         if text is not None and (reason := refused_id(text)):

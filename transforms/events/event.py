@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
 
     `name` is the event's name for track, page and screen, and empty for identify, alias and delete.
     `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of
-    them is always there. `previous` is alias's previousId.
+    them is always there, but in announcements, which concern no user. `previous` is alias's previousId.
     """
 
     id: str

@@ -22,7 +22,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.events.dead_letter import DeadLetter
-from transforms.events.decode import Refused, decode
+from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.events.live.transforms import Publish
 from transforms.events.parquet import payloads
@@ -172,11 +172,13 @@ class Decode(beam.PTransform):
 
     Args:
       clock: the time in microseconds for dead letters from files, which have no arrival.
+      announced: whether track calls of a name may be without ids, since they are announcements; None: none may.
     """
 
-    def __init__(self, clock: Callable[[], int] = _now) -> None:
+    def __init__(self, clock: Callable[[], int] = _now, announced: Callable[[str], bool] | None = None) -> None:
         super().__init__()
         self._clock = clock
+        self._announced = announced
         self._handler: ErrorHandler | None = None
 
     def with_error_handler(self, handler: ErrorHandler | None) -> "Decode":
@@ -186,7 +188,7 @@ class Decode(beam.PTransform):
 
     def step(self) -> beam.DoFn:
         """The step by itself, for a graph that does more in one."""
-        return _Decode(self._clock)
+        return _Decode(self._clock, self._announced)
 
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode, and part the events from the dead letters."""
@@ -199,14 +201,15 @@ class Decode(beam.PTransform):
 
 @with_output_types(Event)
 class _Decode(beam.DoFn):
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], announced: Callable[[str], bool] | None) -> None:
         self._clock = clock
+        self._announced = announced
         self._ahead = Metrics.counter("events", "clock_ahead")
 
     def process(self, message: Message) -> Iterable[Event]:
         payload, source, arrival, handle = message
         try:
-            event, ahead = decode(payload, arrival)
+            event, ahead = self._decoded(payload, arrival)
         except Refused as refused:
             seen = self._clock() if arrival is None else arrival
             letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
@@ -214,6 +217,17 @@ class _Decode(beam.DoFn):
         if ahead:
             self._ahead.inc()
         return (msgspec.structs.replace(event, handle=handle) if handle else event,)
+
+    def _decoded(self, payload: bytes, arrival: int | None) -> tuple[Event, bool]:
+        try:
+            return decode(payload, arrival)
+        except Refused as refused:
+            if refused.cause is not Cause.NO_ID or self._announced is None:
+                raise
+            event, ahead = decode(payload, arrival, nobody=True)
+            if not self._announced(event.name):
+                raise
+            return event, ahead
 
 
 class WriteDeadLetters(beam.PTransform):

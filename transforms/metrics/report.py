@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from transforms.events.times import write_time
+from transforms.users.effects import OUTCOMES
 from transforms.users.tally import Tally, TallyKey
-from transforms.users.user import OUTCOMES
 
 __all__ = ["Summary", "accounts_add_up", "report_json"]
 

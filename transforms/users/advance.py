@@ -14,29 +14,11 @@ from transforms.campaigns.person import Cause
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
 from transforms.users.draft import Draft
+from transforms.users.effects import Account, Again, Deleted, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
 from transforms.users.hot import is_shared, is_too_fast
 from transforms.users.seen import mark_of
 from transforms.users.sessions import with_event
-from transforms.users.user import (
-    ANONYMOUS,
-    Account,
-    Again,
-    Deleted,
-    Effect,
-    Forward,
-    Input,
-    Linked,
-    Merge,
-    Merged,
-    Owner,
-    ProfileChanged,
-    Recorded,
-    Seed,
-    SeedState,
-    TokenTaken,
-    User,
-    Wake,
-)
+from transforms.users.user import ANONYMOUS, Announcement, Input, Merge, Owner, Seed, SeedState, TokenTaken, User, Wake
 
 __all__ = ["advance", "advance_anonymous", "apply", "fold"]
 
@@ -76,6 +58,8 @@ def apply(draft: Draft, item: Input) -> None:
         _apply_taken(draft, item)
     elif isinstance(item, Seed):
         _apply_seed(draft, item)
+    elif isinstance(item, Announcement):
+        _apply_announcement(draft, item)
     else:
         _apply_wake(draft, item)
 
@@ -101,10 +85,23 @@ def _apply_taken(draft: Draft, taken: TokenTaken) -> None:
     _account_control(draft, taken)
 
 
+def _apply_announcement(draft: Draft, announcement: Announcement) -> None:
+    """Let a known user hear of an event that concerns no user, once."""
+    mark = mark_of(announcement.id)
+    if draft.created is not None and mark not in draft.seen:
+        draft.settle(announcement.arrival)
+        draft.clock = max(draft.clock, announcement.arrival)
+        draft.remember(mark)
+        draft.hear(announcement.event)
+    _account_control(draft, announcement)
+
+
 def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
     """An input of a user who was merged into another one: it is that one's now."""
     if isinstance(item, Wake):
         _apply_wake(draft, item)
+    elif isinstance(item, Announcement):
+        _account_control(draft, item)  # the owner hears of it, too
     elif isinstance(item, Merge):
         _pass_past_on(draft, item, owner)
     elif isinstance(item, Event) and _gives_up(draft, item) and item.user == owner.latest:
@@ -155,7 +152,7 @@ def _close_send(draft: Draft, event: Event) -> None:
             draft.counted = given_back(draft.counted, send)
 
 
-def _account_control(draft: Draft, item: Wake | Merge | TokenTaken) -> None:
+def _account_control(draft: Draft, item: Wake | Merge | TokenTaken | Announcement) -> None:
     """Say how a message of the control topic ended."""
     if item.control:
         draft.emit(Account("applied", item.id, control=True))

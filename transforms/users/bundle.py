@@ -19,11 +19,12 @@ from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.cap import fit
+from transforms.users.effects import Account, Again, Effect, Forward
 from transforms.users.hot import HOT_ID
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, mark_of
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Account, Again, Effect, Forward, Input, User, Wake, decode_user
+from transforms.users.user import ANONYMOUS, Input, User, Wake, decode_user
 
 __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
 

@@ -15,7 +15,8 @@ from transforms.campaigns.person import Cause
 from transforms.segments.leaves import EventLeaf
 from transforms.segments.marks import Marks, pieces, without
 from transforms.users.draft import Draft
-from transforms.users.user import Effect, Truncated, User, encode_user
+from transforms.users.effects import Effect, Truncated
+from transforms.users.user import User, encode_user
 
 __all__ = ["CAP", "fit"]
 

@@ -22,22 +22,12 @@ from transforms.identity.profile import newest
 from transforms.segments.leaf_facts import IDENTIFIED
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
+from transforms.users.effects import Effect, ProfileChanged, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.facts import Facts
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, mark_of
 from transforms.users.sessions import ended, joined
-from transforms.users.user import (
-    Effect,
-    ProfileChanged,
-    Recorded,
-    Seed,
-    Seeds,
-    SeedState,
-    SegmentEntered,
-    SegmentLeft,
-    User,
-    warming_of,
-)
+from transforms.users.user import Seed, Seeds, SeedState, User, warming_of
 
 __all__ = ["Draft"]
 
@@ -199,6 +189,11 @@ class Draft(Facts):
         self.resolve(changed, cause, self.clock, first=begun is not None)
         if event.name:
             self.journeys.on_triggers(event, cause)
+        self.journeys.decide(self.clock)
+
+    def hear(self, event: Event) -> None:
+        """Let an event that concerns no user trigger campaigns."""
+        self.journeys.on_announcement(event, Cause("historical" if event.historical else "event", event))
         self.journeys.decide(self.clock)
 
     def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:

@@ -15,7 +15,8 @@ from transforms.campaigns.load import Definitions
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
 from transforms.users.advance import fold
-from transforms.users.user import ANONYMOUS, Forward, Input, User, by_arrival, route
+from transforms.users.effects import Forward
+from transforms.users.user import ANONYMOUS, Input, User, by_arrival, route
 
 __all__ = ["Histories"]
 

@@ -6,8 +6,8 @@ would make one user of many.
 
 from transforms.events.event import Event
 from transforms.users.draft import Draft
+from transforms.users.effects import Account
 from transforms.users.seen import mark_of
-from transforms.users.user import Account
 
 __all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "is_shared", "is_too_fast"]
 

@@ -10,18 +10,8 @@ from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
-from transforms.users.user import (
-    ANONYMOUS,
-    Deleted,
-    Effect,
-    Forward,
-    Linked,
-    Recorded,
-    SegmentEntered,
-    SegmentLeft,
-    TokenTaken,
-    User,
-)
+from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
+from transforms.users.user import ANONYMOUS, TokenTaken, User
 
 __all__ = ["Rows", "profile_json", "user_row"]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from transforms.campaigns.effects import CONTROL, CampaignEntered, Converted, Send, Suppressed
 from transforms.segments.values import DAY
-from transforms.users.user import ANONYMOUS, Account, Effect, Merged, SegmentEntered, SegmentLeft, Truncated, User
+from transforms.users.effects import Account, Effect, Merged, SegmentEntered, SegmentLeft, Truncated
+from transforms.users.user import ANONYMOUS, User
 
 __all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name"]
 

@@ -25,14 +25,14 @@ from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
+from transforms.users.effects import Account, Forward
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
 from transforms.users.seeds import newest_serial
 from transforms.users.user import (
     ANONYMOUS,
-    Account,
-    Forward,
+    Announcement,
     Input,
     TokenTaken,
     User,
@@ -105,6 +105,7 @@ class AdvanceBounded(beam.PTransform):
       continued: start from the store's rows, and pass over what earlier runs applied.
       amend: users were counted before in this run, so that only what changes is counted.
       historical: what time brings about up to `as_of` is history for everybody, and sends nothing.
+      announcements: a list side input of events that concern no user; None for none.
     """
 
     def __init__(
@@ -116,9 +117,11 @@ class AdvanceBounded(beam.PTransform):
         continued: bool,
         amend: bool = False,
         historical: bool = False,
+        announcements: beam.pvalue.AsList | None = None,
     ) -> None:
         self.texts = texts
         self.as_of = as_of
+        self.announcements = announcements
         self.store = store
         self.continued = continued
         self.amend = amend
@@ -133,7 +136,7 @@ class AdvanceBounded(beam.PTransform):
             keyed
             | "Typed" >> beam.Map(_itself)
             | "Group" >> beam.GroupByKey()
-            | "Fold" >> beam.ParDo(fold, as_of=self.as_of).with_outputs(*OUTPUTS, main="sends")
+            | "Fold" >> beam.ParDo(fold, self.as_of, self.announcements).with_outputs(*OUTPUTS, main="sends")
         )
 
 
@@ -150,14 +153,18 @@ class _FoldUsers(Machine):
         self._waiting: dict[str, list[Input]] = {}
         self._held = 0
         self._as_of = 0
+        self._announcements: list[Input] = []
 
-    def process(self, element: tuple[str, Iterable[bytes]], as_of: int) -> Iterator[Any]:
+    def process(
+        self, element: tuple[str, Iterable[bytes]], as_of: int, announcements: list[Event] | None
+    ) -> Iterator[Any]:
         key, parts = element
         inputs = [item for part in parts for item in decode_inputs(part)]
         inputs.sort(key=by_arrival)
         self._waiting[key] = inputs
         self._held += len(inputs)
         self._as_of = as_of
+        self._announcements = [Announcement(event) for event in announcements or ()]
         if len(self._waiting) >= _USERS_AT_ONCE or self._held >= _INPUTS_AT_ONCE:
             yield from self._turn()
 
@@ -177,6 +184,8 @@ class _FoldUsers(Machine):
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
                 bundle.tallies.final(users[key], by=-1)
+            if self._announcements:
+                fresh = sorted([*fresh, *self._announcements], key=by_arrival)
             user, _ = self.take(bundle, users[key], [*fresh, self._closing(inputs)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)

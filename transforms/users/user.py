@@ -1,4 +1,4 @@
-"""The whole state of one user, the inputs that change it, and the effects that come out.
+"""The whole state of one user, and the inputs that change it.
 
 All are plain records with a stable MessagePack form (msgspec): users live in state and in rows, inputs cross shuffles.
 Times are microseconds since the epoch, UTC. Dictionaries inside a `User` are never changed; `Draft` works on copies.
@@ -9,7 +9,7 @@ from enum import IntEnum
 import msgspec
 
 from transforms.campaigns.caps import Counted
-from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
+from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
 from transforms.campaigns.journeys import Journey
@@ -23,26 +23,14 @@ from transforms.users.sessions import Session
 
 __all__ = [
     "ANONYMOUS",
-    "OUTCOMES",
-    "Account",
-    "Again",
-    "Deleted",
-    "Effect",
-    "Forward",
+    "Announcement",
     "Input",
-    "Linked",
     "Merge",
-    "Merged",
     "Owner",
-    "ProfileChanged",
-    "Recorded",
     "Seed",
     "SeedState",
     "Seeds",
-    "SegmentEntered",
-    "SegmentLeft",
     "TokenTaken",
-    "Truncated",
     "User",
     "Wake",
     "by_arrival",
@@ -56,9 +44,6 @@ __all__ = [
 
 #: Rows and states of anonymous users are keyed by this and the anonymous id.
 ANONYMOUS = "~"
-
-#: How a message that was read can end; every one ends as exactly one of them (`later` only with an as-of time).
-OUTCOMES = ("applied", "duplicate", "deleted", "dead_letter", "later")
 
 
 class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -244,122 +229,30 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
         return f"\x00seed:{self.name}:{self.user}"
 
 
-#: What `advance` takes.
-Input = Event | Wake | Merge | TokenTaken | Seed
+class Announcement(msgspec.Struct, frozen=True, tag="announcement", tag_field="input", array_like=True, gc=False):
+    """An event that concerns no user, told to each: it may trigger campaigns, and changes nothing else.
 
-
-class SegmentEntered(msgspec.Struct, frozen=True, tag="segment_entered", gc=False):
-    """A user became a member. `cause` is event, time, historical, merge, token, seed, definition, step or truncated."""
-
-    segment: str
-    user: str
-    at: int
-    cause: str
-
-
-class SegmentLeft(msgspec.Struct, frozen=True, tag="segment_left", gc=False):
-    """A user is a member no longer."""
-
-    segment: str
-    user: str
-    at: int
-    cause: str
-
-
-class ProfileChanged(msgspec.Struct, frozen=True, tag="profile_changed", gc=False):
-    """Facts about a user changed; `names` are those of attributes, `#reachable` and `#consent`."""
-
-    user: str
-    at: int
-    names: tuple[str, ...]
-
-
-class Linked(msgspec.Struct, frozen=True, tag="linked", gc=False):
-    """An anonymous id, token or address is this user's. `time` is that of the registering event."""
-
-    kind: str
-    value: str
-    user: str
-    time: int
-
-
-class Merged(msgspec.Struct, frozen=True, tag="merged", gc=False):
-    """The state of another id became part of a user's."""
-
-    user: str
-    source: str
-    at: int
-
-
-class Deleted(msgspec.Struct, frozen=True, tag="deleted", gc=False):
-    """A user is to be forgotten: every row of `users` (the user and merged anonymous ids) goes."""
-
-    user: str
-    at: int
-    users: tuple[str, ...]
-    segments: tuple[str, ...]
-    identities: tuple[tuple[str, str], ...]
-
-
-class Recorded(msgspec.Struct, frozen=True, tag="recorded", gc=False):
-    """An event became part of a user's history and belongs into the archive."""
-
-    user: str
-    event: Event
-
-
-class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
-    """How one message ended: one of `OUTCOMES`; a dead letter comes with its cause and the event.
-
-    `control` is set for messages of the control topic, which have accounts of their own.
+    `handle`: see `Event`; `control`: see `Wake`.
     """
 
-    outcome: str
-    message: str
-    cause: str = ""
-    event: Event | None = None
+    event: Event
+    handle: str = ""
     control: bool = False
 
+    @property
+    def arrival(self) -> int:
+        """That of the event."""
+        return self.event.arrival
 
-class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
-    """So many things of one kind were dropped from a user's state, since it had no room for them (see `cap`)."""
-
-    user: str
-    kind: str
-    count: int
-    at: int
-
-
-class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
-    """An input that goes on to the user into whom this id was merged."""
-
-    user: str
-    input: Input
+    @property
+    def id(self) -> str:
+        """Deterministic."""
+        return f"\x00announcement:{self.event.id}"
 
 
-class Again(msgspec.Struct, frozen=True, tag="again", gc=False):
-    """An open send that was decided before, given out once more."""
+#: What `advance` takes.
+Input = Event | Wake | Merge | TokenTaken | Seed | Announcement
 
-    send: Send
-
-
-Effect = (
-    Account
-    | Recorded
-    | ProfileChanged
-    | Linked
-    | SegmentEntered
-    | SegmentLeft
-    | CampaignEntered
-    | Converted
-    | Send
-    | Suppressed
-    | Merged
-    | Deleted
-    | Forward
-    | Again
-    | Truncated
-)
 
 _user_encoder = msgspec.msgpack.Encoder()
 _user_decoder = msgspec.msgpack.Decoder(User)

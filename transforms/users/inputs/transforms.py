@@ -24,15 +24,18 @@ from transforms.events.progress import progress
 from transforms.events.sources import Message
 from transforms.storage.open import open_store
 from transforms.users.control import decode_control, encode_inputs_control
+from transforms.users.effects import Account
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Account, Input, Seed, decode_inputs, encode_inputs, route
+from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs, route
 
 __all__ = [
+    "ANNOUNCEMENTS",
     "ANONYMOUS_INPUTS",
     "ARRIVALS",
     "CONTROL_ROWS",
     "DEAD_LETTERS",
     "TALLIES",
+    "Announce",
     "CountDeadLetters",
     "DecodeControl",
     "KeyInputs",
@@ -48,6 +51,8 @@ __all__ = [
 
 #: What steps put out beside inputs of users with a user id.
 ANONYMOUS_INPUTS, ARRIVALS, TALLIES, DEAD_LETTERS = "anonymous", "arrivals", "tallies", "dead_letters"
+ANNOUNCEMENTS = "announcements"
+_ACCOUNTED = "accounted"
 #: Inputs a bundle may hold before they are put out, which bounds its memory.
 _KEYED_AT_ONCE = 50_000
 #: Rows of the control table that a bounded run takes at a time.
@@ -63,7 +68,8 @@ class KeyInputs(beam.PTransform):
       until: events that arrived after this time (microseconds UTC) are counted as later and go no further.
       historical: all of them are history, whatever they say, and bring about no send.
 
-    Returns outputs `users` and `anonymous` (both (key, inputs)), `arrivals` (the newest of a bundle) and `tallies`.
+    Returns outputs `users` and `anonymous` (both (key, inputs)), `announcements` (events that concern no user),
+    `arrivals` (the newest of a bundle) and `tallies`.
     """
 
     def __init__(self, until: int | None = None, *, historical: bool = False) -> None:
@@ -77,7 +83,7 @@ class KeyInputs(beam.PTransform):
     def expand(self, events: beam.PCollection[Event]) -> Any:
         """Key the events."""
         keys = beam.ParDo(self.step())
-        return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ARRIVALS, TALLIES, main="users")
+        return events | "Key" >> keys.with_outputs(ANONYMOUS_INPUTS, ANNOUNCEMENTS, ARRIVALS, TALLIES, main="users")
 
 
 class _KeyInputs(beam.DoFn):
@@ -104,6 +110,9 @@ class _KeyInputs(beam.DoFn):
             self._tallies.count("events", event.name, "", event.time)
         if self.historical:
             event = msgspec.structs.replace(event, historical=True)
+        if event.user is None and event.anonymous is None:
+            self._tallies.count("accounts", "applied")
+            return (beam.pvalue.TaggedOutput(ANNOUNCEMENTS, event),)
         self._inputs.setdefault(route(event), []).append(event)
         self._held += 1
         return self._drain() if self._held >= _KEYED_AT_ONCE else ()
@@ -123,6 +132,39 @@ class _KeyInputs(beam.DoFn):
         for key, items in inputs.items():
             keyed = (key, encode_inputs(items))
             yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
+
+
+class Announce(beam.PTransform):
+    """Events that concern no user, told to each by the control topic.
+
+    Returns outputs `payloads` ((payload, handle) for the control topic) and `accounted`, lists of handles.
+    """
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def expand(self, announcements: beam.PCollection[Event]) -> Any:
+        """Tell every user who has a row."""
+        announce = beam.ParDo(_Announce(self.store))
+        return announcements | "Tell" >> announce.with_outputs(_ACCOUNTED, main="payloads")
+
+
+class _Announce(beam.DoFn):
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
+
+    def process(self, event: Event) -> Iterator[Any]:
+        told = Announcement(msgspec.structs.replace(event, handle=""))
+        for row in self._store.scan_users():
+            if event.handle:
+                in_flight.retain(event.handle)
+            yield encode_inputs_control(row.user, [told]), event.handle
+        if event.handle:
+            yield beam.pvalue.TaggedOutput(_ACCOUNTED, [event.handle])
 
 
 class NewestArrival(beam.PTransform):

@@ -15,11 +15,13 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.release import Release, Texts
+from transforms.campaigns.transforms import Announced
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.feed import now
 from transforms.events.transforms import Decode
 from transforms.users.bundle import Bundle, open_users
 from transforms.users.inputs.transforms import (
+    ANNOUNCEMENTS,
     ANONYMOUS_INPUTS,
     ARRIVALS,
     DEAD_LETTERS,
@@ -44,25 +46,29 @@ class TakeIn(beam.PTransform):
 
     A local runner does not fuse steps, so that each of them would cost it a hop for each message.
 
-    Returns outputs `users` and `anonymous` (both (shard, parts), see `shard`), `dead_letters` and `tallies`.
+    Returns outputs `users` and `anonymous` (both (shard, parts), see `shard`), `announcements`, `dead_letters` and
+    `tallies`.
 
     Args:
+      definitions: of the announcements.
       control: the messages are those of the control topic.
     """
 
-    def __init__(self, *, control: bool = False) -> None:
+    def __init__(self, definitions: Texts | Release, *, control: bool = False) -> None:
+        self.definitions = definitions
         self.control = control
 
     def expand(self, batches: beam.PCollection[bytes]) -> Any:
         """Decode, key, and bring to shards."""
-        take = beam.ParDo(_TakeControl() if self.control else _TakeEvents())
-        return batches | "Take" >> take.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
+        take = beam.ParDo(_TakeControl() if self.control else _TakeEvents(self.definitions))
+        outputs = (ANONYMOUS_INPUTS, ANNOUNCEMENTS, DEAD_LETTERS, TALLIES)
+        return batches | "Take" >> take.with_outputs(*outputs, main="users")
 
 
 @with_output_types(Keyed)
 class _TakeEvents(beam.DoFn):
-    def __init__(self) -> None:
-        self._decode = Decode(now).step()
+    def __init__(self, definitions: Texts | Release) -> None:
+        self._decode = Decode(now, Announced(definitions)).step()
         self._keys = KeyInputs().step()
 
     def process(self, batch: bytes) -> Iterator[Any]:

@@ -7,7 +7,8 @@ import polars as pl
 from transforms.campaigns.load import compiled
 from transforms.events.event import Event
 from transforms.users.advance import fold
-from transforms.users.user import Account, Deleted, Forward, Input, Merge, Merged, Recorded, User
+from transforms.users.effects import Account, Deleted, Forward, Merged, Recorded
+from transforms.users.user import Input, Merge, User
 
 __all__ = ["own", "replay"]
 
