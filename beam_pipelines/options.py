@@ -12,7 +12,6 @@ from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.settings import LINE_TOKEN, MAIL_VARIABLES, WEBHOOK_SECRET
-from transforms.channels.webhook import check_secret
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
@@ -176,7 +175,7 @@ def _check_urls(flags: argparse.Namespace) -> None:
             parse_fcm(flags.push)
         line = parse_line(flags.line) if flags.line else None
         if flags.webhook and os.environ.get(WEBHOOK_SECRET):
-            check_secret(os.environ[WEBHOOK_SECRET])
+            _check_secret(os.environ[WEBHOOK_SECRET])
         if flags.store != "none":
             parse_store(flags.store)
         server = parse_smtp(flags.email) if flags.email else None
@@ -190,6 +189,15 @@ def _check_urls(flags: argparse.Namespace) -> None:
             f"--email: set {', '.join(missing)}: without them mails come from nobody, and anybody can forge the links "
             "that unsubscribe"
         )
+
+
+def _check_secret(secret: str) -> None:
+    from transforms.channels.webhook import check_secret  # noqa: PLC0415 - it brings an HTTP client along
+
+    try:
+        check_secret(secret)
+    except ValueError as error:
+        raise WrongUse(f"{WEBHOOK_SECRET}: {error}") from error
 
 
 def read_time(flag: str, text: str) -> int:

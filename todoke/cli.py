@@ -163,6 +163,17 @@ def user(
 
 
 @app.command()
+def inbox(
+    user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id")],
+    store: Store,
+    expired: Annotated[bool, typer.Option("--expired", help="those that are shown no longer, too")] = False,
+    json: Json = False,
+) -> None:
+    """What the in-app inbox shows one user, newest first."""
+    import_module("todoke.inbox").inbox(user_id, store, expired=expired, json=json)
+
+
+@app.command()
 def explain(
     user_id: Annotated[str, typer.Argument(metavar="USER", help="a user id, or ~ and an anonymous id")],
     segment: Annotated[str, typer.Argument(metavar="SEGMENT")],

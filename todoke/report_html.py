@@ -43,7 +43,7 @@ def write_html(
         tiles=_tiles(summary, report),
         plots=[msgspec.to_builtins(plot) for plot in plots],
         segments=_segment_rows(summary, report, definitions),
-        campaigns=_campaign_rows(summary, definitions),
+        campaigns=_campaign_rows(summary, report, definitions),
         deliveries=_delivery_rows(summary),
         figures=_json_in_script({plot.id: plot.figure for plot in plots if plot.figure["data"]}),
         plotly=get_plotlyjs(),
@@ -108,7 +108,7 @@ def _segment_rows(summary: Summary, report: Mapping[str, Any], definitions: Defi
     ]
 
 
-def _campaign_rows(summary: Summary, definitions: Definitions) -> list[dict[str, Any]]:
+def _campaign_rows(summary: Summary, report: Mapping[str, Any], definitions: Definitions) -> list[dict[str, Any]]:
     """From those who qualified down to what was decided, and why the rest was not."""
     entries, decided, reasons = (
         summary.by_label("entries"),
@@ -124,12 +124,20 @@ def _campaign_rows(summary: Summary, definitions: Definitions) -> list[dict[str,
                 "id": name,
                 "owner": campaign.owner,
                 "entries": f"{entries.get(name, 0):,}",
+                "goals": [_goal_line(goal) for goal in report["goals"] if goal["campaign"] == name],
                 "decided": _listed(decided.get(name, {})) or "0",
                 "refused": f"{sum(refused.values()):,}",
                 "reasons": [{"name": reason, "count": f"{count:,}"} for reason, count in by_size],
             }
         )
     return rows
+
+
+def _goal_line(goal: Mapping[str, Any]) -> str:
+    """How many of an arm reached a goal, and what that is worth."""
+    share = goal["conversions"] / goal["entries"]
+    worth = f", worth {goal['value']:,.2f}" if goal["value"] else ""
+    return f"{goal['goal']}, {goal['arm']}: {goal['conversions']:,} of {goal['entries']:,} ({share:.1%}){worth}"
 
 
 def _delivery_rows(summary: Summary) -> list[dict[str, Any]]:

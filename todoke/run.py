@@ -86,7 +86,7 @@ def run_bounded(
             summary = _run_passes(config, store, console if progress else Console(quiet=True), beam_flags, build)
             finish_run(store, definitions, summary.as_of)
         store.close()
-    report = report_json(summary, definitions.segments, time.monotonic() - started)
+    report = report_json(summary, definitions, time.monotonic() - started)
     if not accounts_add_up(report):
         raise RunFailed(f"the accounts do not add up: {report}")
     return summary, report

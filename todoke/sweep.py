@@ -30,7 +30,8 @@ def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str,
         age = 0 if older_than in ("0", "0s") else duration(older_than)
     except ValueError as error:
         raise WrongUse(f"--older-than: {error}") from error
-    compiled(read_definitions(definitions))
+    campaigns = compiled(read_definitions(definitions)).campaigns
+    resend = {name for name, campaign in campaigns.items() if campaign.on_unknown == "resend"}
     try:
         store = open_store(url, create=False)
     except ValueError as error:
@@ -39,7 +40,7 @@ def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str,
     if last is not None and not last.finished:
         print("todoke: a run over files goes on, or did not finish: its claims are swept too", file=sys.stderr)
     with open_control(store, topic) as publish:
-        swept = sweep(store, publish, time.time_ns() // 1000, age)
+        swept = sweep(store, publish, time.time_ns() // 1000, age, resend)
     store.close()
     if json:
         print(msgspec.json.encode(swept).decode())
@@ -50,6 +51,9 @@ def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str,
 def _print(swept: Swept) -> None:
     print(f"claims that lapsed, now unknown and never sent again: {sum(swept.resolved.values())}")
     for campaign, count in swept.resolved.items():
+        print(f"  {campaign}: {count}")
+    print(f"claims that lapsed, given out once more: {sum(swept.resent.values())}")
+    for campaign, count in swept.resent.items():
         print(f"  {campaign}: {count}")
     print(f"unknown since an earlier sweep, told to the users' state again: {swept.told_again}")
     print(f"claims left to their couriers: {swept.running}")

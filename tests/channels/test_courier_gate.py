@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from transforms.channels.outcome import Outcome
+from transforms.channels.rules import Rule
 from transforms.events.times import read_time, write_time
 from transforms.storage.rows import LedgerState, UserRow
 from transforms.storage.store import StoreError
@@ -144,17 +145,19 @@ def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_
 def test_a_campaign_that_was_paused_stopped_or_removed_sends_nothing(make_courier, store, make, case, bounded):
     statuses, reason = case
     send = make(f"status{reason}")
-    courier = make_courier(store, now=EVENING, bounded=bounded, statuses=statuses)
+    courier = make_courier(
+        store, now=EVENING, bounded=bounded, rules={name: Rule(status) for name, status in statuses.items()}
+    )
     assert said(courier.deliver([send])) == [("suppressed", reason)]
     assert rows(store) == {send.address: ("suppressed", reason)}
-    resumed = make_courier(store, now=EVENING, bounded=bounded, statuses={"win_back": "live"})
+    resumed = make_courier(store, now=EVENING, bounded=bounded, rules={"win_back": Rule()})
     assert said(resumed.deliver([send, make("another")])) == [("duplicate", reason), ("handed_off", "")]
 
 
 def test_a_hand_off_stands_whatever_comes_after(live, store, make):
     send = make("stands")
-    live(statuses={"win_back": "live"}).deliver([send])
-    assert said(live(EVENING + 48 * HOUR, statuses={}).deliver([send])) == [("duplicate", "")]
+    live(rules={"win_back": Rule()}).deliver([send])
+    assert said(live(EVENING + 48 * HOUR, rules={}).deliver([send])) == [("duplicate", "")]
     assert rows(store)["stands"][0] == LedgerState.HANDED_OFF
 
 

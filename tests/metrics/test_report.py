@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop import SHOP
 
-from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
+from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
 from transforms.events.times import write_time
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
@@ -23,6 +23,27 @@ from transforms.users.effects import OUTCOMES, Account
 from transforms.users.tally import Tallies, Tally
 
 CAMPAIGNS = compile_plain(SHOP)
+GOALS = compile_plain(
+    {
+        "segments": {"b": {"members": {"event": "B"}}, "a": {"members": {"event": "A"}}},
+        "campaigns": {
+            "c": {
+                "trigger": {"enters": "a"},
+                "variants": {"x": 50, "y": 50},
+                "steps": [{"send": "m"}],
+                "consent": "news",
+                "goals": {"bought": {"event": "B", "within": "1d", "value": "n"}},
+            },
+            "d": {
+                "trigger": {"enters": "b"},
+                "steps": [{"id": "d", "send": "m"}],
+                "consent": "news",
+                "goals": {"seen": {"event": "A", "within": "1d"}},
+            },
+        },
+        "messages": {"m": {"channel": "push", "title": "x"}},
+    }
+)
 TODAY = START - START % DAY
 
 
@@ -41,7 +62,7 @@ def test_the_report_counts_what_happened_however_it_was_bundled(data: st.DataObj
     for user in users.values():
         bundle.final(user)
     tallies += bundle.drain()
-    report = report_json(Summary.of(as_of, data.draw(st.permutations(tallies))), CAMPAIGNS.segments, 1.23456)
+    report = report_json(Summary.of(as_of, data.draw(st.permutations(tallies))), CAMPAIGNS, 1.23456)
     assert accounts_add_up(report)
     assert report["entries"] == sum(isinstance(effect, CampaignEntered) for effect in effects)
     assert sum(report["suppressed"].values()) == sum(isinstance(effect, Suppressed) for effect in effects)
@@ -52,8 +73,9 @@ def test_the_report_counts_what_happened_however_it_was_bundled(data: st.DataObj
 
 
 def test_a_report_has_every_field_and_every_segment_also_of_nothing() -> None:
-    report = report_json(Summary.of(START, []), ["b", "a"], 0)
+    report = report_json(Summary.of(START, []), GOALS, 0)
     assert list(report["segments"].items()) == [("a", 0), ("b", 0)]
+    assert report["goals"] == []
     assert {"read", "applied", "duplicates", "deleted", "dead_letters", "later", "users", "entries"} <= report.keys()
     assert {"sends", "suppressed", "segments", "waiting", "as_of", "elapsed_s"} <= report.keys()
     assert accounts_add_up(report)
@@ -65,8 +87,33 @@ def test_accounts_that_do_not_add_up_are_noticed(outcome: str) -> None:
     tallies.count("read")
     tallies.effects([Account(outcome, "m")])
     exact = list(tallies.drain())
-    assert accounts_add_up(report_json(Summary.of(START, exact), [], 0))
-    assert not accounts_add_up(report_json(Summary.of(START, [*exact, exact[-1]]), [], 0))
+    assert accounts_add_up(report_json(Summary.of(START, exact), GOALS, 0))
+    assert not accounts_add_up(report_json(Summary.of(START, [*exact, exact[-1]]), GOALS, 0))
+
+
+def test_goals_are_reported_by_arm_also_where_nobody_reached_them() -> None:
+    tallies = Tallies()
+    arms = [("x", False), ("x", False), ("y", False), ("x", True)]
+    tallies.effects(
+        CampaignEntered("c", f"u{n}", f"e{n}", START, variant, control) for n, (variant, control) in enumerate(arms)
+    )
+    tallies.effects([CampaignEntered("d", "u9", "e9", START)])
+    said = {"campaign": "c", "goal": "bought", "user": "u", "entry": "e", "at": START}
+    tallies.effects(
+        [
+            Converted(**said, first=True, value=2.5, variant="x"),
+            Converted(**said, first=False, value=0.1, variant="x"),
+            Converted(**said, first=True, value=1, variant="x", control=True),
+        ]
+    )
+    report = report_json(Summary.of(START, tallies.drain()), GOALS, 0)
+    assert [tuple(each.values()) for each in report["goals"]] == [
+        ("c", "bought", "holdout", 1, 1, 1.0),
+        ("c", "bought", "x", 2, 1, 2.6),
+        ("c", "bought", "y", 1, 0, 0.0),
+        ("d", "seen", "treated", 1, 0, 0.0),
+    ]
+    assert report["entries"] == 5
 
 
 def test_a_series_is_summed_by_labels_and_by_day() -> None:

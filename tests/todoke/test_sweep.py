@@ -22,6 +22,7 @@ from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerRow, RunRow
 from transforms.storage.store import Store, StoreError
 from transforms.users.control import decode_control
+from transforms.users.user import Wake
 
 NOW = 1_772_000_000_000_000
 HOUR = 3_600_000_000
@@ -49,7 +50,8 @@ def definitions(tmp_path: Path) -> Path:
 
 def row(send: str, lease: int = NOW - 1, state: str = "claimed", **changes: Any) -> LedgerRow:
     fields = {"campaign": "greet", "step": "thanks", "channel": "push", "decided_at": NOW - HOUR, "at": NOW - HOUR}
-    return LedgerRow(user=f"user of {send}", send=send, state=state, lease=lease, **{**fields, **changes})
+    named = {"user": f"user of {send}", **fields, **changes}
+    return LedgerRow(send=send, state=state, lease=lease, **named)
 
 
 def changed(before: LedgerRow, **changes: Any) -> LedgerRow:
@@ -266,6 +268,7 @@ def test_the_command_for_people(store: Store, run_sweep: Sweep) -> None:
         "claims that lapsed, now unknown and never sent again: 3",
         "  gone: 1",
         "  greet: 2",
+        "claims that lapsed, given out once more: 0",
         "unknown since an earlier sweep, told to the users' state again: 0",
         "claims left to their couriers: 1",
         "claims that others settled meanwhile: 0",
@@ -282,10 +285,16 @@ def test_the_command_for_programs(store: Store, run_sweep: Sweep) -> None:
     lately = run_sweep("--json", "--older-than", "5200w")
     assert (lately.returncode, json.loads(lately.stdout)) == (
         0,
-        {"resolved": {}, "told_again": 0, "running": 1, "changed": 0},
+        {"resolved": {}, "told_again": 0, "running": 1, "changed": 0, "resent": {}},
     )
     done = run_sweep("--json", "--older-than", "0s")
-    assert json.loads(done.stdout) == {"resolved": {"greet": 1}, "told_again": 0, "running": 0, "changed": 0}
+    assert json.loads(done.stdout) == {
+        "resolved": {"greet": 1},
+        "told_again": 0,
+        "running": 0,
+        "changed": 0,
+        "resent": {},
+    }
 
 
 def test_a_topic_that_does_not_take_receipts_fails_and_the_next_sweep_tells(
@@ -297,18 +306,41 @@ def test_a_topic_that_does_not_take_receipts_fails_and_the_next_sweep_tells(
     assert "did not take the messages: 404" in failed.stderr
     assert ledger(store)["s1"].state == "unknown"
     done = run_sweep("--json")
-    assert json.loads(done.stdout) == {"resolved": {}, "told_again": 1, "running": 0, "changed": 0}
+    assert json.loads(done.stdout) == {"resolved": {}, "told_again": 1, "running": 0, "changed": 0, "resent": {}}
     assert told([each.payload for each in store.read_control(10)]) == ["s1"]
 
 
-def test_definitions_that_say_something_else_are_refused(store: Store, run_sweep: Sweep, definitions: Path) -> None:
-    store.claim([row("s1")])
+def test_a_campaign_that_says_so_is_sent_again_at_most_so_often(
+    store: Store, run_sweep: Sweep, definitions: Path
+) -> None:
     text = DEFINITIONS.replace("consent: offers", "consent: offers, on_unknown: resend")
     definitions.write_text(text, encoding="utf-8")
-    done = run_sweep()
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "campaigns.greet.on_unknown" in done.stderr
-    assert ledger(store) == {"s1": row("s1")}
+    store.claim([row("s1"), row("s2", attempts=3), row("s3", campaign="gone")])
+    done = run_sweep("--json")
+    found = {"resolved": {"gone": 1, "greet": 1}, "told_again": 0, "running": 0, "changed": 0}
+    assert json.loads(done.stdout) == {**found, "resent": {"greet": 1}}
+    after = ledger(store)
+    assert {send: found.state for send, found in after.items()} == {"s1": "claimed", "s2": "unknown", "s3": "unknown"}
+    assert (after["s1"].detail, after["s1"].attempts) == ("retry: claim lapsed", 2)
+    woken = [decode_control(each.payload, NOW) for each in store.read_control(10)]
+    assert [(user, item) for user, [item] in woken if isinstance(item, Wake)] == [("user of s1", Wake(0, again=True))]
+
+
+def test_what_a_sweep_releases_a_courier_takes_again(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    send = Send("s1", "greet", "e1", "thanks", "ada", "push", "thanks", "token", NOW, NOW + HOUR)
+    store.claim([row("s1", user="ada")])
+    assert sweep(store, lambda _: None, NOW, resend={"greet"}) == Swept({}, resent={"greet": 1})
+    messages = {"thanks": PushMessage(id="thanks", title=Text({"": "Thank you"}))}
+    channel = Held()
+    channel.answer.set()
+    courier = Courier(messages, {"push": channel}, MailSettings(), "en", lambda _: NOW, store=store, bounded=False)
+    [delivery] = courier.deliver([send])
+    courier.close()
+    assert (delivery.state, channel.count) == ("handed_off", 1)
+    [recorded] = store.read_ledger("ada")
+    assert (recorded.state, recorded.attempts) == ("handed_off", 3)
+    store.close()
 
 
 @pytest.mark.parametrize("age", ["soon", "1mo", "-1h", "1"])

@@ -12,15 +12,17 @@ from typing import Protocol
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.campaigns.entry import digest
 from transforms.channels.gate import Gate
 from transforms.channels.outcome import Channel, Delivery, Outcome
+from transforms.channels.rules import Rule, Rules
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import Message
 from transforms.messages.render import Rendered, RenderError
 from transforms.storage.rows import LedgerRow, LedgerState, UserRow
 
-__all__ = ["Courier"]
+__all__ = ["LEASE", "RELEASED", "RESENDS", "Courier"]
 
 IN_FLIGHT = 64
 #: Longer than any hand-off with its tries and pauses; in microseconds.
@@ -32,8 +34,13 @@ LONGEST_PAUSE = 5.0
 #: The longest pause between two tries of a live job that the provider did not ask for; in seconds.
 LONGEST_WAIT = 300.0
 
-#: A claim whose last try certainly did not go out begins its detail so; it may be taken again when due.
-_RELEASED = "retry: "
+#: A claim that may be taken again when due begins its detail so: the last try certainly did not go out, or nobody knows
+#: and the campaign's `on_unknown` says so.
+RELEASED = "retry: "
+#: So often something goes out at most of which nobody knows whether it did before, and the first pause, in seconds.
+RESENDS, RESEND_SECONDS = 3, 5.0
+
+_NOTHING_SAID = Rule()
 
 
 #: What a send is ready for: a call with this, or nothing, with the answer.
@@ -81,7 +88,7 @@ class Courier:
       clock: the time in microseconds that counts for a send: its `decided_at` for an outbox in a bounded run,
         otherwise the wall clock.
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
-      statuses: of the campaigns as they are defined now, by id; None asks nothing.
+      rules: what campaigns say now; None asks nothing.
       bounded: try at most `TRIES` times here and then fail; else answer `later` at each refusal, with growing pauses.
       sleep: how to pause between tries, in seconds.
     """
@@ -95,7 +102,7 @@ class Courier:
         clock: Callable[[Send], int],
         *,
         store: _Store | None = None,
-        statuses: Mapping[str, str] | None = None,
+        rules: Rules | None = None,
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -106,7 +113,8 @@ class Courier:
         self._clock = clock
         self._ledger: _Store = store if store is not None else _Memory()
         # A bounded run's users are those of its end, and its decisions are of before.
-        self._gate = Gate(clock, statuses, None if bounded else self._ledger, bounded=bounded)
+        self._rules = rules or {}
+        self._gate = Gate(clock, rules, None if bounded else self._ledger, bounded=bounded)
         self._bounded = bounded
         self._sleep = sleep
         self._runner = asyncio.Runner()
@@ -124,11 +132,11 @@ class Courier:
             deliveries += self._runner.run(self._deliver(sends[start : start + IN_FLIGHT]))
         return deliveries
 
-    def follow(self, messages: Mapping[str, Message], default_locale: str, statuses: Mapping[str, str]) -> None:
+    def follow(self, messages: Mapping[str, Message], default_locale: str, rules: Rules) -> None:
         """Go on with other definitions; see the arguments of the same names."""
         self._messages = messages
         self._default_locale = default_locale
-        self._gate.statuses = statuses
+        self._gate.rules = self._rules = rules
 
     def close(self) -> None:
         """Close the channels and the event loop."""
@@ -151,6 +159,7 @@ class Courier:
             else:
                 prepared[send.id] = (place, refused or self._render(send))
             taken.add(send.id)
+        self._keep_one_a_mailbox(prepared, sends)
         claims = self._claim([(sends[place], ready) for place, ready in prepared.values()])
         calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         for send_id, claim in claims.items():
@@ -173,6 +182,32 @@ class Courier:
         except RenderError as error:
             return Delivery(send, "suppressed", "render_error", str(error))
 
+    def _keep_one_a_mailbox(self, prepared: dict[str, tuple[int, _Ready]], sends: Sequence[Send]) -> None:
+        """Refuse mails of a run for mailboxes that another user's has gone to, or goes to now.
+
+        A mailbox is claimed in the ledger like a send, in a row that names the send that has it.
+        """
+        asked: dict[str, LedgerRow] = {}
+        mine: dict[str, str] = {}
+        for id_, (place, ready) in prepared.items():
+            send = sends[place]
+            if send.channel == "email" and not isinstance(ready, Delivery) and self._rule(send).run:
+                mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, send.address.lower())
+                asked.setdefault(mine[id_], self._mailbox_row(send, mine[id_]))
+        standing = self._ledger.claim(list(asked.values())) if asked else {}
+        for id_, mailbox in mine.items():
+            if (standing[mailbox] or asked[mailbox]).detail != id_:
+                place, _ = prepared[id_]
+                prepared[id_] = place, Delivery(sends[place], LedgerState.SUPPRESSED, "same_mailbox")
+
+    def _mailbox_row(self, send: Send, mailbox: str) -> LedgerRow:
+        """Without a lease: nobody has to say what becomes of it."""
+        row = self._row(send, LedgerState.CLAIMED)
+        return msgspec.structs.replace(row, user=f"\x00mailbox:{mailbox}", send=mailbox, lease=0, detail=send.id)
+
+    def _rule(self, send: Send) -> Rule:
+        return self._rules.get(send.campaign, _NOTHING_SAID)
+
     def _claim(self, sends: Sequence[tuple[Send, _Ready]]) -> dict[str, LedgerRow | Delivery]:
         """By send id: the claim of a send that may be called now, or the answer of one that may not.
 
@@ -186,12 +221,12 @@ class Courier:
         for (send, ready), row in zip(sends, rows, strict=True):
             before = standing[send.id]
             if before is not None:
-                if before.state != LedgerState.CLAIMED or not before.detail.startswith(_RELEASED):
+                if before.state != LedgerState.CLAIMED or not before.detail.startswith(RELEASED):
                     claims[send.id] = _duplicate(send, before)
                     continue
                 due = before.lease - LEASE
                 if not isinstance(ready, Delivery) and due > row.at:
-                    reason = before.detail.removeprefix(_RELEASED)
+                    reason = before.detail.removeprefix(RELEASED)
                     claims[send.id] = Delivery(send, "later", reason, retry_at=due)
                     continue
                 row = msgspec.structs.replace(row, attempts=before.attempts + 1)  # noqa: PLW2901
@@ -213,11 +248,15 @@ class Courier:
         channel = self._channels[send.channel]
         outcome = await channel.send(send, rendered)
         for _ in range(TRIES - 1 if self._bounded else 0):
-            if outcome.state != "retry":
+            if not self._again(send, outcome):
                 break
             await self._sleep(min(outcome.after, LONGEST_PAUSE))
             outcome = await channel.send(send, rendered)
         return outcome
+
+    def _again(self, send: Send, outcome: Outcome) -> bool:
+        """Whether a send is to be tried again after an outcome."""
+        return outcome.state == "retry" or (outcome.state == "unknown" and self._rule(send).resend)
 
     async def _collect(
         self,
@@ -243,9 +282,10 @@ class Courier:
 
     def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:
         now = self._clock(send)
-        if outcome.state == "retry" and not self._bounded:
-            due = now + int(_pause(outcome.after, claim.attempts) * 1_000_000)
-            detail = f"{_RELEASED}{outcome.reason}"
+        again = self._again(send, outcome) and (outcome.state == "retry" or claim.attempts < RESENDS)
+        if again and not self._bounded:
+            due = now + int(_pause(outcome.after or RESEND_SECONDS, claim.attempts) * 1_000_000)
+            detail = f"{RELEASED}{outcome.reason}"
             row = msgspec.structs.replace(claim, at=now, lease=due + LEASE, detail=detail)
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
         state = LedgerState.FAILED if outcome.state == "retry" else outcome.state

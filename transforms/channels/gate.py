@@ -12,6 +12,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.campaigns.quiet import first_outside
 from transforms.channels.outcome import Delivery
+from transforms.channels.rules import Rule, Rules
 from transforms.events.times import read_time
 from transforms.storage.rows import LedgerState, UserRow
 
@@ -19,6 +20,9 @@ __all__ = ["Gate"]
 
 #: Profiles as `users` rows show them to others than the state machine.
 _Profiles = dict[str, dict[str, Any]]
+
+
+_GONE = Rule("stopped")
 
 
 class _Users(Protocol):
@@ -30,7 +34,7 @@ class Gate:
 
     Args:
       clock: the time in microseconds that counts for a send.
-      statuses: of the campaigns as they are defined now; one that is not there is gone. None asks nothing.
+      rules: what campaigns say now; None asks nothing.
       users: where deletions and denials are looked up; None asks nothing.
       bounded: nobody comes back in the morning, so that quiet hours refuse.
     """
@@ -38,13 +42,13 @@ class Gate:
     def __init__(
         self,
         clock: Callable[[Send], int],
-        statuses: Mapping[str, str] | None,
+        rules: Rules | None,
         users: _Users | None,
         *,
         bounded: bool,
     ) -> None:
         self._clock = clock
-        self.statuses = statuses
+        self.rules = rules
         self._users = users
         self._bounded = bounded
         self._decoder = msgspec.json.Decoder(dict[str, Any])
@@ -61,7 +65,7 @@ class Gate:
     def _check(self, send: Send, profile: Mapping[str, Any] | None) -> Delivery | None:
         if profile is not None and (reason := _refusal(send, profile)):
             return Delivery(send, LedgerState.SUPPRESSED, reason)
-        if self.statuses is not None and (status := self.statuses.get(send.campaign, "stopped")) != "live":
+        if self.rules is not None and (status := self.rules.get(send.campaign, _GONE).status) != "live":
             return Delivery(send, LedgerState.SUPPRESSED, status)
         now = self._clock(send)
         outside = now if send.quiet is None else first_outside(send.quiet, send.zone, now)

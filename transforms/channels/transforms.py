@@ -21,7 +21,6 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
-from transforms.campaigns.load import Definitions
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watch
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
@@ -33,6 +32,7 @@ from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Channel, Delivery
 from transforms.channels.push import Push
 from transforms.channels.receipts import receipt_of
+from transforms.channels.rules import rules_of
 from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings
 from transforms.channels.webhook import Webhook
 from transforms.events.progress import progress
@@ -62,6 +62,8 @@ RECEIPTS = "receipts"
 DRAIN = 60 * 1_000_000
 
 _encoder = msgspec.msgpack.Encoder()
+#: When the next send of a campaign with a rate may go, by campaign; in microseconds.
+_paces = msgspec.msgpack.Decoder(dict[str, int])
 
 
 def wall_clock() -> int:
@@ -161,6 +163,7 @@ class Delivering(beam.DoFn):
         url = self.store
         self._decoder = msgspec.msgpack.Decoder(Send)
         definitions = self._definitions
+        self._rules = rules_of(definitions)
         store = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
         self._courier = Courier(
             definitions.messages,
@@ -169,7 +172,7 @@ class Delivering(beam.DoFn):
             definitions.policies.default_locale,
             _clock(self.channels, self.clock, bounded=self.bounded),
             store=store,
-            statuses=_statuses(definitions),
+            rules=self._rules,
             bounded=self.bounded,
         )
 
@@ -192,6 +195,31 @@ class Delivering(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(RECEIPTS, encode_receipt(receipt))
         yield from self._tallies.drain()
 
+    def paced(self, sends: Iterable[Send], pace: Any, shards: int) -> tuple[list[Send], list[tuple[int, Send]]]:
+        """The sends that may go now, and those that their campaign's rate lets go later, with the time.
+
+        The sends of a campaign go one after another, in equal distances; `pace` is the state of one of `shards`, each
+        of which has its share.
+        """
+        at_once, later = [], []
+        known: dict[str, int] | None = None
+        for send in sends:
+            interval = self._rules[send.campaign].interval if send.campaign in self._rules else None
+            if interval is None:
+                at_once.append(send)
+                continue
+            known = _paces.decode(pace.read() or b"\x80") if known is None else known
+            now = self.clock()
+            at = max(now, known.get(send.campaign, 0))
+            known[send.campaign] = at + round(interval * shards)
+            if at > now:
+                later.append((at, send))
+            else:
+                at_once.append(send)
+        if known is not None:
+            pace.write(_encoder.encode(known))
+        return at_once, later
+
     def is_drain(self, timestamp: Any) -> bool:
         """Whether it is only time because the watermark moved to the end of time; what waits then stays, unsent."""
         return bool(timestamp.micros > self.clock() + DRAIN)
@@ -200,8 +228,8 @@ class Delivering(beam.DoFn):
         """Take the newest definitions: no older than those that decided the sends, who may not know the campaign."""
         definitions = self._watch.at_least(serial)
         if definitions is not self._definitions:
-            self._definitions = definitions
-            self._courier.follow(definitions.messages, definitions.policies.default_locale, _statuses(definitions))
+            self._definitions, self._rules = definitions, rules_of(definitions)
+            self._courier.follow(definitions.messages, definitions.policies.default_locale, self._rules)
 
     def _count(self, delivery: Delivery) -> None:
         send, at = delivery.send, delivery.send.decided_at
@@ -272,6 +300,7 @@ class _DeliverQueue(Waiting):
     """Sends wait in `QUEUE` for their turn, which is the next that the timer gives them."""
 
     QUEUE = BagStateSpec("queue", BytesCoder())
+    PACE = ReadModifyWriteStateSpec("pace", BytesCoder())
     TURN = TimerSpec("turn", TimeDomain.WATERMARK)
 
     def process(
@@ -285,10 +314,11 @@ class _DeliverQueue(Waiting):
         turn.set(timestamp)
 
     @on_timer(TURN)
-    def deliver(
+    def deliver(  # noqa: PLR0917 - Beam hands over each state by itself
         self,
         timestamp: Any = beam.DoFn.TimestampParam,
         queue: Any = beam.DoFn.StateParam(QUEUE),
+        pace: Any = beam.DoFn.StateParam(PACE),
         later: Any = beam.DoFn.StateParam(Waiting.LATER),
         due: Any = beam.DoFn.StateParam(Waiting.DUE),
         retry: Any = beam.DoFn.TimerParam(Waiting.RETRY),
@@ -296,20 +326,17 @@ class _DeliverQueue(Waiting):
         """Deliver what waits; what cannot go out now waits for its time."""
         if self.is_drain(timestamp):
             return
-        sends = [self._decoder.decode(data) for data in queue.read()]
+        sends, waiting = self.paced([self._decoder.decode(data) for data in queue.read()], pace, SHARDS)
         queue.clear()
         again: list[Delivery] = []
         yield from self.hand_over(sends, again)
-        self.wait([(delivery.retry_at or 0, delivery.send) for delivery in again], later, due, retry)
+        waiting += [(delivery.retry_at or 0, delivery.send) for delivery in again]
+        self.wait(waiting, later, due, retry)
 
 
 def _set(timer: Any, at: int) -> None:
     """Set a timer, in whole milliseconds, which is what Beam's timers know: never too early."""
     timer.set(Timestamp(micros=-(-at // 1000) * 1000))
-
-
-def _statuses(definitions: Definitions) -> dict[str, str]:
-    return {name: campaign.status for name, campaign in definitions.campaigns.items()}
 
 
 def _open_channels(channels: Channels, settings: MailSettings, store: Store | None) -> dict[str, Channel]:

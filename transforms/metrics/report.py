@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
 from transforms.users.effects import OUTCOMES
-from transforms.users.tally import Tally, TallyKey
+from transforms.users.tally import MILLION, Tally, TallyKey
 
 __all__ = ["Summary", "accounts_add_up", "report_json"]
 
@@ -59,11 +60,11 @@ class Summary(msgspec.Struct):
         return sums
 
 
-def report_json(summary: Summary, segments: Iterable[str], elapsed_s: float) -> dict[str, Any]:
+def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) -> dict[str, Any]:
     """What `--report` writes (docs/architecture.md, The report).
 
     Args:
-      segments: every segment's id, so that empty ones are there too.
+      definitions: those of the run, whose segments and goals are there even where they are empty.
       elapsed_s: how long the run took, in seconds.
     """
     accounts = summary.by_label("accounts")
@@ -80,11 +81,33 @@ def report_json(summary: Summary, segments: Iterable[str], elapsed_s: float) -> 
         "sends": summary.by_labels("sends"),
         "suppressed": summary.by_label("suppressed"),
         "truncated": summary.by_label("truncated"),
-        "segments": {name: members.get(name, 0) for name in sorted(segments)},
+        "segments": {name: members.get(name, 0) for name in sorted(definitions.segments)},
         "waiting": summary.total("waiting"),
+        "goals": _goals(summary, definitions),
         "as_of": write_time(summary.as_of),
         "elapsed_s": round(elapsed_s, 3),
     }
+
+
+def _goals(summary: Summary, definitions: Definitions) -> list[dict[str, Any]]:
+    """What came of entries: by campaign, goal and arm how many there were, how many reached it, and what that is worth.
+
+    The arm of those who were held out is `holdout`; a campaign without variants has the arm `treated` beside it.
+    """
+    entries, reached, values = (summary.by_labels(series) for series in ("entries", "conversions", "value"))
+    return [
+        {
+            "campaign": name,
+            "goal": goal,
+            "arm": arm or "treated",
+            "entries": count,
+            "conversions": reached.get(name, {}).get(f"{goal}/{arm}", 0),
+            "value": values.get(name, {}).get(f"{goal}/{arm}", 0) / MILLION,
+        }
+        for name, campaign in sorted(definitions.campaigns.items())
+        for goal in sorted(campaign.goals)
+        for arm, count in entries.get(name, {}).items()
+    ]
 
 
 def accounts_add_up(report: Mapping[str, Any]) -> bool:

@@ -60,7 +60,8 @@ def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth
     forms = [key for key in node.value if key in FORMS]
     if len(forms) != 1:
         found = " and ".join(f"`{key}`" for key in forms or node.value) or "nothing"
-        problems.add(node, f"expected one of {', '.join(FORMS)}; found {found}")
+        known = [form for form in FORMS if form != "variant" or arm is not None]
+        problems.add(node, f"expected one of {', '.join(known)}; found {found}")
         return None
     before = problems.mistakes
     condition = FORMS[forms[0]](node, problems, _Place(depth, arm))

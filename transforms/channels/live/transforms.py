@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
-from apache_beam.coders import VarIntCoder
+from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.transforms.window import GlobalWindow
 
@@ -39,7 +39,8 @@ class Delivered(NamedTuple):
 
 
 class DeliverLive(beam.PTransform):
-    """Like `DeliverUnbounded`, without a queue: only what quota refuses, or falls into quiet hours, waits in state.
+    """Like `DeliverUnbounded`, without a queue: only what quota refuses, falls into quiet hours, or comes faster than
+    its campaign's rate, waits in state.
 
     Returns `Delivered`.
     """
@@ -68,30 +69,33 @@ class DeliverLive(beam.PTransform):
 
 
 class _DeliverAtOnce(Delivering):
-    #: Nothing is kept in it: a step with state has each key in one bundle at a time.
-    ALONE = ReadModifyWriteStateSpec("alone", VarIntCoder())
+    #: A step with state has each key, which is a channel, in one bundle at a time.
+    PACE = ReadModifyWriteStateSpec("pace", BytesCoder())
 
     def start_bundle(self) -> None:
         super().start_bundle()
         self._sends: list[Send] = []
+        self._paced: list[tuple[int, Send]] = []
         self._latest: Any = GlobalWindow().start
 
     def process(
         self,
         element: Keyed,
         timestamp: Any = beam.DoFn.TimestampParam,
-        alone: Any = beam.DoFn.StateParam(ALONE),  # noqa: ARG002
+        pace: Any = beam.DoFn.StateParam(PACE),
     ) -> None:
         if not self.is_drain(timestamp):
-            self._sends.append(self._decoder.decode(element[1]))
+            at_once, later = self.paced([self._decoder.decode(element[1])], pace, 1)
+            self._sends += at_once
+            self._paced += later
         self._latest = max(self._latest, timestamp)
 
     def finish_bundle(self) -> Iterator[Any]:
         self._sends.sort(key=lambda send: (send.decided_at, send.id))
         again: list[Delivery] = []
         yield from globally(self.hand_over(self._sends, again), self._latest)
-        waiting = ((each.send, _encoder.encode((each.retry_at or 0, each.send))) for each in again)
-        later = (beam.pvalue.TaggedOutput(LATER, (shard_of(send), data)) for send, data in waiting)
+        waiting = [*self._paced, *((each.retry_at or 0, each.send) for each in again)]
+        later = (beam.pvalue.TaggedOutput(LATER, (shard_of(each[1]), _encoder.encode(each))) for each in waiting)
         yield from globally(later, self._latest)
 
 

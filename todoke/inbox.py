@@ -1,0 +1,67 @@
+"""`todoke inbox`: what an app shows one user."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from beam_pipelines.options import WrongUse
+from transforms.events.times import write_time
+from transforms.storage.open import open_store
+from transforms.storage.rows import InboxRow
+from transforms.storage.store import Store
+
+__all__ = ["inbox"]
+
+
+def inbox(user: str, url: str, *, expired: bool, json: bool) -> None:
+    """Print a user's messages, newest first, those of users who were merged into this one too.
+
+    Raises:
+      WrongUse: the URL or the user is unknown.
+      StoreError: the store cannot be read.
+    """
+    try:
+        store = open_store(url, create=False)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    now = time.time_ns() // 1000
+    rows = [row for name in _names(user, store) for row in store.read_inbox(name)]
+    shown = [row for row in rows if expired or not row.expires or row.expires > now]
+    for row in sorted(shown, key=lambda row: (-row.at, row.send)):
+        print(msgspec.json.encode(_said(row)).decode() if json else _line(row))
+    store.close()
+
+
+def _names(user: str, store: Store) -> list[str]:
+    """The user, or whoever it was merged into, and all who were merged into that one."""
+    profile: dict[str, Any] = {}
+    name = user
+    while (found := store.read_users([name]).get(name)) is not None:
+        profile = msgspec.json.decode(found.profile)
+        if profile.get("owner", name) == name:
+            return [name, *profile.get("merged", ())]
+        name = profile["owner"]
+    raise WrongUse(f"there is no user {user!r}")
+
+
+def _said(row: InboxRow) -> dict[str, Any]:
+    said = {
+        "send": row.send,
+        "at": write_time(row.at),
+        "campaign": row.campaign,
+        "step": row.step,
+        "title": row.title,
+        "body": row.body,
+        "image": row.image or None,
+        "deep_link": row.deep_link or None,
+        "data": msgspec.json.decode(row.data),
+        "expires": write_time(row.expires) if row.expires else None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _line(row: InboxRow) -> str:
+    until = f"  until {write_time(row.expires)}" if row.expires else ""
+    text = " ".join(f"{row.title}  {row.body}".split())
+    return f"{write_time(row.at)}  {text}  ({row.campaign}){until}"
