@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.channels.address import FcmAddress, SmtpAddress, parse_fcm, parse_smtp
+from transforms.channels.address import FcmAddress, LineAddress, SmtpAddress, parse_fcm, parse_line, parse_smtp
 from transforms.channels.settings import MailSettings
 
 
@@ -74,3 +74,16 @@ def test_settings_of_the_environment(caplog):
 def test_an_unsubscribe_url_that_is_none(base):
     with pytest.raises(ValueError, match="TODOKE_UNSUBSCRIBE_URL"):
         MailSettings.from_environment({"TODOKE_UNSUBSCRIBE_URL": base})
+
+
+def test_line_and_its_local_server():
+    assert parse_line("line") == LineAddress()
+    assert parse_line("line@http://127.0.0.1:8080/") == LineAddress("http://127.0.0.1:8080", local=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "lines", "line@", "line@127.0.0.1:80", "line@http://127.0.0.1", "line@http://a:1/x"]
+)
+def test_a_line_url_that_is_none(url):
+    with pytest.raises(ValueError, match=r"expected line|a host and a port|no path"):
+        parse_line(url)

@@ -7,7 +7,7 @@ from email.parser import BytesParser
 from transforms.channels.outbox import Outbox
 from transforms.channels.scope import scope_of
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import RenderedMail, RenderedPush
+from transforms.messages.render import RenderedInbox, RenderedLine, RenderedMail, RenderedPush, RenderedWebhook
 
 PUSH = RenderedPush("届け", "b\n", {"deep_link": "a://b"})
 
@@ -22,8 +22,9 @@ def write(directory, sends, rendered=PUSH):
     return asyncio.run(run())
 
 
-def lines(directory):
-    return [json.loads(line) for path in directory.glob("push*.jsonl") for line in path.read_bytes().splitlines()]
+def lines(directory, channel="push"):
+    paths = directory.glob(f"{channel}*.jsonl")
+    return [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
 
 
 def test_a_push_is_a_line(tmp_path, make_send):
@@ -44,6 +45,29 @@ def test_a_push_is_a_line(tmp_path, make_send):
             "decided_at": "2026-02-25T06:13:20.123456Z",
         }
     ]
+
+
+def test_what_other_channels_would_have_got_are_lines_too(tmp_path, make_send):
+    said = {"campaign": "win_back", "step": "s1", "variant": None, "user": "u1", "decided_at": "2026-02-25T06:13:20Z"}
+    cases = {
+        "line": (
+            RenderedLine([{"type": "text", "text": "x"}]),
+            {"to": "U1", "messages": [{"type": "text", "text": "x"}]},
+        ),
+        "webhook": (
+            RenderedWebhook("https://a.example/x", '{"a":1}', True, {"X-A": "b"}),
+            {"url": "https://a.example/x", "headers": {"X-A": "b"}, "body": '{"a":1}'},
+        ),
+        "inbox": (
+            RenderedInbox("t", "b", None, "a://b", {"n": [1]}, 60),
+            {"title": "t", "body": "b", "image": None, "deep_link": "a://b", "data": {"n": [1]}, "expires": 60},
+        ),
+    }
+    for channel, (rendered, expected) in cases.items():
+        send = make_send("U1", id=f"s {channel}", user="u1", channel=channel)
+        [outcome] = write(tmp_path, [send], rendered)
+        assert outcome.state == "handed_off"
+        assert lines(tmp_path, channel) == [{"send_id": f"s {channel}", **said, **expected}]
 
 
 def test_a_mail_is_a_file(tmp_path, make_send):

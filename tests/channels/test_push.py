@@ -63,6 +63,20 @@ def test_what_is_not_given_is_not_sent(make_send):
     assert message_of(RenderedPush("Hi", ""), make_send("t")) == {"notification": {"title": "Hi"}}
 
 
+def test_fcms_own_parts_go_before_what_is_made_of_the_other_fields(make_send):
+    parts = {
+        "android": {"priority": "normal", "notification": {"channel_id": "sales"}},
+        "apns": {"payload": {"aps": {"category": "SALE"}}},
+        "web": {"fcm_options": {"link": "https://shop.example"}},
+    }
+    push = RenderedPush("Hi", "", sound="ding", priority="high", parts=parts)
+    message = message_of(push, make_send("t"))
+    assert message["android"] == {"priority": "normal", "notification": {"sound": "ding", "channel_id": "sales"}}
+    assert message["apns"]["payload"] == {"aps": {"sound": "ding", "category": "SALE"}}
+    assert message["apns"]["headers"] == {"apns-priority": "10"}
+    assert message["webpush"] == {"fcm_options": {"link": "https://shop.example"}}
+
+
 @pytest.mark.parametrize(("length", "state"), [(3800, "handed_off"), (4100, "failed")])
 def test_payloads_over_the_limit_are_not_sent(fcm, make_send, length, state):
     send = make_send(f"size-{length}")

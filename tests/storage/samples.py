@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from transforms.storage.rows import EventRow, IdentityRow, LeaseRow, LedgerRow, MemberRow, UserRow
+from transforms.storage.rows import EventRow, IdentityRow, InboxRow, LeaseRow, LedgerRow, MemberRow, UserRow
 
-__all__ = ["HOSTILE", "NOW", "event", "identity", "lease", "member", "sent", "user"]
+__all__ = ["HOSTILE", "NOW", "event", "identity", "inbox", "lease", "member", "sent", "user"]
 
 #: 2026-02-25T06:13:20Z.
 NOW = 1_772_000_000_000_000
@@ -55,6 +55,11 @@ def user(name: str, revision: int = 1, **changes: Any) -> UserRow:
 def event(name: str, time: int = NOW, message: str = "m1", **changes: Any) -> EventRow:
     fields = {"arrival": time + 5, "type": "track", "source": "live", "payload": b'{"a": 1}'}
     return EventRow(user=name, time=time, id=message, name="Order Completed", **{**fields, **changes})
+
+
+def inbox(name: str, at: int = NOW, send: str = "s1", **changes: Any) -> InboxRow:
+    texts = {"campaign": "gift", "step": "one", "title": "A gift", "body": "", "image": "", "deep_link": ""}
+    return InboxRow(user=name, at=at, send=send, **{**texts, "data": b"{}", "expires": 0, **changes})
 
 
 def identity(value: str, owner: str, revision: int = 1, kind: str = "anonymous") -> IdentityRow:

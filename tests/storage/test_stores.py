@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from samples import HOSTILE, NOW, event, identity, lease, member, sent, user
+from samples import HOSTILE, NOW, event, identity, inbox, lease, member, sent, user
 
 from transforms.storage.open import open_store
 from transforms.storage.rows import EventKey, MetricRow, RunRow
@@ -36,11 +36,28 @@ def test_a_store_knows_whether_it_has_users(store: Store) -> None:
 def test_nothing_is_asked_and_nothing_is_written(store: Store) -> None:
     for write in (store.write_users, store.write_events, store.write_identities, store.write_members, store.record):
         write([])
+    store.write_inbox([])
+    assert store.read_inbox("nobody") == []
     store.write_metrics([])
     assert store.read_users([]) == {}
     assert store.read_identities("token", []) == {}
     assert store.existing_events([]) == set()
     assert store.claim([]) == {}
+
+
+def test_an_inbox_is_read_newest_first_and_a_row_is_written_over(store: Store) -> None:
+    rows = [inbox("u1", NOW - 1), inbox("u1", NOW, "s2"), inbox("u1", NOW, "s1"), inbox("u1#", NOW), inbox("u", NOW)]
+    store.write_inbox(rows)
+    store.write_inbox([inbox("u1", NOW, "s2", title="届け", data=b'{"a":1}', expires=NOW + 5)])
+    changed = inbox("u1", NOW, "s2", title="届け", data=b'{"a":1}', expires=NOW + 5)
+    assert store.read_inbox("u1") == [rows[2], changed, rows[0]]
+    assert [row.user for name in ("u1#", "u") for row in store.read_inbox(name)] == ["u1#", "u"]
+
+
+def test_an_inbox_goes_with_its_user(store: Store) -> None:
+    store.write_inbox([inbox("u1"), inbox("u2")])
+    store.delete_user("u1", [], [])
+    assert (store.read_inbox("u1"), store.read_inbox("u2")) == ([], [inbox("u2")])
 
 
 def test_what_was_written_outlives_the_connection(url: str) -> None:

@@ -1,0 +1,45 @@
+"""The inbox: a message is a row of the store, once however often it is handed over."""
+
+import asyncio
+
+import pytest
+
+from transforms.channels.inbox import Inbox
+from transforms.channels.outcome import Outcome
+from transforms.messages.render import RenderedInbox, RenderedPush
+from transforms.storage.rows import InboxRow
+
+NOW = 1_772_000_000_000_000
+GIFT = RenderedInbox("A gift", "100 gems", None, "game://gift", {"gift": {"gems": 100}}, 7 * 86400)
+
+
+def test_a_message_is_a_row_once(store, make_send):
+    send = make_send("ada-inbox", user="ada-inbox", channel="inbox", id="s1")
+    channel = Inbox(store)
+    assert [asyncio.run(channel.send(send, GIFT)) for _ in range(2)] == [Outcome.handed_off("inbox")] * 2
+    assert store.read_inbox("ada-inbox") == [
+        InboxRow(
+            user="ada-inbox",
+            at=NOW,
+            send="s1",
+            campaign="win_back",
+            step="s1",
+            title="A gift",
+            body="100 gems",
+            image="",
+            deep_link="game://gift",
+            data=b'{"gift":{"gems":100}}',
+            expires=NOW + 7 * 86400 * 1_000_000,
+        )
+    ]
+
+
+def test_one_that_does_not_expire(store, make_send):
+    send = make_send("eve-inbox", user="eve-inbox", channel="inbox")
+    asyncio.run(Inbox(store).send(send, RenderedInbox("A", "")))
+    assert [row.expires for row in store.read_inbox("eve-inbox")] == [0]
+
+
+def test_only_inbox_messages_go_there(store, make_send):
+    with pytest.raises(TypeError, match="no inbox message"):
+        asyncio.run(Inbox(store).send(make_send("u1"), RenderedPush("a", "b")))
