@@ -35,7 +35,17 @@ campaigns:
     trigger: {event: Ordered}
     steps: [{send: receipt_mail}]
     reenter: always
+  news:
+    owner: newsroom
+    trigger: {announcement: Published}
+    audience: {reachable: push}
+    steps: [{send: news_push}, {send: news_inbox}]
+    reenter: always
+    consent: news
+    rate: {at_most: 600, per: 1m}
 messages:
+  news_push: {channel: push, title: "News {{ event.headline }}"}
+  news_inbox: {channel: inbox, title: "News {{ event.headline }}"}
   hello_push: {channel: push, title: "Hello {{ event.number }}"}
   receipt_mail: {channel: email, subject: "Order {{ event.number }}", text: "Thank you"}
 """
@@ -172,4 +182,34 @@ def test_kills_lose_nothing_and_send_nothing_twice(
     assert users == {f"u{number:05}" for number in range(300)}
     events = [event.id for user in sorted(users) for event in store.read_events(user) if event.type != "receipt"]
     assert len(events) == len(set(events)) == 675
+    store.close()
+
+
+@pytest.mark.usefixtures("prism")
+def test_an_event_without_a_user_reaches_everybody_once_at_its_rate(
+    job: Job, topic: str, bigtable: Instance, servers: tuple[LocalFcm, LocalSmtp]
+) -> None:
+    fcm, _ = servers
+    publish(topic, [call for call in calls(0, 30) if call["type"] == "identify"])
+    job.start()
+    store = open_store(bigtable.url)
+    wait_for(lambda: sum(1 for _ in store.scan_users()) == 30, job.log)
+    now = datetime.now(UTC).isoformat()
+    said = {
+        "type": "track",
+        "event": "Published",
+        "messageId": "a1",
+        "timestamp": now,
+        "properties": {"headline": "Big"},
+    }
+    begun = time.monotonic()
+    publish(topic, [said])
+    wait_for(lambda: len(fcm.received) >= 30, job.log)
+    took = time.monotonic() - begun
+    publish(topic, [said])  # delivered twice
+    wait_for(lambda: sum(len(store.read_inbox(f"u{number:05}")) for number in range(30)) == 30, job.log)
+    wait_for(lambda: not any(row.open_sends for row in store.scan_users()), job.log)
+    assert sorted(push["token"] for push in fcm.received) == [f"token-u{number:05}" for number in range(30)]
+    assert {push["notification"]["title"] for push in fcm.received} == {"News Big"}
+    assert took >= 2.9  # 600 a minute are ten a second
     store.close()
