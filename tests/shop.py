@@ -7,6 +7,10 @@ __all__ = ["SHOP"]
 VIEWED_PRICED = {"event": "Viewed", "where": {"amount": {"at_least": 2}}}
 
 SHOP: dict[str, Any] = {
+    "policies": {
+        "frequency_caps": [{"channels": ["push", "email"], "at_most": 3, "per": "1d"}],
+        "global_holdout": {"percent": 10, "salt": "2026"},
+    },
     "segments": {
         "abandoned": {"members": {"event": "Viewed", "missing": {"event": "Ordered", "within": "1h"}}},
         "active": {"members": {"event": "Viewed", "within": "2h"}},
@@ -49,6 +53,36 @@ SHOP: dict[str, Any] = {
             "consent": "news",
         },
         "win_back": {"trigger": {"enters": "lapsed"}, "steps": [{"send": "push_e"}], "consent": "offers"},
+        "weekly": {
+            "trigger": {"schedule": {"cron": "0 9 * * 1", "zone": "user"}},
+            "ends": "2026-04-07T00:00:00Z",
+            "audience": {"segment": "reachable"},
+            "holdout": 20,
+            "variants": {"a": 50, "b": 50},
+            "steps": [
+                {"id": "week", "send": {"a": ["push_g", "mail_e"], "b": "push_h"}, "unless": {"segment": "active"}}
+            ],
+            "reenter": "always",
+            "consent": "offers",
+            "goals": {"ordered": {"event": "Ordered", "within": "3d", "value": "amount"}},
+        },
+        "order": {
+            "trigger": {"event": "Ordered"},
+            "steps": [
+                {"wait": {"for": {"event": "Viewed"}, "at_most": "2h"}},
+                {"id": "ask", "send": ["push_i", "mail_f"]},
+            ],
+            "reenter": {"each": "amount"},
+            "consent": "news",
+            "quiet_hours": {"from": "22:00", "to": "07:00"},
+            "priority": 90,
+        },
+        "browsing": {
+            "trigger": {"event": "Viewed"},
+            "steps": [{"wait": "30m"}, {"send": "push_j", "unless": {"event": "Ordered", "within": "1h"}}],
+            "reenter": "restart",
+            "consent": "offers",
+        },
         "resting": {
             "status": "paused",
             "trigger": {"enters": "often"},
@@ -57,7 +91,7 @@ SHOP: dict[str, Any] = {
         },
     },
     "messages": {
-        **{f"push_{letter}": {"channel": "push", "title": "Hello"} for letter in "abcdef"},
-        **{f"mail_{letter}": {"channel": "email", "subject": "Hello", "text": "Hello"} for letter in "abcd"},
+        **{f"push_{letter}": {"channel": "push", "title": "Hello"} for letter in "abcdefghij"},
+        **{f"mail_{letter}": {"channel": "email", "subject": "Hello", "text": "Hello"} for letter in "abcdef"},
     },
 }

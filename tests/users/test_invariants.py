@@ -45,6 +45,8 @@ def examples(count: int) -> settings:
 
 
 CAMPAIGNS = compile_plain(SHOP)
+#: The reasons by which a journey ends before its last step.
+ENDS = ("exit", "restarted")
 #: Long enough for every window, wait and delay in these histories to be over.
 FAR = 60 * DAY
 
@@ -206,14 +208,17 @@ def test_every_trigger_ends_in_an_entry_or_a_reason(history: list[Plain]) -> Non
     expected: Counter[tuple[str, str]] = Counter()
     for campaign in CAMPAIGNS.campaigns.values():
         trigger = campaign.trigger
+        if trigger.schedule is not None:  # a run is no message
+            continue
         for change in of_type(SegmentEntered if trigger.kind == "enters" else SegmentLeft, effects):
             expected[campaign.id, change.user] += change.segment == trigger.segment
         for recorded in of_type(Recorded, effects):
             if trigger.events is not None and matcher(trigger.events)(recorded.event):
                 expected[campaign.id, recorded.user] += 1
-    entries = [(entry.campaign, entry.user) for entry in of_type(CampaignEntered, effects)]
+    entries = [(entry.campaign, entry.user) for entry in of_type(CampaignEntered, effects) if not entry.control]
     refused = [(each.campaign, each.user) for each in of_type(Suppressed, effects) if not each.step]
-    assert Counter(entries + refused) == +expected
+    found = Counter(each for each in entries + refused if each[0] != "weekly")
+    assert found == +expected
 
 
 @examples(100)
@@ -228,11 +233,13 @@ def test_every_step_ends_in_a_send_or_a_reason(history: list[Plain]) -> None:
         if isinstance(effect, Send | Suppressed) and effect.step:
             decided[effect.user, effect.entry].append((effect.step, getattr(effect, "reason", "")))
     for entry in of_type(CampaignEntered, effects):
+        if entry.control:
+            continue
         sends = [step.id for step in CAMPAIGNS.campaigns[entry.campaign].steps if step.kind == "send"]
         found = decided[entry.user, entry.entry]
-        ended = [reason for _, reason in found if reason == "exit"]
+        ended = [reason for _, reason in found if reason in ENDS]
         # A step sends to each device, and is one decision.
-        done = list(dict.fromkeys(step for step, reason in found if reason != "exit"))
+        done = list(dict.fromkeys(step for step, reason in found if reason not in ENDS))
         assert len(ended) <= 1
         assert done == sends[: len(done)]
         assert (len(done) < len(sends)) is bool(ended)

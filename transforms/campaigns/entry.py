@@ -101,8 +101,13 @@ def joined(mine: Entry | None, theirs: Entry) -> Entry:
     if mine is None:
         return theirs
     last = max(mine, theirs, key=lambda entry: (entry.at, entry.id))
-    first = min(mine, theirs, key=lambda entry: (entry.at if entry.first is None else entry.first, entry.id))
+    first = min(mine, theirs, key=_arm_place)
     return msgspec.structs.replace(last, first=first.first, variant=first.variant, control=first.control)
+
+
+def _arm_place(entry: Entry) -> tuple[int, str, bool]:
+    """The arms of one instant have an order too: whatever is joined first, the same one stands."""
+    return entry.at if entry.first is None else entry.first, entry.variant or "", entry.control
 
 
 def digest(*parts: str) -> str:

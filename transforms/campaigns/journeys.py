@@ -198,7 +198,7 @@ class Journeys:
     def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
         each = each_of(campaign, cause) if campaign.reenter.kind == "each" else ""
         entry, last = digest(campaign.id, trigger), last_of(campaign, each or "", self.entries)
-        reason = "no_value" if each is None else self._refusal(campaign, cause, last, each, now)
+        reason = self._refusal(campaign, cause, last, each, now)
         if reason is None and last is not None and last.id == entry:
             reason = "reentry"
         if reason is not None or each is None:
@@ -230,23 +230,27 @@ class Journeys:
         for name in sorted(mine, key=lambda name: (self.entries[name].at, name))[:-EACH_KEPT]:
             del self.entries[name]
 
-    def _refusal(self, campaign: Campaign, cause: Cause, last: Entry | None, each: str, now: int) -> str | None:
+    def _refusal(self, campaign: Campaign, cause: Cause, last: Entry | None, each: str | None, now: int) -> str | None:
         if (reason := too_early(campaign, self.person, now)) is not None:
             return reason
         if cause.kind == "historical":
             return "historical"
         if cause.age > campaign.max_event_age:
             return "too_old"
-        if (reason := self._outside(campaign)) is not None:
-            return reason
-        kind = campaign.reenter.kind
-        if last is not None and (
-            kind in ("never", "each") or (kind == "after" and now - last.at < campaign.reenter.after)
-        ):
+        return self._outside(campaign) or self._entered_before(campaign, last, each, now) or self._unreached(campaign)
+
+    def _entered_before(self, campaign: Campaign, last: Entry | None, each: str | None, now: int) -> str | None:
+        """Why an earlier entry keeps a user out."""
+        if each is None:
+            return "no_value"
+        kind, after = campaign.reenter.kind, campaign.reenter.after
+        if last is not None and (kind in ("never", "each") or (kind == "after" and now - last.at < after)):
             return "reentry"
         mine = (journey for journey in self.active.values() if journey.campaign == campaign.id)
-        if kind != "restart" and any(journey.each == each for journey in mine):
-            return "in_journey"
+        return "in_journey" if kind != "restart" and any(journey.each == each for journey in mine) else None
+
+    def _unreached(self, campaign: Campaign) -> str | None:
+        """Why no step would reach a user, or none may."""
         sends = [step for step in campaign.every_step if step.kind == "send"]
         reasons = [self.sending.choose(campaign, step.all_messages)[1] for step in sends]
         if None not in reasons:
