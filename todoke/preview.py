@@ -54,7 +54,7 @@ def preview(
     source = _files(events)
     until = None if as_of is None else read_time("--as-of", as_of)
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder, Console(stderr=True).status("reading events"):
-        histories = _read(Path(folder), source, events, until)
+        histories = _read(Path(folder), source, known, until)
         moment = histories.newest if until is None else until
         found: Preview | CampaignPreview
         if name in known.campaigns:
@@ -75,14 +75,15 @@ def preview(
         _print(Console(soft_wrap=True), found, "users, visitors among them" if anonymous else "users with a user id")
 
 
-def _read(folder: Path, source: Files, events: str, until: int | None) -> Histories:
+def _read(folder: Path, source: Files, known: Definitions, until: int | None) -> Histories:
     histories = Histories(folder)
+    latest = time.time_ns() // 1000 if until is None else until
     try:
-        histories.read(read_files(source), time.time_ns() // 1000 if until is None else until)
+        histories.read(read_files(source), latest, known.routes.is_announcement)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     if until is None and not histories.newest:
-        raise WrongUse(f"--events: {events} holds no event that could be read")
+        raise WrongUse(f"--events: {source.pattern} holds no event that could be read")
     return histories
 
 

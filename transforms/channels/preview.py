@@ -21,7 +21,7 @@ from transforms.users.advance import fold
 from transforms.users.effects import Effect
 from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
-from transforms.users.user import User, Wake
+from transforms.users.user import User, Wake, by_arrival
 
 __all__ = ["CampaignPreview", "Decided", "Happening", "Refused", "Told", "Weekly", "preview_campaign"]
 
@@ -98,7 +98,8 @@ def preview_campaign(
     counts = _Counts(as_of, weeks)
     chosen: list[tuple[bool, int, str, tuple[Happening, ...]]] = []
     for key, inputs in histories.each(definitions):
-        _, effects = fold(User(key), (*inputs, Wake(as_of)), definitions)
+        told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs
+        _, effects = fold(User(key), (*told, Wake(as_of)), definitions)
         happened = tuple(_happened(campaign, effects, definitions))
         if not happened:
             continue

@@ -3,6 +3,7 @@
 Times are microseconds since the epoch, UTC.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
@@ -14,7 +15,7 @@ from transforms.events.ids import refused_id
 from transforms.events.times import FIRST_TIME, read_time
 from transforms.events.wire import TYPES, Alias, Call, Delete, Identify, Page, Screen, Track
 
-__all__ = ["MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", "decode"]
+__all__ = ["MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", "decode", "decode_announced"]
 
 #: Larger messages are dead letters. Segment takes 32 KB a call (segment.com/docs/connections/sources/catalog/libraries/
 #: server/http-api, "Max request size"); sixteen times as much leaves room for other senders, and bounds the work.
@@ -93,6 +94,23 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
         call.historical is True,
     )
     return event, skewed
+
+
+def decode_announced(payload: bytes, arrival: int | None, announced: Callable[[str], bool]) -> tuple[Event, bool]:
+    """As `decode`; a track call without ids is an event too, where `announced` says so of its name.
+
+    Raises:
+      Refused: and nothing else, whatever the bytes.
+    """
+    try:
+        return decode(payload, arrival)
+    except Refused as refused:
+        if refused.cause is not Cause.NO_ID:
+            raise
+        event, ahead = decode(payload, arrival, nobody=True)
+        if not announced(event.name):
+            raise
+        return event, ahead
 
 
 def _read(payload: bytes) -> Call:

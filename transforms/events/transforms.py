@@ -22,7 +22,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.events.dead_letter import DeadLetter
-from transforms.events.decode import Cause, Refused, decode
+from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
 from transforms.events.live.transforms import Publish
 from transforms.events.parquet import payloads
@@ -162,6 +162,10 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
+def _nothing(_name: str) -> bool:
+    return False
+
+
 class Decode(beam.PTransform):
     """Decode messages into events, and those that cannot be decoded into `DeadLetter` records.
 
@@ -172,10 +176,10 @@ class Decode(beam.PTransform):
 
     Args:
       clock: the time in microseconds for dead letters from files, which have no arrival.
-      announced: whether track calls of a name may be without ids, since they are announcements; None: none may.
+      announced: whether track calls of a name may be without ids, since they are announcements.
     """
 
-    def __init__(self, clock: Callable[[], int] = _now, announced: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, clock: Callable[[], int] = _now, announced: Callable[[str], bool] = _nothing) -> None:
         super().__init__()
         self._clock = clock
         self._announced = announced
@@ -201,7 +205,7 @@ class Decode(beam.PTransform):
 
 @with_output_types(Event)
 class _Decode(beam.DoFn):
-    def __init__(self, clock: Callable[[], int], announced: Callable[[str], bool] | None) -> None:
+    def __init__(self, clock: Callable[[], int], announced: Callable[[str], bool]) -> None:
         self._clock = clock
         self._announced = announced
         self._ahead = Metrics.counter("events", "clock_ahead")
@@ -209,7 +213,7 @@ class _Decode(beam.DoFn):
     def process(self, message: Message) -> Iterable[Event]:
         payload, source, arrival, handle = message
         try:
-            event, ahead = self._decoded(payload, arrival)
+            event, ahead = decode_announced(payload, arrival, self._announced)
         except Refused as refused:
             seen = self._clock() if arrival is None else arrival
             letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
@@ -217,17 +221,6 @@ class _Decode(beam.DoFn):
         if ahead:
             self._ahead.inc()
         return (msgspec.structs.replace(event, handle=handle) if handle else event,)
-
-    def _decoded(self, payload: bytes, arrival: int | None) -> tuple[Event, bool]:
-        try:
-            return decode(payload, arrival)
-        except Refused as refused:
-            if refused.cause is not Cause.NO_ID or self._announced is None:
-                raise
-            event, ahead = decode(payload, arrival, nobody=True)
-            if not self._announced(event.name):
-                raise
-            return event, ahead
 
 
 class WriteDeadLetters(beam.PTransform):

@@ -5,18 +5,18 @@ and those who are named in an `alias`. Nothing here writes to a store, so that n
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from zlib import crc32
 
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.events.decode import Refused, decode
+from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
 from transforms.users.advance import fold
 from transforms.users.effects import Forward
-from transforms.users.user import ANONYMOUS, Input, User, by_arrival, route
+from transforms.users.user import ANONYMOUS, Announcement, Input, User, by_arrival, route
 
 __all__ = ["Histories"]
 
@@ -34,12 +34,14 @@ class Histories:
     """The inputs of every user, spilled into a folder in so many parts.
 
     `accounts` has what was read, how much of it could not be decoded, and how much is later than asked; `newest` is the
-    newest arrival (microseconds UTC) of the rest, 0 where there is none.
+    newest arrival (microseconds UTC) of the rest, 0 where there is none. `announcements` concern no user, and are told
+    to each.
     """
 
     def __init__(self, folder: Path, parts: int = 32) -> None:
         self.accounts = Counter({"read": 0, "dead_letters": 0, "later": 0})
         self.newest = 0
+        self.announcements: list[Input] = []
         self._folder = folder
         self._parts = parts
         self._held: dict[str, _Keyed] = {}
@@ -47,12 +49,12 @@ class Histories:
         #: Users who are named in an alias.
         self._aliased: set[str] = set()
 
-    def read(self, messages: Iterable[bytes], until: int) -> None:
-        """Take messages, JSON of calls, that arrived no later than `until`."""
+    def read(self, messages: Iterable[bytes], until: int, announced: Callable[[str], bool] = lambda _: False) -> None:
+        """Take messages, JSON of calls, that arrived no later than `until`; `announced`: see `decode_announced`."""
         for message in messages:
             self.accounts["read"] += 1
             try:
-                event, _ = decode(message)
+                event, _ = decode_announced(message, None, announced)
             except Refused:
                 self.accounts["dead_letters"] += 1
                 continue
@@ -60,6 +62,9 @@ class Histories:
                 self.accounts["later"] += 1
                 continue
             self.newest = max(self.newest, event.arrival)
+            if event.user is None and event.anonymous is None:
+                self.announcements.append(Announcement(event))
+                continue
             if event.type == "alias":
                 self._aliased |= {str(event.user), str(event.previous)}
             self._put(route(event), event)
