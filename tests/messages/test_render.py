@@ -5,9 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from liquid import Environment
 
-from transforms.messages.definitions import MailMessage, PushMessage, Text
+from transforms.messages.definitions import (
+    InboxMessage,
+    LineMessage,
+    MailMessage,
+    PushMessage,
+    Text,
+    WebhookMessage,
+)
 from transforms.messages.liquid import fill
-from transforms.messages.render import RenderedMail, RenderedPush, RenderError, render
+from transforms.messages.render import (
+    RenderedInbox,
+    RenderedLine,
+    RenderedMail,
+    RenderedPush,
+    RenderedWebhook,
+    RenderError,
+    render,
+)
 
 
 def push(title: str, **fields: object) -> PushMessage:
@@ -226,3 +241,69 @@ def test_any_data_is_rendered_or_refused(value, name, argument):
     except RenderError:
         return
     assert rendered.title
+
+
+def text(source: str) -> Text:
+    return Text({"": source})
+
+
+def test_a_line_text_and_line_messages(scope):
+    assert render(LineMessage("m", text(" Hi {{ user.first_name }} ")), scope, None, "en") == RenderedLine(
+        [{"type": "text", "text": "Hi Ada"}]
+    )
+    tree = {"type": text("flex"), "contents": {"n": 5, "on": True, "none": None, "texts": [text("{{ user.id }}")]}}
+    assert render(LineMessage("m", None, (tree,)), scope, None, "en").messages == [
+        {"type": "flex", "contents": {"n": 5, "on": True, "none": None, "texts": ["u1"]}}
+    ]
+
+
+@pytest.mark.parametrize(("source", "cause"), [(" ", "text: is empty"), ("é" * 5001, "at most 5,000 characters")])
+def test_a_line_text_that_cannot_go_out(scope, source, cause):
+    with pytest.raises(RenderError, match=cause):
+        render(LineMessage("m", text(source)), scope, None, "en")
+
+
+def test_a_line_text_is_counted_as_line_counts(scope):
+    with pytest.raises(RenderError, match="at most"):
+        render(LineMessage("m", text("\U0001f600" * 2501)), scope, None, "en")
+    assert render(LineMessage("m", text("\U0001f600" * 2500)), scope, None, "en")
+
+
+def test_a_webhook_with_json_and_with_text(scope):
+    tree = {"user": text("{{ user.id }}"), "n": 5}
+    message = WebhookMessage("m", text("https://a.example/{{ user.id }}?x"), tree, {"X-User": text("{{ user.id }}")})
+    assert render(message, scope, None, "en") == RenderedWebhook(
+        "https://a.example/u1?x", '{"user":"u1","n":5}', True, {"X-User": "u1"}
+    )
+    plain = WebhookMessage("m", text("http://a.example"), text("u={{ user.id }}\n"))
+    assert render(plain, scope, None, "en") == RenderedWebhook("http://a.example", "u=u1\n", False, {})
+
+
+@pytest.mark.parametrize("url", ["", "ftp://a.example", "https://", "https://a.example/\u00e9", "https://a.example/ x"])
+def test_a_url_that_is_none(scope, url):
+    with pytest.raises(RenderError, match="url: expected https://"):
+        render(WebhookMessage("m", text(url), {}), scope, None, "en")
+
+
+def test_a_header_may_not_break_the_line(scope):
+    message = WebhookMessage("m", text("https://a.example"), {}, {"X": text("{{ 'a\nb' }}")})
+    with pytest.raises(RenderError, match=r"headers\.X: a line break"):
+        render(message, scope, None, "en")
+
+
+def test_a_missing_variable_in_a_tree_is_named_by_its_place(scope):
+    message = WebhookMessage("m", text("https://a.example"), {"a": [{"b": text("{{ user.nothing }}")}]})
+    with pytest.raises(RenderError, match=r"body\.a\[0\]\.b: "):
+        render(message, scope, None, "en")
+
+
+def test_an_inbox_message(scope):
+    message = InboxMessage("m", text("{{ user.first_name }}"), None, None, text("a://{{ user.id }}"), {"n": [1]}, 60)
+    assert render(message, scope, None, "en") == RenderedInbox("Ada", "", None, "a://u1", {"n": [1]}, 60)
+    with pytest.raises(RenderError, match="title, body: both are empty"):
+        render(InboxMessage("m", text(" ")), scope, None, "en")
+
+
+def test_parts_of_a_push(scope):
+    message = push("Hi", parts={"apns": {"payload": {"user": text("{{ user.id }}")}}})
+    assert render(message, scope, None, "en").parts == {"apns": {"payload": {"user": "u1"}}}

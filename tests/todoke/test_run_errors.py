@@ -34,6 +34,8 @@ WRONG_USE = [
     ({"store": "users.db"}, "expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
     ({"push": "fcm"}, "fcm"),
     ({"email": "imap://localhost"}, "smtp"),
+    ({"line": "lines"}, "expected line or line@http://HOST:PORT; found 'lines'"),
+    ({"line": "line"}, "--line: set TODOKE_LINE_TOKEN"),
 ]
 
 

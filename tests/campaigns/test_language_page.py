@@ -1,0 +1,41 @@
+"""The definitions on docs/language.md are right, and its tables name every form that there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from transforms.campaigns.grammar import FIELDS
+from transforms.campaigns.grammar_steps import STEPS, WAITS
+from transforms.campaigns.grammar_triggers import EXITS, REENTRIES, TRIGGERS
+from transforms.campaigns.load import check
+from transforms.campaigns.policies import FIELDS as POLICIES
+from transforms.messages.definitions import CHANNELS, INBOX_TEXTS, MAIL_TEXTS, PUSH_PARTS, PUSH_SETTINGS, PUSH_TEXTS
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", BLOCKS, ids=[text.splitlines()[1].strip() for text in BLOCKS])
+def test_a_block_of_definitions_has_no_mistake(text: str) -> None:
+    _, problems = check((("language.md", text),))
+    assert [str(problem) for problem in problems.errors] == []
+
+
+def test_every_word_of_the_language_is_on_the_page() -> None:
+    words = {*FIELDS, *STEPS, *WAITS, *TRIGGERS, *EXITS, *REENTRIES, *POLICIES, *CHANNELS}
+    words |= {*INBOX_TEXTS, *MAIL_TEXTS, *PUSH_PARTS, *PUSH_SETTINGS, *PUSH_TEXTS, "then", "else", "unless", "at_most"}
+    words |= {
+        "headers",
+        "expires",
+        "messages",
+        "url",
+        "same",
+        "include_current",
+        "cron",
+        "at",
+        "zone",
+        "variant",
+        "with",
+    }
+    assert {word for word in words if not re.search(rf"(?<![a-z_]){word}(?![a-z_])", PAGE)} == set()
