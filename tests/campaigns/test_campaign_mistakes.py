@@ -54,6 +54,12 @@ FIELDS = [
     (BOTH + "    goals: {bought: {event: A, within: 1d, value: 5}}\n", [("goals.bought.value", "expected text")]),
     (BOTH + "    goals: {bought: {event: A, within: 1d, after: x}}\n", [("goals.bought.after", "a duration")]),
     (BOTH + "    audience: {variant: a}\n", [("audience", "it is decided at entry")]),
+    (BOTH + "    include_current: true\n", [("include_current", "needs `starts`")]),
+    (BOTH + "    include_current: 5\n", [("include_current", "expected true or false")]),
+    (
+        BOTH.replace("enters", "leaves") + "    include_current: false\n",
+        [("include_current", "goes with `enters` only")],
+    ),
     (BOTH + "    exit: {segment: vip, same: x}\n", [("exit.same", "`same` goes with `event` only")]),
     (BOTH + "    exit: {event: A, same: x}\n", [("exit.same", "others have no properties")]),
     (BOTH + "    reenter: {each: x}\n", [("reenter.each", "others have no properties")]),

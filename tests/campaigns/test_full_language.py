@@ -33,6 +33,7 @@ EACH = (
         HEAD + CAMPAIGN.replace("MORE", form)
         for form in (
             *("starts: 2026-07-01", "ends: '2026-07-01T00:00:00+09:00'", "starts: 2026-07-01, ends: 2026-07-02"),
+            *("starts: 2026-07-01, include_current: true", "include_current: false"),
             *("holdout: 10", "holdout: 0", "holdout: 12.5", "holdout: 100"),
             *("variants: {a: 50, b: 50}", "variants: {a: 33.3, b: 33.3, c: 33.4}", "variants: {a: 100}"),
             *("with: {cart: {last: A}}", "priority: 0", "priority: 100", "on_unknown: resend"),

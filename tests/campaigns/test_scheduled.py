@@ -152,6 +152,22 @@ def test_the_present_members_enter_when_a_campaign_starts() -> None:
     assert sends(told) == [("c", "push_a", DAY)]
 
 
+@pytest.mark.parametrize(
+    ("zone", "at"), [("Asia/Tokyo", DAY - 9 * HOUR), ("UTC", DAY), ("America/New_York", DAY + 4 * HOUR)]
+)
+def test_a_campaign_that_starts_with_a_day_starts_when_that_begins_for_each(zone: str, at: int) -> None:
+    told = story(**{**STARTING, "starts": "2026-03-28"}, traits={"vip": True, "timezone": zone})
+    told.wake(3 * DAY)
+    assert sends(told) == [("c", "push_a", at)]
+
+
+def test_include_current_may_stand_beside_the_trigger() -> None:
+    beside = {"trigger": {"enters": "vips"}, "include_current": True, "starts": STARTING["starts"]}
+    told = story(**beside, traits={"vip": True})
+    told.wake(3 * DAY)
+    assert sends(told) == [("c", "push_a", DAY)]
+
+
 def test_who_is_no_member_then_enters_when_they_become_one() -> None:
     told = story(**STARTING)
     told.wake(DAY)

@@ -182,6 +182,15 @@ def test_a_text_of_set_that_cannot_be_filled_in_writes_nothing_and_the_journey_g
     assert sends(told) == [("c", "push_a", HOUR)]
 
 
+def test_a_paused_campaign_sets_nothing() -> None:
+    told = story(steps=[{"wait": "1h"}, {"id": "note", "set": {"a": 1}}, {"send": "push_a"}])
+    told.track("Bought", HOUR)
+    paused = edited(told, status="paused", steps=[{"wait": "1h"}, {"id": "note", "set": {"a": 1}}, {"send": "push_a"}])
+    paused.wake(DAY)
+    assert refusals(paused) == [("note", "paused", 2 * HOUR), ("push_a", "paused", 2 * HOUR)]
+    assert paused.user.profile.value("a") is None
+
+
 def test_set_can_end_its_own_journey() -> None:
     told = story(steps=[{"set": {"vip": True}}, {"send": "push_a"}], exit={"segment": "vips"})
     told.track("Bought", HOUR)

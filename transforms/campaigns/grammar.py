@@ -4,6 +4,8 @@ from collections.abc import Collection
 from fractions import Fraction
 from typing import Any
 
+import msgspec
+
 from transforms.campaigns.definitions import MAX_DELAY, PRIORITY, Campaign, Exit, Goal, Rate, Step, Trigger, walk
 from transforms.campaigns.effects import CONTROL
 from transforms.campaigns.grammar_steps import StepReader
@@ -32,7 +34,7 @@ ON_UNKNOWN = ("skip", "resend")
 FIELDS = (
     *("owner", "status", "starts", "ends", "trigger", "audience", "holdout", "variants", "with", "steps", "exit"),
     *("reenter", "consent", "transactional", "quiet_hours", "max_delay", "max_event_age", "priority", "on_unknown"),
-    *("rate", "goals"),
+    *("rate", "goals", "include_current"),
 )
 REQUIRED = ("owner", "trigger", "steps")
 #: More than any provider takes.
@@ -110,7 +112,13 @@ class _Reader:
 
     def _trigger(self, default_zone: str) -> Trigger | None:
         node = self.fields.get("trigger")
-        return read_trigger(node, self.segments, default_zone, self.problems) if node is not None else None
+        trigger = read_trigger(node, self.segments, default_zone, self.problems) if node is not None else None
+        if trigger is None or "include_current" not in self.fields:
+            return trigger
+        current = self.problems.boolean(self.fields["include_current"])
+        if trigger.kind != "enters":
+            self.problems.add(self.fields["include_current"], "`include_current` goes with `enters` only")
+        return msgspec.structs.replace(trigger, include_current=trigger.include_current or bool(current))
 
     def _exits(self, trigger: Trigger) -> tuple[Exit, ...]:
         node = self.fields.get("exit")
@@ -136,7 +144,7 @@ class _Reader:
             problems.add(fields["ends"], "is not after `starts`: nobody would ever enter")
         if trigger is not None and trigger.include_current and "starts" not in fields:
             cause = "`include_current` needs `starts`, the time at which the present members enter"
-            problems.add(fields["trigger"].value["include_current"], cause)
+            problems.add(fields.get("include_current") or fields["trigger"].value["include_current"], cause)
         return starts, ends
 
     def _audience(self, trigger: Trigger) -> Condition | None:

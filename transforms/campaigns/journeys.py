@@ -337,6 +337,9 @@ class Journeys:
         self.active[journey.entry] = msgspec.structs.replace(journey, **changed)
 
     def _set(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
+        if campaign.status == "paused":
+            self._suppress(campaign.id, "paused", now, journey.entry, step.id)
+            return
         try:
             values = values_of(
                 step, journey.subject, self.person, now, campaign=campaign.id, given=self.sending.given(campaign)

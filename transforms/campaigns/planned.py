@@ -1,17 +1,19 @@
 """Planned times of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
 
-A run in a zone, or at `starts`, comes to everybody at one instant. A run by each user's own clock begins when its local
+A run in a zone, or at the time of `starts`, comes to everybody at one instant. A run by each user's own clock begins when its local
 time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it once, and not
 never.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import NamedTuple
 
 import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import CampaignIndex
+from transforms.campaigns.schedule import EARLIEST
 from transforms.segments.conditions import Since
 from transforms.segments.values import DAY, instant_of, start_of_day
 
@@ -88,15 +90,15 @@ class Planned:
         if begin is not None and begin[0] == now:
             local = begin[1]
             schedule = campaign.trigger.schedule
-            if schedule is None or local is None or not schedule.by_user:
+            if local is None or (schedule is not None and not schedule.by_user):
                 yield Due(campaign, local)
-            elif concerns(campaign):
+            elif schedule is None or concerns(campaign):
                 self._add(campaign.id, Plan(local, max(now, instant_of(local, zone))))
         plans = self.plans.get(campaign.id, ())
         self._keep(campaign.id, [plan for plan in plans if plan.at > now])
         for plan in plans:
             if plan.at <= now:
-                yield Due(campaign, plan.local, planned=True)
+                yield Due(campaign, None if campaign.trigger.schedule is None else plan.local, planned=True)
 
     def _add(self, campaign: str, plan: Plan) -> None:
         self._keep(campaign, [*self.plans.get(campaign, ()), plan])
@@ -120,9 +122,20 @@ def _next_begin(campaign: Campaign, after: int) -> tuple[int, int | None] | None
     if campaign.status == "stopped":
         return None
     if campaign.trigger.schedule is None:
-        starts = moment_of(campaign.starts, "UTC")
-        return (starts, None) if starts is not None and starts > after else None
+        return _start(campaign.starts, after)
     ends = moment_of(campaign.ends, "UTC")
     found = campaign.trigger.schedule.next_run(after)
     # A day more: by the clocks of some users, and of dates, it is earlier.
     return None if found is None or (ends is not None and found[0] > ends + DAY) else found
+
+
+def _start(starts: Since, after: int) -> tuple[int, int | None] | None:
+    """When a campaign starts, if that is later than `after`: a date does for each user when it begins for them."""
+    if isinstance(starts, date):
+        local = start_of_day(starts, "UTC")
+        found: tuple[int, int | None] = local - EARLIEST, local
+    elif starts is not None:
+        found = starts, None
+    else:
+        return None
+    return found if found[0] > after else None

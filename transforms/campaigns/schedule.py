@@ -15,12 +15,12 @@ from cronsim import CronSim, CronSimError
 from transforms.campaigns.local_time import local_of
 from transforms.segments.values import DAY, HOUR, instant_of
 
-__all__ = ["EACH_USER", "Schedule", "check_cron"]
+__all__ = ["EACH_USER", "EARLIEST", "Schedule", "check_cron"]
 
 #: The zone that stands for each user's own.
 EACH_USER = "user"
 #: The first place on earth where it is a time of the day is 14 hours ahead of UTC (Kiritimati).
-_EARLIEST = 14 * HOUR
+EARLIEST = 14 * HOUR
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of the wall clock
 _MICROSECOND = timedelta(microseconds=1)
@@ -49,7 +49,7 @@ class Schedule(msgspec.Struct, frozen=True):
         In a zone it begins at that time; for each user's own when it is that time first anywhere.
         """
         zone = "UTC" if self.by_user else self.zone
-        ahead = _EARLIEST if self.by_user else 0
+        ahead = EARLIEST if self.by_user else 0
         local = local_of(after + ahead, zone) - DAY  # a clock change may have moved a planned time behind others
         while (planned := self._next(local)) is not None:
             begins = instant_of(planned, zone) - ahead

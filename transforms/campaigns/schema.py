@@ -108,6 +108,7 @@ def _campaign() -> Schema:
         "on_unknown": {"enum": list(ON_UNKNOWN), "description": "what nobody knows to have gone out; default: skip"},
         "rate": mapping({"at_most": _whole(MAX_RATE), "per": DURATION}, ["at_most", "per"]),
         "goals": {**_named(_goal()), "description": "what it is for"},
+        "include_current": {"type": "boolean", "description": "the same as in the trigger"},
     }
     many = {"properties": {"trigger": {"anyOf": [has("schedule"), has("announcement")]}}}
     asked = {"properties": {"trigger": {"anyOf": [has("event"), has("schedule")]}}, **has("trigger")}
@@ -125,6 +126,8 @@ def _campaign() -> Schema:
             {"if": asked, "then": has("reenter")},
             {"if": {**many, **has("trigger")}, "then": has("audience"), "else": {"properties": {"rate": False}}},
             {"if": {"properties": {"trigger": current}, **has("trigger")}, "then": has("starts")},
+            {"if": current, "then": has("starts")},
+            {"if": has("include_current"), "then": {"properties": {"trigger": has("enters")}}},
         ],
     )
 
