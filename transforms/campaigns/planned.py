@@ -1,8 +1,8 @@
 """Planned times of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
 
 A run in a zone, or at the time of `starts`, comes to everybody at one instant. A run by each user's own clock begins
-when its local time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it once,
-and not never.
+when its local time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it
+once, and not never.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
