@@ -90,3 +90,18 @@ def test_campaigns_by_field() -> None:
     }
     copy = changes(old, shop(FACT, "Welcome", asks=asking, gone=greet, same=greet))
     assert {change.fields for change in copy.campaigns} == {("messages",)}
+
+
+def test_fields_are_called_as_in_the_file_and_what_steps_ask_waits_too() -> None:
+    step = {"id": "s", "send": "m"}
+    body = {"trigger": {"enters": "a"}, "steps": [step], "consent": "news"}
+    more = {"exit": {"event": "A"}, "with": {"cart": {"last": "B"}}, "quiet_hours": {"from": "21:00", "to": "08:00"}}
+    asking = {"steps": [{**step, "unless": {"event": "C"}}]}
+    rest = {"messages": {"m": {"channel": "push", "title": "x"}}, **plain(a=A)}
+    old = {**rest, "campaigns": {"said": body, "asks": body}}
+    new = {**rest, "campaigns": {"said": {**body, **more}, "asks": {**body, **asking}}}
+    found = {each.id: (each.kind, each.fields, each.warming) for each in changes(old, new).campaigns}
+    assert found == {
+        "said": ("changed", ("exit", "quiet_hours", "with"), None),
+        "asks": ("changed", ("steps",), "no"),
+    }

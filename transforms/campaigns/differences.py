@@ -21,6 +21,10 @@ from transforms.segments.written import condition_text
 __all__ = ["CampaignChange", "Differences", "LeafChange", "SegmentChange", "differences"]
 
 
+#: The fields of a campaign that definition files call otherwise.
+_WRITTEN = {"exits": "exit", "quiet": "quiet_hours", "given": "with"}
+
+
 class LeafChange(msgspec.Struct, frozen=True):
     """A condition: `added`, `removed` or `kept`. `backfill`: users known before have no history for it."""
 
@@ -179,7 +183,7 @@ def _campaigns(old: _Side, new: _Side, needed: set[int]) -> tuple[CampaignChange
 
 def _fields(old: _Side, was: Campaign, new: _Side, now: Campaign) -> tuple[str, ...]:
     names = [field for field in Campaign.__struct_fields__ if field != "audience"]
-    fields = [field for field in names if getattr(was, field) != getattr(now, field)]
+    fields = [_WRITTEN.get(field, field) for field in names if getattr(was, field) != getattr(now, field)]
     whom = [
         None if campaign.audience is None else side.meaning(campaign.audience)
         for side, campaign in ((old, was), (new, now))
