@@ -23,7 +23,7 @@ class Changes(msgspec.Struct, frozen=True):
 
     `new`, `kept` and `dropped` are the leaves on events, by key. `activation` (microseconds UTC, None without new
     leaves) is since when the new ones count; until their seeds come, older conditions answer for the segments and
-    audiences (named by their campaigns) that are `changed`, and none for those that are `added`.
+    campaigns that are `changed`, and none for those that are `added`.
     """
 
     release: Release
