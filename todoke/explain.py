@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from beam_pipelines.options import WrongUse, read_time
+from todoke.store import open_asked
 from todoke.user import plain_text
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
-from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.explain import Explained, Tree, settled
 from transforms.users.user import User, decode_user
@@ -35,10 +35,7 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
     known = compiled(read_definitions(definitions))
     check_known("segment", segment, known.segments)
     until = None if as_of is None else read_time("--as-of", as_of)
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     tree = Tree(segment, known)
     user = _settled(store, user_id, tree, until)
     store.close()

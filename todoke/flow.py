@@ -2,10 +2,9 @@
 
 import msgspec
 
-from beam_pipelines.options import WrongUse
+from todoke.store import open_asked
 from transforms.events.times import write_time
 from transforms.metrics.flow import flows
-from transforms.storage.open import open_store
 
 __all__ = ["flow"]
 
@@ -17,10 +16,7 @@ def flow(segment: str, url: str, *, json: bool) -> None:
       WrongUse: the URL is unknown.
       StoreError: the store cannot be read.
     """
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     rows = [row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/")]
     store.close()
     for each in flows(segment, rows):

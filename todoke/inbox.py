@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from beam_pipelines.options import WrongUse
+from todoke.store import open_asked
 from transforms.events.times import write_time
-from transforms.storage.open import open_store
 from transforms.storage.rows import InboxRow
 from transforms.storage.store import Store
 
@@ -21,10 +21,7 @@ def inbox(user: str, url: str, *, expired: bool, json: bool) -> None:
       WrongUse: the URL or the user is unknown.
       StoreError: the store cannot be read.
     """
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     now = time.time_ns() // 1000
     rows = [row for name in _names(user, store) for row in store.read_inbox(name)]
     shown = [row for row in rows if expired or not row.expires or row.expires > now]
@@ -35,10 +32,9 @@ def inbox(user: str, url: str, *, expired: bool, json: bool) -> None:
 
 def _names(user: str, store: Store) -> list[str]:
     """The user, or whoever it was merged into, and all who were merged into that one."""
-    profile: dict[str, Any] = {}
     name = user
     while (found := store.read_users([name]).get(name)) is not None:
-        profile = msgspec.json.decode(found.profile)
+        profile: dict[str, Any] = msgspec.json.decode(found.profile)
         if profile.get("owner", name) == name:
             return [name, *profile.get("merged", ())]
         name = profile["owner"]

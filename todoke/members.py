@@ -7,8 +7,8 @@ from json import dumps
 import msgspec
 
 from beam_pipelines.options import WrongUse
+from todoke.store import open_asked
 from transforms.events.times import write_time
-from transforms.storage.open import open_store
 from transforms.users.members import standing_members
 from transforms.users.user import ANONYMOUS
 
@@ -25,10 +25,7 @@ def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
       WrongUse: the URL or the segment is unknown.
       StoreError: the store cannot be read.
     """
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     last = store.read_run()
     if last is not None and segment not in last.segments:
         raise WrongUse(f"the last run knew no segment `{segment}`; it knew {', '.join(last.segments) or 'none'}")

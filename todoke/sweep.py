@@ -7,11 +7,11 @@ import msgspec
 
 from beam_pipelines.options import WrongUse
 from todoke.control import open_control
+from todoke.store import open_asked
 from transforms.campaigns.load import compiled
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.sweep import Swept, sweep
 from transforms.segments.values import duration
-from transforms.storage.open import open_store
 
 __all__ = ["sweep_ledger"]
 
@@ -32,10 +32,7 @@ def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str,
         raise WrongUse(f"--older-than: {error}") from error
     campaigns = compiled(read_definitions(definitions)).campaigns
     resend = {name for name, campaign in campaigns.items() if campaign.on_unknown == "resend"}
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     last = store.read_run()
     if last is not None and not last.finished:
         print("todoke: a run over files goes on, or did not finish: its claims are swept too", file=sys.stderr)

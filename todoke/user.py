@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines.options import WrongUse
+from todoke.store import open_asked
 from transforms.events.times import write_time
-from transforms.storage.open import open_store
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState
 from transforms.storage.store import Store
 from transforms.users.user import ANONYMOUS
@@ -27,10 +27,7 @@ def user(user_id: str, url: str, *, json: bool) -> None:
       WrongUse: the URL is none, or the store does not know the user.
       StoreError: the store cannot be read.
     """
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     if json:
         print(msgspec.json.encode(user_json(store, user_id)).decode())
     else:

@@ -8,9 +8,9 @@ send that is open; the ledger lets each out once, so waking somebody twice, or f
 import time
 from collections.abc import Callable, Iterator
 
-from beam_pipelines.options import CONTROL_RATE, WrongUse
+from beam_pipelines.options import CONTROL_RATE
 from todoke.control import Publish, open_control, publish_evenly
-from transforms.storage.open import open_store
+from todoke.store import open_asked
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
 from transforms.users.user import Wake
@@ -26,10 +26,7 @@ def wake(url: str, topic: str | None, rate: float) -> None:
       StoreError: the store cannot be read, or does not take the messages.
       ControlFailed: the topic does not.
     """
-    try:
-        store = open_store(url, create=False)
-    except ValueError as error:
-        raise WrongUse(f"--store: {error}") from error
+    store = open_asked(url)
     with open_control(store, topic) as publish:
         print(f"users woken: {wake_all(store, publish, rate)}")
     store.close()

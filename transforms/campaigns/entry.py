@@ -45,12 +45,9 @@ class Arm(msgspec.Struct, frozen=True):
 
 def arm_of(campaign: Campaign, user: str, known: Entry | None) -> Arm:
     """The arm of a user: as fixed, else by hash. A variant that is gone is fixed anew."""
-    fixed = known is not None and known.first is not None
-    control = known.control if known is not None and fixed else _is_control(campaign, user)
-    variant = known.variant if known is not None and fixed else None
-    if variant not in campaign.variants:
-        variant = _variant(campaign, user)
-    return Arm(variant, control)
+    if known is None or known.first is None:
+        return Arm(_variant(campaign, user), _is_control(campaign, user))
+    return Arm(known.variant if known.variant in campaign.variants else _variant(campaign, user), known.control)
 
 
 def _is_control(campaign: Campaign, user: str) -> bool:

@@ -206,35 +206,35 @@ class _Reader:
     def _percent(self, key: str) -> float:
         return self.problems.number(self.fields[key], 0, 100) or 0 if key in self.fields else 0
 
-    def _variants(self) -> dict[str, float]:
-        if "variants" not in self.fields:
+    def _named(self, key: str, expected: str) -> dict[str, Node]:
+        """What stands below a key, by names that are ids; empty where there is no such key."""
+        node = self.fields.get(key)
+        if node is None:
             return {}
-        node = self.fields["variants"]
         if not isinstance(node.value, dict) or not node.value:
-            self.problems.add(
-                node, f"expected variants with their percent, such as {{a: 50, b: 50}}; found {node.kind}"
-            )
+            self.problems.add(node, f"expected {expected}; found {node.kind}")
             return {}
-        shares: dict[str, float] = {}
         for name, child in node.value.items():
             self.problems.check_id(name, child)
+        return dict(node.value)
+
+    def _variants(self) -> dict[str, float]:
+        named = self._named("variants", "variants with their percent, such as {a: 50, b: 50}")
+        shares: dict[str, float] = {}
+        for name, child in named.items():
             if name == CONTROL:
                 self.problems.add(child, f"`{CONTROL}` is what those are called who are held out; name it otherwise")
             shares[name] = self.problems.number(child, 0, 100) or 0
-        if (whole := sum(Fraction(str(share)) for share in shares.values())) != 100:
-            self.problems.add(node, f"variants add up to 100 percent of the treated; these are {float(whole):g}")
+        if named and (whole := sum(Fraction(str(share)) for share in shares.values())) != 100:
+            self.problems.add(
+                self.fields["variants"], f"variants add up to 100 percent of the treated; these are {float(whole):g}"
+            )
         return shares
 
     def _given(self) -> dict[str, str]:
         """The events that `with` names."""
-        if "with" not in self.fields:
-            return {}
-        node, given = self.fields["with"], {}
-        if not isinstance(node.value, dict) or not node.value:
-            self.problems.add(node, f"expected names such as {{cart: {{last: Product Added}}}}; found {node.kind}")
-            return {}
-        for name, child in node.value.items():
-            self.problems.check_id(name, child)
+        given = {}
+        for name, child in self._named("with", "names such as {cart: {last: Product Added}}").items():
             if name in SCOPE:
                 self.problems.add(child, f"`{name}` is taken: templates know {', '.join(sorted(SCOPE))} already")
             fields = self.problems.mapping(child, ("last",), required=("last",))
@@ -262,14 +262,8 @@ class _Reader:
         return None if at_most is None or per is None else Rate(at_most, per)
 
     def _goals(self) -> dict[str, Goal]:
-        if "goals" not in self.fields:
-            return {}
-        node, problems, goals = self.fields["goals"], self.problems, {}
-        if not isinstance(node.value, dict) or not node.value:
-            problems.add(node, f"expected goals such as {{ordered: {{event: …, within: 3d}}}}; found {node.kind}")
-            return {}
-        for name, child in node.value.items():
-            problems.check_id(name, child)
+        problems, goals = self.problems, {}
+        for name, child in self._named("goals", "goals such as {ordered: {event: …, within: 3d}}").items():
             keys = ("event", "type", "where", "within", "after", "value")
             fields = problems.mapping(child, keys, required=("event", "within"))
             if fields is None or "event" not in fields or "within" not in fields:

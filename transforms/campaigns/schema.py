@@ -24,6 +24,7 @@ from transforms.segments.schema import (
     has,
     mapping,
     ref,
+    whole,
 )
 from transforms.segments.schema import one_key as exactly_one
 from transforms.segments.values import HOUR, TIME_FORM
@@ -106,7 +107,7 @@ def _campaign() -> Schema:
         "max_event_age": {**DURATION, "description": "how old a trigger may be when it arrives; default: the policy's"},
         "priority": {"type": "integer", "minimum": 0, "maximum": 100, "description": "what goes first; default: 50"},
         "on_unknown": {"enum": list(ON_UNKNOWN), "description": "what nobody knows to have gone out; default: skip"},
-        "rate": mapping({"at_most": _whole(MAX_RATE), "per": DURATION}, ["at_most", "per"]),
+        "rate": mapping({"at_most": whole(1, MAX_RATE), "per": DURATION}, ["at_most", "per"]),
         "goals": {**_named(_goal()), "description": "what it is for"},
         "include_current": {"type": "boolean", "description": "the same as in the trigger"},
     }
@@ -226,13 +227,9 @@ def _inside(key: str) -> Schema:
     return {"type": "object", "properties": {key: {"type": "array", **ref("sending")}}, **has(key)}
 
 
-def _whole(most: int) -> Schema:
-    return {"type": "integer", "minimum": 1, "maximum": most}
-
-
 def _policies() -> Schema:
     channels = {"type": "array", "items": {"enum": list(CHANNELS)}, "minItems": 1}
-    cap = {"channels": channels, "at_most": _whole(MAX_CAPPED), "per": DURATION}
+    cap = {"channels": channels, "at_most": whole(1, MAX_CAPPED), "per": DURATION}
     return mapping(
         {
             "default_zone": {**TEXT, "description": "of the IANA database; default: UTC"},

@@ -48,14 +48,14 @@ class Sending:
 
     def decide(self, campaign: Campaign, subject: Subject, step: Step, due: int, now: int) -> Decision:
         """Send a step that fell due at `due`, refuse it, or say until when quiet hours hold it back."""
-        name, reason = self.choose(campaign, step.messages_for(subject.variant))
-        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
         if campaign.status == "paused":
             return Decision(now, "paused")
         if (unless := self.answer(campaign, step, subject.variant)) is not False:
             return Decision(now, "warming" if unless is None else "unless")
+        name, reason = self.choose(campaign, step.messages_for(subject.variant))
         if reason is not None:
             return Decision(now, reason)
+        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
         if outside > due + campaign.max_delay:
             return Decision(now, "expired")
         if outside > now:

@@ -3,7 +3,6 @@
 import itertools
 import os
 import threading
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from transforms.campaigns.effects import Send
 from transforms.channels.email import compose
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
+from transforms.events.times import write_time
 from transforms.messages.render import (
     Rendered,
     RenderedInbox,
@@ -24,8 +24,6 @@ from transforms.messages.render import (
 )
 
 __all__ = ["InboxLine", "LineLine", "Outbox", "PushLine", "WebhookLine"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,14 +124,13 @@ class Outbox:
 
 
 def _line(send: Send, rendered: Rendered) -> _Line:
-    decided_at = (_EPOCH + timedelta(microseconds=send.decided_at)).isoformat().replace("+00:00", "Z")
     said: dict[str, Any] = {
         "send_id": send.id,
         "campaign": send.campaign,
         "step": send.step,
         "variant": send.variant,
         "user": send.user,
-        "decided_at": decided_at,
+        "decided_at": write_time(send.decided_at),
     }
     match rendered:
         case RenderedPush(title, body, data):

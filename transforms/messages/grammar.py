@@ -214,7 +214,8 @@ class _Reader:
         if not isinstance(node.value, dict):
             self.problems.add(node, f"expected a mapping; found {node.kind}")
             return {}
-        return {key: self._tree(child) for key, child in node.value.items()}
+        tree: dict[str, Tree] = self._tree(node)
+        return tree
 
     def _data(self, node: Node) -> dict[str, Text] | None:
         """FCM's data holds text only; numbers and booleans are written as JSON writes them."""

@@ -29,6 +29,7 @@ __all__ = [
     "mapping",
     "one_key",
     "ref",
+    "whole",
 ]
 
 Schema = dict[str, Any]
@@ -182,17 +183,18 @@ _OPERANDS: dict[str, Schema] = {
 _IN_WHERE = {"before": _MOMENT_WITH_ZONE, "after": _MOMENT_WITH_ZONE}
 
 
-def _whole(least: int, most: int) -> Schema:
+def whole(least: int, most: int) -> Schema:
+    """A whole number, both bounds included."""
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
 def _whole_comparisons(most: int, *, counted: int | None = None) -> dict[str, Schema]:
     """Comparisons with whole numbers up to `most`; there are never more than `counted`."""
-    found = {name: _whole(0, most) for name in COMPARISONS}
-    found["between"] = _pair(_whole(0, most))
-    found["less_than"] = _whole(1, most)
+    found = {name: whole(0, most) for name in COMPARISONS}
+    found["between"] = _pair(whole(0, most))
+    found["less_than"] = whole(1, most)
     if counted is not None:
-        found["more_than"] = _whole(0, counted - 1)
+        found["more_than"] = whole(0, counted - 1)
     return found
 
 
