@@ -12,7 +12,7 @@ from transforms.segments.leaves import LeafState
 
 UNSEEN = LeafState(truth=False)
 #: Keys that the definitions know; a state may be kept of others too.
-LEAVES: Any = {key: SimpleNamespace(unseen=UNSEEN) for key in (0, 1, 5, 7, 2**64 - 1)}
+LEAVES: Any = {key: SimpleNamespace(unseen=UNSEEN, group="A" if key < 7 else "B") for key in (0, 1, 5, 7, 2**64 - 1)}
 
 keys = st.sampled_from([*LEAVES, 3])
 deadlines = st.none() | st.integers(0, 9)
@@ -22,6 +22,21 @@ put = st.tuples(st.just("put"), keys, states)
 keep = st.tuples(st.just("keep"), st.sets(keys), st.none())
 settle = st.tuples(st.just("settle"), st.integers(0, 9), deadlines)
 again = st.tuples(st.just("pack"), st.none(), st.none())
+
+
+def pages_of(packed: PackedLeaves, leaves: Any = LEAVES) -> list[list[int]]:
+    """The keys of each page, after a look at what stands beside the pages."""
+    pages = [msgspec.msgpack.decode(page, type=dict[int, LeafState]) for page in packed.pages]
+    assert packed.keys == b"".join(key.to_bytes(8, "big") for page in pages for key in page)
+    assert packed.homes == b"".join(home.to_bytes(4, "big") for home, page in enumerate(pages) for _ in page)
+    due = [min((each.deadline for each in page.values() if each.deadline is not None), default=None) for page in pages]
+    assert packed.deadlines == b"".join((2**63 - 1 if at is None else at).to_bytes(8, "big") for at in due)
+    assert packed.first == min((at for at in due if at is not None), default=None)
+    assert packed.bounds == packed.body == b""
+    for page, data in zip(pages, packed.pages, strict=True):
+        assert len(page) == 1 or (len(page) <= 8 and len(data) <= 4096)
+        assert len({leaves[key].group if key in leaves else key for key in page}) == 1
+    return [sorted(page) for page in pages]
 
 
 def judged(opened: LeafStates, plain: dict[int, LeafState], until: int, later: int | None) -> None:
@@ -49,7 +64,7 @@ def test_they_are_those_of_a_dictionary(begun: dict[int, LeafState], steps: list
                     opened.put(what, other, opened.opened[what])
                     plain[what] = other
             case "keep":
-                opened.keep(what)
+                opened = opened.only(what)
                 plain = {key: state for key, state in plain.items() if key in what}
             case "settle":
                 judged(opened, plain, what, other)
@@ -59,8 +74,8 @@ def test_they_are_those_of_a_dictionary(begun: dict[int, LeafState], steps: list
         assert all(opened.opened[key] == plain.get(key, UNSEEN) for key in LEAVES)
     assert dict(opened.items()) == plain
     packed = opened.pack()
-    assert msgspec.msgpack.encode(packed) == msgspec.msgpack.encode(LeafStates(plain).pack())
-    assert packed.body == b"".join(map(msgspec.msgpack.encode, (plain[key] for key in sorted(plain))))
+    assert sorted(key for page in pages_of(packed) for key in page) == sorted(plain)
+    assert packed == LeafStates(plain).pack()
     assert earliest(packed) == earliest(plain)
     assert earliest(packed) == min(
         (each.deadline for each in plain.values() if each.deadline is not None), default=None
@@ -76,8 +91,59 @@ def test_states_of_other_lengths_and_deadlines_go_between_the_others(begun: list
         opened.put(key, state, opened.opened[key])
         plain[key] = state
     packed = opened.pack()
-    assert msgspec.msgpack.encode(packed) == msgspec.msgpack.encode(LeafStates(plain).pack())
+    assert sorted(pages_of(packed)) == [[key] for key in plain], "no definition knows them"
     assert [*LeafStates(packed).items()] == [*plain.items()]
+
+
+def test_leaves_of_a_group_share_pages_of_eight_and_no_page_is_large() -> None:
+    leaves: Any = {key: SimpleNamespace(unseen=UNSEEN, group="AB"[key % 2]) for key in range(30)}
+    opened = LeafStates(dict.fromkeys(range(20), UNSEEN), leaves)
+    assert pages_of(opened.pack(), leaves) == [
+        [0, 2, 4, 6, 8, 10, 12, 14],
+        [16, 18],
+        [1, 3, 5, 7, 9, 11, 13, 15],
+        [17, 19],
+    ]
+
+    opened = LeafStates(opened.pack(), leaves)
+    for key in (28, 26, 24):
+        opened.put(key, LeafState(truth=True), opened.opened[key])
+    assert pages_of(opened.pack(), leaves)[1] == [16, 18, 24, 26, 28], "there is room"
+
+    opened = LeafStates(opened.pack(), leaves)
+    large = LeafState(False, 3, tuple((number, 2**64 - 1 - number) for number in range(400)))
+    opened.put(18, large, opened.opened[18])
+    assert pages_of(opened.pack(), leaves)[1:3] == [[16, 24, 26, 28], [18]]
+    assert LeafStates(opened.pack(), leaves).opened[18] == large
+
+    opened = LeafStates(opened.pack(), leaves)
+    opened.put(22, UNSEEN, opened.opened[22])
+    assert pages_of(opened.pack(), leaves)[1:3] == [[16, 22, 24, 26, 28], [18]]
+    assert [key for key, _ in LeafStates(opened.pack(), leaves).items()] == [*range(20), 22, 24, 26, 28]
+
+
+def test_states_that_were_written_before_there_were_pages_are_read() -> None:
+    plain = {1: LeafState(truth=True, deadline=7), 5: LeafState(False, None, ((3, 9),)), 7: LeafState(False, 4)}
+    bodies = [msgspec.msgpack.encode(state) for state in plain.values()]
+    ends = [0, len(bodies[0]), len(bodies[0] + bodies[1]), len(b"".join(bodies))]
+    deadlines = b"".join(at.to_bytes(8, "big") for at in (7, 2**63 - 1, 4))
+    written = msgspec.msgpack.encode(
+        [
+            b"".join(key.to_bytes(8, "big") for key in plain),
+            b"".join(end.to_bytes(4, "big") for end in ends),
+            deadlines,
+            4,
+            b"".join(bodies),
+        ]
+    )
+    packed = msgspec.msgpack.decode(written, type=PackedLeaves)
+    assert earliest(packed) == 4
+    assert dict(LeafStates(packed).items()) == plain
+    opened = LeafStates(packed, LEAVES)
+    assert (5 in opened, 0 in opened) == (True, False)
+    assert opened.pop_due(4) == {7}
+    assert pages_of(opened.pack()) == [[1, 5], [7]]
+    assert opened.pack() == packed
 
 
 def test_a_key_is_not_found_across_two_others() -> None:
@@ -104,7 +170,7 @@ def test_what_is_packed_is_never_changed() -> None:
     opened.put(5, UNSEEN, opened.opened[5])
     opened.put(7, UNSEEN, opened.opened[7])
     opened.pack()
-    opened.keep({1})
+    opened.only({1}).pack()
     assert msgspec.msgpack.encode(packed) == written
     assert msgspec.msgpack.decode(written, type=PackedLeaves) == packed
 

@@ -21,7 +21,7 @@ from transforms.users.bundle import Bundle
 from transforms.users.cap import CAP, fit
 from transforms.users.draft import Draft
 from transforms.users.effects import Forward, SegmentLeft, Truncated
-from transforms.users.user import Merge, User, Wake, decode_user, encode_user
+from transforms.users.user import Merge, User, Wake, decode_user, encode_user, pack_members
 
 Plain = dict[str, Any]
 KB = 1024
@@ -338,7 +338,7 @@ def test_every_shape_of_marks_can_be_cut(shape: str) -> None:
     large = compile_plain({"segments": {f"s{n}": {"members": each} for n, each in enumerate(numbered)}})
     states = {key: leaf.judge(leaf.unseen, marks, START, "UTC") for key, leaf in large.index.leaves.items()}
     held = dict.fromkeys(large.segments, START) if all(state.truth for state in states.values()) else {}
-    user = User("u", 1, START, START - DAY, large.revision, leaves=states, members=held)
+    user = User("u", 1, START, START - DAY, large.revision, leaves=states, packed_members=pack_members(held))
     assert len(encode_user(user)) > CAP
     cut, data, effects = fit(user, large)
     assert decode_user(data) == cut

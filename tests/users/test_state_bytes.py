@@ -1,6 +1,7 @@
 """The bytes of a user's state and of inputs in a shuffle: running jobs hold them, so new code must read old ones."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ from transforms.users.user import (
     decode_user,
     encode_inputs,
     encode_user,
+    pack_members,
 )
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -77,7 +79,7 @@ RICH = User(
         2**64 - 1: LeafState(True, START + DAY, ((START, 2**64 - 1), (START - 1, 0))),
         5: LeafState(False, None, (), START - HOUR, "seed"),
     },
-    members={"buyers": START - HOUR, "often": START},
+    packed_members=pack_members({"buyers": START - HOUR, "often": START}),
     journeys={
         "e1": Journey(
             "e1", "cart", "~a1", START, START - MINUTE, "wait_2", START + HOUR, ("second", "third"), {"n": 1.5}
@@ -225,10 +227,14 @@ RECEIVED = Event(
 )
 
 
+#: Leaves that share a page.
+TOGETHER: Any = {key: SimpleNamespace(group="Order Completed") for key in (7, 9)}
+
+
 def packed(user: User) -> User:
     """A user as it is written now; the ones above are as they were written before leaves and messages were packed."""
     seen = {} if isinstance(user.seen, PackedSeen) else user.seen
-    return msgspec.structs.replace(user, leaves=LeafStates(user.leaves).pack(), seen=PackedSeen.of(seen))
+    return msgspec.structs.replace(user, leaves=LeafStates(user.leaves, TOGETHER).pack(), seen=PackedSeen.of(seen))
 
 
 def packed_input(item: Input) -> Input:
@@ -277,6 +283,17 @@ def test_a_state_written_before_it_was_packed_is_read(name: str) -> None:
 
 def test_inputs_written_before_states_were_packed_are_read() -> None:
     assert decode_inputs(golden("user_state_inputs_unpacked")) == INPUTS, ADVICE
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_state_written_before_leaves_shared_pages_is_read(name: str) -> None:
+    user = decode_user(golden(f"{name}_before_pages"))
+    assert user == USERS[name], ADVICE
+    assert user.deadline == USERS[name].deadline
+
+
+def test_inputs_written_before_leaves_shared_pages_are_read() -> None:
+    assert decode_inputs(golden("user_state_inputs_before_pages")) == INPUTS_PACKED, ADVICE
 
 
 @pytest.mark.parametrize("name", UNPACKED)

@@ -36,11 +36,14 @@ class Person(Protocol):
     id: str
     profile: Profile
     leaves: LeafStates
-    members: dict[str, int]
     warming: frozenset[int]
     goals: Goals
     counted: tuple[Counted, ...]
     lasts: dict[str, Written]
+
+    @property
+    def members(self) -> dict[str, int]:
+        """Segment to since."""
 
     @property
     def zone(self) -> str:

@@ -1,14 +1,14 @@
-"""The leaf states of one user: kept encoded one by one, so that an event opens and writes those only that it touches.
+"""The leaf states of one user: kept in pages, so that an event opens and writes those only that it touches.
 
 A user with hundreds of leaves has tens of kilobytes of state, of which an event concerns a handful. So a user carries
-its leaf states as one run of bytes with their places (`PackedLeaves`), and who works on them reads what is asked and
-packs what changed between what did not. Times are microseconds UTC.
+its leaf states in pages that are encoded by themselves (`PackedLeaves`), and who works on them reads the pages that are
+asked, and writes those that changed. The leaves of one event are mostly touched together, and share a page.
+Times are microseconds UTC.
 """
 
 import heapq
 from collections.abc import Container, Iterator, Mapping
-from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from struct import Struct, pack, unpack
 from types import MappingProxyType
 
@@ -18,47 +18,75 @@ from transforms.segments.leaves import Leaf, LeafState
 
 __all__ = ["LeafStates", "PackedLeaves", "earliest"]
 
+_Page = dict[int, LeafState]
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(LeafState).decode
-#: Where a state begins and ends, and when its truth may change; no deadline is the last of all.
-_SPAN, _DEADLINE, _NEVER = Struct(">II"), Struct(">q"), 2**63 - 1
-#: Bytes of a key, as of a deadline, and of a bound.
-_KEY, _BOUND = 8, 4
+_decode = msgspec.msgpack.Decoder(_Page).decode
+_decode_one = msgspec.msgpack.Decoder(LeafState).decode
+#: No deadline is the last of all.
+_DEADLINE, _NEVER = Struct(">q"), 2**63 - 1
+#: Bytes of a key, as of a deadline, and of the number of a page.
+_KEY, _HOME = 8, 4
+#: At most so many leaves share a page: who asks for one of them reads all.
+_TOGETHER = 8
+#: A page of more bytes is taken apart, and a leaf with more than its share of them stands alone from then on.
+_LARGE = 4096
+_SHARE = _LARGE // _TOGETHER - 2 * _KEY  # what is around a state is counted, too
 
 
 class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=False):
-    """Leaf states by key, encoded one after the other in `body` in the order of `keys`, which are sorted.
+    """Leaf states by key in `pages`, each encoded by itself.
 
-    `bounds` says where each begins, and the last one ends; `deadlines` when its truth may change, and `first` is the
-    earliest of them. Keys and deadlines have eight bytes each, bounds four, big-endian: lists of integers would be read
-    and written whole for the few that are asked for. Nothing is ever changed in place.
+    `homes` has the number of the page of each of `keys`; `deadlines` when the truth of a leaf of each page may change,
+    and `first` is the earliest of them. Keys and deadlines have eight bytes each, homes four, big-endian: lists of
+    integers would be read and written whole for the few that are asked for. Nothing is ever changed in place.
+
+    Before there were pages, the states stood one after the other in `body`, in the order of `keys` and of `deadlines`;
+    `bounds` says in four bytes each where one begins, and the last one ends. They are empty since then.
     """
 
     keys: bytes = b""
-    bounds: bytes = bytes(_BOUND)
+    bounds: bytes = b""
     deadlines: bytes = b""
     first: int | None = None
     body: bytes = b""
+    homes: bytes = b""
+    pages: list[bytes] = []
 
     def __eq__(self, other: object) -> bool:
-        """Whether these are the same states; a mapping in one may be written in another order."""
+        """Whether these are the same states; pages may be others, and a mapping in one written in another order."""
         return isinstance(other, PackedLeaves) and [*LeafStates(self).items()] == [*LeafStates(other).items()]
 
     __hash__ = None  # type: ignore[assignment]
 
-    def place(self, key: int) -> int | None:
-        """Where a leaf stands among the others, or None."""
+    def home(self, key: int) -> int | None:
+        """The number of the page of a leaf, or None."""
         sought, at = key.to_bytes(_KEY, "big"), -1
         while (at := self.keys.find(sought, at + 1)) >= 0:
             if not at % _KEY:  # else it lies across two keys
-                return at // _KEY
+                at = at // _KEY * _HOME
+                return int.from_bytes(self.homes[at : at + _HOME], "big")
         return None
 
-    def listed(self) -> Iterator[tuple[int, int]]:
-        """Each key with its deadline."""
+    def placed(self) -> Iterator[tuple[int, int]]:
+        """Each key with the number of its page."""
         count = len(self.keys) // _KEY
-        return zip(unpack(f">{count}Q", self.keys), unpack(f">{count}q", self.deadlines), strict=True)
+        return zip(unpack(f">{count}Q", self.keys), unpack(f">{count}I", self.homes), strict=True)
 
+    def due(self) -> tuple[int, ...]:
+        """The deadlines of the pages."""
+        return unpack(f">{len(self.pages)}q", self.deadlines)
+
+    def singly(self) -> _Page:
+        """The states that were written before there were pages."""
+        count = len(self.keys) // _KEY
+        keys, bounds = unpack(f">{count}Q", self.keys), unpack(f">{count + 1}I", self.bounds)
+        return {
+            key: _decode_one(self.body[start:end]) for key, (start, end) in zip(keys, pairwise(bounds), strict=True)
+        }
+
+
+_NOTHING = PackedLeaves()
 
 #: Leaf states as a user holds them. A mapping is how they were written before they were packed.
 Kept = PackedLeaves | dict[int, LeafState]
@@ -66,40 +94,40 @@ Kept = PackedLeaves | dict[int, LeafState]
 
 def earliest(kept: Kept) -> int | None:
     """The first time at which the truth of one of these leaves may change without an event."""
-    if isinstance(kept, PackedLeaves):
-        return kept.first
-    return min((state.deadline for state in kept.values() if state.deadline is not None), default=None)
+    return kept.first if isinstance(kept, PackedLeaves) else _known(_deadline(kept))
 
 
 class _Opened(dict[int, LeafState]):
-    """States by key, read when they are first asked for."""
+    """States by key, read a page at a time when they are first asked for."""
 
     def __init__(self, packed: PackedLeaves, leaves: Mapping[int, Leaf]) -> None:
         self.packed = packed
         self.leaves = leaves
-        #: Of each state that was read its place among the packed ones, and from where to where it reaches there.
-        self.places: dict[int, tuple[int, int, int]] = {}
+        #: The pages that were read, by number.
+        self.pages: dict[int, _Page] = {}
+        #: The keys that are in no page.
+        self.homeless: set[int] = set()
 
     def __missing__(self, key: int) -> LeafState:
-        packed = self.packed
-        at = packed.keys.find(key.to_bytes(_KEY, "big"))
-        # A call less, nearly always: it is not there, or where it is found first.
-        place = None if at < 0 else packed.place(key) if at % _KEY else at // _KEY
-        if place is not None:
-            start, end = _SPAN.unpack_from(packed.bounds, place * _BOUND)
-            state = _decode(packed.body[start:end])
-            self.places[key] = place, start, end
-        else:
-            state = self.leaves[key].unseen
-        self[key] = state
+        if (home := self.packed.home(key)) is not None:
+            return self.page(home)[key]
+        self.homeless.add(key)
+        state = self[key] = self.leaves[key].unseen
         return state
+
+    def page(self, home: int) -> _Page:
+        """The page of a number, read if it was not."""
+        if (page := self.pages.get(home)) is None:
+            page = self.pages[home] = _decode(self.packed.pages[home])
+            self.update(page)
+        return page
 
 
 class LeafStates:
     """Leaf states being changed.
 
-    `opened` is where conditions look leaves up: each is decoded when it is first asked for, and a leaf of which nothing
-    is kept says what it says of somebody unknown.
+    `opened` is where conditions look leaves up: each page is decoded when one of its leaves is first asked for, and a
+    leaf of which nothing is kept says what it says of somebody unknown.
 
     Args:
       kept: the states.
@@ -107,32 +135,35 @@ class LeafStates:
     """
 
     def __init__(self, kept: Kept, leaves: Mapping[int, Leaf] = MappingProxyType({})) -> None:
-        self._begin(kept, leaves)
-
-    def _begin(self, kept: Kept, leaves: Mapping[int, Leaf]) -> None:
-        self._packed = packed = kept if isinstance(kept, PackedLeaves) else PackedLeaves()
+        if isinstance(kept, PackedLeaves) and not kept.body:
+            packed, found = kept, None
+        else:
+            packed, found = _NOTHING, kept.singly() if isinstance(kept, PackedLeaves) else kept
+        self._packed = packed
         self.opened = _Opened(packed, leaves)
         self._put: set[int] = set()
-        #: Those among them that have another deadline, or had: with the one that is packed.
-        self._moved: dict[int, int | None] = {}
-        #: A heap of (deadline, key); no leaf's place is later than its deadline. Packed ones join when any is due.
+        #: Whether one of them has another deadline than before.
+        self._moved = False
+        #: A heap of (deadline, key); no leaf's place is later than its deadline. Those of a page join when it is due.
         self._agenda: list[tuple[int, int]] = []
-        self._planned = packed.first is None
+        #: A heap of (deadline, number) of the pages that did not join, None until one is due.
+        self._later: list[tuple[int, int]] | None = None
         #: No deadline is earlier; None where there is none.
         self.first = packed.first
-        if not isinstance(kept, PackedLeaves):
-            self.opened |= kept
-            self._put |= kept.keys()
-            for key in kept:
+        if found is not None:
+            self.opened |= found
+            self.opened.homeless |= found.keys()
+            self._put |= found.keys()
+            for key in found:
                 self.plan(key)
 
     def __contains__(self, key: int) -> bool:
         """Whether something is kept of a leaf."""
-        return key in self._put or self._packed.place(key) is not None
+        return key in self._put or self._packed.home(key) is not None
 
     def items(self) -> Iterator[tuple[int, LeafState]]:
         """What is kept, by key in their order."""
-        for key in sorted({key for key, _ in self._packed.listed()} | self._put):
+        for key in sorted({key for key, _ in self._packed.placed()} | self._put):
             yield key, self.opened[key]
 
     def put(self, key: int, state: LeafState, before: LeafState) -> bool:
@@ -140,22 +171,25 @@ class LeafStates:
         self.opened[key] = state
         self._put.add(key)
         if (deadline := state.deadline) != before.deadline:
-            self._moved.setdefault(key, before.deadline)
+            self._moved = True
             if deadline is not None and (before.deadline is None or deadline < before.deadline):
                 self._plan(deadline, key)
         return state.truth is not before.truth
 
-    def keep(self, keys: Container[int]) -> None:
-        """Drop what is kept of all other leaves."""
-        self._begin({key: state for key, state in self.items() if key in keys}, self.opened.leaves)
+    def only(self, keys: Container[int]) -> "LeafStates":
+        """These without what is kept of all other leaves."""
+        return LeafStates({key: state for key, state in self.items() if key in keys}, self.opened.leaves)
 
     def pop_due(self, due: int) -> set[int]:
         """The leaves whose deadline is `due`, which is `first`. They must be judged, put and planned again."""
-        agenda, opened = self._agenda, self.opened
-        if not self._planned:
-            self._planned = True
-            agenda += [(at, key) for key, at in self._packed.listed() if at != _NEVER]
-            heapq.heapify(agenda)
+        agenda, opened, later = self._agenda, self.opened, self._later
+        if later is None:
+            deadlines = self._packed.due()
+            later = self._later = [(at, home) for home, at in enumerate(deadlines) if at != _NEVER]
+            heapq.heapify(later)
+        while later and later[0][0] <= due:
+            for key in opened.page(heapq.heappop(later)[1]):
+                self.plan(key)
         found: set[int] = set()
         while agenda and agenda[0][0] <= due:
             key = heapq.heappop(agenda)[1]
@@ -164,7 +198,7 @@ class LeafStates:
                 found.add(key)
             elif deadline is not None and deadline > due:  # it moved since then
                 heapq.heappush(agenda, (deadline, key))
-        self.first = agenda[0][0] if agenda else None
+        self.first = min((heap[0][0] for heap in (agenda, later) if heap), default=None)
         return found
 
     def plan(self, key: int) -> None:
@@ -178,86 +212,99 @@ class LeafStates:
             self.first = deadline
 
     def pack(self) -> PackedLeaves:
-        """All states, packed; what did not change is copied as it is."""
-        put, places = self._put, self.opened.places
+        """All states, packed; pages of which nothing changed are taken as they are."""
+        packed, put, opened = self._packed, self._put, self.opened
         if not put:
-            return self._packed
-        return self._pack_between() if put <= places.keys() else self._pack_anew()
+            return packed
+        if not put.isdisjoint(opened.homeless):
+            return self._pack_anew()
+        pages, changed = [*packed.pages], []
+        for home, page in opened.pages.items():
+            if not put.isdisjoint(page):
+                states = {key: opened[key] for key in page}
+                data = pages[home] = _encode(states)
+                if len(data) > _LARGE and len(states) > 1:
+                    return self._pack_anew()
+                changed.append((home, states))
+        deadlines, first = self._deadlines(changed) if self._moved else (packed.deadlines, packed.first)
+        return PackedLeaves(packed.keys, b"", deadlines, first, b"", packed.homes, pages)
 
-    def _pack_between(self) -> PackedLeaves:
-        """With new states at their places, and all others as they are."""
-        packed, opened, body = self._packed, self.opened, self._packed.body
-        places = opened.places
-        parts: list[bytes] = []
-        longer: list[tuple[int, int]] = []
-        copied = 0
-        for (place, start, end), key in sorted([(places[key], key) for key in self._put]):
-            data = _encode(opened[key])
-            parts += body[copied:start], data
-            copied = end
-            if len(data) != end - start:
-                longer.append((place, len(data) - end + start))
-        parts.append(body[copied:])
-        bounds = _lengthened(packed.bounds, longer) if longer else packed.bounds
-        deadlines, first = self._deadlines() if self._moved else (packed.deadlines, packed.first)
-        return PackedLeaves(packed.keys, bounds, deadlines, first, b"".join(parts))
-
-    def _deadlines(self) -> tuple[bytes, int | None]:
+    def _deadlines(self, changed: list[tuple[int, _Page]]) -> tuple[bytes, int | None]:
         """All deadlines, and the earliest; the others are looked at only where that one has moved."""
-        opened, places = self.opened, self.opened.places
         deadlines, before = bytearray(self._packed.deadlines), self._packed.first
         lost, first = False, _NEVER if before is None else before
-        for key, packed in self._moved.items():
-            deadline = opened[key].deadline
-            if deadline is None:
-                deadline = _NEVER
-            _DEADLINE.pack_into(deadlines, places[key][0] * _KEY, deadline)
+        for home, page in changed:
+            deadline, at = _deadline(page), home * _KEY
             if deadline < first:
                 first = deadline
-            elif packed is not None and packed == before:
+            elif deadline != before and _DEADLINE.unpack_from(deadlines, at)[0] == before:
                 lost = True
+            _DEADLINE.pack_into(deadlines, at, deadline)
         if lost and first == before:
             first = min(unpack(f">{len(deadlines) // _KEY}q", deadlines))
         return bytes(deadlines), _known(first)
 
     def _pack_anew(self) -> PackedLeaves:
-        packed, opened = self._packed, self.opened
-        bounds = unpack(f">{len(packed.bounds) // _BOUND}I", packed.bounds)
-        parts = {
-            key: (packed.body[start:end], deadline)
-            for (key, deadline), (start, end) in zip(packed.listed(), pairwise(bounds), strict=True)
-        }
-        for key in self._put:
-            state = opened[key]
-            parts[key] = _encode(state), _NEVER if state.deadline is None else state.deadline
-        keys = sorted(parts)
-        bodies, deadlines = [parts[key][0] for key in keys], [parts[key][1] for key in keys]
-        count = len(keys)
+        """Also with leaves that had no page, and without pages that are too large."""
+        packed, put = self._packed, self._put
+        made: list[tuple[list[int], bytes, int]] = []
+        for home, keys in enumerate(self._settled()):
+            if put.isdisjoint(keys):
+                made.append((keys, packed.pages[home], _DEADLINE.unpack_from(packed.deadlines, home * _KEY)[0]))
+            else:
+                made += [([*page], data, _deadline(page)) for page, data in self._apart(keys)]
+        count = sum(len(keys) for keys, _, _ in made)
         return PackedLeaves(
-            pack(f">{count}Q", *keys),
-            pack(f">{count + 1}I", *accumulate(map(len, bodies), initial=0)),
-            pack(f">{count}q", *deadlines),
-            _known(min(deadlines, default=_NEVER)),
-            b"".join(bodies),
+            pack(f">{count}Q", *(key for keys, _, _ in made for key in keys)),
+            b"",
+            pack(f">{len(made)}q", *(deadline for _, _, deadline in made)),
+            _known(min((deadline for _, _, deadline in made), default=_NEVER)),
+            b"",
+            pack(f">{count}I", *(home for home, (keys, _, _) in enumerate(made) for _ in keys)),
+            [data for _, data, _ in made],
         )
+
+    def _settled(self) -> list[list[int]]:
+        """The keys of each page. Those that had none are in the first of their group with room, or in more pages."""
+        packed = self._packed
+        pages: list[list[int]] = [[] for _ in packed.pages]
+        for key, home in packed.placed():
+            pages[home].append(key)
+        with_room: dict[str, list[int]] = {}
+        for keys, data in zip(pages, packed.pages, strict=True):
+            if len(keys) < _TOGETHER and len(data) < _LARGE // 2:
+                with_room.setdefault(self._group(keys[0]), keys)
+        had = {key for keys in pages for key in keys}
+        for group, key in sorted((self._group(key), key) for key in self._put - had):
+            page = with_room.get(group)
+            if page is None or len(page) == _TOGETHER:
+                page = with_room[group] = []
+                pages.append(page)
+            page.append(key)
+        return pages
+
+    def _apart(self, keys: list[int]) -> Iterator[tuple[_Page, bytes]]:
+        """One page of these leaves, encoded, or more of them where it would be too large."""
+        page = {key: self.opened[key] for key in keys}
+        if len(data := _encode(page)) <= _LARGE or len(page) == 1:
+            yield page, data
+            return
+        alone = {key for key, state in page.items() if len(_encode(state)) > _SHARE}
+        parts = [{key: state for key, state in page.items() if key not in alone}]
+        for part in parts + [{key: page[key]} for key in sorted(alone)]:
+            if part:
+                yield part, _encode(part)
+
+    def _group(self, key: int) -> str:
+        """Leaves of one group are mostly touched together; a leaf that no definition knows stands alone."""
+        leaf = self.opened.leaves.get(key)
+        return str(key) if leaf is None else leaf.group
+
+
+def _deadline(page: _Page) -> int:
+    """The earliest of a page."""
+    return min([_NEVER if (at := state.deadline) is None else at for state in page.values()], default=_NEVER)
 
 
 def _known(deadline: int) -> int | None:
     return None if deadline == _NEVER else deadline
-
-
-def _lengthened(bounds: bytes, longer: list[tuple[int, int]]) -> bytes:
-    """Bounds after the states at some places have become so much longer, or shorter.
-
-    They are taken as one long number, to which others are added: no sum reaches into the next bound.
-    """
-    last, number = len(bounds) // _BOUND - 1, int.from_bytes(bounds, "big")
-    for place, more in longer:
-        number += more * _ones(last - place)
-    return number.to_bytes(len(bounds), "big")
-
-
-@lru_cache(256)
-def _ones(count: int) -> int:
-    """A number of so many bounds that are 1."""
-    return int.from_bytes((1).to_bytes(_BOUND, "big") * count, "big")

@@ -78,6 +78,8 @@ class EventLeaf:
         self.condition = condition
         self.filters = filters_of(condition)
         self.names = {events.name for events in self.filters}
+        #: Leaves of one group are mostly touched together.
+        self.group = min(self.names)
         matches = [matcher(events) for events in self.filters]
         # Nearly every leaf has one filter, and is asked for every event of the name.
         self.passed: Callable[[Event], Passed] = matches[0] if len(matches) == 1 else _passing(matches)
@@ -123,6 +125,7 @@ class AttributeLeaf:
         self.key = leaf_key(condition)
         self.condition = condition
         self.names, self._judge = compile_facts(condition)
+        self.group = f"#{self.names[0]}"
         self.unseen = LeafState(*self._judge(Nobody(), 0))
 
     def judge(self, facts: Facts, now: int) -> LeafState:

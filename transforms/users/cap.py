@@ -170,7 +170,8 @@ def _forget(draft: Draft, marks: Mapping[int, Marks], facts: Collection[str]) ->
         elif draft.leaves.put(key, leaf.judge(state, kept, draft.clock, draft.zone), state):
             changed.append(key)
     leaves = draft.index.leaves
-    draft.leaves.keep({key for key, state in draft.leaves.items() if key not in leaves or state != leaves[key].unseen})
+    told = {key for key, state in draft.leaves.items() if key not in leaves or state != leaves[key].unseen}
+    draft.leaves = draft.leaves.only(told)
     if draft.created is not None and draft.owner is None:
         draft.resolve(changed, Cause("truncated"), draft.clock)
 

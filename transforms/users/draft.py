@@ -27,7 +27,7 @@ from transforms.users.facts import Facts
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, mark_of
 from transforms.users.sessions import ended, joined
-from transforms.users.user import Seed, Seeds, SeedState, User, warming_of
+from transforms.users.user import Seed, Seeds, SeedState, User, pack_members, read_members, warming_of
 
 __all__ = ["Draft"]
 
@@ -39,6 +39,9 @@ class Draft(Facts):
       OlderDefinitions: the user was judged by newer ones.
     """
 
+    # One is made for each input, which takes less time with slots.
+    __slots__ = (*User.__struct_fields__, "_members", "_tests", "effects", "index", "policies", "warming")
+
     def __init__(self, user: User, definitions: Definitions) -> None:
         if user.serial > definitions.serial:
             raise OlderDefinitions(user.serial, definitions.serial)
@@ -49,7 +52,7 @@ class Draft(Facts):
         self.policies = definitions.policies
         self.effects: list[Effect] = []
         self.load(user)
-        judged = (user.definitions, user.serial) == (definitions.revision, definitions.serial)
+        judged = user.definitions == definitions.revision and user.serial == definitions.serial
         if not judged and user.created is not None and user.owner is None:
             self._redefine()
 
@@ -59,7 +62,7 @@ class Draft(Facts):
         self.created = user.created
         self.profile = user.profile.copy()
         self.leaves = LeafStates(user.leaves, self.index.leaves)
-        self.members = dict(user.members)
+        self._members: dict[str, int] | msgspec.Raw = user.packed_members
         self.journeys = Journeys(dict(user.journeys), dict(user.entries), self, self.definitions)
         self.goals = Goals(user.goals, self.definitions.routes, self.emit)
         self.planned = Planned(user.plans, user.planned, self.definitions.routes)
@@ -81,6 +84,13 @@ class Draft(Facts):
         self._tests = self.index.tests_while(self.warming)
         self._zone: str | None = None
 
+    @property
+    def members(self) -> dict[str, int]:
+        """Segment to since; read when first asked for, and to be changed in place."""
+        if isinstance(self._members, msgspec.Raw):
+            self._members = read_members(self._members)
+        return self._members
+
     def close(self) -> User:
         """The user after all changes."""
         return User(
@@ -91,14 +101,15 @@ class Draft(Facts):
             self.definitions.revision,
             self.profile,
             self.leaves.pack(),
-            self.members,
+            # A copy does not hold on to all of the state that was read.
+            members.copy() if isinstance(members := self._members, msgspec.Raw) else pack_members(members),
             self.journeys.active,
             self.journeys.entries,
             self.seen.pack(),
             self.merged,
             self.owner,
             self.deleted,
-            {name: send for name, send in self.sends.items() if send.not_after >= self.clock},
+            {name: send for name, send in self.sends.items() if send.not_after >= self.clock} if self.sends else {},
             self.deleted_at,
             self.truncated,
             self.pace,
@@ -106,7 +117,7 @@ class Draft(Facts):
             self.serial,
             self.seeds,
             self.session,
-            self.goals.after(self.clock),
+            self.goals.after(self.clock) if self.goals.open else {},
             self.counted,
             self.lasts,
             self.planned.plans,
@@ -246,12 +257,15 @@ class Draft(Facts):
         With `first`, memberships start from those of a user about whom nothing is known. With `warmed`, other versions
         of conditions may answer than before.
         """
-        index, members = self.index, self.members
-        if first:
-            members.update((index.order[rank], now) for rank in index.at_first)
+        index = self.index
         queue = sorted({rank for key in changed for rank in index.dependents.get(key, ())})
         if warmed:
             queue = sorted({*queue, *index.may_warm})
+        if not queue and not first:  # most inputs, and then nobody has to read the memberships
+            return
+        members = self.members
+        if first:
+            members.update((index.order[rank], now) for rank in index.at_first)
         entered, left = index.update(members, self.leaves.opened, self._tests, queue, now)
         if first:
             entered, left = sorted(members, key=index.rank.__getitem__), []
@@ -269,12 +283,12 @@ class Draft(Facts):
         """Leave every segment because this user ceases to be one of its own."""
         for name in sorted(self.members, key=self.index.rank.__getitem__):
             self.emit(SegmentLeft(name, self.id, self.clock, cause))
-        self.members = {}
+        self._members = {}
 
     def snapshot(self, clock: int) -> User:
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
-        own: dict[str, Any] = {"members": {}, "owner": None, "sends": {}, "truncated": 0, "pace": (0, 0), "owners": ()}
-        own |= {"planned": None}
+        own: dict[str, Any] = {"owner": None, "sends": {}, "truncated": 0, "pace": (0, 0), "owners": ()}
+        own |= {"packed_members": pack_members({}), "planned": None}
         return msgspec.structs.replace(self.close(), revision=0, clock=clock, **own)
 
     def revive(self) -> None:
@@ -336,7 +350,8 @@ class Draft(Facts):
         for leaf in leaves:
             at = self.definitions.activations.get(leaf.key)
             if at is not None and leaf.key not in self.leaves and self.id in self.seeds.get(at, ()):
-                self.leaves.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at), leaf.unseen)
+                unseen = self.leaves.opened[leaf.key]
+                self.leaves.put(leaf.key, msgspec.structs.replace(unseen, activation=at), unseen)
 
     def _await(self, seeds: Seeds) -> bool:
         """Note what is known of seeds; whether other leaves are warming now than before."""
@@ -367,14 +382,14 @@ class Draft(Facts):
         self.seeds = seeds_of(known, self.definitions)
         self.serial = self.definitions.serial
         self._note_warming()
-        self.leaves.keep(index.leaves)
+        self.leaves = self.leaves.only(index.leaves)
         published = max(self.clock, self.definitions.published)
         self.planned.replan(self.clock, published)
         for key, leaf in index.leaves.items():
             if not isinstance(leaf, EventLeaf):
                 # What a new leaf would have said before it was published is history, and must not trigger anything.
                 self._judge(key, self.clock if key in self.leaves else published)
-        self.members = {}
+        self._members = {}
         for name, test in zip(index.order, self._tests, strict=True):
             if test(self.leaves.opened, self.members):
                 self.members[name] = before.get(name, self.clock)

@@ -3,7 +3,7 @@
 What time alone will change is found by letting it pass, with the state machine itself. Times are microseconds UTC.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from transforms.segments.values import compile_path
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.users.advance import fold
-from transforms.users.user import Input, User, Wake
+from transforms.users.user import Input, User, Wake, pack_members
 
 __all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
 
@@ -80,7 +80,8 @@ class Tree:
     def answers(self, user: User) -> tuple[bool, ...]:
         """What each condition of the tree says about a user, as of the user's clock."""
         found = [False] * self._size
-        self._ask(self._root, user, found)
+        leaves = LeafStates(user.leaves, self.definitions.index.leaves).opened
+        self._ask(self._root, leaves, user.members, found)
         return tuple(found)
 
     def explain(self, user: User, since: Sequence[int | None] | None = None) -> Explained:
@@ -122,11 +123,11 @@ class Tree:
         self._shown.add(segment)
         return (self._node(self.definitions.asked.segments[segment], depth + 1),)
 
-    def _ask(self, node: _Node, user: User, found: list[bool]) -> bool:
-        parts = [self._ask(part, user, found) for part in node.parts]
+    def _ask(self, node: _Node, leaves: Mapping[int, LeafState], members: Mapping[str, int], found: list[bool]) -> bool:
+        parts = [self._ask(part, leaves, members, found) for part in node.parts]
         match node.form:
             case "segment":
-                holds = node.text in user.members
+                holds = node.text in members
             case "all":
                 holds = all(parts)
             case "any":
@@ -134,7 +135,7 @@ class Tree:
             case "not":
                 holds = not parts[0]
             case _:
-                holds = self._state(node, user).truth
+                holds = leaves[node.key].truth
         found[node.place] = holds
         return holds
 
@@ -201,7 +202,7 @@ def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[U
     """
     index = tree.definitions.index
     user = User(key)
-    unknown = tree.answers(User(key, members={index.order[rank]: 0 for rank in index.at_first}))
+    unknown = tree.answers(User(key, packed_members=pack_members({index.order[rank]: 0 for rank in index.at_first})))
     answers: Sequence[bool] = unknown
     since: list[int | None] = [None] * len(unknown)
     for item in (*inputs, Wake(until)):

@@ -12,10 +12,12 @@ __all__ = ["Facts"]
 class Facts:
     """A user as known by a profile. `_zone` is what was found lately; who changes the profile sets it to None."""
 
+    __slots__ = ("_zone",)
+
     id: str
     profile: Profile
     policies: Policies
-    _zone: str | None = None
+    _zone: str | None
 
     @property
     def zone(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping
 from hashlib import blake2b
+from struct import pack
 
 import msgspec
 
@@ -28,7 +29,8 @@ class PackedSeen(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @classmethod
     def of(cls, seen: Mapping[int, int]) -> "PackedSeen":
         """From clocks by mark, in their order."""
-        return cls(b"".join(map(_packed, seen)), b"".join(map(_packed, seen.values())))
+        form = f">{len(seen)}Q"
+        return cls(pack(form, *seen), pack(form, *seen.values()))
 
 
 #: Seen messages as a user holds them. A mapping is how they were written before they were packed.
@@ -47,7 +49,13 @@ class Seen:
 
     def __contains__(self, mark: int) -> bool:
         """Whether a message was taken."""
-        return mark in self._fresh or (bool(self._marks) and self._place(mark) is not None)
+        if mark in self._fresh:
+            return True
+        marks, sought = self._marks, mark.to_bytes(_WIDTH, "big")
+        place = marks.find(sought, self._first)
+        while place >= 0 and place % _WIDTH:  # across two marks
+            place = marks.find(sought, place + 1)
+        return place >= 0
 
     def items(self) -> Iterator[tuple[int, int]]:
         """Each mark with its clock, the oldest first."""
@@ -81,30 +89,18 @@ class Seen:
 
     def pack(self) -> PackedSeen:
         """All of them, packed."""
-        marks, clocks = self._marks[self._first :], self._clocks[self._first :]
-        fresh = PackedSeen.of(self._fresh)
-        return PackedSeen(marks + fresh.marks, clocks + fresh.clocks)
+        first, fresh = self._first, self._fresh
+        form = f">{len(fresh)}Q"
+        return PackedSeen(self._marks[first:] + pack(form, *fresh), self._clocks[first:] + pack(form, *fresh.values()))
 
     def _begin(self, seen: dict[int, int]) -> None:
         self._marks = self._clocks = b""
         self._first, self._fresh = 0, seen
 
-    def _place(self, mark: int) -> int | None:
-        """Where a mark stands among the packed ones."""
-        sought = _packed(mark)
-        place = self._marks.find(sought, self._first)
-        while place >= 0 and place % _WIDTH:  # across two marks
-            place = self._marks.find(sought, place + 1)
-        return place if place >= 0 else None
-
 
 def mark_of(message: str) -> int:
     """The 8-byte hash of a message id."""
     return int.from_bytes(blake2b(message.encode(), digest_size=8).digest(), "big")
-
-
-def _packed(number: int) -> bytes:
-    return number.to_bytes(_WIDTH, "big")
 
 
 def _number(held: bytes, place: int) -> int:

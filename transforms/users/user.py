@@ -4,6 +4,7 @@ All are plain records with a stable MessagePack form (msgspec): users live in st
 Times are microseconds since the epoch, UTC. Dictionaries inside a `User` are never changed; `Draft` works on copies.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 import msgspec
@@ -38,6 +39,8 @@ __all__ = [
     "decode_user",
     "encode_inputs",
     "encode_user",
+    "pack_members",
+    "read_members",
     "route",
     "warming_of",
 ]
@@ -88,8 +91,9 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of a user, or of an anonymous id (then `id` starts with `~`).
 
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
-    `definitions` is the revision that `leaves` and `members` (segment to since) were judged by. `seen` has hashes
-    of recent message ids with the clock at which they were applied. `merged` holds the ids taken over, anonymous ones
+    `definitions` is the revision that `leaves` and `members` were judged by; these are read only when they are asked
+    for, which few inputs do. `seen` has hashes of recent message ids with the clock at which they were applied.
+    `merged` holds the ids taken over, anonymous ones
     with their `~`. `owner` is set for an id that was taken over. `deleted` is the time of the newest deletion:
     older events are dropped. `sends` are the decided ones of which no receipt has come, by id, until they expire.
     `deleted_at` is when the newest deletion arrived: what was merged before is not merged again. `truncated` is how
@@ -110,7 +114,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     definitions: str = ""
     profile: Profile = msgspec.field(default_factory=Profile)
     leaves: Kept = PackedLeaves()
-    members: dict[str, int] = {}
+    packed_members: msgspec.Raw = msgspec.Raw(b"\x80")
     journeys: dict[str, Journey] = {}
     entries: dict[str, Entry] = {}
     seen: KeptSeen = PackedSeen()
@@ -130,6 +134,11 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lasts: dict[str, Written] = {}
     plans: dict[str, tuple[Plan, ...]] = {}
     planned: int | None = None
+
+    @property
+    def members(self) -> dict[str, int]:
+        """Segment to since, read anew at each call."""
+        return read_members(self.packed_members)
 
     @property
     def warming(self) -> frozenset[int]:
@@ -256,6 +265,7 @@ Input = Event | Wake | Merge | TokenTaken | Seed | Announcement
 
 _user_encoder = msgspec.msgpack.Encoder()
 _user_decoder = msgspec.msgpack.Decoder(User)
+_members_decoder = msgspec.msgpack.Decoder(dict[str, int])
 _inputs_decoder = msgspec.msgpack.Decoder(list[Input])
 
 
@@ -271,6 +281,16 @@ def route(event: Event) -> str:
     if event.type == "delete" or event.anonymous is None:
         return str(event.user)
     return f"{ANONYMOUS}{event.anonymous}"
+
+
+def pack_members(members: Mapping[str, int]) -> msgspec.Raw:
+    """Memberships as a user holds them."""
+    return msgspec.Raw(_user_encoder.encode(members))
+
+
+def read_members(packed: msgspec.Raw) -> dict[str, int]:
+    """Memberships of `pack_members`, segment to since."""
+    return _members_decoder.decode(packed)
 
 
 def encode_user(user: User) -> bytes:
