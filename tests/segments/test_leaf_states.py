@@ -30,9 +30,9 @@ def pages_of(packed: PackedLeaves, leaves: Any = LEAVES) -> list[list[int]]:
     assert packed.keys == b"".join(key.to_bytes(8, "big") for page in pages for key in page)
     assert packed.homes == b"".join(home.to_bytes(4, "big") for home, page in enumerate(pages) for _ in page)
     due = [min((each.deadline for each in page.values() if each.deadline is not None), default=None) for page in pages]
-    assert packed.deadlines == b"".join((2**63 - 1 if at is None else at).to_bytes(8, "big") for at in due)
+    assert packed.due == [2**63 - 1 if at is None else at for at in due]
     assert packed.first == min((at for at in due if at is not None), default=None)
-    assert packed.bounds == packed.body == b""
+    assert packed.bounds == packed.deadlines == packed.body == b""
     for page, data in zip(pages, packed.pages, strict=True):
         assert len(page) == 1 or (len(page) <= 8 and len(data) <= 4096)
         assert len({leaves[key].group if key in leaves else key for key in page}) == 1

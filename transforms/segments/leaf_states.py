@@ -9,7 +9,7 @@ Times are microseconds UTC.
 import heapq
 from collections.abc import Container, Iterator, Mapping
 from itertools import pairwise
-from struct import Struct, pack, unpack
+from struct import pack, unpack
 from types import MappingProxyType
 
 import msgspec
@@ -24,8 +24,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Page).decode
 _decode_one = msgspec.msgpack.Decoder(LeafState).decode
 #: No deadline is the last of all.
-_DEADLINE, _NEVER = Struct(">q"), 2**63 - 1
-#: Bytes of a key, as of a deadline, and of the number of a page.
+_NEVER = 2**63 - 1
+#: Bytes of a key, and of the number of a page.
 _KEY, _HOME = 8, 4
 #: At most so many leaves share a page: who asks for one of them reads all.
 _TOGETHER = 8
@@ -37,9 +37,9 @@ _SHARE = _LARGE // _TOGETHER - 2 * _KEY  # what is around a state is counted, to
 class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=False):
     """Leaf states by key in `pages`, each encoded by itself.
 
-    `homes` has the number of the page of each of `keys`; `deadlines` when the truth of a leaf of each page may change,
-    and `first` is the earliest of them. Keys and deadlines have eight bytes each, homes four, big-endian: lists of
-    integers would be read and written whole for the few that are asked for. Nothing is ever changed in place.
+    `homes` has the number of the page of each of `keys`: eight bytes a key, four a number, big-endian, as lists of
+    integers would be read and written whole for the few that are asked for. `due` says of each page when the truth of
+    one of its leaves may change, and `first` is the earliest. Nothing is ever changed in place.
 
     Before there were pages, the states stood one after the other in `body`, in the order of `keys` and of `deadlines`;
     `bounds` says in four bytes each where one begins, and the last one ends. They are empty since then.
@@ -52,6 +52,7 @@ class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=Fa
     body: bytes = b""
     homes: bytes = b""
     pages: list[bytes] = []
+    due: list[int] = []
 
     def __eq__(self, other: object) -> bool:
         """Whether these are the same states; pages may be others, and a mapping in one written in another order."""
@@ -72,10 +73,6 @@ class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=Fa
         """Each key with the number of its page."""
         count = len(self.keys) // _KEY
         return zip(unpack(f">{count}Q", self.keys), unpack(f">{count}I", self.homes), strict=True)
-
-    def due(self) -> tuple[int, ...]:
-        """The deadlines of the pages."""
-        return unpack(f">{len(self.pages)}q", self.deadlines)
 
     def singly(self) -> _Page:
         """The states that were written before there were pages."""
@@ -142,8 +139,6 @@ class LeafStates:
         self._packed = packed
         self.opened = _Opened(packed, leaves)
         self._put: set[int] = set()
-        #: Whether one of them has another deadline than before.
-        self._moved = False
         #: A heap of (deadline, key); no leaf's place is later than its deadline. Those of a page join when it is due.
         self._agenda: list[tuple[int, int]] = []
         #: A heap of (deadline, number) of the pages that did not join, None until one is due.
@@ -170,10 +165,9 @@ class LeafStates:
         """Keep another state of a leaf, of which `opened` had the one before; whether its truth is another."""
         self.opened[key] = state
         self._put.add(key)
-        if (deadline := state.deadline) != before.deadline:
-            self._moved = True
-            if deadline is not None and (before.deadline is None or deadline < before.deadline):
-                self._plan(deadline, key)
+        deadline = state.deadline
+        if deadline is not None and (before.deadline is None or deadline < before.deadline):
+            self._plan(deadline, key)
         return state.truth is not before.truth
 
     def only(self, keys: Container[int]) -> "LeafStates":
@@ -184,8 +178,7 @@ class LeafStates:
         """The leaves whose deadline is `due`, which is `first`. They must be judged, put and planned again."""
         agenda, opened, later = self._agenda, self.opened, self._later
         if later is None:
-            deadlines = self._packed.due()
-            later = self._later = [(at, home) for home, at in enumerate(deadlines) if at != _NEVER]
+            later = self._later = [(at, home) for home, at in enumerate(self._packed.due) if at != _NEVER]
             heapq.heapify(later)
         while later and later[0][0] <= due:
             for key in opened.page(heapq.heappop(later)[1]):
@@ -218,31 +211,15 @@ class LeafStates:
             return packed
         if not put.isdisjoint(opened.homeless):
             return self._pack_anew()
-        pages, changed = [*packed.pages], []
+        pages, due = [*packed.pages], [*packed.due]
         for home, page in opened.pages.items():
             if not put.isdisjoint(page):
                 states = {key: opened[key] for key in page}
                 data = pages[home] = _encode(states)
                 if len(data) > _LARGE and len(states) > 1:
                     return self._pack_anew()
-                changed.append((home, states))
-        deadlines, first = self._deadlines(changed) if self._moved else (packed.deadlines, packed.first)
-        return PackedLeaves(packed.keys, b"", deadlines, first, b"", packed.homes, pages)
-
-    def _deadlines(self, changed: list[tuple[int, _Page]]) -> tuple[bytes, int | None]:
-        """All deadlines, and the earliest; the others are looked at only where that one has moved."""
-        deadlines, before = bytearray(self._packed.deadlines), self._packed.first
-        lost, first = False, _NEVER if before is None else before
-        for home, page in changed:
-            deadline, at = _deadline(page), home * _KEY
-            if deadline < first:
-                first = deadline
-            elif deadline != before and _DEADLINE.unpack_from(deadlines, at)[0] == before:
-                lost = True
-            _DEADLINE.pack_into(deadlines, at, deadline)
-        if lost and first == before:
-            first = min(unpack(f">{len(deadlines) // _KEY}q", deadlines))
-        return bytes(deadlines), _known(first)
+                due[home] = _deadline(states)
+        return PackedLeaves(packed.keys, b"", b"", _known(min(due)), b"", packed.homes, pages, due)
 
     def _pack_anew(self) -> PackedLeaves:
         """Also with leaves that had no page, and without pages that are too large."""
@@ -250,18 +227,19 @@ class LeafStates:
         made: list[tuple[list[int], bytes, int]] = []
         for home, keys in enumerate(self._settled()):
             if put.isdisjoint(keys):
-                made.append((keys, packed.pages[home], _DEADLINE.unpack_from(packed.deadlines, home * _KEY)[0]))
+                made.append((keys, packed.pages[home], packed.due[home]))
             else:
                 made += [([*page], data, _deadline(page)) for page, data in self._apart(keys)]
         count = sum(len(keys) for keys, _, _ in made)
         return PackedLeaves(
             pack(f">{count}Q", *(key for keys, _, _ in made for key in keys)),
             b"",
-            pack(f">{len(made)}q", *(deadline for _, _, deadline in made)),
+            b"",
             _known(min((deadline for _, _, deadline in made), default=_NEVER)),
             b"",
             pack(f">{count}I", *(home for home, (keys, _, _) in enumerate(made) for _ in keys)),
             [data for _, data, _ in made],
+            [deadline for _, _, deadline in made],
         )
 
     def _settled(self) -> list[list[int]]:
