@@ -158,7 +158,7 @@ _MIXED_TRUTHS = {
 
 
 def seeds(folder: Path, which: str) -> int:
-    """The marks of all leaves as columns, written as one Parquet file a partition."""
+    """The marks of all leaves as columns, written as one Arrow file a partition."""
     import polars as pl  # noqa: PLC0415
 
     marks = 0
@@ -169,10 +169,8 @@ def seeds(folder: Path, which: str) -> int:
             for frame in kinds
         ]
         marks += sum(frame.height for frame in frames)
-        # Hashes of message ids cannot be compressed, and are looked for by nobody.
-        pl.concat(frames).write_parquet(
-            folder / f"marks-{number}.parquet", compression="uncompressed", statistics=False
-        )
+        # Hashes of message ids cannot be compressed, so they are written as they are.
+        pl.concat(frames).write_ipc(folder / f"marks-{number}.arrow", compression="uncompressed")
     return marks
 
 

@@ -84,13 +84,12 @@ def _marks(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[st
         named = events_named(events, name).select(asked_for).collect(engine="streaming")
         for asked, kinds in filters.items():
             rows = passing(named, asked, columns).select("user", "time", "mark")
-            marks = pl.collect_all([_keep(rows.lazy(), kept) for kept in kinds])
-            found |= dict(zip(kinds, marks, strict=True))
+            found |= {kept: _keep(rows, kept) for kept in kinds}
     return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
 
 
-def _keep(rows: pl.LazyFrame, kept: Kept) -> pl.LazyFrame:
+def _keep(rows: pl.DataFrame, kept: Kept) -> pl.DataFrame:
     """Of the matching events those that a leaf keeps."""
-    user = pl.col("user")
+    user = rows["user"]
     marks = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))
     return marks if kept.tag is None else marks.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("mark"))
