@@ -48,7 +48,7 @@ def judged(opened: LeafStates, plain: dict[int, LeafState], until: int, later: i
             moved = None if later is None else due + 1 + later
             before = opened.opened[key]
             plain[key] = msgspec.structs.replace(before, truth=not before.truth, deadline=moved)
-            opened.put(key, plain[key], before)
+            opened.put(key, plain[key])
             opened.plan(key)
     assert not any(state.deadline is not None and state.deadline <= until for state in plain.values())
 
@@ -61,7 +61,7 @@ def test_they_are_those_of_a_dictionary(begun: dict[int, LeafState], steps: list
         match step:
             case "put":
                 if what in LEAVES or what in plain:
-                    opened.put(what, other, opened.opened[what])
+                    opened.put(what, other)
                     plain[what] = other
             case "keep":
                 opened = opened.only(what)
@@ -88,7 +88,7 @@ def test_states_of_other_lengths_and_deadlines_go_between_the_others(begun: list
     opened = LeafStates(LeafStates(plain).pack())
     for number, state in changed:
         key = number % len(begun) * 2**40
-        opened.put(key, state, opened.opened[key])
+        opened.put(key, state)
         plain[key] = state
     packed = opened.pack()
     assert sorted(pages_of(packed)) == [[key] for key in plain], "no definition knows them"
@@ -107,17 +107,17 @@ def test_leaves_of_a_group_share_pages_of_eight_and_no_page_is_large() -> None:
 
     opened = LeafStates(opened.pack(), leaves)
     for key in (28, 26, 24):
-        opened.put(key, LeafState(truth=True), opened.opened[key])
+        opened.put(key, LeafState(truth=True))
     assert pages_of(opened.pack(), leaves)[1] == [16, 18, 24, 26, 28], "there is room"
 
     opened = LeafStates(opened.pack(), leaves)
     large = LeafState(False, 3, tuple((number, 2**64 - 1 - number) for number in range(400)))
-    opened.put(18, large, opened.opened[18])
+    opened.put(18, large)
     assert pages_of(opened.pack(), leaves)[1:3] == [[16, 24, 26, 28], [18]]
     assert LeafStates(opened.pack(), leaves).opened[18] == large
 
     opened = LeafStates(opened.pack(), leaves)
-    opened.put(22, UNSEEN, opened.opened[22])
+    opened.put(22, UNSEEN)
     assert pages_of(opened.pack(), leaves)[1:3] == [[16, 22, 24, 26, 28], [18]]
     assert [key for key, _ in LeafStates(opened.pack(), leaves).items()] == [*range(20), 22, 24, 26, 28]
 
@@ -167,8 +167,8 @@ def test_what_is_packed_is_never_changed() -> None:
     packed = LeafStates({1: UNSEEN, 5: LeafState(truth=True, deadline=3)}).pack()
     written = msgspec.msgpack.encode(packed)
     opened = LeafStates(packed, LEAVES)
-    opened.put(5, UNSEEN, opened.opened[5])
-    opened.put(7, UNSEEN, opened.opened[7])
+    opened.put(5, UNSEEN)
+    opened.put(7, UNSEEN)
     opened.pack()
     opened.only({1}).pack()
     assert msgspec.msgpack.encode(packed) == written

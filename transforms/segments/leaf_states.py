@@ -161,8 +161,9 @@ class LeafStates:
         for key in sorted({key for key, _ in self._packed.placed()} | self._put):
             yield key, self.opened[key]
 
-    def put(self, key: int, state: LeafState, before: LeafState) -> bool:
-        """Keep another state of a leaf, of which `opened` had the one before; whether its truth is another."""
+    def put(self, key: int, state: LeafState) -> bool:
+        """Keep another state of a leaf; whether its truth is another than before."""
+        before = self.opened[key]
         self.opened[key] = state
         self._put.add(key)
         deadline = state.deadline

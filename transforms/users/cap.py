@@ -166,8 +166,8 @@ def _forget(draft: Draft, marks: Mapping[int, Marks], facts: Collection[str]) ->
     for key, kept in marks.items():
         state, leaf = draft.leaves.opened[key], draft.index.leaves.get(key)
         if not isinstance(leaf, EventLeaf):
-            draft.leaves.put(key, msgspec.structs.replace(state, marks=kept), state)
-        elif draft.leaves.put(key, leaf.judge(state, kept, draft.clock, draft.zone), state):
+            draft.leaves.put(key, msgspec.structs.replace(state, marks=kept))
+        elif draft.leaves.put(key, leaf.judge(state, kept, draft.clock, draft.zone)):
             changed.append(key)
     leaves = draft.index.leaves
     told = {key for key, state in draft.leaves.items() if key not in leaves or state != leaves[key].unseen}

@@ -228,7 +228,7 @@ class Draft(Facts):
             if marks is state.marks:
                 continue
             zone = self.zone if leaf.zoned else ""  # which has to be found, for nearly no leaf
-            if put(leaf.key, leaf.judge(state, marks, clock, zone), state):
+            if put(leaf.key, leaf.judge(state, marks, clock, zone)):
                 changed.append(leaf.key)
         return changed
 
@@ -339,19 +339,14 @@ class Draft(Facts):
         self._activate((leaf,))
         mine = self.leaves.opened[leaf.key]
         joined = leaf.join(mine, theirs, self.id, user)
-        return (
-            [leaf.key]
-            if self.leaves.put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone), mine)
-            else []
-        )
+        return [leaf.key] if self.leaves.put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone)) else []
 
     def _activate(self, leaves: Iterable[EventLeaf]) -> None:
         """Let leaves that are newer than the user count from their activation on, before they count anything."""
         for leaf in leaves:
             at = self.definitions.activations.get(leaf.key)
             if at is not None and leaf.key not in self.leaves and self.id in self.seeds.get(at, ()):
-                unseen = self.leaves.opened[leaf.key]
-                self.leaves.put(leaf.key, msgspec.structs.replace(unseen, activation=at), unseen)
+                self.leaves.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at))
 
     def _await(self, seeds: Seeds) -> bool:
         """Note what is known of seeds; whether other leaves are warming now than before."""
@@ -370,10 +365,10 @@ class Draft(Facts):
     def _judge(self, key: int, now: int) -> bool:
         """Judge a leaf again; whether its truth changed."""
         leaf = self.index.leaves[key]
-        state = self.leaves.opened[key]
         if isinstance(leaf, EventLeaf):
-            return self.leaves.put(key, leaf.judge(state, state.marks, now, self.zone), state)
-        return self.leaves.put(key, leaf.judge(self, now), state)
+            state = self.leaves.opened[key]
+            return self.leaves.put(key, leaf.judge(state, state.marks, now, self.zone))
+        return self.leaves.put(key, leaf.judge(self, now))
 
     def _redefine(self, cause: str = "definition") -> None:
         """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
