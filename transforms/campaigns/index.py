@@ -9,7 +9,7 @@ from transforms.segments.conditions import ANY, Condition, EventFilter
 from transforms.segments.leaves import matcher
 from transforms.segments.values import compile_path, equal
 
-__all__ = ["Awaited", "CampaignIndex", "conditions_of", "value_at"]
+__all__ = ["Awaited", "CampaignIndex", "asker_of", "condition_name", "conditions_of", "value_at"]
 
 
 class Awaited(NamedTuple):
@@ -92,12 +92,22 @@ class CampaignIndex:
             self.scheduled.append(campaign)
 
 
+def condition_name(campaign: str, step: str, variant: str = "") -> str:
+    """The name of what a step of a campaign asks, of those in a variant or of all."""
+    return f"{campaign}/{step}/{variant}"
+
+
+def asker_of(condition: str) -> str:
+    """The segment or campaign that asks the condition of this name."""
+    return condition.partition("/")[0]
+
+
 def conditions_of(campaigns: Mapping[str, Campaign]) -> dict[str, Condition]:
-    """What campaigns ask: audiences by the campaign's id, and what steps ask by `campaign/step/variant`."""
+    """What campaigns ask: audiences by the campaign's id, and what steps ask by `condition_name`."""
     found = {name: campaign.audience for name, campaign in campaigns.items() if campaign.audience is not None}
     for name, campaign in campaigns.items():
         for step in campaign.every_step:
-            found |= {f"{name}/{step.id}/{variant}": condition for variant, condition in step.conditions.items()}
+            found |= {condition_name(name, step.id, variant): asked for variant, asked in step.conditions.items()}
     return found
 
 

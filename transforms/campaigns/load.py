@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.grammar import read_campaigns
-from transforms.campaigns.index import CampaignIndex, conditions_of
+from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
 from transforms.campaigns.release import Release, Texts, revision_of
 from transforms.messages.definitions import Message
@@ -88,7 +88,7 @@ class Definitions:
     def segments_of(self, leaves: set[int]) -> set[str]:
         """The segments, and the campaigns, that ask these leaves."""
         return {
-            name.partition("/")[0]
+            asker_of(name)
             for name, condition in self._conditions
             if any(leaf_key(atom) in leaves for atom in atoms(condition))
         }

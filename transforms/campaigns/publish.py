@@ -2,6 +2,7 @@
 
 import msgspec
 
+from transforms.campaigns.index import asker_of
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import MOST_REVISIONS, Activation, Release, Revision, Texts
 from transforms.events.times import write_time
@@ -114,7 +115,7 @@ def _with_waiting(changes: Changes, at: int) -> Changes:
         for name, found in known.items()
         if at in found[0].waits
     }
-    owners = {name: name.partition("/")[0] for name in waiting}  # a step's condition is its campaign's
+    owners = {name: asker_of(name) for name in waiting}
     changed = {owners[name] for name, found in waiting.items() if len(found) > 1}
     added = set(owners.values()) - changed
     return msgspec.structs.replace(changes, changed=tuple(sorted(changed)), added=tuple(sorted(added)))

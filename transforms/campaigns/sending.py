@@ -12,6 +12,7 @@ from transforms.campaigns.caps import Counted, counted_after, is_capped
 from transforms.campaigns.definitions import Campaign, Step
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
+from transforms.campaigns.index import condition_name
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Person
 from transforms.campaigns.quiet import first_outside
@@ -71,7 +72,7 @@ class Sending:
     def answer(self, campaign: Campaign, step: Step, variant: str | None) -> bool | None:
         """Whether a step's condition holds, None while nothing can answer it; a step without one says False."""
         for name in (variant or "", ""):
-            test = self.definitions.index.answer(f"{campaign.id}/{step.id}/{name}", self.person.warming)
+            test = self.definitions.index.answer(condition_name(campaign.id, step.id, name), self.person.warming)
             if test is nobody:
                 return None
             if test is not None:
