@@ -20,7 +20,7 @@ from transforms.users.seen import mark_of
 from transforms.users.sessions import with_event
 from transforms.users.user import ANONYMOUS, Announcement, Input, Merge, Owner, Seed, SeedState, TokenTaken, User, Wake
 
-__all__ = ["advance", "advance_anonymous", "apply", "fold"]
+__all__ = ["accounts_of", "advance", "advance_anonymous", "apply", "fold"]
 
 
 def advance(user: User, item: Input, definitions: Definitions) -> tuple[User, list[Effect]]:
@@ -207,10 +207,16 @@ def _mark(draft: Draft, event: Event) -> int:
     return mark_of(f"{event.id}\x00previous" if _gives_up(draft, event) else event.id)
 
 
+def accounts_of(user: str, event: Event, outcome: str, cause: str = "") -> tuple[Account, ...]:
+    """What a user says of how a message ended; of an alias, which goes to two, only the one with the previous id."""
+    if event.type == "alias" and event.previous not in (user, event.user):
+        return ()
+    return (Account(outcome, event.id, cause, event if cause else None, control=event.type == RECEIPT),)
+
+
 def _account(draft: Draft, event: Event, outcome: str, cause: str = "") -> None:
-    """Say how a message ended. An alias goes to two users; the one with the previous id accounts for it."""
-    if event.type != "alias" or event.previous in (draft.id, event.user):
-        draft.emit(Account(outcome, event.id, cause, event if cause else None, control=event.type == RECEIPT))
+    for account in accounts_of(draft.id, event, outcome, cause):
+        draft.emit(account)
 
 
 def _apply_alias(draft: Draft, event: Event, mark: int) -> None:

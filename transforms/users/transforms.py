@@ -24,6 +24,7 @@ from transforms.segments.values import DAY
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
+from transforms.users.advance import accounts_of
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.effects import Account, Forward
 from transforms.users.hydrate.hints import MISSING, decode_hinted
@@ -179,8 +180,9 @@ class _FoldUsers(Machine):
         known = applied_before(before, users, waiting) if before is not None else set()
         bundle = Bundle(self._watch.now(), self._store)
         for key, inputs in waiting.items():
-            repeated = [item for item in inputs if (key, item.id) in known]
-            bundle.tallies.count("accounts", "duplicate", by=len(repeated))
+            repeated = [item for item in inputs if isinstance(item, Event) and (key, item.id) in known]
+            for item in repeated:
+                bundle.tallies.effects(accounts_of(key, item, "duplicate"))
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
                 bundle.tallies.final(users[key], by=-1)
