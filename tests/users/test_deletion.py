@@ -80,6 +80,18 @@ def test_an_older_deletion_is_itself_older_than_the_newest() -> None:
     assert list(outcomes(effects).values()) == [["applied"], ["deleted"]]
 
 
+def test_a_deletion_that_comes_again_takes_nothing_that_came_since() -> None:
+    """Long after users have forgotten its id, as when a file is run again or a subscription is set back."""
+    orders = [Event(f"o{at}", "track", "Ordered", START + at, START + at, user="u1") for at in (2 * HOUR, 3 * DAY)]
+    gone = delete(START + HOUR)
+    again = msgspec.structs.replace(gone, arrival=START + 4 * DAY)
+    before, _ = fold(User("u1"), [gone, *orders], CAMPAIGNS)
+    user, effects = fold(before, [again], CAMPAIGNS)
+    assert outcomes(effects) == {gone.id: ["duplicate"]}
+    assert of_type(Deleted, effects) == []
+    assert (user.created, states_of(user)) == (before.created, states_of(before))
+
+
 def test_every_segment_is_left() -> None:
     ordered = Event("o", "track", "Ordered", START, START, user="u1")
     user, _ = fold(User("u1"), [ordered], CAMPAIGNS)

@@ -172,3 +172,35 @@ def test_the_same_past_is_handed_over_at_each_identify_and_taken_once() -> None:
     assert handed[0] == handed[1] == handed[2]
     assert ended == ["i0", "i1", "i2"]
     assert user.merged == ("~a1",)
+
+
+@examples
+@given(st.lists(st.sampled_from(["ann", "bob", "eve", None]), max_size=100), st.randoms(use_true_random=False))
+def test_what_a_visitor_did_goes_to_the_same_user_whenever_it_comes_again(calls: list[str | None], random: Any) -> None:
+    """Also when somebody else has the visitor by then; and the next calls go to whoever had it last."""
+    events = [
+        Event(f"m{number:03}", "track", "Viewed", START, START + number // 3, user=user, anonymous="a")
+        for number, user in enumerate(calls)
+    ]
+    visitor, first = fold(User("~a"), events, CAMPAIGNS)
+    again, second = fold(visitor, sorted(events, key=lambda _: random.random()), CAMPAIGNS)
+
+    def went(effects: Any) -> dict[str, str]:
+        forwards = [forward for forward in of_type(Forward, effects) if isinstance(forward.input, Event)]
+        return {forward.input.id: forward.user for forward in forwards}
+
+    assert went(second) == went(first)
+    assert again.owner == visitor.owner
+
+
+def test_who_had_a_visitor_is_remembered_for_sixty_four_changes() -> None:
+    def call(number: int, user: str | None) -> Event:
+        return Event(f"m{number:03}", "track", "Viewed", START, START + number, user=user, anonymous="a")
+
+    named = [call(2 * number, ("ann", "bob")[number % 2]) for number in range(100)]
+    visitor, _ = fold(User("~a"), named, CAMPAIGNS)
+    assert visitor.owner is not None
+    assert len(visitor.owner.named) == 64
+    for number in range(36, 100):
+        (forward,) = of_type(Forward, fold(visitor, [call(2 * number + 1, None)], CAMPAIGNS)[1])
+        assert forward.user == ("ann", "bob")[number % 2]

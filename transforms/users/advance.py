@@ -18,7 +18,19 @@ from transforms.users.effects import Account, Again, Deleted, Effect, Forward, L
 from transforms.users.hot import is_shared, is_too_fast
 from transforms.users.seen import mark_of
 from transforms.users.sessions import with_event
-from transforms.users.user import ANONYMOUS, Announcement, Input, Merge, Owner, Seed, SeedState, TokenTaken, User, Wake
+from transforms.users.user import (
+    ANONYMOUS,
+    Announcement,
+    Input,
+    Merge,
+    Owner,
+    Seed,
+    SeedState,
+    TokenTaken,
+    User,
+    Wake,
+    by_arrival,
+)
 
 __all__ = ["accounts_of", "advance", "advance_anonymous", "apply", "fold"]
 
@@ -189,7 +201,8 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
     late = draft.deleted is not None and event.time < draft.deleted
     if late or (event.type == RECEIPT and draft.created is None):  # what became of a send makes nobody known
         _account(draft, event, "deleted")
-    elif mark in draft.seen:
+    elif mark in draft.seen or (event.type == "delete" and event.time == draft.deleted):
+        # A deletion stands in the tombstone for ever, and would take what has come since.
         _link_again(draft, event)
         _account(draft, event, "duplicate")
     else:
@@ -342,25 +355,24 @@ def _apply_anonymous(draft: Draft, item: Input) -> None:
     elif mark_of(item.id) in draft.seen:
         _account(draft, item, "duplicate")
     else:
-        draft.emit(Forward(draft.owner.latest, item))
+        draft.emit(Forward(draft.owner.at(by_arrival(item)), item))
 
 
 def _identify(draft: Draft, event: Event, owner: str) -> None:
-    """Give the anonymous id to a user: the first gets its past, each time the same; the latest gets what comes."""
-    known = draft.owner
-    if known is None:
+    """Give the anonymous id to a user: the first gets its past, each time the same; the latest gets what comes then."""
+    whose = draft.owner
+    if whose is None:
         draft.settle(event.arrival, historical=event.historical)
         draft.clock = max(draft.clock, event.arrival)
         draft.leave_all("merge")
-        draft.owner = Owner(owner, draft.clock, owner, event.historical)
-    else:
-        latest = owner if event.arrival >= draft.clock else known.latest
-        draft.clock = max(draft.clock, event.arrival)
-        draft.owner = msgspec.structs.replace(known, latest=latest)
+        whose = Owner(owner, draft.clock, owner, event.historical)
+    elif event.arrival >= draft.clock:
+        whose = whose.after(by_arrival(event), owner)
+    draft.owner, draft.clock = whose, max(draft.clock, event.arrival)
     anonymous = draft.id.removeprefix(ANONYMOUS)
-    draft.emit(Linked("anonymous", anonymous, draft.owner.latest, event.arrival))
-    if draft.owner.first == owner and draft.created is not None:
-        draft.emit(Forward(owner, _past_of(draft, draft.owner)))
+    draft.emit(Linked("anonymous", anonymous, whose.latest, event.arrival))
+    if whose.first == owner and draft.created is not None:
+        draft.emit(Forward(owner, _past_of(draft, whose)))
     if event.type == "alias" and event.previous not in (None, owner):
         # Two halves: the user who survives must not take it for one that ends them, should it come round to them.
         draft.emit(Forward(event.previous, event))

@@ -48,17 +48,33 @@ __all__ = [
 #: Rows and states of anonymous users are keyed by this and the anonymous id.
 ANONYMOUS = "~"
 
+#: So many times an anonymous id goes from one user to another until it is forgotten who had it before.
+MOST_NAMED = 64
+
 
 class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whose an id is that was merged: `first` got its past at `since`, `latest` gets what comes now.
 
-    `historical` says that the first to take it over did so in history.
+    `historical` says that the first to take it over did so in history. Of an anonymous id `named` says who took it from
+    the one before, and by which call: its arrival (microseconds UTC) and message id, the newest `MOST_NAMED` of them.
     """
 
     first: str
     since: int
     latest: str
     historical: bool = False
+    named: tuple[tuple[int, str, str], ...] = ()
+
+    def after(self, call: tuple[int, str], user: str) -> "Owner":
+        """The same after a call, by its arrival and message id, that names a user; one that is late changes nothing."""
+        if user == self.latest or (self.named and call <= self.named[-1][:2]):
+            return self
+        named = (*self.named, (*call, user))[-MOST_NAMED:]
+        return msgspec.structs.replace(self, latest=user, named=named)
+
+    def at(self, call: tuple[int, str]) -> str:
+        """Whose a call is that names nobody: of the one who had the id when it came, though it may come again later."""
+        return next((user for at, id_, user in reversed(self.named) if (at, id_) <= call), self.first)
 
 
 class SeedState(IntEnum):
