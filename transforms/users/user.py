@@ -109,18 +109,17 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
     `definitions` is the revision that `leaves` and `members` were judged by; these are read only when they are asked
     for, which few inputs do. `seen` has hashes of recent message ids with the clock at which they were applied.
-    `merged` holds the ids taken over, anonymous ones
-    with their `~`. `owner` is set for an id that was taken over. `deleted` is the time of the newest deletion:
-    older events are dropped. `sends` are the decided ones of which no receipt has come, by id, until they expire.
-    `deleted_at` is when the newest deletion arrived: what was merged before is not merged again. `truncated` is how
-    much of the state was dropped by its cap. `pace` is the newest minute in which messages arrived, and how many.
-    `owners` are hashes of the user ids that an anonymous id was named with. `serial` is that of the definitions
-    that the user was judged by, `seeds` what is known of the seeds of leaves that are newer than the user.
-    `session` is the open one; an id that was taken over keeps it for those who ask again for its past.
-    `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `counted` the messages that
-    frequency caps count, the oldest first, and `lasts` the newest events that a campaign's `with` asks for, by name,
-    with their properties. `plans` are the runs of scheduled campaigns that are fixed for this user, by campaign, and
-    `planned` is when the next of them is due, or another run begins.
+    `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is set for an id that was taken over.
+    `deleted` is the time of the newest deletion: older events are dropped. `sends` are the decided ones of which no
+    receipt has come, by id, until they expire. `deleted_at` is when the newest deletion arrived: what was merged before
+    is not merged again. `truncated` is how much of the state was dropped by its cap. `pace` is the newest minute in
+    which messages arrived, and how many. `owners` are hashes of the user ids that an anonymous id was named with.
+    `serial` is that of the definitions that the user was judged by, `seeds` what is known of the seeds of leaves that
+    are newer than the user. `session` is the open one; an id that was taken over keeps it for those who ask again for
+    its past. `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `counted` the messages
+    that frequency caps count, the oldest first, and `lasts` the newest events that a campaign's `with` asks for, by
+    name, with their properties. `plans` are the runs of scheduled campaigns that are fixed for this user, by campaign,
+    and `planned` is when the next of them is due, or another run begins.
     """
 
     id: str
