@@ -1,5 +1,6 @@
 """The bytes of a user's state and of inputs in a shuffle: running jobs hold them, so new code must read old ones."""
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from core import DAY, HOUR, MINUTE, START
+from msgspec import UNSET
 
 from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import Send
@@ -264,6 +266,15 @@ def test_a_state_is_read_and_written_as_ever(name: str) -> None:
     data = golden(name)
     assert decode_user(data) == USERS[name], ADVICE
     assert encode_user(USERS[name]) == data, ADVICE
+
+
+@pytest.mark.parametrize("given", [UNSET, {}, {"last": {"n": 1.5}}])
+def test_a_send_crosses_to_deliver_as_it_was_and_names_no_module_but_its_own(given: Any) -> None:
+    """`UNSET` is no global of its module, so that pickle would look for it in every module that is loaded."""
+    send = msgspec.structs.replace(RICH.sends["s1"], given=given)
+    written = pickle.dumps(send)
+    assert pickle.loads(written) == send
+    assert b"UNSET" not in written
 
 
 def test_inputs_are_read_and_written_as_ever() -> None:

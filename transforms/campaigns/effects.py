@@ -46,6 +46,11 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     serial: int = 0
     given: dict[str, Any] | UnsetType = UNSET
 
+    def __reduce__(self) -> tuple[type["Send"], tuple[Any, ...]]:
+        """What pickle writes, without `UNSET`: to find that, it looks through all modules, for a millisecond a send."""
+        fields = msgspec.structs.astuple(self)
+        return Send, fields[:-1] if self.given is UNSET else fields
+
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
     """A decision not to send, with its reason (docs/reasons.md). `step` is empty for a refused entry."""
