@@ -220,7 +220,7 @@ class LeafStates:
                 if len(data) > _LARGE and len(states) > 1:
                     return self._pack_anew()
                 due[home] = _deadline(states)
-        return PackedLeaves(packed.keys, b"", b"", _known(min(due)), b"", packed.homes, pages, due)
+        return msgspec.structs.replace(packed, first=_known(min(due)), pages=pages, due=due)
 
     def _pack_anew(self) -> PackedLeaves:
         """Also with leaves that had no page, and without pages that are too large."""
@@ -232,15 +232,13 @@ class LeafStates:
             else:
                 made += [([*page], data, _deadline(page)) for page, data in self._apart(keys)]
         count = sum(len(keys) for keys, _, _ in made)
+        due = [deadline for _, _, deadline in made]
         return PackedLeaves(
-            pack(f">{count}Q", *(key for keys, _, _ in made for key in keys)),
-            b"",
-            b"",
-            _known(min((deadline for _, _, deadline in made), default=_NEVER)),
-            b"",
-            pack(f">{count}I", *(home for home, (keys, _, _) in enumerate(made) for _ in keys)),
-            [data for _, data, _ in made],
-            [deadline for _, _, deadline in made],
+            keys=pack(f">{count}Q", *(key for keys, _, _ in made for key in keys)),
+            first=_known(min(due, default=_NEVER)),
+            homes=pack(f">{count}I", *(home for home, (keys, _, _) in enumerate(made) for _ in keys)),
+            pages=[data for _, data, _ in made],
+            due=due,
         )
 
     def _settled(self) -> list[list[int]]:

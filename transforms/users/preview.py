@@ -90,8 +90,9 @@ def preview_segment(
                 members[number] += segment in user.members
         if user is None or user.created is None or user.owner is not None:
             continue
-        holding = [many + holds for many, holds in zip(holding, tree.answers(user), strict=True)]
-        if sample and segment in user.members:
+        answers = tree.answers(user)  # the first is the segment's
+        holding = [many + holds for many, holds in zip(holding, answers, strict=True)]
+        if sample and answers[0]:
             push = heappush if len(chosen) < sample else heappushpop
             push(chosen, (-hash_of(key), key, inputs))
     return Preview(
