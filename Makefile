@@ -24,10 +24,10 @@ demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
 	@$(BIN)/todoke demo --out out/demo
 
 test: setup prism emulator ## All tests; ARGS="tests/events -k gzip" runs some
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-long: setup ## Core and columns against the oracle on 20,000 and 2,000 random histories, and a million events of one user; for an hour or more
-	@$(BIN)/pytest --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py tests/users/test_columns_agree.py tests/segments/test_leaf_bounds.py
+	@$(BIN)/pytest -n auto --dist worksteal --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py tests/users/test_columns_agree.py tests/segments/test_leaf_bounds.py
 
 mutants: setup ## Change the code of leaves in small ways, and count the changes that no test in tests/segments notices; for hours
 	@$(PIP) install --target .tools/mutmut mutmut==3.8.1

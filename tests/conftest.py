@@ -15,12 +15,15 @@ from uuid import uuid4
 import hypothesis
 import pytest
 from emulators import Emulator, EmulatorMissing, start_bigtable, start_pubsub
+from strength import CI
 from wheels import build, copy_source, install
 
-# No test depends on timing: a busy machine is no failure. `make test-long` asks for the other profile.
-hypothesis.settings.register_profile("test", deadline=None)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
-hypothesis.settings.load_profile("test")
+# No test depends on timing: a busy machine is no failure. `--hypothesis-profile=` names another; `make test-long` does.
+# What `quick` finds is kept under .hypothesis and tried first the next time.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=CI // 3)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=CI)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=CI * 40)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "quick")
 
 
 class Instance(NamedTuple):

@@ -11,6 +11,7 @@ from generators import definitions, histories, instants, iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships, read
+from strength import examples
 
 Plain = dict[str, Any]
 A = {"event": "A"}
@@ -211,7 +212,7 @@ def questions(draw: st.DrawFn) -> tuple[Plain, list[Plain], int]:
 
 #: Building a whole set of definitions and a history is slow for one example, and that is no flaw.
 generated = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

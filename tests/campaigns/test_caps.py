@@ -7,6 +7,7 @@ from campaigns.campaign_story import Plain, definitions, sends, story
 from core import DAY, HOUR, START, Story, compile_plain, of_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.effects import Send
 from transforms.events.event import Event
@@ -126,7 +127,7 @@ def test_the_counts_of_two_who_are_merged_are_added() -> None:
 CAPS = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 5)), min_size=1, max_size=3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(CAPS, st.lists(st.integers(0, 40), max_size=30))
 def test_caps_agree_with_counting_over_all_that_was_sent(caps: list[tuple[int, int]], hours: list[int]) -> None:
     """The naive way: keep everything, and look at the windows that end now."""

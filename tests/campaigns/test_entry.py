@@ -7,6 +7,7 @@ from campaigns.campaign_story import Plain, definitions, entries, refusals, send
 from core import DAY, HOUR, START, Story, compile_plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.entry import arm_of
 from transforms.events.event import Event
@@ -173,7 +174,7 @@ def test_the_first_reason_in_their_order_is_given(first: int) -> None:
     assert changed.reasons == [reason]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.permutations(range(4)), st.sampled_from(["always", "never", {"after": "2h"}, "restart"]))
 def test_of_two_who_are_merged_the_arm_of_the_first_entry_stands(order: list[int], reenter: object) -> None:
     """Whichever way they are joined."""

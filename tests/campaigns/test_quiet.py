@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.quiet import first_outside
 from transforms.events.times import read_time, write_time
@@ -91,7 +92,7 @@ CHANGES = st.sampled_from(
 LOCAL = st.integers(0, 24 * 60 - 1) | st.sampled_from([0, 1, 90, 120, 150, 180, 21 * 60, 22 * 60 + 30, 8 * 60])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(ZONES), LOCAL, LOCAL, INSTANTS | CHANGES)
 @example("Europe/Berlin", 22 * 60, 150, instant("2026-03-29T00:00:00Z"))
 @example("Pacific/Apia", 22 * 60, 7 * 60, instant("2011-12-30T11:00:00Z"))

@@ -11,6 +11,7 @@ import pytest
 from core import DAY, HOUR, MINUTE, START, Story, compile_plain, of_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.effects import Send, Suppressed
 from transforms.campaigns.journeys import Journey
@@ -189,7 +190,7 @@ def test_a_held_send_outlives_its_process_and_older_states_are_read() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(fields[:9]), type=Journey) == older
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.integers(0, 4 * 24 * 4), min_size=1, max_size=6), st.sets(st.integers(0, 5 * 24 * 4), max_size=8))
 def test_whenever_it_is_woken_the_same_is_decided_and_nothing_at_night(buys: list[int], wakes: set[int]) -> None:
     steps = [{"send": "push"}, {"wait": "5h"}, {"send": "other"}, {"send": "third"}]

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.local_time import local_of, next_time_of_day
 from transforms.campaigns.schedule import EACH_USER, Schedule, check_cron
@@ -116,7 +117,7 @@ def as_instant(moment: datetime, zone: str) -> int:
     return int(aware.astimezone(UTC).timestamp()) * 1_000_000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     FIELDS, ZONES, st.sampled_from(["2026-03-27", "2026-10-23", "2026-04-03", "2026-11-01"]), st.integers(0, 2 * 1440)
 )
@@ -134,7 +135,7 @@ def test_runs_are_those_of_going_through_every_minute(cron: tuple[str, ...], zon
     assert found[0] == expected[0]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ZONES, st.integers(0, 1439), st.integers(read_time("2026-01-01T00:00:00Z"), read_time("2027-01-01T00:00:00Z")))
 def test_the_next_time_of_a_day_is_the_first_at_or_after(zone: str, minute: int, now: int) -> None:
     found = next_time_of_day(minute, zone, now)

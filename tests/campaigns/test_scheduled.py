@@ -8,6 +8,7 @@ from core import DAY, HOUR, MINUTE, START, Story, compile_plain, of_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import publish, release_of
+from strength import examples
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import compiled
@@ -215,7 +216,7 @@ def inputs(moves: Sequence[tuple[int, str]]) -> list[Event]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(MOVES, st.lists(st.integers(0, 120 * 60), max_size=20))
 def test_waking_at_other_times_changes_nothing(moves: list[tuple[int, str]], wakes: list[int]) -> None:
     events, end = inputs(moves), Wake(START + 5 * DAY)

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from messages.test_message_definitions import MISTAKES, PUSH
 from segments.conftest import HEAD
 from segments.test_condition_mistakes import ALLOWED, CORPUS
+from strength import examples
 
 from transforms.campaigns.load import check
 from transforms.campaigns.schema import definitions_schema
@@ -299,13 +300,13 @@ def spoilt(draw: st.DrawFn) -> str:
     return json.dumps(plain)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
 @given(plain=definitions())
 def test_it_accepts_every_definition_of_the_generator(plain):
     assert refusals(plain) == []
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), suppress_health_check=list(HealthCheck))
 @given(text=spoilt())
 def test_it_judges_as_validate_does_whatever_was_spoilt(text):
     compare(text)

@@ -13,6 +13,7 @@ from generators import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop import SHOP
+from strength import examples
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
 from transforms.events.times import write_time
@@ -47,7 +48,7 @@ GOALS = compile_plain(
 TODAY = START - START % DAY
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_the_report_counts_what_happened_however_it_was_bundled(data: st.DataObject) -> None:
     events = decode_all(data.draw(histories()))

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from strength import examples
 from test_documents import MISTAKES, PIECES
 
 from transforms.segments.compose import compose, compose_carefully
@@ -87,7 +88,7 @@ def test_texts_are_read_alike(text):
     agree(text)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text("ab:- \n'\"[]{},#&*!|>%?1.\\", max_size=40))
 def test_any_text_is_read_alike(text):
     agree(text)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.load import check
 from transforms.segments.document import MAX_DEPTH, MAX_VALUES, Problems, read_documents
@@ -139,7 +140,7 @@ WORDS = VOCABULARY.split()
 PIECES = st.sampled_from(
     [*WORDS, *(f"{word}: " for word in WORDS), "\n", "\n  ", "\n    ", "\n      - ", " ", "{{ x }}"]
 )
-fuzz = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+fuzz = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @fuzz

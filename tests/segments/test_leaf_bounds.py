@@ -5,6 +5,7 @@ from itertools import cycle
 import msgspec
 import pytest
 from hypothesis import settings
+from strength import CI
 
 from transforms.campaigns.load import check
 from transforms.events.event import Event
@@ -16,7 +17,7 @@ MARK, CELL = 19, 24
 #: A leaf's record, and the head of a tally or of a group of marks.
 RECORD, GROUP = 64, 64
 #: How many events each user has.
-EVENTS = 1_000_000 if settings().max_examples >= 20_000 else 3_000
+EVENTS = 1_000_000 if settings().max_examples > CI else 3_000
 START = 1_772_323_200_000_000
 
 BOUNDS = {

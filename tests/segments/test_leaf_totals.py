@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.load import check
 from transforms.events.event import Event
@@ -37,7 +38,7 @@ def leaf_of(condition):
 
 
 LEAVES = {condition: leaf_of(condition) for condition in CONDITIONS}
-some = settings(max_examples=40)
+some = settings(max_examples=examples(40))
 
 
 def bought(amount, time, key="x"):

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import HOSTILE, NOW
+from strength import examples
 
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
@@ -191,7 +192,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
 def test_any_calls_leave_what_was_promised(store: Store, calls: list[tuple[Any, ...]]) -> None:
     """Against a list that is sorted by time and keeps the order otherwise."""

@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import event, identity, member, sent, user
+from strength import examples
 
 from transforms.storage.rows import EventKey, EventRow, IdentityRow, LedgerRow, MemberRow, UserRow
 from transforms.storage.store import Store
@@ -92,7 +93,7 @@ def apart(row: Any, prefix: str) -> Any:
     return msgspec.structs.replace(row, **changes)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
 def test_any_calls_leave_what_was_promised(store: Store, calls: list[tuple[str, Any]]) -> None:
     prefix, model = f"{next(EXAMPLES)}-", Model()

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.effects import Send
 from transforms.channels.courier import LEASE, Courier
@@ -182,7 +183,7 @@ ROWS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows=st.lists(ROWS, unique_by=lambda each: each.send), older_than=st.sampled_from([0, 1, HOUR]))
 def test_only_lapsed_claims_change(rows: list[LedgerRow], older_than: int) -> None:
     store = open_store("sqlite::memory:")

@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 from shop import SHOP
+from strength import examples
 
 from transforms.campaigns.effects import Send
 from transforms.events.event import Event
@@ -37,7 +38,7 @@ Plain = dict[str, Any]
 Alias = tuple[str, str]
 
 USERS = ["u1", "u2", "u3", "u4"]
-examples = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 CAMPAIGNS = compile_plain(
     {**SHOP, "campaigns": {name: {**body, "exit": []} for name, body in SHOP["campaigns"].items()}}
 )
@@ -102,7 +103,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Plain], list[Alias]]:
     return [*first_copies(draw(histories())), *alias_calls(aliases, hours)], aliases
 
 
-@examples
+@some
 @given(cases(), RANDOMS, st.sampled_from([0.0, 0.3]), st.data())
 def test_every_order_of_delivery_ends_in_the_union(
     case: tuple[list[Plain], list[Alias]], random: Random, again: float, data: st.DataObject
@@ -157,7 +158,7 @@ def track(number: int, user: str, hour: int) -> Event:
     return Event(f"e{number}", "track", "E", START + hour * HOUR, START + hour * HOUR, user, properties={"one": 1})
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=examples(1_500), deadline=None)
 @given(ALIASES, st.lists(st.tuples(st.sampled_from(USERS), st.integers(0, 20)), max_size=5), st.data(), RANDOMS)
 def test_every_message_ends_once_and_counts_once(
     aliases: list[Alias], tracks: list[tuple[str, int]], data: st.DataObject, random: Random
@@ -184,7 +185,7 @@ def test_every_message_ends_once_and_counts_once(
     assert {message: len(ends) for message, ends in outcomes(loop.effects).items()} == Counter(each.id for each in sent)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.permutations(USERS), st.integers(2, 4), st.sets(st.sampled_from(USERS)), RANDOMS, st.sampled_from([0.0, 0.3]))
 def test_of_users_who_are_merged_in_a_circle_at_once_the_one_with_the_least_id_stays(
     order: list[str], size: int, active: set[str], random: Random, again: float
@@ -202,7 +203,7 @@ def test_of_users_who_are_merged_in_a_circle_at_once_the_one_with_the_least_id_s
     assert known(loop.users) == {min(circle): counted(len(active) + 1)}
 
 
-@examples
+@some
 @given(histories(), ALIASES, RANDOMS, st.sampled_from([0.0, 0.3]))
 def test_no_send_is_named_twice(history: list[Plain], aliases: list[Alias], random: Random, again: float) -> None:
     """The ledger lets a name out once; two names for one message of one entry would slip through it."""

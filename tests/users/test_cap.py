@@ -8,6 +8,7 @@ import pytest
 from core import DAY, HOUR, MINUTE, START, Story, compile_plain, of_type, states_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.campaigns.effects import Send, Suppressed
 from transforms.campaigns.load import Definitions
@@ -245,7 +246,7 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(HOSTILE, min_size=1, max_size=8))
 def test_no_payload_breaks_the_cap(parts: list[Plain]) -> None:
     told = Told(DEFINITIONS)

@@ -8,10 +8,11 @@ from generators import START, iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
+from strength import examples
 
 Plain = dict[str, Any]
 
-slow = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 #: Integers that a double cannot hold, doubles whose millionths need more than 64 bits, and halves of a millionth.
 NUMBERS = [0, 1, -1, 2.5, -0.0, 0.1, 0.2, 5e-7, 1.5e-6, -2.5e-6, 9e12, 9.1e12, -1e18, 1e300, 2**53, 2**53 + 1, -(2**63)]

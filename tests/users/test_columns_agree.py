@@ -6,13 +6,12 @@ from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
+from strength import examples
 
 from transforms.segments.leaves import leaf_key
 
-#: Each writes and reads files. A tenth of what other properties have.
-slow = settings(
-    max_examples=max(60, settings().max_examples // 10), deadline=None, suppress_health_check=list(HealthCheck)
-)
+#: Each writes and reads files.
+slow = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @slow

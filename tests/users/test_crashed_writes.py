@@ -9,6 +9,7 @@ import pytest
 from core import DAY, MINUTE, START, compile_plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.events.event import Event
 from transforms.storage.open import open_store
@@ -101,7 +102,7 @@ def test_nobody_ceases_to_be_a_member_by_a_write_that_came_to_nothing(store: Sto
     assert set(members(store, "u2")) == {"quiet", "left"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_members_are_those_of_the_user_wherever_a_bundle_dies(store: Store, data: st.DataObject) -> None:
     name = uuid4().hex

@@ -10,6 +10,7 @@ from generators import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop import SHOP
+from strength import examples
 
 from transforms.campaigns.effects import Send
 from transforms.events.event import Event
@@ -22,7 +23,7 @@ from transforms.users.user import Merge, User, encode_user
 
 Plain = dict[str, Any]
 CAMPAIGNS = compile_plain(SHOP)
-examples = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 #: What a tombstone may hold: when the user was deleted, and bookkeeping that says nothing of anybody.
@@ -41,7 +42,7 @@ def delete(at: int, *, time: int | None = None, user: str = "u1") -> Event:
     return Event(f"delete {user} {at}", "delete", "", at if time is None else time, at, user=user)
 
 
-@examples
+@some
 @given(st.data())
 def test_nothing_but_a_tombstone_is_left(data: st.DataObject) -> None:
     events = decode_all(data.draw(histories()))

@@ -7,6 +7,7 @@ from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
+from strength import examples
 
 from transforms.users.explain import Explained, Tree, replay, settled
 
@@ -76,7 +77,7 @@ def test_a_segment_that_is_met_twice_is_shown_once() -> None:
     assert (second.parts[0].holds, second.parts[0].parts) == (True, ())
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_answers_and_turns_are_the_oracles(data: st.DataObject) -> None:
     history, plain = data.draw(histories()), data.draw(definitions())

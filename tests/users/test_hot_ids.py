@@ -11,6 +11,7 @@ from core import DAY, HOUR, MINUTE, START, compile_plain, of_type, outcomes, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shells import bounded, one_by_one, streamed, track
+from strength import examples
 
 from transforms.events.event import Event
 from transforms.users.advance import fold
@@ -64,7 +65,7 @@ def test_what_was_set_aside_may_come_again_later() -> None:
     assert outcomes(effects) == {late.id: ["applied"]}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_nothing_is_set_aside_under_the_limit_in_whatever_order(data: st.DataObject) -> None:
     sizes = data.draw(st.lists(st.integers(1, MOST), min_size=1, max_size=3))

@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import instant
 from shop import SHOP
+from strength import examples
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.events.event import Event
@@ -40,8 +41,8 @@ from transforms.users.user import Input, User, Wake, decode_user, encode_user
 Plain = dict[str, Any]
 
 
-def examples(count: int) -> settings:
-    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+def some(count: int) -> settings:
+    return settings(max_examples=examples(count), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 CAMPAIGNS = compile_plain(SHOP)
@@ -79,7 +80,7 @@ def decisions(effects: list[Effect]) -> dict[str, list[Effect]]:
     return dict(found)
 
 
-@examples(150)
+@some(150)
 @given(st.data())
 def test_order_and_repetition_change_no_profile_leaf_or_membership(data: st.DataObject) -> None:
     history, plain = data.draw(histories()), data.draw(definitions())
@@ -96,7 +97,7 @@ def test_order_and_repetition_change_no_profile_leaf_or_membership(data: st.Data
     assert essence(found, compiled) == essence(expected, compiled)
 
 
-@examples(100)
+@some(100)
 @given(st.data())
 def test_repeating_every_message_changes_no_effect(data: st.DataObject) -> None:
     events = decode_all(data.draw(histories()))
@@ -119,7 +120,7 @@ def test_what_came_late_is_known_again() -> None:
     assert set(user.members) == {"once"}
 
 
-@examples(100)
+@some(100)
 @given(st.data())
 def test_wakes_anywhere_change_nothing(data: st.DataObject) -> None:
     events = decode_all(data.draw(histories()))
@@ -141,7 +142,7 @@ def test_wakes_anywhere_change_nothing(data: st.DataObject) -> None:
     assert essence(users_woken, CAMPAIGNS) == essence(users, CAMPAIGNS)
 
 
-@examples(60)
+@some(60)
 @given(histories())
 def test_one_call_an_input_is_the_same_as_one_fold(history: list[Plain]) -> None:
     inputs: list[Input] = sorted(decode_all(history), key=lambda event: (event.arrival, event.id))
@@ -156,7 +157,7 @@ def test_one_call_an_input_is_the_same_as_one_fold(history: list[Plain]) -> None
     assert msgspec.structs.replace(user, revision=0) == msgspec.structs.replace(folded, revision=0)
 
 
-@examples(100)
+@some(100)
 @given(histories(shared_devices=True))
 def test_a_history_marked_historical_never_sends(history: list[Plain]) -> None:
     """Neither while it is read nor when it is settled up to a time far behind it, whoever is identified in it."""
@@ -167,7 +168,7 @@ def test_a_history_marked_historical_never_sends(history: list[Plain]) -> None:
     assert not any(user.journeys for user in users.values())
 
 
-@examples(100)
+@some(100)
 @given(histories(), st.integers(1, 5))
 def test_events_older_than_allowed_never_send(history: list[Plain], extra: int) -> None:
     """Everything arrives just too late to trigger; what time brings about is left out of the definitions."""
@@ -185,7 +186,7 @@ def test_events_older_than_allowed_never_send(history: list[Plain], extra: int) 
     assert {refused.reason for refused in of_type(Suppressed, effects)} <= {"too_old"}
 
 
-@examples(100)
+@some(100)
 @given(histories(shared_devices=True), st.lists(st.integers(0, 30), max_size=2), st.integers(0, 2**32))
 def test_every_message_ends_once(history: list[Plain], deletions: list[int], seed: int) -> None:
     """Some on the way back, where an alias goes on to the user into whom its previous id was merged before."""
@@ -200,7 +201,7 @@ def test_every_message_ends_once(history: list[Plain], deletions: list[int], see
     assert {end for ends in ended.values() for end in ends} <= {"applied", "duplicate", "deleted", "dead_letter"}
 
 
-@examples(100)
+@some(100)
 @given(histories())
 def test_every_trigger_ends_in_an_entry_or_a_reason(history: list[Plain]) -> None:
     events = identified(decode_all(history)) or [Event("m", "track", "Viewed", 0, 0, user="u1")]
@@ -221,7 +222,7 @@ def test_every_trigger_ends_in_an_entry_or_a_reason(history: list[Plain]) -> Non
     assert found == +expected
 
 
-@examples(100)
+@some(100)
 @given(histories())
 def test_every_step_ends_in_a_send_or_a_reason(history: list[Plain]) -> None:
     """A journey that has ended decided all its sends in their order, or says by one reason at which step it ended."""
@@ -245,7 +246,7 @@ def test_every_step_ends_in_a_send_or_a_reason(history: list[Plain]) -> None:
         assert (len(done) < len(sends)) is bool(ended)
 
 
-@examples(100)
+@some(100)
 @given(histories())
 def test_no_reason_is_undocumented_and_no_send_is_decided_twice(history: list[Plain]) -> None:
     events = decode_all(history)

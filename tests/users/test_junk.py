@@ -8,6 +8,7 @@ from core import START, compile_plain
 from generators import iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
@@ -115,7 +116,7 @@ def read(call: Plain, number: int, name: str = "E") -> Event:
     return decode(json.dumps(line).encode())[0]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(CALLS, min_size=1, max_size=4))
 def test_no_value_makes_the_machine_raise(calls: list[Plain]) -> None:
     events: list[Event] = []

@@ -10,6 +10,7 @@ from generators import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shop import SHOP
+from strength import examples
 
 from transforms.campaigns.effects import Send, Suppressed
 from transforms.events.event import Event
@@ -40,7 +41,7 @@ CAMPAIGNS = compile_plain(
         "campaigns": {name: {**body, "exit": []} for name, body in SHOP["campaigns"].items()},
     }
 )
-examples = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def pasts(history: list[Plain], at: int) -> tuple[list[Merge], dict[str, list[Event]]]:
@@ -64,7 +65,7 @@ def own(history: list[Plain]) -> list[Event]:
     return sorted(mine, key=lambda event: (event.arrival, event.id))
 
 
-@examples
+@some
 @given(st.data())
 def test_any_order_and_repetition_of_merges_ends_in_the_same_user(data: st.DataObject) -> None:
     history = data.draw(histories())
@@ -82,7 +83,7 @@ def test_any_order_and_repetition_of_merges_ends_in_the_same_user(data: st.DataO
     assert len(of_type(Merged, effects_again)) == len(merges)
 
 
-@examples
+@some
 @given(histories())
 def test_a_merged_user_is_the_user_who_did_it_all(history: list[Plain]) -> None:
     at = START + 9 * DAY
@@ -174,7 +175,7 @@ def test_the_same_past_is_handed_over_at_each_identify_and_taken_once() -> None:
     assert user.merged == ("~a1",)
 
 
-@examples
+@some
 @given(st.lists(st.sampled_from(["ann", "bob", "eve", None]), max_size=100), st.randoms(use_true_random=False))
 def test_what_a_visitor_did_goes_to_the_same_user_whenever_it_comes_again(calls: list[str | None], random: Any) -> None:
     """Also when somebody else has the visitor by then; and the next calls go to whoever had it last."""

@@ -5,10 +5,11 @@ from generators import definitions, histories, instants, questions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
+from strength import examples
 
 #: More with `--hypothesis-profile=long` (`make test-long`).
 slow = settings(
-    max_examples=max(500, settings.default.max_examples if settings.default else 0),
+    max_examples=examples(500),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -10,6 +10,7 @@ from core import compile_plain, decode_all, known, of_type
 from generators import START, iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.segments.columns.layout import Needs, NotColumnar, needs_of, open_prepared
 from transforms.segments.columns.memberships import memberships
@@ -85,7 +86,7 @@ def turn(users: dict[str, User], key: str, inputs: list[Input]) -> list[Forward]
     return of_type(Forward, effects)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(stories())
 def test_deleted_and_merged_users_are_those_of_the_state_machine(story: list[Plain]) -> None:
     as_of = START + 14 * HOUR

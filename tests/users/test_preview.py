@@ -12,6 +12,7 @@ from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
+from strength import examples
 
 from transforms.users.histories import Histories
 from transforms.users.preview import WEEK, Preview, preview_segment
@@ -27,7 +28,7 @@ def previewed(history: list[Plain], plain: Plain, segment: str, as_of: int, **mo
         return preview_segment(segment, found, compile_plain(plain), as_of, **more)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_sizes_are_the_oracles(data: st.DataObject) -> None:
     history, plain = data.draw(histories()), data.draw(definitions())

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 from releases import publish, release_of
+from strength import examples
 from test_warming_agrees import Change, lived
 
 from transforms.campaigns.load import Definitions, compiled
@@ -29,7 +30,7 @@ from transforms.users.user import Input, Seed, User, Wake, encode_user, route
 
 Plain = dict[str, Any]
 
-slow = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 OLD: Plain = {"segments": {"s": {"members": {"event": "A"}}}}

@@ -10,6 +10,7 @@ from generators import histories
 from hypothesis import HealthCheck, Phase, given, settings
 from shells import AS_OF, Outcome, bounded, one_by_one, streamed, track
 from shop import SHOP
+from strength import examples
 
 from transforms.events.event import Event
 from transforms.segments.columns.layout import NotColumnar, needs_of
@@ -210,7 +211,7 @@ def archived(folder: Path, outcome: Outcome) -> list[tuple[str, str, int, bytes]
 
 @pytest.mark.timeout(60)
 @settings(
-    max_examples=3,
+    max_examples=examples(3),
     deadline=None,
     derandomize=True,
     database=None,

@@ -15,6 +15,7 @@ from generators import histories
 from hypothesis import HealthCheck, Phase, given, settings
 from shells import AS_OF, Outcome, bounded, one_by_one, stream_of, streamed, track, unbounded
 from shop import SHOP
+from strength import examples
 
 from transforms.events.event import Event
 
@@ -31,7 +32,7 @@ def users_of(outcome: Outcome) -> dict[str, Any]:
 
 #: One run takes a second or two; the core alone is tested on many more histories.
 few = settings(
-    max_examples=4,
+    max_examples=examples(4),
     deadline=None,
     derandomize=True,
     database=None,

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 from releases import publish, release_of, seeds_for
+from strength import examples
 
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
@@ -20,7 +21,7 @@ from transforms.users.user import ANONYMOUS, Input, Seed, User, Wake, decode_use
 
 Plain = dict[str, Any]
 
-slow = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
