@@ -172,7 +172,9 @@ def _advance_here(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[
     events = pipeline | "Read" >> ReadLive(config.source.path) | "TakeEvents" >> TakeIn(config.definitions)
     reading_back = ReadControlTable(store) if config.control is None else ReadLive(config.control.path)
     control = pipeline | "ReadControl" >> reading_back | "TakeControl" >> TakeIn(config.definitions, control=True)
-    anonymous = (events.anonymous, control.anonymous) | "Anonymous" >> AdvanceLive(config.definitions, store)
+    anonymous = (events.anonymous, control.anonymous) | "Anonymous" >> AdvanceLive(
+        config.definitions, store, anonymous=True
+    )
     forwarded = anonymous.forwarded | "Forwarded" >> ByShard()
     advanced = (events.users, control.users, forwarded) | "Advance" >> AdvanceLive(config.definitions, store)
     undecoded, tallies = (events.dead_letters, control.dead_letters), (events.tallies, control.tallies)

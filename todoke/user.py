@@ -16,7 +16,7 @@ from transforms.users.user import ANONYMOUS
 
 __all__ = ["plain_text", "print_user", "user", "user_json"]
 
-#: What the timeline shows of the archive at most.
+#: What the timeline shows of the archive, and of the ledger, at most of each id.
 _EVENTS = 1000
 
 
@@ -50,7 +50,7 @@ def user_json(store: Store, user_id: str) -> dict[str, Any]:
     events: dict[str, dict[str, Any]] = {}
     for name in [user_id, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
         events |= {event.id: _event(event) for event in store.read_events(name, _EVENTS)}
-        entries += [_decision(sent) for sent in store.read_ledger(name)]
+        entries += [_decision(sent) for sent in store.read_ledger(name, _EVENTS)]
     entries += events.values()
     shown["timeline"] = sorted(entries, key=lambda entry: (entry["time"], entry["kind"]))
     return shown

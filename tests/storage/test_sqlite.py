@@ -44,6 +44,7 @@ def test_a_file_of_an_older_version_is_opened_and_brought_up_to_date(old: Path) 
         store.write_users([user("u3", open_sends=3)])
         store.publish_control([b"a"], NOW)
         held = [*held[:2], user("u3", open_sends=3)]
+        assert store.read_deadlines((0, ""), 9, lambda _: True) == [(NOW, "u2")]
         assert list(store.scan_users()) == held
         store.close()
 

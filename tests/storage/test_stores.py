@@ -33,6 +33,18 @@ def test_a_store_knows_whether_it_has_users(store: Store) -> None:
     assert store.has_users()
 
 
+def test_deadlines_are_read_in_their_order_from_one_on(store: Store) -> None:
+    names = {"a": 5, "b": 3, "c": None, "d": 5, "~e": 4, "f": -1}
+    store.write_users([user(name, deadline=deadline) for name, deadline in names.items()])
+    every = [(-1, "f"), (3, "b"), (4, "~e"), (5, "a"), (5, "d")]
+    assert store.read_deadlines((-(2**63), ""), 9, lambda _: True) == every
+    assert store.read_deadlines((3, "b"), 3, lambda _: True) == every[1:4]
+    assert store.read_deadlines((5, "a\0"), 3, lambda _: True) == every[4:]
+    assert store.read_deadlines((0, ""), 2, lambda name: name in "bd") == [(3, "b"), (5, "d")]
+    store.write_users([user("b", 2), user("a", 2, deadline=6)])
+    assert store.read_deadlines((0, ""), 9, lambda _: True) == [(4, "~e"), (5, "d"), (6, "a")]
+
+
 def test_nothing_is_asked_and_nothing_is_written(store: Store) -> None:
     for write in (store.write_users, store.write_events, store.write_identities, store.write_members, store.record):
         write([])

@@ -28,8 +28,9 @@ The application profile must route to one cluster: CheckAndMutateRow needs it, a
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from heapq import nsmallest
 from itertools import islice
 from typing import TypeVar
 
@@ -52,7 +53,7 @@ from transforms.storage.rows import (
     RunRow,
     UserRow,
 )
-from transforms.storage.store import StoreError
+from transforms.storage.store import StoreError, newest_decisions
 from transforms.storage.tables import (
     FAMILY,
     KEYS_ONLY,
@@ -136,6 +137,11 @@ class BigtableStore:
         """Whether there is any user row."""
         return any(True for _ in self._scan("users", b"", 1, KEYS_ONLY))
 
+    def read_deadlines(self, start: tuple[int, str], limit: int, of: Callable[[str], bool]) -> list[tuple[int, str]]:
+        """The first deadlines from one on; see `Store.read_deadlines`."""
+        found = ((row.deadline, row.user) for row in self.scan_users() if row.deadline is not None and of(row.user))
+        return nsmallest(limit, (due for due in found if due >= start))
+
     def existing_events(self, wanted: Sequence[EventKey]) -> set[EventKey]:
         """Those keys that the archive holds."""
         by_key = {keys.event_key(key.user, key.time, key.id): key for key in wanted}
@@ -203,10 +209,9 @@ class BigtableStore:
         written.update(key for key, found in missed.items() if _cell_of(found, _CLAIM) == token)
         return [new for key, (_, new) in wanted.items() if key in written]
 
-    def read_ledger(self, user: str) -> list[LedgerRow]:
+    def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
         """A user's sends, newest decision first."""
-        rows = _records(LedgerRow, self._scan("ledger", keys.ledger_of(user)))
-        return sorted(rows, key=lambda row: (-row.decided_at, row.send))
+        return newest_decisions(_records(LedgerRow, self._scan("ledger", keys.ledger_of(user))), limit)
 
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""

@@ -2,9 +2,9 @@
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from transforms.storage.rows import (
     RunRow,
     UserRow,
 )
-from transforms.storage.store import StoreError
+from transforms.storage.store import StoreError, newest_decisions
 
 __all__ = ["SqliteStore"]
 
@@ -33,6 +33,8 @@ BUSY_SECONDS = 30.0
 
 #: SQLite takes at most 32,766 parameters a statement (https://www.sqlite.org/limits.html); lookups ask for fewer.
 _ASKED_AT_ONCE = 5_000
+#: Rows that a scan has in memory.
+_PAGE = 1_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
@@ -58,6 +60,9 @@ CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payl
 #: Columns that files made by older versions lack: table, column, type.
 _ADDED = (("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"), ("identities", "previous", "TEXT NOT NULL DEFAULT ''"))
 
+#: Made once all columns are there; a file of an older version is read through for it, once.
+_INDEXES = "CREATE INDEX IF NOT EXISTS users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL"
+
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
@@ -78,6 +83,8 @@ class SqliteStore:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
         self._add_columns()
+        with _surfacing(str(path)):
+            self._connection.execute(_INDEXES)
 
     def write_users(self, rows: Sequence[UserRow]) -> None:
         """Write whole user rows."""
@@ -109,11 +116,22 @@ class SqliteStore:
 
     def scan_users(self) -> Iterator[UserRow]:
         """Every user row, in key order."""
-        return self._scan(UserRow, "users", "user", ())
+        return self._scan(UserRow, "users", ("user",), ("",))
 
     def has_users(self) -> bool:
         """Whether there is any user row."""
-        return bool(self._query("SELECT 1 FROM users LIMIT 1"))
+        return bool(self._query("SELECT 1 FROM users WHERE user >= '' LIMIT 1"))
+
+    def read_deadlines(self, start: tuple[int, str], limit: int, of: Callable[[str], bool]) -> list[tuple[int, str]]:
+        """The first deadlines from one on; see `Store.read_deadlines`."""
+        return list(islice((due for due in self._deadlines(start) if of(due[1])), limit))
+
+    def _deadlines(self, start: tuple[int, str]) -> Iterator[tuple[int, str]]:
+        sql = "SELECT deadline, user FROM users WHERE deadline IS NOT NULL AND (deadline, user) >= (?, ?) "
+        sql += f"ORDER BY deadline, user LIMIT {_PAGE}"
+        while page := self._query(sql, start):
+            yield from page
+            start = page[-1][0], f"{page[-1][1]}\0"
 
     def existing_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
         """Those keys that the archive holds."""
@@ -132,13 +150,14 @@ class SqliteStore:
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those values that have one."""
-        rows = self._among(IdentityRow, "identities", "value", values)
-        return {row.value: row for row in rows if row.kind == kind}
+        return {
+            row.value: row
+            for row in self._among(IdentityRow, "identities", "value", values, where="kind = ?", given=(kind,))
+        }
 
     def scan_members(self, segment: str) -> Iterator[MemberRow]:
         """The active members of a segment."""
-        where = "members WHERE segment = ? AND active"
-        yield from self._select(MemberRow, where, (segment,))
+        return self._scan(MemberRow, "members", ("user",), ("",), where="segment = ? AND active", given=(segment,))
 
     def read_metrics(self, wanted: Collection[tuple[str, int]]) -> list[MetricRow]:
         """The counts that stand at these series and windows."""
@@ -148,8 +167,8 @@ class SqliteStore:
     def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
         """The counts of every series with a prefix, by series and window."""
         # Not by substr and length, which stop at a NUL.
-        rows = self._select(MetricRow, "metrics WHERE series >= ? ORDER BY series, window", (prefix,))
-        yield from takewhile(lambda row: row.series.startswith(prefix), rows)
+        rows = self._scan(MetricRow, "metrics", ("series", "window"), (prefix, -(2**63)))
+        return takewhile(lambda row: row.series.startswith(prefix), rows)
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
         """Claim sends; None where this call made the claim, else the row that stood there."""
@@ -173,18 +192,14 @@ class SqliteStore:
         with self._transaction() as connection:
             return [new for old, new in changes if connection.execute(sql, (*_values(new), *_values(old))).rowcount]
 
-    def read_ledger(self, user: str) -> list[LedgerRow]:
+    def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
         """A user's sends, newest decision first."""
-        return self._select(LedgerRow, "ledger WHERE user = ? ORDER BY decided_at DESC, send", (user,))
+        rows = self._scan(LedgerRow, "ledger", ("send",), ("",), where="user = ?", given=(user,))
+        return newest_decisions(rows, limit)
 
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
-        last = ("", "")
-        while rows := self._select(
-            LedgerRow, "ledger WHERE (user, send) > (?, ?) ORDER BY user, send LIMIT 1000", last
-        ):
-            yield from rows
-            last = (rows[-1].user, rows[-1].send)
+        return self._scan(LedgerRow, "ledger", ("user", "send"), ("", ""))
 
     def write_inbox(self, rows: Sequence[InboxRow]) -> None:
         """Write inbox messages whole."""
@@ -225,7 +240,7 @@ class SqliteStore:
 
     def read_run(self) -> RunRow | None:
         """What the last bounded run left."""
-        found = self._query("SELECT run FROM runs")
+        found = self._query("SELECT run FROM runs WHERE one = 1")
         return msgspec.json.decode(found[0][0], type=RunRow) if found else None
 
     def write_run(self, row: RunRow) -> None:
@@ -235,7 +250,7 @@ class SqliteStore:
 
     def read_lease(self) -> LeaseRow | None:
         """Who works on the store."""
-        found = self._query("SELECT lease FROM lease")
+        found = self._query("SELECT lease FROM lease WHERE one = 1")
         return msgspec.json.decode(found[0][0], type=LeaseRow) if found else None
 
     def swap_lease(self, before: LeaseRow | None, after: LeaseRow) -> bool:
@@ -274,18 +289,39 @@ class SqliteStore:
         with self._transaction() as connection:
             connection.executemany(sql, [_values(row) for row in rows])
 
-    def _among(self, kind: type[_Row], table: str, column: str, values: Sequence[str]) -> list[_Row]:
+    def _among(
+        self,
+        kind: type[_Row],
+        table: str,
+        column: str,
+        values: Sequence[str],
+        *,
+        where: str = "true",
+        given: tuple[Any, ...] = (),
+    ) -> list[_Row]:
         rows: list[_Row] = []
         for start in range(0, len(values), _ASKED_AT_ONCE):
             asked = values[start : start + _ASKED_AT_ONCE]
-            rows += self._select(kind, f"{table} WHERE {column} IN ({', '.join('?' * len(asked))})", tuple(asked))
+            rest = f"{table} WHERE {where} AND {column} IN ({', '.join('?' * len(asked))})"
+            rows += self._select(kind, rest, (*given, *asked))
         return rows
 
-    def _scan(self, kind: type[UserRow], table: str, column: str, _: tuple[()]) -> Iterator[UserRow]:
-        last = ""
-        while rows := self._select(kind, f"{table} WHERE {column} > ? ORDER BY {column} LIMIT 1000", (last,)):
+    def _scan(
+        self,
+        kind: type[_Row],
+        table: str,
+        keys: tuple[str, ...],
+        after: tuple[Any, ...],
+        *,
+        where: str = "true",
+        given: tuple[Any, ...] = (),
+    ) -> Iterator[_Row]:
+        """Rows whose keys are greater than `after`, in the order of their keys, page by page."""
+        names = ", ".join(keys)
+        rest = f"{table} WHERE {where} AND ({names}) > ({', '.join('?' * len(keys))}) ORDER BY {names} LIMIT {_PAGE}"
+        while rows := self._select(kind, rest, (*given, *after)):
             yield from rows
-            last = rows[-1].user
+            after = tuple(getattr(rows[-1], key) for key in keys)
 
     def _select(self, kind: type[_Row], rest: str, values: tuple[Any, ...]) -> list[_Row]:
         names = kind.__struct_fields__

@@ -1,6 +1,7 @@
 """The one interface of storage. Two implementations pass the same tests: `sqlite.py` and `bigtable.py`."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from heapq import nsmallest
 from typing import Protocol
 
 from transforms.storage.rows import (
@@ -17,7 +18,7 @@ from transforms.storage.rows import (
     UserRow,
 )
 
-__all__ = ["Store", "StoreError"]
+__all__ = ["Store", "StoreError", "newest_decisions"]
 
 
 class StoreError(Exception):
@@ -53,6 +54,12 @@ class Store(Protocol):
     def has_users(self) -> bool:
         """Whether there is any user row."""
 
+    def read_deadlines(self, start: tuple[int, str], limit: int, of: Callable[[str], bool]) -> list[tuple[int, str]]:
+        """The first deadlines from `start` on (time, user), in their order, at most `limit`, of users that `of` takes.
+
+        SQLite has an index for it. Bigtable reads all rows of users for each call.
+        """
+
     def existing_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
         """Those of `keys` that the archive holds."""
 
@@ -80,8 +87,8 @@ class Store(Protocol):
         Atomic for each row: one that has changed since it was read, or is gone, is left alone.
         """
 
-    def read_ledger(self, user: str) -> list[LedgerRow]:
-        """A user's sends, newest `decided_at` first."""
+    def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
+        """A user's sends, newest `decided_at` first, at most `limit`."""
 
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
@@ -139,3 +146,12 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release connections and files."""
+
+
+def newest_decisions(rows: Iterable[LedgerRow], limit: int | None) -> list[LedgerRow]:
+    """A user's sends, newest decision first, at most `limit`: no more of them are kept on the way."""
+
+    def order(row: LedgerRow) -> tuple[int, str]:
+        return -row.decided_at, row.send
+
+    return sorted(rows, key=order) if limit is None else nsmallest(limit, rows, key=order)

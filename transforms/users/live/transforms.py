@@ -1,7 +1,8 @@
 """The live shell: users by shard, see `shard`. Only for steps in one process (`transforms.events.live`)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from time import time
 from typing import Any
@@ -19,6 +20,7 @@ from transforms.campaigns.transforms import Announced
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.feed import now
 from transforms.events.transforms import Decode
+from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, open_users
 from transforms.users.inputs.transforms import (
     ANNOUNCEMENTS,
@@ -31,9 +33,9 @@ from transforms.users.inputs.transforms import (
     KeyInputs,
     globally,
 )
-from transforms.users.live.shard import Shard, decode_parts, encode_parts, shard_of
+from transforms.users.live.shard import Due, Recall, Shard, decode_parts, encode_parts, shard_of
 from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, time_of
-from transforms.users.user import Input, Wake, by_arrival, decode_inputs
+from transforms.users.user import ANONYMOUS, Input, Wake, by_arrival, decode_inputs
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
 
@@ -127,41 +129,75 @@ def _by_shard(results: Iterable[Any]) -> Iterator[Any]:
 
 
 class AdvanceLive(beam.PTransform):
-    """Like `AdvanceUnbounded`, with users kept in this process: one input of a shard carries those of many users."""
+    """Like `AdvanceUnbounded`, with users kept in this process: one input of a shard carries those of many users.
 
-    def __init__(self, texts: Texts | Release, store: str) -> None:
+    Args:
+      texts: the definitions, or a release of them.
+      store: URL of the store.
+      anonymous: it is the step of anonymous ids; the other's users are not its own.
+    """
+
+    def __init__(self, texts: Texts | Release, store: str, *, anonymous: bool = False) -> None:
         self.texts = texts
         self.store = store
+        self.anonymous = anonymous
 
     def expand(self, sharded: Any) -> Any:
         """Apply inputs, which are collections of (shard, parts), as they come."""
-        machine = beam.ParDo(_ApplyShard(self.texts, self.store))
+        machine = beam.ParDo(self.step())
         inputs = sharded | "Inputs" >> beam.Flatten().with_output_types(Keyed)
         return inputs | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
 
+    def step(self) -> beam.DoFn:
+        """What applies them, for those who measure it alone."""
+        return _ApplyShard(self.texts, self.store, anonymous=self.anonymous)
+
 
 class _Shards:
-    """The shards of a step. Safe for threads."""
+    """The shards of a step. Safe for threads.
 
-    def __init__(self) -> None:
+    Args:
+      recall: what asks the store for the deadlines of the shard of a name.
+    """
+
+    def __init__(self, recall: Callable[[str], Recall]) -> None:
+        self._recall = recall
         self._shards: dict[str, Shard] = {}
         self._lock = Lock()
 
     def __getitem__(self, name: str) -> Shard:
         with self._lock:
-            return self._shards.setdefault(name, Shard())
+            if name not in self._shards:
+                self._shards[name] = Shard(recall=self._recall(name))
+            return self._shards[name]
+
+
+def _recall(store: Store, shard: str, *, anonymous: bool) -> Recall:
+    """What asks a store for the deadlines of a shard's users."""
+
+    def is_theirs(user: str) -> bool:
+        return user.startswith(ANONYMOUS) is anonymous and shard_of(user) == shard
+
+    def recall(start: Due, most: int) -> list[Due]:
+        return store.read_deadlines(start, most, is_theirs)
+
+    return recall
 
 
 class _ApplyShard(Machine):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
-    def __init__(self, texts: Texts | Release, store: str) -> None:
+    def __init__(self, texts: Texts | Release, store: str, *, anonymous: bool) -> None:
         super().__init__(texts, store)
+        self.anonymous = anonymous
         self._shared_shards = Shared()
 
     def setup(self) -> None:
         super().setup()
-        self._shards = self._shared_shards.acquire(_Shards)
+        assert self._store is not None
+        self._shards = self._shared_shards.acquire(
+            lambda: _Shards(partial(_recall, self._store, anonymous=self.anonymous))
+        )
         self._writer = ThreadPoolExecutor(1, "rows")
 
     def teardown(self) -> None:
