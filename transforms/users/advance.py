@@ -79,8 +79,7 @@ def apply(draft: Draft, item: Input) -> None:
 def _apply_wake(draft: Draft, wake: Wake) -> None:
     if wake.again:
         for send in draft.sends.values():
-            if send.not_after >= draft.clock:
-                draft.emit(Again(send))
+            draft.emit(Again(send))  # one that expired, too: Deliver says so, and the receipt closes it
     if draft.owner is None:
         draft.settle(wake.arrival, historical=wake.historical)
         draft.clock = max(draft.clock, wake.arrival)
@@ -204,6 +203,7 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
     elif mark in draft.seen or (event.type == "delete" and event.time == draft.deleted):
         # A deletion stands in the tombstone for ever, and would take what has come since.
         _link_again(draft, event)
+        _close_send(draft, event)
         _account(draft, event, "duplicate")
     else:
         return False

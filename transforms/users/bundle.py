@@ -12,7 +12,7 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
-from transforms.events.event import Event
+from transforms.events.event import RECEIPT, Event
 from transforms.events.live.inflight import in_flight
 from transforms.segments.values import DAY
 from transforms.storage.rows import EventKey
@@ -66,6 +66,8 @@ class Bundle:
         if self.store is None and not user.id.startswith(ANONYMOUS):
             inputs = self._without_merges(user, inputs)
         user, effects = fold(user, inputs, self.definitions)
+        if self.store is None and user.sends:  # there is no way back: no receipt comes, and nobody asks again
+            user = msgspec.structs.replace(user, sends={})
         user, state, cut = fit(user, self.definitions)
         self.add(user, state, effects + cut if cut else effects)
         if self.live:
@@ -190,14 +192,16 @@ def open_users(store: Store | None, names: list[str]) -> dict[str, User]:
 def applied_before(store: Store, users: dict[str, User], inputs: dict[str, list[Input]]) -> set[tuple[str, str]]:
     """The messages, as (user, message id), that an earlier run applied and the users' duplicate horizon has forgotten.
 
-    Only messages that arrived before a user's clock can be; the archive of events knows them.
+    Only messages that arrived before a user's clock can be; the archive of events knows them. A receipt of a send that
+    is open was not, whatever the archive has: it was written there, and the run died before the user was.
     """
     keys = []
     for name, items in inputs.items():
-        clock, seen = users[name].clock, Seen(users[name].seen)
+        clock, seen, sends = users[name].clock, Seen(users[name].seen), users[name].sends
         keys += [
             EventKey(name, item.time, item.id)
             for item in items
             if isinstance(item, Event) and item.arrival <= clock and mark_of(item.id) not in seen
+            if item.type != RECEIPT or item.properties.get("send") not in sends
         ]
     return {(key.user, key.id) for key in store.existing_events(keys)} if keys else set()

@@ -29,6 +29,8 @@ _TARGETS = (CAP * 7 // 8, CAP // 2, 0)
 #: The groups, in the order in which they go: conditions' memory, then what is known of the user, then what is on its
 #: way, then what keeps us from sending what we must not, then what a deletion has to find.
 _MARKS, _FACTS, _OPEN, _GUARDS, _MERGED = range(5)
+#: Before all of them: sends that have expired. They have gone out to Deliver, and nothing but word of them is missing.
+_EXPIRED = -1
 
 
 class _Piece(NamedTuple):
@@ -74,14 +76,16 @@ def _cut(draft: Draft, excess: int) -> None:
 
 
 def _in_order(found: list[_Piece]) -> list[_Piece]:
-    """What goes first: each that is larger than a share; then what has no place in its group's share, where the newest
+    """What goes first: sends that have expired; then each that is larger than a share; then what has no place in its group's share, where the newest
     comes first; then group by group, though marks and facts go by their age alone. Among all of these the oldest.
     """
     found.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
     held: Counter[int] = Counter()
     rank: dict[_Piece, int] = {}
     for piece in reversed(found):
-        if held[piece.group] + piece.size <= _SHARE:
+        if piece.group == _EXPIRED:
+            rank[piece] = -3
+        elif held[piece.group] + piece.size <= _SHARE:
             held[piece.group] += piece.size
             rank[piece] = max(piece.group, _FACTS)
         else:
@@ -105,7 +109,8 @@ def _pieces(draft: Draft) -> Iterator[_Piece]:
         for name, written in found.items():
             yield _Piece(written[0], group, kind, name, _size(name, written))
     for id_, send in draft.sends.items():
-        yield _Piece(send.decided_at, _OPEN, "sends", id_, _size(id_, send))
+        group = _OPEN if send.not_after >= draft.clock else _EXPIRED
+        yield _Piece(send.decided_at, group, "sends", id_, _size(id_, send))
     for id_, journey in journeys.active.items():
         yield _Piece(journey.entered, _OPEN, "journeys", id_, _size(id_, journey))
     for id_, goal in draft.goals.open.items():

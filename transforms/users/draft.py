@@ -109,7 +109,7 @@ class Draft(Facts):
             self.merged,
             self.owner,
             self.deleted,
-            {name: send for name, send in self.sends.items() if send.not_after >= self.clock} if self.sends else {},
+            dict(self.sends),
             self.deleted_at,
             self.truncated,
             self.pace,
@@ -135,7 +135,7 @@ class Draft(Facts):
         return user, effects
 
     def emit(self, effect: Effect) -> None:
-        """Report an effect; a send stays open until a receipt comes or it expires."""
+        """Report an effect; a send stays open until a receipt comes."""
         if effect.__class__ is Send:
             self.sends[effect.id] = effect
         self.effects.append(effect)

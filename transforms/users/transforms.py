@@ -188,7 +188,9 @@ class _FoldUsers(Machine):
                 bundle.tallies.final(users[key], by=-1)
             if self._announcements:
                 fresh = sorted([*fresh, *self._announcements], key=by_arrival)
-            user, _ = self.take(bundle, users[key], [*fresh, self._closing(inputs)])
+            # What an earlier run decided, and nobody knows the end of: that run may have died before it was claimed.
+            owed = [Wake(0, again=True)] if users[key].sends and not self.amend else []
+            user, _ = self.take(bundle, users[key], [*owed, *fresh, self._closing(inputs)])
             bundle.tallies.final(user)
         progress.users += 0 if self.amend else len(waiting)
         yield from self.put_out(bundle)

@@ -111,7 +111,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     for, which few inputs do. `seen` has hashes of recent message ids with the clock at which they were applied.
     `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is set for an id that was taken over.
     `deleted` is the time of the newest deletion: older events are dropped. `sends` are the decided ones of which no
-    receipt has come, by id, until they expire. `deleted_at` is when the newest deletion arrived: what was merged before
+    receipt has come, by id. `deleted_at` is when the newest deletion arrived: what was merged before
     is not merged again. `truncated` is how much of the state was dropped by its cap. `pace` is the newest minute in
     which messages arrived, and how many. `owners` are hashes of the user ids that an anonymous id was named with.
     `serial` is that of the definitions that the user was judged by, `seeds` what is known of the seeds of leaves that
