@@ -1,19 +1,28 @@
 import asyncio
 from email import policy
+from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
 
-from transforms.channels.address import is_mailbox, parse_smtp
-from transforms.channels.email import Mail, compose
+from transforms.channels.address import parse_smtp
+from transforms.channels.email import Composed, Mail, compose
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.channels.unsubscribe import read_unsubscribe
+from transforms.identity.mailbox import is_mailbox
 from transforms.messages.render import RenderedMail, RenderedPush
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = MailSettings(sender="Shop <hello@shop.example>", unsubscribe_base="https://shop.example/u")
+
+
+def parse(composed: Composed | Outcome) -> EmailMessage:
+    assert isinstance(composed, Composed)
+    parsed = BytesParser(policy=policy.default).parsebytes(composed.content)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
 
 
 @pytest.mark.parametrize(
@@ -34,15 +43,14 @@ SETTINGS = MailSettings(sender="Shop <hello@shop.example>", unsubscribe_base="ht
     ],
 )
 def test_the_message_byte_for_byte(make_send, name, mail, changes):
-    message = compose(make_send("ada@example.com", id="0f3a", **changes), mail, SETTINGS)
-    assert not isinstance(message, Outcome)
-    assert message.as_bytes() == (GOLDEN / f"{name}.eml").read_bytes()
+    composed = compose(make_send("ada@example.com", id="0f3a", **changes), mail, SETTINGS)
+    assert isinstance(composed, Composed)
+    assert composed.content == (GOLDEN / f"{name}.eml").read_bytes()
 
 
 def test_one_click_unsubscribe_of_a_long_user_id(make_send):
     send = make_send("ada@example.com", user="届" * 85)
-    message = compose(send, RenderedMail("S", "T"), SETTINGS)
-    parsed = BytesParser(policy=policy.default).parsebytes(message.as_bytes())
+    parsed = parse(compose(send, RenderedMail("S", "T"), SETTINGS))
     assert parsed["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     link = parsed["List-Unsubscribe"]
     assert link.startswith("<https://shop.example/u?token=")
@@ -85,8 +93,8 @@ def test_bad_addresses_never_reach_the_server(smtp, make_send, make_courier, add
 
 @pytest.mark.parametrize("address", ["ada@example.com", "a.b+c@x.example", "u1@localhost", "o'hara@example.co.jp"])
 def test_good_addresses(make_send, address):
-    message = compose(make_send(address), RenderedMail("S", "T"), SETTINGS)
-    assert str(message["To"]) == address
+    composed = compose(make_send(address), RenderedMail("S", "T"), SETTINGS)
+    assert composed.recipient == str(parse(composed)["To"]) == address
 
 
 @pytest.mark.parametrize(
@@ -124,7 +132,7 @@ def test_what_the_server_gets_is_what_was_composed(smtp, make_send):
     assert len(got) == 2
     assert got[0] == got[1]
     assert got[0].sender == "hello@shop.example"
-    assert got[0].content == compose(send, mail, SETTINGS).as_bytes()
+    assert got[0].content == compose(send, mail, SETTINGS).content
     assert smtp.connections == before + 1
 
 

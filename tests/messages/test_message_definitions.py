@@ -190,3 +190,41 @@ def test_reading_definitions_loads_no_renderer():
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.strip() == ""
+
+
+EXPECTED = "expected a mailbox, such as Shop <shop@example.com>; found"
+
+
+@pytest.mark.parametrize("key", ["from", "reply_to"])
+@pytest.mark.parametrize(
+    "value", ["not an address", "a@", '"', "Bob <", "a@b.c, d@e.f", "<>", "{{ user.name }} <shop@>", "Shop <a@b..c>"]
+)
+def test_who_sends_is_a_mailbox(parse, key, value):
+    plain = {"m": {"channel": "email", "subject": "S", "text": "T", key: value}}
+    _, problems = parse(msgspec.json.encode(plain).decode())
+    assert [problem.startswith(f"m.yaml:1: error: m.{key}: {EXPECTED}") for problem in problems] == [True]
+    _, problems = parse(msgspec.json.encode({"m": {**plain["m"], key: {"en": "a@b.c", "ja": value}}}).decode())
+    assert [problem.split(": ")[2] for problem in problems] == [f"m.{key}.ja"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "me: you; <shop@example.com>",
+        "Shop: Offers <shop@example.com>",
+        '"Shop" <me@localhost>',
+        "info@müller.example",
+        "{{ user.name }} <shop@example.com>",
+        "{{ user.email }}",
+        "Shop <{{ user.email }}>",
+    ],
+)
+def test_who_may_send(parse, value):
+    plain = {"m": {"channel": "email", "subject": "S", "text": "T", "from": value, "reply_to": value}}
+    assert parse(msgspec.json.encode(plain).decode())[1] == []
+
+
+def test_a_fixed_url_is_one(parse):
+    _, problems = parse('m: {channel: webhook, body: x, url: "http://a..b/"}')
+    assert problems == ["m.yaml:1: error: m.url: expected https://… with a host; found 'http://a..b/'"]
+    assert parse('m: {channel: webhook, body: x, url: "http://{{ user.host }}/"}')[1] == []

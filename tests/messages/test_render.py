@@ -23,6 +23,7 @@ from transforms.messages.render import (
     RenderError,
     render,
 )
+from transforms.messages.web_address import web_address
 
 
 def push(title: str, **fields: object) -> PushMessage:
@@ -279,10 +280,36 @@ def test_a_webhook_with_json_and_with_text(scope):
     assert render(plain, scope, None, "en") == RenderedWebhook("http://a.example", "u=u1\n", False, {})
 
 
-@pytest.mark.parametrize("url", ["", "ftp://a.example", "https://", "https://a.example/\u00e9", "https://a.example/ x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "ftp://a.example", "https://", "https://a.example/\u00e9", "https://a.example/ x", "http://a..b/"),
+        *("http://h:99999/", "http://h:0/", "http://h\\@e/", "http://[::1/", "http://[::1%25eth0]/", "http://:80/"),
+        *("http://" + "a" * 64 + "/", "http://" + "\u00fc" * 300, "http://a b/", "http://-a/", "http:///x", "http://@/"),
+    ],
+)
 def test_a_url_that_is_none(scope, url):
     with pytest.raises(RenderError, match="url: expected https://"):
         render(WebhookMessage("m", text(url), {}), scope, None, "en")
+
+
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("http://\uff11\uff12\uff17.0.0.1/", "http://127.0.0.1/"),
+        ("https://m\u00fcnchen.example:8443/a?b#c", "https://xn--mnchen-3ya.example:8443/a?b#c"),
+        ("http://u:p@[::FFFF:7F00:1]:80/", "http://u:p@[::ffff:7f00:1]:80/"),
+        ("http://A_b.example./", "http://a_b.example./"),
+    ],
+)
+def test_a_url_is_called_as_it_is_shown(scope, url, called):
+    assert render(WebhookMessage("m", text(url), {}), scope, None, "en").url == called
+
+
+@given(st.text() | st.text("ahtp:/@[].%\\\u00fc\uff0e?#0", max_size=30).map("http://".__add__))
+def test_no_text_makes_a_url_raise(url):
+    called = web_address(url)
+    assert called is None or (web_address(called) == called and called.isascii())
 
 
 def test_a_header_may_not_break_the_line(scope):

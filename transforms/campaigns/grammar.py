@@ -19,7 +19,7 @@ from transforms.campaigns.local_time import MINUTE
 from transforms.campaigns.planned import moment_of
 from transforms.campaigns.policies import Policies
 from transforms.campaigns.quiet import QuietHours, length_of
-from transforms.messages.scope import SCOPE
+from transforms.messages.scope import RESERVED, SCOPE
 from transforms.segments.conditions import All, Condition, SegmentRef, Since
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_condition, read_filter
@@ -235,8 +235,9 @@ class _Reader:
         """The events that `with` names."""
         given = {}
         for name, child in self._named("with", "names such as {cart: {last: Product Added}}").items():
-            if name in SCOPE:
-                self.problems.add(child, f"`{name}` is taken: templates know {', '.join(sorted(SCOPE))} already")
+            if name in RESERVED:
+                known = ", ".join(sorted(SCOPE))
+                self.problems.add(child, f"`{name}` is taken: templates know {known} already, and Liquid its own words")
             fields = self.problems.mapping(child, ("last",), required=("last",))
             if fields and (event := self.problems.text(fields["last"])):
                 given[name] = event

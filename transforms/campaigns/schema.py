@@ -11,7 +11,7 @@ from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_
 from transforms.campaigns.policies import MAX_CAPPED
 from transforms.identity.profile import CHANNELS
 from transforms.messages.schema import message_schemas
-from transforms.messages.scope import SCOPE
+from transforms.messages.scope import RESERVED
 from transforms.segments.schema import (
     DURATION,
     ID,
@@ -82,7 +82,7 @@ def _campaign() -> Schema:
         "holdout": {**_PERCENT, "description": "so many percent are measured and never sent to"},
         "variants": {**_named(_PERCENT, CONTROL), "description": "by percent of the treated, 100 in all"},
         "with": {
-            **_named(mapping({"last": TEXT}, ["last"]), *sorted(SCOPE)),
+            **_named(mapping({"last": TEXT}, ["last"]), *sorted(RESERVED)),
             "description": "what templates get the newest event of",
         },
         "steps": {**ref("steps"), "allOf": [ref("sending")]},

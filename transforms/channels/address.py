@@ -1,19 +1,14 @@
-"""Where channels are, as written on the command line, and mailboxes that may be used."""
+"""Where channels are, as written on the command line."""
 
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-__all__ = ["FcmAddress", "LineAddress", "SmtpAddress", "is_mailbox", "parse_fcm", "parse_line", "parse_smtp"]
+__all__ = ["FcmAddress", "LineAddress", "SmtpAddress", "parse_fcm", "parse_line", "parse_smtp"]
 
 _FCM = re.compile(r"fcm:(?P<project>[a-z][a-z0-9-]{2,62})(@(?P<server>https?://.+))?")
 _LINE = re.compile(r"line(@(?P<server>https?://.+))?")
-#: The WHATWG rule (https://html.spec.whatwg.org/#valid-e-mail-address) without dots that RFC 5321 forbids.
-_MAILBOX = re.compile(
-    r"(?=.{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
-)
 
 
 class FcmAddress(msgspec.Struct, frozen=True):
@@ -89,11 +84,6 @@ def parse_smtp(url: str) -> SmtpAddress:
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
     )
-
-
-def is_mailbox(text: str) -> bool:
-    """Whether a mail may be addressed to this: one @, ASCII, no quoting, no white space, at most 254 characters."""
-    return len(text) <= 254 and _MAILBOX.fullmatch(text) is not None
 
 
 def _local_server(text: str, url: str) -> str:

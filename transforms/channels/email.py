@@ -1,16 +1,16 @@
-"""Mail: composed by the standard library, handed over by SMTP on reused connections."""
+"""Mail: composed in MIME, handed over by SMTP on reused connections."""
 
 import asyncio
+import base64
 import os
 import re
 import socket
 from datetime import UTC, datetime, timedelta
 from email import policy
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Any
 
+import msgspec
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
@@ -22,12 +22,13 @@ from aiosmtplib import (
 )
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import SmtpAddress, is_mailbox
+from transforms.channels.address import SmtpAddress
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import Rendered, RenderedMail
+from transforms.identity.mailbox import named_mailbox, on_the_wire
+from transforms.messages.render import Rendered, RenderedMail, has_break
 
-__all__ = ["Mail", "compose"]
+__all__ = ["Composed", "Mail", "compose"]
 
 CONNECT_SECONDS = 5.0
 #: RFC 5321, 4.5.4.1 advises 30 minutes between tries; greylisting mostly ends after one.
@@ -36,51 +37,96 @@ REFUSED_SECONDS = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINE_START_DOT = re.compile(rb"(?m)^\.")
 
-
-class _Policy(policy.EmailPolicy):
-    """SMTP's policy, 7 bit, which leaves the long URL of List-Unsubscribe whole.
-
-    The standard library would fold it into encoded words (RFC 2047), which no receiver decodes there.
-    """
-
-    def fold_binary(self, name: str, value: Any) -> bytes:
-        if name.lower() == "list-unsubscribe":
-            return f"{name}: {value}{self.linesep}".encode("ascii")
-        return super().fold_binary(name, value)
+#: What a name may hold without quotes: atoms of RFC 5322, one blank between two.
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_PRINTABLE = re.compile(r"[ -~]*")
+#: A line has 78 characters and an encoded word 75 at most (RFC 5322, 2.1.1, and RFC 2047, 2).
+_LINE, _WORD_BYTES = 78, 39
+_BODIES = policy.SMTP.clone(cte_type="7bit")
 
 
-_POLICY = _Policy(linesep="\r\n", cte_type="7bit")
+class Composed(msgspec.Struct, frozen=True):
+    """A mail as SMTP takes it: the mailboxes of its envelope, and all of its content, each line ended by CRLF."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    content: bytes
 
 
-def compose(send: Send, mail: RenderedMail, settings: MailSettings) -> EmailMessage | Outcome:
-    """The MIME message of a send, the same at every try; or `failed` where an address must not be used.
+def compose(send: Send, mail: RenderedMail, settings: MailSettings) -> Composed | Outcome:
+    """The mail of a send, the same at every try; or `failed` where an address must not be used.
 
+    What a header holds is text, whatever it looks like: the header is written here and never parsed, since the standard
+    library decodes encoded words in what it is given, with their line breaks, and raises on names that are no phrases.
     One-click unsubscribe (RFC 8058) is offered unless the send is transactional (has no topic).
     """
-    if not is_mailbox(send.address):
+    recipient = on_the_wire(send.address)
+    if recipient is None:
         return Outcome.failed("bad_address", f"{send.address[:80]!r} is not a mailbox")
-    message = EmailMessage(policy=_POLICY)
-    try:
-        message["From"] = mail.sender or settings.sender
-        if mail.reply_to:
-            message["Reply-To"] = mail.reply_to
-        message["To"] = Address(addr_spec=send.address)
-        message["Subject"] = mail.subject
-    except ValueError as error:
-        return Outcome.failed("rejected", f"header: {error}")
-    senders = [address.addr_spec for address in message["From"].addresses]
-    if len(senders) != 1 or not is_mailbox(senders[0]):
-        return Outcome.failed("rejected", f"From is not one mailbox: {str(message['From'])[:80]!r}")
-    message["Date"] = format_datetime(_EPOCH + timedelta(microseconds=send.decided_at))
-    message["Message-ID"] = f"<{send.id}@{senders[0].rpartition('@')[2]}>"
+    written = mail.sender or settings.sender
+    if any(has_break(text) for text in (written, mail.reply_to or "", mail.subject)):
+        return Outcome.failed("rejected", "header: a line break or control character")
+    sender = named_mailbox(written)
+    if sender is None:
+        return Outcome.failed("rejected", f"From is not one mailbox: {written[:80]!r}")
+    headers = {"From": _address(*sender)}
+    if mail.reply_to is not None:
+        reply_to = named_mailbox(mail.reply_to)
+        if reply_to is None:
+            return Outcome.failed("rejected", f"Reply-To is not one mailbox: {mail.reply_to[:80]!r}")
+        headers["Reply-To"] = _address(*reply_to)
+    headers |= {
+        "To": recipient,
+        "Subject": mail.subject if _is_plain(mail.subject) else _encoded(mail.subject),
+        "Date": format_datetime(_EPOCH + timedelta(microseconds=send.decided_at)),
+        "Message-ID": f"<{send.id}@{sender[1].rpartition('@')[2]}>",
+    }
     if send.topic is not None:
-        message["List-Unsubscribe"] = f"<{settings.unsubscribe_url(send)}>"
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        headers["List-Unsubscribe"] = f"<{settings.unsubscribe_url(send)}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return Composed(sender[1], recipient, headers["Message-ID"], head.encode("ascii") + _body(send, mail))
+
+
+def _body(send: Send, mail: RenderedMail) -> bytes:
+    """The content with the headers that say how it is written."""
+    message = EmailMessage(policy=_BODIES)
     message.set_content(mail.text)
     if mail.html is not None:
         message.add_alternative(mail.html, subtype="html")
-        message.set_boundary(f"={send.id}=")
-    return message
+        boundary = f"={send.id}="
+        while boundary in mail.text or boundary in mail.html:  # whoever writes an event may know the ids of its sends
+            boundary += "="
+        message.set_boundary(boundary)
+    return message.as_bytes()
+
+
+def _address(name: str, mailbox: str) -> str:
+    if not name:
+        return mailbox
+    if not _is_plain(name):
+        return f"{_encoded(name)}\r\n <{mailbox}>"
+    if not _PHRASE.fullmatch(name):
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{name} <{mailbox}>"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text can stand in a header as it is: nothing in it could be taken for an encoded word."""
+    return _PRINTABLE.fullmatch(text) is not None and "=?" not in text and len(text) <= _LINE - len("Reply-To: ")
+
+
+def _encoded(text: str) -> str:
+    """Encoded words (RFC 2047), each of whole characters. Readers drop what stands between two of them."""
+    words, word = [], b""
+    for character in text:
+        written = character.encode("utf-8", "replace")
+        if len(word) + len(written) > _WORD_BYTES:
+            words.append(word)
+            word = b""
+        word += written
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in (*words, word))
 
 
 class Mail:
@@ -106,16 +152,16 @@ class Mail:
         """Hand one mail to the server."""
         if not isinstance(rendered, RenderedMail):
             raise TypeError(f"send {send.id}: a push cannot go out as mail")
-        message = compose(send, rendered, self._settings)
-        if isinstance(message, Outcome):
-            return message
+        mail = compose(send, rendered, self._settings)
+        if isinstance(mail, Outcome):
+            return mail
         async with self._slots:
             while True:
                 reused = self._reuse()
                 client = reused or await self._connect()
                 if isinstance(client, Outcome):
                     return client
-                outcome = await self._transact(client, message, send.address)
+                outcome = await self._transact(client, mail)
                 if outcome.reason == "connect" and reused:
                     continue  # the server had closed a connection that was idle; nothing was written
                 return outcome
@@ -163,18 +209,17 @@ class Mail:
             return Outcome.retry("connect", CONNECT_SECONDS, str(error))
         return client
 
-    async def _transact(self, client: SMTP, message: EmailMessage, recipient: str) -> Outcome:
+    async def _transact(self, client: SMTP, mail: Composed) -> Outcome:
         """One mail on one connection. Until the content is written nothing can have been sent."""
-        content = message.as_bytes()
         written = False
         try:
-            await client.mail(message["From"].addresses[0].addr_spec)
-            await client.rcpt(recipient)
+            await client.mail(mail.sender)
+            await client.rcpt(mail.recipient)
             reply = await client.execute_command(b"DATA")
             if reply.code == 354 and client.protocol is not None:
                 # Not `client.data`: with it a connection lost before and after the content look the same.
                 written = True
-                client.protocol.write(_LINE_START_DOT.sub(b"..", content) + b".\r\n")
+                client.protocol.write(_LINE_START_DOT.sub(b"..", mail.content) + b".\r\n")
                 reply = await client.protocol.read_response(timeout=self._timeout)
             if not written or reply.code // 100 != 2:
                 raise SMTPResponseException(reply.code, reply.message)
@@ -189,7 +234,7 @@ class Mail:
                 return Outcome.retry("connect", CONNECT_SECONDS, str(error))
             return Outcome.unknown("timeout" if isinstance(error, SMTPTimeoutError) else "cut", str(error))
         self._idle.append(client)
-        return Outcome.handed_off(str(message["Message-ID"]))
+        return Outcome.handed_off(mail.message_id)
 
     async def _reset(self, client: SMTP) -> None:
         """Make the connection ready for the next mail, or give it up."""

@@ -90,12 +90,12 @@ class Outbox:
         if not isinstance(rendered, RenderedMail):
             self._write(send.channel, _line(send, rendered))
             return Outcome.handed_off("outbox")
-        message = compose(send, rendered, self._settings)
-        if isinstance(message, Outcome):
-            return message
+        mail = compose(send, rendered, self._settings)
+        if isinstance(mail, Outcome):
+            return mail
         path = self._directory / "mail" / f"{quote(send.id, safe='')}.eml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(message.as_bytes())
+        path.write_bytes(mail.content)
         return Outcome.handed_off("outbox")
 
     async def close(self) -> None:

@@ -8,6 +8,8 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.unsubscribe import unsubscribe_url
+from transforms.identity.mailbox import named_mailbox
+from transforms.messages.render import has_break
 
 __all__ = ["LINE_TOKEN", "MAIL_VARIABLES", "WEBHOOK_SECRET", "MailSettings"]
 
@@ -38,8 +40,10 @@ class MailSettings(msgspec.Struct, frozen=True):
         """Read `TODOKE_MAIL_FROM`, `TODOKE_UNSUBSCRIBE_URL` and `TODOKE_UNSUBSCRIBE_SECRET`.
 
         Raises:
-          ValueError: the URL is not one.
+          ValueError: the URL or the sender is not one.
         """
+        if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
+            raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {sender!r}")
         base = environment.get("TODOKE_UNSUBSCRIBE_URL")
         if base and not _URL.fullmatch(base):
             raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {base!r}")

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from transforms.events.event import RECEIPT, Event
+from transforms.identity.mailbox import mailbox_key
 from transforms.identity.zones import known_zone
 
 __all__ = ["CHANNELS", "CONTEXT_NAMES", "GONE", "KNOWN_ZONE", "Profile", "Written", "newest"]
@@ -45,7 +46,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     `context.app.version`; a value of None is a deleted trait, which must be kept so that an older write does not
     bring it back. `tokens` maps a device token to (time, message id, device type), or to `GONE` in place of the type
     for one that is dead or somebody else's now. `consent` maps `topic/channel` to (time, message id, granted).
-    `blocked` maps a mailbox that must not be used to (time, message id, reason).
+    `blocked` maps a mailbox that must not be used, as `mailbox_key` writes it, to (time, message id, reason).
     """
 
     attributes: dict[str, Written] = {}
@@ -137,7 +138,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         """The mailbox or LINE id, empty where there is none or it is blocked."""
         value = self.value({"email": "email", "line": "line_id"}[channel])
         address = value.strip() if isinstance(value, str) else ""
-        return "" if address in self.blocked else address
+        blocked = self.blocked and (address in self.blocked or mailbox_key(address) in self.blocked)
+        return "" if blocked else address
 
     def consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel: denied as a whole, then as said, then the channel's default."""
@@ -196,7 +198,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         if kind == "dead_token" and isinstance(address, str):
             changed += self.release(address, stamp)
         elif kind in ("bounced", "complained") and isinstance(address, str) and channel == "email":
-            self.blocked[address] = newest(self.blocked.get(address), (*stamp, kind))
+            key = mailbox_key(address)
+            self.blocked[key] = newest(self.blocked.get(key), (*stamp, kind))
             changed.append("#reachable")
         elif kind == "unsubscribed":
             key = f"{said.get('topic') or 'all'}/{channel}"

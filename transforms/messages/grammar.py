@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import (
     CHANNELS,
     DEVICES,
@@ -31,6 +32,7 @@ from transforms.messages.definitions import (
     locale_key,
 )
 from transforms.messages.markup import compile_mjml
+from transforms.messages.web_address import web_address
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import SECOND
@@ -117,6 +119,8 @@ class _Reader:
             cause = "`preheader` needs `html` or `mjml`: it is hidden text before the body"
             self.problems.add(fields["preheader"], cause)
         texts = self._texts(MAIL_TEXTS)
+        for key in sorted({"from", "reply_to"} & fields.keys()):
+            self._check_mailbox(fields[key])
         return MailMessage(id=self.name, sender=texts.pop("from", None), **texts)
 
     def line(self) -> LineMessage:
@@ -135,7 +139,11 @@ class _Reader:
         self._fields(("url", "body", "headers"), required=("url", "body"))
         headers = self._at("headers", self._headers) or {}
         body = self._at("body", self._tree)
-        return WebhookMessage(self.name, self._at("url", self._text) or Text({}), body, headers)
+        url = self._at("url", self._text) or Text({})
+        for source in url.sources.values():
+            if "{" not in source and web_address(source.strip()) is None:
+                self.problems.add(self.fields["url"], f"expected https://… with a host; found {source!r}")
+        return WebhookMessage(self.name, url, body, headers)
 
     def inbox(self) -> InboxMessage:
         fields = self._fields((*INBOX_TEXTS, "data", "expires"))
@@ -197,6 +205,18 @@ class _Reader:
         from transforms.messages.liquid import mistakes  # noqa: PLC0415 - a tenth of a second that only messages need
 
         return list(mistakes(source, self.given))
+
+    def _check_mailbox(self, node: Node) -> None:
+        """Check a sender, in each locale, as far as it can be seen before it is filled in."""
+        if isinstance(node.value, dict):
+            for child in node.value.values():
+                self._check_mailbox(child)
+        elif isinstance(node.value, str):
+            # Where Liquid makes the name alone, the mailbox can be seen.
+            seen = node.value if "{" not in node.value else "".join(node.value.rpartition("<")[1:])
+            if "{" not in seen and named_mailbox(seen) is None:
+                cause = f"expected a mailbox, such as Shop <shop@example.com>; found {node.value!r}"
+                self.problems.add(node, cause)
 
     def _tree(self, node: Node) -> Tree:
         """What JSON can hold; texts in it are templates, and none is by locale."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import (
     InboxMessage,
     LineMessage,
@@ -19,6 +20,7 @@ from transforms.messages.definitions import (
 )
 from transforms.messages.liquid import fill
 from transforms.messages.markup import inline_styles, text_of, with_preheader
+from transforms.messages.web_address import web_address
 
 __all__ = [
     "RenderError",
@@ -28,16 +30,20 @@ __all__ = [
     "RenderedMail",
     "RenderedPush",
     "RenderedWebhook",
+    "has_break",
     "render",
 ]
 
 #: Whatever could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-#: Nothing but printable ASCII, after a host.
-_URL = re.compile(r"https?://[^/?#\s]+[!-~]*")
 #: Characters of UTF-16: https://developers.line.biz/en/reference/messaging-api/#text-message
 LINE_TEXT = 5000
+
+
+def has_break(text: str) -> bool:
+    """Whether a text holds anything that could end a line of a header."""
+    return _BREAKS.search(text) is not None
 
 
 class RenderError(Exception):
@@ -149,9 +155,16 @@ class _Texts:
     def line(self, field: str, text: Text | None) -> str | None:
         """One line without white space around it; None where nothing is left."""
         filled = (self.body(field, text) or "").strip()
-        if _BREAKS.search(filled):
+        if has_break(filled):
             raise RenderError(f"{field}: a line break or control character in {filled[:80]!r}")
         return filled or None
+
+    def address(self, field: str, text: Text | None) -> str | None:
+        """A mailbox, with a name or without."""
+        filled = self.line(field, text)
+        if text is not None and (filled is None or named_mailbox(filled) is None):
+            raise RenderError(f"{field}: expected a mailbox, such as Shop <shop@example.com>; found {filled or ''!r}")
+        return filled
 
     def tree(self, field: str, tree: Tree) -> Any:
         """What JSON can hold, its texts filled in."""
@@ -212,8 +225,8 @@ def _mail(message: MailMessage, texts: _Texts) -> RenderedMail:
         subject=subject,
         text=text or "",
         html=html or None,
-        sender=texts.line("from", message.sender),
-        reply_to=texts.line("reply_to", message.reply_to),
+        sender=texts.address("from", message.sender),
+        reply_to=texts.address("reply_to", message.reply_to),
     )
 
 
@@ -229,9 +242,10 @@ def _line(message: LineMessage, texts: _Texts) -> RenderedLine:
 
 
 def _webhook(message: WebhookMessage, texts: _Texts) -> RenderedWebhook:
-    url = texts.line("url", message.url) or ""
-    if not _URL.fullmatch(url):
-        raise RenderError(f"url: expected https://…; found {url[:80]!r}")
+    written = texts.line("url", message.url) or ""
+    url = web_address(written)
+    if url is None:
+        raise RenderError(f"url: expected https://… with a host; found {written[:80]!r}")
     headers = {name: texts.line(f"headers.{name}", text) or "" for name, text in message.headers.items()}
     body, is_text = texts.tree("body", message.body), isinstance(message.body, Text)
     return RenderedWebhook(url, body if is_text else msgspec.json.encode(body).decode(), not is_text, headers)

@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["SCOPE", "scope_of"]
+__all__ = ["RESERVED", "SCOPE", "scope_of"]
 
 #: What every template may use (docs/language.md).
 SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
+_LIQUID_WORDS = "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
+#: What no name under `with` may be: the scope, and what Liquid reads as something else.
+RESERVED = SCOPE | {"secrets", "forloop", "tablerowloop", *_LIQUID_WORDS.split()}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -21,12 +24,13 @@ class _Now(datetime):
 
 
 def scope_of(
-    user: str, attributes: Mapping[str, Any], zone: str, now_us: int, variant: str | None, **more: Any
+    user: str, attributes: Mapping[str, Any], zone: str, now_us: int, variant: str | None, more: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The variables that templates may use (docs/language.md); `variant` only where the campaign has variants.
 
     `user` holds the attributes, those under `context.` nested (`context.app.version` is `user.context.app.version`),
-    and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the user's zone. `more` is the rest.
+    and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the user's zone. `more` is the rest,
+    under names of its own.
 
     Raises:
       ValueError: the zone is unknown.
@@ -46,13 +50,14 @@ def scope_of(
 def _nested(user: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: value for key, value in attributes.items() if not key.startswith("context.")}
     context: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if key.startswith("context."):
-            *parents, name = key.split(".")[1:]
-            place = context
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[name] = value
+    for key in sorted(key for key in attributes if key.startswith("context.")):
+        *parents, name = key.split(".")[1:]
+        place: Any = context
+        for parent in parents:
+            place = place.setdefault(parent, {}) if isinstance(place, dict) else None
+        # Of `a` and `a.b`, which one event can hold, `a` stands. What it holds itself belongs to the user's attributes.
+        if isinstance(place, dict):
+            place[name] = dict(attributes[key]) if isinstance(attributes[key], dict) else attributes[key]
     if context:
         found["context"] = context
     found["id"] = user

@@ -1,0 +1,42 @@
+"""Addresses of servers that messages call."""
+
+import re
+from ipaddress import IPv6Address
+from urllib.parse import urlsplit
+
+__all__ = ["web_address"]
+
+#: A scheme, who and where without a backslash (of which parsers think differently), and printable ASCII.
+_URL = re.compile(r"https?://[^/?#\s\\]+([/?#][!-~]*)?")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(\.{_LABEL})*\.?")
+_USER = re.compile(r"[!-?A-~]*")
+
+
+def web_address(url: str) -> str | None:
+    """An address with its host in ASCII, as it is connected to; None where it is none that can be called.
+
+    What is written in other letters is brought to one form by UTS 46: full-width digits are digits.
+    """
+    match = _URL.fullmatch(url)
+    if match is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = _host(parts.hostname or ""), parts.port
+    except ValueError:  # a port that is no number, brackets that do not close, a name that IDNA does not have
+        return None
+    user, at, _ = parts.netloc.rpartition("@")
+    if not host or port == 0 or not _USER.fullmatch(user):
+        return None
+    return f"{parts.scheme}://{user}{at}{host}{'' if port is None else f':{port}'}{match[1] or ''}"
+
+
+def _host(host: str) -> str:
+    if ":" in host:
+        return f"[{IPv6Address(host)}]" if "%" not in host else ""
+    if not host.isascii():
+        import idna  # noqa: PLC0415 - its tables are for the few names that need them
+
+        host = idna.encode(host, uts46=True).decode()
+    return host if _HOST.fullmatch(host) else ""
