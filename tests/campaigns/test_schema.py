@@ -64,6 +64,7 @@ UNSAID = {
     "not an RE2 pattern": "a language of its own",
     "Liquid: ": "a language of its own",
     "MJML": "a language of its own",
+    "expected a mailbox": "a grammar of its own, of which Liquid may write a part",
 }
 OF_SEVERAL_FILES = {"is already defined at", "is already set at"}
 #: What is wrong with the text itself, of which there are no values then that a schema could look at.

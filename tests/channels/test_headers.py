@@ -23,7 +23,9 @@ ATTACK = "=?utf-8?q?hi=0D=0AReply-To:_evil@example.com=0D=0A=0D=0AYour_account_i
 
 #: Text as users write it, with what stands for something in a header.
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=200) | st.lists(
-    st.sampled_from([ATTACK, "=?utf-8?b?", "?=", " ", "  ", "a", "ü", "\u3000", '"', "\\", "<a@b.c>", ":", ";", ",", "()"])
+    st.sampled_from(
+        [ATTACK, "=?utf-8?b?", "?=", " ", "  ", "a", "ü", "\u3000", '"', "\\", "<a@b.c>", ":", ";", ",", "()"]
+    )
 ).map("".join)
 
 
@@ -42,7 +44,7 @@ def head_of(mail: Composed) -> list[tuple[str, str]]:
 
 
 def name_of(header: str) -> str:
-    """The display name; the new parser of 3.11 puts blanks between encoded words of names, which the old one does not."""
+    """The display name, by the old parser: the new one of Python 3.11 puts blanks between encoded words of names."""
     name, _, _ = header.rpartition("<")
     decoded = str(make_header(decode_header(name.strip())))
     return re.sub(r"\\(.)", r"\1", decoded[1:-1]) if name.startswith('"') else decoded
@@ -90,7 +92,9 @@ def test_what_is_rendered_into_a_header_is_one_line_or_refused(text):
     assert [name for name, _ in head_of(mail) if not name.startswith(("MIME", "Content"))] == NAMES
 
 
-@pytest.mark.parametrize("subject", ["カートに商品が残っています。 " * 8, "ü " * 90, "a" * 300, "a b  c " * 40, "x" + " " * 200 + "y"])
+@pytest.mark.parametrize(
+    "subject", ["カートに商品が残っています。 " * 8, "ü " * 90, "a" * 300, "a b  c " * 40, "x" + " " * 200 + "y"]
+)
 def test_a_long_subject_loses_no_blank(subject):
     parsed = BytesParser(policy=policy.default).parsebytes(composed(subject=subject.strip()).content)
     assert parsed["Subject"] == subject.strip()

@@ -52,7 +52,7 @@ def test_a_mailbox_with_a_name(text, found):
     assert named_mailbox(text) == found
 
 
-@given(st.text() | st.text("<>@\".,;: a\\ü\n=?", max_size=20))
+@given(st.text() | st.text('<>@".,;: a\\ü\n=?', max_size=20))
 def test_no_text_makes_a_mailbox_raise(text):
     wire, found = on_the_wire(text), named_mailbox(text)
     for mailbox in filter(None, (wire, found and found[1])):

@@ -222,9 +222,3 @@ def test_who_sends_is_a_mailbox(parse, key, value):
 def test_who_may_send(parse, value):
     plain = {"m": {"channel": "email", "subject": "S", "text": "T", "from": value, "reply_to": value}}
     assert parse(msgspec.json.encode(plain).decode())[1] == []
-
-
-def test_a_fixed_url_is_one(parse):
-    _, problems = parse('m: {channel: webhook, body: x, url: "http://a..b/"}')
-    assert problems == ["m.yaml:1: error: m.url: expected https://… with a host; found 'http://a..b/'"]
-    assert parse('m: {channel: webhook, body: x, url: "http://{{ user.host }}/"}')[1] == []

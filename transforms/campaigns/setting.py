@@ -24,7 +24,7 @@ def values_of(
     from transforms.messages.liquid import fill  # noqa: PLC0415 - a tenth of a second that few definitions need
 
     said = {**given, "event": subject.event, "campaign": campaign}
-    scope = scope_of(person.id, person.profile.values(), person.zone, now, subject.variant, said)
+    scope = scope_of(person.id, person.profile.values(), person.zone, now, variant=subject.variant, more=said)
     return {
         name: fill(value, scope, escape=False) if isinstance(value, str) else value
         for name, value in step.values.items()

@@ -40,8 +40,8 @@ _LINE_START_DOT = re.compile(rb"(?m)^\.")
 #: What a name may hold without quotes: atoms of RFC 5322, one blank between two.
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+( [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _PRINTABLE = re.compile(r"[ -~]*")
-#: A line has 78 characters and an encoded word 75 at most (RFC 5322, 2.1.1, and RFC 2047, 2).
-_LINE, _WORD_BYTES = 78, 39
+#: A line should have 78 characters at most (RFC 5322, 2.1.1), so that an encoded word behind `Reply-To: ` has 42 bytes.
+_LINE, _WORD_BYTES = 78 - len("Reply-To: "), 42
 _BODIES = policy.SMTP.clone(cte_type="7bit")
 
 
@@ -106,7 +106,8 @@ def _address(name: str, mailbox: str) -> str:
     if not name:
         return mailbox
     if not _is_plain(name):
-        return f"{_encoded(name)}\r\n <{mailbox}>"
+        one_line = f"{_encoded(name)} <{mailbox}>"
+        return one_line if len(one_line) <= _LINE else f"{_encoded(name)}\r\n <{mailbox}>"
     if not _PHRASE.fullmatch(name):
         name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f"{name} <{mailbox}>"
@@ -114,7 +115,7 @@ def _address(name: str, mailbox: str) -> str:
 
 def _is_plain(text: str) -> bool:
     """Whether a text can stand in a header as it is: nothing in it could be taken for an encoded word."""
-    return _PRINTABLE.fullmatch(text) is not None and "=?" not in text and len(text) <= _LINE - len("Reply-To: ")
+    return _PRINTABLE.fullmatch(text) is not None and "=?" not in text and len(text) <= _LINE
 
 
 def _encoded(text: str) -> str:

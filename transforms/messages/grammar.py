@@ -32,7 +32,6 @@ from transforms.messages.definitions import (
     locale_key,
 )
 from transforms.messages.markup import compile_mjml
-from transforms.messages.web_address import web_address
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import SECOND
@@ -139,11 +138,7 @@ class _Reader:
         self._fields(("url", "body", "headers"), required=("url", "body"))
         headers = self._at("headers", self._headers) or {}
         body = self._at("body", self._tree)
-        url = self._at("url", self._text) or Text({})
-        for source in url.sources.values():
-            if "{" not in source and web_address(source.strip()) is None:
-                self.problems.add(self.fields["url"], f"expected https://… with a host; found {source!r}")
-        return WebhookMessage(self.name, url, body, headers)
+        return WebhookMessage(self.name, self._at("url", self._text) or Text({}), body, headers)
 
     def inbox(self) -> InboxMessage:
         fields = self._fields((*INBOX_TEXTS, "data", "expires"))

@@ -1,18 +1,22 @@
 """Liquid as messages use it: strict, bounded, and without a clock of its own.
 
-python-liquid's `StrictDefaultUndefined` refuses a missing variable everywhere but before `| default`. Four things that
-would still print something wrong are closed here: JSON null and what a filter could not find count as missing,
-`size`, `first` and `last` never answer for a mapping's missing key, and dates know no "today" but the scope's `now`.
+A missing variable is nil in conditions and loops, as everywhere in Liquid. Where it would be shown, or is an argument
+of a filter, it is an error, but before `| default`. What would still print something wrong is closed here: JSON null
+and what a filter could not find count as missing, `size`, `first` and `last` never answer for a mapping's missing key,
+dates know no "today" but the scope's `now` and no zone but the user's, and numbers are rounded as people do.
 """
 
+import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache, wraps
 from typing import Any
 
-from liquid import BoundTemplate, Environment, RenderContext, StrictDefaultUndefined
-from liquid.exceptions import FilterArgumentError, LiquidError, LoopIterationLimitError
-from liquid.filter import with_context
+from liquid import BoundTemplate, Environment, RenderContext, Undefined
+from liquid.exceptions import FilterArgumentError, LiquidError, LoopIterationLimitError, UndefinedError
+from liquid.filter import math_filter, num_arg, with_context
 from liquid.token import Token
 from liquid.undefined import UNDEFINED
 
@@ -24,8 +28,23 @@ __all__ = ["fill", "mistakes"]
 OUTPUT_BYTES = 1_000_000
 LOOP_ITERATIONS = 10_000
 
+#: Floats have at most 324 places, and 309 digits before them.
+_MOST_PLACES, _MOST_DIGITS = 330, 700
+
+_SECONDS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_OWN = re.compile(r"%[-_0^#]*([sL%])")
+
 #: What filters of python-liquid let through on strange values, beside its own errors.
-_RUNTIME_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_RUNTIME_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+class _Missing(Undefined):
+    """What is not there: nil in conditions and loops, and an error where it would be shown."""
+
+    def __str__(self) -> str:
+        raise UndefinedError(self.hint or f"{self.name!r} is undefined", token=self.token)
+
+    __int__ = __str__  # type: ignore[assignment]
 
 
 class _Context(RenderContext):
@@ -51,10 +70,10 @@ class _Environment(Environment):
     local_namespace_limit = OUTPUT_BYTES
 
     def __init__(self, *, autoescape: bool) -> None:
-        super().__init__(undefined=StrictDefaultUndefined, autoescape=autoescape)
+        super().__init__(undefined=_Missing, autoescape=autoescape)
         for name in ("include", "render"):  # there is nothing to include
             del self.tags[name]
-        self.filters["date"] = _date
+        self.filters |= {"date": _date, "round": _round}
         self.filters = {name: _strict(self, name, function) for name, function in self.filters.items()}
 
 
@@ -63,6 +82,9 @@ def _strict(environment: Environment, name: str, function: Callable[..., Any]) -
 
     @wraps(function)
     def bounded(value: object, *arguments: Any, **options: Any) -> Any:
+        for missing in (value, *arguments, *options.values()) if name != "default" else ():
+            if isinstance(missing, Undefined):
+                str(missing)
         if type(value) is range and len(value) > LOOP_ITERATIONS:
             raise LoopIterationLimitError(f"a range of more than {LOOP_ITERATIONS:,}", token=None)
         if type(value) is list and None in value and name not in ("compact", "default", "size"):
@@ -77,23 +99,55 @@ def _strict(environment: Environment, name: str, function: Callable[..., Any]) -
 
 @with_context
 def _date(value: object, pattern: object, *, context: RenderContext) -> str:
-    """strftime of `now` (also written 'now' or 'today'), ISO 8601 text as it was written, or seconds since 1970.
+    """strftime, in the user's zone, of `now` (also written 'now' or 'today'), an ISO 8601 time, or seconds since 1970.
 
-    The library's own filter reads the machine's clock and zone, and prints what it cannot read unchanged.
+    A text without a zone is shown as it was written. `%L` is milliseconds, as in Ruby. The library's own filter reads
+    the machine's clock and zone, and prints what it cannot read unchanged.
     """
     now = context.resolve("now")
     try:
-        if isinstance(value, datetime):
-            moment = value
-        elif value in ("now", "today"):
-            moment = now
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            moment = datetime.fromtimestamp(value, now.tzinfo)
-        else:
-            moment = datetime.fromisoformat(str(value))
-        return str(moment.strftime(str(pattern)))
+        moment = now if value in ("now", "today") else _moment(value, now.tzinfo)
+        return str(moment.strftime(_OWN.sub(lambda match: _own(match, moment), str(pattern))))
     except (ValueError, OverflowError, OSError) as error:
         raise FilterArgumentError(f"not a date: {value!r} ({error})", token=None) from error
+
+
+def _moment(value: object, zone: tzinfo) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, zone)
+    text = str(value)
+    if _SECONDS.fullmatch(text) and len(text) != len("YYYYMMDD"):
+        return datetime.fromtimestamp(float(text), zone)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is None else moment.astimezone(zone)
+
+
+def _own(match: re.Match[str], moment: datetime) -> str:
+    """The codes that strftime lacks (`%L`), or reads in the machine's zone (`%s`)."""
+    match match[1]:
+        case "s":
+            return str(math.floor(moment.timestamp()))
+        case "L":
+            return f"{moment.microsecond // 1000:03}"
+    return match[0]
+
+
+@math_filter
+def _round(number: float, digits: object = None) -> float:
+    """The nearest number with so many decimal digits, of two the one further from zero, as in Ruby (1.005 is 1.01).
+
+    The library's own filter takes the even one, and the nearest of the binary number.
+    """
+    places = 0 if digits is None else int(num_arg(digits))
+    if isinstance(number, int) and places >= 0:
+        return number
+    with localcontext(prec=_MOST_DIGITS) as context:
+        context.rounding = ROUND_HALF_UP
+        step = Decimal(1).scaleb(-max(-_MOST_PLACES, min(places, _MOST_PLACES)))
+        rounded = Decimal(str(number)).quantize(step)
+    return int(rounded) if places <= 0 else float(rounded)
 
 
 _PLAIN = _Environment(autoescape=False)
@@ -129,11 +183,13 @@ def fill(source: str, scope: Mapping[str, object], *, escape: bool) -> str:
       ValueError: a variable is missing, or anything else went wrong, in one line.
     """
     try:
-        return _compiled(source, escape).render(scope)
+        filled = _compiled(source, escape).render(scope)
+        filled.encode()  # half a surrogate is no text: no channel can send it
     except LiquidError as error:
         raise ValueError(f"{error.message}{_place(source, error.token.start_index if error.token else -1)}") from error
     except _RUNTIME_ERRORS as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    return filled
 
 
 def _place(source: str, index: int) -> str:

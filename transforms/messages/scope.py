@@ -9,7 +9,9 @@ __all__ = ["RESERVED", "SCOPE", "scope_of"]
 
 #: What every template may use (docs/language.md).
 SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
-_LIQUID_WORDS = "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
+_LIQUID_WORDS = (
+    "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
+)
 #: What no name under `with` may be: the scope, and what Liquid reads as something else.
 RESERVED = SCOPE | {"secrets", "forloop", "tablerowloop", *_LIQUID_WORDS.split()}
 
@@ -24,7 +26,7 @@ class _Now(datetime):
 
 
 def scope_of(
-    user: str, attributes: Mapping[str, Any], zone: str, now_us: int, variant: str | None, more: Mapping[str, Any]
+    user: str, attributes: Mapping[str, Any], zone: str, now_us: int, *, variant: str | None, more: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The variables that templates may use (docs/language.md); `variant` only where the campaign has variants.
 
