@@ -128,6 +128,7 @@ MISTAKES = [
     ("m: {channel: push, title: x, deep_link: a, data: {deep_link: b}}", "given in `data` and beside it"),
     ("m: {channel: email, text: x}", "`subject` is missing"),
     ("m: {channel: email, subject: x}", "needs a body"),
+    ("m: {channel: email, subject: x, text: y, from: not an address}", "expected a mailbox"),
     (f"m: {{channel: email, subject: x, html: y, mjml: {MJML % ''}}}", "not both"),
     ("m: {channel: email, subject: x, text: y, preheader: z}", "`preheader` needs"),
     ("m: {channel: email, subject: x, mjml: hello}", "not MJML"),
