@@ -57,7 +57,7 @@ class Progress:
         asked = [place for place in self._missing[:_ASKED_AT_ONCE] if place < published]
         keys = {place: self.homes(self._calls[place]) for place in asked}
         found = self._store.existing_events([key for each in keys.values() for key in each])
-        there = {place for place, each in keys.items() if not found.isdisjoint(each)}
+        there = {place for place, each in keys.items() if not found.keys().isdisjoint(each)}
         self._missing = [place for place in self._missing if place not in there]
         oldest, now = self._missing[0] if self._missing else published, time.monotonic()
         self.blind, self._looked = max(self.blind, now - self._looked), now

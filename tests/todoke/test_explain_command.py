@@ -93,7 +93,7 @@ def test_conditions_of_which_the_store_has_no_history_are_refused(explain, tmp_p
     )
     done = explain("ann", "spenders", definitions=other)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "spenders ask about events in a way that this store has no history for" in done.stderr
+    assert "spenders ask about events in a way that 'ann' was not judged by yet" in done.stderr
     renamed = explain("ann", "customers", definitions=other)
     assert (renamed.returncode, renamed.stderr) == (0, "")
     assert "yes segment customers" in renamed.stdout

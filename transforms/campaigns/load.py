@@ -48,7 +48,8 @@ class Definitions:
     the campaigns compiled.
 
     Those of a pointer have a `serial`, one more with each publication (0: no pointer), the time (microseconds UTC)
-    when they were `published`, and `activations`: since when the leaves count that are newer than the pointer, by key.
+    when they were `published` (0 where the whole history is read), and `activations`: since when the leaves count that
+    are newer than the pointer, by key; `since` has them as they were published.
     `awaited` are the activations that users may have to wait for, None where nobody has to: without a pointer, and
     where the whole history is read. `older` are the revisions before, the newest first.
     """
@@ -71,10 +72,11 @@ class Definitions:
         self.messages = messages
         self.policies = policies
         self.serial = release.serial if release is not None else 0
-        self.published = release.revisions[0].published if release is not None else 0
-        since = release.activations if release is not None else ()
-        self.awaited = None if release is None or release.whole else since
-        self.activations = {leaf: activation.at for activation in since for leaf in activation.leaves}
+        self.since = release.activations if release is not None else ()
+        whole = release is None or release.whole
+        self.published = release.revisions[0].published if release is not None and not whole else 0
+        self.awaited = None if whole else self.since
+        self.activations = {leaf: activation.at for activation in self.since for leaf in activation.leaves}
         self.asked = Asked({name: segment.members for name, segment in segments.items()}, conditions_of(campaigns))
         self.index = SegmentIndex(self.asked, [each.asked for each in older], self.activations)
         self.routes = CampaignIndex(campaigns)

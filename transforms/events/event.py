@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["CALLS", "RECEIPT", "SESSION", "SESSION_ENDED", "Event"]
+__all__ = ["CALLS", "RECEIPT", "SESSION", "SESSION_ENDED", "SET", "TOKEN_LOST", "Event"]
 
 #: The types that `event: any` counts, and of which sessions are made.
 CALLS = ("track", "page", "screen")
@@ -14,6 +14,9 @@ RECEIPT = "receipt"
 #: The type and the name of what the state machine says at the end of a session; `event: any` does not count it.
 SESSION = "session"
 SESSION_ENDED = "Session Ended"
+#: What else the archive holds, so that a user can be made of it; no condition counts these: attributes that a step of a
+#: campaign set (`traits`), and a device token (`token` of the properties) that somebody else registered.
+SET, TOKEN_LOST = "set", "token_lost"
 
 
 class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_like=True, gc=False):

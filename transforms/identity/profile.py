@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.events.event import RECEIPT, Event
+from transforms.events.event import RECEIPT, SET, TOKEN_LOST, Event
 from transforms.identity.mailbox import mailbox_key
 from transforms.identity.zones import known_zone
 
@@ -75,6 +75,10 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
             self._read_consent(event, changed)
         if event.type == RECEIPT:
             self._read_receipt(event, changed)
+        elif event.type == SET:
+            changed += self.write(event.traits, (time, message))
+        elif event.type == TOKEN_LOST and isinstance(token := event.properties.get("token"), str):
+            changed += self.release(token, (time, message))
         return changed
 
     def write(self, values: Mapping[str, Any], stamp: tuple[int, str]) -> list[str]:

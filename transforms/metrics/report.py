@@ -81,6 +81,7 @@ def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) ->
         "sends": summary.by_labels("sends"),
         "suppressed": summary.by_label("suppressed"),
         "truncated": summary.by_label("truncated"),
+        "rebuilt": summary.by_label("rebuilt"),
         "segments": {name: members.get(name, 0) for name in sorted(definitions.segments)},
         "waiting": summary.total("waiting"),
         "goals": _goals(summary, definitions),

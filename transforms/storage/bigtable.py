@@ -105,8 +105,9 @@ class BigtableStore:
         self._write("users", _newest((keys.user_key(row.user), row.revision, row) for row in rows))
 
     def write_events(self, rows: Sequence[EventRow]) -> None:
-        """Add events to the archive."""
-        self._write("events", {keys.event_key(row.user, row.time, row.id): (0, row) for row in rows})
+        """Add events to the archive. Their cells have the time of arrival, for rules of garbage collection by age."""
+        found = {keys.event_key(row.user, row.time, row.id): (row.arrival // 1000, row) for row in rows}
+        self._write("events", found)
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
         """Say whose ids, tokens and addresses are."""
@@ -142,10 +143,11 @@ class BigtableStore:
         found = ((row.deadline, row.user) for row in self.scan_users() if row.deadline is not None and of(row.user))
         return nsmallest(limit, (due for due in found if due >= start))
 
-    def existing_events(self, wanted: Sequence[EventKey]) -> set[EventKey]:
-        """Those keys that the archive holds."""
+    def existing_events(self, wanted: Sequence[EventKey]) -> dict[EventKey, int]:
+        """Those keys that the archive holds, with the revision of each row."""
         by_key = {keys.event_key(key.user, key.time, key.id): key for key in wanted}
-        return {by_key[key] for key in self._tables.read("events", list(by_key), KEYS_ONLY)}
+        found = self._tables.read("events", list(by_key))
+        return {by_key[key]: _record(EventRow, row).revision for key, row in found.items()}
 
     def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
         """A user's events, newest first."""

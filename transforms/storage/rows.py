@@ -45,7 +45,11 @@ class EventKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
-    """One event in the archive of record. `payload` is the JSON of the decoded event."""
+    """One event in the archive of record. `payload` is the JSON of the decoded event.
+
+    `revision` is that of the user in whose row the event counts (0: written before rows said so). A row that a process
+    wrote before it died, and of which the user knows nothing, has a greater one than the user's row.
+    """
 
     user: str
     time: int
@@ -55,6 +59,7 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     name: str
     source: str
     payload: bytes
+    revision: int = 0
 
 
 class IdentityRow(msgspec.Struct, frozen=True, gc=False):
@@ -132,13 +137,17 @@ class InboxRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunRow(msgspec.Struct, frozen=True, gc=False):
-    """What the last bounded run on a store left: `as_of`, the definitions' revision, leaf keys and segments."""
+    """What the last bounded run on a store left: `as_of`, the definitions' revision, leaf keys and segments.
+
+    `judged` says of each revision that some user may still be judged by what it keeps of events (see `users.rebuild`).
+    """
 
     as_of: int
     definitions: str
     leaves: tuple[int, ...] = ()
     segments: tuple[str, ...] = ()
     finished: bool = True
+    judged: dict[str, tuple[int, ...]] = {}
 
 
 class LeaseRow(msgspec.Struct, frozen=True, gc=False):

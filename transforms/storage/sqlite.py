@@ -40,7 +40,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
     open_sends INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (user TEXT, time INTEGER, id TEXT, arrival INTEGER, type TEXT, name TEXT,
-    source TEXT, payload BLOB, PRIMARY KEY (user, time DESC, id)) WITHOUT ROWID;
+    source TEXT, payload BLOB, revision INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, time DESC, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identities (kind TEXT, value TEXT, user TEXT, revision INTEGER,
     previous TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, value)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS members (segment TEXT, user TEXT, since INTEGER, revision INTEGER, active INTEGER,
@@ -58,7 +58,11 @@ CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payl
 """
 
 #: Columns that files made by older versions lack: table, column, type.
-_ADDED = (("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"), ("identities", "previous", "TEXT NOT NULL DEFAULT ''"))
+_ADDED = (
+    ("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"),
+    ("identities", "previous", "TEXT NOT NULL DEFAULT ''"),
+    ("events", "revision", "INTEGER NOT NULL DEFAULT 0"),
+)
 
 #: Made once all columns are there; a file of an older version is read through for it, once.
 _INDEXES = "CREATE INDEX IF NOT EXISTS users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL"
@@ -133,14 +137,14 @@ class SqliteStore:
             yield from page
             start = page[-1][0], f"{page[-1][1]}\0"
 
-    def existing_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
-        """Those keys that the archive holds."""
-        found = set()
+    def existing_events(self, keys: Sequence[EventKey]) -> dict[EventKey, int]:
+        """Those keys that the archive holds, with the revision of each row."""
+        found = {}
         with self._transaction() as connection:
             for key in keys:
-                sql = "SELECT 1 FROM events WHERE user = ? AND time = ? AND id = ?"
-                if connection.execute(sql, (key.user, key.time, key.id)).fetchone():
-                    found.add(key)
+                sql = "SELECT revision FROM events WHERE user = ? AND time = ? AND id = ?"
+                if row := connection.execute(sql, (key.user, key.time, key.id)).fetchone():
+                    found[key] = row[0]
         return found
 
     def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:

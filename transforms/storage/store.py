@@ -60,8 +60,8 @@ class Store(Protocol):
         SQLite has an index for it. Bigtable reads all rows of users for each call.
         """
 
-    def existing_events(self, keys: Sequence[EventKey]) -> set[EventKey]:
-        """Those of `keys` that the archive holds."""
+    def existing_events(self, keys: Sequence[EventKey]) -> dict[EventKey, int]:
+        """Those of `keys` that the archive holds, with the revision of each row."""
 
     def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
         """A user's events, newest first."""

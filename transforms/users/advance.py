@@ -13,6 +13,7 @@ from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Cause
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
+from transforms.users.archive import token_lost
 from transforms.users.draft import Draft
 from transforms.users.effects import Account, Again, Deleted, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
 from transforms.users.hot import is_shared, is_too_fast
@@ -90,7 +91,9 @@ def _apply_taken(draft: Draft, taken: TokenTaken) -> None:
     """Give up a token; that triggers nothing, since it was somebody else who did something."""
     draft.settle(taken.arrival)
     draft.clock = max(draft.clock, taken.arrival)
-    if facts := draft.profile.release(taken.token, (taken.time, taken.id)):
+    stamp = taken.time, taken.id
+    if facts := draft.profile.release(taken.token, stamp):
+        draft.emit(token_lost(draft.id, taken.token, stamp, draft.clock))
         draft.emit(ProfileChanged(draft.id, draft.clock, tuple(facts)))
         draft.resolve(draft.touch_facts(facts), Cause("token"), draft.clock)
     _account_control(draft, taken)
@@ -376,5 +379,6 @@ def _identify(draft: Draft, event: Event, owner: str) -> None:
     if event.type == "alias" and event.previous not in (None, owner):
         # Two halves: the user who survives must not take it for one that ends them, should it come round to them.
         draft.emit(Forward(event.previous, event))
-        event = msgspec.structs.replace(event, previous=None)
+        said = {"previousId": event.previous}  # for the archive
+        event = msgspec.structs.replace(event, previous=None, properties=said)
     draft.emit(Forward(owner, event))

@@ -204,4 +204,6 @@ def applied_before(store: Store, users: dict[str, User], inputs: dict[str, list[
             if isinstance(item, Event) and item.arrival <= clock and mark_of(item.id) not in seen
             if item.type != RECEIPT or item.properties.get("send") not in sends
         ]
-    return {(key.user, key.id) for key in store.existing_events(keys)} if keys else set()
+    found = store.existing_events(keys) if keys else {}
+    # A row of which the user knows nothing is one that a process wrote before it died.
+    return {(key.user, key.id) for key, revision in found.items() if revision <= users[key.user].revision}

@@ -22,6 +22,7 @@ from transforms.identity.profile import newest
 from transforms.segments.leaf_facts import IDENTIFIED
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
+from transforms.users.archive import attributes_set
 from transforms.users.effects import Effect, ProfileChanged, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.facts import Facts
 from transforms.users.seeds import seeds_of
@@ -209,7 +210,9 @@ class Draft(Facts):
 
     def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
         """Write attributes as of `now`; `name` is that of the write. What changes by it triggers nothing."""
-        if facts := self.profile.write(values, (now, name)):
+        facts = self.profile.write(values, (now, name))
+        self.emit(attributes_set(self.id, values, (now, name)))
+        if facts:
             self.emit(ProfileChanged(self.id, now, tuple(facts)))
             self.resolve(self.touch_facts(facts), Cause("step"), now)
 
@@ -381,7 +384,10 @@ class Draft(Facts):
         published = max(self.clock, self.definitions.published)
         self.planned.replan(self.clock, published)
         for key, leaf in index.leaves.items():
-            if not isinstance(leaf, EventLeaf):
+            if isinstance(leaf, EventLeaf):
+                if leaf.zoned and key in self.leaves:  # the zone of who names none may be another now
+                    self._judge(key, self.clock)
+            else:
                 # What a new leaf would have said before it was published is history, and must not trigger anything.
                 self._judge(key, self.clock if key in self.leaves else published)
         self._members = {}

@@ -10,6 +10,7 @@ from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
+from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.user import ANONYMOUS, TokenTaken, User
 
@@ -31,7 +32,7 @@ class Rows:
         """Add what became of one user, whose encoded state comes with it. `warming`: see `profile_json`."""
         for effect in effects:
             if isinstance(effect, Recorded):
-                self.events.append(event_row(effect))
+                self.events.append(event_row(effect, user.revision))
             elif isinstance(effect, SegmentEntered | SegmentLeft):
                 entered = isinstance(effect, SegmentEntered)
                 row = MemberRow(effect.segment, effect.user, effect.at, user.revision, entered)
@@ -100,23 +101,6 @@ def _after(row: IdentityRow, before: IdentityRow | None) -> IdentityRow:
     if before is None:
         return row
     return msgspec.structs.replace(row, previous=before.previous if before.user == row.user else before.user)
-
-
-def event_row(recorded: Recorded) -> EventRow:
-    """An event as the archive keeps it."""
-    event = recorded.event
-    return EventRow(
-        user=recorded.user,
-        time=event.time,
-        id=event.id,
-        arrival=event.arrival,
-        type=event.type,
-        name=event.name,
-        source="historical" if event.historical else "live",
-        payload=msgspec.json.encode(
-            {"properties": event.properties, "traits": event.traits, "context": event.context},
-        ),
-    )
 
 
 def refusal_row(refused: Suppressed) -> LedgerRow:

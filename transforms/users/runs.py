@@ -1,10 +1,13 @@
 """Bounded runs on a store: when one may start, and what it leaves for the next."""
 
+from collections.abc import Mapping
+
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
 from transforms.storage.store import Store
 from transforms.users.lease import Lease
+from transforms.users.rebuild import asked_of
 
 __all__ = ["RunRefused", "begin_run", "finish_run"]
 
@@ -24,19 +27,12 @@ def begin_run(
     Raises:
       LeaseHeld: a live job, or another run, works on the store.
       RunRefused: the store holds users and the run does not continue from them; or they are settled beyond `until`
-        already; or the definitions have conditions on events of which the store's users have no history.
+        already.
     """
     lease.check()
     last = store.read_run()
     if store.has_users() and not continued:
         raise RunRefused("the store holds users already: add --continue to go on from them, or name a new store")
-    new = set(definitions.event_leaves) - set(last.leaves if last is not None else definitions.event_leaves)
-    if last is not None and new:
-        names = sorted(definitions.segments_of(new))
-        raise RunRefused(
-            f"segments or audiences {', '.join(names)} ask about events in a way that this store has no history for: "
-            "run all events into a new store"
-        )
     as_of = last.as_of if last is not None else 0
     if until is not None and until < as_of:
         raise RunRefused(
@@ -44,14 +40,18 @@ def begin_run(
             f"{write_time(until)}: name a later --as-of, or a new store"
         )
     lease.take()
-    store.write_run(_row(definitions, as_of, finished=False))
+    judged = {} if last is None else last.judged or {last.definitions: last.leaves}
+    store.write_run(_row(definitions, as_of, judged, finished=False))
     return as_of
 
 
 def finish_run(store: Store, definitions: Definitions, as_of: int) -> None:
     """Note that a bounded run has settled every user up to `as_of` (microseconds UTC)."""
-    store.write_run(_row(definitions, as_of, finished=True))
+    store.write_run(_row(definitions, as_of, {}, finished=True))
 
 
-def _row(definitions: Definitions, as_of: int, *, finished: bool) -> RunRow:
-    return RunRow(as_of, definitions.revision, definitions.event_leaves, tuple(sorted(definitions.segments)), finished)
+def _row(definitions: Definitions, as_of: int, judged: Mapping[str, tuple[int, ...]], *, finished: bool) -> RunRow:
+    """What is noted of a run. Until it has finished, users may still be as earlier definitions left them."""
+    own = definitions.event_leaves, tuple(sorted(definitions.segments))
+    known = {**judged, definitions.revision: asked_of(definitions)}
+    return RunRow(as_of, definitions.revision, *own, finished, known)

@@ -30,6 +30,7 @@ from transforms.users.effects import Account, Forward
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
+from transforms.users.rebuild import bring_over
 from transforms.users.seeds import newest_serial
 from transforms.users.user import (
     ANONYMOUS,
@@ -155,6 +156,8 @@ class _FoldUsers(Machine):
         self._held = 0
         self._as_of = 0
         self._announcements: list[Input] = []
+        last = self._store.read_run() if self.continued and self._store is not None else None
+        self._judged = {} if last is None else last.judged
 
     def process(
         self, element: tuple[str, Iterable[bytes]], as_of: int, announcements: list[Event] | None
@@ -179,6 +182,11 @@ class _FoldUsers(Machine):
         users = open_users(before, list(waiting))
         known = applied_before(before, users, waiting) if before is not None else set()
         bundle = Bundle(self._watch.now(), self._store)
+        if before is not None:
+            anew = bring_over(before, users, bundle.definitions, self._judged)
+            users |= anew
+            for user in anew.values():
+                bundle.tallies.count("rebuilt", "truncated" if user.truncated else "whole")
         for key, inputs in waiting.items():
             repeated = [item for item in inputs if isinstance(item, Event) and (key, item.id) in known]
             for item in repeated:

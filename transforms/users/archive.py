@@ -1,0 +1,107 @@
+"""The archive of record: the rows of events as they are written, and the events that they hold.
+
+A row stands under the key to which the event was applied. It says what the call said of its ids, so that an export can
+be read again. Times are microseconds UTC.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from transforms.events.event import SET, TOKEN_LOST, Event
+from transforms.storage.rows import EventRow
+from transforms.storage.store import Store
+from transforms.users.effects import Recorded
+from transforms.users.user import ANONYMOUS
+
+__all__ = ["archived", "attributes_set", "event_row", "knows_ids", "rows_of", "token_lost"]
+
+
+class _Payload(msgspec.Struct, omit_defaults=True):
+    """What a row holds of an event beside its columns; `user` is missing in rows of older versions."""
+
+    properties: dict[str, Any]
+    traits: dict[str, Any]
+    context: dict[str, Any]
+    user: str | msgspec.UnsetType | None = msgspec.UNSET
+    anonymous: str | None = None
+    previous: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Payload).decode
+
+
+def event_row(recorded: Recorded, revision: int) -> EventRow:
+    """An event as the archive keeps it; `revision` is that of the user to whom it was applied."""
+    event = recorded.event
+    said = (event.properties, event.traits, event.context, event.user, event.anonymous, event.previous)
+    return EventRow(
+        user=recorded.user,
+        time=event.time,
+        id=event.id,
+        arrival=event.arrival,
+        type=event.type,
+        name=event.name,
+        source="historical" if event.historical else "live",
+        payload=_encode(_Payload(*said)),
+        revision=revision,
+    )
+
+
+def archived(row: EventRow) -> Event:
+    """The event of a row, with the ids of its call as far as the row knows them."""
+    said = _decode(row.payload)
+    return Event(
+        row.id,
+        row.type,
+        row.name,
+        row.time,
+        row.arrival,
+        said.user if said.user is not msgspec.UNSET else None,
+        said.anonymous,
+        said.previous or said.properties.get("previousId") if row.type == "alias" else None,
+        said.properties,
+        said.traits,
+        said.context,
+        row.source == "historical",
+    )
+
+
+def attributes_set(key: str, values: Mapping[str, Any], stamp: tuple[int, str]) -> Recorded:
+    """What the archive is told of attributes that a step set, by the time and the name of the write."""
+    return Recorded(key, Event(stamp[1], SET, "", stamp[0], stamp[0], *_ids(key), traits=dict(values)))
+
+
+def token_lost(key: str, token: str, stamp: tuple[int, str], now: int) -> Recorded:
+    """What the archive is told of a token that somebody else registered, by the time and the id of that."""
+    said = {"token": token}
+    return Recorded(key, Event(stamp[1], TOKEN_LOST, "", stamp[0], max(stamp[0], now), *_ids(key), properties=said))
+
+
+def _ids(key: str) -> tuple[str | None, str | None]:
+    """The user id and the anonymous id of a key."""
+    return (None, key.removeprefix(ANONYMOUS)) if key.startswith(ANONYMOUS) else (key, None)
+
+
+def knows_ids(row: EventRow) -> bool:
+    """Whether a row says which ids its call had: those of older versions do not."""
+    return _decode(row.payload).user is not msgspec.UNSET
+
+
+def rows_of(store: Store, revisions: dict[str, int]) -> Iterator[EventRow]:
+    """The rows of keys that are one person, each message once; `revisions` has those of their users' rows.
+
+    A row that its user knows nothing of was written by a process that died, and comes again. A message that stands
+    under two keys came again after such a death.
+
+    Raises:
+      StoreError: they cannot be read.
+    """
+    seen: set[str] = set()
+    for key, revision in revisions.items():
+        for row in store.read_events(key):
+            if row.revision <= revision and row.id not in seen:
+                seen.add(row.id)
+                yield row

@@ -1,0 +1,140 @@
+"""Changed definitions: what they ask of the past is made from the archive, so that a user is as if they had been first.
+
+A user keeps of events what the definitions asked that the user was judged by. Where others ask more, the rows of the
+user's archive give it, up to the user's clock. Goals, caps and sessions look ahead, and begin anew. Times are
+microseconds UTC.
+"""
+
+from collections.abc import Collection, Container, Iterable, Mapping
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+
+from transforms.campaigns.load import Definitions
+from transforms.campaigns.policies import Policies
+from transforms.events.event import Event
+from transforms.identity.profile import newest
+from transforms.segments.leaf_states import LeafStates
+from transforms.segments.leaves import EventLeaf, LeafState
+from transforms.segments.marks import hash_of
+from transforms.storage.store import Store
+from transforms.users.archive import archived, rows_of
+from transforms.users.facts import Facts
+from transforms.users.seen import mark_of
+from transforms.users.user import SeedState, User
+
+__all__ = ["Judged", "asked_of", "bring_over"]
+
+#: What the definitions of each revision keep of events (see `asked_of`).
+Judged = Mapping[str, Collection[int]]
+
+
+_NONE: frozenset[int] = frozenset()
+
+
+@lru_cache(maxsize=16)
+def asked_of(definitions: Definitions) -> tuple[int, ...]:
+    """What definitions keep of events: the keys of leaves, and hashes of what their campaigns remember."""
+    remembered = (_remembered(name) for name in definitions.routes.remembered)
+    return tuple(sorted({*definitions.event_leaves, *remembered}))
+
+
+def _remembered(event: str) -> int:
+    return hash_of(f"with\x1f{event}")
+
+
+def bring_over(store: Store, users: Mapping[str, User], definitions: Definitions, judged: Judged) -> dict[str, User]:
+    """Those of these users to whom something is new, with what the archive has of it; nothing is written.
+
+    Who was judged by a revision that `judged` does not know is taken to have been asked nothing. The definitions must
+    be plain or whole: with those that let leaves warm up, seeds do this.
+
+    Raises:
+      StoreError: the archive cannot be read.
+    """
+    asked = frozenset(asked_of(definitions))
+    found: dict[str, User] = {}
+    new: dict[tuple[str, int], frozenset[int]] = {}  # most users were judged by the same
+    for name, user in users.items():
+        if user.created is None:
+            continue
+        judge = user.definitions, user.serial
+        if judge not in new:
+            new[judge] = _new_to(user, definitions, asked, judged)
+        seeded = user.warming
+        warming = frozenset(key for key in asked if definitions.activations.get(key) in seeded) if seeded else _NONE
+        wanted = warming | new[judge]
+        if wanted or seeded:
+            found[name] = _brought_over(store, user, definitions, wanted, warming)
+    return found
+
+
+def _new_to(user: User, definitions: Definitions, asked: frozenset[int], judged: Judged) -> frozenset[int]:
+    """What of all that is asked nobody has kept for users who were judged as this one."""
+    if user.definitions == definitions.revision and user.serial == definitions.serial:
+        return _NONE
+    if user.serial and user.definitions not in judged:  # a live job's, and its releases say which leaves came when
+        kept = definitions.event_leaves
+        later = {key for each in definitions.since if each.serial > user.serial for key in each.leaves}
+        return asked.difference(key for key in kept if key not in later)
+    return asked.difference(judged.get(user.definitions, ()))
+
+
+def _brought_over(
+    store: Store, user: User, definitions: Definitions, wanted: frozenset[int], warming: frozenset[int]
+) -> User:
+    """A user with what the archive has of what is wanted, judged at the user's clock, to be judged anew by all."""
+    index = definitions.index
+    leaves = {key: leaf for key in wanted if isinstance(leaf := index.leaves.get(key), EventLeaf)}
+    names = {name for name in definitions.routes.remembered if _remembered(name) in wanted}
+    fresh: dict[int, LeafState] = {}
+    lasts = dict(user.lasts)
+    rows = rows_of(store, _revisions(store, user)) if leaves or names else ()
+    for key, its in groupby(rows, attrgetter("user")):
+        own: dict[int, LeafState] = {}
+        for row in its:
+            if row.name in names or any(leaf.key in leaves for leaf in index.events.get(row.name, index.anything)):
+                event = archived(row)
+                _count(own, leaves, index.events.get(row.name, index.anything), event)
+                if row.name in names:
+                    lasts[row.name] = newest(lasts.get(row.name), (row.time, row.id, event.properties))
+        for name, state in own.items():
+            theirs = key if key != user.id else ""
+            fresh[name] = leaves[name].join(fresh.get(name, leaves[name].unseen), state, user.id, theirs)
+    states, zone = LeafStates(user.leaves, index.leaves), _Known(user, definitions.policies).zone
+    for name, leaf in leaves.items():
+        made = fresh.get(name, leaf.unseen)
+        if name in states and name not in warming:  # of a revision that nobody knows: it may know more than the archive
+            made = leaf.join(states.opened[name], made)
+        if name in fresh or name in states:
+            states.put(name, leaf.judge(made, made.marks, user.clock, zone))
+    seeds = {at: dict.fromkeys(of, SeedState.COME) for at, of in user.seeds.items()}
+    return msgspec.structs.replace(user, definitions="", leaves=states.pack(), lasts=lasts, seeds=seeds)
+
+
+def _revisions(store: Store, user: User) -> dict[str, int]:
+    """The keys of all that was ever a user's, each with the revision of its row."""
+    rows = store.read_users(user.merged)
+    return {user.id: user.revision} | {name: rows[name].revision for name in user.merged if name in rows}
+
+
+def _count(states: dict[int, LeafState], leaves: Container[int], asked: Iterable[EventLeaf], event: Event) -> None:
+    """Let an event count for those of the asked leaves that are in `leaves`."""
+    mark = mark_of(event.id)
+    for leaf in asked:
+        if leaf.key in leaves and (passed := leaf.passed(event)):
+            state = states.get(leaf.key, leaf.unseen)
+            if (marks := leaf.take(state, event, mark, passed)) is not state.marks:
+                states[leaf.key] = msgspec.structs.replace(state, marks=marks)
+
+
+class _Known(Facts):
+    """A user, to ask for the zone."""
+
+    __slots__ = ("id", "policies", "profile")
+
+    def __init__(self, user: User, policies: Policies) -> None:
+        self.id, self.profile, self.policies = user.id, user.profile, policies
+        self._zone = None
