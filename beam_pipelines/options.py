@@ -4,6 +4,7 @@ import argparse
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,7 +12,16 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
-from transforms.channels.settings import LINE_TOKEN, MAIL_VARIABLES, WEBHOOK_SECRET
+from transforms.channels.hosts import parse_allowed
+from transforms.channels.settings import (
+    LINE_TOKEN,
+    MAIL_VARIABLES,
+    SECRETS,
+    SMTP_PASSWORD,
+    SMTP_USER,
+    WEBHOOK_SECRET,
+    secret_of,
+)
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
@@ -35,10 +45,11 @@ class Config(msgspec.Struct, frozen=True):
     `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
     `push`, `email` and `line` are URLs of channels; one that is None writes to `outbox`, and so do webhooks unless
-    `webhook` says that calls are made. `replay`: see `Channels`. `live` reads
-    a subscription in this process (see `transforms.events.live`); else Beam's own source does. `control` is the
-    subscription of the control topic `control_topic`, both None for the store's table. `amend` is the pass of a bounded
-    run over what it left in that table for itself. With `historical` all that is read is history: it sends nothing.
+    `webhook` says that calls are made; `webhook_allow` is what they may reach beside public addresses. `replay`: see
+    `Channels`. `live` reads a subscription in this process (see `transforms.events.live`); else Beam's own source does.
+    `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
+    pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
+    sends nothing.
     """
 
     definitions: Texts | Release
@@ -61,6 +72,7 @@ class Config(msgspec.Struct, frozen=True):
     historical: bool = False
     line: str | None = None
     webhook: bool = False
+    webhook_allow: tuple[str, ...] = ()
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -91,6 +103,13 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add("--email", metavar="URL", help="smtp://HOST:PORT or smtps://HOST:PORT")
     add("--line", metavar="URL", help="line, or line@http://HOST:PORT for a local server")
     add("--webhook", action="store_true", help="make the calls of webhook messages")
+    add(
+        "--webhook-allow",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="HOST, HOST:PORT or a network such as 10.0.0.0/8 that webhooks may call though it is not public; repeated",
+    )
     add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
     add(
         "--dead-letters",
@@ -118,7 +137,8 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
-    _check_urls(flags)
+    here = not any(flag.startswith("--runner") for flag in beam_flags)
+    _check_urls(flags, here=here)
     definitions = _definitions(flags.definitions, bounded=source.bounded)
     config = Config(
         definitions=definitions,
@@ -129,11 +149,12 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         continued=flags.continued,
         outbox=flags.outbox,
         push=flags.push,
-        email=flags.email,
+        email=_without_password(flags.email),
         line=flags.line,
         webhook=flags.webhook,
+        webhook_allow=tuple(flags.webhook_allow),
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
-        live=not source.bounded and not any(flag.startswith("--runner") for flag in beam_flags),
+        live=not source.bounded and here,
         control=_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
     )
@@ -168,19 +189,24 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
     return source
 
 
-def _check_urls(flags: argparse.Namespace) -> None:
+def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
     """Find mistakes in URLs, and mail that could not be answered, before anything is started."""
     try:
         if flags.push:
             parse_fcm(flags.push)
         line = parse_line(flags.line) if flags.line else None
-        if flags.webhook and os.environ.get(WEBHOOK_SECRET):
-            _check_secret(os.environ[WEBHOOK_SECRET])
+        parse_allowed(flags.webhook_allow)
         if flags.store != "none":
             parse_store(flags.store)
         server = parse_smtp(flags.email) if flags.email else None
+        if here:  # else they are those of the workers
+            secrets = {name: secret_of(os.environ, name) for name in SECRETS}
+            if flags.webhook and secrets[WEBHOOK_SECRET]:
+                _check_secret(secrets[WEBHOOK_SECRET])
     except ValueError as error:
         raise WrongUse(str(error)) from error
+    if server is not None and server.password and not server.is_loopback:
+        raise WrongUse(f"--email: a password in a URL is seen by all: set {SMTP_USER} and {SMTP_PASSWORD}")
     if line is not None and not line.local and not os.environ.get(LINE_TOKEN):
         raise WrongUse(f"--line: set {LINE_TOKEN} to the channel access token of the official account")
     missing = [name for name in MAIL_VARIABLES if not os.environ.get(name)]
@@ -189,6 +215,16 @@ def _check_urls(flags: argparse.Namespace) -> None:
             f"--email: set {', '.join(missing)}: without them mails come from nobody, and anybody can forge the links "
             "that unsubscribe"
         )
+
+
+def _without_password(url: str | None) -> str | None:
+    """A mail server's URL as it may travel in a graph: the password for one on this machine goes to the environment."""
+    server = parse_smtp(url) if url else None
+    if url is None or server is None or not (server.user or server.password):
+        return url
+    os.environ.update({SMTP_USER: server.user, SMTP_PASSWORD: server.password})
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _check_secret(secret: str) -> None:

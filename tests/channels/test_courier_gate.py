@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from channels.handing import Whole
 
 from transforms.channels.outcome import Outcome
 from transforms.channels.rules import Rule
@@ -90,18 +91,15 @@ def test_a_send_that_was_refused_for_now_waits_on_over_night(fcm, live, make):
     assert fcm.requests[send.address] == 2
 
 
-class Recording:
+class Recording(Whole):
     """A channel that takes everything, and notes who got what."""
 
     def __init__(self):
         self.sent = []
 
-    async def send(self, send, rendered):
+    async def send(self, send, made):
         self.sent.append(send)
         return Outcome.handed_off("")
-
-    async def close(self):
-        pass
 
 
 def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_expired(live, store, make):

@@ -1,6 +1,7 @@
 """What became of a send is told to the state machine as a receipt, once for each end, and again after a crash."""
 
 import pytest
+from channels.handing import Whole
 
 from transforms.channels.outcome import Delivery
 from transforms.channels.receipts import receipt_of
@@ -63,12 +64,9 @@ def test_a_claim_of_which_nobody_knows_the_end_is_not_told(store, make_courier, 
     class Crash(BaseException):
         pass
 
-    class Crashing:
-        async def send(self, send, rendered):
+    class Crashing(Whole):
+        async def send(self, send, made):
             raise Crash
-
-        async def close(self):
-            pass
 
     send = make_send("claimed-told")
     with pytest.raises(Crash):

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from channels.handing import hand_over
 from channels.local_http import LocalHttp, local_http
 
 from transforms.channels.address import parse_line
@@ -25,7 +26,7 @@ def server() -> Iterator[LocalHttp]:
 def post(site: LocalHttp, *sends, rendered=HELLO, timeout: float = 5.0) -> list[Outcome]:
     async def run() -> list[Outcome]:
         line = Line(parse_line(f"line@{site.url}"), "secret", timeout=timeout)
-        outcomes = [await line.send(send, rendered) for send in sends]
+        outcomes = [await hand_over(line, send, rendered) for send in sends]
         await line.close()
         return outcomes
 

@@ -5,6 +5,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+from channels.handing import hand_over
 
 from transforms.channels.address import parse_smtp
 from transforms.channels.email import Composed, Mail, compose
@@ -121,7 +122,7 @@ def test_what_the_server_gets_is_what_was_composed(smtp, make_send):
     async def run() -> list[Outcome]:
         channel = Mail(parse_smtp(smtp.url), SETTINGS)
         try:
-            return [await channel.send(send, mail), await channel.send(send, mail)]
+            return [await hand_over(channel, send, mail), await hand_over(channel, send, mail)]
         finally:
             await channel.close()
 
@@ -140,9 +141,9 @@ def test_a_server_that_closed_an_idle_connection(smtp, make_send):
     async def run() -> list[Outcome]:
         channel = Mail(parse_smtp(smtp.url), SETTINGS)
         try:
-            first = await channel.send(make_send("idle1@example.com"), RenderedMail("S", "T"))
+            first = await hand_over(channel, make_send("idle1@example.com"), RenderedMail("S", "T"))
             smtp.hang_up()  # blocks the loop too, so the channel cannot have noticed
-            return [first, await channel.send(make_send("idle2@example.com"), RenderedMail("S", "T"))]
+            return [first, await hand_over(channel, make_send("idle2@example.com"), RenderedMail("S", "T"))]
         finally:
             await channel.close()
 
@@ -151,4 +152,4 @@ def test_a_server_that_closed_an_idle_connection(smtp, make_send):
 
 def test_a_push_is_not_a_mail(smtp, make_send):
     with pytest.raises(TypeError):
-        asyncio.run(Mail(parse_smtp(smtp.url), SETTINGS).send(make_send("a@b.c"), RenderedPush("a", "b")))
+        asyncio.run(hand_over(Mail(parse_smtp(smtp.url), SETTINGS), make_send("a@b.c"), RenderedPush("a", "b")))

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from email import policy
 from email.parser import BytesParser
 
+from channels.handing import hand_over
+
 from transforms.channels.outbox import Outbox
 from transforms.channels.scope import scope_of
 from transforms.channels.settings import MailSettings
@@ -15,7 +17,7 @@ PUSH = RenderedPush("届け", "b\n", {"deep_link": "a://b"})
 def write(directory, sends, rendered=PUSH):
     async def run():
         outbox = Outbox(directory, MailSettings())
-        outcomes = [await outbox.send(send, rendered) for send in sends]
+        outcomes = [await hand_over(outbox, send, rendered) for send in sends]
         await outbox.close()
         return outcomes
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import google.auth.credentials
 import pytest
 from aiohttp import web
+from channels.handing import hand_over
 from google.auth.exceptions import RefreshError, TransportError
 
 from transforms.channels.address import parse_fcm
@@ -45,7 +46,7 @@ class Credential(google.auth.credentials.Credentials):
 def send_all(push: Push, *sends, rendered=RenderedPush("Hi", "")) -> list[Outcome]:  # noqa: B008
     async def run() -> list[Outcome]:
         try:
-            return await asyncio.gather(*(push.send(send, rendered) for send in sends))
+            return await asyncio.gather(*(hand_over(push, send, rendered) for send in sends))
         finally:
             await push.close()
 
@@ -183,7 +184,7 @@ async def send_to(answer, send) -> Outcome:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     push = Push(parse_fcm(f"fcm:demo-project@http://127.0.0.1:{runner.addresses[0][1]}"))
     try:
-        return await push.send(send, RenderedPush("Hi", ""))
+        return await hand_over(push, send, RenderedPush("Hi", ""))
     finally:
         await push.close()
         await runner.cleanup()

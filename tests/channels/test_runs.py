@@ -1,24 +1,23 @@
 """Sends of campaigns that reach many at once: one mail a mailbox, and no faster than their rate."""
 
 import pytest
+from channels.handing import Whole
 
 from transforms.channels.outcome import Outcome
 from transforms.channels.rules import Rule, rules_of
 from transforms.storage.rows import LedgerState
+from transforms.storage.store import StoreError
 
 
-class Kept:
+class Kept(Whole):
     """A channel that takes everything."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
 
-    async def send(self, send, rendered):
+    async def send(self, send, made):
         self.sent.append(send.id)
         return Outcome.handed_off("kept")
-
-    async def close(self):
-        pass
 
 
 RULES = {"win_back": Rule(run=True)}
@@ -69,8 +68,17 @@ def test_a_campaign_that_reaches_one_at_a_time_asks_for_no_mailbox(make_courier,
 def test_the_one_who_has_the_mailbox_is_sent_to_after_a_crash(make_courier, store, make_send):
     """The mailbox was claimed, and then the process died before the send was."""
     send = make_send("crash@example.com", id="crash", user="ada")
-    first = make_courier(store, channels={"email": Kept()}, rules=RULES)
-    first._keep_one_a_mailbox({"crash": (0, first._render(send))}, [send])
+
+    class Dying:
+        read_users = staticmethod(store.read_users)
+
+        def claim(self, rows):
+            if [row.send for row in rows] == ["crash"]:
+                raise StoreError("gone")
+            return store.claim(rows)
+
+    with pytest.raises(StoreError):
+        make_courier(Dying(), channels={"email": Kept()}, rules=RULES).deliver([send])
     again = make_courier(store, channels={"email": Kept()}, rules=RULES)
     assert said(again.deliver([send])) == [("crash", "handed_off", "")]
 

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from channels.handing import hand_over
 from channels.local_http import LocalHttp, local_http
 from standardwebhooks import Webhook as Verifier
 
+from transforms.channels.hosts import parse_allowed
 from transforms.channels.outcome import Outcome
 from transforms.channels.webhook import Webhook, check_secret
 from transforms.messages.render import RenderedPush, RenderedWebhook
@@ -22,8 +24,8 @@ def server() -> Iterator[LocalHttp]:
 
 def call(send, rendered, secret: str = SECRET) -> Outcome:
     async def run() -> Outcome:
-        webhook = Webhook(secret, timeout=5.0)
-        outcome = await webhook.send(send, rendered)
+        webhook = Webhook(secret, parse_allowed(["127.0.0.0/8"]), timeout=5.0)
+        outcome = await hand_over(webhook, send, rendered)
         await webhook.close()
         return outcome
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from channels.handing import Whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strength import examples
@@ -205,20 +206,17 @@ def test_only_lapsed_claims_change(rows: list[LedgerRow], older_than: int) -> No
     store.close()
 
 
-class Held:
+class Held(Whole):
     """A channel that takes a message and then keeps its courier waiting for the answer."""
 
     def __init__(self) -> None:
         self.taken, self.answer, self.count = threading.Event(), threading.Event(), 0
 
-    async def send(self, send: Send, rendered: Any) -> Outcome:
+    async def send(self, send: Send, made: Any) -> Outcome:
         self.count += 1
         self.taken.set()
         assert self.answer.wait(60)
         return Outcome.handed_off("projects/p/messages/1")
-
-    async def close(self) -> None:
-        pass
 
 
 def test_a_courier_that_is_alive_is_left_alone_and_one_that_was_held_up_knows_better(tmp_path: Path) -> None:

@@ -7,20 +7,24 @@ nobody knows the end; `todoke sweep` settles those when their lease is over.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
-from transforms.channels.gate import Gate
-from transforms.channels.outcome import Channel, Delivery, Outcome
+from transforms.channels.gate import Gate, Profiles
+from transforms.channels.ledger import Ledger, Memory
+from transforms.channels.making import Complaints, content_of, made
+from transforms.channels.outcome import PASSES, Channel, Delivery, Outcome
 from transforms.channels.rules import Rule, Rules
-from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
+from transforms.events.plain import plain
 from transforms.messages.definitions import Message
-from transforms.messages.render import Rendered, RenderError
-from transforms.storage.rows import LedgerRow, LedgerState, UserRow
+from transforms.storage.rows import LedgerRow, LedgerState
+from transforms.storage.store import StoreError
 
 __all__ = ["LEASE", "RELEASED", "RESENDS", "Courier"]
 
@@ -42,39 +46,8 @@ RESENDS, RESEND_SECONDS = 3, 5.0
 
 _NOTHING_SAID = Rule()
 
-
-#: What a send is ready for: a call with this, or nothing, with the answer.
-_Ready = Rendered | Delivery
-
-
-class _Store(Protocol):
-    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]: ...
-    def record(self, rows: Sequence[LedgerRow]) -> None: ...
-    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]: ...
-    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]: ...
-
-
-class _Memory:
-    """In place of a store: lets an id out once, as long as the process lives, and knows no users."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, LedgerRow] = {}
-
-    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
-        standing = {row.send: self._rows.get(row.send) for row in rows}
-        self._rows.update({row.send: row for row in rows if standing[row.send] is None})
-        return standing
-
-    def record(self, rows: Sequence[LedgerRow]) -> None:
-        self._rows.update({row.send: row for row in rows})
-
-    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
-        rows = [new for old, new in changes if self._rows.get(old.send) == old]
-        self.record(rows)
-        return rows
-
-    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:  # noqa: ARG002
-        return {}
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
 
 
 class Courier:
@@ -89,7 +62,8 @@ class Courier:
         otherwise the wall clock.
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
       rules: what campaigns say now; None asks nothing.
-      bounded: try at most `TRIES` times here and then fail; else answer `later` at each refusal, with growing pauses.
+      bounded: try at most `TRIES` times here, and then fail, or answer `later` where the refusal says nothing about the
+        message; else answer `later` at each refusal, with growing pauses.
       sleep: how to pause between tries, in seconds.
     """
 
@@ -101,7 +75,7 @@ class Courier:
         default_locale: str,
         clock: Callable[[Send], int],
         *,
-        store: _Store | None = None,
+        store: Ledger | None = None,
         rules: Rules | None = None,
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -111,13 +85,16 @@ class Courier:
         self._settings = settings
         self._default_locale = default_locale
         self._clock = clock
-        self._ledger: _Store = store if store is not None else _Memory()
+        self._ledger: Ledger = store if store is not None else Memory()
         # A bounded run's users are those of its end, and its decisions are of before.
         self._rules = rules or {}
         self._gate = Gate(clock, rules, None if bounded else self._ledger, bounded=bounded)
         self._bounded = bounded
         self._sleep = sleep
+        self._complaints = Complaints()
         self._runner = asyncio.Runner()
+        # Of its own: a name that nobody resolves must not hold up the ledger.
+        self._storing = ThreadPoolExecutor(1, "ledger")
 
     def deliver(self, sends: Sequence[Send]) -> list[Delivery]:
         """Deliver each send; the answers are in the order of `sends`.
@@ -125,7 +102,9 @@ class Courier:
         What happens to one message is an answer, not an exception.
 
         Raises:
-          StoreError: the store does not answer. Calls in flight are given up, and their claims stand.
+          StoreError: the store does not answer.
+          OlderDefinitions, MemoryError, OSError: no other message would fare better. All else that was called is
+            recorded first.
         """
         deliveries: list[Delivery] = []
         for start in range(0, len(sends), IN_FLIGHT):
@@ -142,25 +121,33 @@ class Courier:
         """Close the channels and the event loop."""
         self._runner.run(self._close())
         self._runner.close()
+        self._storing.shutdown()
 
     async def _close(self) -> None:
         for channel in set(self._channels.values()):
             await channel.close()
 
+    async def _ask(self, ask: Callable[_Asked, _Answer], *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Answer:
+        """Ask the store beside the event loop: while it stalls, answers of providers must not be missed."""
+        return await asyncio.get_running_loop().run_in_executor(self._storing, partial(ask, *args, **kwargs))
+
     async def _deliver(self, sends: Sequence[Send]) -> list[Delivery]:
         answers: dict[int, Delivery] = {}
-        prepared: dict[str, tuple[int, _Ready]] = {}
+        prepared: dict[str, tuple[int, Any]] = {}
         taken: set[str] = set()
-        for place, (send, refused) in enumerate(zip(sends, self._gate.check(sends), strict=True)):
+        profiles = await self._ask(self._gate.profiles, sends)
+        for place, send in enumerate(sends):
             if send.id in taken:
                 answers[place] = Delivery(send, "duplicate")
-            elif refused is not None and (refused.state == "later" or refused.reason == "deleted"):
-                answers[place] = refused  # not claimed: it is to come again; or nothing is kept of the user
-            else:
-                prepared[send.id] = (place, refused or self._render(send))
+                continue
             taken.add(send.id)
-        self._keep_one_a_mailbox(prepared, sends)
-        claims = self._claim([(sends[place], ready) for place, ready in prepared.values()])
+            ready = made(send, partial(self._make, send, profiles), self._complaints)
+            if isinstance(ready, Delivery) and (ready.state == "later" or ready.reason == "deleted"):
+                answers[place] = ready  # not claimed: it is to come again; or nothing is kept of the user
+            else:
+                prepared[send.id] = (place, ready)
+        await self._keep_one_a_mailbox(prepared, sends)
+        claims = await self._ask(self._claim, [(sends[place], ready) for place, ready in prepared.values()])
         calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         for send_id, claim in claims.items():
             place, ready = prepared[send_id]
@@ -171,18 +158,27 @@ class Courier:
         await self._collect(sends, calls, answers)
         return [answers[place] for place in range(len(sends))]
 
-    def _render(self, send: Send) -> Rendered | Delivery:
+    def _make(self, send: Send, profiles: Profiles) -> Any:
+        """What is handed over, or why nothing is."""
+        refused = self._gate.check(send, profiles)
+        if refused is not None:
+            return refused
         message = self._messages.get(send.message)
         if message is None:
             return Delivery(send, "suppressed", "render_error", f"there is no message `{send.message}`")
-        if send.channel not in self._channels:
+        channel = self._channels.get(send.channel)
+        if channel is None:
             return Delivery(send, "suppressed", "no_channel", f"there is no channel `{send.channel}`")
-        try:
-            return make_message(send, message, self._settings, self._clock(send), self._default_locale)
-        except RenderError as error:
-            return Delivery(send, "suppressed", "render_error", str(error))
+        return content_of(
+            send,
+            message,
+            channel.make,
+            settings=self._settings,
+            now_us=self._clock(send),
+            default_locale=self._default_locale,
+        )
 
-    def _keep_one_a_mailbox(self, prepared: dict[str, tuple[int, _Ready]], sends: Sequence[Send]) -> None:
+    async def _keep_one_a_mailbox(self, prepared: dict[str, tuple[int, Any]], sends: Sequence[Send]) -> None:
         """Refuse mails of a run for mailboxes that another user's has gone to, or goes to now.
 
         A mailbox is claimed in the ledger like a send, in a row that names the send that has it.
@@ -194,7 +190,7 @@ class Courier:
             if send.channel == "email" and not isinstance(ready, Delivery) and self._rule(send).run:
                 mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, send.address.lower())
                 asked.setdefault(mine[id_], self._mailbox_row(send, mine[id_]))
-        standing = self._ledger.claim(list(asked.values())) if asked else {}
+        standing = await self._ask(self._ledger.claim, list(asked.values())) if asked else {}
         for id_, mailbox in mine.items():
             if (standing[mailbox] or asked[mailbox]).detail != id_:
                 place, _ = prepared[id_]
@@ -208,7 +204,7 @@ class Courier:
     def _rule(self, send: Send) -> Rule:
         return self._rules.get(send.campaign, _NOTHING_SAID)
 
-    def _claim(self, sends: Sequence[tuple[Send, _Ready]]) -> dict[str, LedgerRow | Delivery]:
+    def _claim(self, sends: Sequence[tuple[Send, Any]]) -> dict[str, LedgerRow | Delivery]:
         """By send id: the claim of a send that may be called now, or the answer of one that may not.
 
         A send that will not be called (expired, or nothing could be rendered) gets its final row by the same claim, so
@@ -225,7 +221,8 @@ class Courier:
                     claims[send.id] = _duplicate(send, before)
                     continue
                 due = before.lease - LEASE
-                if not isinstance(ready, Delivery) and due > row.at:
+                # A run over files has no later: whoever refused it may have changed their mind.
+                if not self._bounded and not isinstance(ready, Delivery) and due > row.at:
                     reason = before.detail.removeprefix(RELEASED)
                     claims[send.id] = Delivery(send, "later", reason, retry_at=due)
                     continue
@@ -239,20 +236,28 @@ class Courier:
             claims |= {send.id: Delivery(send, "duplicate") for send, _ in sends if send.id in quicker}
         return claims
 
-    def _claim_row(self, send: Send, ready: _Ready) -> LedgerRow:
+    def _claim_row(self, send: Send, ready: Any) -> LedgerRow:
         if not isinstance(ready, Delivery):
             return self._row(send, LedgerState.CLAIMED)
         return msgspec.structs.replace(self._row(send, ready.state), detail=_said(ready.reason, ready.detail))
 
-    async def _call(self, send: Send, rendered: Rendered) -> Outcome:
-        channel = self._channels[send.channel]
-        outcome = await channel.send(send, rendered)
+    async def _call(self, send: Send, content: Any) -> Outcome:
+        outcome = await self._call_once(send, content)
         for _ in range(TRIES - 1 if self._bounded else 0):
             if not self._again(send, outcome):
                 break
             await self._sleep(min(outcome.after, LONGEST_PAUSE))
-            outcome = await channel.send(send, rendered)
+            outcome = await self._call_once(send, content)
         return outcome
+
+    async def _call_once(self, send: Send, content: Any) -> Outcome:
+        try:
+            return await self._channels[send.channel].send(send, content)
+        except PASSES:
+            raise
+        except Exception as error:  # noqa: BLE001 - nobody foresaw it, nor knows what went out; it costs this send alone
+            self._complaints.log("a message was handed over, and nobody knows whether it went out", send, error)
+            return Outcome.unknown("internal", f"{type(error).__name__}: {error}")
 
     def _again(self, send: Send, outcome: Outcome) -> bool:
         """Whether a send is to be tried again after an outcome."""
@@ -264,27 +269,42 @@ class Courier:
         calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]],
         answers: dict[int, Delivery],
     ) -> None:
-        """Record outcomes as they come; those that come together are written together."""
+        """Record outcomes as they come; those that come together are written together.
+
+        What raises ends this when all others are recorded, and while the store refuses, outcomes wait for the others.
+        """
         pending = set(calls)
+        rows: list[LedgerRow] = []
+        failed: BaseException | None = None
         try:
             while pending:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                rows = []
                 for call in done:
                     place, claim = calls[call]
+                    if isinstance(call.exception(), PASSES):
+                        failed = failed or call.exception()
+                        continue
                     answers[place], row = self._settle(sends[place], claim, call.result())
                     rows.append(row)
-                self._ledger.record(rows)
+                try:
+                    await self._ask(self._ledger.record, rows)
+                    rows = []
+                except StoreError:
+                    if not pending:
+                        raise
         finally:
             for call in pending:
                 call.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+        if failed is not None:
+            raise failed
 
     def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:
         now = self._clock(send)
         again = self._again(send, outcome) and (outcome.state == "retry" or claim.attempts < RESENDS)
-        if again and not self._bounded:
-            due = now + int(_pause(outcome.after or RESEND_SECONDS, claim.attempts) * 1_000_000)
+        if again and (outcome.says_nothing or not self._bounded):
+            wait = 0.0 if self._bounded else _pause(outcome.after or RESEND_SECONDS, claim.attempts)
+            due = now + int(wait * 1_000_000)
             detail = f"{RELEASED}{outcome.reason}"
             row = msgspec.structs.replace(claim, at=now, lease=due + LEASE, detail=detail)
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
@@ -320,4 +340,4 @@ def _pause(after: float, attempts: int) -> float:
 
 
 def _said(reason: str, detail: str) -> str:
-    return ": ".join(filter(None, (reason, detail)))
+    return plain(": ".join(filter(None, (reason, detail))))

@@ -24,7 +24,7 @@ from aiosmtplib import (
 from transforms.campaigns.effects import Send
 from transforms.channels.address import SmtpAddress
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import MailSettings
+from transforms.channels.settings import SMTP_PASSWORD, MailSettings, secret_of
 from transforms.identity.mailbox import named_mailbox, on_the_wire
 from transforms.messages.render import Rendered, RenderedMail, has_break
 
@@ -145,24 +145,25 @@ class Mail:
         self._settings = settings
         self._timeout = timeout
         self._user = address.user or os.environ.get("TODOKE_SMTP_USER", "")
-        self._password = address.password or os.environ.get("TODOKE_SMTP_PASSWORD", "")
+        self._password = address.password or secret_of(os.environ, SMTP_PASSWORD)
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[SMTP] = []
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
-        """Hand one mail to the server."""
+    def make(self, send: Send, rendered: Rendered) -> Composed | Outcome:
+        """The mail of a send; `failed` where an address must not be used."""
         if not isinstance(rendered, RenderedMail):
             raise TypeError(f"send {send.id}: a push cannot go out as mail")
-        mail = compose(send, rendered, self._settings)
-        if isinstance(mail, Outcome):
-            return mail
+        return compose(send, rendered, self._settings)
+
+    async def send(self, send: Send, made: Composed) -> Outcome:  # noqa: ARG002
+        """Hand one mail to the server."""
         async with self._slots:
             while True:
                 reused = self._reuse()
                 client = reused or await self._connect()
                 if isinstance(client, Outcome):
                     return client
-                outcome = await self._transact(client, mail)
+                outcome = await self._transact(client, made)
                 if outcome.reason == "connect" and reused:
                     continue  # the server had closed a connection that was idle; nothing was written
                 return outcome

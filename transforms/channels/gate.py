@@ -16,10 +16,10 @@ from transforms.channels.rules import Rule, Rules
 from transforms.events.times import read_time
 from transforms.storage.rows import LedgerState, UserRow
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Profiles"]
 
 #: Profiles as `users` rows show them to others than the state machine.
-_Profiles = dict[str, dict[str, Any]]
+Profiles = dict[str, dict[str, Any]]
 
 
 _GONE = Rule("stopped")
@@ -30,7 +30,7 @@ class _Users(Protocol):
 
 
 class Gate:
-    """Asks for each send of a batch why it must not go out now.
+    """Asks of a send why it must not go out now.
 
     Args:
       clock: the time in microseconds that counts for a send.
@@ -53,16 +53,23 @@ class Gate:
         self._bounded = bounded
         self._decoder = msgspec.json.Decoder(dict[str, Any])
 
-    def check(self, sends: Sequence[Send]) -> list[Delivery | None]:
-        """The answer of each send that must not go out, in the order of `sends`; None of those that may.
+    def profiles(self, sends: Sequence[Send]) -> Profiles:
+        """What has become of the users of sends: by the user that a send names; of an id that was merged, the profile
+        of whoever it belongs to now.
 
         Raises:
           StoreError: users could not be looked up.
         """
-        profiles = self._profiles(sends)
-        return [self._check(send, profiles.get(send.user)) for send in sends]
+        if self._users is None:
+            return {}
+        profiles = self._read(self._users, {send.user for send in sends})
+        owners = {name: profile["owner"] for name, profile in profiles.items() if "owner" in profile}
+        owned = self._read(self._users, set(owners.values())) if owners else {}
+        return profiles | {name: owned[owner] for name, owner in owners.items() if owner in owned}
 
-    def _check(self, send: Send, profile: Mapping[str, Any] | None) -> Delivery | None:
+    def check(self, send: Send, profiles: Profiles) -> Delivery | None:
+        """The answer of a send that must not go out, None of one that may."""
+        profile = profiles.get(send.user)
         if profile is not None and (reason := _refusal(send, profile)):
             return Delivery(send, LedgerState.SUPPRESSED, reason)
         if self.rules is not None and (status := self.rules.get(send.campaign, _GONE).status) != "live":
@@ -77,16 +84,7 @@ class Gate:
             return Delivery(send, LedgerState.SUPPRESSED, "quiet")
         return Delivery(send, "later", "quiet", retry_at=outside)
 
-    def _profiles(self, sends: Sequence[Send]) -> _Profiles:
-        """By the user that a send names; of an id that was merged, the profile of whoever it belongs to now."""
-        if self._users is None:
-            return {}
-        profiles = self._read(self._users, {send.user for send in sends})
-        owners = {name: profile["owner"] for name, profile in profiles.items() if "owner" in profile}
-        owned = self._read(self._users, set(owners.values())) if owners else {}
-        return profiles | {name: owned[owner] for name, owner in owners.items() if owner in owned}
-
-    def _read(self, users: _Users, names: set[str]) -> _Profiles:
+    def _read(self, users: _Users, names: set[str]) -> Profiles:
         return {name: self._decoder.decode(row.profile) for name, row in users.read_users(sorted(names)).items()}
 
 

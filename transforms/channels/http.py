@@ -4,21 +4,30 @@ No request is repeated here: whether it may be is decided by what was answered, 
 """
 
 import time
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
+from yarl import URL
 
+from transforms.channels.hosts import Allowed, RefusedHost
 from transforms.channels.outcome import Outcome
 
-__all__ = ["Answer", "Http", "refusal"]
+__all__ = ["REFUSED", "Answer", "Http", "refusal"]
 
 CONNECT_SECONDS = 5.0
+#: So much of an answer is read; the longest that says something is FCM's, of some hundred bytes.
+ANSWER_BYTES = 64 * 1024
 #: A 429 without Retry-After; FCM's advice: https://firebase.google.com/docs/cloud-messaging/scale-fcm
 QUOTA_SECONDS = 60.0
 #: A Retry-After beyond a day is taken as a day.
 LONGEST_SECONDS = 86400.0
+
+#: A call to an address that must not be called.
+REFUSED = Outcome.failed("refused_host", "the address is not a public one, nor allowed by --webhook-allow")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,35 +57,68 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Http:
-    """Connections to any servers. `timeout`: seconds to connect, and to wait for an answer."""
+    """Connections to servers. `timeout`: seconds to connect, and to wait for an answer.
 
-    def __init__(self, timeout: float) -> None:
+    With `allowed`, whose addresses may be called (see `Allowed`); without, all. No proxy of the environment is used.
+    """
+
+    def __init__(self, timeout: float, allowed: Allowed | None = None) -> None:
         self._timeout = timeout
+        self._allowed = allowed
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Outcome:
+    async def post(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> Answer | Outcome:
         """Post once; an outcome where there is no answer. Redirects are answers."""
         if self._session is None:
-            limits = aiohttp.ClientTimeout(total=2 * self._timeout, sock_connect=self._timeout, sock_read=self._timeout)
-            self._session = aiohttp.ClientSession(timeout=limits)
+            self._session = self._open()
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 said = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, await response.read(), said)
+                return Answer(response.status, await _read(response), said)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if isinstance(getattr(error, "os_error", None), RefusedHost):
+                return REFUSED
             return Outcome.retry("connect", CONNECT_SECONDS, str(error))
-        except aiohttp.InvalidURL as error:
-            return Outcome.failed("rejected", f"not a URL: {error}")
+        except aiohttp.InvalidURL:
+            return Outcome.failed("rejected", "not a URL")
         except TimeoutError:
             return Outcome.unknown("timeout", f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return Outcome.unknown("cut", str(error))
+
+    def _open(self) -> aiohttp.ClientSession:
+        limits = aiohttp.ClientTimeout(
+            total=2 * self._timeout, connect=self._timeout, sock_connect=self._timeout, sock_read=self._timeout
+        )
+        return aiohttp.ClientSession(
+            # A resolver that takes the time of a thread, and gives what the system gives.
+            connector=aiohttp.TCPConnector(
+                resolver=aiohttp.ThreadedResolver(),
+                socket_factory=None if self._allowed is None else self._allowed.open_socket,
+            ),
+            timeout=limits,
+            trust_env=False,
+            auto_decompress=False,  # a few bytes can stand for any number
+            headers={"accept-encoding": "identity"},
+        )
 
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """At most `ANSWER_BYTES` of a body; the status counts even where the body is cut off."""
+    body = bytearray()
+    with suppress(aiohttp.ClientError, TimeoutError, OSError):
+        while len(body) < ANSWER_BYTES and (part := await response.content.read(ANSWER_BYTES - len(body))):
+            body += part
+    if response.headers.get("content-encoding", "identity").lower() in ("gzip", "x-gzip", "deflate"):
+        with suppress(zlib.error):  # it was not asked for
+            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(bytes(body), ANSWER_BYTES)
+    return bytes(body)
 
 
 def refusal(answer: Answer, message: str) -> Outcome:

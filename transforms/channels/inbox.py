@@ -20,15 +20,19 @@ class Inbox:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
+    def make(self, send: Send, rendered: Rendered) -> InboxRow:
+        """The row of a message."""
+        if not isinstance(rendered, RenderedInbox):
+            raise TypeError(f"send {send.id}: it is no inbox message")
+        return inbox_row(send, rendered)
+
+    async def send(self, send: Send, made: InboxRow) -> Outcome:  # noqa: ARG002
         """Write one row.
 
         Raises:
           StoreError: the store goes on refusing.
         """
-        if not isinstance(rendered, RenderedInbox):
-            raise TypeError(f"send {send.id}: it is no inbox message")
-        await asyncio.to_thread(self._store.write_inbox, [inbox_row(send, rendered)])
+        await asyncio.to_thread(self._store.write_inbox, [made])
         return Outcome.handed_off("inbox")
 
     async def close(self) -> None:

@@ -34,17 +34,20 @@ class Line:
         self._token = token
         self._http = Http(timeout)
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
-        """Hand one message to LINE."""
+    def make(self, send: Send, rendered: Rendered) -> bytes:
+        """The body of a request."""
         if not isinstance(rendered, RenderedLine):
             raise TypeError(f"send {send.id}: it is no LINE message")
-        body = msgspec.json.encode({"to": send.address, "messages": rendered.messages})
+        return msgspec.json.encode({"to": send.address, "messages": rendered.messages})
+
+    async def send(self, send: Send, made: bytes) -> Outcome:
+        """Hand one message to LINE."""
         headers = {
             "authorization": f"Bearer {self._token}",
             "content-type": "application/json",
             "x-line-retry-key": str(uuid.uuid5(_NAMESPACE, send.id)),
         }
-        answer = await self._http.post(self._url, body, headers)
+        answer = await self._http.post(self._url, made, headers)
         return answer if isinstance(answer, Outcome) else _outcome(answer)
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.email import compose
 from transforms.channels.outcome import Outcome
+from transforms.channels.push import measured
 from transforms.channels.settings import MailSettings
 from transforms.events.times import write_time
 from transforms.messages.render import (
@@ -23,7 +24,7 @@ from transforms.messages.render import (
     RenderedWebhook,
 )
 
-__all__ = ["InboxLine", "LineLine", "Outbox", "PushLine", "WebhookLine"]
+__all__ = ["InboxLine", "LineLine", "Outbox", "PushLine", "WebhookLine", "composed"]
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,18 +86,31 @@ class Outbox:
         self._files: dict[str, BinaryIO] = {}
         self._lock = threading.Lock()
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
+    def make(self, send: Send, rendered: Rendered) -> bytes | Outcome:
+        """A file's or a line's content, judged as the channel would.
+
+        Raises:
+          OSError: nothing can be written there. Nothing has been claimed then.
+        """
+        written = composed(send, rendered, self._settings)
+        if isinstance(written, bytes):
+            self._open(send.channel)
+        return written
+
+    async def send(self, send: Send, made: bytes) -> Outcome:
         """Write one message; a full disk and the like raise `OSError`, since no other message would fare better."""
-        if not isinstance(rendered, RenderedMail):
-            self._write(send.channel, _line(send, rendered))
-            return Outcome.handed_off("outbox")
-        mail = compose(send, rendered, self._settings)
-        if isinstance(mail, Outcome):
-            return mail
-        path = self._directory / "mail" / f"{quote(send.id, safe='')}.eml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(mail.content)
+        if send.channel == "email":
+            (self._directory / "mail" / f"{quote(send.id, safe='')}.eml").write_bytes(made)
+        else:
+            self._write(send.channel, made)
         return Outcome.handed_off("outbox")
+
+    def _open(self, channel: str) -> None:
+        if channel == "email":
+            (self._directory / "mail").mkdir(parents=True, exist_ok=True)
+            return
+        with self._lock:
+            self._file(channel)
 
     async def close(self) -> None:
         """Close the files."""
@@ -105,13 +119,16 @@ class Outbox:
                 file.close()
             self._files.clear()
 
-    def _write(self, channel: str, line: _Line) -> None:
+    def _write(self, channel: str, line: bytes) -> None:
         with self._lock:
-            if channel not in self._files:
-                self._files[channel] = self._new_file(channel)
-            file = self._files[channel]
-            file.write(msgspec.json.encode(line) + b"\n")
+            file = self._file(channel)
+            file.write(line)
             file.flush()
+
+    def _file(self, channel: str) -> BinaryIO:
+        if channel not in self._files:
+            self._files[channel] = self._new_file(channel)
+        return self._files[channel]
 
     def _new_file(self, channel: str) -> BinaryIO:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -121,6 +138,16 @@ class Outbox:
             except FileExistsError:
                 continue
         raise AssertionError("itertools.count ended")
+
+
+def composed(send: Send, rendered: Rendered, settings: MailSettings) -> bytes | Outcome:
+    """What the outbox holds of a message: a mail, or a line of JSON; or why its channel would not take it."""
+    if isinstance(rendered, RenderedMail):
+        mail = compose(send, rendered, settings)
+        return mail if isinstance(mail, Outcome) else mail.content
+    if isinstance(rendered, RenderedPush) and isinstance(refused := measured(rendered, send), Outcome):
+        return refused
+    return msgspec.json.encode(_line(send, rendered)) + b"\n"
 
 
 def _line(send: Send, rendered: Rendered) -> _Line:

@@ -1,20 +1,29 @@
 """How handing one message to a provider can end, what becomes of a send, and what a channel is."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.campaigns.release import OlderDefinitions
+from transforms.events.plain import plain
 from transforms.messages.render import Rendered
+from transforms.storage.store import StoreError
 
-__all__ = ["Channel", "Delivery", "Outcome"]
+__all__ = ["DETAIL", "PASSES", "Channel", "Delivery", "Outcome"]
+
+#: What is no fault of one message: for the store, the definitions and the machine a whole bundle fails.
+PASSES = (StoreError, OlderDefinitions, MemoryError, OSError)
+#: So many characters of what a provider says are kept.
+DETAIL = 200
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """The end of one hand-off; made by the four functions below.
 
     `state` is `handed_off`, `failed`, `retry` or `unknown`. `detail` is the provider's id after a hand-off, else what
-    the provider said. `after` is in seconds, for `retry` only.
+    the provider said: one line of at most `DETAIL` characters, without any that a terminal would obey. `after` is in
+    seconds, for `retry` only.
     """
 
     state: str
@@ -25,32 +34,41 @@ class Outcome(msgspec.Struct, frozen=True):
     @classmethod
     def handed_off(cls, provider_id: str) -> "Outcome":
         """The provider took it."""
-        return cls("handed_off", detail=provider_id)
+        return cls("handed_off", detail=_bounded(provider_id))
 
     @classmethod
     def failed(cls, reason: str, detail: str = "") -> "Outcome":
-        """It will never go out: `dead_token`, `bad_address`, `auth`, `rejected`, `sender_mismatch`, `too_large`."""
-        return cls("failed", reason, detail)
+        """It will never go out: `dead_token`, `bad_address`, `auth`, `rejected`, `refused_host`, `sender_mismatch`,
+        `too_large`.
+        """
+        return cls("failed", reason, _bounded(detail))
 
     @classmethod
     def retry(cls, reason: str, after: float, detail: str = "") -> "Outcome":
         """It certainly did not go out and may be tried again: `quota`, `unavailable`, `greylisted`, `connect`."""
-        return cls("retry", reason, detail, after)
+        return cls("retry", reason, _bounded(detail), after)
 
     @classmethod
     def unknown(cls, reason: str, detail: str = "") -> "Outcome":
-        """Nobody can say whether it went out, so it must not be tried again: `timeout`, `cut`, `server_error`."""
-        return cls("unknown", reason, detail)
+        """Nobody can say whether it went out, so it must not be tried again: `timeout`, `cut`, `server_error`,
+        `internal`.
+        """
+        return cls("unknown", reason, _bounded(detail))
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether this says nothing about the message: there was no connection, or there are no credentials yet."""
+        return self.state == "retry" and self.reason == "connect"
 
 
 class Delivery(msgspec.Struct, frozen=True):
     """What became of one send.
 
     `state` is a `LedgerState`, or `duplicate` (it was claimed before: nothing was called, and nothing is to be counted
-    as a refusal), or `later` (it certainly did not go out; deliver it again at `retry_at`, in microseconds). With
-    `suppressed` nothing was called, and `reason` says why. `detail` is the provider's id after a hand-off; of a
-    duplicate it is the state that stands in the ledger, and `reason` the reason there. `at` is when it ended, in
-    microseconds.
+    as a refusal), or `later` (it certainly did not go out; deliver it again at `retry_at`, in microseconds; of a run
+    over files the next one does). With `suppressed` nothing was called, and `reason` says why. `detail` is the
+    provider's id after a hand-off; of a duplicate it is the state that stands in the ledger, and `reason` the reason
+    there. `at` is when it ended, in microseconds.
     """
 
     send: Send
@@ -64,8 +82,18 @@ class Delivery(msgspec.Struct, frozen=True):
 class Channel(Protocol):
     """Hands messages to one provider. Used on one event loop; never tries one message a second time by itself."""
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
-        """Hand over one message. What a provider or a network can do is an outcome, not an exception."""
+    def make(self, send: Send, rendered: Rendered) -> Any:
+        """What `send` hands over, or an `Outcome` where it cannot be: an address that is none, a message too large.
+
+        All that can fail without a provider fails here, before the send is claimed.
+        """
+
+    async def send(self, send: Send, made: Any) -> Outcome:
+        """Hand over what was made. What a provider or a network can do is an outcome, not an exception."""
 
     async def close(self) -> None:
         """Let connections and files go."""
+
+
+def _bounded(text: str) -> str:
+    return plain(" ".join(text[: 4 * DETAIL].split()))[:DETAIL]

@@ -6,6 +6,7 @@ and go nowhere, so that no receipts come back. Times are microseconds UTC.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from heapq import heappush, heappushpop
 from typing import NamedTuple
 
@@ -13,9 +14,11 @@ import msgspec
 
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions
-from transforms.channels.scope import make_message
+from transforms.channels.making import Complaints, content_of, made
+from transforms.channels.outbox import composed
+from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook, RenderError
+from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook
 from transforms.segments.marks import hash_of
 from transforms.users.advance import fold
 from transforms.users.effects import Effect
@@ -24,6 +27,9 @@ from transforms.users.preview import WEEK
 from transforms.users.user import User, Wake, by_arrival
 
 __all__ = ["CampaignPreview", "Decided", "Happening", "Refused", "Told", "Weekly", "preview_campaign"]
+
+#: Links of a preview lead nowhere.
+_SETTINGS = MailSettings()
 
 
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,12 +101,12 @@ def preview_campaign(
       weeks: of so many weeks, the last of which ends at `as_of`, it is counted by week.
       sample: of how many users it is told: first those who enter, then those who are refused, by the hash of their id.
     """
-    counts = _Counts(as_of, weeks)
+    counts, complaints = _Counts(as_of, weeks), Complaints()
     chosen: list[tuple[bool, int, str, tuple[Happening, ...]]] = []
     for key, inputs in histories.each(definitions):
         told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs
         _, effects = fold(User(key), (*told, Wake(as_of)), definitions)
-        happened = tuple(_happened(campaign, effects, definitions))
+        happened = tuple(_happened(campaign, effects, definitions, complaints))
         if not happened:
             continue
         enters = counts.add(happened)
@@ -152,29 +158,43 @@ class _Counts:
             yield Weekly(self.as_of - WEEK * back, self.entries[back], self.sends[back])
 
 
-def _happened(campaign: str, effects: Iterable[Effect], definitions: Definitions) -> Iterator[Happening]:
+def _happened(
+    campaign: str, effects: Iterable[Effect], definitions: Definitions, complaints: Complaints
+) -> Iterator[Happening]:
     for effect in effects:
         if not isinstance(effect, CampaignEntered | Send | Suppressed) or effect.campaign != campaign:
             continue
         if isinstance(effect, Send):
-            yield _made(effect, definitions)
+            yield _made(effect, definitions, complaints)
         elif isinstance(effect, Suppressed):
             yield Happening(effect.at, "refused", effect.step, reason=effect.reason)
         else:
             yield Happening(effect.at, "entered")
 
 
-def _made(send: Send, definitions: Definitions) -> Happening:
+def _made(send: Send, definitions: Definitions, complaints: Complaints) -> Happening:
     """A send with its message made, as the courier makes it; or the refusal of one that cannot be."""
-    message, locale = definitions.messages[send.message], definitions.policies.default_locale
-    try:
-        rendered = make_message(send, message, MailSettings(), send.decided_at, locale)
-    except RenderError as error:
-        what, reason, text = "refused", "render_error", str(error)
+    making = partial(
+        content_of,
+        send,
+        definitions.messages[send.message],
+        _sound,
+        settings=_SETTINGS,
+        now_us=send.decided_at,
+        default_locale=definitions.policies.default_locale,
+    )
+    content = made(send, making, complaints)
+    if isinstance(content, Delivery):
+        what, reason, text = "refused", content.reason, content.detail
     else:
-        what, reason = "sent", ""
-        text = _shown(rendered)
+        what, reason, text = "sent", "", _shown(content)
     return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text)
+
+
+def _sound(send: Send, rendered: Rendered) -> Rendered | Outcome:
+    """A message that its channel would take, or why it would not."""
+    content = composed(send, rendered, _SETTINGS)
+    return content if isinstance(content, Outcome) else rendered
 
 
 def _shown(rendered: Rendered) -> str:

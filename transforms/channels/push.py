@@ -7,6 +7,7 @@ https://firebase.google.com/docs/cloud-messaging/error-codes
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import google.auth.credentials
@@ -22,7 +23,7 @@ from transforms.channels.http import CONNECT_SECONDS, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
 from transforms.messages.render import Rendered, RenderedPush
 
-__all__ = ["Push", "message_of"]
+__all__ = ["Push", "measured", "message_of"]
 
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
 PAYLOAD_BYTES = 4096
@@ -55,31 +56,30 @@ class Push:
         if credential is None and address.local:
             credential = google.oauth2.credentials.Credentials("local")  # type: ignore[no-untyped-call]
         self._credential = credential or credentials.ApplicationDefault().get_credential()
-        self._refreshing = asyncio.Lock()
+        self._request = partial(Request(), timeout=timeout)
+        self._refreshing: asyncio.Task[None] | None = None
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
-        """Hand one push to FCM."""
+    def make(self, send: Send, rendered: Rendered) -> bytes | Outcome:
+        """The body of a request; `failed` where FCM would not take it."""
         if not isinstance(rendered, RenderedPush):
             raise TypeError(f"send {send.id}: it is no push")
-        try:
-            message = message_of(rendered, send)
-        except ValueError as error:
-            return Outcome.failed("rejected", str(error))
-        size = len(msgspec.json.encode(message))
-        if size > PAYLOAD_BYTES:
-            return Outcome.failed("too_large", f"{size:,} bytes; FCM takes {PAYLOAD_BYTES:,}")
-        body = msgspec.json.encode({"message": {"token": send.address, **message}})
+        message = measured(rendered, send)
+        if isinstance(message, Outcome):
+            return message
+        return msgspec.json.encode({"message": {"token": send.address, **message}})
+
+    async def send(self, send: Send, made: bytes) -> Outcome:  # noqa: ARG002
+        """Hand one push to FCM."""
         try:
             headers = await self._headers(rejected=None)
-            answer = await self._http.post(self._url, body, headers)
+            answer = await self._http.post(self._url, made, headers)
             if isinstance(answer, Outcome) or answer.status != 401 or _errors(answer)[0] == "THIRD_PARTY_AUTH_ERROR":
                 return answer if isinstance(answer, Outcome) else _outcome(answer)
             headers = await self._headers(rejected=headers["authorization"])
-        except TransportError as error:
-            return Outcome.retry("connect", CONNECT_SECONDS, f"credentials: {error}")
-        except GoogleAuthError as error:
-            return Outcome.failed("auth", f"credentials: {error}")
-        answer = await self._http.post(self._url, body, headers)
+        except (GoogleAuthError, OSError) as error:
+            said = f"credentials: {error}"
+            return Outcome.retry("connect", CONNECT_SECONDS, said) if _passes(error) else Outcome.failed("auth", said)
+        answer = await self._http.post(self._url, made, headers)
         return answer if isinstance(answer, Outcome) else _outcome(answer)
 
     async def close(self) -> None:
@@ -89,11 +89,32 @@ class Push:
     async def _headers(self, rejected: str | None) -> dict[str, str]:
         """The credential's headers, refreshed when it has expired or when FCM `rejected` its authorization."""
         headers = {"content-type": "application/json", "x-goog-api-format-version": "2"}
-        async with self._refreshing:
-            if not self._credential.valid or rejected == f"Bearer {self._credential.token}":
-                await asyncio.to_thread(self._credential.refresh, Request())
-            self._credential.apply(headers)
+        if not self._credential.valid or rejected == f"Bearer {self._credential.token}":
+            if self._refreshing is None or self._refreshing.done():
+                # All who wait share it, with its error: one by one they would wait for longer than a claim's lease.
+                self._refreshing = asyncio.create_task(asyncio.to_thread(self._credential.refresh, self._request))
+            await asyncio.shield(self._refreshing)
+        self._credential.apply(headers)
         return headers
+
+
+def _passes(error: Exception) -> bool:
+    """Whether there may be credentials later: their server did not answer, is away, or says so itself."""
+    if isinstance(error, OSError | TransportError) or getattr(error, "retryable", False):
+        return True
+    return isinstance(error.__cause__, OSError | TransportError)
+
+
+def measured(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
+    """FCM's message, without the token; `failed` where a field is refused, or the whole is too large."""
+    try:
+        message = message_of(push, send)
+    except ValueError as error:
+        return Outcome.failed("rejected", str(error))
+    size = len(msgspec.json.encode(message))
+    if size > PAYLOAD_BYTES:
+        return Outcome.failed("too_large", f"{size:,} bytes; FCM takes {PAYLOAD_BYTES:,}")
+    return message
 
 
 def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -11,16 +12,45 @@ from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.identity.mailbox import named_mailbox
 from transforms.messages.render import has_break
 
-__all__ = ["LINE_TOKEN", "MAIL_VARIABLES", "WEBHOOK_SECRET", "MailSettings"]
+__all__ = [
+    "LINE_TOKEN",
+    "MAIL_VARIABLES",
+    "SECRETS",
+    "SMTP_PASSWORD",
+    "SMTP_USER",
+    "WEBHOOK_SECRET",
+    "MailSettings",
+    "secret_of",
+]
 
 #: What must be in the environment before a mail goes further than this machine.
 MAIL_VARIABLES = ("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET")
 #: The channel access token of LINE, and the secret that webhooks are signed with.
 LINE_TOKEN, WEBHOOK_SECRET = "TODOKE_LINE_TOKEN", "TODOKE_WEBHOOK_SECRET"
+#: Who logs in to the mail server.
+SMTP_USER, SMTP_PASSWORD = "TODOKE_SMTP_USER", "TODOKE_SMTP_PASSWORD"
+#: What may be written as `file:PATH`, and must be seen by nobody.
+SECRETS = (LINE_TOKEN, WEBHOOK_SECRET, SMTP_PASSWORD, "TODOKE_UNSUBSCRIBE_SECRET")
 
 _log = logging.getLogger(__name__)
 
 _URL = re.compile(r"https?://[!-~]+")
+
+
+def secret_of(environment: Mapping[str, str], name: str) -> str:
+    """A secret of the environment, empty where there is none; `file:PATH` stands for what the file holds.
+
+    Raises:
+      ValueError: the file cannot be read.
+    """
+    text = environment.get(name, "")
+    if not text.startswith("file:"):
+        return text
+    path = Path(text.removeprefix("file:"))
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name}: {path} cannot be read: {error}") from error
 
 
 class MailSettings(msgspec.Struct, frozen=True):
@@ -40,7 +70,7 @@ class MailSettings(msgspec.Struct, frozen=True):
         """Read `TODOKE_MAIL_FROM`, `TODOKE_UNSUBSCRIBE_URL` and `TODOKE_UNSUBSCRIBE_SECRET`.
 
         Raises:
-          ValueError: the URL or the sender is not one.
+          ValueError: the URL or the sender is not one, or the file of the secret cannot be read.
         """
         if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
             raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {sender!r}")
@@ -52,7 +82,7 @@ class MailSettings(msgspec.Struct, frozen=True):
         named = {
             "sender": environment.get("TODOKE_MAIL_FROM"),
             "unsubscribe_base": base,
-            "unsubscribe_secret": environment.get("TODOKE_UNSUBSCRIBE_SECRET"),
+            "unsubscribe_secret": secret_of(environment, "TODOKE_UNSUBSCRIBE_SECRET"),
         }
         return cls(**{name: value for name, value in named.items() if value})
 

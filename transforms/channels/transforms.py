@@ -26,6 +26,7 @@ from transforms.campaigns.transforms import watch
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.courier import Courier
 from transforms.channels.email import Mail
+from transforms.channels.hosts import parse_allowed
 from transforms.channels.inbox import Inbox
 from transforms.channels.line import Line
 from transforms.channels.outbox import Outbox
@@ -33,7 +34,7 @@ from transforms.channels.outcome import Channel, Delivery
 from transforms.channels.push import Push
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import rules_of
-from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings
+from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings, secret_of
 from transforms.channels.webhook import Webhook
 from transforms.events.progress import progress
 from transforms.messages.definitions import CHANNELS
@@ -72,7 +73,8 @@ def wall_clock() -> int:
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """Where messages go. A channel without a URL writes to the outbox, a folder; `webhook` says that calls are made.
+    """Where messages go. A channel without a URL writes to the outbox, a folder; `webhook` says that calls are made,
+    and `webhook_allow` what may be called beside public addresses.
 
     What goes to an inbox goes to the store's where there is one. `replay` lets named channels take `decided_at` as
     their clock, as the outbox of a bounded run does. It is for replaying history into servers on this machine; anybody
@@ -85,6 +87,7 @@ class Channels(msgspec.Struct, frozen=True):
     replay: bool = False
     line: str | None = None
     webhook: bool = False
+    webhook_allow: tuple[str, ...] = ()
 
     @property
     def named(self) -> frozenset[str]:
@@ -238,7 +241,7 @@ class Delivering(beam.DoFn):
             self._tallies.count("suppressed", delivery.reason or delivery.state, send.campaign, at)
         elif delivery.state == "duplicate":
             self._tallies.count("repeated", send.channel, send.campaign, at)
-        elif delivery.state != "later":
+        elif delivery.state != "later" or self.bounded:  # live, it is counted when it ends
             self._tallies.count("sends", send.channel, delivery.state, at)
 
 
@@ -346,9 +349,9 @@ def _open_channels(channels: Channels, settings: MailSettings, store: Store | No
     if channels.email:
         found["email"] = Mail(parse_smtp(channels.email), settings)
     if channels.line:
-        found["line"] = Line(parse_line(channels.line), os.environ.get(LINE_TOKEN, ""))
+        found["line"] = Line(parse_line(channels.line), secret_of(os.environ, LINE_TOKEN))
     if channels.webhook:
-        found["webhook"] = Webhook(os.environ.get(WEBHOOK_SECRET, ""))
+        found["webhook"] = Webhook(secret_of(os.environ, WEBHOOK_SECRET), parse_allowed(channels.webhook_allow))
     if store is not None:
         found["inbox"] = Inbox(store)
     return found

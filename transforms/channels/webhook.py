@@ -6,16 +6,30 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import time
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from standardwebhooks import Webhook as Signer
 from standardwebhooks.webhooks import EmptyWebhookSecretError
+from yarl import URL
 
 from transforms.campaigns.effects import Send
-from transforms.channels.http import Http, refusal
+from transforms.channels.hosts import Allowed, canonical_host, is_address
+from transforms.channels.http import REFUSED, Http, refusal
 from transforms.channels.outcome import Outcome
 from transforms.messages.render import Rendered, RenderedWebhook
 
-__all__ = ["Webhook", "check_secret"]
+__all__ = ["Call", "Webhook", "check_secret"]
+
+_NOTHING = Allowed()
+
+
+class Call(NamedTuple):
+    """A call that is to be made; `named` that its host may be called wherever its name leads."""
+
+    url: URL
+    named: bool
+    headers: dict[str, str]
+    body: str
 
 
 class Webhook:
@@ -23,31 +37,51 @@ class Webhook:
 
     Args:
       secret: `whsec_` and base64, as `check_secret` takes it; empty: calls are not signed.
+      allowed: what may be called beside public addresses.
       timeout: seconds to connect, and to wait for the answer.
     """
 
-    def __init__(self, secret: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, secret: str, allowed: Allowed = _NOTHING, *, timeout: float = 10.0) -> None:
         self._signer = Signer(secret) if secret else None
-        self._http = Http(timeout)
+        self._allowed = allowed
+        self._public = Http(timeout, allowed)
+        self._named = Http(timeout)
 
-    async def send(self, send: Send, rendered: Rendered) -> Outcome:
-        """Make one call."""
+    def make(self, send: Send, rendered: Rendered) -> Call | Outcome:
+        """The call of a message; `failed` where its URL is none, or names an address that must not be called."""
         if not isinstance(rendered, RenderedWebhook):
             raise TypeError(f"send {send.id}: it is no webhook")
-        now = datetime.fromtimestamp(int(time.time()), UTC)
+        try:
+            url = URL(rendered.url)
+            host, port = canonical_host(url.raw_host or ""), url.port
+            url = url.with_host(host)
+        except ValueError:
+            return Outcome.failed("rejected", "url: it is no URL")
+        if url.scheme not in ("http", "https") or port is None:
+            return Outcome.failed("rejected", "url: expected https://…")
+        named = self._allowed.has_name(host, port)
+        if not named and is_address(host) and not self._allowed.has_address(host, port):
+            return REFUSED
         headers = {"content-type": "application/json" if rendered.json else "text/plain; charset=utf-8"}
         headers |= {name.lower(): value for name, value in rendered.headers.items()}
-        headers |= {"webhook-id": send.id, "webhook-timestamp": str(int(now.timestamp()))}
+        return Call(url, named, headers, rendered.body)
+
+    async def send(self, send: Send, made: Call) -> Outcome:
+        """Make one call."""
+        now = datetime.fromtimestamp(int(time.time()), UTC)
+        headers = made.headers | {"webhook-id": send.id, "webhook-timestamp": str(int(now.timestamp()))}
         if self._signer is not None:
-            headers["webhook-signature"] = self._signer.sign(send.id, now, rendered.body)
-        answer = await self._http.post(rendered.url, rendered.body.encode(), headers)
+            headers["webhook-signature"] = self._signer.sign(send.id, now, made.body)
+        http = self._named if made.named else self._public
+        answer = await http.post(made.url, made.body.encode(), headers)
         if isinstance(answer, Outcome):
             return answer
         return Outcome.handed_off(str(answer.status)) if 200 <= answer.status < 300 else refusal(answer, answer.text)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.close()
+        await self._public.close()
+        await self._named.close()
 
 
 def check_secret(secret: str) -> None:

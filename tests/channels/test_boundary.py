@@ -1,0 +1,141 @@
+"""One message that nobody can make, or whose call raises, costs no other: the 63 beside it go out."""
+
+import asyncio
+
+import pytest
+from channels.handing import Whole
+
+from transforms.campaigns.release import OlderDefinitions
+from transforms.channels.outbox import Outbox
+from transforms.channels.outcome import Outcome
+from transforms.channels.receipts import receipt_of
+from transforms.channels.settings import MailSettings
+from transforms.messages.definitions import PushMessage, Text
+from transforms.storage.rows import LedgerState
+from transforms.storage.store import StoreError
+
+BOTH = pytest.mark.parametrize("bounded", [True, False])
+
+
+class Fragile(Whole):
+    """Takes everything but `odd`, of which `make` or `send` raises."""
+
+    def __init__(self, in_make=None, in_send=None):
+        self.in_make, self.in_send = in_make, in_send
+        self.calls = []
+
+    def make(self, send, rendered):
+        if send.address == "odd" and self.in_make:
+            raise self.in_make
+        return rendered
+
+    async def send(self, send, made):
+        self.calls.append(send.address)
+        await asyncio.sleep(0)
+        if send.address == "odd" and self.in_send:
+            raise self.in_send
+        return Outcome.handed_off("taken")
+
+
+def batch(make_send):
+    return [make_send("odd" if number == 17 else f"token{number}") for number in range(64)]
+
+
+def row_of(store, send):
+    [row] = store.read_ledger(send.user)
+    return row
+
+
+@BOTH
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), AttributeError("\x1b[31mred\u202e")])
+def test_a_message_that_cannot_be_made_is_refused_alone(store, make_courier, make_send, *, caplog, bounded, error):
+    channel, sends = Fragile(in_make=error), batch(make_send)
+    courier = make_courier(store, channels={"push": channel}, bounded=bounded)
+    deliveries = courier.deliver(sends)
+    odd = deliveries.pop(17)
+    assert (odd.state, odd.reason) == ("suppressed", "render_error")
+    assert {each.state for each in deliveries} == {"handed_off"}
+    row = row_of(store, odd.send)
+    assert row.state == LedgerState.SUPPRESSED
+    assert row.detail.startswith(f"render_error: {type(error).__name__}")
+    assert row.detail.isprintable()
+    assert receipt_of(odd, bounded=bounded).kind == "suppressed"
+    assert len(channel.calls) == 63
+    courier.deliver([make_send("odd", id="another")])
+    [record] = caplog.records
+    assert "Traceback" in record.getMessage()
+    assert type(error).__name__ in record.getMessage()
+    assert "\x1b" not in record.getMessage()
+
+
+@BOTH
+@pytest.mark.parametrize("error", [TypeError("no"), UnicodeError("host"), RecursionError()])
+def test_a_call_that_raises_is_unknown_alone(store, make_courier, make_send, *, pauses, caplog, bounded, error):
+    channel, sends = Fragile(in_send=error), batch(make_send)
+    courier = make_courier(store, channels={"push": channel}, bounded=bounded)
+    deliveries = courier.deliver(sends)
+    odd = deliveries.pop(17)
+    assert (odd.state, odd.reason) == ("unknown", "internal")
+    assert {each.state for each in deliveries} == {"handed_off"}
+    assert {row.state for row in store.scan_ledger()} == {"handed_off", "unknown"}
+    assert row_of(store, odd.send).detail.startswith(f"internal: {type(error).__name__}")
+    assert receipt_of(odd, bounded=bounded).kind == "unknown"
+    [again] = courier.deliver([odd.send])
+    assert (again.state, again.detail, receipt_of(again, bounded=bounded).kind) == ("duplicate", "unknown", "unknown")
+    assert (channel.calls.count("odd"), pauses, len(caplog.records)) == (1, [], 1)
+
+
+@BOTH
+@pytest.mark.parametrize("error", [StoreError("down"), OlderDefinitions(1, 2), MemoryError(), OSError(28, "full")])
+def test_what_is_no_fault_of_a_message_fails_the_bundle(store, make_courier, make_send, bounded, error):
+    sends = batch(make_send)
+    unmade = make_courier(store, channels={"push": Fragile(in_make=error)}, bounded=bounded)
+    with pytest.raises(type(error)):
+        unmade.deliver(sends)
+    assert list(store.scan_ledger()) == []
+    raising = make_courier(store, channels={"push": Fragile(in_send=error)}, bounded=bounded)
+    with pytest.raises(type(error)):
+        raising.deliver(sends)
+    states = {send.address: row_of(store, send).state for send in sends}
+    assert states.pop("odd") == LedgerState.CLAIMED
+    assert set(states.values()) == {LedgerState.HANDED_OFF}
+
+
+def test_nothing_is_claimed_where_an_outbox_cannot_be_written(tmp_path, store, make_courier, make_send):
+    (tmp_path / "out").write_text("a file, and no folder")
+    outbox = Outbox(tmp_path / "out", MailSettings())
+    sends = [make_send("t1"), make_send("a@example.com")]
+    for send in sends:
+        with pytest.raises(OSError, match="out"):
+            make_courier(store, channels={"push": outbox, "email": outbox}).deliver([send])
+    assert list(store.scan_ledger()) == []
+    (tmp_path / "out").unlink()
+    deliveries = make_courier(store, channels={"push": outbox, "email": outbox}).deliver(sends)
+    assert [each.state for each in deliveries] == ["handed_off"] * 2
+
+
+@BOTH
+def test_verdicts_that_are_known_before_are_written_by_the_claim(tmp_path, store, make_courier, make_send, bounded):
+    """They keep the state and the reason that a call would have given."""
+
+    claimed = []
+
+    class Counting:
+        read_users, record, resolve = staticmethod(store.read_users), None, None
+
+        def claim(self, rows):
+            claimed.extend((row.state, row.detail.partition(":")[0]) for row in rows)
+            return store.claim(rows)
+
+    long = PushMessage(id="long", title=Text({"": "x" * 4200}))
+    ledger = Counting()
+    real = make_courier(ledger, bounded=bounded, messages={"long": long})
+    outbox = Outbox(tmp_path, MailSettings())
+    shown = make_courier(ledger, bounded=bounded, messages={"long": long}, channels={"push": outbox})
+    large, same = make_send(f"large{bounded}", message="long"), make_send(f"outbox{bounded}", message="long")
+    for courier, send in ((real, large), (shown, same)):
+        [delivery] = courier.deliver([send])
+        assert (delivery.state, delivery.reason) == ("failed", "too_large")
+        assert receipt_of(delivery, bounded=bounded).kind == "failed"
+    assert claimed == [("failed", "too_large")] * 2
+    assert list(tmp_path.glob("push*")) == []
