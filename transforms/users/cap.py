@@ -76,8 +76,9 @@ def _cut(draft: Draft, excess: int) -> None:
 
 
 def _in_order(found: list[_Piece]) -> list[_Piece]:
-    """What goes first: sends that have expired; then each that is larger than a share; then what has no place in its group's share, where the newest
-    comes first; then group by group, though marks and facts go by their age alone. Among all of these the oldest.
+    """What goes first: sends that have expired; then each that is larger than a share; then what has no place in its
+    group's share, where the newest comes first; then group by group, though marks and facts go by their age alone.
+    Among all of these the oldest.
     """
     found.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
     held: Counter[int] = Counter()
