@@ -5,19 +5,11 @@ import pytest
 from transforms.events.sources import Files, Subscription, parse_source
 
 
-@pytest.mark.parametrize("text", ["events.jsonl", "/data/day-*.jsonl.gz", "gs://bucket/events/*.json", "./odd:name"])
-def test_lines(text: str) -> None:
+@pytest.mark.parametrize("text", ["events.jsonl", "/data/day-*.jsonl.gz", "gs://bucket/*.parquet", "./odd:name"])
+def test_files(text: str) -> None:
     source = parse_source(text)
     assert source == Files(text)
     assert source.bounded
-    assert not source.parquet
-
-
-@pytest.mark.parametrize("text", ["events.parquet", "gs://bucket/*.parquet", "events.parquet.gz"])
-def test_parquet(text: str) -> None:
-    source = parse_source(text)
-    assert isinstance(source, Files)
-    assert source.parquet
 
 
 def test_subscription() -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import msgspec
 
-__all__ = ["Files", "Message", "Source", "Subscription", "parse_source", "parse_topic"]
+__all__ = ["PARQUET", "Files", "Message", "Source", "Subscription", "parse_source", "parse_topic"]
 
 #: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the
 #: epoch, UTC (None for files, whose lines say it themselves), and a handle (see `live.inflight`; empty where Beam's own
@@ -20,22 +20,18 @@ _SUBSCRIPTION = re.compile(
 )
 _TOPIC = re.compile(r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/topics/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}")
 _NAMES = "a project has 6 characters or more, a name 3 or more, which begin with a letter"
-_PARQUET = (".parquet", ".parquet.gz")
+#: How the names of Parquet files end; all others are JSON Lines.
+PARQUET = (".parquet", ".parquet.gz")
 
 
 class Files(msgspec.Struct, frozen=True):
     """Files of JSON Lines or Parquet; `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket.
 
-    Names that end in `.gz` are decompressed.
+    What each file is its own name says: see `files.read_messages`.
     """
 
     pattern: str
     bounded: ClassVar[bool] = True
-
-    @property
-    def parquet(self) -> bool:
-        """Whether the pattern's ending says Parquet; everything else is JSON Lines."""
-        return self.pattern.endswith(_PARQUET)
 
 
 class Subscription(msgspec.Struct, frozen=True):

@@ -8,11 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-from apache_beam.coders import BytesCoder
-from apache_beam.io import fileio
-from apache_beam.io.fileio import EmptyMatchTreatment
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.error_handling import ErrorHandler
@@ -24,8 +20,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
+from transforms.events.files import UnreadableFile, read_messages
 from transforms.events.live.transforms import Publish
-from transforms.events.parquet import payloads
 from transforms.events.sources import Files, Message, Source, Subscription
 
 __all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
@@ -37,20 +33,19 @@ EVENTS, DEAD_LETTERS = "events", "dead_letters"
 #: large for it: JSON may write six characters for a byte.
 _TOPIC_BYTES = 10_000_000
 _CUT_BYTES = 1_000_000
-#: What is read of a file at once.
-_CHUNK = 1 << 20
 
 
 class ReadEvents(beam.PTransform):
     """Read the messages of a source, undecoded; see `Message`.
 
-    Lines of files are read as bytes, so that no line can fail the read; blank lines are no messages. The messages of a
+    No message of a file can fail the read, and no file is read in part, see `files.read_messages`. The messages of a
     subscription keep their publish time as Beam's timestamp.
 
     Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
 
     Raises:
-      OSError: where no file matches: while the graph is built, or for gzipped Parquet when it runs.
+      OSError: where no file matches: while the graph is built.
+      UnreadableFile: a file cannot be read to its end: when it runs.
     """
 
     def __init__(self, source: Source) -> None:
@@ -66,70 +61,40 @@ class ReadEvents(beam.PTransform):
                     | "ReadSubscription" >> beam.io.ReadFromPubSub(subscription=path)
                     | "StampArrival" >> beam.ParDo(_StampArrival(f"pubsub:{path}"))
                 )
-            case Files(pattern) if self._source.parquet:
-                return (
-                    begin
-                    | "ReadParquet" >> _read_parquet(pattern)
-                    | "RowsToMessages" >> beam.ParDo(_RowsToMessages(pattern))
-                )
             case Files(pattern):
                 return (
                     begin
-                    | "ReadLines" >> beam.io.ReadFromTextWithFilename(pattern, coder=BytesCoder())
-                    | "LinesToMessages" >> beam.ParDo(_LinesToMessages())
+                    | "Files" >> beam.Create(_found(pattern))
+                    | "Spread" >> beam.Reshuffle()
+                    | "ReadFiles" >> beam.ParDo(_ReadFile())
                 )
-
-
-def _read_parquet(pattern: str) -> beam.PTransform:
-    """Tables, a row group each. Beam's reader cannot look into files that are compressed as a whole."""
-    if not pattern.endswith(".gz"):
-        return beam.io.ReadFromParquetBatched(pattern)
-    return (
-        fileio.MatchFiles(pattern, EmptyMatchTreatment.DISALLOW)
-        | "OpenFiles" >> fileio.ReadMatches()
-        | "ReadRowGroups" >> beam.ParDo(_ReadRowGroups())
-    )
-
-
-class _ReadRowGroups(beam.DoFn):
-    def process(self, file: fileio.ReadableFile) -> Iterator[pa.Table]:
-        yield from _row_groups(pa.BufferReader(file.read()))
-
-
-def _row_groups(file: Any) -> Iterator[pa.Table]:
-    whole = pq.ParquetFile(file)
-    for group in range(whole.num_row_groups):
-        yield whole.read_row_group(group)
 
 
 def read_files(files: Files) -> Iterator[bytes]:
     """The messages of files, without a pipeline: the same that `ReadEvents` gives, one file after another.
 
     Raises:
-      OSError: no file matches, or one cannot be read.
+      OSError: no file matches.
+      UnreadableFile: one cannot be read to its end.
     """
-    found = FileSystems.match([files.pattern])[0].metadata_list
+    for path in _found(files.pattern):
+        yield from _read_file(path)
+
+
+def _found(pattern: str) -> list[str]:
+    found = [metadata.path for metadata in FileSystems.match([pattern])[0].metadata_list]
     if not found:
-        raise OSError(f"no files found based on the file pattern {files.pattern}")
-    for metadata in found:
-        with FileSystems.open(metadata.path) as file:
-            if files.parquet:
-                for table in _row_groups(pa.BufferReader(file.read()) if metadata.path.endswith(".gz") else file):
-                    yield from payloads(table)
-                continue
-            for line in _lines(file):
-                payload = line.removesuffix(b"\r")
-                if payload and not payload.isspace():
-                    yield payload
+        raise OSError(f"no files found based on the file pattern {pattern}")
+    return found
 
 
-def _lines(file: Any) -> Iterator[bytes]:
-    """Beam's files read whole chunks many times faster than lines."""
-    rest = b""
-    while chunk := file.read(_CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    yield rest
+def _read_file(path: str) -> Iterator[bytes]:
+    try:
+        file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except OSError as error:
+        raise UnreadableFile(f"{path}: cannot be read: {error}") from error
+    with file:
+        yield from read_messages(file, path)
 
 
 @with_output_types(Message)
@@ -142,20 +107,10 @@ class _StampArrival(beam.DoFn):
 
 
 @with_output_types(Message)
-class _RowsToMessages(beam.DoFn):
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def process(self, table: pa.Table) -> Iterator[Message]:
-        for payload in payloads(table):
-            yield payload, self._source, None, ""
-
-
-@with_output_types(Message)
-class _LinesToMessages(beam.DoFn):
-    def process(self, line: tuple[str, bytes]) -> Iterable[Message]:
-        source, payload = line
-        return () if not payload or payload.isspace() else ((payload, source, None, ""),)
+class _ReadFile(beam.DoFn):
+    def process(self, path: str) -> Iterator[Message]:
+        for payload in _read_file(path):
+            yield payload, path, None, ""
 
 
 def _now() -> int:

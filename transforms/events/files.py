@@ -1,0 +1,131 @@
+"""Files of messages, read to their end or not at all: lines of JSON, rows of Parquet, plain or gzipped."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.events.parquet import payloads, with_zones
+from transforms.events.sources import PARQUET
+
+__all__ = ["BOM", "LONGEST_LINE", "UnreadableFile", "read_messages"]
+
+#: What some programs write before UTF-8. It is skipped at the beginning of a line.
+BOM = b"\xef\xbb\xbf"
+#: What is kept of a line: longer ones are dead letters anyway, and a file without line ends must not fill the memory.
+LONGEST_LINE = 16 << 20
+
+#: What is read of a file at once, in bytes and in rows.
+_CHUNK = 1 << 20
+_ROWS = 8_192
+_GZIP = b"\x1f\x8b"
+#: The beginnings of files that are no lines of UTF-8, and what to do with them.
+_NO_LINES = {
+    _GZIP: "a gzip file: its name must end in .gz",
+    b"PAR1": "a Parquet file: its name must end in .parquet",
+    b"\xff\xfe": "UTF-16: write it as UTF-8, as with iconv -f UTF-16 -t UTF-8",
+    b"\xfe\xff": "UTF-16: write it as UTF-8, as with iconv -f UTF-16 -t UTF-8",
+    b"{\x00": "UTF-16: write it as UTF-8, as with iconv -f UTF-16LE -t UTF-8",
+    b"\x00{": "UTF-16: write it as UTF-8, as with iconv -f UTF-16BE -t UTF-8",
+    b"BZh": "a bzip2 file: unpack it first",
+    b"\xfd7zXZ": "an xz file: unpack it first",
+    b"\x28\xb5\x2f\xfd": "a zstd file: unpack it first",
+    b"PK\x03\x04": "a zip file: unpack it first",
+    b"Obj\x01": "an Avro file: write it as JSON Lines or Parquet",
+    b"ORC": "an ORC file: write it as JSON Lines or Parquet",
+}
+
+
+class UnreadableFile(OSError):
+    """A file that cannot be read to its end. The message begins with its name, and says what to do."""
+
+
+def read_messages(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """The messages of an open file that can seek, as the bytes of JSON objects; its name says of which kind it is.
+
+    Blank lines are no messages. Of a line that is longer than `LONGEST_LINE` the beginning is given.
+
+    Raises:
+      UnreadableFile: when what is wrong with the file is reached; messages may have been given before.
+    """
+    with _named(name):
+        if name.endswith(".gz"):
+            _check_gzip(file, name)
+            file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+        yield from _rows(file, name) if name.endswith(PARQUET) else _messages(file.read, name)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say of which file an error of a reader is."""
+    try:
+        yield
+    except UnreadableFile:
+        raise
+    except EOFError as error:
+        raise UnreadableFile(f"{name}: is cut off: the gzip data ends too early; fetch or write it anew") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise UnreadableFile(f"{name}: is damaged, or goes on with what is no gzip data: {error}") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:  # of names and nesting of columns
+        raise UnreadableFile(f"{name}: cannot be read: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _check_gzip(file: BinaryIO, name: str) -> None:
+    head = file.read(len(_GZIP))
+    file.seek(0)
+    if not head:
+        raise UnreadableFile(f"{name}: is empty, which no gzip file is; fetch or write it anew")
+    if head != _GZIP:
+        raise UnreadableFile(f"{name}: is no gzip file: take .gz from its name, or compress it")
+
+
+def _rows(file: BinaryIO, name: str) -> Iterator[bytes]:
+    whole = pa.BufferReader(file.read()) if name.endswith(".gz") else file
+    try:
+        # Nanoseconds, Arrow's own reading of INT96, end in the year 2262, and go round without a word.
+        parquet = pq.ParquetFile(whole, coerce_int96_timestamp_unit="us")
+    except pa.ArrowInvalid as error:
+        raise UnreadableFile(f"{name}: is no whole Parquet file: {_first_line(error)}") from error
+    leaves = [parquet.schema.column(number).physical_type for number in range(len(parquet.schema))]
+    zoned = with_zones(parquet.schema_arrow, leaves) if "INT96" in leaves else None
+    for batch in parquet.iter_batches(_ROWS):
+        yield from payloads(batch if zoned is None else batch.cast(zoned))
+
+
+def _messages(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:
+    for line in _lines(read, name):
+        payload = line.removesuffix(b"\r")
+        if payload.startswith(BOM):
+            payload = payload.removeprefix(BOM)
+        if payload and not payload.isspace():
+            yield payload
+
+
+def _lines(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:
+    """By whole chunks, since Beam's files read these many times faster than lines."""
+    chunk = read(_CHUNK)
+    for beginning, what in _NO_LINES.items():
+        if chunk.startswith(beginning):
+            raise UnreadableFile(f"{name}: begins like {what}")
+    parts: list[bytes] = []
+    held = 0
+    while chunk:
+        first, *lines = chunk.split(b"\n")
+        if held < LONGEST_LINE:
+            parts.append(first)
+            held += len(first)
+        if lines:
+            yield b"".join(parts)[:LONGEST_LINE]
+            *whole, last = lines
+            yield from whole
+            parts, held = [last], len(last)
+        chunk = read(_CHUNK)
+    yield b"".join(parts)[:LONGEST_LINE]
