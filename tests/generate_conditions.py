@@ -114,11 +114,21 @@ def attribute_tests() -> SearchStrategy[Plain]:
     return st.sampled_from(sorted(ATTRIBUTES)).flatmap(at)
 
 
+def elements() -> SearchStrategy[Plain]:
+    """All of it asked of one element, or of one in it."""
+    line = st.fixed_dictionaries(
+        {}, optional={"price": NUMERIC | EXISTS, "category": TEXTUAL | EXISTS, "parts[].name": TEXTUAL | EXISTS}
+    ).filter(bool)
+    part = st.fixed_dictionaries({"parts[]": st.fixed_dictionaries({"name": TEXTUAL, "size": NUMERIC | EXISTS})})
+    deeper = st.builds(lambda one, other: {**one, **other}, line, part)
+    return st.fixed_dictionaries({"lines[]": line | line | deeper}) | one("tags[]", one("price", EXISTS))
+
+
 def wheres() -> SearchStrategy[Plain]:
     def at(path: str) -> SearchStrategy[Plain]:
         return st.fixed_dictionaries({path: PROPERTIES[path] | EXISTS})
 
-    single = st.sampled_from(sorted(PROPERTIES)).flatmap(at)
+    single = st.sampled_from(sorted(PROPERTIES)).flatmap(at) | elements()
     return single | st.builds(lambda first, second: {**first, **second}, single, single)
 
 

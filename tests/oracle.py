@@ -13,7 +13,9 @@ Where the language leaves room, this is the reading chosen:
 * A time is ISO 8601's extended form with `T` and a zone, cut to microseconds. A local time without a zone and a number
   are not times. A date alone uses the zone that the user has now, on both sides of an operator and in `since`.
 * With `[]` an operator is true if any element satisfies it, also `is_not`. Nulls are absent, an empty array has no
-  elements, and `exists: false` means that the path finds nothing at all. Each path of a `where` finds its own element.
+  elements, and `exists: false` means that the path finds nothing at all. Each path of a `where` finds its own
+  element, and a path with `[]` that has paths of its own finds one for all of them; an element that is no object has
+  nothing at any path.
 * `anniversary` and `within_next` move with the clock as `within` does. A time has its anniversary on the day in the
   user's zone. Versions have digits and dots only, and zeros at the end make no difference.
 * `sum` and its kin take every number that the path finds, several of one event where it finds several. An amount is

@@ -164,15 +164,21 @@ def hash_of(message: str) -> int:
 def matching(condition: Definition, profile: Profile) -> list[Call]:
     """The calls, oldest first, that a condition names, whatever its window."""
     kinds = [condition["type"]] if "type" in condition else NAMED
-    where = condition.get("where", {}).items()
+    where = condition.get("where", {})
     return [
         call
         for call in profile.calls
-        if call.type in kinds
-        and condition["event"] in ("any", call.name)
-        and all(
-            satisfied({operator: argument}, walk(call.properties, path), profile)
-            for path, tests in where
-            for operator, argument in tests.items()
-        )
+        if call.type in kinds and condition["event"] in ("any", call.name) and fits(where, call.properties, profile)
     ]
+
+
+def fits(where: Definition, properties: Any, profile: Profile) -> bool:
+    """Whether properties are as asked; under a path with `[]` one element may have to have them all."""
+    for path, tests in where.items():
+        found = walk(properties, path)
+        if path.endswith("[]") and all(isinstance(each, dict) for each in tests.values()):
+            if not any(fits(tests, element, profile) for element in found):
+                return False
+        elif not all(satisfied({operator: argument}, found, profile) for operator, argument in tests.items()):
+            return False
+    return True

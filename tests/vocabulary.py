@@ -52,10 +52,14 @@ def mostly(values: SearchStrategy[Any], *others: SearchStrategy[Any]) -> SearchS
     return st.sampled_from([values] * 4 + list(others)).flatmap(lambda chosen: chosen)
 
 
-LINES = st.lists(
-    st.fixed_dictionaries({}, optional={"category": mostly(TEXTS, st.none()), "price": mostly(NUMBERS, STRAY)}),
-    max_size=2,
+#: What is in a part of a line; a part may be no object.
+PARTS = st.lists(
+    mostly(st.fixed_dictionaries({}, optional={"name": TEXTS, "size": NUMBERS}), STRAY | st.none()), max_size=2
 )
+LINE = st.fixed_dictionaries(
+    {}, optional={"category": mostly(TEXTS, st.none()), "price": mostly(NUMBERS, STRAY), "parts": mostly(PARTS, STRAY)}
+)
+LINES = st.lists(mostly(LINE, STRAY | st.none()), max_size=2)
 
 
 VERSIONS = st.sampled_from(["1.9", "2.9.5", "2.10", "2.10.0", "3", "0"])

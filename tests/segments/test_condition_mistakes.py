@@ -14,6 +14,15 @@ FORMS = (
     "; found "
 )
 
+IN_WHERE = (
+    "after, at_least, at_most, before, between, contains, ends_with, exists, in, is, is_not, less_than, matches"
+    ", more_than, not_in, starts_with, version_at_least, version_less_than"
+)
+IN_WHERE_BY_KIND = (
+    "is, is_not, in, not_in, exists, at_least, at_most, more_than, less_than, between, contains, starts_with"
+    ", ends_with, matches, version_at_least, version_less_than, before, after"
+)
+
 CORPUS = {
     # The shape of a condition
     "hello": [(0, "", "expected a condition such as {event: Order Completed}; found text")],
@@ -119,9 +128,32 @@ CORPUS = {
     # Properties of events
     "{event: A, where: total}": [(1, "where", "expected {PATH: {operator: value}}; found text")],
     "{event: A, where: {}}": [(1, "where", "expected {PATH: {operator: value}}")],
-    "{event: A, where: {total: 5}}": [(1, "where.total", "expected a mapping with after, anniversary,")],
-    "{event: A, where: {total: {}}}": [(1, "where.total", "expected an operator")],
-    "{event: A, where: {total: {equals: 5}}}": [(1, "where.total.equals", "unknown key `equals`; allowed are after,")],
+    "{event: A, where: {total: 5}}": [
+        (1, "where.total", f"expected a mapping with {IN_WHERE}; found a number; write {{is: 5}}")
+    ],
+    "{event: A, where: {total: {}}}": [(1, "where.total", f"expected an operator: {IN_WHERE_BY_KIND}")],
+    "{event: A, where: {total: {equals: 5}}}": [
+        (1, "where.total.equals", f"unknown key `equals`; allowed are {IN_WHERE}; did you mean `is`?")
+    ],
+    "{event: A, where: {currency: JPY}}": [(1, "where.currency", "write {is: JPY}")],
+    "{event: A, where: {currency: [JPY, 'US D', '1']}}": [(1, "where.currency", 'write {in: [JPY, US D, "1"]}')],
+    "{event: A, where: {currency: ~}}": [(1, "where.currency", "write {exists: false}")],
+    "{event: A, where: {shop: {city: {is: Kyoto}}}}": [
+        (1, "where.shop.city", "a property of it is `shop.city`, and of one element of a list `shop[]: {city: …}`")
+    ],
+    "{event: A, where: {'products[]': {price: 5}}}": [(1, "where.products[].price", "unknown key `price`")],
+    "{event: A, where: {'products[]': {price: {atleast: 5}}}}": [
+        (1, "where.products[].price.atleast", "did you mean `at_least`?")
+    ],
+    "{event: A, where: {'products[]': {price: {at_least: 5}, exists: true}}}": [
+        (1, "where.products[].exists", "the operator `exists` and properties of one element do not go together")
+    ],
+    "{event: A, where: {'products[]': {price: {within: 5d}}}}": [
+        (1, "where.products[].price.within", "moves with the clock")
+    ],
+    "{event: A, where: {'products[]': {'a*b': {is: 5}, c: {is: 1}}}}": [
+        (1, "where.products[].a*b", "of names, dots and []")
+    ],
     "{event: A, where: {a..b: {is: 5}}}": [(1, "where.a..b", "expected a path such as revenue or products[].category")],
     "{event: A, where: {'a[0]': {is: 5}}}": [(1, "where.a[0]", "expected a path")],
     "{event: A, where: {at: {within: 1d}}}": [(1, "where.at.within", "moves with the clock and is not for `where`")],
@@ -203,6 +235,68 @@ CORPUS = {
 }
 
 
+#: What somebody who is new to the language writes, and the words that mend it.
+TYPOS = {
+    "[{event: A}, {event: B}]": "several are {all: […]} or {any: […]}",
+    "Order Completed": "write {event: Order Completed} or {segment: …}",
+    "{and: [{event: A}]}": "did you mean `all`?",
+    "{or: [{event: A}]}": "did you mean `any`?",
+    "{trait: plan, is: pro}": "did you mean `attribute`?",
+    "{Event: A}": "did you mean `event`?",
+    "{all: {event: A}}": "write all: [{…}]",
+    "{not: [{event: A}]}": "several are {all: […]} or {any: […]}",
+    "{event: [A, B]}": "write {any: [{event: …}, …]}",
+    "{segment: [a, b]}": "write {any: [{segment: …}, …]}",
+    "{event: A, count: 3}": "write {at_least: 3}",
+    "{event: A, count: [1, 3]}": "write {between: [1, 3]}",
+    "{event: A, count: {'>=': 3}}": "did you mean `at_least`?",
+    "{event: A, count: {gt: 3}}": "did you mean `more_than`?",
+    "{event: A, at_least: 3}": "did you mean `count`?",
+    "{event: A, times: 3}": "did you mean `count`?",
+    "{event: A, avg: {of: n, is: 3}}": "did you mean `average`?",
+    "{event: A, properties: {n: {is: 3}}}": "did you mean `where`?",
+    "{event: A, sum: revenue}": "write {of: revenue, at_least: 3}",
+    "{event: A, sum: 1000}": "write {of: revenue, at_least: 1000}",
+    "{event: A, sum: {property: n, is: 1, of: n}}": "did you mean `of`?",
+    "{event: A, sum: {of: a * b, at_least: 1}}": "expected a path such as revenue or products[].category",
+    "{event: A, sum: {of: price + tax, at_least: 1}}": "of names, dots and []",
+    "{event: A, average: {of: sum(price), at_least: 1}}": "of names, dots and []",
+    "{event: A, distinct: {of: a - b, at_least: 1}}": "of names, dots and []",
+    "{event: A, minimum: {of: ' price', at_least: 1}}": "of names, dots and []",
+    "{event: A, maximum: {of: '$.price', at_least: 1}}": None,
+    "{event: A, same: price > 5}": "of names, dots and []",
+    "{event: A, missing: {event: B, within: 1h, same: 'a, b'}}": "of names, dots and []",
+    "{event: A, where: {price >= 5: {exists: true}}}": "of names, dots and []",
+    "{event: A, distinct: product_id}": "write {of: product_id, at_least: 3}",
+    "{event: A, last: 30d}": "write {within: 30d} or {older_than: 30d}",
+    "{event: A, missing: Order Completed}": "write {event: Order Completed, within: 1h}",
+    "{sequence: [A, {event: B}]}": "write {event: A}",
+    "{event: A, within: 7 days}": "write 7d",
+    "{event: A, within: 24 hours}": "write 24h",
+    "{event: A, within: P7D}": "write 7d",
+    "{event: A, within: 90D}": "write 90d",
+    "{event: A, within: 2 weeks}": "write 2w",
+    "{event: A, in_last: 7d}": "did you mean `within`?",
+    "{attribute: {plan: pro}, is: pro}": "write {attribute: plan, is: pro}",
+    "{attribute: plan, is: [pro, gold]}": "for one of several write `in: [pro, gold]`",
+    "{attribute: plan, is: ~}": "for a missing value write `exists: false`",
+    "{attribute: plan, in: pro}": "write [pro]",
+    "{attribute: plan, one_of: [pro]}": "did you mean `in`?",
+    "{attribute: age, greater_than: 5}": "did you mean `more_than`?",
+    "{attribute: plan, regex: p}": "did you mean `matches`?",
+    "{attribute: first name!, is: x}": "of names, dots and []",
+    "{consented: marketing}": "write {topic: marketing, channel: email}",
+    "{bucket: 10}": "write {salt: any text, from: 0, below: 10}",
+}
+
+
+@pytest.mark.parametrize("condition", TYPOS)
+def test_a_mistake_says_what_to_write(mistakes_in, condition):
+    hint = TYPOS[condition]
+    assert hint is None or hint in "\n".join(cause for *_, cause in mistakes_in(condition))
+    assert hint is not None or mistakes_in(condition) == []
+
+
 @pytest.mark.parametrize("condition", CORPUS)
 def test_each_mistake_is_found_at_its_place_and_nothing_else(mistakes_in, condition):
     found, expected = mistakes_in(condition), CORPUS[condition]
@@ -261,6 +355,13 @@ ALLOWED = [
     "{attribute: context.location.city, is: Kyoto}",
     "{attribute: n, is: 123456789012345678901234567890}",
     "{attribute: n, is: 1e300}",
+    "{event: A, where: {'products[]': {category: {is: sushi}, price: {at_least: 1000}}}}",
+    "{event: A, where: {'orders[].lines[]': {'tags[]': {starts_with: a}, 'parts[]': {n: {exists: false}}}}}",
+    "{event: A, where: {'products[]': {is: {is: 5}}}}",
+    "{event: A, sum: {of: $revenue, at_least: 1}, same: utm-source}",
+    "{event: A, distinct: {of: '商品[].カテゴリー', at_least: 1}}",
+    "{attribute: First Name, is: Ada}",
+    "{attribute: og:title, is: '1'}",
 ]
 
 

@@ -37,6 +37,8 @@ def test_what_is_read_again_is_the_same_condition(plain):
         "event: Viewed, where: {amount: {at_least: 2, less_than: 5}, kind: {is: NO}}, last: {older_than: 36h}",
         "event: Viewed, missing: {event: Ordered, within: 90m, same: cart}",
         "event: Viewed, count: {more_than: 1000}",
+        "event: Ordered, where: {'products[]': {category: {is: sushi}, price: {at_least: 1000}}}",
+        "event: Ordered, where: {'lines[]': {'parts[]': {name: {is: a}, size: {exists: false}}, price: {is: 1}}}",
         "event: Viewed, count: {less_than: 1001}",
         "event: Ordered, sum: {of: revenue, between: [10, 20.5]}, since: '2026-03-01'",
         "attribute: born, anniversary: {before: 7d}",

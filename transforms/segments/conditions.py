@@ -21,6 +21,7 @@ __all__ = [
     "Consented",
     "Count",
     "Distinct",
+    "Element",
     "EventCondition",
     "EventFilter",
     "FactCondition",
@@ -35,6 +36,7 @@ __all__ = [
     "Since",
     "Step",
     "Total",
+    "Where",
     "filters_of",
     "paths_of",
 ]
@@ -46,6 +48,24 @@ ANY = "any"
 Since = int | date | None
 
 
+class Element(msgspec.Struct, frozen=True):
+    """What is asked of one element of a list, all of it of the same one: its paths begin in the element.
+
+    One that is no object has nothing at any path.
+    """
+
+    where: "Where"
+
+    @property
+    def canonical(self) -> list[Any]:
+        """Part of the leaf's key."""
+        return ["element", _canonical_where(self.where)]
+
+
+#: What is asked of properties: paths, each with an operator or, where the path ends in `[]`, with an element.
+Where = tuple[tuple[str, Operator | Element], ...]
+
+
 class EventFilter(msgspec.Struct, frozen=True):
     """Which events count: by name, type (None for track, page and screen alike) and properties.
 
@@ -54,12 +74,12 @@ class EventFilter(msgspec.Struct, frozen=True):
 
     name: str
     type: str | None = None
-    where: tuple[tuple[str, Operator], ...] = ()
+    where: Where = ()
 
     @property
     def canonical(self) -> list[Any]:
         """Part of the leaf's key."""
-        return [self.name, self.type, [[path, *operator.canonical] for path, operator in self.where]]
+        return [self.name, self.type, _canonical_where(self.where)]
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -286,6 +306,10 @@ def filters_of(condition: EventCondition) -> list[EventFilter]:
 def paths_of(condition: EventCondition) -> list[str]:
     """The paths of properties that a condition asks for, besides those of `where`."""
     return [path for name in ("of", "same") if (path := getattr(condition, name, None))]
+
+
+def _canonical_where(where: Where) -> list[Any]:
+    return [[path, *asked.canonical] for path, asked in where]
 
 
 def _canonical_since(since: Since) -> str | None:

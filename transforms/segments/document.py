@@ -12,6 +12,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
 from transforms.segments.compose import compose
+from transforms.segments.synonyms import meant
 
 __all__ = ["ID_FORM", "Document", "Node", "Problem", "Problems", "read_documents"]
 
@@ -23,6 +24,10 @@ MAX_VALUES = 1_000_000
 #: What ids are made of.
 ID_FORM = r"[a-z][a-z0-9_]*"
 _ID = re.compile(ID_FORM)
+
+#: Text that needs no quotes wherever it stands, and how much of a value is shown.
+_PLAIN = re.compile(r"[0-9]+[smhdw]|[^\W\d][\w.-]*( [\w.-]+)*")
+_SHOWN = 60
 
 Document = dict[str, "Node"]
 
@@ -59,6 +64,19 @@ class Node:
         if isinstance(self.value, list):
             return [node.plain() for node in self.value]
         return self.value
+
+    @property
+    def written(self) -> str:
+        """A short value as one would write it, a longer one as its beginning."""
+        value = self.value
+        if isinstance(value, list):
+            return f"[{', '.join(each.written for each in value[:5])}{', …' if len(value) > 5 else ''}]"
+        if isinstance(value, dict):
+            return "{…}"
+        if isinstance(value, str) and _PLAIN.fullmatch(value) and len(value) <= _SHOWN:
+            return value
+        text = msgspec.json.encode(value).decode()
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
     @property
     def kind(self) -> str:
@@ -107,16 +125,26 @@ class Problems:
         *,
         later: Collection[str] = (),
         required: Collection[str] = (),
+        shown: Collection[str] | None = None,
+        instead: str = "",
     ) -> Document | None:
-        """The fields of a mapping; unknown, missing and not yet supported keys are problems."""
+        """The fields of a mapping; unknown, missing and not yet supported keys are problems.
+
+        `shown` are the keys that mistakes name, where not all that are allowed; `instead` is what to write in place of
+        something that is no mapping.
+        """
+        offered = ", ".join(sorted(allowed if shown is None else shown))
         if not isinstance(node.value, dict):
-            self.add(node, f"expected a mapping with {', '.join(sorted(allowed))}; found {node.kind}")
+            hint = f"; write {instead}" if instead else ""
+            self.add(node, f"expected a mapping with {offered}; found {node.kind}{hint}")
             return None
         for key, child in node.value.items():
             if key in later:
                 self.add(child, f"`{key}` is part of the language but not supported by this version")
             elif key not in allowed:
-                self.add(child, f"unknown key `{key}`; allowed are {', '.join(sorted(allowed))}")
+                word = meant(key, allowed)
+                hint = f"; did you mean `{word}`?" if word else ""
+                self.add(child, f"unknown key `{key}`; allowed are {offered}{hint}")
         for key in required:
             if key not in node.value:
                 self.add(node, f"`{key}` is missing")
@@ -131,12 +159,12 @@ class Problems:
             self.add(node, f"expected one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
         return None
 
-    def sequence(self, node: Node, what: str) -> list[Node] | None:
-        """The items of a list that is not empty."""
+    def sequence(self, node: Node, what: str, instead: str = "") -> list[Node] | None:
+        """The items of a list that is not empty; `instead` is what to write in place of what is none."""
         if isinstance(node.value, list) and node.value:
             return node.value
         found = "an empty list" if isinstance(node.value, list) else node.kind
-        self.add(node, f"expected a list of {what}; found {found}")
+        self.add(node, f"expected a list of {what}; found {found}{f'; write {instead}' if instead else ''}")
         return None
 
     def check_id(self, name: str, node: Node) -> None:
@@ -144,11 +172,12 @@ class Problems:
         if not _ID.fullmatch(name):
             self.add(node, f"`{name}` is not an id: small letters, digits and _, beginning with a letter")
 
-    def text(self, node: Node) -> str | None:
-        """Text that is not empty."""
+    def text(self, node: Node, instead: str = "") -> str | None:
+        """Text that is not empty; `instead` is what to write in place of what is none."""
         if isinstance(node.value, str) and node.value:
             return node.value
-        self.add(node, f"expected text; found {'empty text' if node.value == '' else node.kind}")
+        found = "empty text" if node.value == "" else node.kind
+        self.add(node, f"expected text; found {found}{f'; write {instead}' if instead else ''}")
         return None
 
     def boolean(self, node: Node) -> bool | None:
@@ -300,5 +329,5 @@ def _unicode(text: str, node: Node, problems: Problems) -> str:
         text.encode()
     except UnicodeEncodeError:
         problems.add(node, "text with half of a surrogate pair, which is no character")
-        return text.encode(errors="replace").decode()
+        return text.encode(errors="surrogatepass").decode(errors="replace")
     return text

@@ -20,6 +20,7 @@ from transforms.segments.conditions import (
 from transforms.segments.document import Node, Problems
 from transforms.segments.grammar_events import read_event, read_filter, read_sequence
 from transforms.segments.operators import OPERATORS, canonical_number, read_operator, read_path
+from transforms.segments.synonyms import meant
 
 __all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "Arm", "read_condition", "read_filter"]
 
@@ -55,22 +56,34 @@ def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth
         problems.add(node, f"conditions nest at most {MAX_DEPTH} deep")
         return None
     if not isinstance(node.value, dict):
-        problems.add(node, f"expected a condition such as {{event: Order Completed}}; found {node.kind}")
+        problems.add(
+            node, f"expected a condition such as {{event: Order Completed}}; found {node.kind}{_instead(node)}"
+        )
         return None
     forms = [key for key in node.value if key in FORMS]
     if len(forms) != 1:
         found = " and ".join(f"`{key}`" for key in forms or node.value) or "nothing"
         known = [form for form in FORMS if form != "variant" or arm is not None]
-        problems.add(node, f"expected one of {', '.join(known)}; found {found}")
+        word = None if forms else next((word for key in node.value if (word := meant(key, known))), None)
+        hint = f"; did you mean `{word}`?" if word else ""
+        problems.add(node, f"expected one of {', '.join(known)}; found {found}{hint}")
         return None
     before = problems.mistakes
     condition = FORMS[forms[0]](node, problems, _Place(depth, arm))
     return condition if problems.mistakes == before else None
 
 
+def _instead(node: Node) -> str:
+    """What may have been meant by something that is no condition."""
+    if isinstance(node.value, list):
+        return "; several are {all: […]} or {any: […]}"
+    return f"; write {{event: {node.written}}} or {{segment: …}}" if isinstance(node.value, str) else ""
+
+
 def _read_parts(node: Node, problems: Problems, place: _Place, key: str) -> tuple[Condition, ...]:
     problems.mapping(node, (key,))
-    items = problems.sequence(node.value[key], "conditions") or []
+    one = node.value[key]
+    items = problems.sequence(one, "conditions", f"{key}: [{{…}}]" if isinstance(one.value, dict) else "") or []
     parts = [read_condition(item, problems, place.arm, place.depth + 1) for item in items]
     return tuple(part for part in parts if part is not None)
 
@@ -91,7 +104,8 @@ def _read_not(node: Node, problems: Problems, place: _Place) -> Condition | None
 
 def _read_segment(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("segment",))
-    name = problems.text(node.value["segment"])
+    asked = node.value["segment"]
+    name = problems.text(asked, "{any: [{segment: …}, …]}" if isinstance(asked.value, list) else "")
     return None if name is None else SegmentRef(name)
 
 
@@ -109,7 +123,10 @@ def _read_reachable(node: Node, problems: Problems, _place: _Place) -> Condition
 
 def _read_consented(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("consented",))
-    fields = problems.mapping(node.value["consented"], ("topic", "channel"), required=("topic", "channel"))
+    asked = node.value["consented"]
+    topic_of = asked.written if isinstance(asked.value, str) else "…"
+    instead = f"{{topic: {topic_of}, channel: {CHANNELS[0]}}}"
+    fields = problems.mapping(asked, ("topic", "channel"), required=("topic", "channel"), instead=instead)
     if not fields or len(fields) != 2:
         return None
     topic, channel = problems.text(fields["topic"]), problems.choice(fields["channel"], CHANNELS)
@@ -118,7 +135,8 @@ def _read_consented(node: Node, problems: Problems, _place: _Place) -> Condition
 
 def _read_attribute(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     fields = problems.mapping(node, ("attribute", *OPERATORS))
-    path = read_path(node.value["attribute"], problems)
+    asked = node.value["attribute"]
+    path = read_path(asked, problems, "{attribute: plan, is: pro}" if isinstance(asked.value, dict) else "")
     chosen = problems.one_key(node, fields or {}, OPERATORS)
     operator = read_operator(chosen, node.value[chosen], problems) if chosen else None
     if path is None or operator is None:
@@ -145,7 +163,7 @@ def _split_attribute(path: str) -> tuple[str, str]:
 def _read_bucket(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("bucket",))
     keys = ("salt", "from", "below")
-    fields = problems.mapping(node.value["bucket"], keys, required=keys)
+    fields = problems.mapping(node.value["bucket"], keys, required=keys, instead="{salt: any text, from: 0, below: 10}")
     if not fields or len(fields) != len(keys):
         return None
     salt = problems.text(fields["salt"])

@@ -2,8 +2,6 @@
 
 from datetime import date
 
-import msgspec
-
 from transforms.segments.conditions import (
     Condition,
     Count,
@@ -17,12 +15,10 @@ from transforms.segments.conditions import (
     Total,
 )
 from transforms.segments.document import Document, Node, Problems
+from transforms.segments.grammar_where import read_where
 from transforms.segments.leaf_marks import MAX_DISTINCT
 from transforms.segments.operators import (
-    MOVING_OPERATORS,
-    OPERATORS,
     Operator,
-    check_path,
     read_duration,
     read_moment,
     read_operator,
@@ -102,38 +98,14 @@ def read_sequence(node: Node, problems: Problems, _place: object) -> Condition |
 
 def read_filter(fields: Document, problems: Problems) -> EventFilter:
     """Read `event`, `type` and `where` of a mapping whose keys were checked."""
-    name = problems.text(fields["event"]) if "event" in fields else None
+    name = _read_name(fields["event"], problems) if "event" in fields else None
     kind = problems.choice(fields["type"], EVENT_TYPES) if "type" in fields else None
-    where = _read_where(fields["where"], problems) if "where" in fields else ()
+    where = read_where(fields["where"], problems) if "where" in fields else ()
     return EventFilter(name or "", kind, where)
 
 
-def _read_where(node: Node, problems: Problems) -> tuple[tuple[str, Operator], ...]:
-    if not isinstance(node.value, dict) or not node.value:
-        problems.add(node, f"expected {{PATH: {{operator: value}}}}; found {node.kind}")
-        return ()
-    tests: list[tuple[str, Operator]] = []
-    for path, inner in node.value.items():
-        check_path(path, inner, problems)
-        fields = problems.mapping(inner, OPERATORS)
-        if fields is not None and not inner.value:
-            problems.add(inner, "expected an operator")
-        for name, operand in (fields or {}).items():
-            operator = _read_where_operator(name, operand, problems)
-            if operator is not None:
-                tests.append((path, operator))
-    return tuple(sorted(tests, key=lambda test: msgspec.json.encode([test[0], *test[1].canonical])))
-
-
-def _read_where_operator(name: str, node: Node, problems: Problems) -> Operator | None:
-    if name in MOVING_OPERATORS:
-        problems.add(node, f"`{name}` moves with the clock and is not for `where`; use the event's own window")
-        return None
-    operator = read_operator(name, node, problems)
-    if operator is not None and isinstance(operator.operand, date):
-        problems.add(node, "in `where` a time needs a zone, since an event is tested once; a date alone has none")
-        return None
-    return operator
+def _read_name(node: Node, problems: Problems) -> str | None:
+    return problems.text(node, "{any: [{event: …}, …]}" if isinstance(node.value, list) else "")
 
 
 def _read_same(aggregate: str, fields: Document, problems: Problems) -> str | None:
@@ -158,14 +130,17 @@ def _read_first_last(key: str, events: EventFilter, fields: Document, problems: 
     for window in ("within", "since"):
         if window in fields:
             problems.add(fields[window], f"`{key}` is of all time; `{window}` beside it means nothing")
-    inner = problems.mapping(fields[key], ("within", "older_than"))
+    written = fields[key].written if isinstance(fields[key].value, str) else "7d"
+    instead = f"{{within: {written}}} or {{older_than: {written}}}"
+    inner = problems.mapping(fields[key], ("within", "older_than"), instead=instead)
     name = problems.one_key(fields[key], inner, ("within", "older_than")) if inner is not None else None
     age = read_duration(inner[name], problems) if inner is not None and name else None
     return None if age is None else FirstLast(events, key == "last", name == "older_than", age)
 
 
 def _read_missing(events: EventFilter, window: _Window, node: Node, problems: Problems) -> Condition | None:
-    fields = problems.mapping(node, (*_FILTER, "within", "same"), required=("event", "within"))
+    instead = f"{{event: {node.written if isinstance(node.value, str) else '…'}, within: 1h}}"
+    fields = problems.mapping(node, (*_FILTER, "within", "same"), required=("event", "within"), instead=instead)
     if fields is None:
         return None
     missing = read_filter(fields, problems)
@@ -180,7 +155,7 @@ def _read_missing(events: EventFilter, window: _Window, node: Node, problems: Pr
 def _read_count(events: EventFilter, frame: _Frame, node: Node | None, problems: Problems) -> Condition:
     if node is None:
         return Count(events, 1, None, *frame)
-    fields = problems.mapping(node, COMPARISONS)
+    fields = problems.mapping(node, COMPARISONS, instead=_comparison_with(node))
     low, high, most = _read_range(node, fields, MAX_COUNT, problems)
     if most <= MAX_EXACT:
         return Count(events, low, high, *frame)
@@ -191,7 +166,7 @@ def _read_count(events: EventFilter, frame: _Frame, node: Node | None, problems:
 
 
 def _read_distinct(events: EventFilter, window: _Window, node: Node, problems: Problems) -> Condition | None:
-    fields = problems.mapping(node, ("of", *COMPARISONS), required=("of",))
+    fields = problems.mapping(node, ("of", *COMPARISONS), required=("of",), instead=_amount_of(node))
     low, high, _ = _read_range(node, fields, MAX_DISTINCT, problems)
     path = read_path(fields["of"], problems) if fields and "of" in fields else None
     if low > MAX_DISTINCT:
@@ -204,7 +179,7 @@ def _read_distinct(events: EventFilter, window: _Window, node: Node, problems: P
 def _read_amount(
     aggregate: str, events: EventFilter, frame: _Frame, node: Node, problems: Problems
 ) -> Condition | None:
-    fields = problems.mapping(node, ("of", *COMPARISONS), required=("of",))
+    fields = problems.mapping(node, ("of", *COMPARISONS), required=("of",), instead=_amount_of(node))
     if fields is None:
         return None
     path = read_path(fields["of"], problems) if "of" in fields else None
@@ -213,6 +188,19 @@ def _read_amount(
     if path is None or operator is None:
         return None
     return Total(events, aggregate, path, operator, *frame)
+
+
+def _comparison_with(node: Node) -> str:
+    """What may have been meant by a number, or by a pair of them."""
+    if isinstance(node.value, list):
+        return f"{{between: {node.written}}}"
+    return f"{{at_least: {node.written if isinstance(node.value, int | float) else 3}}}"
+
+
+def _amount_of(node: Node) -> str:
+    """What may have been meant by a path, or by a number."""
+    path = node.written if isinstance(node.value, str) else "revenue"
+    return f"{{of: {path}, {_comparison_with(node)[1:]}"
 
 
 def _read_comparison(name: str, node: Node, problems: Problems) -> Operator | None:
@@ -268,7 +256,8 @@ def _bounds(node: Node, limit: int, problems: Problems) -> tuple[int, int] | Non
 
 
 def _read_step(number: int, node: Node, problems: Problems) -> Step | None:
-    fields = problems.mapping(node, (*_FILTER, "within"), required=("event",))
+    instead = f"{{event: {node.written}}}" if isinstance(node.value, str) else ""
+    fields = problems.mapping(node, (*_FILTER, "within"), required=("event",), instead=instead)
     if fields is None:
         return None
     events = read_filter(fields, problems)

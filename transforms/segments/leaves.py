@@ -10,6 +10,7 @@ The kinds stand in `leaf_marks`, `leaf_totals` and `leaf_sequence`, and in `leaf
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -21,6 +22,7 @@ from transforms.segments.conditions import (
     Condition,
     Count,
     Distinct,
+    Element,
     EventCondition,
     EventFilter,
     FactCondition,
@@ -28,6 +30,7 @@ from transforms.segments.conditions import (
     Missing,
     Sequence,
     Total,
+    Where,
     filters_of,
 )
 from transforms.segments.leaf_facts import Facts, Nobody, compile_facts
@@ -35,10 +38,10 @@ from transforms.segments.leaf_marks import compile_count, compile_distinct, comp
 from transforms.segments.leaf_sequence import compile_sequence
 from transforms.segments.leaf_totals import compile_total
 from transforms.segments.marks import Kind, Marks, Origin
-from transforms.segments.operators import TIME_OPERATORS, compile_test, time_test
+from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
 from transforms.segments.values import compile_path
 
-__all__ = ["AttributeLeaf", "EventLeaf", "Leaf", "LeafState", "compile_leaf", "leaf_key", "matcher"]
+__all__ = ["AttributeLeaf", "EventLeaf", "Leaf", "LeafState", "compile_asked", "compile_leaf", "leaf_key", "matcher"]
 
 #: The numbers of the filters that an event passes; of a single filter whether it does.
 Passed = bool | tuple[int, ...]
@@ -154,29 +157,31 @@ def leaf_key(condition: EventCondition | FactCondition) -> int:
 def matcher(events: EventFilter) -> Callable[[Event], bool]:
     """Whether an event is one of these; compiled."""
     name, kind = events.name, events.type
-    tests = [
-        (compile_path(path), compile_test(operator)) for path, operator in events.where if not _timed(operator.name)
-    ]
-    timed = [(compile_path(path), operator) for path, operator in events.where if _timed(operator.name)]
     every = name == ANY
     kinds = (kind,) if kind is not None else CALLS if every else (*CALLS, RECEIPT, SESSION)
-    if not tests and not timed:
+    if not events.where:
         return lambda event: (event.name == name or every) and event.type in kinds
+    holds = _compile_where(events.where)
 
     def matches(event: Event) -> bool:
-        if (event.name != name and not every) or event.type not in kinds:
-            return False
-        properties = event.properties
-        return all(test(path(properties)) for path, test in tests) and all(
-            time_test(operator, path(properties), 0, "UTC") for path, operator in timed
-        )
+        return (event.name == name or every) and event.type in kinds and holds(event.properties)
 
     return matches
 
 
+def _compile_where(where: Where) -> Callable[[dict[str, Any]], bool]:
+    """Whether properties, or an object among them, are as asked."""
+    tests = [(compile_path(path), compile_asked(asked)) for path, asked in where]
+    return lambda properties: all(test(path(properties)) for path, test in tests)
+
+
+def compile_asked(asked: Operator | Element) -> Callable[[list[Any]], bool]:
+    """Whether any of the values at a path is as asked: once, so that times need no clock and no zone."""
+    if isinstance(asked, Operator):
+        return partial(time_test, asked, now=0, zone="UTC") if asked.name in TIME_OPERATORS else compile_test(asked)
+    holds = _compile_where(asked.where)
+    return lambda elements: any(holds(element if isinstance(element, dict) else {}) for element in elements)
+
+
 def _passing(filters: list[Callable[[Event], bool]]) -> Callable[[Event], Passed]:
     return lambda event: tuple(tag for tag, matches in enumerate(filters) if matches(event))
-
-
-def _timed(operator: str) -> bool:
-    return operator in TIME_OPERATORS

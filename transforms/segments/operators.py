@@ -86,9 +86,9 @@ def read_operator(name: str, node: Node, problems: Problems) -> Operator | None:
     return None if operand is None else Operator(name, operand)
 
 
-def read_path(node: Node, problems: Problems) -> str | None:
-    """Read a path such as `products[].category`."""
-    path = problems.text(node)
+def read_path(node: Node, problems: Problems, instead: str = "") -> str | None:
+    """Read a path such as `products[].category`; `instead` is what to write in place of what is no text."""
+    path = problems.text(node, instead)
     if path is not None:
         check_path(path, node, problems)
     return path
@@ -259,12 +259,15 @@ def _scalar(node: Node, problems: Problems) -> Any:
         return value
     if isinstance(value, int | float):
         return canonical_number(value)
-    problems.add(node, f"expected text, a number, true or false; found {node.kind}")
+    hint = "; for a missing value write `exists: false`" if value is None else ""
+    if isinstance(value, list):
+        hint = f"; for one of several write `in: {node.written}`"
+    problems.add(node, f"expected text, a number, true or false; found {node.kind}{hint}")
     return None
 
 
 def _scalars(node: Node, problems: Problems) -> tuple[Any, ...] | None:
-    items = problems.sequence(node, "values")
+    items = problems.sequence(node, "values", "" if isinstance(node.value, list | dict) else f"[{node.written}]")
     if items is None:
         return None
     values = [_scalar(item, problems) for item in items]

@@ -12,8 +12,9 @@ from transforms.segments.conditions import ANY
 from transforms.segments.document import ID_FORM
 from transforms.segments.grammar import FARTHEST_KM, FORMS, LOCATION
 from transforms.segments.grammar_events import AGGREGATES, AMOUNTS, COMPARISONS, EVENT_TYPES, MAX_COUNT, MAX_EXACT
+from transforms.segments.grammar_where import WHERE_OPERATORS
 from transforms.segments.leaf_marks import MAX_DISTINCT
-from transforms.segments.operators import MOVING_OPERATORS, OPERATORS, VERSION_FORM
+from transforms.segments.operators import OPERATORS, VERSION_FORM
 from transforms.segments.values import DATE_FORM, DURATION_FORM, PATH_FORM, TIME_FORM
 
 __all__ = [
@@ -113,13 +114,11 @@ def condition_schemas() -> dict[str, Schema]:
         **{f"campaign_{form}_condition": schema for form, (_, schema) in _nested("campaign_condition").items()},
         "where": {
             "type": "object",
-            "description": "of its properties: {PATH: {operator: value}}",
+            "description": "of its properties: {PATH: {operator: value}}; under PATH[] also what one element has",
             "minProperties": 1,
             "propertyNames": {"pattern": PATH["pattern"]},
-            "additionalProperties": mapping(
-                {name: _IN_WHERE.get(name, _OPERANDS[name]) for name in OPERATORS if name not in MOVING_OPERATORS},
-                minProperties=1,
-            ),
+            "patternProperties": {r"\[\]$": {"anyOf": [_OF_PROPERTIES, ref("where")]}},
+            "additionalProperties": _OF_PROPERTIES,
         },
     }
 
@@ -181,6 +180,9 @@ _OPERANDS: dict[str, Schema] = {
 }
 #: An event is tested once, so that a date alone, which begins at another time in each zone, is none.
 _IN_WHERE = {"before": _MOMENT_WITH_ZONE, "after": _MOMENT_WITH_ZONE}
+
+
+_OF_PROPERTIES = mapping({name: _IN_WHERE.get(name, _OPERANDS[name]) for name in WHERE_OPERATORS}, minProperties=1)
 
 
 def whole(least: int, most: int) -> Schema:

@@ -48,13 +48,20 @@ FIRST_DAY, LAST_DAY = 1 - _EPOCH_DAY, date.max.toordinal() - _EPOCH_DAY
 _MICROSECOND = timedelta(microseconds=1)
 #: How durations and paths are written.
 DURATION_FORM = r"([0-9]{1,9})([smhdw])"
-_STEP_FORM = r"[^.\[\]]+(\[\])?"
+#: A name in a path: words of all that is no blank, dot, bracket, quote or sign of arithmetic and logic, with single
+#: hyphens and blanks inside. As a pattern of JSON Schema, whose `\w` knows ASCII alone.
+_WORD = r"[^\s\x00-\x1f\x7f.\[\](){}<>=!*+/%&|^~,;?#'\"`\\-]+"
+_NAME_FORM = rf"{_WORD}([ -]{_WORD})*"
+_STEP_FORM = rf"{_NAME_FORM}(\[\])?"
 PATH_FORM = rf"{_STEP_FORM}(\.{_STEP_FORM})*"
 #: How a date, and a time with a zone, is written. Not every such text is one: there is no 30 February.
 DATE_FORM = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE_FORM = r"(Z|[+-][0-9]{2}(:?[0-9]{2}){0,2}([.][0-9]+)?)"
 TIME_FORM = rf"{DATE_FORM}T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?{_ZONE_FORM}"
 
+_SPELLED = re.compile(
+    r"P?T?([0-9]{1,9})\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)", re.IGNORECASE
+)
 _DURATION, _PATH, _DATE = re.compile(DURATION_FORM), re.compile(PATH_FORM), re.compile(DATE_FORM)
 
 #: From the values at a path of a mapping: none, one, or with `[]` many. Missing values and nulls are left out.
@@ -79,6 +86,9 @@ def duration(text: object) -> int:
             raise ValueError(
                 f"months and years have no fixed length; write days or weeks, such as 30d or 52w, not {text!r}"
             )
+        if spelled := _SPELLED.fullmatch(text.strip()):
+            meant = f"{spelled[1]}{spelled[2][0].lower()}"
+            raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {text!r}; write {meant}")
     raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {text!r}")
 
 
@@ -152,7 +162,9 @@ def compile_path(path: str) -> Path:
     """
     steps = [(step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".")]
     if not _PATH.fullmatch(path):
-        raise ValueError(f"expected a path such as revenue or products[].category; found {path!r}")
+        raise ValueError(
+            f"expected a path such as revenue or products[].category, of names, dots and []; found {path!r}"
+        )
     if len(steps) == 1 and not steps[0][1]:
         key = steps[0][0]
 

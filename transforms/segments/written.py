@@ -31,6 +31,7 @@ from transforms.segments.conditions import (
     Sequence,
     Since,
     Total,
+    Where,
 )
 from transforms.segments.grammar_events import MAX_EXACT
 from transforms.segments.operators import Operator
@@ -103,11 +104,15 @@ def _on_events(condition: Count | Total | Distinct | FirstLast | Missing | Seque
 
 
 def _filter(events: EventFilter) -> Plain:
-    where: dict[str, Plain] = {}
-    for path, operator in events.where:
-        where.setdefault(path, {}).update(_operator(operator))
     kind = {} if events.type is None else {"type": events.type}
-    return {"event": events.name, **kind, **({"where": where} if where else {})}
+    return {"event": events.name, **kind, **({"where": _where(events.where)} if events.where else {})}
+
+
+def _where(asked: Where) -> Plain:
+    where: dict[str, Plain] = {}
+    for path, test in asked:
+        where.setdefault(path, {}).update(_operator(test) if isinstance(test, Operator) else _where(test.where))
+    return where
 
 
 def _window(within: int | None, since: Since) -> Plain:

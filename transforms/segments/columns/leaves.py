@@ -16,7 +16,7 @@ from transforms.segments.columns.aggregates import Aggregate
 from transforms.segments.columns.gathered import DistinctValues, EachCount, EachMissing, Gathered, OneAfterAnother
 from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact, place_facts
 from transforms.segments.columns.totals import gather_total
-from transforms.segments.columns.values import by_value, either, satisfies
+from transforms.segments.columns.values import any_element, by_value, either, satisfies
 from transforms.segments.columns.windows import between, inside
 from transforms.segments.conditions import (
     Attribute,
@@ -36,7 +36,7 @@ from transforms.segments.conditions import (
     Total,
 )
 from transforms.segments.leaf_marks import most_marks
-from transforms.segments.leaves import leaf_key
+from transforms.segments.leaves import compile_asked, leaf_key
 from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
 from transforms.segments.sphere import coordinates, distance_km
 
@@ -105,15 +105,13 @@ def compile_leaf(condition: EventCondition | FactCondition, scope: Scope) -> Col
 def matching(events: EventFilter, columns: Collection[str]) -> list[pl.Expr]:
     """The tests that tell whether an event of the filter's name is one of these."""
     tests = [] if events.type is None else [pl.col("type") == events.type]
-    for path, operator in events.where:
-        test = _timed_where(operator) if operator.name in TIME_OPERATORS else compile_test(operator)
-        tests.append(satisfies(path, operator, test, columns))
+    for path, asked in events.where:
+        test = compile_asked(asked)
+        if isinstance(asked, Operator):
+            tests.append(satisfies(path, asked, test, columns))
+        else:
+            tests.append(any_element(path, test, columns))
     return tests
-
-
-def _timed_where(operator: Operator) -> Callable[[list[Any]], bool]:
-    """An event is tested once, so its times need no clock and no zone."""
-    return lambda values: time_test(operator, values, 0, "UTC")
 
 
 def _dates(condition: EventCondition) -> frozenset[date]:

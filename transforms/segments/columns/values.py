@@ -17,7 +17,7 @@ import polars as pl
 
 from transforms.segments.operators import Operator
 
-__all__ = ["by_value", "columns_of", "either", "satisfies", "split"]
+__all__ = ["any_element", "by_value", "columns_of", "either", "satisfies", "split"]
 
 _KINDS: dict[str, Any] = {"number": pl.Float64, "text": pl.String, "boolean": pl.Boolean, "other": pl.String}
 _MANY = {"many": pl.String}
@@ -71,6 +71,12 @@ def satisfies(
         elif kind in exact:
             tests.append(exact[kind](pl.col(column)).fill_null(value=False))
     return either(tests)
+
+
+def any_element(path: str, test: Callable[[list[Any]], bool], present: Collection[str]) -> pl.Expr:
+    """Whether the elements at a path that ends in `[]` satisfy a test, which is false of none."""
+    column = f"{path}#many"
+    return by_value(column, lambda text: test(_decode(text))) if column in present else pl.lit(value=False)
 
 
 def either(tests: list[pl.Expr]) -> pl.Expr:

@@ -1,0 +1,51 @@
+"""Words of other languages and tools for what the language calls otherwise: mistakes say which word is meant."""
+
+from collections.abc import Collection
+
+__all__ = ["meant"]
+
+_WORDS = {
+    "is": ("eq", "equal", "equals", "equal_to", "=", "==", "value"),
+    "is_not": ("ne", "neq", "not_equal", "not_equals", "isnt", "!=", "<>", "not"),
+    "in": ("one_of", "any_of", "is_in", "includes"),
+    "not_in": ("none_of", "nin", "not_one_of", "is_not_in"),
+    "exists": ("exist", "present", "is_set", "set", "defined"),
+    "at_least": ("gte", "ge", "min", "minimum", "atleast", "least", "from", ">="),
+    "at_most": ("lte", "le", "max", "maximum", "atmost", "most", "<="),
+    "more_than": ("gt", "greater", "greater_than", "above", "over", "morethan", "after", ">"),
+    "less_than": ("lt", "less", "lower_than", "fewer_than", "below", "under", "lessthan", "before", "<"),
+    "between": ("range",),
+    "contains": ("contain", "has", "include", "includes", "substring", "like"),
+    "starts_with": ("startswith", "begins_with", "prefix"),
+    "ends_with": ("endswith", "suffix"),
+    "matches": ("match", "regex", "regexp", "re", "pattern"),
+    "within": ("in_last", "last_days", "during", "newer_than", "younger_than", "in", "window"),
+    "older_than": ("older", "not_within", "ago", "more_than", "at_least"),
+    "all": ("and", "every"),
+    "any": ("or", "some", "one_of", "any_of"),
+    "not": ("none", "none_of", "nor", "unless", "except", "without"),
+    "attribute": ("trait", "traits", "property", "user", "profile", "field"),
+    "event": ("events", "track", "name", "action", "did"),
+    "segment": ("segments", "member_of", "in_segment", "audience"),
+    "consented": ("consent", "opted_in", "subscribed"),
+    "where": ("properties", "filter", "filters", "with", "having", "if"),
+    "of": ("path", "property", "field", "on"),
+    "count": ("times", "occurrences", "at_least", "at_most", "more_than", "less_than", "is", "between"),
+    "average": ("avg", "mean"),
+    "minimum": ("min",),
+    "maximum": ("max",),
+    "distinct": ("unique", "distinct_count", "cardinality"),
+    "sum": ("total",),
+    "since": ("after", "from", "starting"),
+    "same": ("group_by", "by", "per", "each"),
+    "members": ("conditions", "condition", "where", "filter", "users", "rules"),
+    "owner": ("team", "author"),
+}
+
+
+def meant(key: str, allowed: Collection[str]) -> str | None:
+    """Which of the allowed words a key may be meant for, None where nobody knows."""
+    plain = key.lower().replace("-", "_").replace(" ", "_")
+    if plain in allowed:
+        return plain
+    return next((word for word, others in _WORDS.items() if word in allowed and plain in others), None)
