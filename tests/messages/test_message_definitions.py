@@ -132,6 +132,10 @@ MISTAKES = [
     (f"m: {{channel: email, subject: x, html: y, mjml: {MJML % ''}}}", "not both"),
     ("m: {channel: email, subject: x, text: y, preheader: z}", "`preheader` needs"),
     ("m: {channel: email, subject: x, mjml: hello}", "not MJML"),
+    (f"m: {{channel: email, subject: x, mjml: {MJML % '<mj-txt>x</mj-txt>'}}}", "MJML has no tag `mj-txt` here"),
+    (f"m: {{channel: email, subject: x, mjml: {MJML % '<p>x</p>'}}}", "MJML has no tag `p` here"),
+    (f"m: {{channel: email, subject: x, mjml: {MJML % '<mj-text><mj-tx/></mj-text>'}}}", "MJML has no tag `mj-tx`"),
+    ("m: {channel: email, subject: x, mjml: <mjml><mj-head><mj-foo/></mj-head></mjml>}", "MJML has no tag `mj-foo`"),
     ('m: {channel: email, subject: x, mjml: "<mjml><mj-body>{% if user.x %}</mj-body></mjml>"}', "tag"),
     (
         f"""m: {{channel: email, subject: x, mjml: "{MJML % "<mj-image src='a' width='{{ user.x }}'/>"}"}}""",

@@ -3,12 +3,13 @@
 import html
 import re
 from functools import cache
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from css_inline import CSSInliner
 
-__all__ = ["compile_mjml", "inline_styles", "text_of", "with_preheader"]
+__all__ = ["compile_mjml", "in_language", "inline_styles", "text_of", "with_preheader"]
 
 _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _STAND_IN = re.compile(r"todoke-liquid-(\d+)-")
@@ -16,15 +17,65 @@ _BODY = re.compile(r"""<body\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE)
 #: What mail clients of all makes leave out of the message and show in the list: as MJML's mj-preview does.
 _HIDDEN = "display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all"
 
+#: MJML's tags that hold tags of MJML, and those that hold HTML, text or nothing: https://documentation.mjml.io
+_OUTER = {
+    *("mjml", "mj-head", "mj-attributes", "mj-body", "mj-wrapper", "mj-section", "mj-group", "mj-column", "mj-hero"),
+    *("mj-accordion", "mj-accordion-element", "mj-carousel", "mj-navbar", "mj-social"),
+}
+_INNER = {
+    *(
+        "mj-accordion-text",
+        "mj-accordion-title",
+        "mj-all",
+        "mj-breakpoint",
+        "mj-button",
+        "mj-carousel-image",
+        "mj-class",
+    ),
+    *("mj-divider", "mj-font", "mj-image", "mj-include", "mj-navbar-link", "mj-preview", "mj-raw", "mj-social-element"),
+    *("mj-spacer", "mj-style", "mj-table", "mj-text", "mj-title"),
+}
+#: What MJML says where the source names no language.
+_NO_LANGUAGE = 'lang="und"'
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+class _Tags(HTMLParser):
+    """Finds the tags that MJML does not know, which it would hand on as they are, or leave out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.above: list[str] = []
+        self.unknown: list[tuple[str, int]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        """Called for each tag that opens."""
+        known = tag in _OUTER or tag in _INNER
+        if not known and (tag.startswith("mj-") or (self.above and self.above[-1] in _OUTER)):
+            self.unknown.append((tag, self.getpos()[0]))
+        if known:
+            self.above.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called for each tag that closes itself."""
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Called for each tag that closes."""
+        if tag in self.above:
+            del self.above[len(self.above) - 1 - self.above[::-1].index(tag) :]
+
 
 def compile_mjml(source: str) -> str:
     """HTML with the same Liquid in it.
 
     Liquid is taken out before and put back after, since a `<` in a tag is not XML. MJML silently drops an attribute
-    that it cannot compute with (the width of an image): Liquid that would be lost so is refused.
+    that it cannot compute with (the width of an image): Liquid that would be lost so is refused. Fonts are not fetched
+    from anywhere that the source does not name.
 
     Raises:
-      ValueError: it is not MJML, or MJML has no place for some Liquid.
+      ValueError: it is not MJML, has a tag that MJML does not know, or MJML has no place for some Liquid.
     """
     from mjml import mjml2html  # noqa: PLC0415
 
@@ -34,8 +85,13 @@ def compile_mjml(source: str) -> str:
         tags.append(match[0])
         return f"todoke-liquid-{len(tags) - 1}-"
 
+    plain = _LIQUID.sub(stand_in, source)
+    found = _Tags()
+    found.feed(plain)
+    for tag, line in found.unknown:
+        raise ValueError(f"MJML has no tag `{tag}` here{f' (line {line} of the text)' if chr(10) in source else ''}")
     try:
-        compiled = str(mjml2html(_LIQUID.sub(stand_in, source)))
+        compiled = str(mjml2html(plain, fonts={}))
     except ValueError as error:
         raise ValueError(f"not MJML: {error}") from error
     placed = {int(match[1]) for match in _STAND_IN.finditer(compiled)}
@@ -62,12 +118,19 @@ def inline_styles(document: str) -> str:
     return str(_inliner().inline(document))
 
 
-def text_of(document: str) -> str:
-    """The readable text of an HTML document, links with their addresses."""
+def in_language(document: str, locale: str) -> str:
+    """A document made of MJML that says in which language it is, unless its source does."""
+    return document.replace(_NO_LANGUAGE, f'lang="{html.escape(locale)}"', 2)
+
+
+def text_of(document: str, *, flush: bool = False) -> str:
+    """The readable text of an HTML document, links with their addresses; `flush`: without the layout's indents."""
     from inscriptis import get_text  # noqa: PLC0415
     from inscriptis.model.config import ParserConfig  # noqa: PLC0415
 
-    return str(get_text(document, ParserConfig(display_links=True))).strip() + "\n"
+    lines = str(get_text(document, ParserConfig(display_links=True))).split("\n")
+    text = "\n".join(line.strip() if flush else line.rstrip() for line in lines)
+    return _BLANK_LINES.sub("\n\n", text).strip() + "\n"
 
 
 def with_preheader(document: str, preheader: str) -> str:

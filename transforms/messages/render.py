@@ -19,7 +19,7 @@ from transforms.messages.definitions import (
     locale_key,
 )
 from transforms.messages.liquid import fill
-from transforms.messages.markup import inline_styles, text_of, with_preheader
+from transforms.messages.markup import in_language, inline_styles, text_of, with_preheader
 from transforms.messages.web_address import web_address
 
 __all__ = [
@@ -143,14 +143,18 @@ class _Texts:
         """A text as it is, or None where the definition has none."""
         if text is None:
             return None
-        source = next((text.sources[locale] for locale in self.locales if locale in text.sources), None)
-        if source is None:
-            wanted = ", ".join(filter(None, dict.fromkeys(self.locales)))
-            raise RenderError(f"{field}: no text for {wanted}; there is {', '.join(text.sources)}")
         try:
-            return fill(source, self.scope, escape=escape)
+            return fill(text.sources[self.locale(field, text)], self.scope, escape=escape)
         except ValueError as error:
             raise RenderError(f"{field}: {error}") from error
+
+    def locale(self, field: str, text: Text) -> str:
+        """The locale that a text is taken in; empty where it has none."""
+        for locale in self.locales:
+            if locale in text.sources:
+                return locale
+        wanted = ", ".join(filter(None, dict.fromkeys(self.locales)))
+        raise RenderError(f"{field}: no text for {wanted}; there is {', '.join(text.sources)}")
 
     def line(self, field: str, text: Text | None) -> str | None:
         """One line without white space around it; None where nothing is left."""
@@ -217,7 +221,9 @@ def _mail(message: MailMessage, texts: _Texts) -> RenderedMail:
         except ValueError as error:
             raise RenderError(f"html: {error}") from error
     if html and text is None:
-        text = text_of(html)
+        text = text_of(html, flush=message.mjml is not None)
+    if html and message.mjml:
+        html = in_language(html, texts.locale("mjml", message.mjml) or texts.locales[-1])
     preheader = texts.body("preheader", message.preheader, escape=True)
     if html and preheader:
         html = with_preheader(html, preheader)
