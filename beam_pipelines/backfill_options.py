@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, read_time
+from beam_pipelines.beam_flags import names_dataflow
+from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, check_flag_names, read_time
+from beam_pipelines.places import check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
@@ -78,6 +80,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = parser().parse_known_args(argv)
+    check_flag_names(beam_flags, "todoke backfill")
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
     as_of = read_time("--as-of", flags.as_of)
     _check(flags, as_of, launched)
@@ -87,6 +90,12 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         raise WrongUse(f"--events: {error}") from error
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
+    check_events(source)
+    for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
+        if place is not None and ":" not in place:
+            check_written(flag, place)
+    if names_dataflow(beam_flags):
+        raise WrongUse("--runner: a backfill is one process on this machine, and takes no --runner of Dataflow")
     definitions = read_definitions(flags.definitions)
     release = definitions if isinstance(definitions, Release) else None
     if flags.write == "seeds" and release is None:

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from beam_pipelines.beam_flags import names_dataflow, unknown_words
+from beam_pipelines.places import WrongUse, check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
@@ -26,17 +28,13 @@ from transforms.events.sources import Source, Subscription, parse_source, parse_
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
 
-__all__ = ["CONTROL_RATE", "FIRST_BEAM", "Config", "WrongUse", "parse", "parser", "read_time"]
+__all__ = ["CONTROL_RATE", "FIRST_BEAM", "Config", "WrongUse", "check_flag_names", "parse", "parser", "read_time"]
 
 #: The version of Beam that jobs of the first release ran on. Beam asks it when it would make coders or steps in another
 #: way than then, which a running job could not be updated over.
 FIRST_BEAM = "2.77.0"
 #: Wakes or seeds a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
 CONTROL_RATE = 1_000.0
-
-
-class WrongUse(ValueError):
-    """Flags that cannot be; the message says what to write instead."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -133,12 +131,15 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = parser(program).parse_known_args(argv)
+    check_flag_names(beam_flags, program)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
     here = not any(flag.startswith("--runner") for flag in beam_flags)
     _check_urls(flags, here=here)
+    check_events(source)
+    _check_written(flags)
     definitions = _definitions(flags.definitions, bounded=source.bounded)
     config = Config(
         definitions=definitions,
@@ -162,7 +163,19 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--store: a live job needs a store: users whose state is lost come back from it")
     if not source.bounded and not config.live and config.control is None:
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
+    if names_dataflow(beam_flags):
+        _check_dataflow(config)
     return config, flags, beam_flags
+
+
+def check_flag_names(beam_flags: list[str], program: str) -> None:
+    """Find mistyped flags. Beam passes over those that it does not know with a line in its log.
+
+    Raises:
+      WrongUse: there is one.
+    """
+    if unknown := unknown_words(beam_flags):
+        raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `{program} --help` lists the flags")
 
 
 def _definitions(place: str, *, bounded: bool) -> Texts | Release:
@@ -225,6 +238,33 @@ def _without_password(url: str | None) -> str | None:
     os.environ.update({SMTP_USER: server.user, SMTP_PASSWORD: server.password})
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _check_written(flags: argparse.Namespace) -> None:
+    check_written("--outbox", flags.outbox, folder=True)
+    if flags.dead_letters and ":" not in flags.dead_letters:
+        check_written("--dead-letters", flags.dead_letters)
+    if flags.report:
+        check_written("--report", flags.report)
+        if not Path(flags.report).parent.is_dir():
+            raise WrongUse(f"--report: there is no folder {Path(flags.report).parent}")
+
+
+def _check_dataflow(config: Config) -> None:
+    """Nothing may lie on a worker's disk, which is gone with the worker."""
+    if config.source.bounded:
+        raise WrongUse("--runner: a run over files is one process on this machine, and takes no --runner of Dataflow")
+    if config.store is not None and parse_store(config.store)[0] != "bigtable":
+        raise WrongUse(f"--store: on Dataflow name bigtable:PROJECT/INSTANCE: {config.store} would be a worker's file")
+    if not config.dead_letters.startswith("pubsub:"):
+        raise WrongUse("--dead-letters: on Dataflow name pubsub:projects/P/topics/T: a file would be on a worker")
+    named = {"push": config.push, "email": config.email, "line": config.line, "webhook": config.webhook, "inbox": True}
+    for message in compiled(config.definitions).messages.values():
+        if not named[message.channel]:
+            raise WrongUse(
+                f"--{message.channel}: on Dataflow name where message `{message.id}` goes: an outbox would be on a "
+                "worker's disk"
+            )
 
 
 def _check_secret(secret: str) -> None:

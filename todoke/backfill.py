@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from beam_pipelines import backfill as job
-from beam_pipelines.backfill_options import Backfill, parse
+from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.options import WrongUse
 from todoke.run import check_beam_flags, print_report, run_bounded, write_report
 from todoke.seeds import write_seeds
@@ -14,14 +14,13 @@ from todoke.seeds import write_seeds
 __all__ = ["backfill"]
 
 
-def backfill(argv: Sequence[str]) -> None:
-    """Backfill with the flags of `beam_pipelines.backfill_options`.
+def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
+    """Backfill as `beam_pipelines.backfill_options` parsed the flags.
 
     Raises:
       WrongUse, DefinitionsError, RunRefused, LeaseHeld: nothing was started.
       RunFailed, StoreError, ControlFailed, LeaseLost: it was, and failed.
     """
-    asked, beam_flags = parse(list(argv))
     check_beam_flags(beam_flags)
     if asked.write == "seeds":
         if beam_flags:

@@ -1,15 +1,69 @@
 """The command `todoke`. Each command imports what it runs when it runs, so that help comes at once."""
 
+import logging
 import sys
+import time
+import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 __all__ = ["app", "main"]
 
+#: When this process began, by `time.monotonic`.
+_STARTED = time.monotonic()
+#: What a raised error means for the exit code: wrong use or definitions, or else a run that failed.
+_WRONG_USE = {"DefinitionsError", "LeaseHeld", "NoStore", "OlderDefinitions", "RunRefused", "WrongUse"}
+#: Errors that say themselves what happened. Of others the kind is said, too.
+_FAILED = {"ControlFailed", "LeaseLost", "OSError", "PointerError", "RunFailed", "StoreError"}
+
+
+class _Commands(TyperGroup):
+    """The commands, and the one place where what they raise becomes a line and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `--debug` wherever it stands."""
+        ctx.obj = "--debug" in args
+        return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a mistake ends it with a line, and with a traceback only where that was asked for."""
+        # Beam logs a traceback for each step that fails, and the last line of the last one is the cause.
+        beams = logging.getLogger("apache_beam")
+        level = beams.level
+        beams.setLevel(level if ctx.obj else logging.CRITICAL)
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            kinds = {kind.__name__ for kind in type(error).__mro__}
+            if _is_of_typer(error):
+                raise
+            print(_said(error, kinds), file=sys.stderr)
+            if ctx.obj:
+                traceback.print_exception(error)
+            raise typer.Exit(2 if kinds & _WRONG_USE else 1) from error
+        finally:
+            beams.setLevel(level)
+
+
+def _is_of_typer(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in ("click", "typer")
+
+
+def _said(error: Exception, kinds: set[str]) -> str:
+    if "DefinitionsError" in kinds:
+        return str(error)
+    text = " ".join(str(error).split())
+    if not kinds & (_WRONG_USE | _FAILED):
+        text = f"{type(error).__name__}: {text} (--debug shows where)"
+    return f"todoke: {text or type(error).__name__}"
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Customer engagement as code, on Apache Beam.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,9 +81,12 @@ Topic = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
 
-#: What a raised error means for the exit code: wrong use or definitions, or a run that failed.
-_WRONG_USE = ("DefinitionsError", "LeaseHeld", "RunRefused", "WrongUse")
-_FAILED = ("RunFailed", "StoreError", "ControlFailed", "LeaseLost", "PointerError")
+
+@app.callback()
+def todoke(
+    debug: Annotated[bool, typer.Option("--debug", help="show where an error came from; with any command")] = False,
+) -> None:
+    """Customer engagement as code, on Apache Beam."""
 
 
 @app.command()
@@ -115,7 +172,8 @@ def run(context: typer.Context) -> None:
     if {"-h", "--help"} & set(context.args):  # without Beam, which takes a second to import
         import_module("beam_pipelines.options").parser().print_help()
         return
-    import_module("todoke.run").run(context.args)
+    asked = import_module("beam_pipelines.options").parse(context.args)  # before Beam: a typo costs nothing
+    import_module("todoke.run").run(context.args, asked, _STARTED)
 
 
 @app.command(
@@ -128,7 +186,8 @@ def backfill(context: typer.Context) -> None:
     if {"-h", "--help"} & set(context.args):
         import_module("beam_pipelines.backfill_options").parser().print_help()
         return
-    import_module("todoke.backfill").backfill(context.args)
+    asked = import_module("beam_pipelines.backfill_options").parse(context.args)
+    import_module("todoke.backfill").backfill(*asked)
 
 
 @app.command()
@@ -214,15 +273,8 @@ def sweep(
 
 
 def main() -> None:
-    """Run the command line; mistakes end it with a message, not a traceback."""
-    try:
-        app()
-    except Exception as error:
-        kind = type(error).__name__
-        if kind not in (*_WRONG_USE, *_FAILED):
-            raise
-        print(f"todoke: {error}" if kind != "DefinitionsError" else error, file=sys.stderr)
-        sys.exit(2 if kind in _WRONG_USE else 1)
+    """Run the command line."""
+    app()
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ def open_control(store: Store, topic: str | None) -> Iterator[Publish]:
       topic: `pubsub:projects/P/topics/T`.
 
     Raises:
-      WrongUse: the topic is none.
-      ControlFailed: it cannot be opened, or (from what is yielded) does not take the messages.
+      WrongUse: the topic is none, or there are no credentials; or (from what is yielded) it is not there, or may not
+        be published to.
+      ControlFailed: (from what is yielded) it does not take the messages.
       StoreError: (from what is yielded) the store does not take them.
     """
     if topic is None:
@@ -79,7 +80,7 @@ def publish_evenly(
 
 @contextmanager
 def _publishing_to(path: str) -> Iterator[Publish]:
-    from google.api_core.exceptions import GoogleAPIError
+    from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
     from google.api_core.retry import Retry
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.pubsub_v1 import PublisherClient
@@ -88,7 +89,7 @@ def _publishing_to(path: str) -> Iterator[Publish]:
         client = PublisherClient()
     except GoogleAuthError as error:
         advice = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
-        raise ControlFailed(f"no credentials for Pub/Sub: {error}; {advice}") from error
+        raise WrongUse(f"--control-topic: no credentials for Pub/Sub: {error}; {advice}") from error
     bounded = Retry(timeout=PUBLISH_SECONDS)  # the client's own default goes on for ten minutes
 
     def publish(payloads: Sequence[bytes]) -> None:
@@ -96,6 +97,10 @@ def _publishing_to(path: str) -> Iterator[Publish]:
         try:
             for answer in answers:
                 answer.result(PUBLISH_SECONDS)
+        except NotFound as error:
+            raise WrongUse(f"--control-topic: there is no topic {path}") from error
+        except Forbidden as error:
+            raise WrongUse(f"--control-topic: this account may not publish to {path}: {error}") from error
         except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
             raise ControlFailed(f"topic `{path}` did not take the messages: {error or 'no answer in time'}") from error
 

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from beam_pipelines.options import WrongUse, read_time
+from beam_pipelines.places import check_events
 from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.explain import check_known, explained_json, print_explained
+from todoke.preflight import check_files
 from todoke.run import RunFailed
 from todoke.user import plain_text
 from todoke.weeks import numbers, weeks_table
@@ -76,6 +78,7 @@ def preview(
 
 
 def _read(folder: Path, source: Files, known: Definitions, until: int | None) -> Histories:
+    check_files(source)
     histories = Histories(folder)
     latest = time.time_ns() // 1000 if until is None else until
     try:
@@ -106,6 +109,7 @@ def _files(events: str) -> Files:
         raise WrongUse(f"--events: {error}") from error
     if not isinstance(source, Files):
         raise WrongUse("--events: a preview reads files, which end; a subscription does not")
+    check_events(source)
     return source
 
 

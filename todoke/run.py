@@ -19,13 +19,15 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from beam_pipelines import realtime
-from beam_pipelines.options import Config, WrongUse, parse
+from beam_pipelines.options import Config, WrongUse
 from beam_pipelines.realtime import build
+from todoke.preflight import check_files, check_job, check_release
 from transforms.campaigns.load import compiled
 from transforms.events.progress import progress as counts
+from transforms.events.sources import Files
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.open import open_store
-from transforms.storage.store import Store
+from transforms.storage.store import NoStore, Store
 from transforms.users.inputs.transforms import CONTROL_ROWS
 from transforms.users.lease import Lease
 from transforms.users.runs import begin_run, finish_run
@@ -43,42 +45,58 @@ class RunFailed(Exception):
     """A run that ended without its work done; the message says why."""
 
 
-def run(argv: Sequence[str]) -> None:
-    """Run with the flags of `beam_pipelines.options`.
+def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]], started: float) -> None:
+    """Run with the flags of `beam_pipelines.options`, as given and as parsed.
+
+    Args:
+      argv: the flags.
+      asked: what `parse` made of them.
+      started: when the process was, by `time.monotonic`.
 
     Raises:
       WrongUse, DefinitionsError, RunRefused, LeaseHeld: nothing was started.
       RunFailed, StoreError, LeaseLost: it was, and failed.
     """
-    config, flags, beam_flags = parse(list(argv))
+    config, flags, beam_flags = asked
     check_beam_flags(beam_flags)
     if not config.source.bounded:
         _run_unbounded(config, flags, argv, beam_flags)
         return
-    _, report = run_bounded(config, console=Console(stderr=True), beam_flags=beam_flags)
+    _, report = run_bounded(config, console=Console(stderr=True), beam_flags=beam_flags, started=started)
     print_report(Console(), report)
     if flags.report:
         write_report(flags.report, report)
 
 
 def run_bounded(
-    config: Config, *, console: Console, progress: bool = True, beam_flags: Sequence[str] = (), build: Build = build
+    config: Config,
+    *,
+    console: Console,
+    progress: bool = True,
+    beam_flags: Sequence[str] = (),
+    build: Build = build,
+    started: float | None = None,
 ) -> tuple[Summary, dict[str, Any]]:
     """Run over files to their end, on FnApiRunner unless the flags name another; returns the sums and the report.
 
-    `build` adds the steps of the job to a pipeline.
+    `build` adds the steps of the job to a pipeline. The report's time counts from `started` (`time.monotonic`).
 
     Raises:
-      RunRefused, LeaseHeld: the store may not be used so, or not now.
+      WrongUse: there are no such files, or the store's users were judged by newer definitions.
+      NoStore: the store could not be opened.
+      RunRefused, LeaseHeld: it may not be used so, or not now.
       RunFailed, LeaseLost: the pipeline failed, or stood still for so long that somebody else took the store.
-      StoreError: the store could not be opened, read or written.
+      StoreError: the store could not be read or written.
     """
+    assert isinstance(config.source, Files)
+    check_files(config.source)
     definitions = compiled(config.definitions)
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     if config.store is None:
         summary = _run_passes(config, None, console if progress else Console(quiet=True), beam_flags, build)
     else:
         store = open_store(config.store)
+        check_release(store, definitions)
         lease = Lease(store, "a run over files")
         settled = begin_run(store, definitions, lease, continued=config.continued, until=config.as_of)
         config = msgspec.structs.replace(config, settled=settled)
@@ -140,10 +158,7 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str], bui
     named = any(flag.startswith("--runner") for flag in beam_flags)
     options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
     pipeline = beam.Pipeline(options=options)
-    try:
-        build(pipeline, config)
-    except OSError as error:
-        raise RunFailed(f"the events cannot be read: {error}") from error
+    build(pipeline, config)
     columns = (SpinnerColumn(), _Counts(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, refresh_per_second=2) as shown:
         shown.add_task("run", total=None)
@@ -183,10 +198,14 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
         return
     from todoke.live import run_live, supervise
 
-    if flags.supervised:
-        run_live(config, beam_flags)
-    else:
+    if not flags.supervised:
+        check_job(config)
         supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised"], flags.restarts)
+        return
+    try:
+        run_live(config, beam_flags)
+    except (NoStore, WrongUse) as error:  # it was there when the supervisor looked, so it may come back
+        raise RunFailed(str(error)) from error
 
 
 def write_report(place: str, report: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from beam_pipelines import backfill as job
 from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.options import WrongUse
 from todoke.control import open_control, publish_evenly
+from todoke.preflight import check_files
 from todoke.run import RunFailed, run_bounded
 from transforms.campaigns.load import Definitions, compiled
 from transforms.events.sources import Files
@@ -42,6 +43,8 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
       StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
     """
     started = time.monotonic()
+    assert isinstance(asked.config.source, Files)
+    check_files(asked.config.source)
     assert asked.release is not None
     definitions = compiled(asked.release)
     store = open_store(asked.store, create=False)

@@ -1,5 +1,6 @@
 """Help comes at once, for every command, and without what the commands themselves need."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,8 +15,8 @@ COMMANDS = sorted(command.callback.__name__ for command in app.registered_comman
 HEAVY = "apache_beam firebase_admin google.cloud.bigtable google.cloud.pubsub aiohttp grpc mjml polars plotly pyarrow"
 
 
-def test_help_names_every_command_with_what_it_does(todoke):
-    done = todoke("--help")
+def test_help_names_every_command_with_what_it_does(process):
+    done = process("--help")
     assert (done.returncode, done.stderr) == (0, "")
     listed = dict(re.findall(r"^  (\w+)  +(\S.*)$", done.stdout.partition("Commands")[2], re.MULTILINE))
     assert sorted(listed) == COMMANDS
@@ -60,31 +61,39 @@ def test_wrong_use_ends_with_two_and_a_usage_line_on_standard_error(todoke, argu
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["validate", "examples/shop.yaml"],
-        ["validate", "examples/shop.yaml", "--json"],
-        ["members", "buyers", "--store", "STORE"],
-        ["user", "ann", "--store", "STORE", "--json"],
-        ["explain", "ann", "buyers", "--store", "STORE", "--definitions", "DEFINITIONS"],
-    ],
-)
-def test_nothing_heavy_is_imported(arguments, store, finished):
+def test_nothing_heavy_is_imported(store, finished):
+    """Neither by what needs it not, nor by what is wrong already: a typo costs no import of Beam."""
+    wrong = ["run", "--definitions", "DEFINITIONS", "--events", "EVENTS", "--store", "sqlite:x.db"]
+    commands = [
+        (0, ["--help"]),
+        (0, ["run", "--help"]),
+        (0, ["validate", "examples/shop.yaml"]),
+        (0, ["validate", "examples/shop.yaml", "--json"]),
+        (0, ["members", "buyers", "--store", "STORE"]),
+        (0, ["user", "ann", "--store", "STORE", "--json"]),
+        (0, ["explain", "ann", "buyers", "--store", "STORE", "--definitions", "DEFINITIONS"]),
+        (2, [*wrong, "--no-such-flag"]),
+        (2, [*wrong, "--as-of", "tomorrow"]),
+        (2, [*wrong, "--restarts", "many"]),
+        (2, ["run", "--definitions", "nowhere.yaml", *wrong[3:]]),
+        (2, [*wrong[:3], "--events", "nowhere.jsonl", *wrong[5:]]),
+        (2, ["backfill", *wrong[1:], "--as-of", "2026-01-01T00:00:00Z", "--no-such-flag"]),
+    ]
     program = (
-        "import sys\n"
+        "import json, sys\n"
         "from todoke.cli import main\n"
-        "try:\n"
-        "    main()\n"
-        "except SystemExit as ended:\n"
-        "    assert not ended.code, ended.code\n"
-        f"found = set({HEAVY!r}.split()) & set(sys.modules)\n"
-        "sys.exit(f'imported {sorted(found)}' if found else 0)\n"
+        "for expected, arguments in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['todoke', *arguments]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as ended:\n"
+        "        assert (ended.code or 0) == expected, (arguments, ended.code)\n"
+        f"    found = set({HEAVY!r}.split()) & set(sys.modules)\n"
+        "    assert not found, (arguments, sorted(found))\n"
     )
-    places = {"STORE": store, "DEFINITIONS": str(finished / "definitions.yaml")}
-    given = [places.get(argument, argument) for argument in arguments]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *given], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    files = {"DEFINITIONS": str(finished / "definitions.yaml"), "EVENTS": str(finished / "events.jsonl")}
+    places = {"STORE": store, **files}
+    given = [(code, [places.get(word, word) for word in words]) for code, words in commands]
+    command = [sys.executable, "-c", program, json.dumps(given)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

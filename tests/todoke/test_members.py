@@ -68,7 +68,7 @@ def test_a_store_of_no_kind_is_wrong_use(todoke):
 
 def test_a_store_that_is_not_there_fails_and_is_not_made(todoke, tmp_path):
     done = todoke("members", "buyers", "--store", "sqlite:nothing.db")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "there is no file nothing.db" in done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -84,8 +84,9 @@ def test_wrong_use(preview, tmp_path, arguments, said):
     assert said in done.stderr
 
 
-def test_events_that_cannot_be_read_are_a_failure(preview):
-    done = preview("buyers", events="nothing.jsonl")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "the events cannot be read" in done.stderr
-    assert "nothing.jsonl" in done.stderr
+@pytest.mark.parametrize("events", ["nothing.jsonl", "nothing-*.jsonl", "."])
+def test_events_that_are_not_there_are_wrong_use(preview, events):
+    done = preview("buyers", events=events)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("todoke: --events: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,6 +1,7 @@
 """`todoke run` with what cannot be: it ends before anything is sent, with a cause and the right exit code."""
 
 import json
+import time
 
 import pytest
 
@@ -56,11 +57,13 @@ def test_mistakes_in_definitions_are_all_shown(run, tmp_path):
     assert [line.split(":")[1] for line in done.stderr.splitlines()] == ["2", "3", "3"]
 
 
-def test_events_that_are_not_there_fail_the_run(run):
-    done = run(events="missing-*.jsonl")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "missing-*.jsonl" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("events", ["missing.jsonl", "missing-*.jsonl", "nowhere/*.jsonl", ".", "missing.parquet.gz"])
+def test_events_that_are_not_there_are_wrong_use(run, tmp_path, events):
+    done = run(events=events)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("todoke: --events: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_a_store_that_holds_users_is_refused_without_continue(run, store, finished):
@@ -81,6 +84,37 @@ def test_a_flag_that_nobody_knows_is_not_passed_over(run, tmp_path, typo):
     assert done.returncode == 2, done.stdout
     assert typo[0].split("=")[0] in done.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_typo_in_a_process_of_its_own(process, finished):
+    done = process(
+        "run", "--definitions", finished / "definitions.yaml", "--no-such-flag", "--events=x", "--store=none"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "todoke: neither Todoke nor Beam knows --no-such-flag; `todoke run --help` lists the flags\n"
+    )
+
+
+@pytest.mark.parametrize("words", [("--debug", "members"), ("members", "--debug")])
+def test_only_debug_shows_where_an_error_came_from(todoke, words):
+    flags = ("buyers", "--store", "sqlite:nowhere.db")
+    done = todoke(*words, *flags)
+    assert done.stderr.startswith("todoke: there is no file nowhere.db\nTraceback ")
+    plain = todoke("members", *flags)
+    assert (plain.returncode, plain.stderr) == (done.returncode, "todoke: there is no file nowhere.db\n")
+
+
+def test_the_time_of_a_run_counts_from_the_start_of_the_process(process, finished, tmp_path):
+    """Most of a short run is the import of Beam."""
+    began = time.monotonic()
+    done = process(
+        *("run", "--definitions", finished / "definitions.yaml", "--events", finished / "events.jsonl"),
+        *("--store", "none", "--report", "report.json"),
+    )
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    assert took / 2 < json.loads((tmp_path / "report.json").read_text("utf-8"))["elapsed_s"] < took
 
 
 def test_a_flag_is_written_out(run):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transforms.storage.store import Store, StoreError
+from transforms.storage.store import NoStore, Store, StoreError
 
 __all__ = ["open_store", "parse_store"]
 
@@ -29,9 +29,16 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
     Raises:
       ValueError: the URL names no store.
-      StoreError: it cannot be opened.
+      NoStore: it cannot be opened.
     """
     kind, place = parse_store(url)
+    try:
+        return _open(kind, place, create=create)
+    except StoreError as error:
+        raise NoStore(str(error)) from error
+
+
+def _open(kind: str, place: str, *, create: bool) -> Store:
     if kind == "bigtable":
         from transforms.storage.bigtable import BigtableStore  # noqa: PLC0415 - a slow import
 
@@ -39,10 +46,10 @@ def open_store(url: str, *, create: bool = True) -> Store:
         return BigtableStore(project, instance, create=create)
     from transforms.storage.sqlite import SqliteStore  # noqa: PLC0415 - only what is asked for is imported
 
-    if not create and not Path(place).exists():
-        raise StoreError(f"there is no file {place}")
     try:
+        if not create and not Path(place).exists():
+            raise StoreError(f"there is no file {place}")
         Path(place).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make the folder of {place}: {error}") from error
+        raise StoreError(f"{place} cannot be reached: {error}") from error
     return SqliteStore(place)

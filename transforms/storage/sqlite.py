@@ -1,5 +1,6 @@
 """The store in one SQLite file: the default on one machine."""
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -57,6 +58,8 @@ CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease
 CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
 """
 
+_TABLES = set(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", _SCHEMA))
+
 #: Columns that files made by older versions lack: table, column, type.
 _ADDED = (
     ("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"),
@@ -81,6 +84,7 @@ class SqliteStore:
             self._connection = sqlite3.connect(
                 path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
             )
+            self._check_ours()
             self._connection.execute("PRAGMA journal_mode = WAL")
             # With a write-ahead log this loses no transaction when a process dies, only when the machine does: what
             # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html).
@@ -269,6 +273,12 @@ class SqliteStore:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _check_ours(self) -> None:
+        """Refuse the file of another program, before it gets our tables."""
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables - _TABLES and not {"users", "ledger"} <= tables:
+            raise StoreError(f"{self._path} is a SQLite file of another program")
 
     def _add_columns(self) -> None:
         """Bring a file that an older version made up to date."""

@@ -18,11 +18,15 @@ from transforms.storage.rows import (
     UserRow,
 )
 
-__all__ = ["Store", "StoreError", "newest_decisions"]
+__all__ = ["NoStore", "Store", "StoreError", "newest_decisions"]
 
 
 class StoreError(Exception):
     """A read or write that failed after its bounded retries. Never swallowed: the bundle or the command fails."""
+
+
+class NoStore(StoreError):
+    """A store that cannot be opened: it is not there, or is something else, or may not be used. Nothing was done."""
 
 
 class Store(Protocol):

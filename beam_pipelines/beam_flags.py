@@ -1,0 +1,45 @@
+"""What can be said of the flags that go to Beam without importing it, which takes two seconds."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["names_dataflow", "unknown_words"]
+
+_NAME = re.compile(r"""["'](--?[a-zA-Z][\w-]*)["']""")
+
+
+def unknown_words(beam_flags: Sequence[str]) -> list[str]:
+    """Flags that stand nowhere in Beam's options, and words that belong to no flag.
+
+    What is left may be wrong still (a flag that takes no value has one): Beam's own parser says so, once it is there.
+    """
+    return [word for word, flag in _words(beam_flags) if flag not in _known()]
+
+
+def names_dataflow(beam_flags: Sequence[str]) -> bool:
+    """Whether the job goes to Dataflow: Beam takes a runner's name in any letters, with or without `Runner`."""
+    return any("dataflow" in word.lower() for word, flag in _words(beam_flags) if flag == "--runner")
+
+
+def _words(beam_flags: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each word, with the flag that it is or whose value it is, empty for none."""
+    flag = ""
+    for word in beam_flags:
+        if word.startswith("-"):
+            name, _, value = word.partition("=")
+            yield word, name
+            flag = "" if value else name
+        else:
+            yield word, flag
+
+
+@cache
+def _known() -> frozenset[str]:
+    """The names of Beam's flags, as its code has them. Only the package is looked for, so that nothing is imported."""
+    beam = find_spec("apache_beam")
+    folders = [] if beam is None else list(beam.submodule_search_locations or ())
+    code = "".join((Path(each) / "options" / "pipeline_options.py").read_text("utf-8") for each in folders)
+    return frozenset(_NAME.findall(code))

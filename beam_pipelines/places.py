@@ -1,0 +1,53 @@
+"""Files and folders that flags name, looked at before anything is started. Nothing here imports Beam."""
+
+import os
+from pathlib import Path
+
+from transforms.events.sources import Files, Source
+
+__all__ = ["WrongUse", "check_events", "check_written"]
+
+_PATTERN = "*?[{"
+
+
+class WrongUse(ValueError):
+    """Flags that cannot be; the message says what to write instead."""
+
+
+def check_events(source: Source) -> None:
+    """Find files that are not there, as far as this machine can say without Beam.
+
+    Raises:
+      WrongUse: there is no such file, or it is a folder.
+    """
+    if not isinstance(source, Files) or "://" in source.pattern:
+        return
+    place = Path(source.pattern)
+    if any(sign in source.pattern for sign in _PATTERN):
+        plain = place
+        while any(sign in str(plain) for sign in _PATTERN):
+            plain = plain.parent
+        if not plain.is_dir():
+            raise WrongUse(f"--events: there is no folder {plain}")
+    elif place.is_dir():
+        raise WrongUse(f"--events: {place} is a folder: name its files, such as '{place}/*.jsonl'")
+    elif not place.exists():
+        raise WrongUse(f"--events: there is no file {place}")
+
+
+def check_written(flag: str, place: str, *, folder: bool = False) -> None:
+    """Find what cannot be written: a file, or a folder and what will be in it. Folders of an outbox are made.
+
+    Raises:
+      WrongUse: it cannot.
+    """
+    path = Path(place)
+    if path.exists() and path.is_dir() is not folder:
+        raise WrongUse(f"{flag}: {place} is {'a file: name a folder' if folder else 'a folder: name a file'}")
+    standing = path
+    while not standing.exists() and standing != standing.parent:
+        standing = standing.parent
+    if standing != path and not standing.is_dir():
+        raise WrongUse(f"{flag}: {standing} is a file, so that {place} cannot be made")
+    if not os.access(standing, os.W_OK):
+        raise WrongUse(f"{flag}: {place} cannot be written: permission denied")

@@ -1,0 +1,138 @@
+"""What a job needs from elsewhere, looked at before it is started: what is not there now, no restart mends."""
+
+import os
+from itertools import islice
+
+from apache_beam.io.filesystems import FileSystems
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPIError,
+    MethodNotImplemented,
+    NotFound,
+    Unauthenticated,
+)
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from beam_pipelines.options import Config, WrongUse
+from transforms.campaigns.load import Definitions, compiled
+from transforms.campaigns.release import OlderDefinitions
+from transforms.channels.address import parse_fcm
+from transforms.events.sources import Files, Subscription
+from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.user import decode_user
+
+__all__ = ["check_files", "check_job", "check_release"]
+
+#: How long Pub/Sub may take to answer, in seconds. Whether it is away is nothing that is asked here.
+ANSWER_SECONDS = 10.0
+#: Of how many users it is asked by which release they were judged.
+ASKED_USERS = 1_000
+
+_ADVICE = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
+
+
+def check_files(files: Files) -> None:
+    """Find files that are not there.
+
+    Raises:
+      WrongUse: no file matches, or nobody can say.
+    """
+    try:
+        found = FileSystems.match([files.pattern], [1])[0].metadata_list
+    except (OSError, ValueError, GoogleAPIError, GoogleAuthError) as error:
+        raise WrongUse(f"--events: {files.pattern} cannot be read: {error}") from error
+    if not found:
+        raise WrongUse(f"--events: there is no file {files.pattern}")
+
+
+def check_job(config: Config) -> None:
+    """Find what a live job on this machine lacks: its subscriptions, topics, store, credentials.
+
+    Raises:
+      WrongUse, NoStore, OlderDefinitions: something is not there, or may not be used.
+    """
+    assert isinstance(config.source, Subscription)
+    assert config.store is not None
+    _check_push(config)
+    for flag, source in (("--events", config.source), ("--control", config.control)):
+        if source is not None:
+            _check_subscription(flag, source.path)
+    letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None
+    for flag, topic in (("--control-topic", config.control_topic), ("--dead-letters", letters)):
+        if topic is not None:
+            _check_topic(flag, topic)
+    store = open_store(config.store)
+    check_release(store, compiled(config.definitions))
+    store.close()
+
+
+def check_release(store: Store, definitions: Definitions) -> None:
+    """Find users who were judged by a newer release of the definitions than these.
+
+    Raises:
+      OlderDefinitions: there are some, of those who are asked.
+    """
+    newest = max((decode_user(row.state).serial for row in islice(store.scan_users(), ASKED_USERS)), default=0)
+    if newest > definitions.serial:
+        raise OlderDefinitions(newest, definitions.serial)
+
+
+def _check_push(config: Config) -> None:
+    if config.push is None or parse_fcm(config.push).local:
+        return
+    import google.auth
+
+    try:
+        google.auth.default()
+    except GoogleAuthError as error:
+        raise WrongUse(f"--push: no credentials for FCM: {error}") from error
+
+
+def _check_subscription(flag: str, path: str) -> None:
+    try:
+        with SubscriberClient() as client:
+            try:
+                client.get_subscription(subscription=path, retry=None, timeout=ANSWER_SECONDS)
+            except Forbidden:  # to look at it is another right than to read it
+                if not _may(client, path, "pubsub.subscriptions.consume"):
+                    raise
+    except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:
+        raise _wrong(flag, "subscription", path, error) from error
+    except GoogleAPIError:
+        return
+
+
+def _check_topic(flag: str, path: str) -> None:
+    try:
+        client = PublisherClient()
+        try:
+            client.get_topic(topic=path, retry=None, timeout=ANSWER_SECONDS)
+        except Forbidden:
+            if not _may(client, path, "pubsub.topics.publish"):
+                raise
+        finally:
+            client.transport.close()
+    except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:
+        raise _wrong(flag, "topic", path, error) from error
+    except GoogleAPIError:
+        return
+
+
+def _may(client: SubscriberClient | PublisherClient, path: str, right: str) -> bool:
+    """Whether this account has a right; anybody may ask that of themselves."""
+    try:
+        request = {"resource": path, "permissions": [right]}
+        return right in client.test_iam_permissions(request=request, timeout=ANSWER_SECONDS).permissions
+    except (Forbidden, MethodNotImplemented):
+        return False
+
+
+def _wrong(flag: str, kind: str, path: str, error: Exception) -> WrongUse:
+    where = f" on the emulator at {os.environ['PUBSUB_EMULATOR_HOST']}" if "PUBSUB_EMULATOR_HOST" in os.environ else ""
+    if isinstance(error, NotFound):
+        return WrongUse(f"{flag}: there is no {kind} {path}{where}")
+    if isinstance(error, Forbidden):
+        return WrongUse(f"{flag}: this account may not use the {kind} {path}: {error}")
+    return WrongUse(f"{flag}: no credentials for Pub/Sub: {error}; {_ADVICE}")
