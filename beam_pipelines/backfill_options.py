@@ -94,7 +94,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
         if place is not None and ":" not in place:
             check_written(flag, place)
-    if names_dataflow(beam_flags):
+    if flags.write == "users" and names_dataflow(beam_flags):
         raise WrongUse("--runner: a backfill is one process on this machine, and takes no --runner of Dataflow")
     definitions = read_definitions(flags.definitions)
     release = definitions if isinstance(definitions, Release) else None

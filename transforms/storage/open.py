@@ -51,5 +51,5 @@ def _open(kind: str, place: str, *, create: bool) -> Store:
             raise StoreError(f"there is no file {place}")
         Path(place).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{place} cannot be reached: {error}") from error
+        raise StoreError(f"cannot make the folder of {place}: {error}") from error
     return SqliteStore(place)
