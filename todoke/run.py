@@ -55,7 +55,7 @@ def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]]
 
     Raises:
       WrongUse, DefinitionsError, RunRefused, LeaseHeld: nothing was started.
-      RunFailed, StoreError, LeaseLost: it was, and failed.
+      RunFailed, StoreError, LeaseLost: it was, and failed; or all sends of a channel are left to the next run.
     """
     config, flags, beam_flags = asked
     check_beam_flags(beam_flags)
@@ -66,6 +66,9 @@ def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]]
     print_report(Console(), report)
     if flags.report:
         write_report(flags.report, report)
+    if away := [channel for channel, states in report["sends"].items() if set(states) == {"later"}]:
+        waiting = ", ".join(f"{channel} ({report['sends'][channel]['later']:,})" for channel in away)
+        raise RunFailed(f"no send could be handed over: {waiting}. They wait for the next run with --continue")
 
 
 def run_bounded(

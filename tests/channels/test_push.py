@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from channels.handing import hand_over
 from google.auth.exceptions import RefreshError, TransportError
+from requests.exceptions import ReadTimeout
 
 from transforms.channels.address import parse_fcm
 from transforms.channels.outcome import Outcome
@@ -109,15 +110,36 @@ def test_a_credential_that_stays_rejected(fcm, make_send):
     assert (credential.refreshed, fcm.requests[send.address]) == (2, 2)
 
 
+def refused_by(cause: Exception) -> RefreshError:
+    """What google.auth makes of a metadata server that is away: the cause is all that tells."""
+    error = RefreshError(str(cause))
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "state", "reason"),
-    [(RefreshError("revoked"), "failed", "auth"), (TransportError("no route"), "retry", "connect")],
+    [
+        (RefreshError("revoked"), "failed", "auth"),
+        (RefreshError("internal_failure", retryable=True), "retry", "connect"),
+        (refused_by(TransportError("no route")), "retry", "connect"),
+        (refused_by(ValueError("no JSON")), "failed", "auth"),
+        (TransportError("no route"), "retry", "connect"),
+        (TransportError("down for now", retryable=True), "retry", "connect"),
+        (ReadTimeout("slow"), "retry", "connect"),
+        (FileNotFoundError("/var/run/token"), "retry", "connect"),
+    ],
 )
 def test_a_credential_that_cannot_be_had(fcm, make_send, error, state, reason):
-    send = make_send(f"nocred-{reason}")
-    [outcome] = send_all(Push(parse_fcm(f"fcm:demo-project@{fcm.url}"), credential=Credential(error)), send)
-    assert (outcome.state, outcome.reason) == (state, reason)
-    assert fcm.requests[send.address] == 0
+    """What may pass says nothing about the message; all sends of a batch ask once."""
+    sends = [make_send(f"nocred-{number}") for number in range(20)]
+    credential = Credential(error)
+    outcomes = send_all(Push(parse_fcm(f"fcm:demo-project@{fcm.url}"), credential=credential), *sends)
+    assert {(outcome.state, outcome.reason, outcome.says_nothing) for outcome in outcomes} == {
+        (state, reason, state == "retry")
+    }
+    assert {fcm.requests[send.address] for send in sends} == {0}
+    assert credential.refreshed == 1
 
 
 def fcm_error(status: int, code: str, message: str = "", field: str = "") -> dict[str, object]:
