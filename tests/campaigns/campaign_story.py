@@ -26,15 +26,15 @@ TEXTS = {
 
 
 def definitions(*, policies: Plain | None = None, campaigns: dict[str, Plain] | None = None, **campaign: Any) -> Plain:
-    """Campaigns that the event `Bought` triggers again and again, unless they say otherwise.
+    """Campaigns that the event `Bought` triggers again and again, unless they say otherwise. Nothing settles.
 
     A message is called by its channel and a letter, such as `push_a`.
     """
     bodies = {name: _body(body) for name, body in (campaigns or {"c": campaign}).items()}
     used = {word for word in str(bodies).replace("'", " ").split() if word.rpartition("_")[0] in TEXTS}
     messages = {name: {"channel": name.rpartition("_")[0], **TEXTS[name.rpartition("_")[0]]} for name in sorted(used)}
-    more = {"policies": policies} if policies else {}
-    return {"segments": SEGMENTS, "campaigns": bodies, "messages": messages, **more}
+    policies = {"settling": "0s", **(policies or {})}
+    return {"segments": SEGMENTS, "campaigns": bodies, "messages": messages, "policies": policies}
 
 
 def _body(campaign: Plain) -> Plain:

@@ -14,7 +14,7 @@ from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
-from transforms.campaigns.journeys import Journey
+from transforms.campaigns.journey import Journey
 from transforms.campaigns.planned import Plan
 from transforms.events.event import Event
 from transforms.events.times import read_time

@@ -6,16 +6,16 @@ other percentages move nobody. Times are microseconds UTC.
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
 from transforms.campaigns.definitions import Campaign
-from transforms.campaigns.index import value_at
-from transforms.campaigns.person import Cause, Person
+from transforms.campaigns.person import Person
 from transforms.campaigns.planned import moment_of
 from transforms.campaigns.policies import GlobalHoldout
+from transforms.campaigns.recent import place_of
 from transforms.identity.percentile import place, threshold
-from transforms.segments.operators import canonical_number
 
 __all__ = ["EACH_KEPT", "Arm", "Entry", "arm_of", "digest", "each_of", "is_held", "joined", "last_of", "too_early"]
 
@@ -80,12 +80,15 @@ def too_early(campaign: Campaign, person: Person, now: int) -> str | None:
     return "ended" if ends is not None and now >= ends else None
 
 
-def each_of(campaign: Campaign, cause: Cause) -> str | None:
-    """What tells entries by `each` apart: the hash of the trigger's value; None where it has none."""
-    value = value_at(campaign.reenter.each, cause.event.properties) if cause.event is not None else None
-    if isinstance(value, float):
-        value = canonical_number(value)  # 5.0 is 5
-    return None if value is None else digest("each", msgspec.json.encode(value).decode())
+def each_of(campaign: Campaign, trigger: Mapping[str, Any]) -> str | None:
+    """What tells entries by `each` apart: the hash of the trigger's value; None where it has none.
+
+    It is empty for campaigns whose entries are not told apart.
+    """
+    if campaign.reenter.kind != "each":
+        return ""
+    place = place_of(campaign.reenter.each, trigger)
+    return None if place is None else digest("each", place)
 
 
 def last_of(campaign: Campaign, each: str, entries: Mapping[str, Entry]) -> Entry | None:

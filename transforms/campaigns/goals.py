@@ -6,7 +6,9 @@ import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.effects import Converted
-from transforms.campaigns.index import CampaignIndex, value_at
+from transforms.campaigns.index import CampaignIndex
+from transforms.campaigns.journey import Journey
+from transforms.campaigns.recent import Newest, Recent
 from transforms.events.event import Event
 from transforms.segments.values import DAY
 
@@ -43,29 +45,33 @@ class Goals:
         self._routes = routes
         self._emit = emit
 
-    def begin(
-        self, campaign: Campaign, entry: str, user: str, since: int, *, variant: str | None, control: bool
-    ) -> None:
-        """Open the goals of an entry at `since`."""
+    def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, control: bool) -> None:
+        """Open the goals of an entry at its trigger's time. One that the newest such event has reached already, since
+        it came before, is converted.
+        """
         for name, goal in campaign.goals.items():
-            begin = since + goal.after
-            found = OpenGoal(campaign.id, name, entry, user, begin, begin + goal.within, variant, control)
+            begin = journey.since + goal.after
+            place = (campaign.id, name, journey.entry, journey.user, begin, begin + goal.within)
+            found = OpenGoal(*place, journey.variant, control)
             self.open[found.key] = found
+            asked = self._routes.goals[campaign.id][name]
+            newest = recent.later(asked, journey.event, journey.since, journey.trigger)
+            if newest is not None and found.begin <= newest.time < found.end:
+                self._reach(found, newest, journey.user)
 
     def on_event(self, event: Event, user: str) -> None:
         """Count an event for the goals that it reaches; one whose definition is gone is reached by nothing."""
-        for key, goal in list(self.open.items()):
+        for goal in list(self.open.values()):
             asked = self._routes.goals.get(goal.campaign, {}).get(goal.goal)
-            if asked is None or not goal.begin <= event.time < goal.end or not asked[0](event):
-                continue
-            path = asked[1]
-            value = value_at(path, event.properties) if path is not None else None
-            number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
-            if goal.converted and not number:
-                continue
-            said = (goal.campaign, goal.goal, user, goal.entry, event.time, not goal.converted, number)
-            self._emit(Converted(*said, goal.variant, goal.control))
-            self.open[key] = msgspec.structs.replace(goal, converted=True)
+            if asked is not None and goal.begin <= event.time < goal.end and asked.matches(event):
+                self._reach(goal, Newest(event.time, event.id, asked.worth(event)), user)
+
+    def _reach(self, goal: OpenGoal, by: Newest, user: str) -> None:
+        if goal.converted and not by.value:
+            return
+        said = (goal.campaign, goal.goal, user, goal.entry, by.time, not goal.converted, by.value)
+        self._emit(Converted(*said, goal.variant, goal.control))
+        self.open[goal.key] = msgspec.structs.replace(goal, converted=True)
 
     def join(self, theirs: Mapping[str, OpenGoal]) -> None:
         """Take over a merged user's."""

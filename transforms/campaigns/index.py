@@ -1,31 +1,14 @@
 """All campaigns compiled together: which of them an event, a change of membership or a time can begin, move or end."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from transforms.campaigns.definitions import Campaign, Step
+from transforms.campaigns.recent import Asked, by_name
 from transforms.events.event import CALLS, Event
-from transforms.segments.conditions import ANY, Condition, EventFilter
+from transforms.segments.conditions import ANY, Condition
 from transforms.segments.leaves import matcher
-from transforms.segments.values import compile_path, equal
 
-__all__ = ["Awaited", "CampaignIndex", "asker_of", "condition_name", "conditions_of", "value_at"]
-
-
-class Awaited(NamedTuple):
-    """Whether an event is one of those that are waited for, given the properties of the journey's trigger."""
-
-    matches: Callable[[Event], bool]
-    same: str | None
-
-    def __call__(self, event: Event, trigger: Mapping[str, Any]) -> bool:
-        """With `same` both have one value at that path, and it is the same."""
-        if not self.matches(event):
-            return False
-        if self.same is None:
-            return True
-        mine, theirs = value_at(self.same, event.properties), value_at(self.same, trigger)
-        return mine is not None and equal(mine, theirs)
+__all__ = ["CampaignIndex", "asker_of", "condition_name", "conditions_of"]
 
 
 class CampaignIndex:
@@ -33,9 +16,9 @@ class CampaignIndex:
 
     `entering` and `leaving` lead from segments to the campaigns that they trigger; `scheduled` are those that time
     triggers. `exits` has the events that end a campaign's journeys, `waits` those that end a wait, by campaign and
-    step, `goals` those of its goals with the path of what they are worth. `ways` leads from a step to all that
-    come next, itself the first, in the order of the walk; what an `if` chooses is not among them. `remembered` are
-    the events of which templates see the newest.
+    step, `goals` those of its goals; `recent` are all of these, by name, and `recent_keys` their keys. `ways` leads
+    from a step to all that come next, itself the first, in the order of the walk; what an `if` chooses is not among
+    them. `remembered` are the events of which templates see the newest.
     """
 
     def __init__(self, campaigns: Mapping[str, Campaign]) -> None:
@@ -48,19 +31,23 @@ class CampaignIndex:
         for campaign in sorted(campaigns.values(), key=lambda each: (-each.priority, each.id)):
             self._index_trigger(campaign)
         self.exits = {
-            name: [_awaited(way.events, way.same) for way in campaign.exits if way.events]
+            name: [Asked.of(way.events, same=way.same) for way in campaign.exits if way.events]
             for name, campaign in campaigns.items()
         }
         self.waits = {
-            (name, step.id): _awaited(step.events, step.same)
+            (name, step.id): Asked.of(step.events, same=step.same)
             for name, campaign in campaigns.items()
             for step in campaign.every_step
             if step.events
         }
         self.goals = {
-            name: {goal: (matcher(said.events), said.value) for goal, said in campaign.goals.items()}
+            name: {goal: Asked.of(said.events, value=said.value) for goal, said in campaign.goals.items()}
             for name, campaign in campaigns.items()
         }
+        asked = [each for ways in self.exits.values() for each in ways]
+        asked += [*self.waits.values(), *(each for goals in self.goals.values() for each in goals.values())]
+        self.recent = by_name(asked)
+        self.recent_keys = frozenset(each.key for each in asked)
         self.ways = {name: _ways(campaign.steps, ()) for name, campaign in campaigns.items()}
         self.remembered = frozenset(event for campaign in campaigns.values() for event in campaign.given.values())
 
@@ -109,17 +96,6 @@ def conditions_of(campaigns: Mapping[str, Campaign]) -> dict[str, Condition]:
         for step in campaign.every_step:
             found |= {condition_name(name, step.id, variant): asked for variant, asked in step.conditions.items()}
     return found
-
-
-def value_at(path: str, properties: Mapping[str, Any]) -> Any:
-    """The text, number or boolean at a path of properties, None where there is none."""
-    found = compile_path(path)(dict(properties))
-    return found[0] if found and isinstance(found[0], str | int | float | bool) else None
-
-
-def _awaited(events: EventFilter | None, same: str | None) -> Awaited:
-    assert events is not None
-    return Awaited(matcher(events), same)
 
 
 def _ways(steps: tuple[Step, ...], behind: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:

@@ -2,81 +2,37 @@
 
 Decisions are in event time: `now` is the instant decided at, in microseconds UTC. Every refusal is a `Suppressed` with
 its reason. What falls due at one instant waits until all of it is known, and is decided in the order of priority, then
-campaign.
+campaign. What a user who is new lacks may come a moment late: such an entry is pending, and such a send held back,
+until a fact lets it go on or the user is `settled`.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from transforms.campaigns.admission import Admission
 from transforms.campaigns.definitions import PRIORITY, Campaign, Step
 from transforms.campaigns.effects import CampaignEntered, Suppressed
-from transforms.campaigns.entry import (
-    EACH_KEPT,
-    Entry,
-    arm_of,
-    digest,
-    each_of,
-    is_held,
-    joined,
-    last_of,
-    too_early,
-)
+from transforms.campaigns.entry import EACH_KEPT, Entry, arm_of, digest, each_of, joined
+from transforms.campaigns.journey import Journey
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.local_time import next_time_of_day
 from transforms.campaigns.person import Cause, Person
 from transforms.campaigns.planned import Due
+from transforms.campaigns.recent import Asked, Newest
 from transforms.campaigns.schedule import EACH_USER
-from transforms.campaigns.sending import Sending, Subject
+from transforms.campaigns.sending import Decision
 from transforms.campaigns.setting import values_of
 from transforms.events.event import Event
-from transforms.segments.warming import nobody
 
-__all__ = ["Journey", "Journeys"]
-
-
-class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A journey that waits.
-
-    `user` is the id at entry, `entered` the instant of entry, `since` the time from which on an event ends the journey.
-    `waiting` is the id of the wait that began, or of the send that quiet hours hold back; `due` is when it ends, `rest`
-    the ids of the steps behind it. `event` holds the trigger's properties. `held` is when a send that is held back fell
-    due, None in a wait. `each` tells journeys of one campaign apart (see `each_of`). `begun` is since when events can
-    end a wait for one, else None.
-    """
-
-    entry: str
-    campaign: str
-    user: str
-    entered: int
-    since: int
-    waiting: str
-    due: int
-    rest: tuple[str, ...]
-    event: dict[str, Any]
-    held: int | None = None
-    variant: str | None = None
-    each: str = ""
-    begun: int | None = None
-
-    @property
-    def next_step(self) -> str:
-        """The id of the step that is decided next, empty where none is left."""
-        if self.held is not None:
-            return self.waiting
-        return self.rest[0] if self.rest else ""
-
-    @property
-    def subject(self) -> Subject:
-        """What its sends are part of."""
-        return Subject(self.entry, self.user, self.variant, self.event)
+__all__ = ["Journeys"]
 
 
 class _Task(NamedTuple):
     """Something that falls due now, for a campaign; those of a lower `rank` go first."""
 
-    rank: tuple[int, str, int]
+    rank: tuple[int, str, bool, int]
     run: Callable[[int], None]
 
 
@@ -91,8 +47,11 @@ class Journeys:
         self.person = person
         self.definitions = definitions
         self.routes = definitions.routes
-        self.sending = Sending(person, definitions)
+        self.admission = Admission(active, entries, person, definitions)
+        self.sending = self.admission.sending
         self._tasks: list[_Task] = []
+        #: Whether a step wrote attributes, so that what settles is to be asked again.
+        self._wrote = False
 
     def on_event(self, event: Event, now: int) -> None:
         """End the journeys, and the waits, that an event ends."""
@@ -159,14 +118,21 @@ class Journeys:
                 self._resume_later(journey, due)
 
     def decide(self, now: int) -> None:
-        """Decide what fell due, in its order."""
+        """Decide what fell due, in its order, and what facts that have come since allow."""
+        if self.active:
+            self._reconsider_later()
         while self._tasks:
             tasks, self._tasks = sorted(self._tasks, key=lambda task: task.rank), []
             for task in tasks:
                 task.run(now)
+            if self._wrote:
+                self._wrote = False
+                self._reconsider_later()
 
     def adopt(self, active: Mapping[str, Journey], entries: Mapping[str, Entry], now: int) -> None:
-        """Take over a merged user's journeys; of two in one campaign the earlier goes on."""
+        """Take over a merged user's journeys; of two in one campaign the earlier goes on, and one that began rather
+        than one that is pending. What settles does so as long as this user does.
+        """
         for name, entry in entries.items():
             self.entries[name] = joined(self.entries.get(name), entry)
         for theirs in active.values():
@@ -174,13 +140,24 @@ class Journeys:
             twin = next((mine for mine in self.active.values() if (mine.campaign, mine.each) == place), None)
             # Two that began at one instant have one entry, and are two: their sends are named by the user at entry.
             if twin is not None and twin != theirs:
-                journey, second = sorted((twin, theirs), key=lambda each: (each.entered, each.entry, each.user))
+                journey, second = sorted((twin, theirs), key=_precedence)
                 self.active.pop(second.entry, None)
                 self._suppress(second.campaign, "merged", now, second.entry, second.next_step)
             self.active[journey.entry] = journey
             campaign = self.definitions.campaigns.get(journey.campaign)
             if campaign is not None and self._exits(campaign, ()):
                 self._end(journey, "exit", now)
+        for journey in self._sorted():
+            ways = () if journey.is_pending else self.routes.exits.get(journey.campaign, ())
+            if any(self._came_since(asked, journey) for asked in ways):
+                self._end(journey, "exit", now)
+
+        for journey in self._sorted():
+            campaign = self.definitions.campaigns.get(journey.campaign)
+            if journey.settling and campaign is not None:
+                settled, latest = self.sending.settled(campaign), (journey.held or 0) + campaign.max_delay
+                due = settled if journey.held is None else min(settled, latest)
+                self.active[journey.entry] = msgspec.structs.replace(journey, due=due)
 
     def give_up(self, entry: str, now: int) -> None:
         """End a journey for which the user's state has no room."""
@@ -188,7 +165,7 @@ class Journeys:
 
     def concerns(self, campaign: Campaign) -> bool:
         """Whether a campaign that reaches many at once concerns this user: only then it tells what it decides."""
-        return self._outside(campaign) != "audience"
+        return self.admission.outside(campaign) != "audience"
 
     # Entry.
 
@@ -196,29 +173,44 @@ class Journeys:
         self._later(campaign, lambda now: self._enter(campaign, trigger, cause, now))
 
     def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
-        each = each_of(campaign, cause) if campaign.reenter.kind == "each" else ""
-        entry, last = digest(campaign.id, trigger), last_of(campaign, each or "", self.entries)
-        reason = self._refusal(campaign, cause, last, each, now)
-        if reason is None and last is not None and last.id == entry:
-            reason = "reentry"
-        if reason is not None or each is None:
-            self._suppress(campaign.id, reason or "", now, entry)
-            return
-        arm = arm_of(campaign, self.person.id, self.entries.get(campaign.id))
-        self._note(campaign, each, Entry(now, entry, now, arm.variant, arm.control))
-        event = cause.event
-        since = event.time if event is not None else now
-        self.person.emit(CampaignEntered(campaign.id, self.person.id, entry, now, arm.variant, arm.control))
-        self.person.goals.begin(campaign, entry, self.person.id, since, variant=arm.variant, control=arm.control)
+        """Decide an entry, or keep it pending while facts may still come."""
+        entry, event = digest(campaign.id, trigger), cause.event
+        since, id_, properties = (now, None, {}) if event is None else (event.time, event.id, event.properties)
+        settled = self.sending.settled(campaign)
+        asked = Journey(entry, campaign.id, self.person.id, now, since, "", settled, (), properties, trigger=id_)
+        asked = msgspec.structs.replace(asked, each=each_of(campaign, properties) or "", settling=True)
+        refusal = self.admission.refusal(campaign, asked, now, cause)
+        if refusal is None:
+            self._begin(campaign, asked, now)
+        elif not refusal.may_pass or now >= settled:
+            self._suppress(campaign.id, refusal.reason, now, entry)
+        else:
+            for other in [other for other in self.admission.others(asked) if other.is_pending]:  # with `restart`
+                self._end(other, "restarted", now)
+            self.active[entry] = asked
+
+    def _begin(self, campaign: Campaign, asked: Journey, now: int) -> None:
+        """Enter: what was asked for goes on as a journey, unless the user is held out of it."""
+        user, arm = self.person.id, arm_of(campaign, self.person.id, self.entries.get(campaign.id))
+        self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.control))
+        begun = {"user": user, "entered": now, "due": now, "variant": arm.variant, "settling": False}
+        journey = msgspec.structs.replace(asked, **begun)
+        self.person.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.control))
+        self.person.goals.begin(campaign, journey, self.person.recent, control=arm.control)
         if arm.control:
-            self._suppress(campaign.id, "holdout", now, entry)
+            self._suppress(campaign.id, "holdout", now, journey.entry)
             return
         for other in self._sorted() if campaign.reenter.kind == "restart" else ():
             if other.campaign == campaign.id:
                 self._end(other, "restarted", now)
-        properties = event.properties if event is not None else {}
-        begun = (entry, campaign.id, self.person.id, now, since, "", now, (), properties)
-        self._walk(campaign, Journey(*begun, variant=arm.variant, each=each), campaign.steps, now, now)
+        if any(self._came_since(ways, journey) for ways in self.routes.exits[campaign.id]):
+            self._suppress(campaign.id, "exit", now, journey.entry, campaign.steps[0].id)
+            return
+        self._walk(campaign, journey, campaign.steps, now, now)
+
+    def _came_since(self, asked: Asked, journey: Journey) -> Newest | None:
+        """The event that is asked for, where it was applied before the trigger that it follows."""
+        return self.person.recent.later(asked, journey.event, journey.since, journey.trigger)
 
     def _note(self, campaign: Campaign, each: str, entry: Entry) -> None:
         """Remember an entry, of the values of `each` the newest; the arm is that of the first."""
@@ -230,49 +222,32 @@ class Journeys:
         for name in sorted(mine, key=lambda name: (self.entries[name].at, name))[:-EACH_KEPT]:
             del self.entries[name]
 
-    def _refusal(self, campaign: Campaign, cause: Cause, last: Entry | None, each: str | None, now: int) -> str | None:
-        if (reason := too_early(campaign, self.person, now)) is not None:
-            return reason
-        if cause.kind == "historical":
-            return "historical"
-        if cause.age > campaign.max_event_age:
-            return "too_old"
-        return self._outside(campaign) or self._entered_before(campaign, last, each, now) or self._unreached(campaign)
+    # Settling.
 
-    def _entered_before(self, campaign: Campaign, last: Entry | None, each: str | None, now: int) -> str | None:
-        """Why an earlier entry keeps a user out."""
-        if each is None:
-            return "no_value"
-        kind, after = campaign.reenter.kind, campaign.reenter.after
-        if last is not None and (kind in ("never", "each") or (kind == "after" and now - last.at < after)):
-            return "reentry"
-        mine = (journey for journey in self.active.values() if journey.campaign == campaign.id)
-        return "in_journey" if kind != "restart" and any(journey.each == each for journey in mine) else None
+    def _reconsider_later(self) -> None:
+        """Ask again for what settles, before anything new of its campaign."""
+        if any(journey.settling for journey in self.active.values()):
+            for journey in self._sorted():
+                if journey.settling:
+                    self._resume_later(journey, journey.due, first=True)
 
-    def _unreached(self, campaign: Campaign) -> str | None:
-        """Why no step would reach a user, or none may."""
-        sends = [step for step in campaign.every_step if step.kind == "send"]
-        reasons = [self.sending.choose(campaign, step.all_messages)[1] for step in sends]
-        if None not in reasons:
-            return min(reason for reason in reasons if reason is not None)
-        held = not campaign.transactional and is_held(self.definitions.policies.global_holdout, self.person.id)
-        return "global_holdout" if held else None
-
-    def _outside(self, campaign: Campaign) -> str | None:
-        """Why a user is not in a campaign's audience, None for those who are."""
-        audience = self.definitions.index.answer(campaign.id, self.person.warming)
-        if audience is nobody:
-            return "warming"
-        return None if audience is None or audience(self.person.leaves.opened, self.person.members) else "audience"
+    def _reconsider(self, campaign: Campaign, journey: Journey, now: int) -> None:
+        """Let a pending entry in, if facts allow it now; refuse it, if they allow it no longer."""
+        refusal = self.admission.refusal(campaign, journey, now)
+        if refusal is None:
+            del self.active[journey.entry]
+            self._begin(campaign, journey, now)
+        elif now >= journey.due or refusal.reason == "paused":
+            self._end(journey, refusal.reason, now)
 
     # The walk.
 
-    def _resume_later(self, journey: Journey, due: int) -> None:
+    def _resume_later(self, journey: Journey, due: int, *, first: bool = False) -> None:
         def run(now: int) -> None:
             if self.active.get(journey.entry) is journey:  # nothing else of this instant has ended or moved it
                 self._resume(journey, due, now)
 
-        self._later(self.definitions.campaigns.get(journey.campaign), run)
+        self._later(self.definitions.campaigns.get(journey.campaign), run, first=first)
 
     def _resume(self, journey: Journey, due: int, now: int) -> None:
         campaign = self.definitions.campaigns.get(journey.campaign)
@@ -280,6 +255,9 @@ class Journeys:
             self._end(journey, "stopped", now)
             return
         ways = self.routes.ways[campaign.id]
+        if journey.is_pending:
+            self._reconsider(campaign, journey, now)
+            return
         if journey.waiting not in ways:
             steps = next((ways[step] for step in journey.rest if step in ways), ())
         elif journey.held is not None:
@@ -291,6 +269,7 @@ class Journeys:
     def _walk(self, campaign: Campaign, journey: Journey, steps: tuple[Step, ...], due: int, now: int) -> None:
         """Take steps, the first of which fell due at `due`, until one waits or none is left."""
         self.active[journey.entry] = journey
+        heard = _heard_since(journey, now)
         while steps:
             step, rest = steps[0], steps[1:]
             if step.kind == "end":
@@ -302,38 +281,50 @@ class Journeys:
                 self._set(campaign, journey, step, now)
                 if journey.entry not in self.active:  # what it changed has ended the journey
                     return
-            elif (until := self._until(campaign, journey, step, due, now)) is None:
+            elif step.events is not None and (came := self._awaited(campaign, journey, step, heard)) is not None:
+                heard, due = came.order, now
+            elif (decision := self._decision(campaign, journey, step, due, now)) is None:
                 return
-            elif until > now:
-                self._pause(journey, steps, until, due, now)
+            elif decision.until > now:
+                self._pause(journey, steps, decision, due, heard)
                 return
             else:
                 due = now
             steps = rest
         del self.active[journey.entry]
 
-    def _until(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> int | None:
-        """Until when a wait, or a send in quiet hours, holds a journey up; None where the journey has ended."""
+    def _awaited(
+        self, campaign: Campaign, journey: Journey, step: Step, heard: tuple[int, str | None]
+    ) -> Newest | None:
+        """The event that a wait is for, where it has come already."""
+        asked = self.routes.waits[campaign.id, step.id]
+        return self.person.recent.later(asked, journey.event, *heard)
+
+    def _decision(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> Decision | None:
+        """Until when a wait, or a send that is held back, holds a journey up; None where the journey has ended."""
         if step.kind == "wait":
             if step.minute is None:
-                return now + (step.length or 0)
+                return Decision(now + (step.length or 0))
             zone = self.person.zone if step.zone == EACH_USER else step.zone
-            return next_time_of_day(step.minute, zone, now)
+            return Decision(next_time_of_day(step.minute, zone, now))
         if self._exits(campaign, ()):
             del self.active[journey.entry]
             self._suppress(campaign.id, "exit", now, journey.entry, step.id)
             return None
-        decision = self.sending.decide(campaign, journey.subject, step, due, now)
+        decision = self.sending.decide(campaign, journey.subject, step, due, now, settling=journey.settling)
         if decision.reason is not None:
             self._suppress(campaign.id, decision.reason, now, journey.entry, step.id)
-        return decision.until
+        return decision
 
-    def _pause(self, journey: Journey, steps: tuple[Step, ...], until: int, due: int, now: int) -> None:
-        """Wait at the first of these steps, which fell due at `due`."""
+    def _pause(
+        self, journey: Journey, steps: tuple[Step, ...], decision: Decision, due: int, heard: tuple[int, str | None]
+    ) -> None:
+        """Wait at the first of these steps, which fell due at `due`; `heard`: see `_heard_since`."""
         waiting, *rest = (each.id for each in steps)
-        held = due if steps[0].kind == "send" else None
-        begun = now if steps[0].events is not None else None
-        changed = {"waiting": waiting, "due": until, "rest": tuple(rest), "held": held, "begun": begun}
+        held, settling = due if steps[0].kind == "send" else None, decision.settling
+        begun = heard[0] if settling or steps[0].events is not None else None
+        changed = {"waiting": waiting, "due": decision.until, "rest": tuple(rest), "held": held, "begun": begun}
+        changed |= {"trigger": journey.trigger if settling else None, "settling": settling}
         self.active[journey.entry] = msgspec.structs.replace(journey, **changed)
 
     def _set(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
@@ -348,6 +339,7 @@ class Journeys:
             self._suppress(campaign.id, "render_error", now, journey.entry, step.id)
             return
         self.person.set_attributes(values, digest(campaign.id, journey.user, journey.entry, step.id), now)
+        self._wrote = True
 
     def _exits(self, campaign: Campaign, left: Iterable[str]) -> bool:
         """Whether being in a segment, or having left one, ends journeys of a campaign."""
@@ -364,11 +356,26 @@ class Journeys:
     def _suppress(self, campaign: str, reason: str, now: int, entry: str, step: str = "") -> None:
         self.person.emit(Suppressed(campaign, self.person.id, reason, now, step, entry))
 
-    def _later(self, campaign: Campaign | None, run: Callable[[int], None]) -> None:
+    def _later(self, campaign: Campaign | None, run: Callable[[int], None], *, first: bool = False) -> None:
+        """Decide something at the end of this instant; `first`, before what else there is of its campaign."""
         priority, name = (PRIORITY, "") if campaign is None else (campaign.priority, campaign.id)
-        self._tasks.append(_Task((-priority, name, len(self._tasks)), run))
+        self._tasks.append(_Task((-priority, name, not first, len(self._tasks)), run))
 
     def _sorted(self) -> list[Journey]:
         if len(self.active) < 2:  # almost always, and asked at every event
             return list(self.active.values())
         return sorted(self.active.values(), key=lambda journey: (journey.campaign, journey.entry))
+
+
+def _heard_since(journey: Journey, now: int) -> tuple[int, str | None]:
+    """After which time, and message, an event ends a wait that a walk comes to: after the trigger, however late that
+    was, as long as nothing but facts was waited for; else from now on.
+    """
+    if journey.settling and journey.begun is not None:
+        return journey.begun, journey.trigger if journey.begun == journey.since else None
+    return (now, None) if journey.waiting else (journey.since, journey.trigger)
+
+
+def _precedence(journey: Journey) -> tuple[bool, int, str, str]:
+    """Of two journeys in one place the lesser goes on."""
+    return journey.is_pending, journey.entered, journey.entry, journey.user

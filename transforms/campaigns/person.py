@@ -8,6 +8,7 @@ import msgspec
 from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
 from transforms.campaigns.goals import Goals
+from transforms.campaigns.recent import Recent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.leaf_states import LeafStates
@@ -31,7 +32,9 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 
 
 class Person(Protocol):
-    """A user, for campaigns. `counted` are the messages that caps count, `lasts` the newest events by name."""
+    """A user, for campaigns. `counted` are the messages that caps count, `lasts` the newest events by name, `recent`
+    those that exits, waits and goals ask for.
+    """
 
     id: str
     profile: Profile
@@ -40,6 +43,7 @@ class Person(Protocol):
     goals: Goals
     counted: tuple[Counted, ...]
     lasts: dict[str, Written]
+    recent: Recent
 
     @property
     def members(self) -> dict[str, int]:
@@ -52,11 +56,18 @@ class Person(Protocol):
     def is_identified(self) -> bool:
         """Whether there is a user id."""
 
+    @property
+    def settled(self) -> int:
+        """Until when facts about the user may come late."""
+
     def is_reachable(self, channel: str) -> bool:
         """Whether there is a live address."""
 
     def is_consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel."""
+
+    def is_denied(self, topic: str, channel: str) -> bool:
+        """Whether a topic may certainly not use a channel: that was said, and is not only unset."""
 
     def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
         """Write attributes as of `now`; `name` is that of the write. What changes by it triggers nothing."""

@@ -9,12 +9,12 @@ from transforms.identity.profile import CHANNELS
 from transforms.identity.zones import known_zone
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
-from transforms.segments.values import HOUR
+from transforms.segments.values import HOUR, SECOND
 
 __all__ = ["FIELDS", "MAX_CAPPED", "Cap", "GlobalHoldout", "Policies", "read_policies"]
 
 #: The keys, in the order in which they are read.
-FIELDS = ("default_zone", "default_locale", "max_event_age", "sessions", "global_holdout", "frequency_caps")
+FIELDS = ("default_zone", "default_locale", "max_event_age", "settling", "sessions", "global_holdout", "frequency_caps")
 #: So many messages a user are remembered for a cap at most.
 MAX_CAPPED = 1000
 
@@ -35,7 +35,9 @@ class GlobalHoldout(msgspec.Struct, frozen=True):
 
 
 class Policies(msgspec.Struct, frozen=True):
-    """What holds for all campaigns. `max_event_age` and `sessions`, their gap (None: no sessions), are microseconds."""
+    """What holds for all campaigns. `max_event_age`, `sessions`, their gap (None: no sessions), and `settling`, how
+    long facts about a user who is new may come late, are microseconds.
+    """
 
     default_zone: str = "UTC"
     default_locale: str = "en"
@@ -43,6 +45,7 @@ class Policies(msgspec.Struct, frozen=True):
     sessions: int | None = None
     global_holdout: GlobalHoldout | None = None
     frequency_caps: tuple[Cap, ...] = ()
+    settling: int = 30 * SECOND
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
@@ -71,6 +74,10 @@ def _locale(node: Node, problems: Problems) -> str | None:
 def _sessions(node: Node, problems: Problems) -> int | None:
     fields = problems.mapping(node, ("gap",), required=("gap",))
     return read_duration(fields["gap"], problems) if fields and "gap" in fields else None
+
+
+def _settling(node: Node, problems: Problems) -> int | None:
+    return 0 if node.plain() == "0s" else read_duration(node, problems)
 
 
 def _global_holdout(node: Node, problems: Problems) -> GlobalHoldout | None:
@@ -104,6 +111,7 @@ _READ: dict[str, Callable[[Node, Problems], Any]] = {
     "default_zone": _zone,
     "default_locale": _locale,
     "max_event_age": read_duration,
+    "settling": _settling,
     "sessions": _sessions,
     "global_holdout": _global_holdout,
     "frequency_caps": _caps,

@@ -235,6 +235,10 @@ def _policies() -> Schema:
             "default_zone": {**TEXT, "description": "of the IANA database; default: UTC"},
             "default_locale": {**TEXT, "description": "default: en"},
             "max_event_age": {**DURATION, "description": "how old a trigger may be when it arrives; default: 1h"},
+            "settling": {
+                "anyOf": [DURATION, {"const": "0s"}],
+                "description": "how long what a new user lacks is waited for; default: 30s, and 0s not at all",
+            },
             "sessions": {
                 **mapping({"gap": DURATION}, ["gap"]),
                 "description": "calls less than a gap apart end in an event `Session Ended`; default: no sessions",

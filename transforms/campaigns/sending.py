@@ -13,31 +13,28 @@ from transforms.campaigns.definitions import Campaign, Step
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
 from transforms.campaigns.index import condition_name
+from transforms.campaigns.journey import Subject
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Person
 from transforms.campaigns.quiet import first_outside
 from transforms.messages.definitions import PushMessage
 from transforms.segments.warming import nobody
 
-__all__ = ["Decision", "Sending", "Subject"]
+__all__ = ["SETTLED_AT_ONCE", "Decision", "Sending"]
 
 
-class Subject(NamedTuple):
-    """What a send is part of: the entry, the user's id at entry, the variant, and the trigger's properties."""
-
-    entry: str
-    user: str
-    variant: str | None
-    event: dict[str, Any]
+#: The triggers whose campaigns do not wait for facts about a user.
+SETTLED_AT_ONCE = ("schedule", "announcement")
 
 
 class Decision(NamedTuple):
     """What became of a step: it was sent where `reason` is None and `until` is `now`; else it was refused for the
-    reason, or waits until quiet hours are over.
+    reason, or waits: until quiet hours are over, or while it is `settling` for facts.
     """
 
     until: int
     reason: str | None = None
+    settling: bool = False
 
 
 class Sending:
@@ -47,13 +44,21 @@ class Sending:
         self.person = person
         self.definitions = definitions
 
-    def decide(self, campaign: Campaign, subject: Subject, step: Step, due: int, now: int) -> Decision:
-        """Send a step that fell due at `due`, refuse it, or say until when quiet hours hold it back."""
+    def decide(
+        self, campaign: Campaign, subject: Subject, step: Step, due: int, now: int, *, settling: bool = False
+    ) -> Decision:
+        """Send a step that fell due at `due`, refuse it, or say until when it is held back; `settling`: it was."""
         if campaign.status == "paused":
             return Decision(now, "paused")
-        if (unless := self.answer(campaign, step, subject.variant)) is not False:
+        messages = step.messages_for(subject.variant)
+        settled = min(self.settled(campaign), due + campaign.max_delay)
+        waits = now < settled and self.may_better(campaign, messages)
+        unless = self.answer(campaign, step, subject.variant)
+        if waits and (settling or unless is False):
+            return Decision(settled, settling=True)
+        if unless is not False:
             return Decision(now, "warming" if unless is None else "unless")
-        name, reason = self.choose(campaign, step.messages_for(subject.variant))
+        name, reason = self.choose(campaign, messages)
         if reason is not None:
             return Decision(now, reason)
         outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
@@ -89,6 +94,22 @@ class Sending:
             elif self.person.is_reachable(channel):
                 return name, None
         return "", "no_consent" if denied == len(messages) else "unreachable"
+
+    def may_better(self, campaign: Campaign, messages: tuple[str, ...]) -> bool:
+        """Whether facts may still come by which a message goes out, or one before that which would: a channel without
+        an address may get one, and consent that is unset may be given. A denial stands.
+        """
+        for name in messages:
+            channel = self.definitions.messages[name].channel
+            if self.choose(campaign, (name,))[1] is None:
+                return False
+            if campaign.consent is None or not self.person.is_denied(campaign.consent, channel):
+                return True
+        return False
+
+    def settled(self, campaign: Campaign) -> int:
+        """From when on a campaign waits for no facts about this user any more; what reaches many at once never does."""
+        return 0 if campaign.trigger.kind in SETTLED_AT_ONCE else self.person.settled
 
     def given(self, campaign: Campaign) -> dict[str, Any]:
         """What templates see under the names of `with`: the properties of the newest such events."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms.campaigns.definitions import Step
+from transforms.campaigns.journey import Subject
 from transforms.campaigns.person import Person
-from transforms.campaigns.sending import Subject
 from transforms.messages.scope import scope_of
 
 __all__ = ["values_of"]

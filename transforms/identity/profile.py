@@ -153,6 +153,11 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         said = self.consent.get(f"{topic}/{channel}")
         return channel not in DENIED_UNLESS_GRANTED if said is None else bool(said[2])
 
+    def denied(self, topic: str, channel: str) -> bool:
+        """Whether somebody said no: to the channel as a whole, or to this topic on it. Unset consent is no denial."""
+        said = self.consent.get(f"all/{channel}"), self.consent.get(f"{topic}/{channel}")
+        return any(written is not None and not written[2] for written in said)
+
     def _write(self, name: str, written: Written, changed: list[str]) -> None:
         before = self.attributes.get(name)
         if before is None:

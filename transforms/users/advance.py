@@ -96,6 +96,7 @@ def _apply_taken(draft: Draft, taken: TokenTaken) -> None:
         draft.emit(token_lost(draft.id, taken.token, stamp, draft.clock))
         draft.emit(ProfileChanged(draft.id, draft.clock, tuple(facts)))
         draft.resolve(draft.touch_facts(facts), Cause("token"), draft.clock)
+        draft.journeys.decide(draft.clock)
     _account_control(draft, taken)
 
 

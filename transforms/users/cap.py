@@ -114,6 +114,9 @@ def _pieces(draft: Draft) -> Iterator[_Piece]:
         yield _Piece(send.decided_at, group, "sends", id_, _size(id_, send))
     for id_, journey in journeys.active.items():
         yield _Piece(journey.entered, _OPEN, "journeys", id_, _size(id_, journey))
+    for key, places in draft.recent.kept.items():
+        for place, newest in places.items():
+            yield _Piece(newest.time, _GUARDS, "recent", (key, place), _size(place, newest))
     for id_, goal in draft.goals.open.items():
         yield _Piece(goal.begin, _OPEN, "goals", id_, _size(id_, goal))
     for campaign, plans in draft.planned.plans.items():
@@ -155,6 +158,7 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
         for name in names[kind]:
             del found[name]
     draft.seen.drop(names["seen"])
+    draft.recent.drop(names["recent"])
     draft.counted = tuple(message for message in draft.counted if message.sends not in names["counted"])
     draft.merged = tuple(id_ for id_ in draft.merged if id_ not in names["merged"])
     for id_ in sorted(names["journeys"]):

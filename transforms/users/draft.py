@@ -16,6 +16,7 @@ from transforms.campaigns.journeys import Journeys
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Cause
 from transforms.campaigns.planned import Planned
+from transforms.campaigns.recent import Recent
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import Event
 from transforms.identity.profile import newest
@@ -28,7 +29,7 @@ from transforms.users.facts import Facts
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, mark_of
 from transforms.users.sessions import ended, joined
-from transforms.users.user import Seed, Seeds, SeedState, User, pack_members, read_members, warming_of
+from transforms.users.user import ANONYMOUS, Seed, Seeds, SeedState, User, pack_members, read_members, warming_of
 
 __all__ = ["Draft"]
 
@@ -69,6 +70,8 @@ class Draft(Facts):
         self.planned = Planned(user.plans, user.planned, self.definitions.routes)
         self.counted = user.counted
         self.lasts = dict(user.lasts)
+        self.recent = Recent(user.recent, self.definitions.routes.recent)
+        self.first = user.first
         self.seen = Seen(user.seen)
         self.merged = user.merged
         self.owner = user.owner
@@ -91,6 +94,12 @@ class Draft(Facts):
         if isinstance(self._members, msgspec.Raw):
             self._members = read_members(self._members)
         return self._members
+
+    @property
+    def settled(self) -> int:
+        """Until when facts about the user may come late: from the first arrival under a user id of theirs on."""
+        first = self.created if self.first is None else self.first
+        return 0 if first is None else first + self.policies.settling
 
     def close(self) -> User:
         """The user after all changes."""
@@ -123,6 +132,8 @@ class Draft(Facts):
             self.lasts,
             self.planned.plans,
             self.planned.next,
+            self.first,
+            self.recent.kept,
         )
 
     def end(self) -> tuple[User, list[Effect]]:
@@ -193,6 +204,7 @@ class Draft(Facts):
         cause = Cause("historical" if event.historical else "event", event)
         changed = [*(begun or ()), *self.touch(event, mark, facts)]
         if event.name:
+            self.recent.take(event)
             self.journeys.on_event(event, self.clock)
             self.goals.on_event(event, self.id)
             if event.name in self.definitions.routes.remembered:
@@ -324,8 +336,18 @@ class Draft(Facts):
         for name, written in other.lasts.items():
             self.lasts[name] = newest(self.lasts.get(name), written)
         self.planned.join(other.plans, self.clock)
+        self.recent.join(other.recent)
+        self._note_first(other)
         self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
+        self.journeys.decide(self.clock)
+
+    def _note_first(self, other: User) -> None:
+        """Another user id of this user may have been heard of earlier; a visitor does not count."""
+        theirs = other.created if other.first is None else other.first
+        mine = self.created if self.first is None else self.first
+        if not other.id.startswith(ANONYMOUS) and theirs is not None and mine is not None and theirs < mine:
+            self.first = theirs
 
     def join_seed(self, seed: Seed) -> None:
         """Take what came before an activation; with the last seed of it the new conditions answer."""
@@ -336,6 +358,7 @@ class Draft(Facts):
                 changed += self._join_leaf(leaf, LeafState(truth=False, marks=marks, source=seed.name), seed.user)
         warmed = self._await({seed.before: {seed.user: SeedState.COME}})
         self.resolve(changed, Cause("seed"), self.clock, warmed=warmed)
+        self.journeys.decide(self.clock)
 
     def _join_leaf(self, leaf: EventLeaf, theirs: LeafState, user: str) -> list[int]:
         """Join marks of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
@@ -381,6 +404,7 @@ class Draft(Facts):
         self.serial = self.definitions.serial
         self._note_warming()
         self.leaves = self.leaves.only(index.leaves)
+        self.recent.only(self.definitions.routes.recent_keys)
         published = max(self.clock, self.definitions.published)
         self.planned.replan(self.clock, published)
         for key, leaf in index.leaves.items():

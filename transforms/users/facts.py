@@ -42,3 +42,7 @@ class Facts:
     def is_consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel."""
         return self.profile.consented(topic, channel)
+
+    def is_denied(self, topic: str, channel: str) -> bool:
+        """Whether a topic was denied a channel, which unset consent is not."""
+        return self.profile.denied(topic, channel)

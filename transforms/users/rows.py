@@ -154,7 +154,13 @@ def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:
             "due": write_time(journey.due),
         }
         for journey in user.journeys.values()
+        if not journey.is_pending
     ]
+    if pending := [journey for journey in user.journeys.values() if journey.is_pending]:
+        shown["pending"] = [
+            {"campaign": each.campaign, "triggered": write_time(each.entered), "due": write_time(each.due)}
+            for each in pending
+        ]
     shown["blocked"] = {address: reason for address, (_, _, reason) in sorted(profile.blocked.items())}
     shown["anonymous"] = [name.removeprefix(ANONYMOUS) for name in user.merged if name.startswith(ANONYMOUS)]
     if user.truncated:

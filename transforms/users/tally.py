@@ -66,7 +66,7 @@ class Tallies:
             return
         known = "anonymous" if user.id.startswith(ANONYMOUS) else "users"
         self.count(known, by=by)
-        self.count("waiting", by=by * len(user.journeys))
+        self.count("waiting", by=by * sum(not journey.is_pending for journey in user.journeys.values()))
         for segment in user.members:
             self.count(f"members of {known}", segment, by=by)
 

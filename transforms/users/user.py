@@ -13,8 +13,9 @@ from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
-from transforms.campaigns.journeys import Journey
+from transforms.campaigns.journey import Journey
 from transforms.campaigns.planned import Plan
+from transforms.campaigns.recent import KeptRecent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.leaf_states import Kept, PackedLeaves, earliest
@@ -119,7 +120,9 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     its past. `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `counted` the messages
     that frequency caps count, the oldest first, and `lasts` the newest events that a campaign's `with` asks for, by
     name, with their properties. `plans` are the runs of scheduled campaigns that are fixed for this user, by campaign,
-    and `planned` is when the next of them is due, or another run begins.
+    and `planned` is when the next of them is due, or another run begins. `first` is the arrival of the first input of a
+    user id that was merged into this one, where it is earlier than `created`, and `recent` the newest of the events
+    that end journeys and waits and that reach goals.
     """
 
     id: str
@@ -149,6 +152,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lasts: dict[str, Written] = {}
     plans: dict[str, tuple[Plan, ...]] = {}
     planned: int | None = None
+    first: int | None = None
+    recent: KeptRecent = {}
 
     @property
     def members(self) -> dict[str, int]:
