@@ -74,9 +74,11 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
         console.print(plain_text(f"  warming {name}: waits for a seed"))
     for journey in shown.get("journeys", []):
         console.print(plain_text(f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"))
+    for pending in shown.get("pending", []):
+        console.print(plain_text(f"  entry into {pending['campaign']}: waits for what is missing until {pending['due']}"))
     table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))
     for entry in shown["timeline"]:
-        table.add_row(entry["time"][:19].replace("T", " "), *map(plain_text, _describe(entry)))
+        table.add_row(_clock(entry["time"]), *map(plain_text, _describe(entry)))
     console.print(table)
 
 
@@ -85,10 +87,15 @@ def plain_text(text: str, style: str = "") -> Text:
     return Text("".join(letter if letter.isprintable() else "�" for letter in text), style)
 
 
+def _clock(time: str) -> str:
+    """A time to the second, as people read it."""
+    return time[:19].replace("T", " ")
+
+
 def _event(row: EventRow) -> dict[str, Any]:
     payload = msgspec.json.decode(row.payload)
     said = payload["traits"] if row.type == "identify" else payload["properties"]
-    return {
+    shown = {
         "time": write_time(row.time),
         "kind": "event",
         "type": row.type,
@@ -96,6 +103,7 @@ def _event(row: EventRow) -> dict[str, Any]:
         "said": said,
         "id": row.id,
     }
+    return shown if row.arrival == row.time else shown | {"arrival": write_time(row.arrival)}
 
 
 def _decision(row: LedgerRow) -> dict[str, Any]:
@@ -115,7 +123,9 @@ def _decision(row: LedgerRow) -> dict[str, Any]:
 def _describe(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["kind"] == "event":
         said = ", ".join(f"{name} {value}" for name, value in entry["said"].items())
-        return entry["name"] or entry["type"], said[:100]
+        arrived = _clock(entry.get("arrival", entry["time"]))
+        late = "" if arrived == _clock(entry["time"]) else f" (arrived {arrived})"
+        return entry["name"] or entry["type"], said[:100] + late
     what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
     if entry["kind"] == "refusal":
         return f"no send: {entry['detail']}", what

@@ -93,7 +93,8 @@ def everything() -> Plain:
         "push": {"channel": "push", "title": "x"},
         "mail": {"channel": "email", "subject": "x", "text": "x"},
     }
-    return {"segments": segments, "campaigns": {"c": campaign}, "messages": messages}
+    parts = {"segments": segments, "campaigns": {"c": campaign}, "messages": messages}
+    return {**parts, "policies": {"settling": "0s"}}
 
 
 EVERYTHING = compile_plain(everything())

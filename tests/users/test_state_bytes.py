@@ -16,6 +16,7 @@ from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
 from transforms.campaigns.journey import Journey
 from transforms.campaigns.planned import Plan
+from transforms.campaigns.recent import Newest
 from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
@@ -184,6 +185,27 @@ ENGAGED = User(
     planned=START + HOUR,
 )
 
+SETTLING = User(
+    "u9",
+    clock=START,
+    created=START - MINUTE,
+    first=START - HOUR,
+    recent={7: {"": Newest(START - 1, "m1", 9.5)}, 2**64 - 1: {'"a"': Newest(START, "m2"), "5": Newest(START, "m3")}},
+    journeys={
+        "e3": Journey(
+            *("e3", "cart", "u9", START, START - MINUTE, "", START + MINUTE, (), {"n": 1.5}),
+            trigger="m0",
+            settling=True,
+        ),
+        "e4": Journey(
+            *("e4", "news", "u9", START, START - MINUTE, "hello", START + MINUTE, ("wait_2",), {"n": 1.5}, START),
+            begun=START - MINUTE,
+            trigger="m0",
+            settling=True,
+        ),
+    },
+)
+
 INPUTS: list[Input] = [
     Event(
         "m1",
@@ -253,6 +275,8 @@ UNPACKED = {
 #: These have fields that there were not in the days of the above.
 NEWER = {"user_state_engaged": ENGAGED}
 USERS = {name: packed(user) for name, user in (UNPACKED | NEWER).items()}
+#: And this one has fields that there were not in the days of these.
+NEWEST = {"user_state_settling": packed(SETTLING)}
 INPUTS_PACKED = [packed_input(item) for item in INPUTS]
 
 
@@ -261,11 +285,22 @@ def golden(name: str) -> bytes:
     return bytes.fromhex((GOLDEN / f"{name}.hex").read_text(encoding="ascii"))
 
 
-@pytest.mark.parametrize("name", USERS)
+@pytest.mark.parametrize("name", USERS | NEWEST)
 def test_a_state_is_read_and_written_as_ever(name: str) -> None:
-    data = golden(name)
-    assert decode_user(data) == USERS[name], ADVICE
-    assert encode_user(USERS[name]) == data, ADVICE
+    data, user = golden(name), (USERS | NEWEST)[name]
+    assert decode_user(data) == user, ADVICE
+    assert encode_user(user) == data, ADVICE
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_state_written_before_users_settled_is_read(name: str) -> None:
+    assert decode_user(golden(f"{name}_before_settling")) == USERS[name], ADVICE
+
+
+def test_inputs_written_before_users_settled_are_read() -> None:
+    assert decode_inputs(golden("user_state_inputs_before_settling")) == INPUTS_PACKED, ADVICE
+    (before,) = (GOLDEN / "control_before_settling.jsonl").read_bytes().splitlines()
+    assert decode_control(before, START) == ("ü1", INPUTS), ADVICE
 
 
 @pytest.mark.parametrize("given", [UNSET, {}, {"last": {"n": 1.5}}])
