@@ -75,7 +75,9 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
     for journey in shown.get("journeys", []):
         console.print(plain_text(f"  journey {journey['campaign']}: waits at {journey['step']} until {journey['due']}"))
     for pending in shown.get("pending", []):
-        console.print(plain_text(f"  entry into {pending['campaign']}: waits for what is missing until {pending['due']}"))
+        console.print(
+            plain_text(f"  entry into {pending['campaign']}: waits for what is missing until {pending['due']}")
+        )
     table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))
     for entry in shown["timeline"]:
         table.add_row(_clock(entry["time"]), *map(plain_text, _describe(entry)))

@@ -8,7 +8,7 @@ from campaign_story import definitions, refusals
 from core import HOUR, MINUTE, START, Story, compile_plain, of_type
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Send
-from transforms.users.user import ANONYMOUS, Merge, User
+from transforms.users.user import ANONYMOUS, Merge
 
 S = 1_000_000
 DEVICE = {"device": {"token": "t1", "type": "ios"}}
