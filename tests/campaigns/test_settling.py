@@ -298,39 +298,6 @@ def test_a_step_that_writes_the_missing_attribute_lets_others_in() -> None:
     assert sorted(sent(told)) == [("webhook_a", S), ("webhook_b", S)]
 
 
-# Reach at entry.
-
-
-def test_after_a_wait_the_send_asks() -> None:
-    told = new_user(policies={"settling": "0s"}, steps=[{"wait": "1h"}, {"send": "push_a"}])
-    told.track("Bought", 0)
-    assert entered(told) == [0]
-    told.device(MINUTE)
-    told.wake(HOUR)
-    assert sent(told) == [("push_a", HOUR)]
-
-
-def test_reach_is_asked_where_conditions_lead_to_a_send_now() -> None:
-    steps = [
-        {"if": {"segment": "vips"}, "then": [{"send": "push_a"}], "else": [{"wait": "1h"}]},
-        {"send": "push_b"},
-    ]
-    told = new_user(policies={"settling": "0s"}, steps=steps)
-    told.track("Bought", 0)
-    assert entered(told) == [0]
-    told = new_user(policies={"settling": "0s"}, steps=steps)
-    told.identify(0, {"vip": True})
-    told.track("Bought", 0)
-    assert refusals(told) == [("", "unreachable", 0)]
-
-
-def test_a_later_send_that_would_go_out_lets_the_user_in() -> None:
-    told = new_user(policies={"settling": "0s"}, steps=[{"send": "push_a"}, {"wait": "1h"}, {"send": "webhook_a"}])
-    told.track("Bought", 0)
-    assert entered(told) == [0]
-    assert refusals(told) == [("push_a", "unreachable", 0)]
-
-
 # One user of several ids.
 
 

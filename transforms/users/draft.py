@@ -25,16 +25,16 @@ from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.users.archive import attributes_set
 from transforms.users.effects import Effect, ProfileChanged, Recorded, SegmentEntered, SegmentLeft
-from transforms.users.facts import Facts
+from transforms.users.judging import Judging
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, mark_of
 from transforms.users.sessions import ended, joined
-from transforms.users.user import ANONYMOUS, Seed, Seeds, SeedState, User, pack_members, read_members, warming_of
+from transforms.users.user import ANONYMOUS, Seed, SeedState, User, pack_members, read_members, warming_of
 
 __all__ = ["Draft"]
 
 
-class Draft(Facts):
+class Draft(Judging):
     """The working copy of one user. `effects` collects what happens to it, in order.
 
     Raises:
@@ -42,7 +42,7 @@ class Draft(Facts):
     """
 
     # One is made for each input, which takes less time with slots.
-    __slots__ = (*User.__struct_fields__, "_members", "_tests", "effects", "index", "policies", "warming")
+    __slots__ = (*User.__struct_fields__, "_members", "effects", "index", "policies")
 
     def __init__(self, user: User, definitions: Definitions) -> None:
         if user.serial > definitions.serial:
@@ -228,33 +228,6 @@ class Draft(Facts):
             self.emit(ProfileChanged(self.id, now, tuple(facts)))
             self.resolve(self.touch_facts(facts), Cause("step"), now)
 
-    def touch(self, event: Event, mark: int, facts: Collection[str]) -> list[int]:
-        """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
-        changed = self.touch_facts(facts)
-        opened, put, clock = self.leaves.opened, self.leaves.put, self.clock
-        asked = self.index.events.get(event.name, self.index.anything)
-        if self.seeds:
-            self._activate(asked)
-        for leaf in asked:
-            if not (passed := leaf.passed(event)):
-                continue
-            state = opened[leaf.key]
-            marks = leaf.take(state, event, mark, passed)
-            if marks is state.marks:
-                continue
-            zone = self.zone if leaf.zoned else ""  # which has to be found, for nearly no leaf
-            if put(leaf.key, leaf.judge(state, marks, clock, zone)):
-                changed.append(leaf.key)
-        return changed
-
-    def touch_facts(self, facts: Collection[str]) -> list[int]:
-        """Judge the leaves that changed facts touch."""
-        if not facts:
-            return []
-        self._zone = None
-        touched = {leaf.key for fact in facts for leaf in self.index.facts.get(fact, ())}
-        return [key for key in touched if self._judge(key, self.clock)]
-
     def begin(self) -> list[int]:
         """Make a user known; returns the leaves that this changes."""
         self.created = self.clock
@@ -359,42 +332,6 @@ class Draft(Facts):
         warmed = self._await({seed.before: {seed.user: SeedState.COME}})
         self.resolve(changed, Cause("seed"), self.clock, warmed=warmed)
         self.journeys.decide(self.clock)
-
-    def _join_leaf(self, leaf: EventLeaf, theirs: LeafState, user: str) -> list[int]:
-        """Join marks of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
-        self._activate((leaf,))
-        mine = self.leaves.opened[leaf.key]
-        joined = leaf.join(mine, theirs, self.id, user)
-        return [leaf.key] if self.leaves.put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone)) else []
-
-    def _activate(self, leaves: Iterable[EventLeaf]) -> None:
-        """Let leaves that are newer than the user count from their activation on, before they count anything."""
-        for leaf in leaves:
-            at = self.definitions.activations.get(leaf.key)
-            if at is not None and leaf.key not in self.leaves and self.id in self.seeds.get(at, ()):
-                self.leaves.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at))
-
-    def _await(self, seeds: Seeds) -> bool:
-        """Note what is known of seeds; whether other leaves are warming now than before."""
-        for at, states in seeds.items():
-            mine = self.seeds.get(at, {})
-            if states:
-                self.seeds[at] = mine | {name: max(state, mine.get(name, state)) for name, state in states.items()}
-        return self._note_warming()
-
-    def _note_warming(self) -> bool:
-        """Whether other leaves are warming now than before."""
-        before, self.warming = self.warming, warming_of(self.seeds)
-        self._tests = self.index.tests_while(self.warming)
-        return before != self.warming
-
-    def _judge(self, key: int, now: int) -> bool:
-        """Judge a leaf again; whether its truth changed."""
-        leaf = self.index.leaves[key]
-        if isinstance(leaf, EventLeaf):
-            state = self.leaves.opened[key]
-            return self.leaves.put(key, leaf.judge(state, state.marks, now, self.zone))
-        return self.leaves.put(key, leaf.judge(self, now))
 
     def _redefine(self, cause: str = "definition") -> None:
         """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
