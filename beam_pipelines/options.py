@@ -23,6 +23,7 @@ from transforms.channels.settings import (
     SMTP_USER,
     WEBHOOK_SECRET,
     secret_of,
+    secrets_for,
 )
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.segments.values import written_time
@@ -141,6 +142,11 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     check_events(source)
     _check_written(flags)
     definitions = _definitions(flags.definitions, bounded=source.bounded)
+    if flags.webhook and here:  # else they are those of the workers
+        try:
+            secrets_for(compiled(definitions).messages.values(), os.environ)
+        except ValueError as error:
+            raise WrongUse(f"--webhook: {error}") from error
     config = Config(
         definitions=definitions,
         source=source,

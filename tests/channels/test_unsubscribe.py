@@ -50,3 +50,9 @@ def test_any_text_is_refused(token):
 
 def test_a_base_with_a_query():
     assert unsubscribe_url(f"{BASE}?a=1", "s", "u", "t", "c").startswith(f"{BASE}?a=1&token=")
+
+
+def test_a_link_that_was_sent_verifies_for_ever():
+    # From a mail of November 2026, with the secret `golden`. Never change it: such links are in mailboxes.
+    token = "WyJhZGHlsYoiLCJuZXdzIiwiZW1haWwiXQ.Az5pu5uUFIhdhCmTsKz5UwMbGrNCJuASS2a24zzqa_0"
+    assert read_unsubscribe(token, "golden") == Unsubscribe("ada届", "news", "email")

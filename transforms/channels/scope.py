@@ -18,7 +18,10 @@ def make_message(send: Send, message: Message, settings: MailSettings, now_us: i
       RenderError: it must not go out; the text says which field and why.
     """
     try:
-        return render(message, scope_of(send, settings.unsubscribe_url(send), now_us), send.locale, default_locale)
+        scope = scope_of(send, settings.unsubscribe_url(send), now_us)
+        if settings.secrets is not None:
+            scope["secrets"] = settings.secrets
+        return render(message, scope, send.locale, default_locale)
     except ValueError as error:
         raise RenderError(str(error)) from error
 

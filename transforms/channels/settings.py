@@ -2,15 +2,18 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.identity.mailbox import named_mailbox
+from transforms.messages.definitions import Message
 from transforms.messages.render import has_break
+from transforms.messages.secrets import secret_names
 
 __all__ = [
     "LINE_TOKEN",
@@ -21,6 +24,7 @@ __all__ = [
     "WEBHOOK_SECRET",
     "MailSettings",
     "secret_of",
+    "secrets_for",
 ]
 
 #: What must be in the environment before a mail goes further than this machine.
@@ -31,6 +35,9 @@ LINE_TOKEN, WEBHOOK_SECRET = "TODOKE_LINE_TOKEN", "TODOKE_WEBHOOK_SECRET"
 SMTP_USER, SMTP_PASSWORD = "TODOKE_SMTP_USER", "TODOKE_SMTP_PASSWORD"
 #: What may be written as `file:PATH`, and must be seen by nobody.
 SECRETS = (LINE_TOKEN, WEBHOOK_SECRET, SMTP_PASSWORD, "TODOKE_UNSUBSCRIBE_SECRET")
+
+#: What the variables of templates' secrets begin with.
+SECRET_PREFIX = "TODOKE_SECRET_"
 
 _log = logging.getLogger(__name__)
 
@@ -53,17 +60,40 @@ def secret_of(environment: Mapping[str, str], name: str) -> str:
         raise ValueError(f"{name}: {path} cannot be read: {error}") from error
 
 
+def secrets_for(messages: Iterable[Message], environment: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that templates of webhooks may use, by name: those in `TODOKE_SECRET_NAME` and the like.
+
+    Raises:
+      ValueError: one that `messages` need is missing, cannot be read, or has a line break. The text does not show it.
+    """
+    found = {
+        name.removeprefix(SECRET_PREFIX): secret_of(environment, name)
+        for name in environment
+        if name.startswith(SECRET_PREFIX)
+    }
+    for name in secret_names(messages):
+        if not found.get(name):
+            raise ValueError(f"set {SECRET_PREFIX}{name}: a webhook's `{{{{ secrets.{name} }}}}` needs it")
+        if has_break(found[name]):
+            raise ValueError(f"{SECRET_PREFIX}{name}: a line break or control character cannot stand in a header")
+    return found
+
+
 class MailSettings(msgspec.Struct, frozen=True):
     """The default From, and the base and secret of unsubscribe links.
 
     The defaults are for one machine: whoever knows the secret can unsubscribe anybody, so set
     `TODOKE_UNSUBSCRIBE_SECRET` (and keep it: links in mails that are out there depend on it) before a real mail goes
-    out.
+    out. `secrets` are what webhooks may be called with; None where no calls are made.
     """
 
     sender: str = "Todoke <todoke@localhost>"
     unsubscribe_base: str = "https://localhost/unsubscribe"
     unsubscribe_secret: str = "local"
+    secrets: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"MailSettings({self.sender!r}, {self.unsubscribe_base!r})"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "MailSettings":
@@ -79,7 +109,7 @@ class MailSettings(msgspec.Struct, frozen=True):
             raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {base!r}")
         if base and not environment.get("TODOKE_UNSUBSCRIBE_SECRET"):
             _log.warning("TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links")
-        named = {
+        named: dict[str, Any] = {
             "sender": environment.get("TODOKE_MAIL_FROM"),
             "unsubscribe_base": base,
             "unsubscribe_secret": secret_of(environment, "TODOKE_UNSUBSCRIBE_SECRET"),

@@ -34,7 +34,7 @@ from transforms.channels.outcome import Channel, Delivery
 from transforms.channels.push import Push
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import rules_of
-from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings, secret_of
+from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings, secret_of, secrets_for
 from transforms.channels.webhook import Webhook
 from transforms.events.progress import progress
 from transforms.messages.definitions import CHANNELS
@@ -163,6 +163,9 @@ class Delivering(beam.DoFn):
         self._watch = watch(self.texts)
         self._definitions = self._watch.now()
         settings = MailSettings.from_environment(os.environ)
+        if self.channels.webhook:
+            secrets = secrets_for(self._definitions.messages.values(), os.environ)
+            settings = msgspec.structs.replace(settings, secrets=secrets)
         url = self.store
         self._decoder = msgspec.msgpack.Decoder(Send)
         definitions = self._definitions

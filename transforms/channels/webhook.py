@@ -8,15 +8,16 @@ import time
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
 from standardwebhooks import Webhook as Signer
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 from yarl import URL
 
 from transforms.campaigns.effects import Send
 from transforms.channels.hosts import Allowed, canonical_host, is_address
-from transforms.channels.http import REFUSED, Http, refusal
+from transforms.channels.http import REFUSED, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import Rendered, RenderedWebhook
+from transforms.messages.render import Called, Rendered, RenderedWebhook
 
 __all__ = ["Call", "Webhook", "check_secret"]
 
@@ -24,12 +25,17 @@ _NOTHING = Allowed()
 
 
 class Call(NamedTuple):
-    """A call that is to be made; `named` that its host may be called wherever its name leads."""
+    """A call that is to be made.
+
+    `named`: its host may be called wherever its name leads. `private`: it carries secrets, so that nothing is told of
+    it but the status of the answer.
+    """
 
     url: URL
     named: bool
     headers: dict[str, str]
     body: str
+    private: bool
 
 
 class Webhook:
@@ -51,8 +57,9 @@ class Webhook:
         """The call of a message; `failed` where its URL is none, or names an address that must not be called."""
         if not isinstance(rendered, RenderedWebhook):
             raise TypeError(f"send {send.id}: it is no webhook")
+        called = rendered.called or Called(rendered.url, rendered.headers)
         try:
-            url = URL(rendered.url)
+            url = URL(called.url)
             host, port = canonical_host(url.raw_host or ""), url.port
             url = url.with_host(host)
         except ValueError:
@@ -63,8 +70,8 @@ class Webhook:
         if not named and is_address(host) and not self._allowed.has_address(host, port):
             return REFUSED
         headers = {"content-type": "application/json" if rendered.json else "text/plain; charset=utf-8"}
-        headers |= {name.lower(): value for name, value in rendered.headers.items()}
-        return Call(url, named, headers, rendered.body)
+        headers |= {name.lower(): value for name, value in called.headers.items()}
+        return Call(url, named, headers, rendered.body, rendered.called is not None)
 
     async def send(self, send: Send, made: Call) -> Outcome:
         """Make one call."""
@@ -73,15 +80,29 @@ class Webhook:
         if self._signer is not None:
             headers["webhook-signature"] = self._signer.sign(send.id, now, made.body)
         http = self._named if made.named else self._public
-        answer = await http.post(made.url, made.body.encode(), headers)
-        if isinstance(answer, Outcome):
-            return answer
-        return Outcome.handed_off(str(answer.status)) if 200 <= answer.status < 300 else refusal(answer, answer.text)
+        try:
+            answer = await http.post(made.url, made.body.encode(), headers)
+        except Exception as error:
+            if not made.private:
+                raise
+            fault = type(error).__name__
+        else:
+            return _outcome(answer, private=made.private)
+        raise RuntimeError(f"{fault} in a call with secrets")  # without the error itself, which may quote them
 
     async def close(self) -> None:
         """Close the connections."""
         await self._public.close()
         await self._named.close()
+
+
+def _outcome(answer: Answer | Outcome, *, private: bool) -> Outcome:
+    if isinstance(answer, Outcome):
+        return msgspec.structs.replace(answer, detail="") if private else answer
+    if 200 <= answer.status < 300:
+        return Outcome.handed_off(str(answer.status))
+    refused = refusal(answer, answer.text)
+    return msgspec.structs.replace(refused, detail=str(answer.status)) if private else refused
 
 
 def check_secret(secret: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -138,7 +139,8 @@ class _Reader:
         self._fields(("url", "body", "headers"), required=("url", "body"))
         headers = self._at("headers", self._headers) or {}
         body = self._at("body", self._tree)
-        return WebhookMessage(self.name, self._at("url", self._text) or Text({}), body, headers)
+        url = self._at("url", partial(self._text, secrets=True)) or Text({})
+        return WebhookMessage(self.name, url, body, headers)
 
     def inbox(self) -> InboxMessage:
         fields = self._fields((*INBOX_TEXTS, "data", "expires"))
@@ -162,10 +164,10 @@ class _Reader:
     def _texts(self, keys: tuple[str, ...]) -> dict[str, Any]:
         return {key: self._text(self.fields[key], mjml=key == "mjml") for key in keys if key in self.fields}
 
-    def _text(self, node: Node, *, mjml: bool = False) -> Text | None:
+    def _text(self, node: Node, *, mjml: bool = False, secrets: bool = False) -> Text | None:
         """Text, or a map of locales to texts."""
         if not isinstance(node.value, dict):
-            source = self._source(node, mjml=mjml)
+            source = self._source(node, mjml=mjml, secrets=secrets)
             return None if source is None else Text({"": source})
         if not node.value:
             self.problems.add(node, "expected text, or texts by locale such as {en: …, ja: …}; found an empty mapping")
@@ -176,15 +178,15 @@ class _Reader:
                 self.problems.add(child, f"`{locale}` is not a locale such as en, ja or pt-BR")
             elif locale_key(locale) in sources:
                 self.problems.add(child, f"the locale `{locale}` is given twice")
-            elif source := self._source(child, mjml=mjml):
+            elif source := self._source(child, mjml=mjml, secrets=secrets):
                 sources[locale_key(locale)] = source
         return Text(sources)
 
-    def _source(self, node: Node, *, mjml: bool) -> str | None:
+    def _source(self, node: Node, *, mjml: bool, secrets: bool) -> str | None:
         source = self.problems.text(node)
         if source is None:
             return None
-        found = self._mistakes(source)
+        found = self._mistakes(source, secrets=secrets)
         if mjml and not found:
             try:
                 source = compile_mjml(source)
@@ -196,10 +198,10 @@ class _Reader:
             self.problems.add(node, cause)
         return source
 
-    def _mistakes(self, source: str) -> list[str]:
+    def _mistakes(self, source: str, *, secrets: bool = False) -> list[str]:
         from transforms.messages.liquid import mistakes  # noqa: PLC0415 - a tenth of a second that only messages need
 
-        return list(mistakes(source, self.given))
+        return list(mistakes(source, self.given, secrets=secrets))
 
     def _check_mailbox(self, node: Node) -> None:
         """Check a sender, in each locale, as far as it can be seen before it is filled in."""
@@ -254,7 +256,7 @@ class _Reader:
         for name, child in node.value.items():
             if not _HEADER.fullmatch(name):
                 self.problems.add(child, f"`{name}` is no header that can be set")
-        read = {name: self._text(child) for name, child in node.value.items()}
+        read = {name: self._text(child, secrets=True) for name, child in node.value.items()}
         return {name: text for name, text in read.items() if text is not None}
 
     def _ttl(self, node: Node) -> int | None:

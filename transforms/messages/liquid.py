@@ -22,7 +22,7 @@ from liquid.undefined import UNDEFINED
 
 from transforms.messages.scope import SCOPE
 
-__all__ = ["fill", "mistakes"]
+__all__ = ["fill", "mistakes", "paths_of"]
 
 #: Mail clients clip long before: Gmail shows 102 kB of HTML.
 OUTPUT_BYTES = 1_000_000
@@ -32,6 +32,7 @@ LOOP_ITERATIONS = 10_000
 _MOST_PLACES, _MOST_DIGITS = 330, 700
 
 _SECONDS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_SECRET = re.compile(r"[A-Za-z0-9_]+")
 _OWN = re.compile(r"%[-_0^#]*([sL%])")
 
 #: What filters of python-liquid let through on strange values, beside its own errors.
@@ -159,8 +160,11 @@ def _compiled(source: str, escape: bool) -> BoundTemplate:
     return (_ESCAPING if escape else _PLAIN).from_string(source)
 
 
-def mistakes(source: str, names: Collection[str] = ()) -> Iterator[str]:
-    """What is wrong with a template that may use `names` beside `SCOPE`, as far as can be seen without data."""
+def mistakes(source: str, names: Collection[str] = (), *, secrets: bool = False) -> Iterator[str]:
+    """What is wrong with a template that may use `names` beside `SCOPE`, as far as can be seen without data.
+
+    With `secrets` it may use `secrets.NAME`, too.
+    """
     try:
         template = _compiled(source, False)
     except LiquidError as error:
@@ -171,9 +175,26 @@ def mistakes(source: str, names: Collection[str] = ()) -> Iterator[str]:
         if name not in template.env.filters:
             yield f"Liquid: unknown filter `{name}`{_place(source, spans[0].index)}"
     for name, variables in analysis.globals.items():
-        if name not in SCOPE and name not in names:
+        place = _place(source, variables[0].span.index)
+        if name == "secrets":
+            if not secrets:
+                yield f"Liquid: `secrets` are for `url` and `headers` of webhooks alone{place}"
+            elif not all(_names_a_secret(variable.segments) for variable in variables):
+                yield f"Liquid: write {{{{ secrets.NAME }}}} for what stands in TODOKE_SECRET_NAME{place}"
+        elif name not in SCOPE and name not in names:
             known = ", ".join(sorted({*SCOPE, *names}))
-            yield f"Liquid: unknown variable `{name}`{_place(source, variables[0].span.index)}; known are {known}"
+            yield f"Liquid: unknown variable `{name}`{place}; known are {known}"
+
+
+def _names_a_secret(path: list[Any]) -> bool:
+    return len(path) == 2 and isinstance(path[1], str) and _SECRET.fullmatch(path[1]) is not None
+
+
+def paths_of(source: str) -> Iterator[list[Any]]:
+    """The variables of a sound template that come from its scope, each as the names on the way to it."""
+    for variables in _compiled(source, False).analyze().globals.values():
+        for variable in variables:
+            yield list(variable.segments)
 
 
 def fill(source: str, scope: Mapping[str, object], *, escape: bool) -> str:

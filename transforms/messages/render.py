@@ -20,9 +20,11 @@ from transforms.messages.definitions import (
 )
 from transforms.messages.liquid import fill
 from transforms.messages.markup import in_language, inline_styles, text_of, with_preheader
+from transforms.messages.secrets import MASK, MASKS, holds_secrets
 from transforms.messages.web_address import web_address
 
 __all__ = [
+    "Called",
     "RenderError",
     "Rendered",
     "RenderedInbox",
@@ -83,13 +85,27 @@ class RenderedLine(msgspec.Struct, frozen=True):
     messages: list[dict[str, Any]]
 
 
+class Called(msgspec.Struct, frozen=True):
+    """Where a call with secrets really goes, and its headers. It is shown to nobody."""
+
+    url: str
+    headers: dict[str, str]
+
+    def __repr__(self) -> str:
+        return MASK
+
+
 class RenderedWebhook(msgspec.Struct, frozen=True):
-    """A call: `body` is text, or JSON where `json` says so."""
+    """A call: `body` is text, or JSON where `json` says so.
+
+    With secrets `url` and `headers` have masks in their place, and `called`, where calls are made, has the secrets.
+    """
 
     url: str
     body: str
     json: bool
     headers: dict[str, str] = {}
+    called: Called | None = None
 
 
 class RenderedInbox(msgspec.Struct, frozen=True):
@@ -111,14 +127,15 @@ def render(message: Message, scope: Mapping[str, object], locale: str | None, de
     """Fill in a message.
 
     `scope` holds `user`, `event`, `campaign`, `now` (an aware datetime in the user's zone), `unsubscribe_url`, and
-    `variant` where there is one. A text with locales is taken by `locale`, else by its language, else by
-    `default_locale`.
+    `variant` where there is one; `secrets`, by name, where calls are made that may need them. A text with locales is
+    taken by `locale`, else by its language, else by `default_locale`.
 
     Raises:
       RenderError: a missing variable or locale, an error or a limit in Liquid, a line break in a header, or
         nothing to show.
     """
-    texts = _Texts(scope, locale, default_locale)
+    wanted = locale_key(locale) if locale else ""
+    texts = _Texts(scope, ("", wanted, wanted.partition("-")[0], locale_key(default_locale)))
     match message:
         case PushMessage():
             return _push(message, texts)
@@ -134,10 +151,16 @@ def render(message: Message, scope: Mapping[str, object], locale: str | None, de
 class _Texts:
     """Fills in fields for one user."""
 
-    def __init__(self, scope: Mapping[str, object], locale: str | None, default_locale: str) -> None:
-        wanted = locale_key(locale) if locale else ""
-        self.scope = scope
-        self.locales = ("", wanted, wanted.partition("-")[0], locale_key(default_locale))
+    def __init__(self, scope: Mapping[str, object], locales: tuple[str, ...]) -> None:
+        self.secrets = scope.get("secrets")
+        self.scope = {name: value for name, value in scope.items() if name != "secrets"}
+        self.locales = locales
+
+    def with_secrets(self, secrets: object) -> "_Texts":
+        """The same, seeing secrets."""
+        texts = _Texts({}, self.locales)
+        texts.scope = {**self.scope, "secrets": secrets}
+        return texts
 
     def body(self, field: str, text: Text | None, *, escape: bool = False) -> str | None:
         """A text as it is, or None where the definition has none."""
@@ -248,13 +271,34 @@ def _line(message: LineMessage, texts: _Texts) -> RenderedLine:
 
 
 def _webhook(message: WebhookMessage, texts: _Texts) -> RenderedWebhook:
+    body, is_text = texts.tree("body", message.body), isinstance(message.body, Text)
+    written = body if is_text else msgspec.json.encode(body).decode()
+    if not holds_secrets(message):
+        return RenderedWebhook(_url(message, texts), written, not is_text, _headers(message, texts))
+    shown = texts.with_secrets(MASKS)
+    url, headers = shown.line("url", message.url) or "", _headers(message, shown)
+    called = None if texts.secrets is None else _called(message, texts.with_secrets(texts.secrets))
+    return RenderedWebhook(url, written, not is_text, headers, called)
+
+
+def _called(message: WebhookMessage, texts: _Texts) -> Called:
+    try:
+        return Called(_url(message, texts), _headers(message, texts))
+    except RenderError:  # whose text may quote a secret
+        cause = "url, headers: a secret is missing, or holds what they cannot"
+    raise RenderError(cause)
+
+
+def _url(message: WebhookMessage, texts: _Texts) -> str:
     written = texts.line("url", message.url) or ""
     url = web_address(written)
     if url is None:
         raise RenderError(f"url: expected https://… with a host; found {written[:80]!r}")
-    headers = {name: texts.line(f"headers.{name}", text) or "" for name, text in message.headers.items()}
-    body, is_text = texts.tree("body", message.body), isinstance(message.body, Text)
-    return RenderedWebhook(url, body if is_text else msgspec.json.encode(body).decode(), not is_text, headers)
+    return url
+
+
+def _headers(message: WebhookMessage, texts: _Texts) -> dict[str, str]:
+    return {name: texts.line(f"headers.{name}", text) or "" for name, text in message.headers.items()}
 
 
 def _inbox(message: InboxMessage, texts: _Texts) -> RenderedInbox:

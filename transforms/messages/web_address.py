@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import IPv6Address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 __all__ = ["web_address"]
 
@@ -34,7 +34,8 @@ def web_address(url: str) -> str | None:
 
 def _host(host: str) -> str:
     if ":" in host:
-        return f"[{IPv6Address(host)}]" if "%" not in host else ""
+        return f"[{IPv6Address(host)}]"
+    host = unquote(host)
     if not host.isascii():
         import idna  # noqa: PLC0415 - its tables are for the few names that need them
 

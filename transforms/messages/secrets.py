@@ -1,0 +1,43 @@
+"""Secrets of the environment in the URL and the headers of webhooks: which a message names, and how they are shown."""
+
+from collections.abc import Iterable, Iterator
+
+from transforms.messages.definitions import Message, WebhookMessage
+
+__all__ = ["MASK", "MASKS", "holds_secrets", "secret_names"]
+
+#: What stands in place of a secret wherever somebody may look.
+MASK = "***"
+
+
+class _Masks(dict[str, str]):
+    """Any secret, as it is shown."""
+
+    def __missing__(self, name: str) -> str:
+        return MASK
+
+
+#: The secrets that templates see where nothing is called.
+MASKS = _Masks()
+
+
+def _sources(message: WebhookMessage) -> Iterator[str]:
+    for text in (message.url, *message.headers.values()):
+        yield from text.sources.values()
+
+
+def holds_secrets(message: WebhookMessage) -> bool:
+    """Whether something of a call may be secret."""
+    return any("secrets" in source for source in _sources(message))
+
+
+def secret_names(messages: Iterable[Message]) -> list[str]:
+    """The names of all secrets that messages call with, sorted."""
+    from transforms.messages.liquid import paths_of  # noqa: PLC0415 - a tenth of a second that few definitions need
+
+    found: set[str] = set()
+    for message in messages:
+        if isinstance(message, WebhookMessage) and holds_secrets(message):
+            for source in _sources(message):
+                found |= {str(path[1]) for path in paths_of(source) if path[0] == "secrets" and len(path) > 1}
+    return sorted(found)
