@@ -32,9 +32,9 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a mistake ends it with a line, and with a traceback only where that was asked for."""
         # Beam logs a traceback for each step that fails, and the last line of the last one is the cause.
-        beams = logging.getLogger("apache_beam")
-        level = beams.level
-        beams.setLevel(level if ctx.obj else logging.CRITICAL)
+        talkers = {log: log.level for log in map(logging.getLogger, ("apache_beam", "google.auth"))}
+        for log, level in talkers.items():
+            log.setLevel(level if ctx.obj else logging.CRITICAL)
         try:
             return super().invoke(ctx)
         except Exception as error:
@@ -46,7 +46,8 @@ class _Commands(TyperGroup):
                 traceback.print_exception(error)
             raise typer.Exit(2 if kinds & _WRONG_USE else 1) from error
         finally:
-            beams.setLevel(level)
+            for log, level in talkers.items():
+                log.setLevel(level)
 
 
 def _is_of_typer(error: Exception) -> bool:

@@ -23,7 +23,7 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.user import decode_user
 
-__all__ = ["check_files", "check_job", "check_release"]
+__all__ = ["check_files", "check_job", "check_push", "check_release"]
 
 #: How long Pub/Sub may take to answer, in seconds. Whether it is away is nothing that is asked here.
 ANSWER_SECONDS = 10.0
@@ -55,7 +55,7 @@ def check_job(config: Config) -> None:
     """
     assert isinstance(config.source, Subscription)
     assert config.store is not None
-    _check_push(config)
+    check_push(config)
     for flag, source in (("--events", config.source), ("--control", config.control)):
         if source is not None:
             _check_subscription(flag, source.path)
@@ -79,7 +79,12 @@ def check_release(store: Store, definitions: Definitions) -> None:
         raise OlderDefinitions(newest, definitions.serial)
 
 
-def _check_push(config: Config) -> None:
+def check_push(config: Config) -> None:
+    """Find pushes to FCM without credentials.
+
+    Raises:
+      WrongUse: there are none.
+    """
     if config.push is None or parse_fcm(config.push).local:
         return
     import google.auth

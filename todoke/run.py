@@ -21,7 +21,7 @@ from rich.text import Text
 from beam_pipelines import realtime
 from beam_pipelines.options import Config, WrongUse
 from beam_pipelines.realtime import build
-from todoke.preflight import check_files, check_job, check_release
+from todoke.preflight import check_files, check_job, check_push, check_release
 from transforms.campaigns.load import compiled
 from transforms.events.progress import progress as counts
 from transforms.events.sources import Files
@@ -93,6 +93,7 @@ def run_bounded(
     """
     assert isinstance(config.source, Files)
     check_files(config.source)
+    check_push(config)
     definitions = compiled(config.definitions)
     started = time.monotonic() if started is None else started
     if config.store is None:

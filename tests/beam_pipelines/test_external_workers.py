@@ -87,6 +87,7 @@ def listeners(pid: int) -> list[int]:
     return [each.laddr.port for each in psutil.Process(pid).net_connections() if each.status == psutil.CONN_LISTEN]
 
 
+@pytest.mark.all_in_ci
 def test_workers_of_the_installed_package_end_in_the_same_users(workers: str, prism: str, tmp_path: Path) -> None:
     texts, calls = texts_of(DEFINITIONS), history()
     (tmp_path / "plain.yaml").write_text(texts[0][1])

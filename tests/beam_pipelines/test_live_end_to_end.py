@@ -185,6 +185,7 @@ def test_kills_lose_nothing_and_send_nothing_twice(
     store.close()
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_an_event_without_a_user_reaches_everybody_once_at_its_rate(
     job: Job, topic: str, bigtable: Instance, servers: tuple[LocalFcm, LocalSmtp]

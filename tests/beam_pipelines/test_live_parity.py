@@ -21,6 +21,7 @@ from bench.reliability.watch import Progress, settle
 START = 2
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_live_and_bounded_runs_end_alike(tmp_path: Path, pubsub: Project, bigtable: Instance) -> None:
     made = Rig(tmp_path, pubsub.host, bigtable.host, refusable=False)

@@ -13,6 +13,7 @@ from todoke.live import find_prism
 YEAR = 365 * 86_400
 
 
+@pytest.mark.all_in_ci
 def test_a_slow_step_loses_no_state_and_a_job_may_live_for_years() -> None:
     if find_prism().path is None:
         message = "no Prism: install Go, and `make prism` builds it"

@@ -17,6 +17,7 @@ from transforms.storage.open import open_store
 LEASES = 12.0
 
 
+@pytest.mark.all_in_ci
 def test_three_kills_lose_nothing(topic: Topic, jobs: Jobs) -> None:
     batches = [[f"{batch}-{number}" for number in range(500)] for batch in range(4)]
     for batch in batches[:3]:
@@ -83,6 +84,7 @@ def test_a_job_that_is_stopped_stops_what_runs_beside_it(topic: Topic, jobs: Job
     assert job.wait(60) == 0
 
 
+@pytest.mark.all_in_ci
 def test_a_step_that_raises_is_restarted_and_given_up(
     topic: Topic, jobs: Jobs, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
