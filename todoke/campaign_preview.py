@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from todoke.user import plain_text
+from todoke.terminal import plain_text
 from todoke.weeks import numbers, weeks_table
 from transforms.channels.preview import CampaignPreview, Happening
 from transforms.events.times import write_time

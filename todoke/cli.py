@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from transforms.events.plain import plain_lines, plain_records
+
 __all__ = ["app", "main"]
 
 #: When this process began, by `time.monotonic`.
@@ -35,19 +37,22 @@ class _Commands(TyperGroup):
         talkers = {log: log.level for log in map(logging.getLogger, ("apache_beam", "google.auth"))}
         for log, level in talkers.items():
             log.setLevel(level if ctx.obj else logging.CRITICAL)
+        records = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(plain_records(records))
         try:
             return super().invoke(ctx)
         except Exception as error:
             kinds = {kind.__name__ for kind in type(error).__mro__}
             if _is_of_typer(error):
                 raise
-            print(_said(error, kinds), file=sys.stderr)
+            print(plain_lines(_said(error, kinds)), file=sys.stderr)
             if ctx.obj:
-                traceback.print_exception(error)
+                print(plain_lines("".join(traceback.format_exception(error))), file=sys.stderr)
             raise typer.Exit(2 if kinds & _WRONG_USE else 1) from error
         finally:
             for log, level in talkers.items():
                 log.setLevel(level)
+            logging.setLogRecordFactory(records)
 
 
 def _is_of_typer(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from todoke.terminal import json_text, print_plain
 from transforms.campaigns.differences import CampaignChange, Differences, SegmentChange, differences
 from transforms.campaigns.load import compiled
 from transforms.campaigns.transforms import read_definitions
@@ -23,7 +24,7 @@ def diff(old: str, new: str, *, json: bool) -> None:
     """
     found = differences(compiled(read_definitions(old)), compiled(read_definitions(new)))
     if json:
-        print(msgspec.json.encode(_described(found)).decode())
+        print(json_text(_described(found)))
     else:
         _print(found)
 
@@ -36,12 +37,12 @@ def _described(found: Differences) -> dict[str, object]:
 def _print(found: Differences) -> None:
     _title("conditions", [leaf.kind for leaf in found.leaves])
     for leaf in found.leaves:
-        print(f"  {_SIGNS[leaf.kind]} {leaf.text}{'   (needs a backfill)' if leaf.backfill else ''}")
+        print_plain(f"  {_SIGNS[leaf.kind]} {leaf.text}{'   (needs a backfill)' if leaf.backfill else ''}")
     for title, changes in (("segments", found.segments), ("campaigns", found.campaigns)):
         _title(title, [change.kind for change in changes])
         for change in changes:
             if change.kind != "unchanged" or change.warming is not None:
-                print(f"  {_SIGNS[change.kind]} {change.id}: {_said(change)}")
+                print_plain(f"  {_SIGNS[change.kind]} {change.id}: {_said(change)}")
     needed = sum(leaf.backfill for leaf in found.leaves)
     said = f"conditions that are new and ask about past events: {needed}" if needed else "none is needed"
     print(f"backfill: {said}")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from beam_pipelines.options import WrongUse, read_time
 from todoke.store import open_asked
-from todoke.user import plain_text
+from todoke.terminal import json_text, plain_text
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
@@ -42,7 +42,7 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
     found = tree.explain(user)
     if json:
         shown = {"user": user_id, "as_of": write_time(user.clock), "segment": explained_json(found)}
-        print(msgspec.json.encode(shown).decode())
+        print(json_text(shown))
     else:
         console = Console(soft_wrap=True)
         console.print(plain_text(f"{user_id}, as of {write_time(user.clock)}", "bold"))

@@ -3,6 +3,7 @@
 import msgspec
 
 from todoke.store import open_asked
+from todoke.terminal import json_text
 from transforms.events.times import write_time
 from transforms.metrics.flow import flows
 
@@ -21,4 +22,4 @@ def flow(segment: str, url: str, *, json: bool) -> None:
     store.close()
     for each in flows(segment, rows):
         shown = {**msgspec.structs.asdict(each), "window": write_time(each.window)}
-        print(msgspec.json.encode(shown).decode() if json else "\t".join(map(str, shown.values())))
+        print(json_text(shown) if json else "\t".join(map(str, shown.values())))

@@ -7,6 +7,8 @@ import msgspec
 
 from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
+from todoke.terminal import json_text
+from transforms.events.plain import plain
 from transforms.events.times import write_time
 from transforms.storage.rows import InboxRow
 from transforms.storage.store import Store
@@ -26,7 +28,7 @@ def inbox(user: str, url: str, *, expired: bool, json: bool) -> None:
     rows = [row for name in _names(user, store) for row in store.read_inbox(name)]
     shown = [row for row in rows if expired or not row.expires or row.expires > now]
     for row in sorted(shown, key=lambda row: (-row.at, row.send)):
-        print(msgspec.json.encode(_said(row)).decode() if json else _line(row))
+        print(json_text(_said(row)) if json else _line(row))
     store.close()
 
 
@@ -60,4 +62,4 @@ def _said(row: InboxRow) -> dict[str, Any]:
 def _line(row: InboxRow) -> str:
     until = f"  until {write_time(row.expires)}" if row.expires else ""
     text = " ".join(f"{row.title}  {row.body}".split())
-    return f"{write_time(row.at)}  {text}  ({row.campaign}){until}"
+    return plain(f"{write_time(row.at)}  {text}  ({row.campaign}){until}")

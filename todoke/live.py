@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from beam_pipelines import realtime
 from beam_pipelines.options import Config
 from todoke.control import open_control
 from todoke.run import RunFailed, last_line
+from todoke.terminal import print_error
 from todoke.wake import wake_all
 from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
@@ -342,4 +342,4 @@ def _run(command: Sequence[str]) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"todoke: {text}", file=sys.stderr, flush=True)
+    print_error(f"todoke: {text}")

@@ -1,21 +1,17 @@
 """`todoke members`: who is in a segment."""
 
-import re
 import sys
 from json import dumps
 
-import msgspec
-
 from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
+from todoke.terminal import json_text
+from transforms.events.plain import plain
 from transforms.events.times import write_time
 from transforms.users.members import standing_members
 from transforms.users.user import ANONYMOUS
 
 __all__ = ["members"]
-
-#: Control characters and what some programs take for the end of a line; and a quote in front, so that none is mistaken.
-_ODD = re.compile('^"|[\x00-\x1f\x7f-\x9f\u2028\u2029]')
 
 
 def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
@@ -35,10 +31,13 @@ def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
     found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
     for row in sorted(found, key=lambda row: row.user):
         shown = {"user": row.user, "since": write_time(row.since)}
-        print(msgspec.json.encode(shown).decode() if json else _line(row.user))
+        print(json_text(shown) if json else _line(row.user))
     store.close()
 
 
 def _line(user: str) -> str:
-    """An id as it stands; one that would be several lines, or drive a terminal, as a JSON string, quotes and all."""
-    return dumps(user) if _ODD.search(user) else user
+    """An id as it stands; one that would be several lines, or drive a terminal, as a JSON string, quotes and all.
+
+    So is one that begins with a quote, that none is mistaken.
+    """
+    return dumps(user) if user.startswith('"') or plain(user) != user else user

@@ -7,7 +7,6 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,7 @@ from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.explain import check_known, explained_json, print_explained
 from todoke.preflight import check_files
 from todoke.run import RunFailed
-from todoke.user import plain_text
+from todoke.terminal import json_text, plain_text
 from todoke.weeks import numbers, weeks_table
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
@@ -65,7 +64,7 @@ def preview(
             found = preview_segment(name, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
     if json:
         described = campaign_json(found) if isinstance(found, CampaignPreview) else _described(found)
-        print(msgspec.json.encode({**described, "messages": histories.accounts}).decode())
+        print(json_text({**described, "messages": histories.accounts}))
         return
     left_out = {kind.replace("_", " "): count for kind, count in histories.accounts.items() if kind != "read" and count}
     if left_out:

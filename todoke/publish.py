@@ -4,9 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
-
 from beam_pipelines.options import WrongUse
+from todoke.terminal import json_text
 from transforms.campaigns.load import read_texts
 from transforms.campaigns.publish import ActivationRefused, Changes, next_release
 from transforms.campaigns.release import (
@@ -46,7 +45,7 @@ def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool
         return
     _write(pointer, changes.release, found)
     if json:
-        print(msgspec.json.encode(_described(changes)).decode())
+        print(json_text(_described(changes)))
     else:
         _print(changes, pointer, activate)
 
@@ -91,7 +90,7 @@ def _described(changes: Changes) -> dict[str, object]:
 def _print_unchanged(before: Release, pointer: str, *, json: bool) -> None:
     newest = before.revisions[0].revision
     if json:
-        print(msgspec.json.encode({"serial": before.serial, "revision": newest, "unchanged": True}).decode())
+        print(json_text({"serial": before.serial, "revision": newest, "unchanged": True}))
     else:
         print(f"{pointer}: revision {newest} is published already, as release {before.serial}")
 

@@ -1,7 +1,6 @@
 """`todoke schema`: what definition files look like, for editors."""
 
-import msgspec
-
+from todoke.terminal import json_text
 from transforms.campaigns.schema import definitions_schema
 
 __all__ = ["print_schema"]
@@ -9,4 +8,4 @@ __all__ = ["print_schema"]
 
 def print_schema() -> None:
     """Print the JSON Schema of definition files."""
-    print(msgspec.json.format(msgspec.json.encode(definitions_schema()), indent=2).decode())
+    print(json_text(definitions_schema(), indent=2))

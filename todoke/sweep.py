@@ -3,11 +3,10 @@
 import sys
 import time
 
-import msgspec
-
 from beam_pipelines.options import WrongUse
 from todoke.control import open_control
 from todoke.store import open_asked
+from todoke.terminal import json_text
 from transforms.campaigns.load import compiled
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.sweep import Swept, sweep
@@ -40,7 +39,7 @@ def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str,
         swept = sweep(store, publish, time.time_ns() // 1000, age, resend)
     store.close()
     if json:
-        print(msgspec.json.encode(swept).decode())
+        print(json_text(swept))
     else:
         _print(swept)
 

@@ -5,16 +5,16 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
+from todoke.terminal import json_text, plain_text
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState
 from transforms.storage.store import Store
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["plain_text", "print_user", "user", "user_json"]
+__all__ = ["print_user", "user", "user_json"]
 
 #: What the timeline shows of the archive, and of the ledger, at most of each id.
 _EVENTS = 1000
@@ -29,7 +29,7 @@ def user(user_id: str, url: str, *, json: bool) -> None:
     """
     store = open_asked(url)
     if json:
-        print(msgspec.json.encode(user_json(store, user_id)).decode())
+        print(json_text(user_json(store, user_id)))
     else:
         print_user(Console(), store, user_id)
     store.close()
@@ -82,11 +82,6 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
     for entry in shown["timeline"]:
         table.add_row(_clock(entry["time"]), *map(plain_text, _describe(entry)))
     console.print(table)
-
-
-def plain_text(text: str, style: str = "") -> Text:
-    """Text as it is: what users send is no mark-up, and no commands for a terminal."""
-    return Text("".join(letter if letter.isprintable() else "�" for letter in text), style)
 
 
 def _clock(time: str) -> str:

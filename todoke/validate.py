@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from todoke.terminal import json_text, print_error
 from transforms.campaigns.load import DefinitionsError, check, read_texts
 from transforms.segments.document import Problems
 
@@ -21,7 +22,7 @@ def validate(path: Path, *, json: bool) -> int:
         _print_json(problems)
     else:
         for problem in problems:
-            print(problem, file=sys.stderr)
+            print_error(str(problem))
         if definitions is None:
             count = len(problems.errors)
             print(f"{count} mistake" if count == 1 else f"{count} mistakes", file=sys.stderr)
@@ -34,4 +35,4 @@ def validate(path: Path, *, json: bool) -> int:
 
 def _print_json(problems: Problems) -> None:
     found = [msgspec.structs.asdict(problem) for problem in problems]
-    print(msgspec.json.encode({"valid": not problems.errors, "problems": found}).decode())
+    print(json_text({"valid": not problems.errors, "problems": found}))

@@ -1,10 +1,15 @@
 """Text of others as it may be shown: on a terminal, in a log, in the ledger."""
 
+import logging
 import re
+import traceback
 import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
-__all__ = ["plain", "plain_lines"]
+__all__ = ["is_plain", "plain", "plain_lines", "plain_records"]
 
 #: All that printable ASCII, and a space, is not.
 _SUSPECT = re.compile(r"[^ -~]")
@@ -24,10 +29,25 @@ def plain_lines(text: str) -> str:
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
-def _shown(match: re.Match[str]) -> str:
-    return _of(match[0])
+def plain_records(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
+    """Makes log records as `make` does, whose texts and tracebacks hold no commands."""
+
+    def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        with suppress(TypeError, ValueError):  # logging itself says what is wrong with arguments
+            record.msg, record.args = plain_lines(record.getMessage()), ()
+        if record.exc_info and record.exc_info[0] is not None:
+            record.exc_text = plain_lines("".join(traceback.format_exception(*record.exc_info)).rstrip())
+        return record
+
+    return made
 
 
 @lru_cache(4096)
-def _of(letter: str) -> str:
-    return "�" if unicodedata.category(letter) in _COMMANDS and letter not in _JOINERS else letter
+def is_plain(letter: str) -> bool:
+    """Whether a character can be shown as it is."""
+    return unicodedata.category(letter) not in _COMMANDS or letter in _JOINERS
+
+
+def _shown(match: re.Match[str]) -> str:
+    return match[0] if is_plain(match[0]) else "�"

@@ -1,0 +1,47 @@
+"""What commands show: whatever users wrote, no terminal obeys it.
+
+All that is printed and may hold text of others goes through here; JSON says the same text by escapes.
+"""
+
+import re
+import sys
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from transforms.events.plain import is_plain, plain, plain_lines
+
+__all__ = ["json_text", "plain_text", "print_error", "print_plain"]
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
+
+
+def print_plain(text: str) -> None:
+    """Print text to standard output, each character that is a command as `�`."""
+    print(plain_lines(text))
+
+
+def print_error(text: str) -> None:
+    """Print text to standard error likewise, at once."""
+    print(plain_lines(text), file=sys.stderr, flush=True)
+
+
+def plain_text(text: str, style: str = "") -> Text:
+    """One line for `rich` as it is: what users send is no mark-up, and no commands for a terminal."""
+    return Text(plain(text), style)
+
+
+def json_text(value: Any, *, indent: int = 0) -> str:
+    """A value as JSON, in which what is no plain text is escaped. Whoever reads it finds what was there."""
+    encoded = msgspec.json.encode(value)
+    text = (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+    return text if text.isascii() and "\x7f" not in text else _BEYOND_ASCII.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    letter = match[0]
+    if is_plain(letter):
+        return letter
+    units = letter.encode("utf-16-be")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
