@@ -107,6 +107,8 @@ def explained_json(explained: Explained) -> dict[str, Any]:
             shown[name] = _time(moment)
     if explained.warming:
         shown["warming"] = True
+    if explained.measured is not None:
+        shown["measured"] = msgspec.to_builtins(explained.measured)
     if explained.value is not None:
         shown["value"] = explained.value
     if explained.parts:
@@ -127,7 +129,7 @@ def print_explained(console: Console, explained: Explained, indent: int = 0) -> 
 
 def _facts(explained: Explained) -> list[str]:
     """What is known of one condition beside its answer."""
-    facts = []
+    facts = [] if explained.measured is None else [str(explained.measured)]
     if explained.since is not None:
         facts.append(f"since {_time(explained.since)}")
     if explained.turns is not None:

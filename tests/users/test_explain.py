@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from core import DAY, HOUR, START, Story, compile_plain, decode_all, run_bounded
+from core import DAY, HOUR, START, Story, compile_plain, decode_all, run_bounded, states_of
 from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 from strength import examples
 
+from transforms.segments.conditions import Condition, Count, Distinct, FirstLast, Sequence, Total
+from transforms.segments.leaves import EventLeaf
+from transforms.segments.measured import Measured, measured
+from transforms.segments.operators import compile_test
+from transforms.users.draft import Draft
 from transforms.users.explain import Explained, Tree, replay, settled
 
 DEEP: dict[str, Any] = {
@@ -133,3 +138,70 @@ def test_what_the_state_says_of_the_past_is_what_was(gaps: list[tuple[str, int]]
         [said] = tree.explain(user).parts
         [exact] = tree.explain(again, since).parts
         assert said.since in (None, exact.since), name
+
+
+NUMBERS: list[tuple[dict[str, Any], str]] = [
+    ({"event": "A"}, ""),
+    ({"event": "A", "count": {"at_least": 4}}, "count 3, at least 4"),
+    ({"event": "A", "count": {"at_least": 2}}, "count 2 or more, at least 2"),
+    ({"event": "A", "count": {"between": [1, 9]}, "within": "5h"}, "count 2, between 1 and 9"),
+    ({"event": "A", "count": {"at_most": 0}, "within": "1h"}, "count 0, is 0"),
+    ({"event": "A", "count": {"more_than": 1000}}, "count 3, at least 1,001"),
+    ({"event": "A", "count": {"at_least": 3}, "same": "kind"}, "count 2, at least 3"),
+    ({"event": "A", "sum": {"of": "n", "at_least": 30_000}}, "sum 24,100.5, at least 30,000"),
+    ({"event": "A", "sum": {"of": "n", "is": 4_000.5}, "within": "5h"}, "sum 4,100.5, is 4,000.5"),
+    ({"event": "A", "sum": {"of": "n", "less_than": 50}, "same": "kind"}, "sum 100.5, less than 50"),
+    ({"event": "A", "average": {"of": "n", "between": [1, 9]}}, "average 8,033.5, between 1 and 9"),
+    ({"event": "A", "average": {"of": "none", "at_least": 1}}, "average of nothing, at least 1"),
+    ({"event": "A", "minimum": {"of": "n", "at_most": 2}, "within": "5h"}, "minimum 100.5, at most 2"),
+    ({"event": "A", "maximum": {"of": "n", "more_than": 1e6}}, "maximum 20,000, more than 1,000,000"),
+    ({"event": "A", "distinct": {"of": "kind", "at_least": 3}}, "distinct 2, at least 3"),
+    ({"event": "A", "distinct": {"of": "kind", "is": 1}, "since": "2026-03-01"}, "distinct 2 or more, is 1"),
+    ({"event": "A", "last": {"older_than": "30d"}}, "age 3h 30m, older than 30d"),
+    ({"event": "A", "first": {"within": "6h"}}, "age 6h, within 6h"),
+    ({"event": "B", "last": {"within": "6h"}}, "age of nothing, within 6h"),
+    ({"event": "A", "missing": {"event": "B", "within": "4h"}}, "age 3h 30m, nothing since, overdue after 4h"),
+    ({"event": "A", "missing": {"event": "A", "within": "4h"}}, "age 3h 30m, answered"),
+    ({"event": "B", "missing": {"event": "A", "within": "4h"}}, "age of nothing, none waits"),
+    ({"sequence": [{"event": "A"}, {"event": "A"}, {"event": "B"}]}, "steps 2 of 3"),
+]
+
+
+def test_what_was_found_of_what_is_asked() -> None:
+    segments = {f"s{number}": {"members": members} for number, (members, _) in enumerate(NUMBERS)}
+    story = Story(compile_plain({"segments": segments}))
+    for at, amount, kind in ((0, 20_000, "x"), (2 * HOUR, 4_000, "x"), (5 * HOUR // 2, 100.5, "y")):
+        story.track("A", at, {"n": amount, "kind": kind})
+    found = [explained(story, name, 6 * HOUR).parts[0].measured for name in segments]
+    assert [str(each or "") for each in found] == [text for _, text in NUMBERS]
+
+
+def agrees(condition: Condition, found: Measured) -> bool | None:
+    """What the number answers; None where it is not all that is asked."""
+    match condition:
+        case Count(low=low, high=high) | Distinct(low=low, high=high):
+            return found.amount is not None and low <= found.amount and (high is None or found.amount <= high)
+        case Total(operator=operator):
+            return found.amount is not None and compile_test(operator)([found.amount])
+        case FirstLast(older=older, age=age):
+            return found.amount is not None and (found.amount * 1_000_000 >= age) is older
+        case Sequence(steps=steps, within=None):
+            return found.amount == len(steps)
+    return None
+
+
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_the_number_says_what_the_answer_says(data: st.DataObject) -> None:
+    history, plain = data.draw(histories()), data.draw(definitions())
+    compiled = compile_plain(plain)
+    as_of = data.draw(st.sampled_from(instants(plain, history)))
+    users, _ = run_bounded(decode_all(history), compiled, as_of)
+    for user in users.values():
+        for key, state in states_of(user).items():
+            leaf = compiled.index.leaves[key]
+            if not isinstance(leaf, EventLeaf) or user.owner is not None:
+                continue
+            found = measured(leaf.condition, state, user.clock, Draft(user, compiled).zone)
+            if found is not None and (said := agrees(leaf.condition, found)) is not None:
+                assert said is state.truth, (leaf.condition, found)

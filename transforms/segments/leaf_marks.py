@@ -19,6 +19,7 @@ __all__ = [
     "compile_distinct",
     "compile_first_last",
     "compile_missing",
+    "floor_of",
     "most_marks",
     "newest_marks",
 ]
@@ -76,7 +77,7 @@ def compile_first_last(condition: FirstLast) -> Kind:
 def compile_missing(condition: Missing) -> Kind:
     """Keeps the newest time of A and of B, as marks (time, 0) and (time, 1); 64 times with `same`."""
     age, within = condition.age, condition.within
-    floor = _floor(within, condition.since)
+    floor = floor_of(within, condition.since)
 
     def insert(marks: MarkSet, mark: Mark, tag: int) -> MarkSet:
         for index, (time, kept) in enumerate(marks):
@@ -125,7 +126,7 @@ def _newest_values(keep: int) -> _Insert:
     return insert
 
 
-def _floor(within: int | None, since: Since) -> Callable[[int, str], int] | None:
+def floor_of(within: int | None, since: Since) -> Callable[[int, str], int] | None:
     """The time that an event must be later than to count at `now`."""
     if within is not None:
         return lambda now, _zone: now - within
@@ -154,7 +155,7 @@ def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
     """Whether so many marks lie in the window, and until when."""
     if bound == 0:
         return lambda _marks, _now, _zone: (True, None)
-    floor = _floor(within, since)
+    floor = floor_of(within, since)
 
     def judge(marks: MarkSet, now: int, zone: str) -> tuple[bool, int | None]:
         if len(marks) < bound:

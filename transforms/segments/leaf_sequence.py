@@ -6,7 +6,7 @@ from transforms.segments.conditions import Sequence
 from transforms.segments.leaf_marks import newest_marks
 from transforms.segments.marks import Groups, Kind, Mark, MarkSet, Origin
 
-__all__ = ["MAX_EVENTS", "compile_sequence"]
+__all__ = ["MAX_EVENTS", "compile_sequence", "steps_reached"]
 
 #: LANGUAGE: a sequence looks at the newest 256 events of each step.
 MAX_EVENTS = 256
@@ -29,16 +29,26 @@ def compile_sequence(condition: Sequence) -> Kind:
         return one
 
     def judge(kept: Groups, now: int, _zone: str) -> tuple[bool, int | None]:
-        groups = kept.marks if kept else {}
-        reached = groups.get(0, ())[::-1]
-        for tag, step in enumerate(steps[1:], 1):
-            reached = _follow(reached, groups.get(tag, ())[::-1], step.within)
-        if not reached:
+        reached = steps_reached(condition, kept)
+        if len(reached) < len(steps):
             return False, None
-        end = None if within is None else reached[-1][0] + within
+        end = None if within is None else reached[-1] + within
         return end is None or end > now, end if end is not None and end > now else None
 
     return Kind(take, join, judge)
+
+
+def steps_reached(condition: Sequence, kept: Groups) -> list[int]:
+    """How far the events have come, whatever the window: of each step that was reached the newest time."""
+    groups = kept.marks if kept else {}
+    reached = groups.get(0, ())[::-1]
+    found: list[int] = []
+    for tag, step in enumerate(condition.steps):
+        reached = _follow(reached, groups.get(tag, ())[::-1], step.within) if tag else reached
+        if not reached:
+            break
+        found.append(reached[-1][0])
+    return found
 
 
 def _follow(reached: MarkSet, marks: MarkSet, within: int | None) -> MarkSet:

@@ -25,8 +25,10 @@ __all__ = [
     "MICRO",
     "QUARTER",
     "Buckets",
+    "amounts_of",
     "compile_comparison",
     "compile_total",
+    "extremes_of",
     "flatten",
     "micros",
     "written_amount",
@@ -153,16 +155,30 @@ def _compile_sum(condition: Total) -> Kind:
 
     def judge(kept: Tallies, now: int, zone: str) -> tuple[bool, int | None]:
         floor = buckets.floor(now, zone)
-        tallies = kept.tallies if kept else ()
-        asked = {tally.value for tally in tallies} if values is not None else {0}
-        answers = [
-            _turn(_sum_cells([tally for tally in tallies if tally.value == value], floor), test, buckets)
-            for value in asked
-        ]
+        answers = [_turn(cells, test, buckets) for cells in _cells_by_value(condition, kept, floor)]
         deadlines = [deadline for _, deadline in answers if deadline is not None]
         return any(truth for truth, _ in answers), min(deadlines, default=None)
 
     return Kind(take, join, judge)
+
+
+def amounts_of(condition: Total, kept: Tallies, now: int, zone: str) -> list[tuple[int, int]]:
+    """How many summands count now, and what they add up to in millionths: once, or for each value of `same`."""
+    floor = Buckets(condition.within, condition.since).floor(now, zone)
+    found = [cells.values() for cells in _cells_by_value(condition, kept, floor)]
+    return [(sum(many for many, _ in cells), sum(much for _, much in cells)) for cells in found]
+
+
+def extremes_of(condition: Total, kept: Extremes, now: int, zone: str) -> list[Any]:
+    """The least or greatest numbers of all buckets that count now."""
+    floor = Buckets(condition.within, condition.since).floor(now, zone)
+    return [value for bucket, value in kept.cells.items() if bucket >= floor] if kept else []
+
+
+def _cells_by_value(condition: Total, kept: Tallies, floor: int) -> list[_Cells]:
+    tallies = kept.tallies if kept else ()
+    asked = {tally.value for tally in tallies} if condition.same is not None else {0}
+    return [_sum_cells([tally for tally in tallies if tally.value == value], floor) for value in asked]
 
 
 def _turn(cells: _Cells, test: _Test, buckets: Buckets) -> tuple[bool, int | None]:

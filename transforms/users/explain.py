@@ -13,11 +13,13 @@ from transforms.segments.conditions import All, Any_, Attribute, Condition, Not,
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState, leaf_key
 from transforms.segments.marks import pieces
+from transforms.segments.measured import Measured, measured
 from transforms.segments.since import answer_since
 from transforms.segments.values import compile_path
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.users.advance import fold
+from transforms.users.draft import Draft
 from transforms.users.user import Input, User, Wake, pack_members
 
 __all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
@@ -35,7 +37,8 @@ class Explained(msgspec.Struct, frozen=True):
     `since` is when its answer became what it is, None where nobody can tell; `turns` is when it becomes the other one
     if nothing comes, None if time alone never changes it (or not within `_MOST_TURNS` deadlines). `warming`: it waits
     for a seed, and an older condition answers in its place, or it says no. `newest` is the time of the newest event
-    that the state knows of. `value` is what the asked attribute has, `written` the time of the call that said so.
+    that the state knows of, `measured` what it has found of what is asked. `value` is what the asked attribute has,
+    `written` the time of the call that said so.
     `parts` are empty for a segment that is shown elsewhere in the tree, or lies too deep.
     """
 
@@ -46,6 +49,7 @@ class Explained(msgspec.Struct, frozen=True):
     turns: int | None = None
     warming: bool = False
     newest: int | None = None
+    measured: Measured | None = None
     value: Any = None
     written: int | None = None
     parts: tuple["Explained", ...] = ()
@@ -142,6 +146,10 @@ class Tree:
     def _state(self, node: _Node, user: User) -> LeafState:
         return LeafStates(user.leaves, self.definitions.index.leaves).opened[node.key]
 
+    def _zone(self, node: _Node, user: User) -> str:
+        """The zone of a user, of whom only a date asks."""
+        return Draft(user, self.definitions).zone if getattr(node.condition, "since", None) is not None else ""
+
     def _turns(self, user: User, answers: Sequence[bool]) -> list[int | None]:
         """When each answer changes if nothing comes; of the user only what the tree asks is taken along."""
         asked = {key: state for key, state in LeafStates(user.leaves).items() if key in self._leaves}
@@ -167,7 +175,9 @@ class Tree:
         elif isinstance(node.condition, Attribute):
             more |= _said(node.condition, user)
         elif node.form == "condition":
-            times = [piece.time for piece in pieces(self._state(node, user).marks) if piece.time is not None]
+            state, zone = self._state(node, user), self._zone(node, user)
+            times = [piece.time for piece in pieces(state.marks) if piece.time is not None]
+            more["measured"] = measured(node.condition, state, user.clock, zone)
             more["newest"] = max(times, default=None)
             more["warming"] = self.definitions.activations.get(node.key) in user.warming
         return msgspec.structs.replace(explained, **more)
