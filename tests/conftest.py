@@ -9,12 +9,11 @@ the emulators such tests are skipped, and fail where CI is set.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
 import hypothesis
 import pytest
-from emulators import Emulator, EmulatorMissing, start_bigtable, start_pubsub
+from emulators import Emulator, EmulatorMissing, Instance, Project, start_bigtable, start_pubsub
 from strength import CI
 from wheels import build, copy_source, install
 
@@ -32,26 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("all_in_ci"):
                 item.add_marker(pytest.mark.skip(reason="another of its kind is run; all are with CI=true"))
-
-
-class Instance(NamedTuple):
-    """A Bigtable instance that nobody else uses."""
-
-    host: str
-    project: str
-    name: str
-
-    @property
-    def url(self) -> str:
-        """The store in it."""
-        return f"bigtable:{self.project}/{self.name}"
-
-
-class Project(NamedTuple):
-    """A project of Pub/Sub that nobody else uses."""
-
-    host: str
-    name: str
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 
-__all__ = ["Emulator", "EmulatorMissing", "start_bigtable", "start_pubsub"]
+__all__ = ["Emulator", "EmulatorMissing", "Instance", "Project", "start_bigtable", "start_pubsub"]
 
 #: How long an emulator may take until it answers, in seconds: Java on a busy machine.
 START_SECONDS = 60.0
@@ -24,6 +25,26 @@ ROOT = Path(__file__).parent.parent
 #: Runs a command in the background, and kills it when standard input ends, which the kernel sees to when the parent
 #: dies. Ends with the command too. `kill 0` is everything of the session that was started for it.
 GUARD = '("$@" </dev/null; kill -9 0) & read -r _; kill -9 0'
+
+
+class Instance(NamedTuple):
+    """A Bigtable instance that nobody else uses."""
+
+    host: str
+    project: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        """The store in it."""
+        return f"bigtable:{self.project}/{self.name}"
+
+
+class Project(NamedTuple):
+    """A project of Pub/Sub that nobody else uses."""
+
+    host: str
+    name: str
 
 
 class EmulatorMissing(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Instance, Project
+from emulators import Instance, Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from transforms.channels.local_fcm import LocalFcm

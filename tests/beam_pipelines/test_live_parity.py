@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Instance, Project
+from emulators import Instance, Project
 
 from bench.reliability.checks import Check, check_all
 from bench.reliability.parity import compare

@@ -2,20 +2,11 @@
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
-
-from todoke.cli import app
-
-Todoke = Callable[..., subprocess.CompletedProcess[str]]
-
-COMMAND = Path(sys.executable).parent / "todoke"
+from commands import Todoke, run_process, run_todoke
 
 DEFINITIONS = """\
 segments:
@@ -82,20 +73,6 @@ def process(tmp_path: Path) -> Todoke:
         return run_process(tmp_path, *arguments)
 
     return process
-
-
-def run_todoke(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    words = list(map(str, arguments))
-    with chdir(folder):
-        done = CliRunner().invoke(app, words, prog_name="todoke")
-    if done.exc_info is not None and done.exit_code == 1 and not isinstance(done.exception, SystemExit):
-        raise done.exc_info[1]  # the command line turns every error into a line
-    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
-
-
-def run_process(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [str(COMMAND), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Todoke
+from commands import Todoke
 
 BEFORE = """\
 segments:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMMAND, Todoke
+from commands import COMMAND, Todoke
 
 from transforms.storage.open import open_store
 

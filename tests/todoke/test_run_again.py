@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from conftest import Todoke
+from commands import Todoke
 
 DEFINITIONS = "segments: {seen: {owner: a, members: {event: Seen}}}"
 TWICE = "segments: {twice: {owner: a, members: {event: Seen, sum: {of: n, at_least: 2}}}}"
