@@ -197,6 +197,19 @@ def backfill(context: typer.Context) -> None:
 
 
 @app.command()
+def export(
+    store: Store,
+    events: Annotated[
+        str,
+        typer.Option(metavar="FILES", help="such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet"),
+    ],
+    json: Json = False,
+) -> None:
+    """Write the archive of events to files, in the form that is read."""
+    import_module("todoke.export").export(store, events, json=json)
+
+
+@app.command()
 def members(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT")],
     store: Store,

@@ -9,6 +9,7 @@ from rich.table import Table
 from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
 from todoke.terminal import json_text, plain_text
+from transforms.events.event import SET
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState
 from transforms.storage.store import Store
@@ -91,7 +92,7 @@ def _clock(time: str) -> str:
 
 def _event(row: EventRow) -> dict[str, Any]:
     payload = msgspec.json.decode(row.payload)
-    said = payload["traits"] if row.type == "identify" else payload["properties"]
+    said = payload["traits"] if row.type in ("identify", SET) else payload["properties"]
     shown = {
         "time": write_time(row.time),
         "kind": "event",
@@ -122,7 +123,7 @@ def _describe(entry: dict[str, Any]) -> tuple[str, str]:
         said = ", ".join(f"{name} {value}" for name, value in entry["said"].items())
         arrived = _clock(entry.get("arrival", entry["time"]))
         late = "" if arrived == _clock(entry["time"]) else f" (arrived {arrived})"
-        return entry["name"] or entry["type"], said[:100] + late
+        return entry["name"] or entry["type"].replace("_", " "), said[:100] + late
     what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
     if entry["kind"] == "refusal":
         return f"no send: {entry['detail']}", what

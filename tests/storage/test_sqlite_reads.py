@@ -120,7 +120,9 @@ def test_a_scan_has_a_page_in_memory(watched: tuple[SqliteStore, list[_Connectio
     store.write_metrics([MetricRow("left/vip/", 0, 1)])
     store.record([sent(name) for name in names])
     store.record([sent("u1", f"s{number:05}") for number in range(MANY)])
+    store.write_events([event("ann", time=number // 3, message=f"m{number:05}") for number in range(MANY)])
     assert sum(1 for _ in store.scan_users()) == MANY
+    assert list(store.scan_events("ann")) == store.read_events("ann")
     assert [row.user for row in store.scan_members("vip")] == names
     assert [row.window for row in store.scan_metrics("entered/")] == list(range(MANY))
     assert sum(1 for _ in store.scan_ledger()) == 2 * MANY

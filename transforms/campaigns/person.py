@@ -9,11 +9,11 @@ from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
 from transforms.campaigns.goals import Goals
 from transforms.campaigns.recent import Recent
-from transforms.events.event import Event
+from transforms.events.event import SET, TOKEN_LOST, Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.leaf_states import LeafStates
 
-__all__ = ["Cause", "Person"]
+__all__ = ["Cause", "Person", "cause_of"]
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +29,15 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     def age(self) -> int:
         """How old the trigger was when it arrived, in microseconds; zero for triggers by time."""
         return self.event.arrival - self.event.time if self.event is not None else 0
+
+
+#: What the archive alone tells triggers nothing when it is read again, as it triggered nothing before.
+_QUIET = {SET: "step", TOKEN_LOST: "token"}
+
+
+def cause_of(event: Event) -> Cause:
+    """Why that changes which an event changes."""
+    return Cause("historical" if event.historical else _QUIET.get(event.type, "event"), event)
 
 
 class Person(Protocol):

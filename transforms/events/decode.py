@@ -12,6 +12,7 @@ import msgspec
 
 from transforms.events.event import Event
 from transforms.events.ids import refused_id
+from transforms.events.records import read_record
 from transforms.events.times import FIRST_TIME, read_time
 from transforms.events.wire import TYPES, Alias, Call, Delete, Identify, Page, Screen, Track
 
@@ -73,7 +74,12 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
     Raises:
       Refused: and nothing else, whatever the bytes.
     """
-    call = _read(payload)
+    try:
+        call = _read(payload)
+    except Refused as refused:
+        if arrival is None and refused.cause is Cause.UNKNOWN_TYPE and (record := _record(payload)) is not None:
+            return record, False
+        raise
     name, properties, traits = _content(call)
     previous = _check_ids(call, nobody=nobody)
     time, arrival, skewed = _when(call, arrival)
@@ -94,6 +100,16 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
         call.historical is True,
     )
     return event, skewed
+
+
+def _record(payload: bytes) -> Event | None:
+    """What an export of the archive has beside calls, where that is what a line of a file is."""
+    if (record := read_record(payload)) is not None:
+        for text in filter(None, (record.user, record.anonymous)):
+            if reason := refused_id(text):
+                raise Refused(Cause.REFUSED_ID, f"`userId` or `anonymousId`: {reason}")
+        _check_values(payload, record.properties, record.traits)
+    return record
 
 
 def decode_announced(payload: bytes, arrival: int | None, announced: Callable[[str], bool]) -> tuple[Event, bool]:

@@ -153,6 +153,10 @@ class BigtableStore:
         """A user's events, newest first."""
         return list(_records(EventRow, self._scan("events", keys.events_of(user), limit)))
 
+    def scan_events(self, user: str) -> Iterator[EventRow]:
+        """A user's events, newest first, page by page."""
+        return _records(EventRow, self._scan("events", keys.events_of(user)))
+
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those values that have one."""
         found = self._tables.read("identities", [keys.identity_key(kind, value) for value in values])

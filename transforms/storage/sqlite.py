@@ -156,6 +156,14 @@ class SqliteStore:
         order = "ORDER BY time DESC, id LIMIT ?"
         return self._select(EventRow, f"events WHERE user = ? {order}", (user, -1 if limit is None else limit))
 
+    def scan_events(self, user: str) -> Iterator[EventRow]:
+        """A user's events, newest first, page by page."""
+        rest = "events WHERE user = ? AND time <= ? AND NOT (time = ? AND id <= ?) ORDER BY time DESC, id LIMIT ?"
+        time, last = 2**63 - 1, ""
+        while rows := self._select(EventRow, rest, (user, time, time, last, _PAGE)):
+            yield from rows
+            time, last = rows[-1].time, rows[-1].id
+
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those values that have one."""
         return {

@@ -70,6 +70,9 @@ class Store(Protocol):
     def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
         """A user's events, newest first."""
 
+    def scan_events(self, user: str) -> Iterator[EventRow]:
+        """A user's events, newest first, however many there are."""
+
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those of `values` that have one, by value."""
 

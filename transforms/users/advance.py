@@ -13,6 +13,7 @@ from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Cause
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
+from transforms.events.records import RECORDS
 from transforms.users.archive import token_lost
 from transforms.users.draft import Draft
 from transforms.users.effects import Account, Again, Deleted, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
@@ -333,7 +334,7 @@ def _delete(draft: Draft, event: Event, mark: int) -> None:
 
 def _link(draft: Draft, event: Event, facts: list[str]) -> None:
     """Say whose a newly seen token or address is."""
-    if "#reachable" in facts and event.type != RECEIPT:
+    if "#reachable" in facts and event.type not in RECORDS:
         draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
     if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
         draft.emit(Linked("address", address, draft.id, event.time))

@@ -101,7 +101,7 @@ def rows_of(store: Store, revisions: dict[str, int]) -> Iterator[EventRow]:
     """
     seen: set[str] = set()
     for key, revision in revisions.items():
-        for row in store.read_events(key):
+        for row in store.scan_events(key):
             if row.revision <= revision and row.id not in seen:
                 seen.add(row.id)
                 yield row

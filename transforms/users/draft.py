@@ -14,7 +14,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.goals import Goals
 from transforms.campaigns.journeys import Journeys
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.person import Cause
+from transforms.campaigns.person import Cause, cause_of
 from transforms.campaigns.planned import Planned
 from transforms.campaigns.recent import Recent
 from transforms.campaigns.release import OlderDefinitions
@@ -201,7 +201,7 @@ class Draft(Judging):
 
     def happen(self, event: Event, mark: int, facts: Collection[str] = (), begun: Iterable[int] | None = None) -> None:
         """Let an event, with the facts that it changed, count. `begun`: what `begin` returned, for a user's first."""
-        cause = Cause("historical" if event.historical else "event", event)
+        cause = cause_of(event)
         changed = [*(begun or ()), *self.touch(event, mark, facts)]
         if event.name:
             self.recent.take(event)

@@ -95,14 +95,19 @@ class _KeyInputs(beam.DoFn):
         self._inputs: dict[str, list[Input]] = {}
         self._held = 0
         self._read = 0
+        self._any = False
         self._newest: int | None = None
         self._tallies = Tallies()
 
     def process(self, event: Event) -> Iterable[Any]:
-        self._read += 1
+        if event.type == RECEIPT:  # of an export: its account is among those of control, as when it was first read
+            self._tallies.count("control", "read")
+        else:
+            self._read += 1
+        self._any = True
         progress.read += 1
         if self.until is not None and event.arrival > self.until:
-            self._tallies.count("accounts", "later")
+            self._tallies.count("control" if event.type == RECEIPT else "accounts", "later")
             return ()
         if self._newest is None or event.arrival > self._newest:
             self._newest = event.arrival
@@ -118,7 +123,7 @@ class _KeyInputs(beam.DoFn):
         return self._drain() if self._held >= _KEYED_AT_ONCE else ()
 
     def finish_bundle(self) -> Iterator[Any]:
-        if not self._read:  # an empty bundle must not give out a zero: it would have the time of nothing
+        if not self._any:  # an empty bundle must not give out a zero: it would have the time of nothing
             return
         at = Timestamp(micros=self._newest) if self._newest is not None else GlobalWindow().start
         self._tallies.count("read", by=self._read)

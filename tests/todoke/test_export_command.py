@@ -1,0 +1,133 @@
+"""`todoke export`: files that are read again, and give the users of the store."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Todoke
+
+DEFINITIONS = """\
+segments:
+  regulars: {owner: crm, members: {event: Order Completed, count: {at_least: 2}}}
+  known: {owner: crm, members: {attribute: greeted, is: true}}
+  reached: {owner: crm, members: {event: Push Accepted}}
+messages: {thanks: {channel: push, title: Thank you}}
+campaigns:
+  greet:
+    owner: crm
+    trigger: {enters: regulars}
+    steps: [{send: thanks}, {set: {greeted: true, plan: null}}]
+    consent: offers
+"""
+
+
+def call(number: int, type_: str, day: int, **fields: Any) -> str:
+    time = f"2026-03-{day:02}T12:00:00.000001Z"
+    return json.dumps({"type": type_, "messageId": f"m{number:02}", "timestamp": time, **fields})
+
+
+def phone(token: str) -> dict[str, Any]:
+    return {"device": {"token": token, "type": "ios"}}
+
+
+def order(number: int, day: int, **fields: Any) -> str:
+    return call(number, "track", day, event="Order Completed", properties={"total": day}, **fields)
+
+
+EVENTS = [
+    call(1, "identify", 1, userId="ann", traits={"name": "Ann", "plan": "pro"}, context=phone("shared")),
+    order(2, 2, anonymousId="v", context={"locale": "ja"}),
+    order(3, 3, userId="ann", anonymousId="v"),
+    order(4, 4, anonymousId="v"),
+    call(5, "identify", 5, userId="bob", context=phone("shared")),
+    order(6, 5, userId="bob"),
+    call(7, "alias", 6, previousId="cat", userId="bob"),
+    order(8, 4, userId="cat"),
+    call(9, "page", 6, name="Home", userId="gone"),
+    call(10, "delete", 7, userId="gone"),
+    call(11, "screen", 7, name="Cart", anonymousId="stranger", historical=True),
+]
+FLAGS = ("--definitions", "d.yaml", "--as-of", "2026-03-20T00:00:00Z")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, todoke: Todoke) -> Path:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS, encoding="utf-8")
+    (tmp_path / "events.jsonl").write_text("\n".join(EVENTS), encoding="utf-8")
+    done = todoke("run", *FLAGS, "--events", "events.jsonl", "--store", "sqlite:a.db")
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def shown(todoke: Todoke, store: str, name: str) -> dict[str, Any]:
+    done = todoke("user", name, "--store", store, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    events = [entry for entry in found.pop("timeline") if entry["kind"] == "event"]
+    found["segments"] = sorted(found["segments"])  # receipts were applied after the files
+    return found | {"events": sorted((entry["time"], entry["type"], entry["id"]) for entry in events)}
+
+
+@pytest.mark.parametrize("ending", ["jsonl.gz", "parquet"])
+def test_a_new_store_of_an_export_has_the_same_users(shop: Path, todoke: Todoke, ending: str) -> None:
+    done = todoke("export", "--store", "sqlite:a.db", "--events", f"out/*.{ending}", "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    files = sorted(file.name for file in (shop / "out").iterdir())
+    assert files[0] == f"2026-03-01.{ending}"
+    assert counts == {"events": counts["events"], "users": 3, "truncated": 0, "older": 0, "files": len(files)}
+    back = todoke("backfill", *FLAGS, "--events", f"out/*.{ending}", "--store", "sqlite:b.db", "--report", "r.json")
+    assert back.returncode == 0, back.stderr
+    report = json.loads((shop / "r.json").read_bytes())
+    assert (report["dead_letters"], report["duplicates"], report["read"]) == (0, 0, report["applied"])
+    for name in ("ann", "bob", "~stranger"):
+        assert shown(todoke, "sqlite:b.db", name) == shown(todoke, "sqlite:a.db", name)
+    ann = shown(todoke, "sqlite:b.db", "ann")
+    assert (ann["attributes"]["greeted"], ann["tokens"], "plan" in ann["attributes"]) == (True, [], False)
+    assert [kind for _, kind, _ in ann["events"]].count("token_lost") == 1
+    assert ann["segments"] == ["known", "reached", "regulars"]
+    assert todoke("user", "gone", "--store", "sqlite:b.db").returncode == 2, "nothing of whom was deleted"
+
+
+def test_lines_are_those_of_the_calls(shop: Path, todoke: Todoke) -> None:
+    done = todoke("export", "--store", "sqlite:a.db", "--events", "all.jsonl")
+    assert done.stdout.splitlines()[0].endswith(" events of 3 users in 1 files")
+    calls = {each["messageId"]: each for each in map(json.loads, (shop / "all.jsonl").read_text().splitlines())}
+    time = "2026-03-06T12:00:00.000001Z"
+    assert calls["m07"] == {
+        "type": "alias",
+        "messageId": "m07",
+        "userId": "bob",
+        "previousId": "cat",
+        "timestamp": time,
+        "arrival": time,
+    }
+    assert (calls["m04"]["userId"], calls["m04"]["anonymousId"]) == ("ann", "v")
+    assert ("userId" in calls["m02"], calls["m02"]["context"]) == (False, {"locale": "ja"})
+    assert calls["m11"]["historical"] is True
+    assert not {"m09", "m10"} & calls.keys()
+    again = todoke("run", *FLAGS, "--events", "all.jsonl", "--store", "sqlite:c.db", "--report", "r.json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads((shop / "r.json").read_bytes())["dead_letters"] == 0
+
+
+def test_an_export_again_replaces_the_files(shop: Path, todoke: Todoke) -> None:
+    for _ in range(2):
+        assert todoke("export", "--store", "sqlite:a.db", "--events", "out/events-*.jsonl.gz").returncode == 0
+    text = gzip.decompress((shop / "out/events-2026-03-07.jsonl.gz").read_bytes())
+    assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "cause"),
+    [
+        (("--store", "sqlite:a.db", "--events", "gs://b/*.jsonl"), "--events: an export is written to files"),
+        (("--store", "sqlite:a.db", "--events", "*/*.jsonl"), "--events: one `*` stands for the day"),
+        (("--store", "nothing", "--events", "x.jsonl"), "--store: "),
+    ],
+)
+def test_wrong_use(tmp_path: Path, todoke: Todoke, flags: tuple[str, ...], cause: str) -> None:
+    done = todoke("export", *flags)
+    assert (done.returncode, done.stdout, cause in done.stderr) == (2, "", True), done.stderr

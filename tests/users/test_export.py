@@ -1,0 +1,48 @@
+"""An export of the archive, run into a new store, gives the same users."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from core import compile_plain, decode_all, essence
+from generators import definitions, histories
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from runs import Runs
+
+from transforms.events.decode import decode
+from transforms.users.export import exported
+from transforms.users.user import User
+
+Plain = dict[str, Any]
+slow = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def standing(users: dict[str, User]) -> dict[str, tuple[Any, ...]]:
+    """Whose past is whose, and since when everybody is known."""
+    return {
+        name: (user.created, None if user.owner else user.clock, set(user.merged), user.owner and user.owner.latest)
+        for name, user in users.items()
+    }
+
+
+@slow
+@given(st.booleans().flatmap(lambda shared: histories(shared_devices=shared)), definitions(), st.data())
+def test_an_export_gives_the_same_users(history: list[Plain], plain: Plain, data: st.DataObject) -> None:
+    events, compiled = decode_all(history), compile_plain(plain)
+    first = {event.id: event for event in sorted(events, key=lambda each: -each.arrival)}
+    as_of = max(event.arrival for event in events)
+    before, after = Runs(), Runs()
+    before.run(first.values(), compiled, as_of)
+    lines = [json.dumps(call).encode() for _, call in exported(before.store, Counter())]
+    again = [decode(line)[0] for line in data.draw(st.permutations(lines))]
+    after.run(again, compiled, as_of)
+    assert essence(after.users, compiled) == essence(before.users, compiled)
+    assert standing(after.users) == standing(before.users)
+    assert sorted(line for _, line in map(str_of, exported(after.store, Counter()))) == sorted(
+        line for _, line in map(str_of, exported(before.store, Counter()))
+    )
+
+
+def str_of(found: tuple[int, dict[str, Any]]) -> tuple[int, str]:
+    return found[0], json.dumps(found[1], sort_keys=True)

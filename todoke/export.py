@@ -1,0 +1,52 @@
+"""`todoke export`: the archive of a store as files of events, in the form that is read."""
+
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from beam_pipelines.options import WrongUse
+from todoke.run import RunFailed
+from todoke.store import open_asked
+from transforms.users.export import Days, exported
+
+__all__ = ["export"]
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+
+
+def export(url: str, events: str, *, json: bool) -> None:
+    """Write the archive, and print what was written.
+
+    Raises:
+      WrongUse: the store or the files cannot be.
+      RunFailed: a file cannot be written.
+      StoreError: the store cannot be read.
+    """
+    if _SCHEME.match(events):
+        raise WrongUse(f"--events: an export is written to files of this machine; found {events!r}")
+    if events.count("*") > 1:
+        raise WrongUse(f"--events: one `*` stands for the day of arrival; found {events!r}")
+    store, counts = open_asked(url), Counter[str]()
+    try:
+        with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+            days = Days(events, Path(folder))
+            for arrival, call in exported(store, counts):
+                counts["events"] += 1
+                days.write(arrival, call)
+            days.finish()
+    except OSError as error:
+        raise RunFailed(f"the export cannot be written: {error}") from error
+    finally:
+        store.close()
+    said = {name: counts[name] for name in ("events", "users", "truncated", "older")} | {"files": len(days.files)}
+    if json:
+        print(msgspec.json.encode(said).decode())
+        return
+    print(f"{said['events']:,} events of {said['users']:,} users in {said['files']:,} files")
+    if said["truncated"]:
+        print(f"  users whose state was truncated, and is less than their events: {said['truncated']:,}")
+    if said["older"]:
+        print(f"  users with rows of an older version, without the ids of calls: {said['older']:,}")
