@@ -111,3 +111,27 @@ def test_explain_asks_the_definitions_by_which_a_user_was_judged(shop: Shop) -> 
     assert (early.returncode, "`todoke run --continue` with these" in early.stderr) == (2, True), early.stderr
     shop.run(AFTER, [order(8, "cat")], "2026-03-12T00:00:00Z", "--continue")
     assert shop.todoke(*asked).stdout.splitlines()[1].startswith("yes segment regulars")
+
+
+CART = """\
+messages: {cart: {channel: push, title: Your cart waits}}
+campaigns:
+  carts:
+    owner: crm
+    trigger: {event: Product Added}
+    steps: [{send: cart}]
+    exit: {event: Order Completed}
+    consent: offers
+    reenter: always
+    max_event_age: 30d
+"""
+
+
+def test_an_exit_that_came_before_the_campaign_was_written_is_known(shop: Shop) -> None:
+    added = [call("track", 6, event="Product Added", userId=name, messageId=f"late {name}") for name in ("bob", "cat")]
+    late = [json.dumps(json.loads(each) | {"arrival": "2026-03-08T12:00:00Z"}) for each in added]
+    shop.run(CART, late, "2026-03-09T00:00:00Z", "--continue")
+    # Bob ordered at the same instant, by a message with a greater id.
+    assert [name for name, title in shop.pushes if title == "Your cart waits"] == ["cat"]
+    report = json.loads((shop.folder / "report.json").read_bytes())
+    assert (report["entries"], report["suppressed"].get("exit")) == (2, 1)

@@ -90,6 +90,10 @@ class Recent:
         self.kept = kept
         self._asked = asked
 
+    def asks(self, name: str) -> bool:
+        """Whether events of a name may be asked for."""
+        return name in self._asked or ANY in self._asked
+
     def take(self, event: Event) -> None:
         """Remember an event as far as it is asked for."""
         for asked in self._asked.get(event.name, ()):

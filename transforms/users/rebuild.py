@@ -14,6 +14,7 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.policies import Policies
+from transforms.campaigns.recent import Asked, Recent, by_name
 from transforms.events.event import Event
 from transforms.identity.profile import newest
 from transforms.segments.leaf_states import LeafStates
@@ -38,7 +39,7 @@ _NONE: frozenset[int] = frozenset()
 def asked_of(definitions: Definitions) -> tuple[int, ...]:
     """What definitions keep of events: the keys of leaves, and hashes of what their campaigns remember."""
     remembered = (_remembered(name) for name in definitions.routes.remembered)
-    return tuple(sorted({*definitions.event_leaves, *remembered}))
+    return tuple(sorted({*definitions.event_leaves, *remembered, *definitions.routes.recent_keys}))
 
 
 def _remembered(event: str) -> int:
@@ -91,15 +92,18 @@ def _brought_over(
     names = {name for name in definitions.routes.remembered if _remembered(name) in wanted}
     fresh: dict[int, LeafState] = {}
     lasts = dict(user.lasts)
-    rows = rows_of(store, _revisions(store, user)) if leaves or names else ()
-    for key, its in groupby(rows, attrgetter("user")):
+    recent = Recent(user.recent, _asked_anew(definitions, wanted))
+    for key, its in groupby(rows_of(store, _revisions(store, user)) if wanted else (), attrgetter("user")):
         own: dict[int, LeafState] = {}
         for row in its:
-            if row.name in names or any(leaf.key in leaves for leaf in index.events.get(row.name, index.anything)):
-                event = archived(row)
-                _count(own, leaves, index.events.get(row.name, index.anything), event)
-                if row.name in names:
-                    lasts[row.name] = newest(lasts.get(row.name), (row.time, row.id, event.properties))
+            asked = [leaf for leaf in index.events.get(row.name, index.anything) if leaf.key in leaves]
+            if not asked and row.name not in names and not recent.asks(row.name):
+                continue
+            event = archived(row)
+            _count(own, asked, event)
+            recent.take(event)
+            if row.name in names:
+                lasts[row.name] = newest(lasts.get(row.name), (row.time, row.id, event.properties))
         for name, state in own.items():
             theirs = key if key != user.id else ""
             fresh[name] = leaves[name].join(fresh.get(name, leaves[name].unseen), state, user.id, theirs)
@@ -111,7 +115,13 @@ def _brought_over(
         if name in fresh or name in states:
             states.put(name, leaf.judge(made, made.marks, user.clock, zone))
     seeds = {at: dict.fromkeys(of, SeedState.COME) for at, of in user.seeds.items()}
-    return msgspec.structs.replace(user, definitions="", leaves=states.pack(), lasts=lasts, seeds=seeds)
+    found = {"leaves": states.pack(), "lasts": lasts, "recent": recent.kept, "seeds": seeds}
+    return msgspec.structs.replace(user, definitions="", **found)
+
+
+def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, list[Asked]]:
+    """Those events that exits, waits and goals ask for that are wanted."""
+    return by_name(each for asked in definitions.routes.recent.values() for each in asked if each.key in wanted)
 
 
 def _revisions(store: Store, user: User) -> dict[str, int]:
@@ -120,11 +130,11 @@ def _revisions(store: Store, user: User) -> dict[str, int]:
     return {user.id: user.revision} | {name: rows[name].revision for name in user.merged if name in rows}
 
 
-def _count(states: dict[int, LeafState], leaves: Container[int], asked: Iterable[EventLeaf], event: Event) -> None:
-    """Let an event count for those of the asked leaves that are in `leaves`."""
+def _count(states: dict[int, LeafState], asked: Iterable[EventLeaf], event: Event) -> None:
+    """Let an event count for the asked leaves."""
     mark = mark_of(event.id)
     for leaf in asked:
-        if leaf.key in leaves and (passed := leaf.passed(event)):
+        if passed := leaf.passed(event):
             state = states.get(leaf.key, leaf.unseen)
             if (marks := leaf.take(state, event, mark, passed)) is not state.marks:
                 states[leaf.key] = msgspec.structs.replace(state, marks=marks)
