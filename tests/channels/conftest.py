@@ -93,8 +93,8 @@ def make_courier(fcm: LocalFcm, smtp: LocalSmtp, pauses: list[float]) -> Iterato
             "push": Push(parse_fcm(f"fcm:demo-project@{fcm.url}"), timeout=timeout),
             "email": Mail(parse_smtp(smtp.url), settings, timeout=timeout),
         }
-        options = {"channels": channels, "messages": MESSAGES, "sleep": pause, **options}
-        courier = Courier(settings=settings, default_locale="en", clock=lambda send: now, store=store, **options)
+        options = {"channels": channels, "messages": MESSAGES, "sleep": pause, "settings": settings, **options}
+        courier = Courier(default_locale="en", clock=lambda send: now, store=store, **options)
         made.append(courier)
         return courier
 

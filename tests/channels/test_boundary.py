@@ -85,6 +85,30 @@ def test_a_call_that_raises_is_unknown_alone(store, make_courier, make_send, *, 
     assert (channel.calls.count("odd"), pauses, len(caplog.records)) == (1, [], 1)
 
 
+class Unspeakable(Exception):
+    def __str__(self):
+        raise TypeError("no text")
+
+
+@BOTH
+def test_an_error_without_a_text_and_one_that_quotes_a_secret_say_what_they_may(
+    store, make_courier, make_send, caplog, bounded
+):
+    settings = MailSettings(secrets={"CRM": "hunter2"})
+    for error in (Unspeakable(), ValueError("https://hunter2@crm.example")):
+        for kind in ("in_make", "in_send"):
+            name = f"{kind}{type(error).__name__}"
+            courier = make_courier(
+                store, channels={"push": Fragile(**{kind: error})}, bounded=bounded, settings=settings
+            )
+            [odd] = courier.deliver([make_send("odd", id=name, user=name)])
+            assert (odd.state, odd.reason) in (("suppressed", "render_error"), ("unknown", "internal"))
+            assert type(error).__name__ in odd.detail
+    assert len(caplog.records) == 4
+    assert not any("hunter2" in record.getMessage() for record in caplog.records)
+    assert not any("hunter2" in row.detail for row in store.scan_ledger())
+
+
 @BOTH
 @pytest.mark.parametrize("error", [StoreError("down"), OlderDefinitions(1, 2), MemoryError(), OSError(28, "full")])
 def test_what_is_no_fault_of_a_message_fails_the_bundle(store, make_courier, make_send, bounded, error):

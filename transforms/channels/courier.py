@@ -91,7 +91,7 @@ class Courier:
         self._gate = Gate(clock, rules, None if bounded else self._ledger, bounded=bounded)
         self._bounded = bounded
         self._sleep = sleep
-        self._complaints = Complaints()
+        self._complaints = Complaints((settings.secrets or {}).values())
         self._runner = asyncio.Runner()
         # Of its own: a name that nobody resolves must not hold up the ledger.
         self._storing = ThreadPoolExecutor(1, "ledger")
@@ -257,7 +257,7 @@ class Courier:
             raise
         except Exception as error:  # noqa: BLE001 - nobody foresaw it, nor knows what went out; it costs this send alone
             self._complaints.log("a message was handed over, and nobody knows whether it went out", send, error)
-            return Outcome.unknown("internal", f"{type(error).__name__}: {error}")
+            return Outcome.unknown("internal", self._complaints.said(error))
 
     def _again(self, send: Send, outcome: Outcome) -> bool:
         """Whether a send is to be tried again after an outcome."""

@@ -5,30 +5,34 @@ Here is the one place that catches what nobody foresaw about a message: it must 
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from transforms.campaigns.effects import Send
-from transforms.channels.outcome import PASSES, Delivery, Outcome
+from transforms.channels.outcome import DETAIL, PASSES, Delivery, Outcome
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
 from transforms.events.plain import plain, plain_lines
 from transforms.messages.definitions import Message
 from transforms.messages.render import Rendered, RenderError
+from transforms.messages.secrets import MASK
 from transforms.storage.rows import LedgerState
 
 __all__ = ["Complaints", "content_of", "made"]
 
 #: Of so many faults the traceback is logged.
 _MOST_FAULTS = 100
+#: So many characters of it are.
+_LONGEST_TRACE = 20_000
 
 _log = logging.getLogger(__name__)
 
 
 class Complaints:
-    """Logs the traceback of each fault once, however many sends have it."""
+    """Logs the traceback of each fault once, however many sends have it; `hidden` is shown to nobody."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Iterable[str] = ()) -> None:
+        self._hidden = sorted(filter(None, hidden), key=len, reverse=True)
         self._known: set[tuple[str, ...]] = set()
 
     def log(self, what: str, send: Send, error: BaseException) -> None:
@@ -39,8 +43,17 @@ class Complaints:
         if fault in self._known or len(self._known) >= _MOST_FAULTS:
             return
         self._known.add(fault)
-        trace = plain_lines("".join(traceback.format_exception(error)))
+        trace = plain_lines(self._masked("".join(traceback.format_exception(error)))[-_LONGEST_TRACE:])
         _log.error("%s: send %s, message `%s`, channel %s\n%s", what, plain(send.id), send.message, send.channel, trace)
+
+    def said(self, error: BaseException) -> str:
+        """What kind of an error it is, and what it says, if it can."""
+        return self._masked(traceback.format_exception_only(error)[-1].strip())
+
+    def _masked(self, text: str) -> str:
+        for secret in self._hidden:
+            text = text.replace(secret, MASK)
+        return text
 
 
 def made(send: Send, make: Callable[[], Any], complaints: Complaints) -> Any:
@@ -55,7 +68,7 @@ def made(send: Send, make: Callable[[], Any], complaints: Complaints) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a template and a user's values do costs this message alone
         complaints.log("a message could not be made", send, error)
-        return Delivery(send, LedgerState.SUPPRESSED, "render_error", f"{type(error).__name__}: {error}")
+        return Delivery(send, LedgerState.SUPPRESSED, "render_error", complaints.said(error)[:DETAIL])
 
 
 def content_of(

@@ -1,0 +1,141 @@
+"""Nothing secret travels in a job's graph: who may look at the job may not send in our name."""
+
+import base64
+import binascii
+import bz2
+import lzma
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines.options import WrongUse, parse
+from beam_pipelines.realtime import build, launch_options
+from transforms.channels.settings import LINE_TOKEN, SMTP_PASSWORD, SMTP_USER, WEBHOOK_SECRET
+
+SECRETS = {
+    "TODOKE_UNSUBSCRIBE_SECRET": "forge-no-links-7731",
+    SMTP_PASSWORD: "mail-password-7732",
+    LINE_TOKEN: "line-token-7733",
+    WEBHOOK_SECRET: "whsec_c2lnbi1uby1jYWxscy03NzM0",
+    "TODOKE_SECRET_CRM": "crm-key-7735",
+}
+OTHERS = {
+    "TODOKE_MAIL_FROM": "Shop <shop@example.com>",
+    "TODOKE_UNSUBSCRIBE_URL": "https://shop.example.com/unsubscribe",
+    SMTP_USER: "shop",
+}
+DEFINITIONS = """\
+campaigns:
+  hello: {owner: a, trigger: {event: Seen}, reenter: never, consent: n, steps: [{send: [crm, mail, chat]}]}
+messages:
+  crm: {channel: webhook, url: "https://crm.example.com/", headers: {authorization: "{{ secrets.CRM }}"}, body: "{}"}
+  mail: {channel: email, subject: Hi, text: Hello}
+  chat: {channel: line, text: Hello}
+"""
+DATAFLOW = (
+    *("--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--streaming", "--project=proj-x"),
+    *(
+        "--region=us-central1",
+        "--sdk_location=container",
+        "--sdk_container_image=todoke",
+        "--temp_location=gs://bucket/t",
+    ),
+)
+LIVE = (
+    *("--events=pubsub:projects/proj-x/subscriptions/events", "--store=bigtable:proj-x/todoke"),
+    *(
+        "--control=pubsub:projects/proj-x/subscriptions/control",
+        "--control-topic=pubsub:projects/proj-x/topics/control",
+    ),
+    "--dead-letters=pubsub:projects/proj-x/topics/dead-letters",
+)
+
+
+@pytest.fixture
+def flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each channel is named, each secret is set."""
+    for name, value in {**SECRETS, **OTHERS}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "d.yaml").write_text(DEFINITIONS, encoding="utf-8")
+    (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return ["--definitions=d.yaml", "--push=fcm:proj-x@http://127.0.0.1:9", "--line=line", "--webhook"]
+
+
+def inside(content: bytes, depth: int = 4) -> Iterator[bytes]:
+    """Bytes, and all that stands in them by base64 or compressed: as pickled steps do."""
+    yield content
+    if not depth:
+        return
+    for run in re.findall(rb"[A-Za-z0-9+/=\n]{16,}", content):
+        try:
+            yield from inside(base64.b64decode(run + b"=" * (-len(run) % 4)), depth - 1)
+        except binascii.Error:
+            continue
+    for open_it in (bz2.decompress, zlib.decompress, lzma.decompress):
+        try:
+            yield from inside(open_it(content), depth - 1)
+        except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
+            continue
+
+
+def payloads(pipeline: beam.Pipeline) -> bytes:
+    """All that a graph carries, unpacked."""
+    proto = pipeline.to_runner_api()
+    parts = [proto.SerializeToString(), *(step.spec.payload for step in proto.components.transforms.values())]
+    parts += [coder.spec.payload for coder in proto.components.coders.values()]
+    parts += [environment.payload for environment in proto.components.environments.values()]
+    return b"\0".join(found for part in parts for found in inside(part))
+
+
+def test_dataflows_graph_has_no_secrets(flags: list[str]) -> None:
+    config, _, beam_flags = parse([*flags, *LIVE, "--email=smtps://mail.example.com:465", *DATAFLOW])
+    pipeline = beam.Pipeline(options=launch_options(beam_flags))
+    build(pipeline, config)
+    carried = payloads(pipeline)
+    assert b"mail.example.com" in carried  # what is packed is found
+    assert [name for name, value in SECRETS.items() if value.encode() in carried] == []
+
+
+@pytest.mark.parametrize("password", ["mail-password-7732", "p%40ss%2Fword-7736"])
+def test_a_graph_on_this_machine_has_no_secrets_though_a_url_had_one(flags: list[str], password: str) -> None:
+    config, _, _ = parse(
+        [*flags, "--events=e.jsonl", "--store=sqlite:u.db", f"--email=smtp://me:{password}@127.0.0.1:2525"]
+    )
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"]))
+    build(pipeline, config)
+    carried = payloads(pipeline)
+    assert b"smtp://127.0.0.1:2525" in carried
+    hidden = [*SECRETS.values(), password, "p@ss/word-7736"]
+    assert [value for value in hidden if value.encode() in carried] == []
+
+
+def test_the_password_of_a_url_is_used_nevertheless(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    parse([*flags, "--events=e.jsonl", "--store=none", "--email=smtp://me:p%40ss@localhost:2525"])
+    assert (os.environ[SMTP_USER], os.environ[SMTP_PASSWORD]) == ("me", "p@ss")
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_password_for_another_machine_is_refused_and_not_shown(flags: list[str], scheme: str) -> None:
+    with pytest.raises(WrongUse, match=SMTP_PASSWORD) as refused:
+        parse([*flags, "--events=e.jsonl", "--store=none", f"--email={scheme}://me:hunter2@mail.example.com:465"])
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_may_be_in_files(flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
+        monkeypatch.setenv(name, f"file:{tmp_path / name}")
+    argv = [*flags, "--events=e.jsonl", "--store=none", "--email=smtps://mail.example.com:465"]
+    assert parse(argv)[0].email == "smtps://mail.example.com:465"
+    for name in SECRETS:
+        monkeypatch.setenv(name, "file:/nowhere/secret")
+        with pytest.raises(WrongUse, match=f"{name}: /nowhere/secret cannot be read"):
+            parse(argv)
+        monkeypatch.setenv(name, f"file:{tmp_path / name}")
