@@ -90,6 +90,9 @@ ATTRIBUTES = {
     "context.locale": one("starts_with", st.sampled_from(["en", "ja"])),
     "context.timezone": equality(st.sampled_from(ZONES)),
     "context.location.city": TEXTUAL,
+    "group.id": equality(st.sampled_from(["g1", "g2", "7"])),
+    "group.traits.plan": text_tests(PLANS),
+    "group.traits.tags[]": TEXTUAL | NUMERIC,
 }
 #: A date alone in an event, and an age of one of its properties, are left out: their zone and clock would be the
 #: question's, not the event's.

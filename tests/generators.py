@@ -87,13 +87,15 @@ CONTEXTS = st.fixed_dictionaries(
 )
 CONSENTS = st.fixed_dictionaries(
     {
-        "topic": st.sampled_from([*TOPICS, "all"]),
-        "channel": st.sampled_from(CHANNELS),
+        "topic": st.sampled_from([*TOPICS, *TOPICS, "all", " ALL"]),
+        "channel": st.sampled_from([*CHANNELS, *CHANNELS, "Push", "EMAIL "]),
         "granted": st.booleans(),
     }
 )
 #: What kinds of calls there are, more of the frequent ones.
-KINDS = ["track"] * 9 + ["page", "screen"] + ["identify"] * 5 + ["consent"] * 2 + ["alias"]
+KINDS = ["track"] * 9 + ["page", "screen"] + ["identify"] * 5 + ["consent"] * 2 + ["group"] * 2 + ["alias"]
+#: What a group call says of the group.
+GROUPS = st.fixed_dictionaries({}, optional={"plan": mostly(PLANS, STRAY, st.none()), "tags": LISTS})
 #: How many calls a history has before repetitions.
 SIZES = [1, 6, 12, 16, 20, 20]
 
@@ -137,6 +139,10 @@ def _call(draw: DrawFn, users: list[str], owners: dict[str, list[str]]) -> Plain
         call["traits"] = draw(TRAITS)
         if call["traits"].get("email"):
             call["traits"]["email"] = f"{owner}@example.com"
+        if draw(st.sampled_from([False, False, True])):  # as some SDKs send them
+            call["context"] = call["context"] | {"traits": call.pop("traits")}
+    elif kind == "group":
+        call |= {"groupId": draw(st.sampled_from(["g1", "g2", 7])), "traits": draw(GROUPS)}
     elif kind == "consent":
         call |= {"event": "Consent Changed", "properties": draw(CONSENTS)}
     elif kind != "alias":
@@ -150,14 +156,16 @@ def _call(draw: DrawFn, users: list[str], owners: dict[str, list[str]]) -> Plain
 def _clocks(draw: DrawFn) -> Plain:
     """When it happened and when it came: mostly at once, else late, from the future, from a wrong clock or unknown."""
     time, delay = draw(MOMENTS), draw(st.sampled_from(DELAYS))
-    form = draw(st.sampled_from(["plain"] * 6 + ["future", "skewed", "unknown"]))
+    form = draw(st.sampled_from(["plain"] * 6 + ["future", "skewed", "corrected", "unknown"]))
     if form == "future":
         return {"timestamp": iso(time + delay), "arrival": iso(time)}
-    if form == "skewed":
+    if form in ("skewed", "corrected"):
         skew = draw(st.sampled_from([-1, 1])) * draw(st.sampled_from(STEPS))
         arrival = iso(time + delay)
+        names = ["timestamp", "originalTimestamp"] if form == "skewed" else ["originalTimestamp"]
         return {
-            "timestamp": iso(time + skew),
+            draw(st.sampled_from(names)): iso(time + skew),
+            **({"timestamp": iso(time)} if form == "corrected" else {}),
             "sentAt": iso(time + delay + skew),
             "receivedAt": arrival,
             "arrival": arrival,

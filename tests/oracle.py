@@ -29,11 +29,13 @@ Where the language leaves room, this is the reading chosen:
 * A zone name nobody knows is as if it were not there, so an older known one counts. Without a default zone it is UTC.
 * In `missing`, an event that is both A and B is a B at A's instant, so the condition is false. B's `within` is only the
   least age of A: a B at any time from A on answers it. A window or `since` beside A must hold the newest A.
-* Consent Changed counts only as a track with text `topic` and `channel` and boolean `granted`. `all` is a topic of its
-  own: while it is denied the channel is closed, and granting it opens no other topic.
+* Consent Changed is a track with text `topic`, a known `channel` in any case and boolean `granted`, else a dead letter.
+  Topics are compared as written, without blanks around them. `all` in any case is a topic of its own: while it is
+  denied the channel is closed, and granting it opens no other topic.
+* `group.id` and each trait of a group are attributes by themselves, of the newest group call that has them.
 * A device token needs no device type. Any text that is not empty is a mailbox.
-* Refused ids are compared as written (`Guest` is an id), an empty one is not the same as an absent one, and one
-  refused id (user, anonymous or previous) refuses the call. Ids are text. Wrong types of known fields are dead letters.
+* Refused ids are compared as written (`Guest` is an id), an empty one is absent, and one refused id (user, anonymous or
+  previous) refuses the call. Ids are text or integers. Wrong types of known fields are dead letters.
 * Of the copies of a message the first to arrive counts. Alias takes previousId as an anonymous id only.
 
 Outside: deletion, receipts, tokens and addresses taken over by another user. A message must have its messageId.
@@ -56,7 +58,7 @@ REFUSED = frozenset(
     ["", "null", "undefined", "none", "nil", "nan", "0", "-1", "true", "false", "guest", "anonymous", "[object Object]"]
 )
 #: What consent is while nobody has said anything.
-UNSET = {"email": False, "line": False, "push": True, "inbox": True, "webhook": True}
+UNSET = {"sms": False, "email": False, "line": False, "push": True, "inbox": True, "webhook": True}
 
 
 def memberships(definitions: Definition, history: Iterable[dict[str, Any]], as_of: int) -> dict[str, set[str]]:
@@ -81,11 +83,20 @@ def read(message: dict[str, Any]) -> Call | None:
     type_ = fields.get("type")
     if type_ == "delete":
         raise ValueError("deletion is outside this oracle")
-    if type_ not in (*NAMED, "identify", "alias"):
+    if type_ not in (*NAMED, "identify", "group", "alias"):
         return None
     name = fields.get("event") if type_ == "track" else fields.get("name", "") if type_ in NAMED else ""
-    ids: list[Any] = [fields.get(key) for key in ("userId", "anonymousId", "previousId")]
+    ids: list[Any] = [as_text(fields.get(key)) for key in ("userId", "anonymousId", "previousId")]
     bodies: list[Any] = [fields.get(key, {}) for key in ("properties", "traits", "context")]
+    if type_ == "identify" and isinstance(bodies[2], dict) and isinstance(bodies[2].get("traits"), dict):
+        bodies[1] = {**bodies[2]["traits"], **bodies[1]}
+    if type_ == "group":
+        group = as_text(fields.get("groupId"))
+        if group is None:
+            return None
+        bodies[1] = {"group.id": group} | {f"group.traits.{key}": value for key, value in bodies[1].items()}
+    if name == "Consent Changed" and type_ == "track" and consent(bodies[0]) is None:
+        return None
     readable = (
         isinstance(name, str)
         and (name or type_ != "track")
@@ -99,6 +110,21 @@ def read(message: dict[str, Any]) -> Call | None:
     return Call(fields["messageId"], type_, str(name), *times, *ids, *bodies)
 
 
+def as_text(id_: Any) -> Any:
+    """An integer is its decimal text, an empty id is none."""
+    return None if id_ == "" else str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
+
+
+def consent(said: dict[str, Any]) -> tuple[str, str, bool] | None:
+    """The topic, the channel and the word of a Consent Changed; None if it cannot be understood."""
+    match said:
+        case {"topic": str(topic), "channel": str(channel), "granted": bool(granted)}:
+            topic, channel = topic.strip(), channel.strip().lower()
+            if topic and channel in UNSET:
+                return ("all" if topic.lower() == "all" else topic), channel, granted
+    return None
+
+
 def acceptable(id_: Any) -> bool:
     return isinstance(id_, str) and id_ not in REFUSED and len(id_.encode()) <= 256
 
@@ -106,17 +132,19 @@ def acceptable(id_: Any) -> bool:
 def when(fields: dict[str, Any]) -> tuple[int, int] | None:
     """The time and the arrival of a message; None if there is none, or one that cannot be read."""
     times: dict[str, int] = {}
-    for key in ("timestamp", "sentAt", "receivedAt", "arrival"):
+    for key in ("timestamp", "originalTimestamp", "sentAt", "receivedAt", "arrival"):
         if key in fields:
             moment = instant(fields[key])
             if moment is None:
                 return None
             times[key] = moment
-    arrival = times.get("arrival", times.get("receivedAt", times.get("timestamp")))
+    said = times.get("timestamp", times.get("originalTimestamp"))
+    arrival = times.get("arrival", times.get("receivedAt", said))
     if arrival is None:
         return None
-    time = times.get("timestamp", arrival)
-    if {"timestamp", "sentAt", "receivedAt"} <= times.keys():
+    time = arrival if said is None else said
+    corrected = {"timestamp", "originalTimestamp"} <= times.keys()
+    if said is not None and {"sentAt", "receivedAt"} <= times.keys() and not corrected:
         time += times["receivedAt"] - times["sentAt"]
     return min(time, arrival), arrival
 
@@ -230,7 +258,8 @@ def consented(topic: str, channel: str, profile: Profile) -> bool:
     said = {}
     for call in profile.calls:
         if call.type == "track" and call.name == "Consent Changed":
-            match call.properties:
-                case {"topic": str(about), "channel": str(where), "granted": bool(granted)}:
-                    said[about, where] = granted
+            heard = consent(call.properties)
+            if heard is not None:
+                about, where, granted = heard
+                said[about, where] = granted
     return said.get((topic, channel), UNSET[channel]) and said.get(("all", channel), True)

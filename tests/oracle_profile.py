@@ -11,7 +11,7 @@ __all__ = ["NAMED", "Call", "Definition", "Profile", "satisfied", "timely"]
 
 NAMED = ("track", "page", "screen")
 CONTEXT = ("app.version", "app.build", "os.name", "os.version", "device.type", "device.model", "locale", "timezone")
-ZONES = frozenset(available_timezones())
+ZONES = frozenset(available_timezones()) - {"Factory", "localtime"}
 
 Definition = dict[str, Any]
 
@@ -58,8 +58,22 @@ class Profile:
                 return ZoneInfo(names[0])
         return ZoneInfo(self.default_zone)
 
+    def grouped(self, path: str) -> list[Any]:
+        """The values at a path such as `group.id` or `group.traits.plan`."""
+        found: dict[str, Any] = {}
+        for call in self.calls:
+            if call.type == "group":
+                found.update(call.traits)
+        if path == "group.id":
+            return [found[path]] if path in found else []
+        inner = path.removeprefix("group.traits.")
+        name = inner.split(".")[0].removesuffix("[]")
+        return walk({name: found.get(f"group.traits.{name}")}, inner)
+
     def attribute(self, path: str) -> list[Any]:
         """The values at a path: one, or with `[]` any number; none where it is missing."""
+        if path == "group.id" or path.startswith("group.traits."):
+            return self.grouped(path)
         if not path.startswith("context."):
             return walk(self.traits, path)
         path = path.removeprefix("context.")

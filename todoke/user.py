@@ -9,7 +9,7 @@ from rich.table import Table
 from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
 from todoke.terminal import json_text, plain_text
-from transforms.events.event import SET
+from transforms.events.event import GROUP, SET
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState
 from transforms.storage.store import Store
@@ -92,7 +92,9 @@ def _clock(time: str) -> str:
 
 def _event(row: EventRow) -> dict[str, Any]:
     payload = msgspec.json.decode(row.payload)
-    said = payload["traits"] if row.type in ("identify", SET) else payload["properties"]
+    said = payload["traits"] if row.type in ("identify", GROUP, SET) else payload["properties"]
+    if group := payload.get("group"):
+        said = {"group": group} | said
     shown = {
         "time": write_time(row.time),
         "kind": "event",

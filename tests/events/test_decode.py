@@ -53,6 +53,7 @@ def test_a_track_call_with_everything() -> None:
         properties={"price": 5, "gift": None},
         context={"locale": "ja"},
         historical=True,
+        integrations={"All": True},
     )
 
 
@@ -67,6 +68,11 @@ def test_a_track_call_with_everything() -> None:
         ({"type": "identify", "anonymousId": "a", "properties": {"a": 1}}, {"traits": {}, "properties": {}}),
         ({"type": "alias", "userId": "u", "previousId": "p"}, {"name": "", "user": "u", "previous": "p"}),
         ({"type": "delete", "userId": "u"}, {"name": "", "user": "u"}),
+        (
+            {"type": "group", "userId": "u", "groupId": "g", "traits": {"plan": "pro"}},
+            {"name": "", "user": "u", "group": "g", "traits": {"plan": "pro"}, "properties": {}},
+        ),
+        ({"type": "group", "anonymousId": "a", "groupId": 0}, {"group": "0", "traits": {}}),
     ],
 )
 def test_each_kind_of_call(call: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -76,7 +82,8 @@ def test_each_kind_of_call(call: dict[str, Any], expected: dict[str, Any]) -> No
 
 
 def test_null_counts_as_absent() -> None:
-    fields = ("messageId", "anonymousId", "timestamp", "sentAt", "receivedAt", "properties", "context", "historical")
+    fields = ["messageId", "anonymousId", "timestamp", "originalTimestamp", "sentAt", "receivedAt"]
+    fields += ["properties", "context", "historical", "integrations"]
     without = {"type": "track", "event": "E", "userId": "u"}
     padded = without | dict.fromkeys(fields)
     event, absent = read(padded, ARRIVAL), read(without, ARRIVAL)
@@ -91,15 +98,23 @@ def test_null_counts_as_absent() -> None:
     [
         (Cause.UNKNOWN_TYPE, {"userId": "u"}),
         (Cause.UNKNOWN_TYPE, {"type": None, "userId": "u"}),
-        (Cause.UNKNOWN_TYPE, {"type": "group", "userId": "u"}),
+        (Cause.UNKNOWN_TYPE, {"type": "Group", "userId": "u", "groupId": "g"}),
+        (Cause.UNKNOWN_TYPE, {"batch": [{"type": "page", "userId": "u"}]}),
+        (Cause.NO_ID, {"type": "group", "userId": "u"}),
+        (Cause.NO_ID, {"type": "group", "userId": "u", "groupId": ""}),
+        (Cause.NO_ID, {"type": "group", "groupId": "g"}),
+        (Cause.INVALID, {"type": "group", "userId": "u", "groupId": 1.0}),
         (Cause.UNKNOWN_TYPE, {"type": "Track", "event": "E", "userId": "u"}),
         (Cause.UNKNOWN_TYPE, {"type": ["track"]}),
         (Cause.NO_EVENT, {"type": "track", "userId": "u"}),
         (Cause.NO_EVENT, {"type": "track", "userId": "u", "event": None}),
         (Cause.NO_EVENT, {"type": "track", "userId": "u", "event": ""}),
         (Cause.INVALID, {"type": "track", "userId": "u", "event": 5}),
-        (Cause.INVALID, {"type": "track", "userId": 5, "event": "E"}),
-        (Cause.INVALID, {"type": "track", "userId": "u", "event": "E", "messageId": 5}),
+        (Cause.INVALID, {"type": "track", "userId": 5.0, "event": "E"}),
+        (Cause.INVALID, {"type": "track", "userId": True, "event": "E"}),
+        (Cause.INVALID, {"type": "track", "userId": ["u"], "event": "E"}),
+        (Cause.INVALID, {"type": "track", "userId": "u", "anonymousId": {}, "event": "E"}),
+        (Cause.INVALID, {"type": "track", "userId": "u", "event": "E", "messageId": 5.5}),
         (Cause.INVALID, {"type": "track", "userId": "u", "event": "E", "properties": []}),
         (Cause.INVALID, {"type": "track", "userId": "u", "event": "E", "context": "web"}),
         (Cause.INVALID, {"type": "track", "userId": "u", "event": "E", "historical": "yes"}),
@@ -109,7 +124,15 @@ def test_null_counts_as_absent() -> None:
         (Cause.NO_ID, {"type": "alias", "anonymousId": "a", "previousId": "p"}),
         (Cause.NO_ID, {"type": "alias", "userId": "u"}),
         (Cause.NO_ID, {"type": "delete", "anonymousId": "a"}),
-        (Cause.REFUSED_ID, {"type": "track", "event": "E", "userId": ""}),
+        (Cause.NO_ID, {"type": "track", "event": "E", "userId": ""}),
+        (Cause.NO_ID, {"type": "track", "event": "E", "userId": "", "anonymousId": ""}),
+        (Cause.NO_ID, {"type": "alias", "userId": "u", "previousId": ""}),
+        (Cause.NO_ID, {"type": "delete", "userId": ""}),
+        (Cause.REFUSED_ID, {"type": "track", "event": "E", "userId": " "}),
+        (Cause.REFUSED_ID, {"type": "track", "event": "E", "userId": 0}),
+        (Cause.REFUSED_ID, {"type": "track", "event": "E", "userId": "u", "anonymousId": -1}),
+        (Cause.REFUSED_ID, {"type": "alias", "userId": 5, "previousId": 0}),
+        (Cause.REFUSED_ID, {"type": "delete", "userId": int("9" * 257)}),
         (Cause.REFUSED_ID, {"type": "track", "event": "E", "userId": "u", "anonymousId": " NULL "}),
         (Cause.REFUSED_ID, {"type": "alias", "userId": "u", "previousId": "[object Object]"}),
         (Cause.REFUSED_ID, {"type": "delete", "userId": "x" * 257}),
@@ -117,10 +140,14 @@ def test_null_counts_as_absent() -> None:
         (Cause.BAD_TIME, {"type": "page", "userId": "u", "timestamp": "2026-03-10T12:00:00"}),
         (Cause.BAD_TIME, {"type": "page", "userId": "u", "timestamp": 1_772_000_000}),
         (Cause.BAD_TIME, {"type": "page", "userId": "u", "sentAt": "soon"}),
+        (Cause.BAD_TIME, {"type": "page", "userId": "u", "timestamp": NOON, "originalTimestamp": "soon"}),
         (Cause.BAD_TIME, {"type": "page", "userId": "u", "receivedAt": "2026-13-01T00:00:00Z"}),
         (Cause.UNSUPPORTED, {"type": "page", "userId": "u", "properties": {"a": [2**64]}}),
         (Cause.UNSUPPORTED, {"type": "page", "userId": "u", "context": {"a": -(2**63) - 1}}),
         (Cause.UNSUPPORTED, {"type": "identify", "userId": "u", "traits": {"a": {"b": 10**30}}}),
+        (Cause.UNSUPPORTED, {"type": "identify", "userId": "u", "context": {"traits": {"b": 10**30}}}),
+        (Cause.UNSUPPORTED, {"type": "page", "userId": "u", "integrations": [2**64]}),
+        (Cause.TOO_DEEP, {"type": "page", "userId": "u", "integrations": nested(MAX_DEPTH)}),
         (Cause.INVALID, {"type": "identify", "userId": "u", "traits": {"a": 10**4290 + 1}, "context": 1}),
         (Cause.TOO_DEEP, {"type": "identify", "userId": "u", "traits": nested(MAX_DEPTH + 1)}),
     ],
@@ -218,3 +245,91 @@ def test_a_correction_beyond_the_calendar_is_a_bad_time() -> None:
 def test_a_time_after_the_arrival_becomes_the_arrival(ahead: int, far: bool) -> None:
     event, skewed = decode(json.dumps(TRACK).encode(), ARRIVAL - ahead)
     assert (event.time, skewed) == (ARRIVAL - ahead, far)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(5, "5"), (-2, "-2"), (2**53 + 1, "9007199254740993"), (10**40, "1" + "0" * 40)]
+)
+def test_an_integer_is_an_id_by_its_decimal_text(number: int, text: str) -> None:
+    call = {"userId": number, "anonymousId": number, "previousId": number, "messageId": number, "groupId": number}
+    for type_ in ("track", "page", "screen", "identify", "group", "alias", "delete"):
+        event = read(call | {"type": type_, "event": "E"}, ARRIVAL)
+        assert (event.user, event.anonymous, event.id) == (text, text, text)
+        assert event.previous == (text if type_ == "alias" else None)
+        assert event.group == (text if type_ == "group" else None)
+
+
+@pytest.mark.parametrize("field", ["userId", "anonymousId"])
+def test_an_empty_id_is_absent(field: str) -> None:
+    call = TRACK | {"userId": "u", "anonymousId": "a"}
+    event = read(call | {field: ""}, ARRIVAL)
+    assert (event.user, event.anonymous) == (("u", None) if field == "anonymousId" else (None, "a"))
+
+
+TEN, EARLY = "2026-03-10T10:00:00Z", "2026-03-10T08:00:00Z"
+SENT = {"sentAt": "2026-03-10T08:00:10Z", "receivedAt": "2026-03-10T10:00:10Z"}
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"timestamp": EARLY, **SENT}, TEN),
+        ({"originalTimestamp": EARLY, **SENT}, TEN),
+        ({"originalTimestamp": EARLY, "timestamp": TEN, **SENT}, TEN),  # corrected before, by who wrote both
+        ({"originalTimestamp": TEN, "timestamp": EARLY, **SENT}, EARLY),
+        ({"originalTimestamp": EARLY}, EARLY),
+        ({"originalTimestamp": EARLY, "sentAt": TEN}, EARLY),
+        ({"originalTimestamp": EARLY, "receivedAt": TEN}, EARLY),
+        (SENT, NOON),
+    ],
+)
+def test_a_time_is_corrected_once(times: dict[str, str], expected: str) -> None:
+    call = {"type": "page", "userId": "u", **times}
+    assert read(call, ARRIVAL).time == read_time(expected)
+    if "receivedAt" not in times:
+        assert (read(call).time, read(call).arrival) == (read_time(expected), read_time(expected))
+    elif len(times) > len(SENT):
+        assert (read(call).time, read(call).arrival) == (read_time(expected), read_time(times["receivedAt"]))
+
+
+def test_traits_of_an_identify_call_may_stand_in_its_context() -> None:
+    context = {"traits": {"plan": "pro", "age": 3, "city": "Ulm"}}
+    identify = {"type": "identify", "userId": "u", "context": context}
+    assert read(identify, ARRIVAL).traits == {"plan": "pro", "age": 3, "city": "Ulm"}
+    both = read(identify | {"traits": {"plan": "free", "age": None}}, ARRIVAL)
+    assert both.traits == {"plan": "free", "age": None, "city": "Ulm"}
+    assert both.context == context
+    for junk in (5, "x", [], None):
+        assert read(identify | {"context": {"traits": junk}}, ARRIVAL).traits == {}
+    assert read(TRACK | {"context": context}, ARRIVAL).traits == {}
+
+
+def consent(**said: Any) -> dict[str, Any]:
+    good = {"topic": "news", "channel": "push", "granted": False}
+    return TRACK | {"event": "Consent Changed", "properties": good | said}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({"granted": granted} for granted in ("false", "true", "", 0, 1, None, [], {})),
+        *({"channel": channel} for channel in ("fax", "", " ", None, 5, ["push"], "push,email", "all")),
+        *({"topic": topic} for topic in ("", "  ", None, 5, [], {"news": 1})),
+    ],
+)
+def test_consent_that_is_not_clear_is_a_dead_letter(said: dict[str, Any]) -> None:
+    assert cause_of(json.dumps(consent(**said)).encode(), ARRIVAL) == Cause.INVALID
+
+
+@pytest.mark.parametrize("said", [{"channel": "Push"}, {"channel": " EMAIL "}, {"topic": "All"}, {"channel": "sms"}])
+def test_consent_in_another_case_is_clear_and_kept_as_it_stands(said: dict[str, Any]) -> None:
+    assert read(consent(**said), ARRIVAL).properties == consent(**said)["properties"]
+
+
+def test_a_page_called_like_consent_says_nothing_of_it() -> None:
+    assert read({"type": "page", "name": "Consent Changed", "userId": "u", "timestamp": NOON}).properties == {}
+
+
+def test_a_mark_before_utf_8_is_skipped() -> None:
+    payload = json.dumps({"type": "page", "userId": "u"}).encode()
+    assert decode(b"\xef\xbb\xbf" + payload, ARRIVAL) == decode(payload, ARRIVAL)

@@ -9,6 +9,7 @@ from core import HOUR, START
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
+from transforms.users.control import Receipt, receipt_event
 
 Plain = dict[str, Any]
 
@@ -24,6 +25,10 @@ def track(time: int, context: Plain, id_: str = "") -> Event:
 def consent(time: int, topic: Any, channel: Any, granted: Any, type_: str = "track") -> Event:
     properties = {"topic": topic, "channel": channel, "granted": granted}
     return Event(f"m{time}", type_, "Consent Changed", START + time, START + HOUR, "u", properties=properties)
+
+
+def group(time: int, id_: str, traits: Plain) -> Event:
+    return Event(f"m{time}", "group", "", START + time, START + HOUR, "u", traits=traits, group=id_)
 
 
 def profile_of(*events: Event) -> Profile:
@@ -68,6 +73,26 @@ def test_traits_of_other_calls_and_traits_that_pretend_to_be_context_are_passed_
     event = Event("m", "track", "E", START, START, "u", traits={"plan": "pro"})
     assert profile_of(event).values() == {}
     assert profile_of(identify(1, {"context.locale": "de", "#zone": "UTC", "name": "Ada"})).values() == {"name": "Ada"}
+
+
+def test_a_group_is_that_of_the_newest_call_and_so_is_each_of_its_traits() -> None:
+    profile = profile_of(
+        group(1, "acme", {"plan": "free", "seats": 3, "gone": 1}),
+        group(3, "ajax", {"plan": "pro", "gone": None}),
+        group(2, "older", {"plan": "old", "a.b": 1, "a": {"b": 2}}),
+    )
+    assert profile.values() == {
+        "group.id": "ajax",
+        "group.traits.plan": "pro",
+        "group.traits.seats": 3,
+        "group.traits.a.b": 1,
+        "group.traits.a": {"b": 2},
+    }
+
+
+def test_no_trait_can_pretend_to_be_a_group() -> None:
+    traits = {"group": {"id": "mine"}, "group.id": "forged", "group.traits.plan": "forged"}
+    assert profile_of(identify(1, traits)).values() == {"group": {"id": "mine"}}
 
 
 def test_context_is_that_of_the_newest_call_that_has_it() -> None:
@@ -152,6 +177,25 @@ def test_a_denial_of_all_closes_the_channel_and_its_end_opens_no_topic() -> None
     assert not reopened.consented("offers", "email")
 
 
+@pytest.mark.parametrize("channel", ["push", "Push", " PUSH\n"])
+@pytest.mark.parametrize("topic", ["news", " news ", "all", "All", " ALL"])
+def test_a_denial_counts_however_it_is_written(topic: str, channel: str) -> None:
+    profile = profile_of(consent(1, topic, channel, False))
+    assert not profile.consented("news", "push")
+    assert profile.consented("offers", "push") is (topic.strip() == "news")
+    closed = profile_of(consent(1, topic, "EMAIL", True), consent(2, "ALL", "Email", False))
+    assert not closed.consented("news", "email")
+
+
+@pytest.mark.parametrize("topic", ["All", " all ", "", " ", None])
+def test_a_receipt_that_names_all_topics_or_none_denies_the_channel(topic: str | None) -> None:
+    receipt = Receipt("u", "unsubscribed", " Email", "2026-03-10T12:00:00Z", topic=topic)
+    profile = profile_of(consent(1, "news", "email", True))
+    profile.apply(receipt_event(receipt, None))
+    assert profile.consent["all/email"][2] is False
+    assert not profile.consented("news", "email")
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -172,6 +216,10 @@ def test_what_is_not_clearly_consent_is_passed_over(event: Event) -> None:
         ("Asia/Tokyo", True),
         ("UTC", True),
         ("America/Argentina/Buenos_Aires", True),
+        *((name, True) for name in ("Asia/Kolkata", "Asia/Calcutta", "Etc/GMT+9", "GMT0", "US/Pacific", "Japan")),
+        *((name, False) for name in ("localtime", "posixrules", "Factory", "leapseconds", "tzdata.zi", "zone.tab")),
+        *((name, False) for name in ("right/UTC", "posix/UTC", "posix/Asia/Tokyo", "right/Asia/Tokyo")),
+        *((name, False) for name in ("asia/tokyo", "Asia/Tokyo ", "Asia//Tokyo", "Asia/../UTC", "./UTC", "utc")),
         *((name, False) for name in ("Mars/Olympus", "", "Europe", "../UTC", "/etc/localtime", "\x00", "U" * 65)),
         *((value, False) for value in (None, 5, True, [], {}, ["UTC"], {"UTC": 1})),
     ],

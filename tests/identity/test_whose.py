@@ -24,7 +24,7 @@ def read(**fields: Any) -> Event:
 
 
 REFUSED = [
-    *("", " ", "null", "NULL", " undefined", "None", "nil", "NaN", "0", "-1", "true", "False", "guest", "Anonymous"),
+    *(" ", "null", "NULL", " undefined", "None", "nil", "NaN", "0", "-1", "true", "False", "guest", "Anonymous"),
     *("[object Object]", "a" * 257, "é" * 129),
 ]
 

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from core import START, compile_plain
+from columns import columnar
+from core import START, compile_plain, known, run_bounded
 from generators import iso
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ Plain = dict[str, Any]
 
 #: A path of each attribute that means something to the machine, and some that mean nothing.
 NAMES = ["timezone", "email", "line_id", "locale", "plan", "tags", "at", "", "#zone", "context.locale", "ü" * 70]
+NAMES += ["a", "a.b", "group", "group.id", "group.traits.plan", "__proto__", "constructor", "__class__", "id", "traits"]
 VALUES = st.sampled_from(
     [
         *("", " ", "Asia/Tokyo", "Europe", "Europe/", "../x", "/etc/localtime", "a" * 300, "\x00", "\ud7ff", "🎈"),
@@ -32,6 +34,7 @@ VALUES = st.sampled_from(
             "9999-12-31T23:59:59Z",
         ),
         *("1e999", "NaN", "-0", "2026-W10", "tzdata.zi", "posixrules", "u@example.com"),
+        *("localtime", "right/UTC", "push", "All", "false", "{{ 7 }}", "__proto__"),
         *(0, -1, 2**63 - 1, -(2**63), 2**64 - 1, 1e308, -0.0, 5e-324, True, False, None),
     ]
 )
@@ -65,6 +68,9 @@ PATHS = [
     "context.locale",
     "context.location.city",
     "context.os.name",
+    "group.id",
+    "group.traits.plan",
+    "group.traits.a.b",
 ]
 
 
@@ -77,7 +83,7 @@ def everything() -> Plain:
     for number, (path, test) in enumerate(tests):
         # A date alone, and an age, of a property would be judged by the clock of the question.
         if (
-            not path.startswith("context.")
+            not path.startswith(("context.", "group."))
             and not test.keys() & {"within", "older_than"}
             and test.get("before") is None
         ):
@@ -106,8 +112,11 @@ CONTEXTS = st.dictionaries(
     max_size=4,
 )
 CALLS = st.fixed_dictionaries(
-    {"type": st.sampled_from(["track", "identify", "page"]), "context": CONTEXTS},
-    optional={"traits": OBJECTS, "properties": OBJECTS},
+    {"type": st.sampled_from(["track", "identify", "page", "group", "alias", "delete"]), "context": CONTEXTS},
+    optional={
+        **dict.fromkeys(("traits", "properties", "integrations"), OBJECTS),
+        **{"groupId": VALUES, "userId": VALUES, "anonymousId": VALUES, "previousId": VALUES},
+    },
 )
 
 
@@ -130,6 +139,33 @@ def test_no_value_makes_the_machine_raise(calls: list[Plain]) -> None:
     user, _ = fold(User("u"), [*inputs, Wake(START + 10**12)], EVERYTHING)
     assert decode_user(encode_user(user)) == user
     assert json.loads(user_row(user, encode_user(user)).profile)["user"] == "u"
+
+
+ATTRIBUTES = {
+    name: {"members": segment["members"]}
+    for name, segment in everything()["segments"].items()
+    if name.startswith("a") or name == "dated"
+}
+
+
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(CALLS, min_size=1, max_size=4))
+def test_columns_take_any_value_as_rows_do(calls: list[Plain]) -> None:
+    history = []
+    for number, call in enumerate(calls):
+        line = {"messageId": f"m{number}", "userId": "u", "event": "E", "name": "E", "timestamp": iso(START + number)}
+        line |= {name: value for name, value in call.items() if name not in ("userId", "anonymousId", "previousId")}
+        if line["type"] not in ("alias", "delete"):
+            history.append(line)
+    events = []
+    for line in history:
+        try:
+            events.append(decode(json.dumps(line).encode())[0])
+        except Refused:
+            continue
+    definitions = compile_plain({"segments": ATTRIBUTES})
+    users, _ = run_bounded(events, definitions, START + 100)
+    assert columnar(history, definitions, START + 100) == known(users)
 
 
 @pytest.mark.parametrize("value", [[], {}, ["Asia/Tokyo"], {"a": 1}, 5, True, "Europe", "\x00", "x" * 10_000, "../UTC"])

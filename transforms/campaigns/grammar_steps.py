@@ -6,6 +6,7 @@ from typing import Any
 from transforms.campaigns.definitions import ALL_VARIANTS, Step, Trigger
 from transforms.campaigns.grammar_triggers import read_minute, read_same, read_zone
 from transforms.campaigns.schedule import EACH_USER
+from transforms.identity.profile import RESERVED
 from transforms.segments.conditions import Condition
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import Arm, read_condition, read_filter
@@ -152,8 +153,9 @@ class StepReader:
             self.problems.add(node, f"expected attributes with their values; found {node.kind}")
             return {}
         for name, child in node.value.items():
-            if name.startswith(("context.", "#")) or not name:
-                self.problems.add(child, "an attribute that can be set is no part of the context, and has a name")
+            if name.startswith(RESERVED) or not name:
+                what = "an attribute that can be set is no part of the context or of a group, and has a name"
+                self.problems.add(child, what)
             if isinstance(child.value, dict | list):
                 self.problems.add(child, f"expected text, a number, true, false or nothing; found {child.kind}")
             elif isinstance(child.value, str):

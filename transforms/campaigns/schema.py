@@ -188,7 +188,7 @@ def _step() -> Schema:
     values = {
         "type": "object",
         "minProperties": 1,
-        "propertyNames": {"pattern": r"^(?!context\.|#)[\s\S]"},
+        "propertyNames": {"pattern": r"^(?!context\.|group\.|#)[\s\S]"},
         "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
     }
     by_variant = {"type": "object", "additionalProperties": _MESSAGES}

@@ -10,20 +10,24 @@ from typing import Any
 
 import msgspec
 
+from transforms.events.consent import CONSENT_CHANGED, read_consent
 from transforms.events.event import Event
 from transforms.events.ids import refused_id
 from transforms.events.records import read_record
 from transforms.events.times import FIRST_TIME, read_time
-from transforms.events.wire import TYPES, Alias, Call, Delete, Identify, Page, Screen, Track
+from transforms.events.wire import TYPES, Alias, Call, Delete, Group, Id, Identify, Page, Screen, Track
 
-__all__ = ["MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", "decode", "decode_announced"]
+__all__ = ["BOM", "MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", "decode", "decode_announced"]
 
 #: Larger messages are dead letters. Segment takes 32 KB a call (segment.com/docs/connections/sources/catalog/libraries/
 #: server/http-api, "Max request size"); sixteen times as much leaves room for other senders, and bounds the work.
 MAX_PAYLOAD_BYTES = 512 * 1024
 
-#: Objects and arrays inside `properties`, `traits` or `context` may be nested this deep, that object counted. Far below
-#: the some hundred levels at which encoders exhaust Python's stack, wherever they are called from.
+#: What some programs write before UTF-8; it is skipped.
+BOM = b"\xef\xbb\xbf"
+
+#: Objects and arrays inside `properties`, `traits`, `context` or `integrations` may be nested this deep, that object
+#: counted. Far below the some hundred levels at which encoders exhaust Python's stack, wherever they are called from.
 MAX_DEPTH = 64
 
 #: A device's clock that is ahead by more than this is worth counting.
@@ -63,17 +67,20 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
     """Decode one Segment call; with it comes whether the device's clock was ahead of `arrival` by more than `SKEW`.
 
     `arrival` is when the message reached us (Pub/Sub's publish time), or None for a line of a file. Then it is the
-    line's `arrival` (an export of the archive has it), else `receivedAt`, else `timestamp`.
+    line's `arrival` (an export of the archive has it), else `receivedAt`, else `timestamp`, else `originalTimestamp`.
 
     `time` is timestamp + (receivedAt - sentAt) where all three are there (segment.com/docs/connections/spec/common,
-    "Timestamps"), else timestamp, else the arrival, and never after the arrival. A message without an id gets the hash
-    of its bytes, so that a copy of it gets the same. Whatever is returned can be encoded as JSON and as msgpack.
+    "Timestamps"), else timestamp, else originalTimestamp, corrected likewise, else the arrival, and never after the
+    arrival. Beside an originalTimestamp, timestamp was corrected by who wrote that. A message without an id gets the
+    hash of its bytes, so that a copy of it gets the same. Whatever is returned can be encoded as JSON and as msgpack.
 
     With `nobody` a track call may be without ids: it is for everybody, as announcements are.
 
     Raises:
       Refused: and nothing else, whatever the bytes.
     """
+    if payload.startswith(BOM):
+        payload = payload.removeprefix(BOM)
     try:
         call = _read(payload)
     except Refused as refused:
@@ -81,23 +88,26 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
             return record, False
         raise
     name, properties, traits = _content(call)
-    previous = _check_ids(call, nobody=nobody)
+    user, anonymous, previous = _ids(call, nobody=nobody)
     time, arrival, skewed = _when(call, arrival)
     context = call.context or {}
-    _check_values(payload, properties, traits, context)
+    integrations = call.integrations
+    _check_values(payload, properties, traits, context, {} if integrations is None else {"": integrations})
     event = Event(
         _message_id(call, payload),
         TYPES[call.__class__],
         name,
         time,
         arrival,
-        call.user_id,
-        call.anonymous_id,
+        user,
+        anonymous,
         previous,
         properties,
         traits,
         context,
         call.historical is True,
+        group=_id(call.group_id) if isinstance(call, Group) else None,
+        integrations=integrations,
     )
     return event, skewed
 
@@ -160,7 +170,8 @@ def _mismatch(payload: bytes, detail: str) -> tuple[Cause, str]:
     if not isinstance(message, dict) or (isinstance(word, str) and word in TYPES.values()):
         return Cause.INVALID, detail
     if word is None:
-        return Cause.UNKNOWN_TYPE, "there is no `type`"
+        batch = ": a batch is not taken apart, write each of its calls by itself" if "batch" in message else ""
+        return Cause.UNKNOWN_TYPE, f"there is no `type`{batch}"
     return Cause.UNKNOWN_TYPE, f"`type` is {word!r:.80}" if isinstance(word, str) else "`type` is not text"
 
 
@@ -170,20 +181,45 @@ def _content(call: Call) -> tuple[str, dict[str, Any], dict[str, Any]]:
         case Track():
             if not call.event:
                 raise Refused(Cause.NO_EVENT, "a track call needs `event`, its name")
-            return call.event, call.properties or {}, {}
+            properties = call.properties or {}
+            if call.event == CONSENT_CHANGED:
+                _check_consent(properties)
+            return call.event, properties, {}
         case Page() | Screen():
             return call.name or "", call.properties or {}, {}
         case Identify():
+            return "", {}, _traits(call)
+        case Group():
+            if _id(call.group_id) is None:
+                raise Refused(Cause.NO_ID, "a group call needs `groupId`")
             return "", {}, call.traits or {}
         case Alias() | Delete():
             return "", {}, {}
 
 
-def _check_ids(call: Call, *, nobody: bool) -> str | None:
-    """Refuse a call that does not say whose it is; returns the previous id of an alias."""
-    user, anonymous, previous = call.user_id, call.anonymous_id, None
+def _check_consent(properties: dict[str, Any]) -> None:
+    try:
+        read_consent(properties)
+    except ValueError as error:
+        raise Refused(Cause.INVALID, f"{CONSENT_CHANGED}: {error}") from None
+
+
+def _traits(call: Identify) -> dict[str, Any]:
+    """What an identify call knows: some SDKs (RudderStack's for browsers and Python) put it into the context alone."""
+    traits, elsewhere = call.traits or {}, (call.context or {}).get("traits")
+    return elsewhere | traits if isinstance(elsewhere, dict) else traits
+
+
+def _id(value: Id) -> str | None:
+    """An id as text; an empty one is none, as SDKs for browsers send it for visitors."""
+    return str(value) if value or value == 0 else None
+
+
+def _ids(call: Call, *, nobody: bool) -> tuple[str | None, str | None, str | None]:
+    """The user id, the anonymous id, and the previous id of an alias; refuse a call that does not say whose it is."""
+    user, anonymous, previous = _id(call.user_id), _id(call.anonymous_id), None
     if isinstance(call, Alias):
-        previous = call.previous_id
+        previous = _id(call.previous_id)
         if user is None or previous is None:
             raise Refused(Cause.NO_ID, "an alias call needs `userId` and `previousId`")
     elif user is None and isinstance(call, Delete):
@@ -195,21 +231,23 @@ def _check_ids(call: Call, *, nobody: bool) -> str | None:
             raise Refused(Cause.REFUSED_ID, f"`{field}`: {reason}")
         if text is not None and field != "anonymousId" and text.startswith("~"):
             raise Refused(Cause.REFUSED_ID, f"`{field}`: `~` begins the keys of anonymous users")
-    return previous
+    return user, anonymous, previous
 
 
 def _when(call: Call, arrival: int | None) -> tuple[int, int, bool]:
     """The time, the arrival, and whether the device's clock was far ahead of it."""
-    time = _time("timestamp", call.timestamp)
+    stamped, original = _time("timestamp", call.timestamp), _time("originalTimestamp", call.original_timestamp)
+    time = original if stamped is None else stamped
     sent, received = _time("sentAt", call.sent_at), _time("receivedAt", call.received_at)
     if arrival is None:
         arrival = _arrival_in_file(call, received, time)
     if time is None:
         return arrival, arrival, False
-    if sent is not None and received is not None:
+    final = stamped is not None and original is not None
+    if sent is not None and received is not None and not final:
         time += received - sent
         if time < FIRST_TIME:
-            raise Refused(Cause.BAD_TIME, "`timestamp` + (`receivedAt` - `sentAt`) lies before the year 1")
+            raise Refused(Cause.BAD_TIME, "the time + (`receivedAt` - `sentAt`) lies before the year 1")
     if time > arrival:
         return arrival, arrival, time - arrival > SKEW
     return time, arrival, False
@@ -219,7 +257,7 @@ def _arrival_in_file(call: Call, received: int | None, time: int | None) -> int:
     for moment in (_time("arrival", call.arrival), received, time):
         if moment is not None:
             return moment
-    raise Refused(Cause.NO_TIME, "none of `arrival`, `receivedAt` and `timestamp`")
+    raise Refused(Cause.NO_TIME, "none of `arrival`, `receivedAt`, `timestamp` and `originalTimestamp`")
 
 
 def _time(field: str, text: object) -> int | None:
@@ -235,8 +273,8 @@ def _time(field: str, text: object) -> int | None:
 
 def _message_id(call: Call, payload: bytes) -> str:
     """The message's id; the hash of its bytes where it has none, and of the id where that is too long for a row key."""
-    text = call.message_id
-    if not text:
+    text = _id(call.message_id)
+    if text is None:
         return blake2b(payload, digest_size=16).hexdigest()
     if len(text) * 4 > _MAX_MESSAGE_ID_BYTES and len(encoded := text.encode()) > _MAX_MESSAGE_ID_BYTES:
         return blake2b(encoded, digest_size=16).hexdigest()

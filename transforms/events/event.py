@@ -4,10 +4,13 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["CALLS", "RECEIPT", "SESSION", "SESSION_ENDED", "SET", "TOKEN_LOST", "Event"]
+__all__ = ["CALLS", "GROUP", "RECEIPT", "SESSION", "SESSION_ENDED", "SET", "TOKEN_LOST", "Event"]
 
 #: The types that `event: any` counts, and of which sessions are made.
 CALLS = ("track", "page", "screen")
+
+#: The type that says to which group a user belongs; `event: any` does not count it.
+GROUP = "group"
 
 #: The type of what became of a send, told as an event of its user; `event: any` does not count it.
 RECEIPT = "receipt"
@@ -26,7 +29,7 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
     device's clock, never after `arrival`); `arrival` is when it reached us (Pub/Sub's publish time; in files
     see `decode`).
 
-    `name` is the event's name for track, page and screen, and empty for identify, alias and delete.
+    `name` is the event's name for track, page and screen, and empty for identify, group, alias and delete.
     `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of
     them is always there, but in announcements, which concern no user. `previous` is alias's previousId.
     """
@@ -46,3 +49,7 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
     historical: bool = False
     #: With what a live run on one machine acknowledges the message (see `live.inflight`), else empty.
     handle: str = ""
+    #: The groupId of a group call, whose `traits` are the group's.
+    group: str | None = None
+    #: What the call says of other services: nothing here reads it, and the archive keeps it.
+    integrations: Any = None

@@ -9,13 +9,12 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.events.decode import BOM
 from transforms.events.parquet import payloads, with_zones
 from transforms.events.sources import PARQUET
 
-__all__ = ["BOM", "LONGEST_LINE", "UnreadableFile", "read_messages"]
+__all__ = ["LONGEST_LINE", "UnreadableFile", "read_messages"]
 
-#: What some programs write before UTF-8. It is skipped at the beginning of a line.
-BOM = b"\xef\xbb\xbf"
 #: What is kept of a line: longer ones are dead letters anyway, and a file without line ends must not fill the memory.
 LONGEST_LINE = 16 << 20
 

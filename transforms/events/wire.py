@@ -1,15 +1,19 @@
 """The calls of the Segment spec as they stand on the wire: JSON objects told apart by `type`.
 
-Source: segment.com/docs/connections/spec (common fields, track, identify, alias, page, screen); `delete` is ours and
-deletes the user. Unknown fields are ignored. Null counts as absent. Times are kept as they came, for `decode` to read,
-so that an unreadable one has its own cause.
+Source: segment.com/docs/connections/spec (common fields, track, identify, group, alias, page, screen); `delete` is ours
+and deletes the user. Unknown fields are ignored. Null counts as absent. Times are kept as they came, for `decode` to
+read, so that an unreadable one has its own cause. docs/events.md says what becomes of each field.
 """
 
 from typing import Any
 
 import msgspec
 
-__all__ = ["TYPES", "Alias", "Call", "Delete", "Identify", "Page", "Screen", "Track", "WireCall"]
+__all__ = ["TYPES", "Alias", "Call", "Delete", "Group", "Id", "Identify", "Page", "Screen", "Track", "WireCall"]
+
+
+#: An id: an integer is its decimal text.
+Id = str | int | None
 
 
 class WireCall(msgspec.Struct, rename="camel", tag_field="type", frozen=True):
@@ -18,15 +22,17 @@ class WireCall(msgspec.Struct, rename="camel", tag_field="type", frozen=True):
     `arrival` and `historical` are no part of the spec: an export of the archive has them.
     """
 
-    message_id: str | None = None
-    user_id: str | None = None
-    anonymous_id: str | None = None
+    message_id: Id = None
+    user_id: Id = None
+    anonymous_id: Id = None
     timestamp: Any = None
+    original_timestamp: Any = None
     sent_at: Any = None
     received_at: Any = None
     arrival: Any = None
     historical: bool | None = None
     context: dict[str, Any] | None = None
+    integrations: Any = None
 
 
 class Track(WireCall, tag="track", frozen=True):
@@ -56,17 +62,24 @@ class Identify(WireCall, tag="identify", frozen=True):
     traits: dict[str, Any] | None = None
 
 
+class Group(WireCall, tag="group", frozen=True):
+    """To which group somebody belongs, such as a company, and what is known about it."""
+
+    group_id: Id = None
+    traits: dict[str, Any] | None = None
+
+
 class Alias(WireCall, tag="alias", frozen=True):
     """Two ids are one user's."""
 
-    previous_id: str | None = None
+    previous_id: Id = None
 
 
 class Delete(WireCall, tag="delete", frozen=True):
     """Everything about a user is to be deleted."""
 
 
-Call = Track | Page | Screen | Identify | Alias | Delete
+Call = Track | Page | Screen | Identify | Group | Alias | Delete
 
 #: The word of each kind of call; a message with another `type` is a dead letter.
 TYPES: dict[type[Call], str] = {
@@ -74,6 +87,7 @@ TYPES: dict[type[Call], str] = {
     Page: "page",
     Screen: "screen",
     Identify: "identify",
+    Group: "group",
     Alias: "alias",
     Delete: "delete",
 }

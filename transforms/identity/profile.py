@@ -5,14 +5,25 @@ from typing import Any
 
 import msgspec
 
-from transforms.events.event import RECEIPT, SET, TOKEN_LOST, Event
+from transforms.events.consent import CHANNELS, CONSENT_CHANGED, EVERY_TOPIC, folded_topic, read_consent
+from transforms.events.event import GROUP, RECEIPT, SET, TOKEN_LOST, Event
 from transforms.identity.mailbox import mailbox_key
 from transforms.identity.zones import known_zone
 
-__all__ = ["CHANNELS", "CONTEXT_NAMES", "GONE", "KNOWN_ZONE", "Profile", "Written", "newest"]
+__all__ = [
+    "CHANNELS",
+    "CONTEXT_NAMES",
+    "GONE",
+    "GROUP_ID",
+    "GROUP_TRAITS",
+    "KNOWN_ZONE",
+    "RESERVED",
+    "Profile",
+    "Written",
+    "newest",
+]
 
-#: The channels of the language. Consent that was never set counts as denied for the first two.
-CHANNELS = ("email", "line", "push", "inbox", "webhook")
+#: The channels of which consent that was never set counts as denied.
 DENIED_UNLESS_GRANTED = ("email", "line")
 
 _CONTEXT = ("locale", "timezone")
@@ -26,6 +37,12 @@ CONTEXT_NAMES = (
 
 #: The newest `context.timezone` that names a zone; kept apart, so that unknown names are passed over.
 KNOWN_ZONE = "#zone"
+
+#: What group calls set: the group's id, and each of its traits behind this.
+GROUP_ID, GROUP_TRAITS = "group.id", "group.traits."
+
+#: How names begin that no trait can have, since others say what stands there.
+RESERVED = ("context.", "group.", "#")
 
 #: What stands in place of the device's type where a token must not be used.
 GONE = False
@@ -42,11 +59,12 @@ def newest(one: Written | None, other: Written) -> Written:
 class Profile(msgspec.Struct, array_like=True, gc=False):
     """Attributes, push tokens and consent.
 
-    `attributes` holds traits by their top-level name and what `context` said under names such as
-    `context.app.version`; a value of None is a deleted trait, which must be kept so that an older write does not
-    bring it back. `tokens` maps a device token to (time, message id, device type), or to `GONE` in place of the type
-    for one that is dead or somebody else's now. `consent` maps `topic/channel` to (time, message id, granted).
-    `blocked` maps a mailbox that must not be used, as `mailbox_key` writes it, to (time, message id, reason).
+    `attributes` holds traits by their top-level name, what `context` said under names such as `context.app.version`,
+    and what group calls said under `group.id` and `group.traits.*`; a value of None is a deleted trait, which must be
+    kept so that an older write does not bring it back. `tokens` maps a device token to (time, message id, device type),
+    or to `GONE` in place of the type for one that is dead or somebody else's now. `consent` maps `topic/channel` to
+    (time, message id, granted). `blocked` maps a mailbox that must not be used, as `mailbox_key` writes it, to (time,
+    message id, reason).
     """
 
     attributes: dict[str, Written] = {}
@@ -67,11 +85,15 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         time, message = event.time, event.id
         if event.traits and event.type == "identify":
             for name, value in event.traits.items():
-                if not name.startswith(("context.", "#")):  # a trait cannot pretend to be the device's context
+                if not name.startswith(RESERVED):
                     self._write(name, (time, message, value), changed)
+        elif event.type == GROUP:
+            self._write(GROUP_ID, (time, message, event.group), changed)
+            for name, value in event.traits.items():
+                self._write(f"{GROUP_TRAITS}{name}", (time, message, value), changed)
         if event.context:
             self._read_context(event, changed)
-        if event.name == "Consent Changed" and event.type == "track":
+        if event.name == CONSENT_CHANGED and event.type == "track":
             self._read_consent(event, changed)
         if event.type == RECEIPT:
             self._read_receipt(event, changed)
@@ -193,12 +215,13 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
                 self.tokens[token] = newest(self.tokens.get(token), (*stamp, device.get("type")))
 
     def _read_consent(self, event: Event, changed: list[str]) -> None:
-        topic, channel = event.properties.get("topic"), event.properties.get("channel")
-        granted = event.properties.get("granted")
-        if isinstance(topic, str) and channel in CHANNELS and isinstance(granted, bool):
-            key = f"{topic}/{channel}"
-            self.consent[key] = newest(self.consent.get(key), (event.time, event.id, granted))
-            changed.append("#consent")
+        try:
+            topic, channel, granted = read_consent(event.properties)
+        except ValueError:  # in archives from before this was a dead letter
+            return
+        key = f"{topic}/{channel}"
+        self.consent[key] = newest(self.consent.get(key), (event.time, event.id, granted))
+        changed.append("#consent")
 
     def _read_receipt(self, event: Event, changed: list[str]) -> None:
         """What a provider or a reader said: a dead token, a mailbox that must not be used, a topic that is denied."""
@@ -211,6 +234,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
             self.blocked[key] = newest(self.blocked.get(key), (*stamp, kind))
             changed.append("#reachable")
         elif kind == "unsubscribed":
-            key = f"{said.get('topic') or 'all'}/{channel}"
+            key = f"{folded_topic(said.get('topic') or '') or EVERY_TOPIC}/{channel}"
             self.consent[key] = newest(self.consent.get(key), (*stamp, False))
             changed.append("#consent")

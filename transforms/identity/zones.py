@@ -1,21 +1,35 @@
 """Names of time zones."""
 
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["known_zone"]
 
+#: No zone but what a computer has before somebody sets one.
+_NO_ZONE = "Factory"
+
 
 def known_zone(name: Any) -> bool:
-    """Whether this, which may be any value of a message, is the name of a time zone in the IANA database."""
-    return isinstance(name, str) and 0 < len(name) <= 64 and _known(name)
+    """Whether this, which may be any value of a message, is the name of a time zone in the IANA database.
+
+    Its canonical names and those of its file `backward` are. What else lies in the folders of a machine is not:
+    `localtime` and `posixrules` are whatever somebody set there, `right/…` counts leap seconds.
+    """
+    return isinstance(name, str) and name in _names() and _loads(name)
 
 
-@lru_cache(maxsize=4096)
-def _known(name: str) -> bool:
+@lru_cache(maxsize=1)
+def _names() -> frozenset[str]:
+    names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    return frozenset(names) - {_NO_ZONE}
+
+
+@lru_cache(maxsize=1024)
+def _loads(name: str) -> bool:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # pragma: no cover - a broken database of the machine
         return False
     return True

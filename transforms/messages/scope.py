@@ -15,6 +15,9 @@ _LIQUID_WORDS = (
 #: What no name under `with` may be: the scope, and what Liquid reads as something else.
 RESERVED = SCOPE | {"secrets", "forloop", "tablerowloop", *_LIQUID_WORDS.split()}
 
+#: How the names of attributes begin that stand nested.
+_PARTS = ("context.", "group.")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,9 +33,9 @@ def scope_of(
 ) -> dict[str, Any]:
     """The variables that templates may use (docs/language.md); `variant` only where the campaign has variants.
 
-    `user` holds the attributes, those under `context.` nested (`context.app.version` is `user.context.app.version`),
-    and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the user's zone. `more` is the rest,
-    under names of its own.
+    `user` holds the attributes, those under `context.` and `group.` nested (`context.app.version` is
+    `user.context.app.version`), and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the
+    user's zone. `more` is the rest, under names of its own.
 
     Raises:
       ValueError: the zone is unknown.
@@ -50,17 +53,23 @@ def scope_of(
 
 
 def _nested(user: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in attributes.items() if not key.startswith("context.")}
-    context: dict[str, Any] = {}
-    for key in sorted(key for key in attributes if key.startswith("context.")):
+    found = {key: value for key, value in attributes.items() if not key.startswith(_PARTS)}
+    for part in _PARTS:
+        if said := _part(part, attributes):
+            found[part.rstrip(".")] = said
+    found["id"] = user
+    return found
+
+
+def _part(part: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes whose names begin so, nested."""
+    found: dict[str, Any] = {}
+    for key in sorted(key for key in attributes if key.startswith(part)):
         *parents, name = key.split(".")[1:]
-        place: Any = context
+        place: Any = found
         for parent in parents:
             place = place.setdefault(parent, {}) if isinstance(place, dict) else None
         # Of `a` and `a.b`, which one event can hold, `a` stands. What it holds itself belongs to the user's attributes.
         if isinstance(place, dict):
             place[name] = dict(attributes[key]) if isinstance(attributes[key], dict) else attributes[key]
-    if context:
-        found["context"] = context
-    found["id"] = user
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from transforms.identity.profile import CHANNELS, CONTEXT_NAMES
+from transforms.identity.profile import CHANNELS, CONTEXT_NAMES, GROUP_ID, GROUP_TRAITS
 from transforms.segments.conditions import (
     All,
     Any_,
@@ -147,17 +147,22 @@ def _read_attribute(node: Node, problems: Problems, _place: _Place) -> Condition
 
 
 def _check_kept(name: str, inner: str, node: Node, problems: Problems) -> None:
-    if not inner and name not in CONTEXT_NAMES and not name.startswith(f"{LOCATION}."):
+    if not inner and name not in (*CONTEXT_NAMES, GROUP_ID) and not name.startswith(f"{LOCATION}."):
         known = ", ".join((*CONTEXT_NAMES, f"{LOCATION}.*"))
         problems.add(node, f"not kept of the context; kept are {known}")
 
 
 def _split_attribute(path: str) -> tuple[str, str]:
-    """`context.app.version` is one attribute; of a trait the first step is the attribute, the rest a path inside."""
-    if path.startswith("context."):
+    """`context.app.version` and `group.id` are one attribute each.
+
+    Of a trait the first step is the attribute, and the path goes on inside; of a group's trait what follows
+    `group.traits.` likewise.
+    """
+    if path.startswith("context.") or path == GROUP_ID:
         return path, ""
-    name = path.split(".", 1)[0].removesuffix("[]")
-    return name, path
+    before = GROUP_TRAITS if path.startswith(GROUP_TRAITS) else ""
+    inner = path.removeprefix(before)
+    return before + inner.split(".", 1)[0].removesuffix("[]"), path
 
 
 def _read_bucket(node: Node, problems: Problems, _place: _Place) -> Condition | None:

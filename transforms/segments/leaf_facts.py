@@ -8,7 +8,7 @@ from transforms.identity.profile import KNOWN_ZONE, Profile
 from transforms.segments.conditions import Attribute, Bucket, Consented, FactCondition, Identified, Near, Reachable
 from transforms.segments.operators import TIME_OPERATORS, compile_test, next_change, time_test
 from transforms.segments.sphere import coordinates, distance_km
-from transforms.segments.values import compile_path
+from transforms.segments.values import compile_inner
 
 __all__ = ["CONSENT", "IDENTIFIED", "REACHABLE", "ZONE_NAMES", "Facts", "Nobody", "compile_facts"]
 
@@ -98,13 +98,13 @@ def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _JudgeFac
 
 def _values(name: str, path: str) -> Callable[[Facts], list[Any]]:
     """What stands at a path inside an attribute, or the attribute itself where there is no path."""
-    find = compile_path(path) if path else None
+    find = compile_inner(name, path) if path else None
 
     def values(facts: Facts) -> list[Any]:
         value = facts.value(name)
         if value is None:
             return []
-        return [value] if find is None else find({name: value})
+        return [value] if find is None else find(value)
 
     return values
 

@@ -24,6 +24,7 @@ __all__ = [
     "SECOND",
     "TIME_FORM",
     "Path",
+    "compile_inner",
     "compile_path",
     "duration",
     "equal",
@@ -183,3 +184,14 @@ def compile_path(path: str) -> Path:
         return [value for value in found if value is not None]
 
     return walk
+
+
+def compile_inner(attribute: str, path: str) -> Callable[[Any], list[Any]]:
+    """Compile a path that begins with an attribute's name, such as `home.city`, to ask it of the attribute's value.
+
+    Raises:
+      ValueError: if this is no path.
+    """
+    before, dot, base = attribute.rpartition(".")
+    find = compile_path(path.removeprefix(before + dot))
+    return lambda value: find({base: value})

@@ -27,6 +27,8 @@ class _Payload(msgspec.Struct, omit_defaults=True):
     user: str | msgspec.UnsetType | None = msgspec.UNSET
     anonymous: str | None = None
     previous: str | None = None
+    group: str | None = None
+    integrations: Any = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -36,7 +38,8 @@ _decode = msgspec.json.Decoder(_Payload).decode
 def event_row(recorded: Recorded, revision: int) -> EventRow:
     """An event as the archive keeps it; `revision` is that of the user to whom it was applied."""
     event = recorded.event
-    said = (event.properties, event.traits, event.context, event.user, event.anonymous, event.previous)
+    ids = (event.user, event.anonymous, event.previous, event.group)
+    said = (event.properties, event.traits, event.context, *ids, event.integrations)
     return EventRow(
         user=recorded.user,
         time=event.time,
@@ -66,6 +69,8 @@ def archived(row: EventRow) -> Event:
         said.traits,
         said.context,
         row.source == "historical",
+        group=said.group,
+        integrations=said.integrations,
     )
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
+from transforms.events.consent import CHANNELS, folded_channel
 from transforms.events.decode import Cause, Refused
 from transforms.events.event import RECEIPT, Event
 from transforms.events.ids import refused_id
 from transforms.events.times import read_time, write_time
-from transforms.identity.profile import CHANNELS
 from transforms.users.user import ANONYMOUS, Input, decode_inputs, encode_inputs
 
 __all__ = ["KINDS", "Receipt", "decode_control", "encode_inputs_control", "encode_receipt", "receipt_event"]
@@ -100,6 +100,7 @@ def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
     """
     if receipt.kind not in KINDS:
         raise Refused(Cause.INVALID, f"`kind` is {receipt.kind!r:.80}; expected one of {', '.join(KINDS)}")
+    receipt = msgspec.structs.replace(receipt, channel=folded_channel(receipt.channel))
     if receipt.channel not in CHANNELS:
         raise Refused(Cause.INVALID, f"`channel` is {receipt.channel!r:.80}; expected one of {', '.join(CHANNELS)}")
     if reason := refused_id(receipt.user_id):

@@ -15,7 +15,7 @@ from transforms.segments.leaves import LeafState, leaf_key
 from transforms.segments.marks import pieces
 from transforms.segments.measured import Measured, measured
 from transforms.segments.since import answer_since
-from transforms.segments.values import compile_path
+from transforms.segments.values import compile_inner
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.users.advance import fold
@@ -264,6 +264,6 @@ def _said(condition: Attribute, user: User) -> dict[str, Any]:
         return {}
     value = written[2]
     if condition.path and condition.path != condition.name and value is not None:
-        found = compile_path(condition.path)({condition.name: value})
+        found = compile_inner(condition.name, condition.path)(value)
         value = found if "[]" in condition.path else next(iter(found), None)
     return {"value": value, "written": written[0]}

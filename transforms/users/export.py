@@ -29,7 +29,7 @@ _AT_ONCE = 20_000
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 #: The columns of Parquet; objects are JSON, as the reader takes them.
-_OBJECTS = ("properties", "traits", "context")
+_OBJECTS = ("properties", "traits", "context", "integrations")
 _NAMES = ("type", "messageId", "userId", "anonymousId", "previousId", "groupId", "event", "name", *_OBJECTS)
 _SCHEMA = pa.schema(
     [
@@ -96,13 +96,14 @@ def _call(row: EventRow, person: str) -> dict[str, Any] | None:
     if row.type in RECORDS:
         user, anonymous = (row.user, None) if key_is_user else (None, anonymous)
     call: dict[str, Any] = {"type": row.type, "messageId": row.id, "userId": user, "anonymousId": anonymous}
+    call["groupId"] = event.group
     if row.type == "alias":
         if event.previous is None:
             return None
         call["previousId"] = event.previous
     elif row.name:
         call["name" if row.type in ("page", "screen") else "event"] = row.name
-    contents = {"properties": event.properties, "traits": event.traits, "context": event.context}
+    contents = {name: getattr(event, name) for name in _OBJECTS}
     if row.type == "alias":
         del contents["properties"]
     call |= {name: said for name, said in contents.items() if said}

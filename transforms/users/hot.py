@@ -18,7 +18,7 @@ MOST_A_MINUTE, MOST_OWNERS = 1_000, 20
 
 _MINUTE = 60_000_000
 #: Deletions are always obeyed, receipts are ours, and an alias is accounted for elsewhere.
-_COUNTED = ("track", "page", "screen", "identify")
+_COUNTED = ("track", "page", "screen", "identify", "group")
 
 
 def is_too_fast(draft: Draft, event: Event) -> bool:

@@ -7,7 +7,7 @@ import polars as pl
 
 from transforms.segments.columns.layout import Needs
 from transforms.segments.columns.values import columns_of, split
-from transforms.segments.values import compile_path
+from transforms.segments.values import compile_inner
 from transforms.users.prepare.spill import FACT
 
 __all__ = ["last_written"]
@@ -42,4 +42,4 @@ def _spread(texts: pl.Series, fact: str, paths: dict[str, tuple[str, ...]]) -> l
 def _found(fact: str, path: str, value: Any) -> list[Any]:
     if value is None:
         return []
-    return compile_path(path)({fact: value}) if path else [value]
+    return compile_inner(fact, path)(value) if path else [value]

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from transforms.events.event import CALLS, RECEIPT, Event
+from transforms.events.consent import CONSENT_CHANGED
+from transforms.events.event import CALLS, GROUP, RECEIPT, Event
 from transforms.identity.profile import Profile
 from transforms.segments.columns.layout import TOKEN, Needs, consent_fact
 from transforms.segments.columns.values import columns_of, split
@@ -89,7 +90,7 @@ class Rows:
             for (column, dtype), value in zip(columns_of(path).items(), values, strict=True):
                 if value is not None:
                     self._put(column, dtype, value)
-        if self._facts and (event.traits or event.context or event.name == "Consent Changed"):
+        if self._facts and (event.traits or event.context or event.type == GROUP or event.name == CONSENT_CHANGED):
             for fact, value in self._said(event):
                 self._put(f"{FACT}{fact}", pl.String, _encode(value).decode())
 

@@ -1,0 +1,48 @@
+"""What the event `Consent Changed` says: whether a topic may use a channel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["CHANNELS", "CONSENT_CHANGED", "EVERY_TOPIC", "folded_channel", "folded_topic", "read_consent"]
+
+#: The track call that sets consent.
+CONSENT_CHANGED = "Consent Changed"
+#: The topic that stands for the whole channel.
+EVERY_TOPIC = "all"
+#: The channels of the language.
+CHANNELS = ("email", "line", "push", "inbox", "webhook")
+#: What consent is kept for: messages of the last cannot be sent yet, and what was said of it will count then.
+_CONSENTED = (*CHANNELS, "sms")
+
+
+def folded_channel(text: str) -> str:
+    """A channel's name whatever its case, without blanks around it."""
+    return text.strip().lower()
+
+
+def folded_topic(text: str) -> str:
+    """A topic as it is written, without blanks around it; `all` whatever its case."""
+    topic = text.strip()
+    return EVERY_TOPIC if topic.lower() == EVERY_TOPIC else topic
+
+
+def read_consent(said: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """The topic, the channel and whether it was granted, of properties of `Consent Changed`.
+
+    Nothing is guessed: a denial that was not understood must be seen, not taken for nothing (LANGUAGE, section 4).
+
+    Raises:
+      ValueError: saying which of them is wrong.
+    """
+    topic, channel, granted = (said.get(name) for name in ("topic", "channel", "granted"))
+    if not isinstance(topic, str) or not topic.strip():
+        raise ValueError(f"`topic` is {_shown(topic)}; expected text, such as `{EVERY_TOPIC}`")
+    if not isinstance(channel, str) or folded_channel(channel) not in _CONSENTED:
+        raise ValueError(f"`channel` is {_shown(channel)}; expected one of {', '.join(_CONSENTED)}")
+    if not isinstance(granted, bool):
+        raise ValueError(f"`granted` is {_shown(granted)}; expected true or false")
+    return folded_topic(topic), folded_channel(channel), granted
+
+
+def _shown(value: Any) -> str:
+    return "missing" if value is None else f"{value!r:.80}"
