@@ -23,6 +23,7 @@ from beam_pipelines.options import Config, WrongUse
 from beam_pipelines.realtime import build
 from todoke.preflight import check_files, check_job, check_push, check_release
 from transforms.campaigns.load import compiled
+from transforms.events.files import UnreadableFile
 from transforms.events.progress import progress as counts
 from transforms.events.sources import Files
 from transforms.metrics.report import Summary, accounts_add_up, report_json
@@ -168,6 +169,9 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str], bui
         shown.add_task("run", total=None)
         try:
             pipeline.run().wait_until_finish()
+        except UnreadableFile as error:
+            unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
+            raise RunFailed(f"the events cannot be read: {unreadable}") from error
         except (OSError, RuntimeError) as error:
             raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
 
