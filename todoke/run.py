@@ -165,7 +165,9 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str], bui
     pipeline = beam.Pipeline(options=options)
     build(pipeline, config)
     columns = (SpinnerColumn(), _Counts(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, refresh_per_second=2) as shown:
+    # Without a terminal it would write an empty line.
+    shown = Progress(*columns, console=console, transient=True, refresh_per_second=2, disable=not console.is_terminal)
+    with shown:
         shown.add_task("run", total=None)
         try:
             pipeline.run().wait_until_finish()

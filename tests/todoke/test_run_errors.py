@@ -1,5 +1,6 @@
 """`todoke run` with what cannot be: it ends before anything is sent, with a cause and the right exit code."""
 
+import gzip
 import json
 import time
 
@@ -64,6 +65,20 @@ def test_events_that_are_not_there_are_wrong_use(run, tmp_path, events):
     assert done.stderr.startswith("todoke: --events: ")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "new.db").exists()
+
+
+def test_events_that_are_cut_off_fail_the_run_by_name_and_nothing_is_applied(run, todoke, tmp_path, finished):
+    whole = gzip.compress((finished / "events.jsonl").read_bytes())
+    (tmp_path / "events.jsonl.gz").write_bytes(whole[:-8])
+    done = run(events="events.jsonl.gz")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "todoke: the events cannot be read: events.jsonl.gz: is cut off: the gzip data ends too early; "
+        "fetch or write it anew"
+    ]
+    assert todoke("members", "buyers", "--store", "sqlite:new.db").stdout == ""
+    (tmp_path / "events.jsonl.gz").write_bytes(whole)
+    assert run(events="events.jsonl.gz").returncode == 0
 
 
 def test_a_store_that_holds_users_is_refused_without_continue(run, store, finished):
