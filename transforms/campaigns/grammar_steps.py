@@ -159,8 +159,9 @@ class StepReader:
             if isinstance(child.value, dict | list):
                 self.problems.add(child, f"expected text, a number, true, false or nothing; found {child.kind}")
             elif isinstance(child.value, str):
-                for cause in mistakes(child.value, self.given):
-                    self.problems.add(child, cause)
+                for mistake in mistakes(child.value, self.given):
+                    place = f" in line {mistake.line} of the text" if "\n" in child.value else ""
+                    self.problems.add(child, f"{mistake.cause}{place}{mistake.more}")
         return {name: child.plain() for name, child in node.value.items()}
 
     def _messages(self, node: Node) -> dict[str, tuple[str, ...]]:

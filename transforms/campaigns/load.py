@@ -1,7 +1,7 @@
 """Definitions: files read, checked, and compiled once a process, named by the hash of their content."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
 from transforms.campaigns.release import Release, Texts, revision_of
 from transforms.messages.definitions import Message
+from transforms.messages.files import SUFFIXES, file_meant, names_in, rendered
 from transforms.messages.grammar import read_messages
 from transforms.segments.conditions import Condition
 from transforms.segments.document import Node, Problems, read_documents
@@ -30,6 +31,8 @@ __all__ = [
     "read_texts",
 ]
 
+#: More than any mail holds, in bytes.
+_LONGEST_TEXT = 1_000_000
 _SECTIONS = ("segments", "campaigns", "messages", "policies")
 
 
@@ -116,7 +119,7 @@ class Definitions:
 
 
 def read_texts(path: str | Path) -> Texts:
-    """The texts of a definitions file, or of a folder of `.yaml` and `.yml` files.
+    """The texts of a definitions file, or of a folder of `.yaml` and `.yml` files, and those that messages name.
 
     Raises:
       DefinitionsError: if there is none, or one cannot be read.
@@ -135,9 +138,41 @@ def read_texts(path: str | Path) -> Texts:
             problems.add(Node(None, str(file), 1, ""), f"cannot be read: {error}")
     if not files:
         problems.add(Node(None, str(place), 1, ""), "the folder holds no .yaml file")
+    texts += _beside(place if place.is_dir() else place.parent, texts, problems)
     if problems.errors:
         raise DefinitionsError(problems)
     return tuple(texts)
+
+
+class _Folder(Container[str]):
+    """The files of the definitions' folder that a text may stand in, by their paths."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def __contains__(self, path: object) -> bool:
+        file = Path(str(path))
+        return file.suffix not in SUFFIXES and file.is_file() and file.resolve().is_relative_to(self.root)
+
+
+def _beside(root: Path, definitions: Sequence[tuple[str, str]], problems: Problems) -> list[tuple[str, str]]:
+    """The texts in files that messages name, and the partials that these render, by file."""
+    folder, found = _Folder(root), dict[str, str]()
+    waiting = [(file, name) for file, text in definitions for name in names_in(file, text)]
+    while waiting:
+        naming, name = waiting.pop()
+        file = file_meant(name, naming, folder)
+        if file is None or file in found:
+            continue
+        try:
+            if Path(file).stat().st_size > _LONGEST_TEXT:
+                raise ValueError(f"it is larger than {_LONGEST_TEXT:,} bytes")
+            found[file] = Path(file).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            problems.add(Node(None, file, 1, ""), f"cannot be read: {error}")
+            continue
+        waiting += [(file, partial) for partial in rendered(found[file])]
+    return sorted(found.items())
 
 
 def load(path: str | Path) -> Definitions:
@@ -191,9 +226,10 @@ def _keeping_all() -> Iterator[None]:
 def check(texts: Texts) -> tuple[Definitions | None, Problems]:
     """Read texts and note every mistake and warning; definitions are None where there is a mistake."""
     problems = Problems()
-    sections = _sections(read_documents(dict(texts), problems), problems)
+    files = {name: text for name, text in texts[1:] if not name.endswith(SUFFIXES)}
+    sections = _sections(read_documents({name: text for name, text in texts if name not in files}, problems), problems)
     policies = read_policies(sections["policies"], problems)
-    messages = _messages(sections, problems)
+    messages = _messages(sections, files, problems)
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
     for node in (*sections["segments"], *sections["campaigns"]):
@@ -245,7 +281,7 @@ def _names(nodes: list[Node]) -> list[str]:
     return [key for node in nodes if isinstance(node.value, dict) for key in node.value]
 
 
-def _messages(sections: dict[str, list[Node]], problems: Problems) -> dict[str, Message]:
+def _messages(sections: dict[str, list[Node]], files: dict[str, str], problems: Problems) -> dict[str, Message]:
     """The messages; their templates know what the campaigns that send them name under `with`."""
     given: dict[str, set[str]] = {}
     for section in sections["campaigns"]:
@@ -255,7 +291,7 @@ def _messages(sections: dict[str, list[Node]], problems: Problems) -> dict[str, 
                 given.setdefault(message, set()).update(
                     named.value if named is not None and isinstance(named.value, dict) else ()
                 )
-    return _merge(sections["messages"], lambda node: read_messages(node, given, problems))
+    return _merge(sections["messages"], lambda node: read_messages(node, given, problems, files))
 
 
 def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:

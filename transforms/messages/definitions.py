@@ -22,6 +22,7 @@ __all__ = [
     "LineMessage",
     "MailMessage",
     "Message",
+    "Partials",
     "PushMessage",
     "Text",
     "Tree",
@@ -65,10 +66,18 @@ HEADER_FORM = (
 )
 
 
+#: What a template renders, by name.
+Partials = tuple[tuple[str, str], ...]
+
+
 class Text(msgspec.Struct, frozen=True):
-    """A template: Liquid sources by locale (see `locale_key`), or one under "" where the definition has no locales."""
+    """A template: Liquid sources by locale (see `locale_key`), or one under "" where the definition has no locales.
+
+    `partials` are what they render, by name.
+    """
 
     sources: dict[str, str]
+    partials: Partials = ()
 
 
 #: What JSON can hold, with a `Text` for each text; names of objects are as they are.

@@ -7,13 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import (
     CHANNELS,
     DEVICES,
     HEADER_FORM,
     INBOX_TEXTS,
-    LOCALE_FORM,
     MAIL_TEXTS,
     MAX_BADGE,
     MAX_LINE_MESSAGES,
@@ -30,9 +28,8 @@ from transforms.messages.definitions import (
     Text,
     Tree,
     WebhookMessage,
-    locale_key,
 )
-from transforms.messages.markup import compile_mjml
+from transforms.messages.grammar_texts import TextReader
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import SECOND
@@ -46,14 +43,16 @@ _TTL_SECONDS = 28 * 86400
 #: The keys of messages of any channel.
 _KEYS = (*PUSH_TEXTS, *PUSH_SETTINGS, *PUSH_PARTS, *MAIL_TEXTS, "messages", "url", "headers", "expires")
 
-_LOCALE = re.compile(LOCALE_FORM)
+_NO_FILES: Mapping[str, str] = {}
 _RESERVED = re.compile(RESERVED_FORM)
 _HEADER = re.compile(HEADER_FORM)
 
 _Read = TypeVar("_Read")
 
 
-def read_messages(node: Node, given: Mapping[str, Collection[str]], problems: Problems) -> dict[str, Message]:
+def read_messages(
+    node: Node, given: Mapping[str, Collection[str]], problems: Problems, files: Mapping[str, str] = _NO_FILES
+) -> dict[str, Message]:
     """The messages of a definitions file by id; mistakes go to `problems`.
 
     A message with mistakes is in the answer too, as far as it could be read, so that references to it are not
@@ -61,6 +60,7 @@ def read_messages(node: Node, given: Mapping[str, Collection[str]], problems: Pr
 
     Args:
       given: the names that templates may use beside their scope, by message: those under `with` of its campaigns.
+      files: the texts beside the definitions, by file.
     """
     if not isinstance(node.value, dict):
         problems.add(node, f"expected a mapping of message ids to messages; found {node.kind}")
@@ -68,7 +68,8 @@ def read_messages(node: Node, given: Mapping[str, Collection[str]], problems: Pr
     messages: dict[str, Message] = {}
     for name, child in node.value.items():
         problems.check_id(name, child)
-        if message := _Reader(name, child, given.get(name, ()), problems).read():
+        texts = TextReader(given.get(name, ()), files, problems)
+        if message := _Reader(name, child, texts, problems).read():
             messages[name] = message
     return messages
 
@@ -76,10 +77,10 @@ def read_messages(node: Node, given: Mapping[str, Collection[str]], problems: Pr
 class _Reader:
     """Reads one message."""
 
-    def __init__(self, name: str, node: Node, given: Collection[str], problems: Problems) -> None:
+    def __init__(self, name: str, node: Node, texts: TextReader, problems: Problems) -> None:
         self.name = name
         self.node = node
-        self.given = given
+        self.texts = texts
         self.problems = problems
         self.fields: Document = {}
 
@@ -120,7 +121,7 @@ class _Reader:
             self.problems.add(fields["preheader"], cause)
         texts = self._texts(MAIL_TEXTS)
         for key in sorted({"from", "reply_to"} & fields.keys()):
-            self._check_mailbox(fields[key])
+            self.texts.check_mailbox(fields[key])
         return MailMessage(id=self.name, sender=texts.pop("from", None), **texts)
 
     def line(self) -> LineMessage:
@@ -133,13 +134,13 @@ class _Reader:
         for item in items:
             if not isinstance(item.value, dict) or "type" not in item.value:
                 self.problems.add(item, "expected one of LINE's message objects, such as {type: text, text: …}")
-        return LineMessage(self.name, self._at("text", self._text), tuple(self._tree(item) for item in items))
+        return LineMessage(self.name, self._at("text", self.texts.text), tuple(self.texts.tree(item) for item in items))
 
     def webhook(self) -> WebhookMessage:
         self._fields(("url", "body", "headers"), required=("url", "body"))
         headers = self._at("headers", self._headers) or {}
-        body = self._at("body", self._tree)
-        url = self._at("url", partial(self._text, secrets=True)) or Text({})
+        body = self._at("body", self.texts.tree)
+        url = self._at("url", partial(self.texts.text, secrets=True)) or Text({})
         return WebhookMessage(self.name, url, body, headers)
 
     def inbox(self) -> InboxMessage:
@@ -162,76 +163,13 @@ class _Reader:
         return how(self.fields[key]) if key in self.fields else None
 
     def _texts(self, keys: tuple[str, ...]) -> dict[str, Any]:
-        return {key: self._text(self.fields[key], mjml=key == "mjml") for key in keys if key in self.fields}
-
-    def _text(self, node: Node, *, mjml: bool = False, secrets: bool = False) -> Text | None:
-        """Text, or a map of locales to texts."""
-        if not isinstance(node.value, dict):
-            source = self._source(node, mjml=mjml, secrets=secrets)
-            return None if source is None else Text({"": source})
-        if not node.value:
-            self.problems.add(node, "expected text, or texts by locale such as {en: …, ja: …}; found an empty mapping")
-            return None
-        sources: dict[str, str] = {}
-        for locale, child in node.value.items():
-            if not _LOCALE.fullmatch(locale):
-                self.problems.add(child, f"`{locale}` is not a locale such as en, ja or pt-BR")
-            elif locale_key(locale) in sources:
-                self.problems.add(child, f"the locale `{locale}` is given twice")
-            elif source := self._source(child, mjml=mjml, secrets=secrets):
-                sources[locale_key(locale)] = source
-        return Text(sources)
-
-    def _source(self, node: Node, *, mjml: bool, secrets: bool) -> str | None:
-        source = self.problems.text(node)
-        if source is None:
-            return None
-        found = self._mistakes(source, secrets=secrets)
-        if mjml and not found:
-            try:
-                source = compile_mjml(source)
-            except ValueError as error:
-                found = [str(error)]
-            else:
-                found = [f"after MJML: {cause}" for cause in self._mistakes(source)]
-        for cause in found:
-            self.problems.add(node, cause)
-        return source
-
-    def _mistakes(self, source: str, *, secrets: bool = False) -> list[str]:
-        from transforms.messages.liquid import mistakes  # noqa: PLC0415 - a tenth of a second that only messages need
-
-        return list(mistakes(source, self.given, secrets=secrets))
-
-    def _check_mailbox(self, node: Node) -> None:
-        """Check a sender, in each locale, as far as it can be seen before it is filled in."""
-        if isinstance(node.value, dict):
-            for child in node.value.values():
-                self._check_mailbox(child)
-        elif isinstance(node.value, str):
-            # Where Liquid makes the name alone, the mailbox can be seen.
-            seen = node.value if "{" not in node.value else "".join(node.value.rpartition("<")[1:])
-            if "{" not in seen and named_mailbox(seen) is None:
-                cause = f"expected a mailbox, such as Shop <shop@example.com>; found {node.value!r}"
-                self.problems.add(node, cause)
-
-    def _tree(self, node: Node) -> Tree:
-        """What JSON can hold; texts in it are templates, and none is by locale."""
-        if isinstance(node.value, dict):
-            return {key: self._tree(child) for key, child in node.value.items()}
-        if isinstance(node.value, list):
-            return [self._tree(child) for child in node.value]
-        if not isinstance(node.value, str):
-            return node.value
-        for cause in self._mistakes(node.value):
-            self.problems.add(node, cause)
-        return Text({"": node.value})
+        return {key: self.texts.text(self.fields[key], mjml=key == "mjml") for key in keys if key in self.fields}
 
     def _object(self, node: Node) -> dict[str, Tree]:
         if not isinstance(node.value, dict):
             self.problems.add(node, f"expected a mapping; found {node.kind}")
             return {}
-        tree: dict[str, Tree] = self._tree(node)
+        tree: dict[str, Tree] = self.texts.tree(node)
         return tree
 
     def _data(self, node: Node) -> dict[str, Text] | None:
@@ -245,7 +183,7 @@ class _Reader:
                 self.problems.add(child, f"`{key}` is reserved by FCM: not from, message_type, google… or gcm…")
             if isinstance(child.value, (bool, int, float)):
                 data[key] = Text({"": msgspec.json.encode(child.value).decode()})
-            elif text := self._text(child):
+            elif text := self.texts.text(child):
                 data[key] = text
         return data
 
@@ -256,7 +194,7 @@ class _Reader:
         for name, child in node.value.items():
             if not _HEADER.fullmatch(name):
                 self.problems.add(child, f"`{name}` is no header that can be set")
-        read = {name: self._text(child, secrets=True) for name, child in node.value.items()}
+        read = {name: self.texts.text(child, secrets=True) for name, child in node.value.items()}
         return {name: text for name, text in read.items() if text is not None}
 
     def _ttl(self, node: Node) -> int | None:

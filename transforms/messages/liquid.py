@@ -12,17 +12,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from liquid import BoundTemplate, Environment, RenderContext, Undefined
-from liquid.exceptions import FilterArgumentError, LiquidError, LoopIterationLimitError, UndefinedError
+from liquid.exceptions import (
+    FilterArgumentError,
+    LiquidError,
+    LoopIterationLimitError,
+    TemplateNotFoundError,
+    UndefinedError,
+)
 from liquid.filter import math_filter, num_arg, with_context
+from liquid.span import Span
 from liquid.token import Token
 from liquid.undefined import UNDEFINED
 
+from transforms.messages.definitions import Partials
 from transforms.messages.scope import SCOPE
 
-__all__ = ["fill", "mistakes", "paths_of"]
+__all__ = ["Mistake", "fill", "mistakes", "paths_of"]
 
 #: Mail clients clip long before: Gmail shows 102 kB of HTML.
 OUTPUT_BYTES = 1_000_000
@@ -70,12 +78,25 @@ class _Environment(Environment):
     output_stream_limit = OUTPUT_BYTES
     local_namespace_limit = OUTPUT_BYTES
 
-    def __init__(self, *, autoescape: bool) -> None:
+    def __init__(self, partials: Partials, *, autoescape: bool) -> None:
         super().__init__(undefined=_Missing, autoescape=autoescape)
-        for name in ("include", "render"):  # there is nothing to include
-            del self.tags[name]
+        del self.tags["include"]  # which would see and change whatever the template around it has
+        self.partials = dict(partials)
+        self.parsed: dict[str, BoundTemplate] = {}
         self.filters |= {"date": _date, "round": _round}
         self.filters = {name: _strict(self, name, function) for name, function in self.filters.items()}
+
+    def get_template(self, name: str, **_: Any) -> BoundTemplate:
+        """A partial by the name that it is rendered by; all are parsed once."""
+        if name not in self.parsed:
+            if name not in self.partials:
+                raise TemplateNotFoundError(f"there is no file `{name}` to render beside the definitions", token=None)
+            try:
+                self.parsed[name] = self.from_string(self.partials[name], name=name)
+            except LiquidError as error:
+                error.template_name = name
+                raise
+        return self.parsed[name]
 
 
 def _strict(environment: Environment, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,68 +172,93 @@ def _round(number: float, digits: object = None) -> float:
     return int(rounded) if places <= 0 else float(rounded)
 
 
-_PLAIN = _Environment(autoescape=False)
-_ESCAPING = _Environment(autoescape=True)
+@lru_cache(maxsize=1024)
+def _environment(partials: Partials, escape: bool) -> _Environment:
+    return _Environment(partials, autoescape=escape)
 
 
 @lru_cache(maxsize=16384)
-def _compiled(source: str, escape: bool) -> BoundTemplate:
-    return (_ESCAPING if escape else _PLAIN).from_string(source)
+def _compiled(source: str, escape: bool, partials: Partials = ()) -> BoundTemplate:
+    return _environment(partials, escape).from_string(source)
 
 
-def mistakes(source: str, names: Collection[str] = (), *, secrets: bool = False) -> Iterator[str]:
+class Mistake(NamedTuple):
+    """What is wrong with a template, and where: in a line of the partial `name`, where it is empty of the text itself.
+
+    `more` goes on after the place.
+    """
+
+    cause: str
+    name: str
+    line: int
+    more: str = ""
+
+
+def mistakes(
+    source: str, names: Collection[str] = (), *, secrets: bool = False, partials: Partials = ()
+) -> Iterator[Mistake]:
     """What is wrong with a template that may use `names` beside `SCOPE`, as far as can be seen without data.
 
     With `secrets` it may use `secrets.NAME`, too.
     """
+    texts = {"": source, **dict(partials)}
+
+    def at(cause: str, span: Span, more: str = "") -> Mistake:
+        name = span.template_name if span.template_name in texts else ""
+        return Mistake(f"Liquid: {cause}", name, texts[name].count("\n", 0, max(span.index, 0)) + 1, more)
+
     try:
-        template = _compiled(source, False)
+        template = _compiled(source, False, partials)
+        analysis = template.analyze()
     except LiquidError as error:
-        yield f"Liquid: {error.message}{_place(source, error.token.start_index if error.token else -1)}"
+        index = error.token.start_index if error.token else 0
+        yield at(str(error.message), Span(str(error.template_name or ""), index))
         return
-    analysis = template.analyze()
     for name, spans in analysis.filters.items():
         if name not in template.env.filters:
-            yield f"Liquid: unknown filter `{name}`{_place(source, spans[0].index)}"
+            yield at(f"unknown filter `{name}`", spans[0])
     for name, variables in analysis.globals.items():
-        place = _place(source, variables[0].span.index)
+        span = variables[0].span
         if name == "secrets":
             if not secrets:
-                yield f"Liquid: `secrets` are for `url` and `headers` of webhooks alone{place}"
+                yield at("`secrets` are for `url` and `headers` of webhooks alone", span)
             elif not all(_names_a_secret(variable.segments) for variable in variables):
-                yield f"Liquid: write {{{{ secrets.NAME }}}} for what stands in TODOKE_SECRET_NAME{place}"
+                yield at("write {{ secrets.NAME }} for what stands in TODOKE_SECRET_NAME", span)
         elif name not in SCOPE and name not in names:
-            known = ", ".join(sorted({*SCOPE, *names}))
-            yield f"Liquid: unknown variable `{name}`{place}; known are {known}"
+            yield at(f"unknown variable `{name}`", span, f"; known are {', '.join(sorted({*SCOPE, *names}))}")
 
 
 def _names_a_secret(path: list[Any]) -> bool:
     return len(path) == 2 and isinstance(path[1], str) and _SECRET.fullmatch(path[1]) is not None
 
 
-def paths_of(source: str) -> Iterator[list[Any]]:
+def paths_of(source: str, partials: Partials = ()) -> Iterator[list[Any]]:
     """The variables of a sound template that come from its scope, each as the names on the way to it."""
-    for variables in _compiled(source, False).analyze().globals.values():
+    for variables in _compiled(source, False, partials).analyze().globals.values():
         for variable in variables:
             yield list(variable.segments)
 
 
-def fill(source: str, scope: Mapping[str, object], *, escape: bool) -> str:
+def fill(source: str, scope: Mapping[str, object], *, escape: bool, partials: Partials = ()) -> str:
     """Render a template; with `escape`, values are escaped for HTML unless the template says `| safe`.
 
     Raises:
       ValueError: a variable is missing, or anything else went wrong, in one line.
     """
     try:
-        filled = _compiled(source, escape).render(scope)
+        filled = _compiled(source, escape, partials).render(scope)
         filled.encode()  # half a surrogate is no text: no channel can send it
     except LiquidError as error:
-        raise ValueError(f"{error.message}{_place(source, error.token.start_index if error.token else -1)}") from error
+        raise ValueError(f"{error.message}{_place(error, source, partials)}") from error
     except _RUNTIME_ERRORS as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return filled
 
 
-def _place(source: str, index: int) -> str:
-    """Where in a text of several lines; the line of the file is known to the caller."""
-    return f" in line {source.count(chr(10), 0, index) + 1} of the text" if "\n" in source and index >= 0 else ""
+def _place(error: LiquidError, source: str, partials: Partials) -> str:
+    """Where in a text of several lines, or in a partial."""
+    name = str(error.template_name or "")
+    text = dict(partials).get(name, source)
+    index = error.token.start_index if error.token else -1
+    line = f" in line {text.count(chr(10), 0, index) + 1}" if "\n" in text and index >= 0 else ""
+    return f"{line} of `{name}`" if text is not source else f"{line} of the text" if line else ""

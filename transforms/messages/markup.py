@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from css_inline import CSSInliner
 
-__all__ = ["compile_mjml", "in_language", "inline_styles", "text_of", "with_preheader"]
+__all__ = ["MjmlMistake", "check_tags", "compile_mjml", "in_language", "inline_styles", "text_of", "with_preheader"]
 
 _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _STAND_IN = re.compile(r"todoke-liquid-(\d+)-")
@@ -40,6 +40,14 @@ _NO_LANGUAGE = 'lang="und"'
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
+class MjmlMistake(ValueError):
+    """What is wrong with MJML, and the line where."""
+
+    def __init__(self, cause: str, line: int) -> None:
+        super().__init__(cause)
+        self.line = line
+
+
 class _Tags(HTMLParser):
     """Finds the tags that MJML does not know, which it would hand on as they are, or leave out."""
 
@@ -67,6 +75,18 @@ class _Tags(HTMLParser):
             del self.above[len(self.above) - 1 - self.above[::-1].index(tag) :]
 
 
+def check_tags(source: str) -> None:
+    """See that MJML knows each tag where it stands.
+
+    Raises:
+      MjmlMistake: it hands on what it does not know, as it is, to whoever reads the mail.
+    """
+    found = _Tags()
+    found.feed(_LIQUID.sub(lambda match: "\n" * match[0].count("\n"), source))
+    for tag, line in found.unknown:
+        raise MjmlMistake(f"MJML has no tag `{tag}` here", line)
+
+
 def compile_mjml(source: str) -> str:
     """HTML with the same Liquid in it.
 
@@ -75,7 +95,7 @@ def compile_mjml(source: str) -> str:
     from anywhere that the source does not name.
 
     Raises:
-      ValueError: it is not MJML, has a tag that MJML does not know, or MJML has no place for some Liquid.
+      MjmlMistake: it is not MJML, or MJML has no place for some Liquid.
     """
     from mjml import mjml2html  # noqa: PLC0415
 
@@ -85,19 +105,14 @@ def compile_mjml(source: str) -> str:
         tags.append(match[0])
         return f"todoke-liquid-{len(tags) - 1}-"
 
-    plain = _LIQUID.sub(stand_in, source)
-    found = _Tags()
-    found.feed(plain)
-    for tag, line in found.unknown:
-        raise ValueError(f"MJML has no tag `{tag}` here{f' (line {line} of the text)' if chr(10) in source else ''}")
     try:
-        compiled = str(mjml2html(plain, fonts={}))
+        compiled = str(mjml2html(_LIQUID.sub(stand_in, source), fonts={}))
     except ValueError as error:
-        raise ValueError(f"not MJML: {error}") from error
+        raise MjmlMistake(f"not MJML: {error}", 1) from error
     placed = {int(match[1]) for match in _STAND_IN.finditer(compiled)}
     for index, tag in enumerate(tags):
         if index not in placed:
-            raise ValueError(f"MJML has no place for `{tag}`: it computes with that attribute, so write the value")
+            raise MjmlMistake(f"MJML has no place for `{tag}`: it computes with that attribute, so write the value", 1)
     return _STAND_IN.sub(lambda match: tags[int(match[1])], compiled)
 
 

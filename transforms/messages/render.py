@@ -167,7 +167,7 @@ class _Texts:
         if text is None:
             return None
         try:
-            return fill(text.sources[self.locale(field, text)], self.scope, escape=escape)
+            return fill(text.sources[self.locale(field, text)], self.scope, escape=escape, partials=text.partials)
         except ValueError as error:
             raise RenderError(f"{field}: {error}") from error
 

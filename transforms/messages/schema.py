@@ -51,15 +51,19 @@ def message_schemas() -> dict[str, Schema]:
             ],
         },
         **{f"{channel}_message": forms[channel] for channel in CHANNELS},
+        "source": {
+            "description": "a template in Liquid, or the file beside the definitions that holds one",
+            "anyOf": [TEXT, mapping({"file": TEXT}, ["file"])],
+        },
         "text": {
-            "description": "a template in Liquid, or templates by locale such as {en: …, ja: …}",
+            "description": "a template in Liquid, a file that holds one, or such by locale: {en: …, ja: …}",
             "anyOf": [
-                TEXT,
+                ref("source"),
                 {
                     "type": "object",
                     "minProperties": 1,
                     "propertyNames": {"pattern": f"^{LOCALE_FORM}$"},
-                    "additionalProperties": TEXT,
+                    "additionalProperties": ref("source"),
                 },
             ],
         },

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from transforms.messages.definitions import Message, WebhookMessage
+from transforms.messages.definitions import Message, Partials, WebhookMessage
 
 __all__ = ["MASK", "MASKS", "holds_secrets", "secret_names"]
 
@@ -21,14 +21,15 @@ class _Masks(dict[str, str]):
 MASKS = _Masks()
 
 
-def _sources(message: WebhookMessage) -> Iterator[str]:
+def _sources(message: WebhookMessage) -> Iterator[tuple[str, Partials]]:
     for text in (message.url, *message.headers.values()):
-        yield from text.sources.values()
+        for source in text.sources.values():
+            yield source, text.partials
 
 
 def holds_secrets(message: WebhookMessage) -> bool:
     """Whether something of a call may be secret."""
-    return any("secrets" in source for source in _sources(message))
+    return any("secrets" in text for source, partials in _sources(message) for text in (source, *map(str, partials)))
 
 
 def secret_names(messages: Iterable[Message]) -> list[str]:
@@ -38,6 +39,6 @@ def secret_names(messages: Iterable[Message]) -> list[str]:
     found: set[str] = set()
     for message in messages:
         if isinstance(message, WebhookMessage) and holds_secrets(message):
-            for source in _sources(message):
-                found |= {str(path[1]) for path in paths_of(source) if path[0] == "secrets" and len(path) > 1}
+            for source, partials in _sources(message):
+                found |= {str(path[1]) for path in paths_of(source, partials) if path[0] == "secrets" and len(path) > 1}
     return sorted(found)
