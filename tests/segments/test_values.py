@@ -1,5 +1,6 @@
 """Durations, times, paths, and the start of a day in the user's zone, at edges that the oracle's tests leave out."""
 
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.identity.zones import known_zone
+from transforms.segments.marks import hash_of, value_hashes
 from transforms.segments.values import DAY, HOUR, SECOND, compile_path, duration, instant, start_of_day
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,3 +126,16 @@ def test_a_day_begins_no_later_than_anything_in_it(days, zone):
 )
 def test_what_is_no_time(value):
     assert instant(value, "UTC") is None
+
+
+def test_what_users_write_is_not_kept_whatever_its_length() -> None:
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(50):
+        text = f"{number}2026-07-01T00:00:00Z" + "x" * 1_000_000
+        assert instant(text[1:], "UTC") is None
+        assert value_hashes([text]) == [hash_of(f'"{text}"')]
+        assert not known_zone(text)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 5_000_000

@@ -30,6 +30,9 @@ __all__ = [
     "without",
 ]
 
+#: The longest text whose hash is remembered.
+_USUAL = 256
+
 Mark = tuple[int, int]
 MarkSet = tuple[Mark, ...]
 
@@ -101,10 +104,17 @@ class Kind(NamedTuple):
     judge: Callable[[Any, int, str], tuple[bool, int | None]]
 
 
-@lru_cache(maxsize=4096)
 def hash_of(text: str) -> int:
     """The 8-byte hash of a text."""
+    # What users write may be of any length, and is not kept then. Ids have at most 256 bytes.
+    return _known_hash(text) if len(text) <= _USUAL else _hash(text)
+
+
+def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+_known_hash = lru_cache(maxsize=4096)(_hash)
 
 
 def value_hashes(values: Iterable[Any]) -> list[int]:

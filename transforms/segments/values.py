@@ -47,6 +47,8 @@ _EPOCH_DAY = _EPOCH.toordinal()
 #: Calendars have these days, counted from 1970.
 FIRST_DAY, LAST_DAY = 1 - _EPOCH_DAY, date.max.toordinal() - _EPOCH_DAY
 _MICROSECOND = timedelta(microseconds=1)
+#: No time that anybody means is longer.
+_USUAL = 64
 #: How durations and paths are written.
 DURATION_FORM = r"([0-9]{1,9})([smhdw])"
 #: A name in a path: words of all that is no blank, dot, bracket, quote or sign of arithmetic and logic, with single
@@ -93,15 +95,22 @@ def duration(text: object) -> int:
     raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {text!r}")
 
 
-@lru_cache(maxsize=65536)
 def written_time(text: str) -> int | date | None:
     """An ISO 8601 time with a zone as microseconds, a date alone as a date, anything else as None."""
+    # What users write may be of any length, and is not kept then.
+    return _known_time(text) if len(text) <= _USUAL else _read_written(text)
+
+
+def _read_written(text: str) -> int | date | None:
     try:
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
         return read_time(text) if _TIME.match(text) else None
     except ValueError:
         return None
+
+
+_known_time = lru_cache(maxsize=65536)(_read_written)
 
 
 def instant(value: object, zone: str) -> int | None:
