@@ -2,6 +2,8 @@
 
 import pytest
 
+from transforms.campaigns.load import check
+
 HEAD = """\
 segments:
   vip: {owner: crm, members: {event: Order}}
@@ -197,3 +199,56 @@ def test_each_mistake_is_found_at_its_place_and_nothing_else(found_in, text, whe
     assert [path for path, _ in found] == [path for path, _ in wanted], found
     for (_, cause), (_, part) in zip(found, wanted, strict=True):
         assert part in cause
+
+
+#: What somebody who is new to the language writes in a campaign, and the words that mend it.
+TYPOS = {
+    "trigger: Order Completed": "write {event: Order Completed} or {enters: Order Completed}",
+    "trigger: [{event: A}]": "write {event: …} or {enters: …}",
+    "trigger: {segment: vip}": "did you mean `enters`?",
+    "trigger: {enter: vip}": "did you mean `enters`?",
+    "trigger: {enters: [vip]}": "write one segment",
+    "trigger: {event: [A, B]}": "write one name",
+    "trigger: {event: A, where: {currency: JPY}}": "write {is: JPY}",
+    "trigger: {schedule: 0 9 * * *}": 'write {cron: "0 9 * * *", zone: user}',
+    "trigger: {schedule: {at: 09:00}}": 'for every day write cron: "0 9 * * *"',
+    "trigger: {cron: 0 9 * * *}": "did you mean `schedule`?",
+    "steps: hello": "write {send: hello}",
+    "steps: {send: hello}": "write a list with it",
+    "steps: [hello]": "write {send: hello}",
+    "steps: [{push: hello}]": "did you mean `send`?",
+    "steps: [{delay: 1d}, {send: hello}]": "did you mean `wait`?",
+    "steps: [{wait: 1 day}, {send: hello}]": "write 1d",
+    "steps: [{if: vip, then: [{send: hello}]}]": "write {event: vip} or {segment: …}",
+    "steps: [{wait: {for: Order, at_most: 1d}}, {send: hello}]": "write {event: Order}",
+    "steps: [{send: hello}, {end: yes}]": "write true",
+    "exit: Order Completed": "write {event: Order Completed} or {segment: Order Completed}",
+    "exit: {enters: vip}": "did you mean `segment`?",
+    "reenter: 30d": "write {after: 30d}",
+    "reenter: once": "write never",
+    "reenter: {each: a * b}": "of names, dots and []",
+    "consent: true": "write the topic, such as marketing",
+    "holdout: 10%": "write 10",
+    "variants: {a: 50%, b: '50'}": "write 50",
+    "quiet_hours: 21:00-08:00": 'write {from: "21:00", to: "08:00"}',
+    "quiet_hours: {start: 21:00, end: 08:00}": "did you mean `from`?",
+    "max_delay: 12 hours": "write 12h",
+    "goals: {event: Order}": "write {event: Order, within: 3d}",
+    "goals: {ordered: {event: Order, within: 3d, value: price * n}}": "of names, dots and []",
+    "with: {cart: Product Added}": "write {last: Product Added}",
+    "status: active": "write live",
+    "transactional: yes": "write true",
+    "on_unknown: retry": "write resend",
+    "priority: '50'": "write 50",
+}
+
+
+@pytest.mark.parametrize("line", TYPOS)
+def test_a_mistake_says_what_to_write(line):
+    key = line.partition(":")[0]
+    fields = {"owner": "crm", "consent": "news", "reenter": "always", "trigger": "{enters: vip}"}
+    fields["steps"] = "[{send: hello}, {send: bye}]"
+    body = "".join(f"    {name}: {value}\n" for name, value in fields.items() if name != key)
+    head = HEAD.partition("    owner")[0]
+    _, problems = check((("a.yaml", f"{head}{body}    {line}\n"),))
+    assert TYPOS[line] in "\n".join(problem.cause for problem in problems.errors)

@@ -164,7 +164,8 @@ class _Reader:
 
     def _consent(self) -> tuple[str | None, bool]:
         problems, fields = self.problems, self.fields
-        consent = problems.text(fields["consent"]) if "consent" in fields else None
+        topic = "the topic, such as marketing"
+        consent = problems.text(fields["consent"], topic) if "consent" in fields else None
         transactional = bool(problems.boolean(fields["transactional"])) if "transactional" in fields else False
         if consent == "all":
             problems.add(fields["consent"], "`all` is no topic: it stands for every topic of a channel")
@@ -193,7 +194,8 @@ class _Reader:
         return quiet, delay
 
     def _quiet(self, node: Node) -> QuietHours | None:
-        fields = self.problems.mapping(node, ("from", "to"), required=("from", "to"))
+        hours = '{from: "21:00", to: "08:00"}'
+        fields = self.problems.mapping(node, ("from", "to"), required=("from", "to"), instead=hours)
         if fields is None or len(fields) < 2:
             return None
         begin, end = (read_minute(fields[name], self.problems) for name in ("from", "to"))
@@ -238,7 +240,8 @@ class _Reader:
             if name in RESERVED:
                 known = ", ".join(sorted(SCOPE))
                 self.problems.add(child, f"`{name}` is taken: templates know {known} already, and Liquid its own words")
-            fields = self.problems.mapping(child, ("last",), required=("last",))
+            instead = f"{{last: {child.written}}}" if isinstance(child.value, str) else ""
+            fields = self.problems.mapping(child, ("last",), required=("last",), instead=instead)
             if fields and (event := self.problems.text(fields["last"])):
                 given[name] = event
         return given
@@ -266,7 +269,8 @@ class _Reader:
         problems, goals = self.problems, {}
         for name, child in self._named("goals", "goals such as {ordered: {event: …, within: 3d}}").items():
             keys = ("event", "type", "where", "within", "after", "value")
-            fields = problems.mapping(child, keys, required=("event", "within"))
+            instead = f"{{event: {child.written}, within: 3d}}" if isinstance(child.value, str) else ""
+            fields = problems.mapping(child, keys, required=("event", "within"), instead=instead)
             if fields is None or "event" not in fields or "within" not in fields:
                 continue
             events, within = read_filter(fields, problems), read_duration(fields["within"], problems)

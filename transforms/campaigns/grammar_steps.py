@@ -55,14 +55,16 @@ class StepReader:
         if depth > MAX_DEPTH:
             self.problems.add(node, f"steps nest at most {MAX_DEPTH} deep")
             return ()
-        items = self.problems.sequence(node, "steps") or []
+        instead = "a list with it: [{…}]" if isinstance(node.value, dict) else ""
+        items = self.problems.sequence(node, "steps", instead or _send(node)) or []
         found = [self._step(item, depth) for item in items]
         return tuple(step for step in found if step is not None)
 
     def _step(self, node: Node, depth: int) -> Step | None:
         self._count += 1
         position = self._count
-        fields = self.problems.mapping(node, ("id", *STEPS, *(key for keys in _BESIDE.values() for key in keys)))
+        keys = ("id", *STEPS, *(key for keys in _BESIDE.values() for key in keys))
+        fields = self.problems.mapping(node, keys, instead=_send(node))
         kind = self.problems.one_key(node, fields, STEPS) if fields is not None else None
         if fields is None or kind is None:
             return None
@@ -140,7 +142,8 @@ class StepReader:
             return None
         length = read_duration(fields["at_most"], self.problems)
         keys = ("event", "type", "where", "same")
-        awaited = self.problems.mapping(fields["for"], keys, required=("event",))
+        instead = f"{{event: {fields['for'].written}}}" if isinstance(fields["for"].value, str) else ""
+        awaited = self.problems.mapping(fields["for"], keys, required=("event",), instead=instead)
         if length is None or awaited is None or "event" not in awaited:
             return None
         same = read_same(awaited, self.trigger, self.problems)
@@ -189,3 +192,8 @@ class StepReader:
         if not names:
             self.problems.add(node, "expected a message, or a list of them")
         return tuple(name for name in names if name is not None)
+
+
+def _send(node: Node) -> str:
+    """What a name in place of a step may mean."""
+    return f"{{send: {node.written}}}" if isinstance(node.value, str) else ""

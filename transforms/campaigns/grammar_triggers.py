@@ -10,7 +10,7 @@ from transforms.identity.zones import known_zone
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_filter
 from transforms.segments.operators import read_duration, read_path
-from transforms.segments.values import DATE_FORM, written_time
+from transforms.segments.values import DATE_FORM, is_duration, written_time
 
 __all__ = [
     "EXITS",
@@ -43,7 +43,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def read_trigger(node: Node, segments: Collection[str], default_zone: str, problems: Problems) -> Trigger | None:
     """Read what lets a user in. `segments` may be referred to; a schedule without a zone is in `default_zone`."""
-    fields = problems.mapping(node, (*TRIGGERS, "type", "where", "include_current"))
+    instead = f"{{event: {_name_in(node)}}} or {{enters: {_name_in(node)}}}"
+    fields = problems.mapping(node, (*TRIGGERS, "type", "where", "include_current"), instead=instead)
     kind = problems.one_key(node, fields, TRIGGERS) if fields is not None else None
     if fields is None or kind is None:
         return None
@@ -64,7 +65,8 @@ def read_exits(node: Node, segments: Collection[str], trigger: Trigger, problems
     """Read what ends a journey: one, or a list."""
     exits = []
     for item in node.value if isinstance(node.value, list) else [node]:
-        fields = problems.mapping(item, (*EXITS, "type", "where", "same"))
+        instead = f"{{event: {_name_in(item)}}} or {{segment: {_name_in(item)}}}"
+        fields = problems.mapping(item, (*EXITS, "type", "where", "same"), instead=instead)
         kind = problems.one_key(item, fields, EXITS) if fields is not None else None
         if fields is None or kind is None:
             continue
@@ -85,7 +87,8 @@ def read_reentry(body: Node, node: Node | None, trigger: Trigger | None, problem
             problems.add(body, cause)
         return Reentry("always")
     if not isinstance(node.value, dict):
-        kind = problems.choice(node, REENTRIES)
+        instead = f"{{after: {node.value}}}" if isinstance(node.value, str) and is_duration(node.value) else ""
+        kind = problems.choice(node, REENTRIES, instead=instead)
         return None if kind is None else Reentry(kind)
     fields = problems.mapping(node, ("after", "each"))
     kind = problems.one_key(node, fields, ("after", "each")) if fields is not None else None
@@ -128,6 +131,12 @@ def read_zone(fields: Document, default: str, problems: Problems) -> str | None:
     return zone
 
 
+def _name_in(node: Node) -> str:
+    """The name that somebody wrote in place of a mapping with it."""
+    item = node.value[0] if isinstance(node.value, list) and node.value else node
+    return item.written if isinstance(item.value, str) else "…"
+
+
 def _one_value(node: Node, problems: Problems) -> str | None:
     """A path at which there is one value at most."""
     path = read_path(node, problems)
@@ -138,7 +147,9 @@ def _one_value(node: Node, problems: Problems) -> str | None:
 
 def _segment(node: Node, key: str, segments: Collection[str], problems: Problems) -> str:
     """The segment of `enters` or `leaves`; `segment` itself is checked wherever it stands."""
-    name = problems.text(node) or ""
+    name = (
+        problems.text(node, "one segment, which may be `any` of several" if isinstance(node.value, list) else "") or ""
+    )
     if name and name not in segments and key != "segment":
         problems.add(node, f"refers to segment `{name}`, which does not exist")
     return name
@@ -151,7 +162,8 @@ def _only_with(kind: str, keys: Collection[str], fields: Document, problems: Pro
 
 
 def _schedule(node: Node, default_zone: str, problems: Problems) -> Schedule | None:
-    fields = problems.mapping(node, ("at", "cron", "zone"))
+    written = node.written if isinstance(node.value, str) else '"30 7 * * 1"'
+    fields = problems.mapping(node, ("at", "cron", "zone"), instead=f"{{cron: {written}, zone: user}}")
     kind = problems.one_key(node, fields, ("at", "cron")) if fields is not None else None
     if fields is None or kind is None:
         return None
@@ -185,6 +197,8 @@ def _at(fields: Document, zone: str, problems: Problems) -> Schedule | None:
         problems.add(node, f"there is no such time; found {text!r}")
         return None
     if local is None:
-        problems.add(node, f'expected a local time such as "2026-07-01T10:00"; found {node.plain()!r}')
+        daily = _LOCAL_TIME.fullmatch(text)
+        hint = f'; for every day write cron: "{int(daily[2])} {int(daily[1])} * * *"' if daily else ""
+        problems.add(node, f'expected a local time such as "2026-07-01T10:00"; found {node.plain()!r}{hint}')
         return None
     return Schedule(zone, (local - _EPOCH) // _MICROSECOND)

@@ -28,6 +28,8 @@ _ID = re.compile(ID_FORM)
 #: Text that needs no quotes wherever it stands, and how much of a value is shown.
 _PLAIN = re.compile(r"[0-9]+[smhdw]|[^\W\d][\w.-]*( [\w.-]+)*")
 _SHOWN = 60
+#: What other versions of YAML take for true or false.
+_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 Document = dict[str, "Node"]
 
@@ -184,7 +186,8 @@ class Problems:
         """true or false."""
         if isinstance(node.value, bool):
             return node.value
-        self.add(node, f"expected true or false; found {node.kind}")
+        word = _BOOLEANS.get(str(node.value).lower())
+        self.add(node, f"expected true or false; found {node.kind}{f'; write {word}' if word else ''}")
         return None
 
     def integer(self, node: Node, least: int, most: int) -> int | None:
@@ -193,7 +196,9 @@ class Problems:
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if whole and not isinstance(value, bool) and least <= value <= most:
             return int(value)
-        self.add(node, f"expected a whole number from {least:,} to {most:,}; found {node.plain()!r}")
+        self.add(
+            node, f"expected a whole number from {least:,} to {most:,}; found {node.plain()!r}{_number_meant(value)}"
+        )
         return None
 
     def number(self, node: Node, least: float, most: float) -> int | float | None:
@@ -201,18 +206,28 @@ class Problems:
         value = node.value
         if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.add(node, f"expected a number from {least:,} to {most:,}; found {node.plain()!r}")
+        self.add(node, f"expected a number from {least:,} to {most:,}; found {node.plain()!r}{_number_meant(value)}")
         return None
 
-    def choice(self, node: Node, options: Collection[str], *, later: Collection[str] = ()) -> str | None:
-        """One of a few words."""
+    def choice(
+        self, node: Node, options: Collection[str], *, later: Collection[str] = (), instead: str = ""
+    ) -> str | None:
+        """One of a few words; `instead` is what to write in place of what is none."""
         if node.value in later:
             self.add(node, f"`{node.value}` is part of the language but not supported by this version")
             return None
         if isinstance(node.value, str) and node.value in options:
             return node.value
-        self.add(node, f"expected one of {', '.join(options)}; found {node.plain()!r}")
+        word = instead or meant(str(node.value), options)
+        hint = f"; write {word}" if word else ""
+        self.add(node, f"expected one of {', '.join(options)}; found {node.plain()!r}{hint}")
         return None
+
+
+def _number_meant(value: object) -> str:
+    """A hint for a number that is text, for its quotes or for a percent sign."""
+    match = re.fullmatch(r"([0-9]+([.][0-9]+)?) ?%?", value) if isinstance(value, str) else None
+    return f"; write {match[1]}" if match else ""
 
 
 def read_documents(texts: Mapping[str, str], problems: Problems) -> list[Node]:

@@ -66,7 +66,7 @@ def read_event(node: Node, problems: Problems, _place: object) -> Condition | No
         problems.add(node, f"expected one aggregate; found {' and '.join(aggregates)}")
         return None
     aggregate = aggregates[0] if aggregates else "count"
-    events = read_filter(fields, problems)
+    events = read_filter(fields, problems, "{any: [{event: …}, …]}")
     same = _read_same(aggregate, fields, problems)
     if aggregate in ("first", "last"):
         return _read_first_last(aggregate, events, fields, problems)
@@ -96,16 +96,19 @@ def read_sequence(node: Node, problems: Problems, _place: object) -> Condition |
     return Sequence(tuple(step for step in steps if step is not None), within)
 
 
-def read_filter(fields: Document, problems: Problems) -> EventFilter:
-    """Read `event`, `type` and `where` of a mapping whose keys were checked."""
-    name = _read_name(fields["event"], problems) if "event" in fields else None
+def read_filter(fields: Document, problems: Problems, several: str = "one name") -> EventFilter:
+    """Read `event`, `type` and `where` of a mapping whose keys were checked.
+
+    `several` is what to write in place of a list of names.
+    """
+    name = _read_name(fields["event"], several, problems) if "event" in fields else None
     kind = problems.choice(fields["type"], EVENT_TYPES) if "type" in fields else None
     where = read_where(fields["where"], problems) if "where" in fields else ()
     return EventFilter(name or "", kind, where)
 
 
-def _read_name(node: Node, problems: Problems) -> str | None:
-    return problems.text(node, "{any: [{event: …}, …]}" if isinstance(node.value, list) else "")
+def _read_name(node: Node, several: str, problems: Problems) -> str | None:
+    return problems.text(node, several if isinstance(node.value, list) else "")
 
 
 def _read_same(aggregate: str, fields: Document, problems: Problems) -> str | None:

@@ -30,6 +30,7 @@ __all__ = [
     "equal",
     "instant",
     "instant_of",
+    "is_duration",
     "known_or_utc",
     "local_day",
     "start_of_day",
@@ -119,6 +120,11 @@ def instant(value: object, zone: str) -> int | None:
         return None
     moment = written_time(value)
     return start_of_day(moment, zone) if isinstance(moment, date) else moment
+
+
+def is_duration(text: str) -> bool:
+    """Whether a text is written as a duration is."""
+    return _DURATION.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4096)
