@@ -1,5 +1,6 @@
-"""Random campaigns and calls: the core decides as the oracle does, at once and one by one; and within settling the order
-of arrival changes nothing.
+"""Random campaigns and calls: the core decides as the oracle does, at once and one by one.
+
+Within settling the order of arrival changes nothing.
 """
 
 from itertools import count

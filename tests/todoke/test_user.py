@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from rich.console import Console
 
-from todoke.user import user_json
+from todoke.user import print_user, user_json
 from transforms.storage.open import open_store
 from transforms.storage.rows import EventRow, UserRow
 
@@ -100,4 +101,18 @@ def test_a_call_that_stands_at_the_visitor_and_at_the_user_is_shown_once(tmp_pat
     payload = b'{"properties": {}, "traits": {}, "context": {}}'
     store.write_events([EventRow(user, 5, "m1", 6, "track", "Seen", "live", payload) for user in ("ann", "~phone")])
     assert [entry["id"] for entry in user_json(store, "ann")["timeline"]] == ["m1"]
+    store.close()
+
+
+def test_the_arrival_is_shown_where_it_differs(tmp_path, capsys):
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    store.write_users([UserRow("ann", 1, b"", b'{"user": "ann"}')])
+    payload = b'{"properties": {}, "traits": {}, "context": {}}'
+    for id_, arrival in (("m1", 0), ("m2", 61_000_000)):
+        store.write_events([EventRow("ann", 0, id_, arrival, "track", "Seen", "live", payload)])
+    first, second = user_json(store, "ann")["timeline"]
+    assert "arrival" not in first
+    assert second["arrival"] == "1970-01-01T00:01:01Z"
+    print_user(Console(width=200), store, "ann")
+    assert capsys.readouterr().out.count("(arrived 1970-01-01 00:01:01)") == 1
     store.close()
