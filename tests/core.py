@@ -140,7 +140,7 @@ def added(marks: Marks) -> Marks:
     return flatten(marks) if isinstance(marks, Tallies) else marks
 
 
-def within_horizon(events: Iterable[Event]) -> bool:
+def within_horizon(events: Iterable[Input]) -> bool:
     """Whether each message is known again wherever it is repeated.
 
     Once the user's clock has gone on by a day it is not, and what adds up counts it twice.

@@ -19,7 +19,7 @@ from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
 from transforms.users.effects import Deleted, Forward, Merged, SegmentLeft
 from transforms.users.seen import Seen, mark_of
-from transforms.users.user import Merge, User, encode_user
+from transforms.users.user import Merge, User, decode_user, encode_user
 
 Plain = dict[str, Any]
 CAMPAIGNS = compile_plain(SHOP)
@@ -125,7 +125,10 @@ def test_rows_of_the_user_and_of_merged_anonymous_ids_go(tmp_path: Path) -> None
     bundle = Bundle(CAMPAIGNS, store)
     bundle.take(users["u1"], [delete(START + DAY)])
     list(bundle.flush())
-    assert {row.user for row in store.scan_users()} == {"u1", "u2"}
+    left = {row.user: decode_user(row.state) for row in store.scan_users()}
+    assert left.keys() == {"u1", "u2", "~a1"}
+    assert remains(left["~a1"]).keys() == {"owner"}, "whose it was, so that its past begins nobody anew"
+    assert left["~a1"].deleted == START + DAY
     assert store.read_events("u1") == store.read_events("~a1") == []
     assert store.read_ledger("u1") == []
     assert {row.user for segment in CAMPAIGNS.segments for row in store.scan_members(segment)} == {"u2"}

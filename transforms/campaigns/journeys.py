@@ -159,9 +159,9 @@ class Journeys:
                 due = settled if journey.held is None else min(settled, latest)
                 self.active[journey.entry] = msgspec.structs.replace(journey, due=due)
 
-    def give_up(self, entry: str, now: int) -> None:
-        """End a journey for which the user's state has no room."""
-        self._end(self.active[entry], "truncated", now)
+    def give_up(self, entry: str, now: int, reason: str = "truncated") -> None:
+        """End a journey that cannot go on, such as one for which the user's state has no room."""
+        self._end(self.active[entry], reason, now)
 
     def concerns(self, campaign: Campaign) -> bool:
         """Whether a campaign that reaches many at once concerns this user: only then it tells what it decides."""

@@ -67,6 +67,12 @@ class Planned:
         if self.next is None or not clock < self.next <= published:
             self.plan(published)
 
+    def skip(self, now: int) -> None:
+        """Do without what is due at `now`."""
+        for name, plans in list(self.plans.items()):
+            self._keep(name, [plan for plan in plans if plan.at > now])
+        self.plan(now)
+
     def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[Due]:
         """What is due at `now`, which is `next`.
 

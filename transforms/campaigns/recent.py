@@ -14,7 +14,7 @@ from transforms.events.event import CALLS, Event
 from transforms.segments.conditions import ANY, EventFilter
 from transforms.segments.leaves import matcher
 from transforms.segments.operators import canonical_number
-from transforms.segments.values import compile_path
+from transforms.segments.values import compile_path, is_number
 
 __all__ = ["VALUES_KEPT", "Asked", "KeptRecent", "Newest", "Recent", "by_name", "place_of", "value_at"]
 
@@ -73,7 +73,7 @@ class Asked(NamedTuple):
     def worth(self, event: Event) -> float:
         """The number at the goal's path, 0 where the event has none."""
         found = value_at(self.value, event.properties) if self.value is not None else None
-        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else 0.0
+        return float(found) if is_number(found) else 0.0
 
 
 class Recent:

@@ -82,6 +82,7 @@ def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) ->
         "suppressed": summary.by_label("suppressed"),
         "truncated": summary.by_label("truncated"),
         "rebuilt": summary.by_label("rebuilt"),
+        "internal": summary.by_label("internal"),
         "segments": {name: members.get(name, 0) for name in sorted(definitions.segments)},
         "waiting": summary.total("waiting"),
         "goals": _goals(summary, definitions),
@@ -103,12 +104,20 @@ def _goals(summary: Summary, definitions: Definitions) -> list[dict[str, Any]]:
             "arm": arm or "treated",
             "entries": count,
             "conversions": reached.get(name, {}).get(f"{goal}/{arm}", 0),
-            "value": values.get(name, {}).get(f"{goal}/{arm}", 0) / MILLION,
+            "value": _amount(values.get(name, {}).get(f"{goal}/{arm}", 0)),
         }
         for name, campaign in sorted(definitions.campaigns.items())
         for goal in sorted(campaign.goals)
         for arm, count in entries.get(name, {}).items()
     ]
+
+
+def _amount(millionths: int) -> float | int:
+    """What so many millionths are; in whole numbers where that is more than a float can hold."""
+    try:
+        return millionths / MILLION
+    except OverflowError:
+        return millionths // MILLION
 
 
 def accounts_add_up(report: Mapping[str, Any]) -> bool:

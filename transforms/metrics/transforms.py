@@ -17,7 +17,7 @@ from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
 from transforms.users.tally import Tally
 
-__all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at"]
+__all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at", "saturated"]
 
 #: Windows of live metrics, and for how long after its end a window is kept for what comes late, in seconds.
 WINDOW_SECONDS = 60
@@ -60,6 +60,11 @@ def counted_at(time: int, now: int) -> int:
       time, now: of the tally and of the wall clock, in microseconds UTC.
     """
     return now if time <= now - LATE_SECONDS * 1_000_000 else time
+
+
+def saturated(count: int) -> int:
+    """A count as a row holds it, in 64 bits: what is beyond is worth no more than the most."""
+    return max(-(2**63), min(count, 2**63 - 1))
 
 
 class WriteMetrics(beam.PTransform):
@@ -105,7 +110,9 @@ class _Series(beam.DoFn):
 
     def process(self, tally: Tally, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
         key, count = tally
-        yield TimestampedValue((key[:3], count), Timestamp(micros=counted_at(timestamp.micros, self.clock())))
+        yield TimestampedValue(
+            (key[:3], saturated(count)), Timestamp(micros=counted_at(timestamp.micros, self.clock()))
+        )
 
 
 class _WriteMetrics(beam.DoFn):
@@ -121,7 +128,7 @@ class _WriteMetrics(beam.DoFn):
 
     def process(self, element: tuple[tuple[str, str, str], int], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         labels, count = element
-        self._rows.append(MetricRow("/".join(labels), window.start.micros, count))
+        self._rows.append(MetricRow("/".join(labels), window.start.micros, saturated(count)))
         return iter(())
 
     def finish_bundle(self) -> None:

@@ -19,7 +19,7 @@ from transforms.segments.conditions import Since, Total
 from transforms.segments.leaf_marks import MAX_SAME
 from transforms.segments.marks import Extremes, Kind, Mark, Origin, Tallies, Tally, exact, hash_of, value_hashes
 from transforms.segments.operators import Operator, compile_test
-from transforms.segments.values import HOUR, SECOND, compile_path, start_of_day
+from transforms.segments.values import HOUR, SECOND, compile_path, is_number, start_of_day
 
 __all__ = [
     "MICRO",
@@ -275,9 +275,7 @@ def _compile_extreme(condition: Total) -> Kind:
 
 def _numbers(path: str) -> Callable[[dict[str, Any]], list[Any]]:
     find = compile_path(path)
-    return lambda properties: [
-        value for value in find(properties) if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
+    return lambda properties: [value for value in find(properties) if is_number(value)]
 
 
 def _hashes(path: str) -> Callable[[dict[str, Any]], list[int]]:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from math import isfinite
+from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
 from transforms.events.times import read_time
@@ -31,6 +32,7 @@ __all__ = [
     "instant",
     "instant_of",
     "is_duration",
+    "is_number",
     "known_or_utc",
     "local_day",
     "start_of_day",
@@ -158,6 +160,13 @@ def local_day(moment: int, zone: str) -> date | None:
 def known_or_utc(name: str) -> ZoneInfo | timezone:
     """A zone of the IANA database, UTC for an unknown name."""
     return ZoneInfo(name) if known_zone(name) else UTC
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number: true is none, nor is what no decimals can write."""
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def equal(left: object, right: object) -> bool:

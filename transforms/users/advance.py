@@ -120,6 +120,8 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         _account_control(draft, item)  # the owner hears of it, too
     elif isinstance(item, Merge):
         _pass_past_on(draft, item, owner)
+    elif isinstance(item, Event) and _is_gone(draft, item):
+        _account(draft, item, "duplicate" if _is_deletion_again(draft, item) else "deleted")
     elif isinstance(item, Event) and _gives_up(draft, item) and item.user == owner.latest:
         _alias_again(draft, item, owner)
     elif isinstance(item, Event) and _mark(draft, item) in draft.seen:
@@ -202,17 +204,28 @@ def _apply_event(draft: Draft, event: Event) -> None:
 
 def _refused(draft: Draft, event: Event, mark: int) -> bool:
     """Whether an event is from before a deletion or was applied already; it is accounted for then."""
-    late = draft.deleted is not None and event.time < draft.deleted
-    if late or (event.type == RECEIPT and draft.created is None):  # what became of a send makes nobody known
-        _account(draft, event, "deleted")
-    elif mark in draft.seen or (event.type == "delete" and event.time == draft.deleted):
-        # A deletion stands in the tombstone for ever, and would take what has come since.
+    if mark in draft.seen or _is_deletion_again(draft, event):
         _link_again(draft, event)
         _close_send(draft, event)
         _account(draft, event, "duplicate")
+    elif _is_gone(draft, event) or (event.type == RECEIPT and draft.created is None):
+        _account(draft, event, "deleted")  # what became of a send makes nobody known
     else:
         return False
     return True
+
+
+def _is_gone(draft: Draft, event: Event) -> bool:
+    """Whether a deletion took an event: it happened before that, or came before it was carried out."""
+    when, at = draft.deleted, draft.deleted_at
+    return when is not None and (
+        event.time < when or event.arrival < (when if at is None else at) or _is_deletion_again(draft, event)
+    )
+
+
+def _is_deletion_again(draft: Draft, event: Event) -> bool:
+    """Whether an event is the deletion in the tombstone, which stands there for ever: it took what it had to take."""
+    return event.type == "delete" and event.time == draft.deleted
 
 
 def _gives_up(draft: Draft, event: Event) -> bool:
@@ -326,8 +339,9 @@ def _delete(draft: Draft, event: Event, mark: int) -> None:
     identities += [("anonymous", source.removeprefix(ANONYMOUS)) for source in draft.merged]
     segments = sorted({*draft.index.order, *draft.members})
     draft.leave_all("deleted")
-    draft.emit(Deleted(draft.id, now, (draft.id, *draft.merged), tuple(segments), tuple(identities)))
-    draft.load(User(draft.id, clock=now, deleted=max(event.time, draft.deleted or event.time), deleted_at=now))
+    time = max(event.time, draft.deleted or event.time)
+    draft.emit(Deleted(draft.id, now, (draft.id, *draft.merged), tuple(segments), tuple(identities), time))
+    draft.load(User(draft.id, clock=now, deleted=time, deleted_at=now))
     draft.remember(mark)
     _account(draft, event, "applied")
 
@@ -375,7 +389,8 @@ def _identify(draft: Draft, event: Event, owner: str) -> None:
         whose = whose.after(by_arrival(event), owner)
     draft.owner, draft.clock = whose, max(draft.clock, event.arrival)
     anonymous = draft.id.removeprefix(ANONYMOUS)
-    draft.emit(Linked("anonymous", anonymous, whose.latest, event.arrival))
+    if not _is_gone(draft, event):  # and the link with it
+        draft.emit(Linked("anonymous", anonymous, whose.latest, event.arrival))
     if whose.first == owner and draft.created is not None:
         draft.emit(Forward(owner, _past_of(draft, whose)))
     if event.type == "alias" and event.previous not in (None, owner):

@@ -5,13 +5,15 @@ Both Beam shells use it; they differ in where a user's state comes from and in w
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from typing import NamedTuple
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
+from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.live.inflight import in_flight
 from transforms.segments.values import DAY
@@ -19,12 +21,25 @@ from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.cap import fit
-from transforms.users.effects import Account, Again, Effect, Forward
+from transforms.users.effects import Account, Again, Effect, Faulted, Forward
+from transforms.users.faults import (
+    BAD_STATE,
+    INTERNAL,
+    PASSED,
+    Unreadable,
+    called,
+    letter_of,
+    open_user,
+    pass_time,
+    set_aside,
+    traced,
+)
 from transforms.users.hot import HOT_ID
+from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, mark_of
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Input, User, Wake, decode_user
+from transforms.users.user import ANONYMOUS, Input, Merge, User, Wake, encode_user
 
 __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
 
@@ -41,6 +56,16 @@ class Handles(msgspec.Struct, frozen=True):
     handles: tuple[str, ...]
 
 
+class _Made(NamedTuple):
+    """What inputs make of a user; nothing is kept of it yet."""
+
+    user: User
+    state: bytes
+    effects: list[Effect]
+    tallies: Tallies
+    rows: Rows | None
+
+
 class Bundle:
     """What a bundle has decided and not yet given out. Without a store nothing is written.
 
@@ -51,32 +76,99 @@ class Bundle:
         self.live = live
         self.definitions = definitions
         self.store = store
-        self.tallies = Tallies(MINUTE if live else DAY)
+        self._window = MINUTE if live else DAY
+        self.tallies = Tallies(self._window)
         self._rows = Rows()
         self._writing: Future[list[Forward]] | None = None
         self._sends: list[Send] = []
         self._forwards: list[Forward] = []
-        self._refused: list[Account] = []
+        self._refused: list[Account | DeadLetter] = []
         self._ended: list[str] = []
         self._gone_on: list[str] = []
         self._hot: Counter[str] = Counter()
 
     def take(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
-        """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too."""
+        """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too.
+
+        Where that raises, inputs are applied one by one, and those that raise by themselves are set aside.
+        """
         if self.store is None and not user.id.startswith(ANONYMOUS):
             inputs = self._without_merges(user, inputs)
+        return self._take(user, inputs)
+
+    def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
+        """Keep a user, whose encoded state comes with it, and effects until `flush`."""
+        self._keep(self._make(user, state, effects), ())
+
+    def readable(
+        self, users: Mapping[str, User | Unreadable], inputs: Mapping[str, Iterable[Input]]
+    ) -> dict[str, User]:
+        """The users who can be read. Those who cannot stay as they are: what came for them is set aside, loudly."""
+        found: dict[str, User] = {}
+        for name, user in users.items():
+            if isinstance(user, User):
+                found[name] = user
+                continue
+            _log.critical("%s: what comes is set aside as %s", user.detail, BAD_STATE)
+            self.tallies.count("internal", "state")
+            for item in inputs.get(name, ()):
+                self._set_aside(name, item, BAD_STATE, user.detail)
+        return found
+
+    def brought_over(self, store: Store, users: Mapping[str, User], judged: Judged) -> dict[str, User]:
+        """Those of these users to whom something is new, with what the archive has of it (see `bring_over`); one for
+        whom that raises goes on without.
+
+        Raises:
+          StoreError: the archive cannot be read.
+        """
+        try:
+            anew = bring_over(store, users, self.definitions, judged)
+        except PASSED:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary around a key
+            if len(users) > 1:
+                apart = [self.brought_over(store, {name: user}, judged) for name, user in users.items()]
+                return {name: user for each in apart for name, user in each.items()}
+            _log.error("what is new to %s cannot be made from the archive", [*users], exc_info=error)
+            self.tallies.count("internal", "rebuild")
+            return {}
+        for user in anew.values():
+            self.tallies.count("rebuilt", "truncated" if user.truncated else "whole")
+        return anew
+
+    def count_final(self, user: User, by: int = 1) -> None:
+        """Count a user as a bounded run leaves it; with `by` -1 take back that it was counted."""
+        counted = Tallies(self._window)
+        try:
+            counted.final(user, by)
+        except PASSED:
+            raise
+        except Exception:  # noqa: BLE001 - the boundary around a key
+            _log.critical("%r cannot be counted", user.id, exc_info=True)
+            self.tallies.count("internal", "state")
+        else:
+            self.tallies.join(counted)
+
+    def _fold(self, user: User, inputs: Sequence[Input], before: Sequence[Effect] = ()) -> _Made:
         user, effects = fold(user, inputs, self.definitions)
         if self.store is None and user.sends:  # there is no way back: no receipt comes, and nobody asks again
             user = msgspec.structs.replace(user, sends={})
         user, state, cut = fit(user, self.definitions)
-        self.add(user, state, effects + cut if cut else effects)
-        if self.live:
-            self._note_handles(inputs, effects)
-        return user, state
+        return self._make(user, state, [*before, *effects, *cut] if before or cut else effects)
 
-    def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
-        """Keep a user, whose encoded state comes with it, and effects until `flush`."""
-        self.tallies.effects(effects)
+    def _make(self, user: User, state: bytes, effects: list[Effect]) -> _Made:
+        """All that is to be written and given out of a user, with nothing done yet."""
+        tallies, rows = Tallies(self._window), None
+        tallies.effects(effects)
+        if self.store is not None:
+            rows = Rows()
+            rows.add(user, state, effects, self.definitions.index.waiting(user.warming))
+        return _Made(user, state, effects, tallies, rows)
+
+    def _keep(self, made: _Made, inputs: Sequence[Input]) -> tuple[User, bytes]:
+        user, state, effects, tallies, rows = made
+        self.tallies.join(tallies)
         for effect in effects:
             if isinstance(effect, Send):
                 self._sends.append(effect)
@@ -88,8 +180,66 @@ class Bundle:
                 self._refused.append(effect)
                 if effect.cause == HOT_ID:
                     self._hot[user.id] += 1
-        if self.store is not None:
-            self._rows.add(user, state, effects, self.definitions.index.waiting(user.warming))
+        if rows is not None:
+            self._rows.join(rows)
+        if self.live:
+            going_on = [effect.input.handle for effect in effects if isinstance(effect, Forward)]
+            going_on += [each.event.handle for each in effects if isinstance(each, Account) and each.event is not None]
+            self._note_handles(inputs, going_on)
+        return user, state
+
+    def _take(self, user: User, inputs: Sequence[Input]) -> tuple[User, bytes]:
+        made = self._attempt(user, inputs)
+        if isinstance(made, _Made):
+            return self._keep(made, inputs)
+        if len(inputs) > 1:  # by halves, which finds a few among many sooner than one by one does
+            user, _ = self._take(user, inputs[: len(inputs) // 2])
+            return self._take(user, inputs[len(inputs) // 2 :])
+        return self._take_alone(user, inputs[0], made) if inputs else (user, encode_user(user))
+
+    def _take_alone(self, user: User, item: Input, error: Exception) -> tuple[User, bytes]:
+        """Apply an input that raised without what fails as time comes to it; else set it aside."""
+        settled, passed = self._pass_time(user, item)
+        for inputs in ((item,), ()) if passed else ():
+            made = self._attempt(settled, inputs, passed)
+            if isinstance(made, _Made):
+                user, state = self._keep(made, inputs)
+                if inputs:
+                    return user, state
+                break
+            error = made
+        _log.error("%s %r for %r is set aside as %s", called(item), item.id, user.id, INTERNAL, exc_info=error)
+        self.tallies.count("internal", called(item))
+        self._set_aside(user.id, item, INTERNAL, traced(error))
+        return user, encode_user(user)
+
+    def _attempt(self, user: User, inputs: Sequence[Input], before: Sequence[Effect] = ()) -> _Made | Exception:
+        """What inputs make of a user, after the effects of `before`; or what was raised."""
+        try:
+            return self._fold(user, inputs, before)
+        except PASSED:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary around a key
+            return error
+
+    def _pass_time(self, user: User, item: Input) -> tuple[User, list[Effect]]:
+        """The user when an input comes, and the effects, if something of the user fails by time alone; else none."""
+        historical = isinstance(item, Event | Wake | Merge) and item.historical
+        try:
+            settled, effects = pass_time(user, item.arrival, self.definitions, historical=historical)
+        except PASSED:
+            raise
+        except Exception:  # noqa: BLE001 - then it is for the input to tell
+            return user, []
+        failed = any(isinstance(effect, Faulted) for effect in effects)
+        return (settled, effects) if failed else (user, [])
+
+    def _set_aside(self, key: str, item: Input, cause: str, detail: str) -> None:
+        self.tallies.effects(set_aside(key, item, cause))
+        if not isinstance(item, Wake) or item.control:
+            self._refused.append(letter_of(key, item, cause, detail))
+        if self.live:
+            self._note_handles((item,), (item.handle,))
 
     def write_beside(self, writer: Executor, most: int) -> None:
         """Once there are so many users, begin to write what there is, beside what follows; `flush` waits for it."""
@@ -102,7 +252,7 @@ class Bundle:
         taken = earlier.result() if earlier is not None else []
         return taken + (rows.write(self.store) if self.store is not None else [])
 
-    def flush(self) -> Iterator[Send | Forward | Account | Handles | Tally]:
+    def flush(self) -> Iterator[Send | Forward | Account | DeadLetter | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.
 
         Raises:
@@ -145,14 +295,12 @@ class Bundle:
             worst = ", ".join(f"{key!r} ({count:,})" for key, count in hot.most_common(_NAMED))
             _log.warning("%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst)
 
-    def _note_handles(self, inputs: list[Input], effects: list[Effect]) -> None:
+    def _note_handles(self, inputs: Iterable[Input], going_on: Iterable[str]) -> None:
         """Messages that end here are acknowledged after the writes; those that go on, where they end."""
         came = Counter(item.handle for item in inputs if item.handle)
         if not came:
             return
-        going_on = [effect.input for effect in effects if isinstance(effect, Forward)]
-        going_on += [effect.event for effect in effects if isinstance(effect, Account) and effect.event is not None]
-        ways = Counter(item.handle for item in going_on)
+        ways = Counter(going_on)
         for handle, times in came.items():
             if ways[handle] > times:
                 in_flight.retain(handle, ways[handle] - times)
@@ -179,17 +327,17 @@ def _with_handle(forward: Forward, handle: str) -> Forward:
     return Forward(forward.user, msgspec.structs.replace(forward.input, handle=handle))
 
 
-def open_users(store: Store | None, names: list[str]) -> dict[str, User]:
+def open_users(store: Store | None, names: list[str]) -> dict[str, User | Unreadable]:
     """Users as their rows have them, new ones where there is no row.
 
     Raises:
       StoreError: if the rows could not be read: only a confirmed missing row is a new user.
     """
     rows = store.read_users(names) if store is not None else {}
-    return {name: decode_user(rows[name].state) if name in rows else User(name) for name in names}
+    return {name: open_user(name, rows[name].state) if name in rows else User(name) for name in names}
 
 
-def applied_before(store: Store, users: dict[str, User], inputs: dict[str, list[Input]]) -> set[tuple[str, str]]:
+def applied_before(store: Store, users: Mapping[str, User], inputs: Mapping[str, list[Input]]) -> set[tuple[str, str]]:
     """The messages, as (user, message id), that an earlier run applied and the users' duplicate horizon has forgotten.
 
     Only messages that arrived before a user's clock can be; the archive of events knows them. A receipt of a send that
@@ -197,6 +345,8 @@ def applied_before(store: Store, users: dict[str, User], inputs: dict[str, list[
     """
     keys = []
     for name, items in inputs.items():
+        if name not in users:
+            continue
         clock, seen, sends = users[name].clock, Seen(users[name].seen), users[name].sends
         keys += [
             EventKey(name, item.time, item.id)

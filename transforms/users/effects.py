@@ -12,6 +12,7 @@ __all__ = [
     "Again",
     "Deleted",
     "Effect",
+    "Faulted",
     "Forward",
     "Linked",
     "Merged",
@@ -70,13 +71,17 @@ class Merged(msgspec.Struct, frozen=True, tag="merged", gc=False):
 
 
 class Deleted(msgspec.Struct, frozen=True, tag="deleted", gc=False):
-    """A user is to be forgotten: every row of `users` (the user and merged anonymous ids) goes."""
+    """A user is to be forgotten: every row of `users` (the user and all merged ids) goes, but for tombstones.
+
+    `time` is that of the deletion, `at` when it was carried out.
+    """
 
     user: str
     at: int
     users: tuple[str, ...]
     segments: tuple[str, ...]
     identities: tuple[tuple[str, str], ...]
+    time: int = 0
 
 
 class Recorded(msgspec.Struct, frozen=True, tag="recorded", gc=False):
@@ -105,6 +110,14 @@ class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
     user: str
     kind: str
     count: int
+    at: int
+
+
+class Faulted(msgspec.Struct, frozen=True, tag="faulted", gc=False):
+    """Something of a user failed when its time had come, and was dropped: a leaf, a wait, a run or a session."""
+
+    user: str
+    what: str
     at: int
 
 
@@ -137,4 +150,5 @@ Effect = (
     | Forward
     | Again
     | Truncated
+    | Faulted
 )

@@ -12,7 +12,8 @@ from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerStat
 from transforms.storage.store import Store
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
-from transforms.users.user import ANONYMOUS, TokenTaken, User
+from transforms.users.faults import open_user
+from transforms.users.user import ANONYMOUS, Owner, TokenTaken, User, encode_user
 
 __all__ = ["Rows", "profile_json", "user_row"]
 
@@ -21,7 +22,7 @@ class Rows:
     """The writes of one bundle. Repeating them changes nothing, so a bundle that failed midway may run again."""
 
     def __init__(self) -> None:
-        self.users: dict[str, tuple[User, bytes, Sequence[str]]] = {}
+        self.users: dict[str, UserRow] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
@@ -43,7 +44,17 @@ class Rows:
                 self.refusals.append(refusal_row(effect))
             elif isinstance(effect, Deleted):
                 self._forget(effect)
-        self.users[user.id] = user, state, warming
+        self.users[user.id] = user_row(user, state, warming)
+
+    def join(self, later: "Rows") -> None:
+        """Add the writes of what came later."""
+        for deleted in later.deletions:
+            self._forget(deleted)
+        self.events += later.events
+        self.identities += later.identities
+        self.refusals += later.refusals
+        self.members |= later.members
+        self.users |= later.users
 
     def write(self, store: Store) -> list[Forward]:
         """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease.
@@ -57,13 +68,14 @@ class Rows:
           StoreError: if the store goes on refusing; nothing that depends on these rows may be emitted then.
         """
         for deleted in self.deletions:
+            self._bury(store, deleted)
             for user in deleted.users:
-                store.delete_user(user, deleted.segments, deleted.identities, row=user != deleted.user)
+                store.delete_user(user, deleted.segments, deleted.identities)
         store.write_events(self.events)
         store.write_members([row for row in self.members.values() if row.active])
         taken = self._write_identities(store)
         store.record(self.refusals)
-        store.write_users([user_row(*user) for user in self.users.values()])
+        store.write_users([*self.users.values()])
         store.write_members([row for row in self.members.values() if not row.active])
         return taken
 
@@ -86,6 +98,19 @@ class Rows:
             for user, token in losers
         ]
 
+    def _bury(self, store: Store, deleted: Deleted) -> None:
+        """Leave of each id that was merged into a deleted user whose it is, and nothing else.
+
+        So what comes of it, also again, goes to the one who knows of the deletion, or to who had it later.
+        """
+        merged = [id_ for id_ in deleted.users if id_ != deleted.user]
+        rows = (store.read_users(merged) if merged else {}) | {
+            id_: self.users[id_] for id_ in merged if id_ in self.users
+        }
+        for id_ in merged:
+            left = tombstone_of(id_, deleted, rows.get(id_))
+            self.users[id_] = user_row(left, encode_user(left))
+
     def _forget(self, deleted: Deleted) -> None:
         """Drop rows from before a deletion, which is carried out before the rest is written."""
         users = set(deleted.users)
@@ -94,6 +119,18 @@ class Rows:
         self.refusals = [row for row in self.refusals if row.user not in users]
         self.members = {key: row for key, row in self.members.items() if row.user not in users}
         self.deletions.append(deleted)
+
+
+def tombstone_of(id_: str, deleted: Deleted, row: UserRow | None) -> User:
+    """What is left of an id that was merged into a deleted user; `row` is its own as it was."""
+    found = User(id_) if row is None else open_user(id_, row.state)
+    revision, clock, owner = 0 if row is None else row.revision, deleted.at, None
+    owners: tuple[int, ...] = ()
+    if isinstance(found, User):
+        clock, owner, owners = max(clock, found.clock), found.owner, found.owners
+    owner = owner or Owner(deleted.user, deleted.at, deleted.user)
+    left = User(id_, revision + 1, clock, owner=owner, owners=owners)
+    return msgspec.structs.replace(left, deleted=deleted.time, deleted_at=deleted.at)
 
 
 def _after(row: IdentityRow, before: IdentityRow | None) -> IdentityRow:

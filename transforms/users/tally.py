@@ -8,8 +8,9 @@ and the plots.
 from collections.abc import Iterable, Iterator
 
 from transforms.campaigns.effects import CONTROL, CampaignEntered, Converted, Send, Suppressed
+from transforms.segments.leaf_totals import MICRO, micros
 from transforms.segments.values import DAY
-from transforms.users.effects import Account, Effect, Merged, SegmentEntered, SegmentLeft, Truncated
+from transforms.users.effects import Account, Effect, Faulted, Merged, SegmentEntered, SegmentLeft, Truncated
 from transforms.users.user import ANONYMOUS, User
 
 __all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name"]
@@ -17,8 +18,8 @@ __all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name"]
 #: A tuple, since a union is made anew each time that it is asked.
 _FLOWS = (SegmentEntered, SegmentLeft)
 
-#: Values of goals are counted in millionths, since tallies are whole numbers.
-MILLION = 1_000_000
+#: Values of goals are counted in millionths, since tallies are whole numbers; one of 1.8e302, too.
+MILLION = MICRO
 
 TallyKey = tuple[str, str, str, int]
 Tally = tuple[TallyKey, int]
@@ -50,7 +51,7 @@ class Tallies:
             elif isinstance(effect, Converted):
                 goal = f"{effect.goal}/{arm_name(effect)}"
                 self.count("conversions", effect.campaign, goal, effect.at, int(effect.first))
-                self.count("value", effect.campaign, goal, effect.at, round(effect.value * MILLION))
+                self.count("value", effect.campaign, goal, effect.at, micros(effect.value))
             elif isinstance(effect, Send):
                 self.count("decided", effect.campaign, effect.channel, effect.decided_at)
             elif isinstance(effect, Suppressed):
@@ -59,6 +60,13 @@ class Tallies:
                 self.count("merged", at=effect.at)
             elif isinstance(effect, Truncated):
                 self.count("truncated", effect.kind, "", effect.at, effect.count)
+            elif isinstance(effect, Faulted):
+                self.count("internal", effect.what, "", effect.at)
+
+    def join(self, other: "Tallies") -> None:
+        """Add what another one counted."""
+        for key, count in other._counts.items():
+            self._counts[key] = self._counts.get(key, 0) + count
 
     def final(self, user: User, by: int = 1) -> None:
         """Count a user as a bounded run leaves it; with `by` -1 take back that it was counted."""

@@ -18,6 +18,7 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watch
+from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.progress import progress
 from transforms.segments.values import DAY
@@ -27,10 +28,10 @@ from transforms.storage.store import Store
 from transforms.users.advance import accounts_of
 from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.effects import Account, Forward
+from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
-from transforms.users.rebuild import bring_over
 from transforms.users.seeds import newest_serial
 from transforms.users.user import (
     ANONYMOUS,
@@ -41,7 +42,6 @@ from transforms.users.user import (
     Wake,
     by_arrival,
     decode_inputs,
-    decode_user,
     encode_inputs,
 )
 
@@ -91,7 +91,7 @@ class Machine(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(tag, (result.user, encode_inputs([result.input])))
             elif isinstance(result, Handles):
                 yield beam.pvalue.TaggedOutput(ACCOUNTED, list(result.handles))
-            elif isinstance(result, Account):
+            elif isinstance(result, Account | DeadLetter):
                 yield beam.pvalue.TaggedOutput(REFUSED, result)
             else:
                 yield beam.pvalue.TaggedOutput(TALLIES, result)
@@ -129,16 +129,20 @@ class AdvanceBounded(beam.PTransform):
         self.amend = amend
         self.historical = historical
 
-    def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
-        """Fold every user's inputs."""
-        fold = _FoldUsers(
+    def step(self) -> beam.DoFn:
+        """The step that folds, by itself: it takes a key with its inputs, the time, and announcements or None."""
+        return _FoldUsers(
             self.texts, self.store, continued=self.continued, amend=self.amend, historical=self.historical
         )
+
+    def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
+        """Fold every user's inputs."""
+        fold = beam.ParDo(self.step(), self.as_of, self.announcements)
         return (
             keyed
             | "Typed" >> beam.Map(_itself)
             | "Group" >> beam.GroupByKey()
-            | "Fold" >> beam.ParDo(fold, self.as_of, self.announcements).with_outputs(*OUTPUTS, main="sends")
+            | "Fold" >> fold.with_outputs(*OUTPUTS, main="sends")
         )
 
 
@@ -179,27 +183,27 @@ class _FoldUsers(Machine):
     def _turn(self) -> Iterator[Any]:
         waiting, self._waiting, self._held = self._waiting, {}, 0
         before = self._store if self.continued else None
-        users = open_users(before, list(waiting))
-        known = applied_before(before, users, waiting) if before is not None else set()
+        found = open_users(before, list(waiting))
         bundle = Bundle(self._watch.now(), self._store)
+        users = bundle.readable(found, waiting)
+        known = applied_before(before, users, waiting) if before is not None else set()
         if before is not None:
-            anew = bring_over(before, users, bundle.definitions, self._judged)
-            users |= anew
-            for user in anew.values():
-                bundle.tallies.count("rebuilt", "truncated" if user.truncated else "whole")
+            users |= bundle.brought_over(before, users, self._judged)
         for key, inputs in waiting.items():
+            if key not in users:
+                continue
             repeated = [item for item in inputs if isinstance(item, Event) and (key, item.id) in known]
             for item in repeated:
                 bundle.tallies.effects(accounts_of(key, item, "duplicate"))
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
-                bundle.tallies.final(users[key], by=-1)
+                bundle.count_final(users[key], by=-1)
             if self._announcements:
                 fresh = sorted([*fresh, *self._announcements], key=by_arrival)
             # What an earlier run decided, and nobody knows the end of: that run may have died before it was claimed.
             owed = [Wake(0, again=True)] if users[key].sends and not self.amend else []
             user, _ = self.take(bundle, users[key], [*owed, *fresh, self._closing(inputs)])
-            bundle.tallies.final(user)
+            bundle.count_final(user)
         progress.users += 0 if self.amend else len(waiting)
         yield from self.put_out(bundle)
 
@@ -248,7 +252,9 @@ class _ApplyInputs(Machine):
         self._latest = timestamp
         hinted = decode_hinted(data)
         inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=by_arrival)
-        self._apply(*self._open(key, inputs, state, hinted.hint), state, timer)
+        user, inputs = self._open(key, inputs, state, hinted.hint)
+        for found in self._bundle.readable({key: user}, {key: inputs}).values():
+            self._apply(found, inputs, state, timer)
 
     @on_timer(DEADLINE)
     def wake(
@@ -261,7 +267,10 @@ class _ApplyInputs(Machine):
         self._latest = timestamp
         if timestamp.micros > (time() + DRAIN_SECONDS) * 1_000_000:
             return
-        user, inputs = self._open(key, [Wake(timestamp.micros)], state)
+        found, inputs = self._open(key, [Wake(timestamp.micros)], state)
+        user = self._bundle.readable({key: found}, {}).get(key)
+        if user is None:
+            return
         if user.deadline is None and _due(user) <= timestamp.micros and self._store is not None:
             state.clear()  # the row is the same, and brings the user back
             return
@@ -272,7 +281,9 @@ class _ApplyInputs(Machine):
         for result in self.put_out(self._bundle):
             yield from globally([result], time_of(result, latest))
 
-    def _open(self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None) -> tuple[User, list[Input]]:
+    def _open(
+        self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None
+    ) -> tuple[User | Unreadable, list[Input]]:
         """The user, and the inputs with what must come before them.
 
         State beats the hint, which is of the row as it was before the state was made of it. Without state the hint
@@ -284,7 +295,7 @@ class _ApplyInputs(Machine):
         if data is None:
             data = hint
         if data is not None:
-            return (decode_user(data) if data != MISSING else User(key)), inputs
+            return (open_user(key, data) if data != MISSING else User(key)), inputs
         return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
 
     def _apply(self, user: User, inputs: list[Input], state: Any, timer: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.events.live.feed import now
-from transforms.metrics.transforms import WINDOW_SECONDS, counted_at
+from transforms.metrics.transforms import WINDOW_SECONDS, counted_at, saturated
 from transforms.storage.rows import MetricRow
 from transforms.storage.store import Store
 from transforms.users.tally import Tally
@@ -56,7 +56,7 @@ class Sums:
             return
         for row in store.read_metrics(counts.keys()):
             counts[row.series, row.window] += row.count
-        store.write_metrics([MetricRow(*key, count) for key, count in counts.items()])
+        store.write_metrics([MetricRow(*key, saturated(count)) for key, count in counts.items()])
 
     def keep(self, store: Store, stopped: Callable[[], bool]) -> None:
         """Write every `WRITE_SECONDS` until it is told to stop, and what is left then is for the caller to write.

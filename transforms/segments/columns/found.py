@@ -11,6 +11,7 @@ import polars as pl
 
 from transforms.segments.columns.values import columns_of
 from transforms.segments.marks import value_hashes
+from transforms.segments.values import is_number
 
 __all__ = ["GROUP", "each_number", "each_value"]
 
@@ -39,7 +40,7 @@ def each_number(events: pl.DataFrame, path: str) -> pl.DataFrame:
 
 
 def _numbers(values: list[Any]) -> list[tuple[float | None, str | None]]:
-    found = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    found = [value for value in values if is_number(value)]
     return [(float(value), None) if _is_held(value) else (None, str(value)) for value in found]
 
 

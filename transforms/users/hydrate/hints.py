@@ -15,6 +15,8 @@ __all__ = ["MISSING", "Asked", "Hinted", "asked_by", "decode_hinted", "encode_hi
 
 #: The hint of a key for which there is certainly no row.
 MISSING = b""
+#: The hint of a row whose state is empty, which no user's is: it must not be taken for a missing one.
+_EMPTY = b"\xc1"
 #: Rows that are read together, and keys that a process remembers to have asked for.
 _AT_ONCE, _REMEMBERED = 500, 200_000
 
@@ -72,7 +74,7 @@ def read_hints(store: Store | None, asked: Asked, keys: Collection[str]) -> dict
     if store is not None:
         for start in range(0, len(unknown), _AT_ONCE):
             rows = store.read_users(unknown[start : start + _AT_ONCE])
-            hints.update((key, row.state) for key, row in rows.items())
+            hints.update((key, row.state or _EMPTY) for key, row in rows.items())
     asked.remember(keys)
     return hints
 

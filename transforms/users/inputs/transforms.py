@@ -209,12 +209,14 @@ class _Newest(beam.CombineFn):
 class RefusedLetters(beam.PTransform):
     """Messages that the state machine refused, as dead letters."""
 
-    def expand(self, refused: beam.PCollection[Account]) -> Any:
+    def expand(self, refused: beam.PCollection[Account | DeadLetter]) -> Any:
         """Make dead letters."""
         return refused | "Letter" >> beam.Map(_letter)
 
 
-def _letter(account: Account) -> DeadLetter:
+def _letter(account: Account | DeadLetter) -> DeadLetter:
+    if isinstance(account, DeadLetter):
+        return account
     event = account.event
     assert event is not None
     said = {name: value for name, value in msgspec.structs.asdict(event).items() if name != "handle"}

@@ -245,8 +245,11 @@ class _ApplyShard(Machine):
     def _apply(self, shard: Shard, inputs: dict[str, list[Input]], timer: Any) -> None:
         self._touched.add(shard)
         users = shard.users(inputs)
-        users |= open_users(self._store, [key for key in inputs if key not in users])
+        found = open_users(self._store, [key for key in inputs if key not in users])
+        users |= self._bundle.readable(found, inputs)
         for key, items in inputs.items():
+            if key not in users:
+                continue
             user, state = self.take(self._bundle, users[key], items)
             shard.write(user, len(state))
         self._bundle.write_beside(self._writer, ROWS_AT_ONCE)

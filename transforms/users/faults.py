@@ -1,0 +1,180 @@
+"""The boundary around a key: what one user's inputs, state or conditions raise ends with that user.
+
+Nobody foresaw such a fault, so that nothing is assumed of it: what was being made is thrown away whole, and made again
+from the user as it was, with less. An input that raises by itself is set aside; of time that raises, what fell due.
+"""
+
+import logging
+import traceback
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from transforms.campaigns.load import Definitions
+from transforms.campaigns.person import Cause
+from transforms.campaigns.release import OlderDefinitions
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.event import RECEIPT, Event
+from transforms.segments.leaf_states import LeafStates
+from transforms.storage.store import StoreError
+from transforms.users.advance import accounts_of, fold
+from transforms.users.control import encode_inputs_control
+from transforms.users.draft import Draft
+from transforms.users.effects import Account, Effect, Faulted
+from transforms.users.user import Announcement, Input, Merge, Seed, TokenTaken, User, Wake, decode_user
+
+__all__ = [
+    "BAD_STATE",
+    "INTERNAL",
+    "PASSED",
+    "Unreadable",
+    "called",
+    "letter_of",
+    "open_user",
+    "pass_time",
+    "set_aside",
+    "traced",
+]
+
+_log = logging.getLogger(__name__)
+
+#: The cause of an input that raised by itself, and of one whose user's state cannot be read.
+INTERNAL, BAD_STATE = "internal", "bad_state"
+#: What is nobody's fault here: the store, definitions that are too old, the machine. A bundle fails by it.
+PASSED = (StoreError, OlderDefinitions, MemoryError, OSError)
+#: Characters of a traceback that a dead letter keeps, the last.
+_TOLD = 8_000
+
+#: How inputs are called in counts and logs.
+_NAMES = {Wake: "wake", Merge: "merge", Seed: "seed", TokenTaken: "token", Announcement: "announcement"}
+
+
+class Unreadable(NamedTuple):
+    """A user whose state cannot be read, and why: it is left as it is, and inputs for it are set aside."""
+
+    detail: str
+
+
+def open_user(name: str, state: bytes) -> User | Unreadable:
+    """The user of a state that was kept under a name."""
+    try:
+        user = decode_user(state)
+    except PASSED:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the bytes
+        return Unreadable(f"the state of {name!r} cannot be read: {error}")
+    return user if user.id == name else Unreadable(f"under {name!r} there is the state of {user.id!r:.80}")
+
+
+def pass_time(user: User, until: int, definitions: Definitions, *, historical: bool) -> tuple[User, list[Effect]]:
+    """Let time pass, and drop what fails by it: a leaf, a wait, a run, a session. Without a fault it is as a `Wake`.
+
+    Raises:
+      Exception: something else fails, which no time can pass by.
+    """
+    effects: list[Effect] = []
+    while (due := user.deadline) is not None and due <= until:
+        wake = Wake(due, historical=historical)
+        try:
+            user, made = fold(user, (wake,), definitions)
+        except PASSED:
+            raise
+        except Exception:  # noqa: BLE001 - it is logged where the input is that brought the time
+            user, made = _without_faults(user, wake, definitions)
+        effects += made
+        if user.deadline is not None and user.deadline <= due:
+            break
+    return user, effects
+
+
+#: Something that falls due: what it is, and its key.
+_Part = tuple[str, int | str]
+
+
+def _without_faults(user: User, wake: Wake, definitions: Definitions) -> tuple[User, list[Effect]]:
+    """Let time come to an instant without the fewest of what falls due then that it takes."""
+    parts = list(_due(user, wake.arrival))
+    dropped = set(parts)
+    after = _passed(user, wake, definitions, dropped)
+    for part in parts:
+        try:
+            after = _passed(user, wake, definitions, dropped - {part})
+        except PASSED:
+            raise
+        except Exception:  # noqa: BLE001 - so this one stays dropped
+            continue
+        dropped.remove(part)
+    _log.error("of %r fails and is dropped: %s", user.id, ", ".join(f"{kind} {name}" for kind, name in dropped))
+    return after
+
+
+def _due(user: User, at: int) -> Iterable[_Part]:
+    if user.session is not None and user.session.end <= at:
+        yield "session", ""
+    for key, state in LeafStates(user.leaves).items():
+        if state.deadline is not None and state.deadline <= at:
+            yield "leaf", key
+    for entry, journey in user.journeys.items():
+        if journey.due <= at:
+            yield "wait", entry
+    if user.planned is not None and user.planned <= at:
+        yield "run", ""
+
+
+def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Part]) -> tuple[User, list[Effect]]:
+    draft = Draft(user, definitions)
+    draft.clock = max(draft.clock, wake.arrival)
+    for part in dropped:
+        _drop(draft, *part)
+    left, effects = draft.end()
+    after, made = fold(left, (wake,), definitions)
+    return after, effects + made
+
+
+def _drop(draft: Draft, kind: str, name: int | str) -> None:
+    now = draft.clock
+    draft.emit(Faulted(draft.id, kind, now))
+    if kind == "leaf":
+        draft.leaves = draft.leaves.only({key for key, _ in draft.leaves.items() if key != name})
+        draft.resolve([int(name)], Cause("truncated"), now)
+    elif kind == "wait":
+        draft.journeys.give_up(str(name), now, INTERNAL)
+    elif kind == "run":
+        draft.planned.skip(now)
+    else:
+        draft.session = None
+
+
+def called(item: Input) -> str:
+    """What an input is."""
+    return item.type if isinstance(item, Event) else _NAMES[type(item)]
+
+
+def set_aside(key: str, item: Input, cause: str) -> Iterable[Account]:
+    """How an input ends that is not applied, as the messages that it is of are counted."""
+    if isinstance(item, Event):
+        return (_bare(account) for account in accounts_of(key, item, "dead_letter", cause))
+    if isinstance(item, Seed) or item.control:
+        return (Account("dead_letter", item.id, cause, control=True),)
+    return ()
+
+
+def _bare(account: Account) -> Account:
+    """Without the event: its dead letter is another."""
+    return msgspec.structs.replace(account, event=None)
+
+
+def letter_of(key: str, item: Input, cause: str, detail: str) -> DeadLetter:
+    """An input as a dead letter: an event as JSON, all else whole as its message of the control topic."""
+    if isinstance(item, Event) and item.type != RECEIPT:
+        said = {name: value for name, value in msgspec.structs.asdict(item).items() if name != "handle"}
+        payload = msgspec.json.encode(said)
+    else:
+        payload = encode_inputs_control(key, [msgspec.structs.replace(item, handle="")])
+    return DeadLetter(payload, "advance", cause, detail, item.arrival, item.handle)
+
+
+def traced(error: Exception) -> str:
+    """The traceback of an error, its end where it is long."""
+    return "".join(traceback.format_exception(error))[-_TOLD:]
