@@ -87,7 +87,7 @@ def test_a_receipt_in_the_archive_is_none_while_its_send_is_open(tmp_path: Path)
     told = sent()
     (send,) = told.user.sends
     come = receipt_event(Receipt("u", "accepted", "push", "2026-01-01T00:00:00Z", send=send), None)
-    store.write_events([event_row(Recorded("u", come))])
+    store.write_events([event_row(Recorded("u", come), 1)])
     assert applied_before(store, {"u": told.user}, {"u": [come]}) == set()
     closed = msgspec.structs.replace(told.user, sends={})
     assert applied_before(store, {"u": closed}, {"u": [come]}) == {("u", come.id)}

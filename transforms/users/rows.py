@@ -124,13 +124,10 @@ class Rows:
 def tombstone_of(id_: str, deleted: Deleted, row: UserRow | None) -> User:
     """What is left of an id that was merged into a deleted user; `row` is its own as it was."""
     found = User(id_) if row is None else open_user(id_, row.state)
-    revision, clock, owner = 0 if row is None else row.revision, deleted.at, None
-    owners: tuple[int, ...] = ()
-    if isinstance(found, User):
-        clock, owner, owners = max(clock, found.clock), found.owner, found.owners
+    clock, owner = (found.clock, found.owner) if isinstance(found, User) else (0, None)
+    left = User(id_, 1 if row is None else row.revision + 1, max(clock, deleted.at), deleted=deleted.time)
     owner = owner or Owner(deleted.user, deleted.at, deleted.user)
-    left = User(id_, revision + 1, clock, owner=owner, owners=owners)
-    return msgspec.structs.replace(left, deleted=deleted.time, deleted_at=deleted.at)
+    return msgspec.structs.replace(left, owner=owner, deleted_at=deleted.at)
 
 
 def _after(row: IdentityRow, before: IdentityRow | None) -> IdentityRow:
