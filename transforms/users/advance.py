@@ -15,8 +15,9 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
 from transforms.events.records import RECORDS
 from transforms.users.archive import token_lost
+from transforms.users.deletion import delete, is_deletion_again, is_gone
 from transforms.users.draft import Draft
-from transforms.users.effects import Account, Again, Deleted, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
+from transforms.users.effects import Account, Again, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
 from transforms.users.hot import is_shared, is_too_fast
 from transforms.users.seen import mark_of
 from transforms.users.sessions import with_event
@@ -120,8 +121,8 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         _account_control(draft, item)  # the owner hears of it, too
     elif isinstance(item, Merge):
         _pass_past_on(draft, item, owner)
-    elif isinstance(item, Event) and _is_gone(draft, item):
-        _account(draft, item, "duplicate" if _is_deletion_again(draft, item) else "deleted")
+    elif isinstance(item, Event) and is_gone(draft, item):
+        _account(draft, item, "duplicate" if is_deletion_again(draft, item) else "deleted")
     elif isinstance(item, Event) and _gives_up(draft, item) and item.user == owner.latest:
         _alias_again(draft, item, owner)
     elif isinstance(item, Event) and _mark(draft, item) in draft.seen:
@@ -184,7 +185,8 @@ def _apply_event(draft: Draft, event: Event) -> None:
         _apply_alias(draft, event, mark)
         return
     if event.type == "delete":
-        _delete(draft, event, mark)
+        delete(draft, event, mark)
+        _account(draft, event, "applied")
         return
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
@@ -204,28 +206,15 @@ def _apply_event(draft: Draft, event: Event) -> None:
 
 def _refused(draft: Draft, event: Event, mark: int) -> bool:
     """Whether an event is from before a deletion or was applied already; it is accounted for then."""
-    if mark in draft.seen or _is_deletion_again(draft, event):
+    if mark in draft.seen or is_deletion_again(draft, event):
         _link_again(draft, event)
         _close_send(draft, event)
         _account(draft, event, "duplicate")
-    elif _is_gone(draft, event) or (event.type == RECEIPT and draft.created is None):
+    elif is_gone(draft, event) or (event.type == RECEIPT and draft.created is None):
         _account(draft, event, "deleted")  # what became of a send makes nobody known
     else:
         return False
     return True
-
-
-def _is_gone(draft: Draft, event: Event) -> bool:
-    """Whether a deletion took an event: it happened before that, or came before it was carried out."""
-    when, at = draft.deleted, draft.deleted_at
-    return when is not None and (
-        event.time < when or event.arrival < (when if at is None else at) or _is_deletion_again(draft, event)
-    )
-
-
-def _is_deletion_again(draft: Draft, event: Event) -> bool:
-    """Whether an event is the deletion in the tombstone, which stands there for ever: it took what it had to take."""
-    return event.type == "delete" and event.time == draft.deleted
 
 
 def _gives_up(draft: Draft, event: Event) -> bool:
@@ -329,23 +318,6 @@ def _link_tokens(draft: Draft, merge: Merge) -> None:
         draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
 
 
-def _delete(draft: Draft, event: Event, mark: int) -> None:
-    """Forget everything but that, and when, the user was deleted."""
-    draft.settle(event.arrival, historical=event.historical)
-    now = draft.clock = max(draft.clock, event.arrival)
-    address = draft.profile.address("email")
-    identities = [("token", token) for token in draft.profile.tokens]
-    identities += [("address", address)] if address else []
-    identities += [("anonymous", source.removeprefix(ANONYMOUS)) for source in draft.merged]
-    segments = sorted({*draft.index.order, *draft.members})
-    draft.leave_all("deleted")
-    time = max(event.time, draft.deleted or event.time)
-    draft.emit(Deleted(draft.id, now, (draft.id, *draft.merged), tuple(segments), tuple(identities), time))
-    draft.load(User(draft.id, clock=now, deleted=time, deleted_at=now))
-    draft.remember(mark)
-    _account(draft, event, "applied")
-
-
 def _link(draft: Draft, event: Event, facts: list[str]) -> None:
     """Say whose a newly seen token or address is."""
     if "#reachable" in facts and event.type not in RECORDS:
@@ -389,7 +361,7 @@ def _identify(draft: Draft, event: Event, owner: str) -> None:
         whose = whose.after(by_arrival(event), owner)
     draft.owner, draft.clock = whose, max(draft.clock, event.arrival)
     anonymous = draft.id.removeprefix(ANONYMOUS)
-    if not _is_gone(draft, event):  # and the link with it
+    if not is_gone(draft, event):  # and the link with it
         draft.emit(Linked("anonymous", anonymous, whose.latest, event.arrival))
     if whose.first == owner and draft.created is not None:
         draft.emit(Forward(owner, _past_of(draft, whose)))
