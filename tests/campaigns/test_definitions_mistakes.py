@@ -297,6 +297,14 @@ CHANGED = [
         "policies: {default_zone: Mars/Olympus}\nsegments:\n",
         [(1, "policies.default_zone", "no time zone of the IANA database is called 'Mars/Olympus'")],
     ),
+    *(
+        (
+            "segments:\n",
+            f"policies: {{default_zone: {zone}}}\nsegments:\n",
+            [(1, "policies.default_zone", f"no time zone of the IANA database is called {zone!r}")],
+        )
+        for zone in ("localtime", "posixrules", "right/UTC", "posix/Asia/Tokyo", "Factory", "../UTC", "asia/tokyo")
+    ),
     (
         "segments:\n",
         "policies: {default_zone: 9}\nsegments:\n",

@@ -131,3 +131,11 @@ def test_the_scope_of_a_send(make_send):
         "unsubscribe_url": "https://u",
     }
     assert scope_of(make_send("t", variant="plain"), "", 0)["variant"] == "plain"
+
+
+def test_a_template_sees_the_group_of_a_user_and_a_trait_of_that_name_beside_it(make_send):
+    said = {"group.id": "acme", "group.traits.plan": {"tier": 2}, "group.traits.a": 1, "group.traits.a.b": 2}
+    scope = scope_of(make_send("t", user="u1", attributes={"group": {"id": "mine", "name": "Us"}, **said}), "", 0)
+    assert scope["user"]["group"] == {"id": "acme", "name": "Us", "traits": {"plan": {"tier": 2}, "a": 1}}
+    alone = scope_of(make_send("t", user="u1", attributes={"group": "us", **said}), "", 0)
+    assert alone["user"]["group"]["id"] == "acme"

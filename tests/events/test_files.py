@@ -1,9 +1,11 @@
 """Files are read to their end, or fail by name; whatever their rows hold, each is a message."""
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
-from transforms.events.files import LONGEST_LINE, UnreadableFile
+from transforms.events.files import LONGEST_LINE, UnreadableFile, read_messages
 from transforms.events.sources import Files
 from transforms.events.transforms import ReadEvents, read_files
 
@@ -83,6 +86,43 @@ def test_a_file_that_cannot_be_read_to_its_end_fails_by_name(tmp_path: Path, kin
     assert str(raised.value).startswith(f"{tmp_path / name}: ")
     assert cause in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+PARQUET_ROWS = 50
+
+
+def parquet_bytes() -> bytes:
+    table = pa.table(
+        {
+            "type": ["track"] * PARQUET_ROWS,
+            "userId": [f"u{number}" for number in range(PARQUET_ROWS)],
+            "properties": [{"n": number, "list": [str(number)] * 3} for number in range(PARQUET_ROWS)],
+            "timestamp": pa.array(range(PARQUET_ROWS), pa.timestamp("ns", "UTC")),
+        }
+    )
+    written = io.BytesIO()
+    pq.write_table(table, written, compression="zstd")
+    return written.getvalue()
+
+
+WHOLE = parquet_bytes()
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(
+    name=st.sampled_from(["e.jsonl", "e.jsonl.gz", "e.parquet", "e.parquet.gz"]),
+    at=st.integers(0, len(WHOLE)),
+    inserted=st.binary(max_size=8),
+    removed=st.integers(0, 20),
+    zipped=st.booleans(),
+)
+def test_no_content_makes_reading_raise_anything_else(
+    name: str, at: int, inserted: bytes, removed: int, zipped: bool
+) -> None:
+    content = WHOLE[:at] + inserted + WHOLE[at + removed :]
+    content = gzip.compress(content, 1) if zipped else content
+    with suppress(UnreadableFile):
+        ended(read_messages(io.BytesIO(content), name))
 
 
 def test_it_fails_a_pipeline_too(tmp_path: Path) -> None:

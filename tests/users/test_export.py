@@ -44,5 +44,21 @@ def test_an_export_gives_the_same_users(history: list[Plain], plain: Plain, data
     )
 
 
+def test_a_group_and_integrations_are_exported_as_they_came() -> None:
+    call = {
+        "type": "group",
+        "messageId": "m",
+        "userId": "u",
+        "groupId": "g",
+        "traits": {"plan": "pro"},
+        "integrations": {"All": False, "Mail": {"list": [1]}},
+        "timestamp": "2026-03-27T00:00:00Z",
+        "arrival": "2026-03-27T00:00:01Z",
+    }
+    runs = Runs()
+    runs.run(decode_all([call]), compile_plain({"segments": {}}), decode_all([call])[0].arrival)
+    assert [said for _, said in exported(runs.store, Counter())] == [call]
+
+
 def str_of(found: tuple[int, dict[str, Any]]) -> tuple[int, str]:
     return found[0], json.dumps(found[1], sort_keys=True)

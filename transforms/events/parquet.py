@@ -219,6 +219,6 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], list[Any]]], 
     (_is(kinds.is_map), _maps),
     (_is(kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list), _lists),
     (_is(kinds.is_dictionary), _dictionaries),
-    (_is(kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary), _bytes),
+    (_is(kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_binary_view), _bytes),
     (_is(lambda kind: isinstance(kind, pa.BaseExtensionType)), _extended),
 )

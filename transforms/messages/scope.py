@@ -56,7 +56,9 @@ def _nested(user: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: value for key, value in attributes.items() if not key.startswith(_PARTS)}
     for part in _PARTS:
         if said := _part(part, attributes):
-            found[part.rstrip(".")] = said
+            name = part.rstrip(".")
+            mine = found.get(name)  # a trait of that name: what it has beside is still seen
+            found[name] = mine | said if isinstance(mine, dict) else said
     found["id"] = user
     return found
 
