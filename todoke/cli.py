@@ -33,10 +33,6 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a mistake ends it with a line, and with a traceback only where that was asked for."""
-        # Beam logs a traceback for each step that fails, and the last line of the last one is the cause.
-        talkers = {log: log.level for log in map(logging.getLogger, ("apache_beam", "google.auth"))}
-        for log, level in talkers.items():
-            log.setLevel(level if ctx.obj else logging.CRITICAL)
         records = logging.getLogRecordFactory()
         logging.setLogRecordFactory(plain_records(records))
         try:
@@ -50,8 +46,6 @@ class _Commands(TyperGroup):
                 print(plain_lines("".join(traceback.format_exception(error))), file=sys.stderr)
             raise typer.Exit(2 if kinds & _WRONG_USE else 1) from error
         finally:
-            for log, level in talkers.items():
-                log.setLevel(level)
             logging.setLogRecordFactory(records)
 
 
@@ -293,7 +287,17 @@ def sweep(
 
 def main() -> None:
     """Run the command line."""
+    handler = logging.StreamHandler()
+    if "--debug" not in sys.argv:
+        handler.setFormatter(logging.Formatter("todoke: %(message)s"))
+        handler.addFilter(_is_ours)
+    logging.basicConfig(handlers=[handler])
     app()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Beam logs a traceback for each step that fails; the cause is said in the end. So it is with Google's clients."""
+    return record.name.partition(".")[0] in ("transforms", "todoke", "beam_pipelines")
 
 
 if __name__ == "__main__":

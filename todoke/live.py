@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from todoke.control import open_control
 from todoke.run import RunFailed, last_line
 from todoke.terminal import print_error
 from todoke.wake import wake_all
+from transforms.channels.held_up import held_up
 from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
 from transforms.events.progress import progress
@@ -42,8 +44,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 LIVED_WELL = 600.0
 #: How long a run that is to stop waits for what is in flight, and how long the supervisor waits for the run.
 DRAIN_SECONDS, STOP_SECONDS = 15.0, 45.0
-#: How long nothing may have been sent until a run that stops is held to be at rest.
-REST_SECONDS = 1.0
+#: How long nothing may have been in flight or been sent until a run that stops is held to be at rest.
+REST_SECONDS = 0.5
 #: How long a process whose run is over may take to end: a step's thread that hangs must not keep it.
 EXIT_SECONDS = 20.0
 #: Between two lines about how the run does.
@@ -124,6 +126,8 @@ def _build(cache: Path) -> str | None:
 def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`.
 
+    It is for a process of its own under `supervise`, and ends it where it is told to stop.
+
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes what
     the job counts.
@@ -153,6 +157,9 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     sums.write(held)
     lease.release()
     held.close()
+    # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def run_graph(
@@ -226,7 +233,7 @@ def _drain() -> None:
     until = time.monotonic() + DRAIN_SECONDS
     sends, rested = progress.sends, time.monotonic()
     while time.monotonic() < until and time.monotonic() < rested + REST_SECONDS:
-        if in_flight or progress.sends != sends:
+        if in_flight or progress.delivering or progress.sends != sends:
             sends, rested = progress.sends, time.monotonic()
         time.sleep(0.05)
     if in_flight:
@@ -242,8 +249,9 @@ def _heartbeat(seconds: float) -> Iterator[None]:
         while not over.wait(seconds):
             _say(
                 f"read {progress.read:,}  sends {progress.sends:,}  "
-                f"in flight {len(in_flight):,}, the oldest for {in_flight.oldest():.0f} s"
+                f"in flight {len(in_flight):,}, the oldest for {in_flight.oldest():.0f} s{_waiting()}"
             )
+            held_up.tell()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -252,6 +260,12 @@ def _heartbeat(seconds: float) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _waiting() -> str:
+    counts = held_up.counts()
+    said = ", ".join(f"{channel} {count:,}" for channel, count in counts.items())
+    return f"  waiting for providers {sum(counts.values()):,} ({said})" if counts else ""
 
 
 def _end_within(seconds: float) -> None:

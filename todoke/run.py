@@ -1,6 +1,7 @@
 """`todoke run`: the realtime job, with a progress line and a report where the events end."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -211,7 +212,9 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
     if not flags.supervised:
         check_job(config)
         supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised"], flags.restarts)
-        return
+        # It was told to stop, and has: Beam and gRPC, which this process only asked for flags, take a second to end.
+        sys.stderr.flush()
+        os._exit(0)
     try:
         run_live(config, beam_flags)
     except (NoStore, WrongUse) as error:  # it was there when the supervisor looked, so it may come back

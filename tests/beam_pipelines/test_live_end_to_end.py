@@ -1,6 +1,7 @@
 """The live job on this machine, whole: Pub/Sub's emulator to Bigtable's, with kills, to servers that count."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -71,10 +72,12 @@ class Job:
         self.process.kill()
         self.process.wait(30)
 
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+    def stop(self) -> int | None:
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -183,6 +186,29 @@ def test_kills_lose_nothing_and_send_nothing_twice(
     events = [event.id for user in sorted(users) for event in store.read_events(user) if event.type != "receipt"]
     assert len(events) == len(set(events)) == 675
     store.close()
+    # Nothing is in flight: it ends at once (a second on a machine that has nothing else to do), and well.
+    began = time.monotonic()
+    assert job.stop() == 0
+    assert time.monotonic() - began < 5
+    assert job.log.read_text().splitlines()[-1] == "todoke: stopping; 0 messages are in flight"
+    assert not re.search("Traceback|ERROR|WARNING", job.log.read_text())
+
+
+@pytest.mark.all_in_ci
+@pytest.mark.usefixtures("prism")
+def test_a_provider_that_is_down_is_told_with_its_reason_and_how_many_wait(
+    job: Job, topic: str, servers: tuple[LocalFcm, LocalSmtp]
+) -> None:
+    fcm, _ = servers
+    fcm.go_down()
+    publish(topic, calls(0, 20))
+    job.start()
+    wait_for(lambda: "todoke: push refuses: connect: " in job.log.read_text(), job.log)
+    assert re.search(r"todoke: push refuses: connect: .*; \d+ wait\n", job.log.read_text())
+    # Once a minute: what is refused again meanwhile is told together.
+    wait_for(lambda: "waiting for providers" in job.log.read_text(), job.log)
+    assert re.search(r"waiting for providers \d+ \(push \d+\)\n", job.log.read_text())
+    assert job.log.read_text().count("push refuses") <= 2
 
 
 @pytest.mark.all_in_ci

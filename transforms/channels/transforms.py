@@ -26,6 +26,7 @@ from transforms.campaigns.transforms import watch
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.courier import Courier
 from transforms.channels.email import Mail
+from transforms.channels.held_up import held_up
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.inbox import Inbox
 from transforms.channels.line import Line
@@ -193,12 +194,15 @@ class Delivering(beam.DoFn):
     def hand_over(self, sends: list[Send], later: list[Delivery]) -> Iterator[Any]:
         """Deliver, count, and put out receipts; what is to come again is added to `later`."""
         self._follow(max((send.serial for send in sends), default=0))
-        for delivery in self._courier.deliver(sends):
+        with progress.delivers(len(sends)):
+            deliveries = self._courier.deliver(sends)
+        for delivery in deliveries:
             self._count(delivery)
             if delivery.state == "later":
                 later.append(delivery)
             elif receipt := receipt_of(delivery, bounded=self.bounded):
                 yield beam.pvalue.TaggedOutput(RECEIPTS, encode_receipt(receipt))
+        held_up.tell()
         yield from self._tallies.drain()
 
     def paced(self, sends: Iterable[Send], pace: Any, shards: int) -> tuple[list[Send], list[tuple[int, Send]]]:
@@ -240,6 +244,8 @@ class Delivering(beam.DoFn):
     def _count(self, delivery: Delivery) -> None:
         send, at = delivery.send, delivery.send.decided_at
         progress.sends += 1
+        if not self.bounded:
+            held_up.note(delivery)
         if delivery.state in ("suppressed", "expired"):
             self._tallies.count("suppressed", delivery.reason or delivery.state, send.campaign, at)
         elif delivery.state == "duplicate":

@@ -11,6 +11,7 @@ import heapq
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 import grpc
@@ -44,8 +45,9 @@ IDS_AT_ONCE = 1_000
 ACKNOWLEDGE_SECONDS = 0.05
 #: How long the service may take to answer at the start, in seconds.
 CONNECT_SECONDS = 60.0
-#: How long a pull that waits while the subscription is closed may take beyond its time, in seconds.
-CLOSE_SECONDS = 2.0
+#: How long is waited for pulls and other work when the subscription is closed, in seconds. A pull that waits for
+#: messages then is given up: should the broker have given it one meanwhile, that comes again when its lease ends.
+CLOSE_SECONDS = 0.2
 #: How long a puller rests while nothing more may be held, in seconds.
 FULL_SECONDS = 0.02
 
@@ -151,8 +153,9 @@ class Subscriber:
           google.api_core.exceptions.GoogleAPIError: it could not be given back, and comes again when its leases end.
         """
         self._closing.set()
+        until = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
-            thread.join(PULL_SECONDS + CLOSE_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
         self._acknowledge()
         self._collect()
         self._change_leases([ack_id for _, ack_id, _ in self._waiting], 0)
