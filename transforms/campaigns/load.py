@@ -119,17 +119,13 @@ class Definitions:
 
 
 def read_texts(path: str | Path) -> Texts:
-    """The texts of a definitions file, or of a folder of `.yaml` and `.yml` files, and those that messages name.
+    """The texts of a definitions file, or of the `.yaml` and `.yml` files of a folder, and those that messages name.
 
     Raises:
       DefinitionsError: if there is none, or one cannot be read.
     """
     problems, place = Problems(), Path(path)
-    files = (
-        sorted(file for file in place.rglob("*.y*ml") if file.suffix in (".yaml", ".yml"))
-        if place.is_dir()
-        else [place]
-    )
+    files = _files(place) if place.is_dir() else [place]
     texts = []
     for file in files:
         try:
@@ -142,6 +138,12 @@ def read_texts(path: str | Path) -> Texts:
     if problems.errors:
         raise DefinitionsError(problems)
     return tuple(texts)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of definitions in a folder and those below it, but for what is hidden: copies of editors, `.git`."""
+    found = (file for file in folder.rglob("*.y*ml") if file.suffix in (".yaml", ".yml"))
+    return sorted(file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts))
 
 
 class _Folder(Container[str]):
