@@ -18,8 +18,8 @@ def flow(segment: str, url: str, *, json: bool) -> None:
       StoreError: the store cannot be read.
     """
     store = open_asked(url)
-    rows = [row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/")]
-    store.close()
+    rows = (row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/"))
     for each in flows(segment, rows):
         shown = {**msgspec.structs.asdict(each), "window": write_time(each.window)}
         print(json_text(shown) if json else "\t".join(map(str, shown.values())))
+    store.close()

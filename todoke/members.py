@@ -8,6 +8,7 @@ from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.events.plain import plain
 from transforms.events.times import write_time
+from transforms.storage.open import parse_store
 from transforms.users.members import standing_members
 from transforms.users.user import ANONYMOUS
 
@@ -15,7 +16,9 @@ __all__ = ["members"]
 
 
 def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
-    """Print the members as of the last run.
+    """Print the members as of the last run, in the order of their ids.
+
+    SQLite has them in that order and they are printed as they are read; from Bigtable all are in memory at once.
 
     Raises:
       WrongUse: the URL or the segment is unknown.
@@ -29,7 +32,7 @@ def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
         print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
     standing = standing_members(store, segment)
     found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
-    for row in sorted(found, key=lambda row: row.user):
+    for row in found if parse_store(url)[0] == "sqlite" else sorted(found, key=lambda row: row.user):
         shown = {"user": row.user, "since": write_time(row.since)}
         print(json_text(shown) if json else _line(row.user))
     store.close()

@@ -77,7 +77,7 @@ class Store(Protocol):
         """The rows of those of `values` that have one, by value."""
 
     def scan_members(self, segment: str) -> Iterator[MemberRow]:
-        """The active members of a segment, in no stated order."""
+        """The active members of a segment: in the order of users in SQLite, in no stated one in Bigtable."""
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
         """Try to claim each send; by send id: None where this call made the claim, else the row that stood there.

@@ -26,7 +26,7 @@ class _Shown(msgspec.Struct):
 
 
 def standing_members(store: Store, segment: str) -> Iterator[MemberRow]:
-    """The members of a segment, in no stated order; anonymous ones too.
+    """The members of a segment, in the store's order (`Store.scan_members`); anonymous ones too.
 
     Raises:
       StoreError: members or users could not be read.
