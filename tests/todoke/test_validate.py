@@ -11,18 +11,6 @@ SURPRISING = "segments:\n  a: {owner: o, members: {not: {event: A}}}\n"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_what_is_hidden_in_a_folder_is_no_definition(todoke, tmp_path):
-    good = "segments: {buyers: {owner: crm, members: {event: Order Completed}}}"
-    folder = tmp_path / ".here" / "shop"
-    for name in ("a.yaml", ".#a.yaml", ".git/a.yaml", "below/.venv/lib/b.yml"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(good if name == "a.yaml" else "not: [definitions")
-    for place in (folder, ".here/shop"):
-        done = todoke("validate", place)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "1 segments" in done.stdout
-
-
 def test_the_examples_are_valid_and_surprise_nobody(todoke, path):
     done = todoke("validate", path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -86,3 +74,15 @@ def test_what_cannot_be_read_is_a_mistake_too(todoke, json_flag):
     assert done.returncode == 2
     assert "cannot be read" in (done.stdout if json_flag else done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_hidden_in_a_folder_is_no_definition(todoke, tmp_path):
+    good = "segments: {buyers: {owner: crm, members: {event: Order Completed}}}"
+    folder = tmp_path / ".here" / "shop"
+    for name in ("a.yaml", ".#a.yaml", ".git/a.yaml", "below/.venv/lib/b.yml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(good if name == "a.yaml" else "not: [definitions")
+    for place in (folder, ".here/shop"):
+        done = todoke("validate", place)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1 segments" in done.stdout
