@@ -1,6 +1,6 @@
 """Events that come before the trigger that they follow: exits, waits and goals look back at the newest of them."""
 
-from campaign_story import conversions, definitions, refusals, sends, story
+from campaigns.campaign_story import conversions, definitions, refusals, sends, story
 from core import HOUR, MINUTE, compile_plain
 
 from transforms.users.user import decode_user, encode_user

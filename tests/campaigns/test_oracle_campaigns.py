@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from campaign_story import definitions
+from campaigns.campaign_story import definitions
 from core import DAY, HOUR, START, compile_plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from campaign_story import definitions, refusals
+from campaigns.campaign_story import definitions, refusals
 from core import HOUR, MINUTE, START, Story, compile_plain, of_type
 
 from transforms.campaigns.effects import CampaignEntered, Send

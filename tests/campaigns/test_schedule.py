@@ -53,6 +53,32 @@ def test_a_skipped_time_moves_forward_by_the_gap_and_a_doubled_one_comes_once() 
     ]
 
 
+def test_with_a_star_in_hour_or_minute_the_hour_that_comes_twice_has_its_runs_twice() -> None:
+    """Debian's rule, and Lord Howe's half hour."""
+    for cron, found in (
+        ("30 * * * *", ["00:30", "01:30", "02:30"]),
+        ("*/30 2 * * *", ["00:00", "00:30", "01:00", "01:30"]),
+        ("30 2 * * *", ["00:30"]),
+    ):
+        expected = [f"2026-10-25T{time}:00Z" for time in found]
+        assert runs(Schedule("Europe/Berlin", cron=cron), "2026-10-24T23:59:00Z", len(found)) == expected
+    found = runs(Schedule("Australia/Lord_Howe", cron="*/20 * * * *"), "2026-04-04T14:30:00Z", 4)
+    assert found == [f"2026-04-04T{time}:00Z" for time in ("14:40", "15:10", "15:30", "15:50")]
+
+
+def test_by_each_users_clock_a_planned_time_comes_once() -> None:
+    each = Schedule(EACH_USER, cron="30 * * * *")
+    assert each.next_for("Europe/Berlin", read_time("2026-10-25T00:30:00Z")) == read_time("2026-10-25T02:30:00Z")
+
+
+def test_runs_of_every_minute_are_those_of_every_minute() -> None:
+    every, at = Schedule("Europe/Berlin", cron="* * * * *"), read_time("2026-10-24T12:00:00Z")
+    for minute in range(24 * 60):
+        run = every.next_run(at + minute * MINUTE)
+        assert run is not None
+        assert run.at == at + (minute + 1) * MINUTE
+
+
 def test_a_run_by_each_users_clock_begins_where_it_is_first_that_time() -> None:
     assert runs(Schedule(EACH_USER, cron="0 9 * * *"), "2026-03-27T00:00:00Z", 2) == [
         *("2026-03-27T19:00:00Z", "2026-03-28T19:00:00Z")
@@ -78,7 +104,7 @@ def test_what_it_may_not_be(text: str) -> None:
 
 
 FIELDS = st.tuples(
-    st.sampled_from(["0", "30", "*/20", "5,50"]),
+    st.sampled_from(["0", "30", "*/20", "5,50", "*"]),
     st.sampled_from(["0", "2", "*/6", "1-3", "*"]),
     st.sampled_from(["*", "29", "1-5"]),
     st.sampled_from(["*", "3", "10"]),
@@ -111,21 +137,26 @@ def is_planned(cron: tuple[str, ...], moment: datetime) -> bool:
     return any(days) if day != "*" and weekday != "*" else all(days)  # as Debian's cron has it
 
 
-def as_instant(moment: datetime, zone: str) -> int:
+def as_instant(moment: datetime, zone: str, fold: int = 0) -> int:
     """RFC 5545: of a time that comes twice the first, one that is skipped by the offset of before."""
-    aware = moment.replace(tzinfo=ZoneInfo(zone), fold=0)
+    skipped = moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    aware = moment.replace(tzinfo=ZoneInfo(zone), fold=fold if skipped == moment else 0)
     return int(aware.astimezone(UTC).timestamp()) * 1_000_000
 
 
 @settings(max_examples=examples(150), deadline=None)
 @given(
-    FIELDS, ZONES, st.sampled_from(["2026-03-27", "2026-10-23", "2026-04-03", "2026-11-01"]), st.integers(0, 2 * 1440)
+    FIELDS,
+    ZONES,
+    st.sampled_from(["2026-03-27", "2026-10-23", "2026-04-03", "2026-11-01", "2026-10-02"]),
+    st.integers(0, 2 * 1440),
 )
 def test_runs_are_those_of_going_through_every_minute(cron: tuple[str, ...], zone: str, day: str, minutes: int) -> None:
     after = read_time(f"{day}T00:00:00Z") + minutes * MINUTE
     begin = datetime.fromisoformat(day) - timedelta(days=2)
     walls = (begin + timedelta(minutes=minute) for minute in range(9 * 1440))
-    planned = [(as_instant(wall, zone), wall) for wall in walls if is_planned(cron, wall)]
+    twice = (0, 1) if "*" in cron[0] + cron[1] else (0,)  # Debian's rule
+    planned = [(as_instant(wall, zone, fold), wall) for wall in walls if is_planned(cron, wall) for fold in twice]
     expected = min((run for run in planned if run[0] > after), default=None)
     found = Schedule(zone, cron=" ".join(cron)).next_run(after)
     if expected is None:

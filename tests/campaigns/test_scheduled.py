@@ -230,3 +230,12 @@ def test_waking_at_other_times_changes_nothing(moves: list[tuple[int, str]], wak
 
 def decided(effects: Sequence[object]) -> list[object]:
     return [effect for effect in effects if type(effect).__name__ in ("Send", "Suppressed", "CampaignEntered")]
+
+
+def test_at_the_end_of_summer_time_what_runs_in_both_hours_is_sent_in_both() -> None:
+    for cron, hours in (("*/30 2 25 10 *", [0, 0.5, 1, 1.5]), ("30 2 25 10 *", [0.5])):
+        told = story(trigger={"schedule": {"cron": cron, "zone": "Europe/Berlin"}})
+        told.wake(213 * DAY)
+        october = 212 * DAY  # the 25th, in UTC
+        assert [at for _, _, at in sends(told)] == [october + round(hour * HOUR) for hour in hours]
+        assert told.reasons == []

@@ -86,7 +86,7 @@ class Journeys:
             if campaign.trigger.segment in self.person.members:
                 self._enter_later(campaign, "@starts", cause)
         elif due.planned or self.concerns(campaign):
-            self._enter_later(campaign, f"@{due.local}", cause)
+            self._enter_later(campaign, f"@{due.local}{'/again' if due.again else ''}", cause)
 
     def on_segments(self, entered: Iterable[str], left: Iterable[str], cause: Cause, now: int) -> None:
         """End journeys by `exit`, and let changes of membership trigger campaigns."""

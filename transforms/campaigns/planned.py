@@ -13,7 +13,7 @@ import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import CampaignIndex
-from transforms.campaigns.schedule import EARLIEST
+from transforms.campaigns.schedule import EARLIEST, Run
 from transforms.segments.conditions import Since
 from transforms.segments.values import DAY, instant_of, start_of_day
 
@@ -29,12 +29,13 @@ class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class Due(NamedTuple):
     """A run that is due for a user: its planned local time, None for the start of a campaign. `planned`: it began
-    earlier, and was planned for this user then.
+    earlier, and was planned for this user then; `again`: it comes a second time, since clocks were set back.
     """
 
     campaign: Campaign
     local: int | None
     planned: bool = False
+    again: bool = False
 
 
 #: By campaign, the earliest first.
@@ -57,7 +58,7 @@ class Planned:
         scheduled = {campaign.id for campaign in self._routes.scheduled}
         self.plans = {name: plans for name, plans in self.plans.items() if name in scheduled}
         begins = [_next_begin(campaign, clock) for campaign in self._routes.scheduled]
-        times = [plans[0].at for plans in self.plans.values()] + [begin[0] for begin in begins if begin is not None]
+        times = [plans[0].at for plans in self.plans.values()] + [begin.at for begin in begins if begin is not None]
         self.next = min(times, default=None)
 
     def replan(self, clock: int, published: int) -> None:
@@ -93,11 +94,11 @@ class Planned:
 
     def _due(self, campaign: Campaign, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> Iterator[Due]:
         begin = _next_begin(campaign, now - 1)
-        if begin is not None and begin[0] == now:
-            local = begin[1]
+        if begin is not None and begin.at == now:
+            local = begin.local
             schedule = campaign.trigger.schedule
             if local is None or (schedule is not None and not schedule.by_user):
-                yield Due(campaign, local)
+                yield Due(campaign, local, again=begin.again)
             elif schedule is None or concerns(campaign):
                 self._add(campaign.id, Plan(local, max(now, instant_of(local, zone))))
         plans = self.plans.get(campaign.id, ())
@@ -123,8 +124,8 @@ def moment_of(since: Since, zone: str) -> int | None:
     return since if since is None or isinstance(since, int) else start_of_day(since, zone)
 
 
-def _next_begin(campaign: Campaign, after: int) -> tuple[int, int | None] | None:
-    """When the next run of a campaign begins, with its planned local time; None where none comes any more."""
+def _next_begin(campaign: Campaign, after: int) -> Run | None:
+    """When the next run of a campaign begins; None where none comes any more."""
     if campaign.status == "stopped":
         return None
     if campaign.trigger.schedule is None:
@@ -132,16 +133,16 @@ def _next_begin(campaign: Campaign, after: int) -> tuple[int, int | None] | None
     ends = moment_of(campaign.ends, "UTC")
     found = campaign.trigger.schedule.next_run(after)
     # A day more: by the clocks of some users, and of dates, it is earlier.
-    return None if found is None or (ends is not None and found[0] > ends + DAY) else found
+    return None if found is None or (ends is not None and found.at > ends + DAY) else found
 
 
-def _start(starts: Since, after: int) -> tuple[int, int | None] | None:
+def _start(starts: Since, after: int) -> Run | None:
     """When a campaign starts, if that is later than `after`: a date does for each user when it begins for them."""
     if isinstance(starts, date):
         local = start_of_day(starts, "UTC")
-        found: tuple[int, int | None] = local - EARLIEST, local
+        found = Run(local - EARLIEST, local)
     elif starts is not None:
-        found = starts, None
+        found = Run(starts, None)
     else:
         return None
-    return found if found[0] > after else None
+    return found if found.at > after else None

@@ -8,14 +8,15 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 from cronsim import CronSim, CronSimError
 
-from transforms.campaigns.local_time import local_of
-from transforms.segments.values import DAY, HOUR, instant_of
+from transforms.campaigns.local_time import MINUTE, local_of
+from transforms.segments.values import DAY, HOUR, instant_of, known_or_utc
 
-__all__ = ["EACH_USER", "EARLIEST", "Schedule", "check_cron"]
+__all__ = ["EACH_USER", "EARLIEST", "Run", "Schedule", "check_cron"]
 
 #: The zone that stands for each user's own.
 EACH_USER = "user"
@@ -27,6 +28,20 @@ _MICROSECOND = timedelta(microseconds=1)
 #: 29 February comes again after eight years at the latest; cronsim gives up after fifty.
 _MONTHS = 12 * 50
 _LAST_YEAR = 9990
+
+
+#: Runs that are known by schedule and minute. All users ask for the same.
+_KNOWN = 1 << 15
+
+
+class Run(NamedTuple):
+    """A run that begins `at` an instant (microseconds UTC), for its planned `local` time (None: the start of a
+    campaign); `again` where that time comes a second time.
+    """
+
+    at: int
+    local: int | None
+    again: bool = False
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -43,26 +58,49 @@ class Schedule(msgspec.Struct, frozen=True):
         """Whether each user has an instant of their own."""
         return self.zone == EACH_USER
 
-    def next_run(self, after: int) -> tuple[int, int] | None:
-        """The first run that begins later than `after`: the instant (microseconds UTC), and the planned local time.
+    def next_run(self, after: int) -> Run | None:
+        """The first run that begins later than `after`.
 
-        In a zone it begins at that time; for each user's own when it is that time first anywhere.
+        In a zone it begins at its planned time; for each user's own clock when it is that time first anywhere, once.
         """
-        zone = "UTC" if self.by_user else self.zone
-        ahead = EARLIEST if self.by_user else 0
-        local = local_of(after + ahead, zone) - DAY  # a clock change may have moved a planned time behind others
-        while (planned := self._next(local)) is not None:
-            begins = instant_of(planned, zone) - ahead
-            if begins > after:
-                return begins, planned
-            local = planned
-        return None
+        if not self.by_user:
+            return _next_run(self, after, twice=self._every)
+        run = _next_run(msgspec.structs.replace(self, zone="UTC"), after + EARLIEST, twice=False)
+        return None if run is None else Run(run.at - EARLIEST, run.local)
 
     def next_for(self, zone: str, after: int) -> int | None:
         """The instant of the first run later than `after` of a user in a zone; microseconds UTC."""
-        own = msgspec.structs.replace(self, zone=zone) if self.by_user else self
-        found = own.next_run(after)
-        return None if found is None else found[0]
+        own, twice = (msgspec.structs.replace(self, zone=zone), False) if self.by_user else (self, self._every)
+        found = _next_run(own, after, twice=twice)
+        return None if found is None else found.at
+
+    @property
+    def _every(self) -> bool:
+        """Whether it runs in both hours of one that comes twice: with a `*` in hour or minute, as Debian has it."""
+        return any(field.startswith("*") for field in self.cron.split()[:2])
+
+    def search(self, after: int, *, twice: bool) -> Run | None:
+        """The first run later than `after`, in the zone as it stands."""
+        offset = _offset(after, self.zone)
+        local = after + offset
+        if _offset(after - DAY, self.zone) == offset and (planned := self._next(local)) is not None:
+            at = planned - offset
+            if at - after < DAY and _offset(at, self.zone) == offset:
+                return Run(at, planned)  # no clock was changed since yesterday, or is until then
+        best: Run | None = None
+        local -= _shift(after, self.zone)  # a clock change may have moved a planned time behind others
+        while (planned := self._next(local)) is not None:
+            if best is not None and planned > local_of(best.at, self.zone) + _shift(best.at, self.zone):
+                break
+            first = instant_of(planned, self.zone)
+            runs = [Run(first, planned)]
+            if twice and (second := _second_of(planned, self.zone)) > first:
+                runs.append(Run(second, planned, again=True))
+            for run in runs:
+                if run.at > after and (best is None or run.at < best.at):
+                    best = run
+            local = planned
+        return best
 
     def _next(self, local: int) -> int | None:
         """The first planned local time later than another."""
@@ -91,6 +129,34 @@ def check_cron(text: str) -> None:
         raise ValueError(f"not a cron expression: {str(error).lower()} in {text!r}") from error
     if never:
         raise ValueError(f"there is no such day: {text!r} never comes")
+
+
+def _next_run(schedule: Schedule, after: int, *, twice: bool) -> Run | None:
+    """The first run later than `after`; looked for once a minute, since runs begin at minutes."""
+    known = _known(schedule, after // MINUTE, twice)
+    return known if known is None or known.at > after else schedule.search(after, twice=twice)
+
+
+@lru_cache(maxsize=_KNOWN)
+def _known(schedule: Schedule, minute: int, twice: bool) -> Run | None:
+    return schedule.search(minute * MINUTE, twice=twice)
+
+
+def _second_of(local: int, zone: str) -> int:
+    """The instant at which a local time comes for the second time; not later than the first where it comes once."""
+    moment = (_EPOCH + timedelta(microseconds=local)).replace(tzinfo=known_or_utc(zone), fold=1)
+    return local - (moment.utcoffset() or timedelta()) // _MICROSECOND
+
+
+def _shift(at: int, zone: str) -> int:
+    """By how much the clock of a zone is changed within a day of an instant."""
+    offsets = [_offset(at + days * DAY, zone) for days in (-1, 0, 1)]
+    return max(offsets) - min(offsets)
+
+
+def _offset(at: int, zone: str) -> int:
+    """How far the clock of a zone is ahead of UTC."""
+    return local_of(at, zone) - at
 
 
 @lru_cache(maxsize=1024)
