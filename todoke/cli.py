@@ -102,10 +102,13 @@ def demo(
 @app.command()
 def validate(
     definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
+    events: Annotated[
+        str | None, typer.Option(metavar="SRC", help="recorded events, in which variables of messages are looked for")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check definitions: every mistake with its file, line, path and cause."""
-    raise typer.Exit(import_module("todoke.validate").validate(definitions, json=json))
+    raise typer.Exit(import_module("todoke.validate").validate(definitions, events, json=json))
 
 
 @app.command()

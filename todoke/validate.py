@@ -7,17 +7,30 @@ import msgspec
 
 from todoke.terminal import json_text, print_error
 from transforms.campaigns.load import DefinitionsError, check, read_texts
+from transforms.campaigns.unknown import Sample, unknown_variables
+from transforms.messages.needs import Need
 from transforms.segments.document import Problems
 
 __all__ = ["validate"]
 
 
-def validate(path: Path, *, json: bool) -> int:
-    """Report every problem, mistakes to standard error; returns the exit code: 0 for usable definitions, else 2."""
+def validate(path: Path, events: str | None, *, json: bool) -> int:
+    """Report every problem, mistakes to standard error; returns the exit code: 0 for usable definitions, else 2.
+
+    Variables that messages need are looked for in recorded `events`, too, where there are some.
+
+    Raises:
+      WrongUse, UnreadableFile: the events cannot be read.
+    """
+    needs: list[Need] = []
+    sample = None if events is None else _sample(events)
     try:
-        definitions, problems = check(read_texts(path))
+        definitions, problems = check(read_texts(path), needs)
     except DefinitionsError as error:
         definitions, problems = None, error.problems
+    if definitions is not None:
+        for problem in unknown_variables(definitions, needs, sample):
+            problems.note(problem)
     if json:
         _print_json(problems)
     else:
@@ -31,6 +44,13 @@ def validate(path: Path, *, json: bool) -> int:
             found = ", ".join(f"{len(getattr(definitions, name))} {name}" for name in counts)
             print(f"{path}: {found}; revision {definitions.revision}")
     return 2 if definitions is None else 0
+
+
+def _sample(events: str) -> Sample:
+    """What recorded events hold; those that cannot be read hold nothing."""
+    from todoke.recorded import read_recorded
+
+    return Sample.of(read_recorded(events))
 
 
 def _print_json(problems: Problems) -> None:

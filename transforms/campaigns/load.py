@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.grammar import read_campaigns
@@ -20,6 +20,9 @@ from transforms.segments.document import Node, Problems, read_documents
 from transforms.segments.index import Segment, SegmentIndex, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key
 from transforms.segments.warming import Asked, atoms, references
+
+if TYPE_CHECKING:
+    from transforms.messages.needs import Need
 
 __all__ = [
     "Definitions",
@@ -225,13 +228,16 @@ def _keeping_all() -> Iterator[None]:
 
 
 @_keeping_all()
-def check(texts: Texts) -> tuple[Definitions | None, Problems]:
-    """Read texts and note every mistake and warning; definitions are None where there is a mistake."""
+def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions | None, Problems]:
+    """Read texts and note every mistake and warning; definitions are None where there is a mistake.
+
+    What messages need is added to `needs`, where somebody asks for it.
+    """
     problems = Problems()
     files = {name: text for name, text in texts[1:] if not name.endswith(SUFFIXES)}
     sections = _sections(read_documents({name: text for name, text in texts if name not in files}, problems), problems)
     policies = read_policies(sections["policies"], problems)
-    messages = _messages(sections, files, problems)
+    messages = _messages(sections, files, needs, problems)
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
     for node in (*sections["segments"], *sections["campaigns"]):
@@ -283,7 +289,9 @@ def _names(nodes: list[Node]) -> list[str]:
     return [key for node in nodes if isinstance(node.value, dict) for key in node.value]
 
 
-def _messages(sections: dict[str, list[Node]], files: dict[str, str], problems: Problems) -> dict[str, Message]:
+def _messages(
+    sections: dict[str, list[Node]], files: dict[str, str], needs: "list[Need] | None", problems: Problems
+) -> dict[str, Message]:
     """The messages; their templates know what the campaigns that send them name under `with`."""
     given: dict[str, set[str]] = {}
     for section in sections["campaigns"]:
@@ -293,7 +301,7 @@ def _messages(sections: dict[str, list[Node]], files: dict[str, str], problems: 
                 given.setdefault(message, set()).update(
                     named.value if named is not None and isinstance(named.value, dict) else ()
                 )
-    return _merge(sections["messages"], lambda node: read_messages(node, given, problems, files))
+    return _merge(sections["messages"], lambda node: read_messages(node, given, problems, files, needs))
 
 
 def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -34,6 +34,9 @@ from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import SECOND
 
+if TYPE_CHECKING:
+    from transforms.messages.needs import Need
+
 __all__ = ["read_messages"]
 
 #: FCM keeps a message for at most four weeks:
@@ -51,7 +54,11 @@ _Read = TypeVar("_Read")
 
 
 def read_messages(
-    node: Node, given: Mapping[str, Collection[str]], problems: Problems, files: Mapping[str, str] = _NO_FILES
+    node: Node,
+    given: Mapping[str, Collection[str]],
+    problems: Problems,
+    files: Mapping[str, str] = _NO_FILES,
+    needs: "list[Need] | None" = None,
 ) -> dict[str, Message]:
     """The messages of a definitions file by id; mistakes go to `problems`.
 
@@ -61,6 +68,7 @@ def read_messages(
     Args:
       given: the names that templates may use beside their scope, by message: those under `with` of its campaigns.
       files: the texts beside the definitions, by file.
+      needs: the variables that messages need are added, where somebody asks for them.
     """
     if not isinstance(node.value, dict):
         problems.add(node, f"expected a mapping of message ids to messages; found {node.kind}")
@@ -68,7 +76,7 @@ def read_messages(
     messages: dict[str, Message] = {}
     for name, child in node.value.items():
         problems.check_id(name, child)
-        texts = TextReader(given.get(name, ()), files, problems)
+        texts = TextReader(given.get(name, ()), files, problems, needs)
         if message := _Reader(name, child, texts, problems).read():
             messages[name] = message
     return messages

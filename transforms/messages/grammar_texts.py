@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import LOCALE_FORM, Partials, Text, Tree, locale_key
 from transforms.messages.files import file_meant, partials_of
 from transforms.messages.markup import MjmlMistake, check_tags, compile_mjml
 from transforms.segments.document import Node, Problem, Problems
+
+if TYPE_CHECKING:
+    from transforms.messages.needs import Need
 
 __all__ = ["TextReader"]
 
@@ -23,12 +27,16 @@ class TextReader:
     Args:
       given: the names that templates may use beside their scope.
       files: the texts beside the definitions, by file.
+      needs: what the message needs is added, where somebody asks for it.
     """
 
-    def __init__(self, given: Collection[str], files: Mapping[str, str], problems: Problems) -> None:
+    def __init__(
+        self, given: Collection[str], files: Mapping[str, str], problems: Problems, needs: "list[Need] | None"
+    ) -> None:
         self.given = given
         self.files = files
         self.problems = problems
+        self.needs = needs
 
     def text(self, node: Node, *, mjml: bool = False, secrets: bool = False) -> Text | None:
         """A template, or a map of locales to templates."""
@@ -135,7 +143,19 @@ class TextReader:
         for mistake in mistakes(source, self.given, secrets=secrets, partials=self._partials(named)):
             where, line = named.get(mistake.name, file), 1 if after else mistake.line
             self._note(node, where, line, f"{after}{mistake.cause}", mistake.more)
-        return self.problems.mistakes == before
+        sound = self.problems.mistakes == before
+        if sound and not after and self.needs is not None:
+            self._note_needs(self.needs, node, file, source, named)
+        return sound
+
+    def _note_needs(self, needs: "list[Need]", node: Node, file: str, source: str, named: Mapping[str, str]) -> None:
+        from transforms.messages.needs import Need, needed  # noqa: PLC0415 - only `validate` asks
+
+        partials = self._partials(named)
+        for root, name, partial, index in needed(source, partials):
+            where, text = named.get(partial, file), dict(partials).get(partial, source)
+            line = text.count("\n", 0, index) + 1 if where else node.line
+            needs.append(Need(node.path.split(".")[1], root, name, where or node.file, line, node.path))
 
     def _note(self, node: Node, file: str, line: int, cause: str, more: str = "") -> None:
         """Note a mistake in a line of a file, or of a text of the definitions; `more` goes on after the place."""

@@ -30,7 +30,7 @@ from liquid.undefined import UNDEFINED
 from transforms.messages.definitions import Partials
 from transforms.messages.scope import SCOPE
 
-__all__ = ["Mistake", "fill", "mistakes", "paths_of"]
+__all__ = ["Mistake", "fill", "mistakes", "parsed", "paths_of"]
 
 #: Mail clients clip long before: Gmail shows 102 kB of HTML.
 OUTPUT_BYTES = 1_000_000
@@ -180,6 +180,11 @@ def _environment(partials: Partials, escape: bool) -> _Environment:
 @lru_cache(maxsize=16384)
 def _compiled(source: str, escape: bool, partials: Partials = ()) -> BoundTemplate:
     return _environment(partials, escape).from_string(source)
+
+
+def parsed(source: str, partials: Partials) -> BoundTemplate:
+    """A template that has no mistakes, as nodes and expressions."""
+    return _compiled(source, False, partials)
 
 
 class Mistake(NamedTuple):

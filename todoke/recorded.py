@@ -1,0 +1,34 @@
+"""Recorded events, as they are read to look at them only."""
+
+from collections.abc import Iterator
+
+from beam_pipelines.options import WrongUse
+from todoke.preflight import check_files
+from transforms.events.decode import Refused, decode
+from transforms.events.event import Event
+from transforms.events.sources import Files, parse_source
+from transforms.events.transforms import read_files
+
+__all__ = ["read_recorded"]
+
+
+def read_recorded(events: str) -> Iterator[Event]:
+    """The events of files; those that would be dead letters are left out.
+
+    Raises:
+      WrongUse: it is no source of files, or there is none.
+      UnreadableFile: a file cannot be read to its end.
+    """
+    try:
+        source = parse_source(events)
+    except ValueError as error:
+        raise WrongUse(f"--events: {error}") from error
+    if not isinstance(source, Files):
+        raise WrongUse("--events: files are read, which end; a subscription does not")
+    check_files(source)
+    for line in read_files(source):
+        try:
+            event, _ = decode(line, nobody=True)
+        except Refused:
+            continue
+        yield event
