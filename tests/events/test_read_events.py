@@ -24,6 +24,7 @@ from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.events.sources import Files, Subscription, parse_source
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_files
+from transforms.users.inputs.transforms import KeyInputs
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CLOCK = 1_772_000_000_000_000
@@ -253,6 +254,21 @@ def test_clocks_that_are_far_ahead_are_counted(run: Run) -> None:
     result.wait_until_finish()
     (counter,) = result.metrics().query(beam.metrics.MetricsFilter().with_name("clock_ahead"))["counters"]
     assert counter.committed == 1
+
+
+def test_zones_that_nobody_knows_are_counted(run: Run) -> None:
+    path = run.folder / "events.jsonl"
+    said = [{"timezone": "localtime"}, {"timezone": 5}, {"timezone": "UTC"}, {"timezone": None}, {}]
+    lines = [track(number, context=context) for number, context in enumerate(said)]
+    lines.append(track(9, type="identify", traits={"timezone": "right/UTC"}))
+    path.write_bytes(b"\n".join([*lines, track(10, traits={"timezone": "of no identify"})]))
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    decoded = pipeline | "Read" >> ReadEvents(parse_source(str(path))) | "Decode" >> Decode()
+    _ = decoded.events | "KeyInputs" >> KeyInputs()
+    result = pipeline.run()
+    result.wait_until_finish()
+    (counter,) = result.metrics().query(beam.metrics.MetricsFilter().with_name("unknown_zone"))["counters"]
+    assert counter.committed == 3
 
 
 def test_a_subscription_and_a_topic_stand_in_the_graph() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from core import HOUR, START
 
+from transforms.events.decode import Refused
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
-from transforms.users.control import Receipt, receipt_event
+from transforms.users.control import Receipt, decode_control, receipt_event
 
 Plain = dict[str, Any]
 
@@ -185,6 +186,15 @@ def test_a_denial_counts_however_it_is_written(topic: str, channel: str) -> None
     assert profile.consented("offers", "push") is (topic.strip() == "news")
     closed = profile_of(consent(1, topic, "EMAIL", True), consent(2, "ALL", "Email", False))
     assert not closed.consented("news", "email")
+
+
+def test_a_receipt_may_name_a_user_by_a_number() -> None:
+    payload = b'{"type":"receipt","userId":%s,"kind":"opened","channel":"Email","time":"2026-03-10T12:00:00Z"}'
+    by_number, by_text = (decode_control(payload % user, START) for user in (b"7", b'"7"'))
+    assert by_number == by_text
+    assert by_number[0] == "7"
+    with pytest.raises(Refused):
+        decode_control(payload % b"0", START)
 
 
 @pytest.mark.parametrize("topic", ["All", " all ", "", " ", None])

@@ -42,9 +42,13 @@ KINDS = {
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="receipt"):
-    """What became of a send. `time` is when, ISO 8601; `send` is its id; `reason` is the channel's word."""
+    """What became of a send.
 
-    user_id: str
+    An integer `user_id` is its decimal text. `time` is when, ISO 8601; `send` is its id; `reason` is the channel's
+    word.
+    """
+
+    user_id: str | int
     kind: str
     channel: str
     time: str
@@ -86,7 +90,7 @@ def decode_control(payload: bytes, arrival: int | None) -> tuple[str, list[Input
     try:
         message = _decoder.decode(payload)
         if isinstance(message, Receipt):
-            return message.user_id, [receipt_event(message, arrival)]
+            return str(message.user_id), [receipt_event(message, arrival)]
         return message.user_id, decode_inputs(b64decode(message.data, validate=True))
     except (msgspec.MsgspecError, Base64Error, RecursionError, UnicodeDecodeError) as error:
         raise Refused(Cause.INVALID, str(error)) from None
@@ -103,13 +107,14 @@ def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
     receipt = msgspec.structs.replace(receipt, channel=folded_channel(receipt.channel))
     if receipt.channel not in CHANNELS:
         raise Refused(Cause.INVALID, f"`channel` is {receipt.channel!r:.80}; expected one of {', '.join(CHANNELS)}")
-    if reason := refused_id(receipt.user_id):
+    user = str(receipt.user_id)
+    if reason := refused_id(user):
         raise Refused(Cause.REFUSED_ID, f"`userId`: {reason}")
     try:
         time = read_time(receipt.time)
     except ValueError as error:
         raise Refused(Cause.BAD_TIME, f"`time`: {error}") from None
-    anonymous = receipt.user_id.startswith(ANONYMOUS)
+    anonymous = user.startswith(ANONYMOUS)
     said = msgspec.structs.asdict(receipt)
     properties: dict[str, Any] = {
         name: said[name] for name in said if name not in ("user_id", "id", "time") and said[name]
@@ -120,15 +125,15 @@ def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
         name=f"{receipt.channel.capitalize()} {KINDS[receipt.kind]}",
         time=time if arrival is None else min(time, arrival),
         arrival=time if arrival is None else arrival,
-        user=None if anonymous else receipt.user_id,
-        anonymous=receipt.user_id.removeprefix(ANONYMOUS) if anonymous else None,
+        user=None if anonymous else user,
+        anonymous=user.removeprefix(ANONYMOUS) if anonymous else None,
         properties=properties,
     )
 
 
 def _id_of(receipt: Receipt) -> str:
     """The same for the same receipt, however often it is told."""
-    parts = [receipt.user_id, receipt.send, receipt.channel, receipt.kind, receipt.address]
+    parts = [str(receipt.user_id), receipt.send, receipt.channel, receipt.kind, receipt.address]
     if not receipt.send:
         parts.append(write_time(read_time(receipt.time)))
     return f"receipt:{blake2b(chr(31).join(parts).encode(), digest_size=12).hexdigest()}"

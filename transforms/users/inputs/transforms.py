@@ -9,6 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_output_types
 from apache_beam.utils.shared import Shared
@@ -22,6 +23,7 @@ from transforms.events.live.inflight import in_flight
 from transforms.events.live.transforms import CONTROL
 from transforms.events.progress import progress
 from transforms.events.sources import Message
+from transforms.identity.zones import known_zone
 from transforms.storage.open import open_store
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.effects import Account
@@ -90,6 +92,7 @@ class _KeyInputs(beam.DoFn):
     def __init__(self, until: int | None, historical: bool) -> None:
         self.until = until
         self.historical = historical
+        self._unknown_zones = Metrics.counter("events", "unknown_zone")
 
     def start_bundle(self) -> None:
         self._inputs: dict[str, list[Input]] = {}
@@ -111,6 +114,8 @@ class _KeyInputs(beam.DoFn):
             return ()
         if self._newest is None or event.arrival > self._newest:
             self._newest = event.arrival
+        if _names_no_zone(event):
+            self._unknown_zones.inc()
         if event.name:
             self._tallies.count("events", event.name, "", event.time)
         if self.historical:
@@ -137,6 +142,14 @@ class _KeyInputs(beam.DoFn):
         for key, items in inputs.items():
             keyed = (key, encode_inputs(items))
             yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
+
+
+def _names_no_zone(event: Event) -> bool:
+    """Whether an event says a time zone that nobody knows."""
+    said = [event.context.get("timezone")]
+    if event.type == "identify":
+        said.append(event.traits.get("timezone"))
+    return any(zone is not None and not known_zone(zone) for zone in said)
 
 
 class Announce(beam.PTransform):
