@@ -1,4 +1,8 @@
 import asyncio
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -153,3 +157,75 @@ def test_a_server_that_closed_an_idle_connection(smtp, make_send):
 def test_a_push_is_not_a_mail(smtp, make_send):
     with pytest.raises(TypeError):
         asyncio.run(hand_over(Mail(parse_smtp(smtp.url), SETTINGS), make_send("a@b.c"), RenderedPush("a", "b")))
+
+
+@contextmanager
+def speaking(*lines: bytes) -> Iterator[tuple[str, list[list[bytes]]]]:
+    """A mail server that answers commands as `lines` say (`MAIL 421 closing`), each once; all others with yes."""
+    left = [line.split(b" ", 1) for line in lines]
+    heard: list[list[bytes]] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            commands: list[bytes] = []
+            heard.append(commands)
+            self.wfile.write(b"220 here\r\n")
+            for line in self.rfile:
+                word = line.split()[0].upper()
+                commands.append(word)
+                said = next((each for each in left if each[0] == word), None)
+                if said is not None:
+                    left.remove(said)
+                    self.wfile.write(said[1] + b"\r\n")
+                elif word == b"EHLO":
+                    self.wfile.write(b"250-here\r\n250 AUTH PLAIN\r\n")
+                elif word == b"DATA":
+                    self.wfile.write(b"354 go on\r\n")
+                    while self.rfile.readline() != b".\r\n":
+                        pass
+                    self.wfile.write(b"250 taken\r\n")
+                else:
+                    self.wfile.write(b"235 yes\r\n" if word == b"AUTH" else b"250 yes\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"smtp://127.0.0.1:{server.server_address[1]}", heard
+        server.shutdown()
+
+
+def hand_over_all(url: str, *sends) -> list[Outcome]:
+    async def run() -> list[Outcome]:
+        channel = Mail(parse_smtp(url), SETTINGS)
+        try:
+            return [await hand_over(channel, send, RenderedMail("S", "T")) for send in sends]
+        finally:
+            await channel.close()
+
+    return asyncio.run(run())
+
+
+def test_an_idle_connection_that_the_server_ends_with_421_is_opened_anew(make_send):
+    """https://github.com/chatmail/filtermail/issues/143: the answer to a command that it had not read."""
+    sends = [make_send("a@example.com"), make_send("b@example.com")]
+    with speaking(b"MAIL 250 yes", b"MAIL 421 command timeout") as (url, heard):
+        assert [each.state for each in hand_over_all(url, *sends)] == ["handed_off", "handed_off"]
+        assert [commands.count(b"DATA") for commands in heard] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"MAIL 421 too many connections", ("retry", "connect", True)),
+        (b"AUTH 454 4.7.0 Temporary authentication failure", ("retry", "connect", True)),
+        (b"AUTH 535 5.7.8 Authentication credentials invalid", ("failed", "auth", False)),
+        (b"MAIL 451 later", ("retry", "greylisted", False)),
+        (b"MAIL 452 full", ("retry", "unavailable", False)),
+    ],
+)
+def test_what_says_nothing_about_a_mail(make_send, monkeypatch, said, expected):
+    monkeypatch.setenv("TODOKE_SMTP_USER", "me")
+    monkeypatch.setenv("TODOKE_SMTP_PASSWORD", "pw")
+    with speaking(said) as (url, _):
+        [outcome] = hand_over_all(url, make_send("a@example.com"))
+    assert (outcome.state, outcome.reason, outcome.says_nothing) == expected

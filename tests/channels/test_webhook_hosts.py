@@ -5,6 +5,9 @@ import gzip
 import ipaddress
 import os
 import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from channels.handing import hand_over
@@ -16,6 +19,7 @@ from transforms.channels.hosts import is_public, parse_allowed
 from transforms.channels.http import ANSWER_BYTES, Http
 from transforms.channels.outcome import Outcome
 from transforms.channels.webhook import Webhook
+from transforms.messages.definitions import Text, WebhookMessage
 from transforms.messages.render import RenderedWebhook
 
 #: This machine, the local network, and where clouds keep their secrets.
@@ -230,3 +234,34 @@ def test_a_status_counts_though_the_body_is_cut_off(make_send):
     with local_http() as site:
         site.answers.append((200, {"content-length": "1000"}, b"a part"))
         assert call(make_send("u1"), site.url, "127.0.0.0/8", timeout=0.5) == Outcome.handed_off("200")
+
+
+def test_a_kept_connection_that_the_server_has_closed_is_not_written_to(make_courier, make_send):
+    """The loop stands still between two batches, and has not heard of the end when the next one comes."""
+    calls = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            calls.append(self.client_address)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)  # though it said nothing of it
+            self.close_connection = True
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        messages = {"hook": WebhookMessage(id="hook", url=Text({"": url}), body=Text({"": "{}"}))}
+        channels = {"webhook": Webhook("", parse_allowed(["127.0.0.1"]))}
+        courier = make_courier(channels=channels, messages=messages, bounded=False)
+        for number in range(5):
+            send = make_send(f"w{number}", channel="webhook", message="hook")
+            assert [each.state for each in courier.deliver([send])] == ["handed_off"]
+            time.sleep(0.02)  # the end is on its way
+        server.shutdown()
+    assert len(calls) == 5

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from todoke.cli import app
 from transforms.channels import courier
 from transforms.channels.local_fcm import LocalFcm
+from transforms.channels.sweep import Swept, sweep
 from transforms.storage.open import open_store
 
 DEFINITIONS = """\
@@ -84,6 +85,10 @@ def test_sends_wait_for_a_server_that_is_away_and_go_out_once() -> None:
     assert go(push, "--continue", events="none.jsonl")["exit"] == 1
     assert (ledger(), owed()) == (Counter({"claimed retry": USERS}), USERS)
     server.come_back()
+    store = open_store("sqlite:u.db")
+    year = 366 * 86_400_000_000
+    assert sweep(store, lambda _: None, int(datetime.now(UTC).timestamp() * 1_000_000) + year) == Swept({})
+    store.close()
     back = go(push, "--continue", events="none.jsonl")
     assert (back["exit"], back["sends"]) == (0, {"push": {"handed_off": USERS}})
     assert go(push, "--continue")["sends"] == {}

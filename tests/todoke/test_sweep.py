@@ -301,8 +301,8 @@ def test_a_topic_that_does_not_take_receipts_fails_and_the_next_sweep_tells(
 ) -> None:
     store.claim([row("s1")])
     failed = run_sweep("--control-topic", f"pubsub:projects/{pubsub.name}/topics/missing")
-    assert (failed.returncode, failed.stdout) == (1, "")
-    assert "did not take the messages: 404" in failed.stderr
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert "there is no topic" in failed.stderr
     assert ledger(store)["s1"].state == "unknown"
     done = run_sweep("--json")
     assert json.loads(done.stdout) == {"resolved": {}, "told_again": 1, "running": 0, "changed": 0, "resent": {}}
@@ -353,7 +353,7 @@ def test_a_store_that_is_none_or_not_there(todoke: Any, definitions: Path, tmp_p
     wrong = todoke("sweep", "--store", "store.db", "--definitions", definitions)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     missing = todoke("sweep", "--store", "sqlite:missing.db", "--definitions", definitions)
-    assert (missing.returncode, missing.stdout) == (1, "")
+    assert (missing.returncode, missing.stdout) == (2, "")
     assert "there is no file missing.db" in missing.stderr
     assert list(tmp_path.iterdir()) == [definitions]
 

@@ -303,10 +303,10 @@ class Courier:
         now = self._clock(send)
         again = self._again(send, outcome) and (outcome.state == "retry" or claim.attempts < RESENDS)
         if again and (outcome.says_nothing or not self._bounded):
-            wait = 0.0 if self._bounded else _pause(outcome.after or RESEND_SECONDS, claim.attempts)
-            due = now + int(wait * 1_000_000)
-            detail = f"{RELEASED}{outcome.reason}"
-            row = msgspec.structs.replace(claim, at=now, lease=due + LEASE, detail=detail)
+            due = now + int(_pause(outcome.after or RESEND_SECONDS, claim.attempts) * 1_000_000)
+            # What a run over files leaves to the next one has no lease: no sweep may give it up meanwhile.
+            lease = 0 if self._bounded else due + LEASE
+            row = msgspec.structs.replace(claim, at=now, lease=lease, detail=f"{RELEASED}{outcome.reason}")
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
         state = LedgerState.FAILED if outcome.state == "retry" else outcome.state
         handed_off = state == LedgerState.HANDED_OFF

@@ -33,6 +33,8 @@ __all__ = ["Composed", "Mail", "compose"]
 CONNECT_SECONDS = 5.0
 #: RFC 5321, 4.5.4.1 advises 30 minutes between tries; greylisting mostly ends after one.
 REFUSED_SECONDS = 60.0
+#: "Service not available, closing transmission channel".
+CLOSING = 421
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINE_START_DOT = re.compile(rb"(?m)^\.")
@@ -204,6 +206,8 @@ class Mail:
         except SMTPNotSupported as error:
             return Outcome.failed("auth", str(error))
         except SMTPResponseException as error:
+            if error.code < 500 and isinstance(error, SMTPAuthenticationError):  # it cannot ask who we are (454)
+                return Outcome.retry("connect", REFUSED_SECONDS, f"credentials: {_said(error)}")
             if error.code < 500:
                 return Outcome.retry("unavailable", REFUSED_SECONDS, _said(error))
             return Outcome.failed("auth" if isinstance(error, SMTPAuthenticationError) else "rejected", _said(error))
@@ -226,6 +230,10 @@ class Mail:
             if not written or reply.code // 100 != 2:
                 raise SMTPResponseException(reply.code, reply.message)
         except SMTPResponseException as error:
+            if error.code == CLOSING and not written:
+                # The end of the connection (RFC 5321, 3.8), said before it was asked: idle ones are closed so.
+                client.close()
+                return Outcome.retry("connect", CONNECT_SECONDS, _said(error))
             await self._reset(client)
             if written and not 400 <= error.code < 600:
                 return Outcome.unknown("server_error", _said(error))
@@ -235,6 +243,9 @@ class Mail:
             if not written:
                 return Outcome.retry("connect", CONNECT_SECONDS, str(error))
             return Outcome.unknown("timeout" if isinstance(error, SMTPTimeoutError) else "cut", str(error))
+        except BaseException:
+            client.close()  # nobody knows what it waits for
+            raise
         self._idle.append(client)
         return Outcome.handed_off(mail.message_id)
 

@@ -31,7 +31,7 @@ class Line:
 
     def __init__(self, address: LineAddress, token: str, *, timeout: float = 10.0) -> None:
         self._url = f"{address.server}/v2/bot/message/push"
-        self._token = token
+        self._token = token.strip()  # a line break at its end, as files have, cannot stand in a header
         self._http = Http(timeout)
 
     def make(self, send: Send, rendered: Rendered) -> bytes:
