@@ -20,6 +20,7 @@ messages:
 """
 EVENTS = [
     {"type": "identify", "userId": "a", "timestamp": "2026-03-01T09:00:00Z", "traits": {"nickname": "A"}},
+    {"type": "group", "userId": "a", "timestamp": "2026-03-01T09:00:00Z", "groupId": 1, "traits": {"seats": 5}},
     {
         "type": "track",
         "userId": "a",
@@ -51,6 +52,7 @@ EVENTS = [
         ("{{ user.plan }} {{ user.tier }} {{ user.city }}", [], []),
         ("{{ user.id }} {{ user.email }} {{ user.context.os.name }}", [], []),
         ("{{ event.total }} {{ cart.sku }}", [], []),
+        ("{{ user.group.id }} {{ user.seats }}", ["user.group", "user.seats"], ["user.seats"]),
         ("{{ event.totl }} {{ cart.sk }}", [], ["event.totl", "cart.sk"]),
         ("{{ campaign }} {{ now | date: '%Y' }}", [], []),
     ],

@@ -6,7 +6,7 @@ import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions
-from transforms.events.event import Event
+from transforms.events.event import GROUP, Event
 from transforms.messages.needs import Need
 from transforms.segments.conditions import Attribute, Near
 from transforms.segments.document import Problem
@@ -29,7 +29,7 @@ class Sample(msgspec.Struct, frozen=True):
         """What these events hold."""
         sample = cls(set(), {})
         for event in events:
-            sample.traits.update(event.traits)
+            sample.traits.update((GROUP,) if event.type == GROUP else event.traits)
             sample.properties.setdefault(event.name, set()).update(event.properties)
         return sample
 
@@ -60,6 +60,7 @@ def unknown_variables(definitions: Definitions, needs: Iterable[Need], sample: S
 def _attributes(definitions: Definitions) -> set[str]:
     asked = [*definitions.asked.segments.values(), *definitions.asked.campaigns.values()]
     found = {atom.name for condition in asked for atom in atoms(condition) if isinstance(atom, Attribute | Near)}
+    found = {name.partition(".")[0] for name in found}  # `group.id` is in `group`
     return found | {name for each in definitions.campaigns.values() for step in each.every_step for name in step.values}
 
 
