@@ -16,19 +16,24 @@ from test_junk import CONTEXTS, JUNK, OBJECTS
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
-from transforms.channels.email import Composed, compose
+from transforms.channels.address import parse_fcm, parse_line, parse_smtp
+from transforms.channels.email import Composed, Mail
+from transforms.channels.line import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.preview import preview_campaign
+from transforms.channels.push import Push
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import Rendered, RenderedMail, RenderError
+from transforms.channels.webhook import Webhook
+from transforms.messages.render import RenderError
 from transforms.users.advance import fold
 from transforms.users.histories import Histories
 from transforms.users.user import User
 
 Plain = dict[str, Any]
 
+SETTINGS = MailSettings()
 #: Templates in which anything may come out: outputs, filters that read numbers, dates, lists and codes, tags.
 TEMPLATES = [
     *(
@@ -159,11 +164,23 @@ def sends_of(call: Plain, definitions: Definitions) -> list[Send]:
     return of_type(Send, effects)
 
 
-def made(send: Send, definitions: Definitions) -> Rendered | None:
+def made(send: Send, channel: Any, definitions: Definitions) -> Any:
+    """What a channel makes of a send, or the verdict."""
     try:
-        return make_message(send, definitions.messages[send.message], MailSettings(), send.decided_at, "en")
-    except RenderError:
-        return None
+        message = definitions.messages[send.message]
+        return channel.make(send, make_message(send, message, SETTINGS, send.decided_at, "en"))
+    except RenderError as error:
+        return error
+
+
+def channels() -> dict[str, Any]:
+    """Each channel as it is where messages go out; none of them is called."""
+    return {
+        "push": Push(parse_fcm("fcm:project-x@http://127.0.0.1:9")),
+        "email": Mail(parse_smtp("smtp://127.0.0.1:9"), SETTINGS),
+        "line": Line(parse_line("line@http://127.0.0.1:9"), ""),
+        "webhook": Webhook(""),
+    }
 
 
 @settings(max_examples=examples(400), suppress_health_check=list(HealthCheck))
@@ -171,21 +188,28 @@ def made(send: Send, definitions: Definitions) -> Rendered | None:
 def test_no_value_and_no_template_raises(call: Plain, definitions: Definitions) -> None:
     sends = sends_of(call, definitions)
     assert {send.message for send in sends} == {f"m{place}" for place in range(len(BODIES))}
-    rendered = [(send, message) for send in sends if (message := made(send, definitions)) is not None]
-    for send, message in rendered:
-        if isinstance(message, RenderedMail):
-            mail = compose(send, message, MailSettings())
-            assert isinstance(mail, Outcome | Composed)
-            assert isinstance(mail, Outcome) or mail.content.isascii()
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = asyncio.run(written(Path(folder), rendered))
+    outcomes = asyncio.run(written(sends, definitions))
     assert {outcome.state for outcome in outcomes} <= {"handed_off", "failed"}
 
 
-async def written(folder: Path, rendered: list[tuple[Send, Rendered]]) -> list[Outcome]:
-    outbox = Outbox(folder, MailSettings())
-    outcomes = [await outbox.send(send, message) for send, message in rendered]
-    await outbox.close()
+async def written(sends: list[Send], definitions: Definitions) -> list[Outcome]:
+    """Make each message for its channel, and write it to an outbox."""
+    opened = channels()
+    outcomes = []
+    with tempfile.TemporaryDirectory() as folder:
+        outbox = Outbox(Path(folder), SETTINGS)
+        for send in sends:
+            content = made(send, opened.get(send.channel, outbox), definitions)
+            assert not isinstance(content, Composed) or content.content.isascii()
+            shown = made(send, outbox, definitions)
+            assert isinstance(content, RenderError) is isinstance(shown, RenderError)
+            if isinstance(shown, Outcome):
+                outcomes.append(shown)
+            elif not isinstance(shown, RenderError):
+                outcomes.append(await outbox.send(send, shown))
+        await outbox.close()
+    for channel in opened.values():
+        await channel.close()
     return outcomes
 
 

@@ -22,6 +22,7 @@ from transforms.channels.outcome import PASSES, Channel, Delivery, Outcome
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
 from transforms.events.plain import plain
+from transforms.identity.mailbox import mailbox_key
 from transforms.messages.definitions import Message
 from transforms.storage.rows import LedgerRow, LedgerState
 from transforms.storage.store import StoreError
@@ -188,7 +189,7 @@ class Courier:
         for id_, (place, ready) in prepared.items():
             send = sends[place]
             if send.channel == "email" and not isinstance(ready, Delivery) and self._rule(send).run:
-                mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, send.address.lower())
+                mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, mailbox_key(send.address))
                 asked.setdefault(mine[id_], self._mailbox_row(send, mine[id_]))
         standing = await self._ask(self._ledger.claim, list(asked.values())) if asked else {}
         for id_, mailbox in mine.items():
