@@ -35,9 +35,9 @@ def _shown(happening: Happening) -> dict[str, Any]:
     return {**msgspec.to_builtins(happening), "at": write_time(happening.at)}
 
 
-def print_campaign(console: Console, found: CampaignPreview) -> None:
+def print_campaign(console: Console, found: CampaignPreview, called: str) -> None:
     """Entries and sends by week, what is sent by step, what is refused and why, and some users one by one."""
-    title = f"{found.campaign}, up to {write_time(found.as_of)}: {found.entries:,} journeys, {found.users:,} users"
+    title = f"{called}, up to {write_time(found.as_of)}: {found.entries:,} journeys, {found.users:,} users"
     console.print(plain_text(title, "bold"))
     most = max(week.entries for week in found.weeks)
     rows = (

@@ -31,7 +31,8 @@ def diff(old: str, new: str, *, json: bool) -> None:
 
 def _described(found: Differences) -> dict[str, object]:
     leaves = [{**msgspec.to_builtins(leaf), "key": f"{leaf.key:016x}"} for leaf in found.leaves]
-    return {"leaves": leaves, "segments": found.segments, "campaigns": found.campaigns}
+    changes = {"segments": found.segments, "campaigns": found.campaigns, "policies": found.policies}
+    return {"leaves": leaves, **changes}
 
 
 def _print(found: Differences) -> None:
@@ -43,6 +44,8 @@ def _print(found: Differences) -> None:
         for change in changes:
             if change.kind != "unchanged" or change.warming is not None:
                 print_plain(f"  {_SIGNS[change.kind]} {change.id}: {_said(change)}")
+    if found.policies:
+        print(f"policies: {', '.join(found.policies)} changed")
     needed = sum(leaf.backfill for leaf in found.leaves)
     said = f"conditions that are new and ask about past events: {needed}" if needed else "none is needed"
     print(f"backfill: {said}")

@@ -19,6 +19,7 @@ from todoke.preflight import check_files
 from todoke.run import RunFailed
 from todoke.terminal import json_text, plain_text
 from todoke.weeks import numbers, weeks_table
+from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
@@ -26,6 +27,7 @@ from transforms.channels.preview import CampaignPreview, preview_campaign
 from transforms.events.sources import Files, parse_source
 from transforms.events.times import write_time
 from transforms.events.transforms import read_files
+from transforms.segments.index import Segment
 from transforms.users.histories import Histories
 from transforms.users.preview import Preview, preview_segment
 
@@ -71,9 +73,10 @@ def preview(
         counts = ", ".join(f"{count:,} {kind}" for kind, count in left_out.items())
         print(f"todoke: of {histories.accounts['read']:,} messages not used: {counts}", file=sys.stderr)
     if isinstance(found, CampaignPreview):
-        print_campaign(Console(soft_wrap=True), found)
+        print_campaign(Console(soft_wrap=True), found, _called(known.campaigns[name]))
     else:
-        _print(Console(soft_wrap=True), found, "users, visitors among them" if anonymous else "users with a user id")
+        whom = "users, visitors among them" if anonymous else "users with a user id"
+        _print(Console(soft_wrap=True), found, _called(known.segments[name]), whom)
 
 
 def _read(folder: Path, source: Files, known: Definitions, until: int | None) -> Histories:
@@ -136,8 +139,13 @@ def _percent(members: int, users: int) -> str:
     return f"{100 * _share(members, users):.1f} %"
 
 
-def _print(console: Console, found: Preview, whom: str) -> None:
-    title = f"{found.segment}, as of {write_time(found.as_of)}: {found.members:,} of {found.users:,} {whom}"
+def _called(what: Segment | Campaign) -> str:
+    """How people know it: by its id, and the name if it has one."""
+    return what.id if what.name == what.id else f"{what.id} ({what.name})"
+
+
+def _print(console: Console, found: Preview, called: str, whom: str) -> None:
+    title = f"{called}, as of {write_time(found.as_of)}: {found.members:,} of {found.users:,} {whom}"
     console.print(plain_text(f"{title} ({_percent(found.members, found.users)})", "bold"), "")
     most = max(week.members for week in found.weeks)
     rows = (

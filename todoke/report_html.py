@@ -122,6 +122,7 @@ def _campaign_rows(summary: Summary, report: Mapping[str, Any], definitions: Def
         rows.append(
             {
                 "id": name,
+                "name": campaign.name,
                 "owner": campaign.owner,
                 "entries": f"{entries.get(name, 0):,}",
                 "goals": [_goal_line(goal) for goal in report["goals"] if goal["campaign"] == name],

@@ -5,6 +5,24 @@ import pytest
 #: A part of the valid definitions, what stands in its place, and what is found then.
 CHANGED = [
     (
+        "campaigns:",
+        "policies: {quiet_hours: {from: '21:00', to: '21:00'}}\ncampaigns:",
+        [(5, "policies.quiet_hours", "`from` and `to` are the same")],
+    ),
+    (
+        "campaigns:",
+        "policies: {quiet_hours: none, settling: soon}\ncampaigns:",
+        [
+            (5, "policies.quiet_hours", "expected a mapping with from, to; found text"),
+            (5, "policies.settling", "expected a duration"),
+        ],
+    ),
+    (
+        "consent: news",
+        "consent: news\n    max_delay: 8h\npolicies: {quiet_hours: {from: '21:00', to: '08:00'}}",
+        [(12, "campaigns.greet.max_delay", "shorter than the quiet hours")],
+    ),
+    (
         "consent: news",
         "consent: news\n    quiet_hours: 21:00-08:00",
         [(12, "campaigns.greet.quiet_hours", "expected a mapping with from, to; found text")],

@@ -71,6 +71,11 @@ def test_what_an_old_release_still_counts_needs_no_backfill() -> None:
     assert not any(leaf.backfill for leaf in found.leaves)
 
 
+def test_policies_by_name() -> None:
+    old, new = ({**plain(a=A), "policies": policies} for policies in ({}, {"settling": "0s", "default_zone": "UTC"}))
+    assert changes(old, new).policies == ("settling",)
+
+
 def test_campaigns_by_field() -> None:
     greet = {"trigger": {"enters": "a"}, "steps": [{"send": "hello"}], "transactional": True}
     asking = {**greet, "audience": {"segment": "b"}}

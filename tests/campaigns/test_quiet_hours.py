@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strength import examples
 
 from transforms.campaigns.effects import Send, Suppressed
-from transforms.campaigns.journeys import Journey
+from transforms.campaigns.journey import Journey
 from transforms.users.user import decode_user, encode_user
 
 Plain = dict[str, Any]
@@ -206,3 +206,23 @@ def test_whenever_it_is_woken_the_same_is_decided_and_nothing_at_night(buys: lis
     assert [often.sent, refusals(often)] == [once.sent, refusals(once)]
     assert all(8 * HOUR <= at % DAY < EVENING for _, _, at in once.sent)
     assert len(once.sent) == 3 * len(once.entered)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "sent"),
+    [
+        ({"consent": "offers"}, MORNING),
+        ({"consent": "offers", "quiet_hours": "none"}, 22 * HOUR),
+        ({"consent": "offers", "quiet_hours": {"from": "20:00", "to": "23:00"}}, 23 * HOUR),
+        ({"transactional": True}, 22 * HOUR),
+    ],
+)
+def test_those_of_the_policies_are_those_of_campaigns_that_say_nothing(campaign: Plain, sent: int) -> None:
+    plain = definitions(**campaign)
+    if "quiet_hours" not in campaign:
+        del plain["campaigns"]["c"]["quiet_hours"]
+    told = Story(compile_plain({**plain, "policies": {"quiet_hours": NIGHT}}))
+    told.device(0)
+    told.track("Bought", 22 * HOUR)
+    told.wake(2 * DAY)
+    assert [at for _, _, at in told.sent] == [sent]

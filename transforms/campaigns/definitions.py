@@ -125,7 +125,8 @@ class Campaign(msgspec.Struct, frozen=True):
 
     `consent` is the topic and `quiet` the hours in which nothing is sent; both are None for transactional ones.
     `starts` is inclusive, `ends` exclusive. `holdout` is percent; `variants` are percent of those who are not held out,
-    100 in all. `given` are events by the names under which templates see the newest of them.
+    100 in all. `given` are events by the names under which templates see the newest of them. `name` is for people, the
+    id where none is written.
     """
 
     id: str
@@ -150,6 +151,7 @@ class Campaign(msgspec.Struct, frozen=True):
     on_unknown: str = "skip"
     rate: Rate | None = None
     goals: dict[str, Goal] = {}
+    name: str = ""
 
     @property
     def every_step(self) -> tuple[Step, ...]:

@@ -12,6 +12,7 @@ import msgspec
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import conditions_of
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.policies import FIELDS
 from transforms.segments.conditions import All, Any_, Condition, EventCondition, FactCondition, Not, SegmentRef
 from transforms.segments.index import Segment
 from transforms.segments.leaves import leaf_key
@@ -61,11 +62,12 @@ class CampaignChange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Differences(msgspec.Struct, frozen=True):
-    """All differences; leaves by text, the others by id."""
+    """All differences; leaves by text, the others by id. `policies` are the names of those that changed."""
 
     leaves: tuple[LeafChange, ...]
     segments: tuple[SegmentChange, ...]
     campaigns: tuple[CampaignChange, ...]
+    policies: tuple[str, ...] = ()
 
 
 def differences(old: Definitions, new: Definitions) -> Differences:
@@ -73,7 +75,8 @@ def differences(old: Definitions, new: Definitions) -> Differences:
     sides = _Side(old), _Side(new)
     counted = set(old.index.leaves)
     needed = {key for key in new.event_leaves if key not in counted}
-    return Differences(_leaves(*sides, needed), _segments(*sides, needed), _campaigns(*sides, needed))
+    policies = tuple(name for name in FIELDS if getattr(old.policies, name) != getattr(new.policies, name))
+    return Differences(_leaves(*sides, needed), _segments(*sides, needed), _campaigns(*sides, needed), policies)
 
 
 class _Side:

@@ -11,13 +11,12 @@ from transforms.campaigns.effects import CONTROL
 from transforms.campaigns.grammar_steps import StepReader
 from transforms.campaigns.grammar_triggers import (
     read_exits,
-    read_minute,
     read_reentry,
     read_trigger,
 )
 from transforms.campaigns.local_time import MINUTE
 from transforms.campaigns.planned import moment_of
-from transforms.campaigns.policies import Policies
+from transforms.campaigns.policies import Policies, read_quiet
 from transforms.campaigns.quiet import QuietHours, length_of
 from transforms.messages.scope import RESERVED, SCOPE
 from transforms.segments.conditions import All, Condition, SegmentRef, Since
@@ -32,9 +31,22 @@ STATUSES = ("live", "paused", "stopped")
 ON_UNKNOWN = ("skip", "resend")
 #: The keys of a campaign, and those that each has.
 FIELDS = (
-    *("owner", "status", "starts", "ends", "trigger", "audience", "holdout", "variants", "with", "steps", "exit"),
+    *(
+        "name",
+        "owner",
+        "status",
+        "starts",
+        "ends",
+        "trigger",
+        "audience",
+        "holdout",
+        "variants",
+        "with",
+        "steps",
+        "exit",
+    ),
     *("reenter", "consent", "transactional", "quiet_hours", "max_delay", "max_event_age", "priority", "on_unknown"),
-    *("rate", "goals", "include_current"),
+    *("rate", "goals", "include_current", "exit"),
 )
 REQUIRED = ("owner", "trigger", "steps")
 #: More than any provider takes.
@@ -86,6 +98,7 @@ class _Reader:
         """The campaign; it may be one with mistakes, which are noted."""
         problems, fields = self.problems, self.fields
         said: dict[str, Any] = {}
+        said["name"] = problems.text(fields["name"]) if "name" in fields else name
         said["owner"] = problems.text(fields["owner"]) if "owner" in fields else None
         said["status"] = problems.choice(fields["status"], STATUSES) if "status" in fields else "live"
         trigger = self._trigger(policies.default_zone)
@@ -95,10 +108,16 @@ class _Reader:
         said["steps"] = self._steps(said["variants"], said["given"], trigger)
         said["reenter"] = read_reentry(self.body, fields.get("reenter"), trigger, problems)
         said["max_event_age"] = self._duration("max_event_age", policies.max_event_age)
-        if trigger is None or None in (said["owner"], said["status"], said["reenter"], said["max_event_age"]):
+        if trigger is None or None in (
+            said["name"],
+            said["owner"],
+            said["status"],
+            said["reenter"],
+            said["max_event_age"],
+        ):
             return None
         said["consent"], said["transactional"] = self._consent()
-        said["quiet"], said["max_delay"] = self._delays(transactional=said["transactional"])
+        said["quiet"], said["max_delay"] = self._delays(policies.quiet_hours, transactional=said["transactional"])
         said["audience"] = self._audience(trigger)
         said["exits"] = self._exits(trigger)
         said["holdout"] = self._percent("holdout")
@@ -177,33 +196,22 @@ class _Reader:
             problems.add(self.body, "`consent` is missing: write its topic, or `transactional: true`")
         return consent, transactional
 
-    def _delays(self, *, transactional: bool) -> tuple[QuietHours | None, int | None]:
+    def _delays(self, default: QuietHours | None, *, transactional: bool) -> tuple[QuietHours | None, int | None]:
         """The quiet hours and how late a send may be."""
         problems, fields = self.problems, self.fields
         delay = self._duration("max_delay", MAX_DELAY)
-        quiet = self._quiet(fields["quiet_hours"]) if "quiet_hours" in fields else None
-        if transactional and "quiet_hours" in fields:
-            cause = "a transactional campaign sends at any hour: `quiet_hours` has no effect"
-            problems.add(fields["quiet_hours"], cause, warning=True)
+        if transactional:
+            if "quiet_hours" in fields:
+                cause = "a transactional campaign sends at any hour: `quiet_hours` has no effect"
+                problems.add(fields["quiet_hours"], cause, warning=True)
             return None, delay
+        quiet = read_quiet(fields["quiet_hours"], problems, or_none=True) if "quiet_hours" in fields else default
         if quiet is not None and delay is not None and delay < length_of(quiet):
             minutes = length_of(quiet) // MINUTE
             least = f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
             cause = f"shorter than the quiet hours: what falls due as they begin would expire; write {least} or more"
             problems.add(fields["max_delay"], cause)
         return quiet, delay
-
-    def _quiet(self, node: Node) -> QuietHours | None:
-        hours = '{from: "21:00", to: "08:00"}'
-        fields = self.problems.mapping(node, ("from", "to"), required=("from", "to"), instead=hours)
-        if fields is None or len(fields) < 2:
-            return None
-        begin, end = (read_minute(fields[name], self.problems) for name in ("from", "to"))
-        if begin is None or end is None:
-            return None
-        if begin == end:
-            self.problems.add(node, "`from` and `to` are the same: these hours would be always, or never")
-        return begin, end
 
     def _percent(self, key: str) -> float:
         return self.problems.number(self.fields[key], 0, 100) or 0 if key in self.fields else 0

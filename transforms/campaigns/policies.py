@@ -5,18 +5,31 @@ from typing import Any
 
 import msgspec
 
+from transforms.campaigns.grammar_triggers import read_minute
+from transforms.campaigns.quiet import QuietHours
 from transforms.identity.profile import CHANNELS
 from transforms.identity.zones import known_zone
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR, SECOND
 
-__all__ = ["FIELDS", "MAX_CAPPED", "Cap", "GlobalHoldout", "Policies", "read_policies"]
+__all__ = ["FIELDS", "MAX_CAPPED", "NO_QUIET", "Cap", "GlobalHoldout", "Policies", "read_policies", "read_quiet"]
 
 #: The keys, in the order in which they are read.
-FIELDS = ("default_zone", "default_locale", "max_event_age", "settling", "sessions", "global_holdout", "frequency_caps")
+FIELDS = (
+    "default_zone",
+    "default_locale",
+    "max_event_age",
+    "settling",
+    "sessions",
+    "global_holdout",
+    "frequency_caps",
+    "quiet_hours",
+)
 #: So many messages a user are remembered for a cap at most.
 MAX_CAPPED = 1000
+#: What a campaign writes that has no quiet hours, though the policies have.
+NO_QUIET = "none"
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -36,7 +49,8 @@ class GlobalHoldout(msgspec.Struct, frozen=True):
 
 class Policies(msgspec.Struct, frozen=True):
     """What holds for all campaigns. `max_event_age`, `sessions`, their gap (None: no sessions), and `settling`, how
-    long facts about a user who is new may come late, are microseconds.
+    long facts about a user who is new may come late, are microseconds. `quiet_hours` are those of campaigns that say
+    nothing of theirs.
     """
 
     default_zone: str = "UTC"
@@ -46,6 +60,7 @@ class Policies(msgspec.Struct, frozen=True):
     global_holdout: GlobalHoldout | None = None
     frequency_caps: tuple[Cap, ...] = ()
     settling: int = 30 * SECOND
+    quiet_hours: QuietHours | None = None
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
@@ -58,6 +73,22 @@ def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
             fields[name] = child
     read = {name: _READ[name](fields[name], problems) for name in FIELDS if name in fields}
     return Policies(**{name: value for name, value in read.items() if value is not None})
+
+
+def read_quiet(node: Node, problems: Problems, *, or_none: bool = False) -> QuietHours | None:
+    """Read the hours in which nothing is sent; with `or_none` the word `none` may stand there, for no such hours."""
+    if or_none and node.plain() == NO_QUIET:
+        return None
+    hours = '{from: "21:00", to: "08:00"}'
+    fields = problems.mapping(node, ("from", "to"), required=("from", "to"), instead=hours)
+    if fields is None or len(fields) < 2:
+        return None
+    begin, end = (read_minute(fields[name], problems) for name in ("from", "to"))
+    if begin is None or end is None:
+        return None
+    if begin == end:
+        problems.add(node, "`from` and `to` are the same: these hours would be always, or never")
+    return begin, end
 
 
 def _zone(node: Node, problems: Problems) -> str | None:
@@ -112,6 +143,7 @@ _READ: dict[str, Callable[[Node, Problems], Any]] = {
     "default_locale": _locale,
     "max_event_age": read_duration,
     "settling": _settling,
+    "quiet_hours": read_quiet,
     "sessions": _sessions,
     "global_holdout": _global_holdout,
     "frequency_caps": _caps,

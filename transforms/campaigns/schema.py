@@ -8,7 +8,7 @@ from transforms.campaigns.effects import CONTROL
 from transforms.campaigns.grammar import MAX_RATE, ON_UNKNOWN, REQUIRED, STATUSES
 from transforms.campaigns.grammar_steps import STEPS, WAITS
 from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES, TRIGGERS
-from transforms.campaigns.policies import MAX_CAPPED
+from transforms.campaigns.policies import MAX_CAPPED, NO_QUIET
 from transforms.identity.profile import CHANNELS
 from transforms.messages.schema import message_schemas
 from transforms.messages.scope import RESERVED
@@ -34,6 +34,7 @@ __all__ = ["definitions_schema"]
 _LOCAL_TIME: Schema = {"type": "string", "pattern": f"^{LOCAL_TIME_FORM}$", "description": 'such as "21:00"'}
 _ZONE: Schema = {**TEXT, "description": "user (the user's own), or one of the IANA database"}
 _ONE_VALUE: Schema = {**PATH, "not": {"pattern": r"\[\]"}}
+_QUIET: Schema = mapping({"from": _LOCAL_TIME, "to": _LOCAL_TIME}, ["from", "to"])
 _PERCENT: Schema = {"type": "number", "minimum": 0, "maximum": 100}
 #: A message, or a list of which the first that reaches is sent.
 _MESSAGES: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
@@ -73,6 +74,7 @@ def _by_id(name: str) -> Schema:
 
 def _campaign() -> Schema:
     fields: dict[str, Schema] = {
+        "name": {**TEXT, "description": "for people"},
         "owner": {**TEXT, "description": "who answers for it"},
         "status": {"enum": list(STATUSES), "description": "default: live"},
         "starts": {**MOMENT, "description": "nobody enters before"},
@@ -102,7 +104,10 @@ def _campaign() -> Schema:
         },
         "consent": {**TEXT, "not": {"const": "all"}, "description": "the topic"},
         "transactional": {"type": "boolean", "description": "true: asks for no consent, and nothing holds it back"},
-        "quiet_hours": mapping({"from": _LOCAL_TIME, "to": _LOCAL_TIME}, ["from", "to"]),
+        "quiet_hours": {
+            "description": "when nothing is sent, by the user's clock; none, or default: the policy's",
+            **_either("object", _QUIET, {"const": NO_QUIET}),
+        },
         "max_delay": {**DURATION, "description": f"how late a send may be; default: {MAX_DELAY // HOUR}h"},
         "max_event_age": {**DURATION, "description": "how old a trigger may be when it arrives; default: the policy's"},
         "priority": {"type": "integer", "minimum": 0, "maximum": 100, "description": "what goes first; default: 50"},
@@ -243,6 +248,7 @@ def _policies() -> Schema:
                 **mapping({"gap": DURATION}, ["gap"]),
                 "description": "calls less than a gap apart end in an event `Session Ended`; default: no sessions",
             },
+            "quiet_hours": {**_QUIET, "description": "those of campaigns that say nothing; default: none"},
             "global_holdout": {
                 **mapping({"percent": _PERCENT, "salt": TEXT}, ["percent", "salt"]),
                 "description": "so many percent get nothing that is not transactional",
