@@ -11,10 +11,12 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.options import FIRST_BEAM, Config, WrongUse, parse
+from transforms.campaigns.load import DefinitionsError
 from transforms.campaigns.transforms import Announced
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
+from transforms.events.plain import plain_lines
 from transforms.events.sources import Subscription
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.metrics.live.transforms import SumHere
@@ -34,7 +36,7 @@ from transforms.users.inputs.transforms import (
 from transforms.users.live.transforms import AdvanceLive, ByShard, TakeIn
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 
-__all__ = ["Folded", "build", "fold_files", "launch_options", "passed_on", "run", "sum_up"]
+__all__ = ["Folded", "build", "fold_files", "launch_options", "main", "passed_on", "run", "sum_up"]
 
 
 def build(pipeline: beam.Pipeline, config: Config) -> None:
@@ -245,5 +247,15 @@ def launch_options(beam_flags: Sequence[str]) -> PipelineOptions:
     return PipelineOptions([pinned, *beam_flags, "--streaming"], save_main_session=False)
 
 
+def main() -> None:
+    """Launch the job; wrong use ends it with its cause and exit code 2."""
+    try:
+        run()
+    except (DefinitionsError, WrongUse) as error:
+        said = str(error) if isinstance(error, DefinitionsError) else f"realtime: {error}"
+        sys.stderr.write(plain_lines(f"{said}\n"))
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    run()
+    main()

@@ -18,7 +18,17 @@ __all__ = ["app", "main"]
 #: When this process began, by `time.monotonic`.
 _STARTED = time.monotonic()
 #: What a raised error means for the exit code: wrong use or definitions, or else a run that failed.
-_WRONG_USE = {"DefinitionsError", "LeaseHeld", "NoStore", "OlderDefinitions", "RunRefused", "WrongUse"}
+_WRONG_USE = {
+    "DefinitionsError",
+    "Forbidden",
+    "GoogleAuthError",
+    "LeaseHeld",
+    "NoStore",
+    "NotFound",
+    "OlderDefinitions",
+    "RunRefused",
+    "WrongUse",
+}
 #: Errors that say themselves what happened. Of others the kind is said, too.
 _FAILED = {"ControlFailed", "LeaseLost", "OSError", "PointerError", "RunFailed", "StoreError"}
 

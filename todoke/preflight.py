@@ -3,6 +3,7 @@
 import os
 from itertools import islice
 
+import msgspec
 from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import (
     Forbidden,
@@ -20,10 +21,11 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.address import parse_fcm
 from transforms.events.sources import Files, Subscription
 from transforms.storage.open import open_store
+from transforms.storage.rows import UserRow
 from transforms.storage.store import Store
 from transforms.users.user import decode_user
 
-__all__ = ["check_files", "check_job", "check_push", "check_release"]
+__all__ = ["check_files", "check_job", "check_pubsub", "check_push", "check_release"]
 
 #: How long Pub/Sub may take to answer, in seconds. Whether it is away is nothing that is asked here.
 ANSWER_SECONDS = 10.0
@@ -53,19 +55,29 @@ def check_job(config: Config) -> None:
     Raises:
       WrongUse, NoStore, OlderDefinitions: something is not there, or may not be used.
     """
-    assert isinstance(config.source, Subscription)
     assert config.store is not None
     check_push(config)
-    for flag, source in (("--events", config.source), ("--control", config.control)):
-        if source is not None:
-            _check_subscription(flag, source.path)
-    letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None
-    for flag, topic in (("--control-topic", config.control_topic), ("--dead-letters", letters)):
-        if topic is not None:
-            _check_topic(flag, topic)
+    check_pubsub(config)
     store = open_store(config.store)
     check_release(store, compiled(config.definitions))
     store.close()
+
+
+def check_pubsub(config: Config) -> None:
+    """Find subscriptions and topics that are not there, or that a job on this machine may not use.
+
+    Raises:
+      WrongUse: there is one, or there are no credentials to ask with.
+    """
+    assert isinstance(config.source, Subscription)
+    here = config.live
+    for flag, source in (("--events", config.source), ("--control", config.control)):
+        if source is not None:
+            _check_subscription(flag, source.path, here=here)
+    letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None
+    for flag, topic in (("--control-topic", config.control_topic), ("--dead-letters", letters)):
+        if topic is not None:
+            _check_topic(flag, topic, here=here)
 
 
 def check_release(store: Store, definitions: Definitions) -> None:
@@ -74,9 +86,16 @@ def check_release(store: Store, definitions: Definitions) -> None:
     Raises:
       OlderDefinitions: there are some, of those who are asked.
     """
-    newest = max((decode_user(row.state).serial for row in islice(store.scan_users(), ASKED_USERS)), default=0)
+    newest = max(map(_serial, islice(store.scan_users(), ASKED_USERS)), default=0)
     if newest > definitions.serial:
         raise OlderDefinitions(newest, definitions.serial)
+
+
+def _serial(row: UserRow) -> int:
+    try:
+        return decode_user(row.state).serial
+    except (msgspec.MsgspecError, ValueError):  # what becomes of a state that cannot be read is the job's to say
+        return 0
 
 
 def check_push(config: Config) -> None:
@@ -95,13 +114,13 @@ def check_push(config: Config) -> None:
         raise WrongUse(f"--push: no credentials for FCM: {error}") from error
 
 
-def _check_subscription(flag: str, path: str) -> None:
+def _check_subscription(flag: str, path: str, *, here: bool) -> None:
     try:
         with SubscriberClient() as client:
             try:
                 client.get_subscription(subscription=path, retry=None, timeout=ANSWER_SECONDS)
-            except Forbidden:  # to look at it is another right than to read it
-                if not _may(client, path, "pubsub.subscriptions.consume"):
+            except Forbidden:  # to look at it is another right than to read it; and another account reads it elsewhere
+                if here and not _may(client, path, "pubsub.subscriptions.consume"):
                     raise
     except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:
         raise _wrong(flag, "subscription", path, error) from error
@@ -109,13 +128,13 @@ def _check_subscription(flag: str, path: str) -> None:
         return
 
 
-def _check_topic(flag: str, path: str) -> None:
+def _check_topic(flag: str, path: str, *, here: bool) -> None:
     try:
         client = PublisherClient()
         try:
             client.get_topic(topic=path, retry=None, timeout=ANSWER_SECONDS)
         except Forbidden:
-            if not _may(client, path, "pubsub.topics.publish"):
+            if here and not _may(client, path, "pubsub.topics.publish"):
                 raise
         finally:
             client.transport.close()

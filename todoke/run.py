@@ -22,7 +22,7 @@ from rich.text import Text
 from beam_pipelines import realtime
 from beam_pipelines.options import Config, WrongUse
 from beam_pipelines.realtime import build
-from todoke.preflight import check_files, check_job, check_push, check_release
+from todoke.preflight import check_files, check_job, check_pubsub, check_push, check_release
 from transforms.campaigns.load import compiled
 from transforms.events.files import UnreadableFile
 from transforms.events.progress import progress as counts
@@ -205,6 +205,8 @@ def check_beam_flags(beam_flags: Sequence[str]) -> None:
 def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:
     """Launch a job with the runner that the flags name, and do not wait for it; else run it on this machine."""
     if not config.live:
+        if not any(flag.startswith("--dry_run") for flag in beam_flags):
+            check_pubsub(config)
         realtime.run(list(argv))
         return
     from todoke.live import run_live, supervise

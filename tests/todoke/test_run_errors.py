@@ -3,6 +3,7 @@
 import gzip
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,16 @@ def test_what_the_finished_run_reported(finished):
     assert report["read"] == report["applied"] + report["dead_letters"] == 11  # a blank line is not a message
     assert report["dead_letters"] == 1
     assert report["segments"] == {"buyers": 4, "nobody": 0, "recent": 2, "regulars": 1}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file here that is always full")
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_run_that_fails_says_so_first(process, finished, debug):
+    given = (finished / "definitions.yaml", finished / "events.jsonl")
+    flags = [f"--definitions={given[0]}", f"--events={given[1]}", "--store=none", "--dead-letters=/dev/full"]
+    done = process("run", *flags, *(["--debug"] if debug else []))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ("Traceback" in done.stderr) is debug
+    if not debug:
+        assert done.stderr.startswith("todoke: the pipeline failed: OSError: [Errno 28] No space left on device")
+        assert len(done.stderr.splitlines()) == 1

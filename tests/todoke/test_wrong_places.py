@@ -13,6 +13,8 @@ import grpc
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
+from beam_pipelines.realtime import main
+
 SHOP = """
 segments: {buyers: {owner: crm, members: {event: Order Completed}}}
 campaigns:
@@ -217,3 +219,21 @@ def test_nothing_may_lie_on_a_workers_disk(
 ) -> None:
     given = {name: text for name, text in (ON_DATAFLOW | {flag: value}).items() if text is not None}
     assert run(*runner, **given).startswith(said)
+
+
+def test_a_launch_by_the_job_itself_is_refused_alike(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.yaml").write_text(SHOP)
+    given = {**ON_DATAFLOW, "store": "sqlite:users.db", "definitions": str(tmp_path / "shop.yaml")}
+    words = [f"--{name.replace('_', '-')}={text}" for name, text in given.items()]
+    monkeypatch.setattr("sys.argv", ["realtime", *words, "--runner=dataflowrunner"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("realtime: --store: on Dataflow name bigtable:")
+
+
+def test_a_launch_elsewhere_asks_for_what_is_not_there(run: Any, pubsub: Any) -> None:
+    given = ON_DATAFLOW | {"events": f"pubsub:projects/{pubsub.name}/subscriptions/missing"}
+    assert "--events: there is no subscription" in run("--runner=DataflowRunner", **given)
