@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from columns import columnar
 from core import compile_plain, decode_all, essence
 from generators import definitions, histories
 from hypothesis import HealthCheck, given, settings
@@ -58,6 +59,36 @@ def test_a_group_and_integrations_are_exported_as_they_came() -> None:
     runs = Runs()
     runs.run(decode_all([call]), compile_plain({"segments": {}}), decode_all([call])[0].arrival)
     assert [said for _, said in exported(runs.store, Counter())] == [call]
+
+
+def test_any_sign_in_ids_names_and_values_passes_through_a_store_and_an_export() -> None:
+    odd = "a\x00b\n#$\u2028\U0001f388"
+    common = {"userId": odd, "timestamp": "2026-03-27T00:00:00Z", "arrival": "2026-03-27T00:00:01Z"}
+    calls: list[Plain] = [
+        {"type": "track", "messageId": f"{odd}1", "event": odd, "properties": {odd: odd}},
+        {
+            "type": "identify",
+            "messageId": f"{odd}2",
+            "traits": {odd: odd, "": 1, "a": 2, "a.b": 3, "__proto__": {"x": 1}},
+        },
+        {"type": "group", "messageId": f"{odd}3", "groupId": odd, "traits": {odd: odd, "a": 1, "a.b": 2}},
+        {"type": "page", "messageId": f"{odd}4", "name": odd, "context": {"location": {"a": "x", "a.b": 1, odd: odd}}},
+    ]
+    calls = [common | call for call in calls]
+    runs = Runs()
+    runs.run(decode_all(calls), compile_plain({"segments": {}}), decode_all(calls)[0].arrival)
+    found = [said for _, said in exported(runs.store, Counter())]
+    assert sorted(found, key=lambda call: str(call["messageId"])) == calls
+
+
+def test_one_message_id_of_two_users_is_two_messages() -> None:
+    definitions = compile_plain({"segments": {"did": {"members": {"event": "E", "count": {"is": 1}}}}})
+    times = {"timestamp": "2026-03-27T00:00:00Z", "arrival": "2026-03-27T00:00:01Z"}
+    calls = [{"type": "track", "event": "E", "messageId": "same", "userId": user, **times} for user in ("u", "v", "u")]
+    runs = Runs()
+    runs.run(decode_all(calls), definitions, decode_all(calls)[0].arrival)
+    assert {name: set(user.members) for name, user in runs.users.items()} == {"u": {"did"}, "v": {"did"}}
+    assert columnar(calls, definitions, decode_all(calls)[0].arrival) == {"u": {"did"}, "v": {"did"}}
 
 
 def str_of(found: tuple[int, dict[str, Any]]) -> tuple[int, str]:

@@ -106,7 +106,7 @@ def _call(row: EventRow, person: str) -> dict[str, Any] | None:
     contents = {name: getattr(event, name) for name in _OBJECTS}
     if row.type == "alias":
         del contents["properties"]
-    call |= {name: said for name, said in contents.items() if said}
+    call |= {name: said for name, said in contents.items() if said or (name == "integrations" and said is not None)}
     call |= {"timestamp": write_time(row.time), "arrival": write_time(row.arrival)}
     call |= {"historical": True} if event.historical else {}
     return {name: said for name, said in call.items() if said is not None}
