@@ -5,6 +5,8 @@ cell's timestamp decides which of two writes stands:
 
 * Users, identities and members: the revision, in milliseconds. Reads take the newest cell, so an older write that is
   retried late changes nothing; of equal revisions the last write stands. Revisions before 1970 count as 0.
+* Events: the arrival, for rules of garbage collection by age. Each write deletes the cell that is there, in the same
+  mutation, so that the last one stands.
 * All else: always 0. Bigtable overwrites a cell of the same timestamp, so the write that it applies last stands,
   whatever any clock says. This is how the ledger works. A claim is written only where there is no cell
   (CheckAndMutateRow, atomic in a row), so it never covers a record. A record is sent only after the claim's answer,
@@ -65,6 +67,7 @@ from transforms.storage.tables import (
     delete_row,
     delete_until,
     set_cell,
+    set_only_cell,
 )
 
 __all__ = ["BigtableStore"]
@@ -106,8 +109,9 @@ class BigtableStore:
 
     def write_events(self, rows: Sequence[EventRow]) -> None:
         """Add events to the archive. Their cells have the time of arrival, for rules of garbage collection by age."""
-        found = {keys.event_key(row.user, row.time, row.id): (row.arrival // 1000, row) for row in rows}
-        self._write("events", found)
+        found = {keys.event_key(row.user, row.time, row.id): row for row in rows}
+        encoded = ((key, msgspec.msgpack.encode(row), _timestamp(row.arrival // 1000)) for key, row in found.items())
+        self._tables.mutate("events", [set_only_cell(key, _ROW, value, at) for key, value, at in encoded])
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
         """Say whose ids, tokens and addresses are."""

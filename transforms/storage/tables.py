@@ -55,6 +55,7 @@ __all__ = [
     "delete_row",
     "delete_until",
     "set_cell",
+    "set_only_cell",
 ]
 
 #: An operation on a batch is given up after so many seconds, one try of it sooner.
@@ -85,6 +86,16 @@ _Answer = TypeVar("_Answer")
 def set_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> Entry:
     """Set one cell of a row; the timestamp is in microseconds."""
     entry = _new_entry(row_key=key)
+    cell = entry.mutations.add().set_cell
+    cell.family_name, cell.column_qualifier, cell.value, cell.timestamp_micros = FAMILY, column, value, timestamp
+    return entry
+
+
+def set_only_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> Entry:
+    """Set one cell of a row, whatever the timestamps of the column's others, which are deleted; atomically."""
+    entry = _new_entry(row_key=key)
+    entry.mutations.add().delete_from_column.family_name = FAMILY
+    entry.mutations[0].delete_from_column.column_qualifier = column
     cell = entry.mutations.add().set_cell
     cell.family_name, cell.column_qualifier, cell.value, cell.timestamp_micros = FAMILY, column, value, timestamp
     return entry
