@@ -17,12 +17,17 @@ from transforms.storage.open import parse_store
 __all__ = ["Backfill", "parse", "parser"]
 
 
+#: The source of events that is the store itself.
+ARCHIVE = "store"
+
+
 class Backfill(msgspec.Struct, frozen=True):
     """What a backfill is told.
 
     `config` is of the run over the history that rows need; it has the whole release, which no leaf is new to. `engine`
     is None for whichever can. `release` is the one whose activations seeds are for, `activation` (microseconds UTC) one
     of them, None for all that users wait for. Seeds go to `control_topic`, None for the store's table, `rate` a second.
+    With `of_archive` they are made of the store's own archive, and the source of `config` is none.
     """
 
     config: Config
@@ -35,6 +40,7 @@ class Backfill(msgspec.Struct, frozen=True):
     control_topic: str | None = None
     rate: float = CONTROL_RATE
     report: str | None = None
+    of_archive: bool = False
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,8 +53,17 @@ def parser() -> argparse.ArgumentParser:
     )
     add = flags.add_argument
     add("--definitions", required=True, metavar="PATH", help="a definitions file, a folder of them, or a pointer")
-    add("--events", required=True, metavar="SRC", help="JSON Lines or Parquet: a path or pattern")
-    add("--as-of", required=True, metavar="TIME", help="up to when, inclusive (ISO 8601 with a zone); not ahead")
+    add(
+        "--events",
+        default=ARCHIVE,
+        metavar="SRC",
+        help="JSON Lines or Parquet: a path or pattern; seeds: `store` (default) for the archive of the store",
+    )
+    add(
+        "--as-of",
+        metavar="TIME",
+        help="up to when, inclusive (ISO 8601 with a zone); not ahead. seeds of the archive: default now",
+    )
     add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
     add(
         "--write",
@@ -82,15 +97,21 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     flags, beam_flags = parser().parse_known_args(argv)
     check_flag_names(beam_flags, "todoke backfill")
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
-    as_of = read_time("--as-of", flags.as_of)
-    _check(flags, as_of, launched)
+    of_archive = flags.write == "seeds" and flags.events == ARCHIVE
+    if flags.events == ARCHIVE and not of_archive:
+        raise WrongUse("--events: name the files that users are made of (`todoke export` writes those of a store)")
+    if flags.as_of is None and not of_archive:
+        raise WrongUse("--as-of: name the time up to which the files are read")
+    as_of = launched if flags.as_of is None else read_time("--as-of", flags.as_of)
+    _check(flags, as_of, launched, of_archive=of_archive)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
-    check_events(source)
+    if not of_archive:
+        check_events(source)
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
         if place is not None and ":" not in place:
             check_written(flag, place)
@@ -116,10 +137,11 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     )
     activation = None if flags.activation is None else read_time("--activation", flags.activation)
     seeding = (release, activation, flags.control_topic, flags.rate)
-    return Backfill(config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report), beam_flags
+    asked = Backfill(config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report, of_archive)
+    return asked, beam_flags
 
 
-def _check(flags: argparse.Namespace, as_of: int, launched: int) -> None:
+def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: bool) -> None:
     """Find what cannot be before anything is read."""
     if as_of > launched:
         raise WrongUse(f"--as-of: {flags.as_of} is ahead: a backfill knows only what has been")
@@ -131,6 +153,8 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int) -> None:
             parse_topic(flags.control_topic)
     except ValueError as error:
         raise WrongUse(str(error)) from error
+    if of_archive and flags.engine is not None:
+        raise WrongUse("--engine: seeds of the store's archive take none; it is for files")
     if flags.write == "users":
         if flags.engine == "columns":
             raise WrongUse(

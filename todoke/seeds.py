@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.prepare.marks import marks_before
 from transforms.users.seeding import History, Seeding, activated, awaited, marks_of, seed_payloads
+from transforms.users.seeding_archive import archive_payloads
 from transforms.users.user import decode_user
 
-__all__ = ["write_seeds"]
+__all__ = ["seed_from_archive", "write_seeds"]
 
 
 def write_seeds(asked: Backfill) -> dict[str, Any]:
@@ -43,23 +44,17 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
       StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
     """
     started = time.monotonic()
-    assert isinstance(asked.config.source, Files)
-    check_files(asked.config.source)
     assert asked.release is not None
     definitions = compiled(asked.release)
     store = open_store(asked.store, create=False)
     wanted = _wanted(asked, definitions, store)
-    engine = _engine(asked, definitions, wanted)
     done, read = Seeding(), {"read": 0, "dead_letters": 0}
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        history = History(Path(folder))
-        for at in sorted(wanted):
-            by = _by_columns if engine == "columns" else _by_rows
-            read = by(asked, activated(definitions, at), at, Path(folder) / str(at), history)
-        payloads = seed_payloads(store.scan_users() if wanted else (), definitions, wanted, history, done)
-        with open_control(store, asked.control_topic) as publish:
-            publish_evenly(payloads, publish, asked.rate)
-        history.close()
+    if asked.of_archive:
+        engine = "archive"
+        seed_from_archive(store, definitions, wanted, asked.control_topic, asked.rate, done=done)
+    else:
+        engine = _engine(asked, definitions, wanted)
+        read = _seed_from_files(asked, store, wanted, engine, done)
     store.close()
     return {
         "write": "seeds",
@@ -77,6 +72,45 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
         "as_of": write_time(asked.as_of),
         "elapsed_s": round(time.monotonic() - started, 3),
     }
+
+
+def seed_from_archive(
+    store: Store,
+    definitions: Definitions,
+    wanted: set[int],
+    topic: str | None,
+    rate: float,
+    *,
+    done: Seeding,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Publish the seeds of these activations, made of the store's own archive; `done` counts them.
+
+    Raises:
+      StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
+    """
+    payloads = archive_payloads(store, definitions, wanted, done) if wanted else iter(())
+    with open_control(store, topic) as publish:
+        publish_evenly(payloads, publish, rate, stopped=stopped)
+
+
+def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: str, done: Seeding) -> dict[str, int]:
+    """Publish seeds that are made of files; what was read of these."""
+    assert isinstance(asked.config.source, Files)
+    assert asked.release is not None
+    definitions = compiled(asked.release)
+    check_files(asked.config.source)
+    read = {"read": 0, "dead_letters": 0}
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+        history = History(Path(folder))
+        for at in sorted(wanted):
+            by = _by_columns if engine == "columns" else _by_rows
+            read = by(asked, activated(definitions, at), at, Path(folder) / str(at), history)
+        payloads = seed_payloads(store.scan_users() if wanted else (), definitions, wanted, history, done)
+        with open_control(store, asked.control_topic) as publish:
+            publish_evenly(payloads, publish, asked.rate)
+        history.close()
+    return read
 
 
 def _wanted(asked: Backfill, definitions: Definitions, store: Store) -> set[int]:

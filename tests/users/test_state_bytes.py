@@ -190,6 +190,7 @@ SETTLING = User(
     clock=START,
     created=START - MINUTE,
     first=START - HOUR,
+    early={START + HOUR: {"u9": 3, "~a9": 2**40}},
     recent={7: {"": Newest(START - 1, "m1", 9.5)}, 2**64 - 1: {'"a"': Newest(START, "m2"), "5": Newest(START, "m3")}},
     journeys={
         "e3": Journey(

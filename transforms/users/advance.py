@@ -191,6 +191,8 @@ def _apply_event(draft: Draft, event: Event) -> None:
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
     draft.remember(mark)
+    if draft.warming:
+        draft.note_early(event.arrival)
     _close_send(draft, event)
     begun = draft.begin() if draft.created is None else None
     draft.emit(Recorded(draft.id, event))
@@ -280,8 +282,10 @@ def _seed_outcome(draft: Draft, seed: Seed) -> tuple[str, str]:
     if draft.created is None:  # a seed makes nobody known
         return "deleted", ""
     state = draft.seeds.get(seed.before, {}).get(seed.user)
-    if state is SeedState.COME:
+    if state is not None and state >= SeedState.COME:
         return "duplicate", ""
+    if 0 <= seed.revision < draft.early.get(seed.before, {}).get(seed.user, 0):
+        return "again", ""
     if state is SeedState.MISSED:
         return "duplicate", "missed"
     if state is None and (seed.user == draft.id or seed.before not in draft.definitions.activations.values()):

@@ -202,6 +202,7 @@ def _empty(draft: Draft) -> None:
             owners=draft.owners,
             serial=draft.serial,
             seeds=draft.seeds,
+            early=draft.early,
         )
     )
 

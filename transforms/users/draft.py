@@ -83,6 +83,7 @@ class Draft(Judging):
         self.owners = user.owners
         self.serial = user.serial
         self.seeds = dict(user.seeds)
+        self.early = dict(user.early)
         self.session = user.session if self.policies.sessions is not None else None
         self.warming = warming_of(self.seeds)
         self._tests = self.index.tests_while(self.warming)
@@ -134,6 +135,7 @@ class Draft(Judging):
             self.planned.next,
             self.first,
             self.recent.kept,
+            self.early,
         )
 
     def end(self) -> tuple[User, list[Effect]]:
@@ -293,7 +295,13 @@ class Draft(Judging):
         """
         theirs = seeds_of(other, self.definitions)
         mine = {at: {self.id: SeedState.AWAITED} for at in warming_of(theirs)}
-        warmed = self._await({at: states if arrival >= at else mine.get(at, {}) for at, states in theirs.items()})
+        # A seed of this user's that was whole cannot have had what comes now.
+        whole = {at for at, states in self.seeds.items() if states.get(self.id) is SeedState.WHOLE}
+        own = {at for at in theirs if arrival >= at or at in whole}
+        for at in own & other.early.keys():
+            self.early[at] = other.early[at] | self.early.get(at, {})
+        warmed = self._await({at: states if at in own else mine.get(at, {}) for at, states in theirs.items()})
+        self.note_early(arrival)
         facts = self.profile.join(other.profile)
         if self.policies.sessions is not None:
             self.session = joined(self.session, other.session)
@@ -329,7 +337,10 @@ class Draft(Judging):
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf) and activations.get(key) == seed.before:
                 changed += self._join_leaf(leaf, LeafState(truth=False, marks=marks, source=seed.name), seed.user)
-        warmed = self._await({seed.before: {seed.user: SeedState.COME}})
+        if seed.revision >= 0 and seed.user == self.id:
+            self._count_early(seed.before)
+        come = SeedState.COME if seed.revision < 0 else SeedState.WHOLE
+        warmed = self._await({seed.before: {seed.user: come}})
         self.resolve(changed, Cause("seed"), self.clock, warmed=warmed)
         self.journeys.decide(self.clock)
 

@@ -14,9 +14,11 @@ from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.segments.warming import Test
 from transforms.users.facts import Facts
-from transforms.users.user import Seeds, warming_of
+from transforms.users.user import Seeds, SeedState, warming_of
 
 __all__ = ["Judging"]
+
+_NOBODY: dict[str, SeedState] = {}
 
 
 class Judging(Facts):
@@ -25,6 +27,8 @@ class Judging(Facts):
     __slots__ = ("_tests", "warming")
 
     clock: int
+    revision: int
+    early: dict[int, dict[str, int]]
     leaves: LeafStates
     seeds: Seeds
     warming: frozenset[int]
@@ -70,8 +74,22 @@ class Judging(Facts):
         """Let leaves that are newer than the user count from their activation on, before they count anything."""
         for leaf in leaves:
             at = self.definitions.activations.get(leaf.key)
-            if at is not None and leaf.key not in self.leaves and self.id in self.seeds.get(at, ()):
+            if at is None or leaf.key in self.leaves:
+                continue
+            if self.seeds.get(at, _NOBODY).get(self.id, SeedState.WHOLE) is not SeedState.WHOLE:
                 self.leaves.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at))
+
+    def note_early(self, arrival: int) -> None:
+        """Note that something that arrived at a time is applied: a seed that was made before lacks it."""
+        for at in self.warming:
+            if arrival < at:
+                self.early[at] = self.early.get(at, {}) | {self.id: self.revision + 1}
+
+    def _count_early(self, at: int) -> None:
+        """Let what arrived before an activation count from now on: the seed had all that was applied until now."""
+        for key, since in self.definitions.activations.items():
+            if since == at and key in self.leaves:
+                self.leaves.put(key, msgspec.structs.replace(self.leaves.opened[key], activation=0))
 
     def _await(self, seeds: Seeds) -> bool:
         """Note what is known of seeds; whether other leaves are warming now than before."""
@@ -84,6 +102,9 @@ class Judging(Facts):
     def _note_warming(self) -> bool:
         """Whether other leaves are warming now than before."""
         before, self.warming = self.warming, warming_of(self.seeds)
+        if self.early:
+            for at in self.early.keys() - self.warming:
+                del self.early[at]
         self._tests = self.index.tests_while(self.warming)
         return before != self.warming
 
@@ -91,6 +112,8 @@ class Judging(Facts):
         """Judge a leaf again; whether its truth changed."""
         leaf = self.index.leaves[key]
         if isinstance(leaf, EventLeaf):
+            if self.seeds:  # a zone that changes may be the first that a new leaf hears of
+                self._activate((leaf,))
             state = self.leaves.opened[key]
             return self.leaves.put(key, leaf.judge(state, state.marks, now, self.zone))
         return self.leaves.put(key, leaf.judge(self, now))

@@ -5,7 +5,7 @@ user's archive give it, up to the user's clock. Goals, caps and sessions look ah
 microseconds UTC.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
@@ -17,16 +17,18 @@ from transforms.campaigns.policies import Policies
 from transforms.campaigns.recent import Asked, Recent, by_name
 from transforms.events.event import Event
 from transforms.identity.profile import newest
+from transforms.segments.index import SegmentIndex
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.segments.marks import hash_of
+from transforms.storage.rows import EventRow
 from transforms.storage.store import Store
 from transforms.users.archive import archived, rows_of
 from transforms.users.facts import Facts
 from transforms.users.seen import mark_of
 from transforms.users.user import SeedState, User
 
-__all__ = ["Judged", "asked_of", "bring_over"]
+__all__ = ["Judged", "asked_of", "bring_over", "counted", "revisions_of"]
 
 #: What the definitions of each revision keep of events (see `asked_of`).
 Judged = Mapping[str, Collection[int]]
@@ -93,20 +95,15 @@ def _brought_over(
     fresh: dict[int, LeafState] = {}
     lasts = dict(user.lasts)
     recent = Recent(user.recent, _asked_anew(definitions, wanted))
-    for key, its in groupby(rows_of(store, _revisions(store, user)) if wanted else (), attrgetter("user")):
-        own: dict[int, LeafState] = {}
-        for row in its:
-            asked = [leaf for leaf in index.events.get(row.name, index.anything) if leaf.key in leaves]
-            if not asked and row.name not in names and not recent.asks(row.name):
-                continue
-            event = archived(row)
-            _count(own, asked, event)
-            recent.take(event)
-            if row.name in names:
-                lasts[row.name] = newest(lasts.get(row.name), (row.time, row.id, event.properties))
-        for name, state in own.items():
-            theirs = key if key != user.id else ""
-            fresh[name] = leaves[name].join(fresh.get(name, leaves[name].unseen), state, user.id, theirs)
+
+    def tell(event: Event) -> None:
+        recent.take(event)
+        if event.name in names:
+            lasts[event.name] = newest(lasts.get(event.name), (event.time, event.id, event.properties))
+
+    if wanted:
+        rows = rows_of(store, revisions_of(store, user, user.revision))
+        fresh = counted(rows, user.id, leaves, index, asks=lambda name: name in names or recent.asks(name), tell=tell)
     states, zone = LeafStates(user.leaves, index.leaves), _Known(user, definitions.policies).zone
     for name, leaf in leaves.items():
         made = fresh.get(name, leaf.unseen)
@@ -114,8 +111,8 @@ def _brought_over(
             made = leaf.join(states.opened[name], made)
         if name in fresh or name in states:
             states.put(name, leaf.judge(made, made.marks, user.clock, zone))
-    seeds = {at: dict.fromkeys(of, SeedState.COME) for at, of in user.seeds.items()}
-    found = {"leaves": states.pack(), "lasts": lasts, "recent": recent.kept, "seeds": seeds}
+    seeds = {at: dict.fromkeys(of, SeedState.WHOLE) for at, of in user.seeds.items()}
+    found = {"leaves": states.pack(), "lasts": lasts, "recent": recent.kept, "seeds": seeds, "early": {}}
     return msgspec.structs.replace(user, definitions="", **found)
 
 
@@ -124,10 +121,44 @@ def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, l
     return by_name(each for asked in definitions.routes.recent.values() for each in asked if each.key in wanted)
 
 
-def _revisions(store: Store, user: User) -> dict[str, int]:
-    """The keys of all that was ever a user's, each with the revision of its row."""
-    rows = store.read_users(user.merged)
-    return {user.id: user.revision} | {name: rows[name].revision for name in user.merged if name in rows}
+def revisions_of(store: Store, user: User, revision: int, without: Container[str] = ()) -> dict[str, int]:
+    """The keys of all that was ever a user's, each with the revision of its row; `revision` is that of the user's."""
+    merged = [name for name in user.merged if name not in without]
+    return {user.id: revision} | {name: row.revision for name, row in store.read_users(merged).items()}
+
+
+def counted(
+    rows: Iterable[EventRow],
+    person: str,
+    leaves: Mapping[int, EventLeaf],
+    index: SegmentIndex,
+    *,
+    asks: Callable[[str], bool] = lambda _: False,
+    tell: Callable[[Event], None] = lambda _: None,
+) -> dict[int, LeafState]:
+    """What rows of the archive leave in leaves, by key, as if each id had been merged into the person; not judged.
+
+    Args:
+      rows: one id after the other.
+      person: the id of who has all of them.
+      leaves: those that count, by key.
+      index: that has them.
+      asks: whether events of a name are told as well.
+      tell: is told of them, and of those that count.
+    """
+    found: dict[int, LeafState] = {}
+    for key, its in groupby(rows, attrgetter("user")):
+        own: dict[int, LeafState] = {}
+        for row in its:
+            asked = [leaf for leaf in index.events.get(row.name, index.anything) if leaf.key in leaves]
+            if asked or asks(row.name):
+                event = archived(row)
+                _count(own, asked, event)
+                tell(event)
+        for name, state in own.items():
+            theirs = key if key != person else ""
+            found[name] = leaves[name].join(found.get(name, leaves[name].unseen), state, person, theirs)
+    return found
 
 
 def _count(states: dict[int, LeafState], asked: Iterable[EventLeaf], event: Event) -> None:

@@ -23,7 +23,7 @@ from transforms.users.control import encode_inputs_control
 from transforms.users.seeds import seeds_of
 from transforms.users.user import Seed, SeedState, User, decode_user
 
-__all__ = ["History", "Seeding", "activated", "awaited", "marks_of", "seed_payloads"]
+__all__ = ["History", "Owed", "Seeding", "activated", "awaited", "marks_of", "owed_to", "seed_payloads"]
 
 _AT_ONCE = 500
 _decoder = msgspec.msgpack.Decoder(dict[int, Marks])
@@ -72,7 +72,7 @@ class Seeding(msgspec.Struct):
     missed: Counter[int] = msgspec.field(default_factory=Counter)
 
 
-class _Owed(NamedTuple):
+class Owed(NamedTuple):
     """A seed of the history of `name` before `at`, to be sent to the key `user`."""
 
     at: int
@@ -120,7 +120,7 @@ def seed_payloads(
     """
     rows = iter(rows)
     while some := list(islice(rows, _AT_ONCE)):
-        owed = [each for row in some for each in _owed(decode_user(row.state), definitions, wanted, done)]
+        owed = [each for row in some for each in owed_to(decode_user(row.state), definitions, wanted, done)]
         names = defaultdict(list)
         for at, name, _ in owed:
             names[at].append(name)
@@ -133,7 +133,7 @@ def seed_payloads(
             )
 
 
-def _owed(user: User, definitions: Definitions, wanted: set[int], done: Seeding) -> Iterator[_Owed]:
+def owed_to(user: User, definitions: Definitions, wanted: set[int], done: Seeding) -> Iterator[Owed]:
     """The seeds that a user waits for; for one who was merged into another since the activation they go on there.
 
     Such a past may be on its way, so that nobody else is seen to wait for it. A seed that came already is a duplicate.
@@ -143,7 +143,7 @@ def _owed(user: User, definitions: Definitions, wanted: set[int], done: Seeding)
         if at not in wanted or (user.owner is not None and user.owner.since < at):
             continue  # the seed of whom it was merged into speaks for it
         if state == SeedState.AWAITED:
-            yield _Owed(at, name, user.id)
+            yield Owed(at, name, user.id)
         elif state == SeedState.MISSED:
             done.missed[at] += 1
 

@@ -42,4 +42,4 @@ def seeds_of(user: User, definitions: Definitions) -> Seeds:
 
 
 def _is_old(at: int, states: dict[str, SeedState], clock: int) -> bool:
-    return at < clock - REMEMBERED and all(state == SeedState.COME for state in states.values())
+    return at < clock - REMEMBERED and all(state >= SeedState.COME for state in states.values())

@@ -82,12 +82,14 @@ class SeedState(IntEnum):
     """What is known of one seed; of two states the greater stands.
 
     `MISSED`: the user was judged by an older revision after the activation, so that no seed can make up for what has
-    come since. `COME`: it was joined.
+    come since. `COME`: it was joined. `WHOLE`: it was, and had all that the user had applied until then, so that what
+    arrived before the activation and comes now counts as everything does.
     """
 
     AWAITED = 0
     MISSED = 1
     COME = 2
+    WHOLE = 3
 
 
 #: By activation (the time), then by the id whose history is meant: the user's own, or one that was merged into it.
@@ -101,7 +103,7 @@ def warming_of(seeds: Seeds) -> frozenset[int]:
     """The activations of which a seed is still to come."""
     if not seeds:  # nearly always, and asked for each input
         return _NONE
-    return frozenset(at for at, states in seeds.items() if any(each != SeedState.COME for each in states.values()))
+    return frozenset(at for at, states in seeds.items() if any(each < SeedState.COME for each in states.values()))
 
 
 class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -122,7 +124,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     name, with their properties. `plans` are the runs of scheduled campaigns that are fixed for this user, by campaign,
     and `planned` is when the next of them is due, or another run begins. `first` is the arrival of the first input of a
     user id that was merged into this one, where it is earlier than `created`, and `recent` the newest of the events
-    that end journeys and waits and that reach goals.
+    that end journeys and waits and that reach goals. `early` says by activation and id, as `seeds`, by which revision
+    something that arrived before the activation was last applied while a seed was awaited.
     """
 
     id: str
@@ -154,6 +157,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     planned: int | None = None
     first: int | None = None
     recent: KeptRecent = {}
+    early: dict[int, dict[str, int]] = {}
 
     @property
     def members(self) -> dict[str, int]:
@@ -237,7 +241,8 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
 
     It speaks for all leaves of that activation: one that it does not name has nothing. `name` is the seed's own,
     `before` the activation (microseconds UTC): only what arrived earlier is in it. `serial` is that of the definitions
-    that it was made by. `handle`: see `Event`.
+    that it was made by. `handle`: see `Event`. One that was made of the store's archive names the `revision` up to
+    which what was applied to `user` is in it (-1: it was made of files, which have all that arrived).
     """
 
     name: str
@@ -246,6 +251,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
     serial: int
     leaves: dict[int, Marks] = {}
     handle: str = ""
+    revision: int = -1
 
     @property
     def arrival(self) -> int:

@@ -1,0 +1,63 @@
+"""Seeds of the store's own archive: nobody needs an export, and each is exact for the moment at which it was read.
+
+A user's row is read first, and then the rows of events, of which those count that the user had applied by then. What is
+applied later and arrived before the activation is not in the seed; the user knows of it, and lets the seed end as
+`again`.
+"""
+
+from collections.abc import Iterator
+
+from transforms.campaigns.load import Definitions
+from transforms.events.times import write_time
+from transforms.segments.marks import Marks
+from transforms.storage.rows import UserRow
+from transforms.storage.store import Store
+from transforms.users.archive import rows_of
+from transforms.users.control import encode_inputs_control
+from transforms.users.rebuild import counted, revisions_of
+from transforms.users.seeding import Owed, Seeding, activated, owed_to
+from transforms.users.seeds import seeds_of
+from transforms.users.user import Seed, decode_user
+
+__all__ = ["archive_payloads"]
+
+#: The revision of a user whose row is gone, and whose events went with it.
+_GONE = 2**62
+
+
+def archive_payloads(store: Store, definitions: Definitions, wanted: set[int], done: Seeding) -> Iterator[bytes]:
+    """Messages of the control topic with the seeds of these activations, for all who wait for one.
+
+    Args:
+      store: has the users and their archive.
+      definitions: of the release that a live job has; with awaited activations.
+      wanted: activations, microseconds UTC, that are over.
+      done: counts.
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    for row in store.scan_users():
+        for owed in list(owed_to(decode_user(row.state), definitions, wanted, done)):
+            seed = _seed(store, row, owed, definitions)
+            (done.seeded if seed.leaves else done.empty)[owed.at] += 1
+            yield encode_inputs_control(owed.user, [seed])
+
+
+def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> Seed:
+    """What the archive has of one id from before an activation."""
+    name, serial = f"archive {write_time(owed.at)}", definitions.serial
+    found = row if row.user == owed.name else store.read_users([owed.name]).get(owed.name)
+    if found is None:
+        return Seed(name, owed.name, owed.at, serial, revision=_GONE)
+    user = decode_user(found.state)
+    # What was merged after the activation has a seed of its own, which speaks for what had been merged into that.
+    others = seeds_of(user, definitions).get(owed.at, {}).keys() - {user.id}
+    for other in store.read_users(sorted(others)).values():
+        others |= set(decode_user(other.state).merged)
+    revisions = revisions_of(store, user, found.revision, without=others)
+    leaves = {leaf.key: leaf for leaf in activated(definitions, owed.at)}
+    rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at)
+    states = counted(rows, user.id, leaves, definitions.index)
+    marks: dict[int, Marks] = {key: state.marks for key, state in states.items() if state.marks}
+    return Seed(name, owed.name, owed.at, serial, marks, revision=found.revision)
