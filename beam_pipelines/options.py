@@ -48,7 +48,7 @@ class Config(msgspec.Struct, frozen=True):
     `Channels`. `live` reads a subscription in this process (see `transforms.events.live`); else Beam's own source does.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
-    sends nothing.
+    sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication.
     """
 
     definitions: Texts | Release
@@ -72,6 +72,7 @@ class Config(msgspec.Struct, frozen=True):
     line: str | None = None
     webhook: bool = False
     webhook_allow: tuple[str, ...] = ()
+    seed: bool = True
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -119,6 +120,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add(
         "--control-topic", metavar="TOPIC", help="live: pubsub:projects/P/topics/T, with --control (default: the store)"
     )
+    add("--no-seed", dest="seed", action="store_false", help="live on this machine: make no seeds after a publication")
     add("--restarts", type=int, default=8, metavar="N", help="live on this machine: give up after N failures in a row")
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
@@ -164,6 +166,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         live=not source.bounded and here,
         control=_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
+        seed=flags.seed,
     )
     if not source.bounded and config.store is None:
         raise WrongUse("--store: a live job needs a store: users whose state is lost come back from it")

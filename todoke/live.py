@@ -22,6 +22,7 @@ from beam_pipelines import realtime
 from beam_pipelines.options import Config
 from todoke.control import open_control
 from todoke.run import RunFailed, last_line
+from todoke.self_seeding import keep_seeded
 from todoke.terminal import print_error
 from todoke.wake import wake_all
 from transforms.channels.held_up import held_up
@@ -130,7 +131,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes what
-    the job counts.
+    the job counts, and seeds what a publication asks anew of the past.
 
     Raises:
       LeaseHeld: another job works on the store.
@@ -152,7 +153,8 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     held = open_store(url)
     lease = Lease(held, "a live job")
     lease.await_and_take()
-    beside = wake, lease.keep, partial(sums.keep, held)
+    seed = (partial(keep_seeded, config),) if config.seed else ()
+    beside = wake, lease.keep, partial(sums.keep, held), *seed
     run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=beside)
     sums.write(held)
     lease.release()

@@ -57,7 +57,7 @@ def test_the_users_are_those_of_a_run_and_nothing_is_sent(backfill: Any, todoke:
     [
         ({"as_of": "2999-01-01T00:00:00Z"}, "--as-of: 2999-01-01T00:00:00Z is ahead"),
         ({"as_of": "2026-07-01"}, "--as-of: expected a time with a zone"),
-        ({"as_of": None}, "the following arguments are required: --as-of"),
+        ({"as_of": None}, "--as-of: name the time up to which the files are read"),
         ({"store": "none"}, "--store: a backfill writes into a store"),
         ({"store": "users.db"}, "expected sqlite:PATH or bigtable:PROJECT/INSTANCE"),
         ({"events": "pubsub:projects/proj-x/subscriptions/events"}, "--events: a backfill reads files to their end"),

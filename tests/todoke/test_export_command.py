@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Todoke
+from commands import Todoke
 
 DEFINITIONS = """\
 segments:

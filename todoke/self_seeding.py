@@ -1,0 +1,79 @@
+"""A live job on one machine makes its own seeds: what a publication asks anew of the past, of the store's archive.
+
+It looks at the definitions that the job has. Once an activation is over, everybody who waits is sent a seed, and is
+looked at again until nobody waits: a message that lagged behind lets a seed end as `again`, and a user who comes late
+waits like the others. Times are microseconds UTC.
+"""
+
+import time
+from collections.abc import Callable
+
+from beam_pipelines.options import CONTROL_RATE, Config
+from todoke.seeds import seed_from_archive
+from todoke.terminal import print_error
+from transforms.campaigns.load import Definitions
+from transforms.campaigns.transforms import watch
+from transforms.events.times import write_time
+from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.seeding import Seeding
+
+__all__ = ["Looks", "keep_seeded"]
+
+_SECOND = 1_000_000
+#: How long an activation is over before its seeds are made: most of what arrived before it has been applied then.
+OVER = 5 * _SECOND
+#: Seconds between looks at the definitions, and between asking whether to stop.
+_LOOK, _NAP = 2.0, 0.2
+#: Until a store in which somebody waited, or nobody did, is looked through again; the latter is doubled each time.
+_SOON, _LATER, _LATEST = 10 * _SECOND, 60 * _SECOND, 3600 * _SECOND
+
+
+class Looks:
+    """When the users who wait for an activation are looked for again."""
+
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}
+        self._pause: dict[int, int] = {}
+
+    def due(self, definitions: Definitions, now: int) -> set[int]:
+        """The activations whose users are to be looked for now."""
+        over = {each.at for each in definitions.awaited or () if each.at + OVER <= now}
+        return {at for at in over if self._next.get(at, 0) <= now}
+
+    def note(self, wanted: set[int], done: Seeding, now: int) -> None:
+        """Note whom a look found."""
+        for at in wanted:
+            if done.seeded[at] or done.empty[at]:
+                self._next[at], self._pause[at] = now + _SOON, _LATER
+            else:
+                pause = self._pause.get(at, _LATER)
+                self._next[at], self._pause[at] = now + pause, min(2 * pause, _LATEST)
+
+
+def keep_seeded(config: Config, stopped: Callable[[], bool]) -> None:
+    """Seed the users of a live job's store until `stopped` says so.
+
+    Raises:
+      StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
+    """
+    assert config.store is not None
+    store, known, looks = open_store(config.store), watch(config.definitions), Looks()
+    topic = None if config.control_topic is None else f"pubsub:{config.control_topic}"
+    while not stopped():
+        _look(store, known.now(), topic, looks, stopped)
+        until = time.monotonic() + _LOOK
+        while not stopped() and time.monotonic() < until:
+            time.sleep(_NAP)
+    store.close()
+
+
+def _look(store: Store, definitions: Definitions, topic: str | None, looks: Looks, stopped: Callable[[], bool]) -> None:
+    if not (wanted := looks.due(definitions, time.time_ns() // 1000)):
+        return
+    done = Seeding()
+    seed_from_archive(store, definitions, wanted, topic, CONTROL_RATE, done=done, stopped=stopped)
+    looks.note(wanted, done, time.time_ns() // 1000)
+    for at in sorted(wanted):
+        if seeds := done.seeded[at] + done.empty[at]:
+            print_error(f"todoke: {seeds:,} seeds for conditions that count from {write_time(at)}")
