@@ -156,6 +156,28 @@ def test_a_partial_of_definitions_themselves_and_of_folders_around(todoke, welco
     )
 
 
+def test_any_text_may_stand_in_a_file(todoke, welcome, tmp_path):
+    (welcome / "welcome.yaml").write_text(
+        "segments: {s: {owner: o, members: {event: Signed Up}}}\n"
+        "campaigns:\n"
+        "  c: {owner: o, trigger: {enters: s}, transactional: true, steps: [{send: m}, {send: p}, {send: w}]}\n"
+        "messages:\n"
+        "  m: {channel: email, subject: {file: t}, text: {file: t}, from: {file: f}, reply_to: {en: {file: f}}}\n"
+        "  p: {channel: inbox, title: {file: t}, body: {en: {file: t}}}\n"
+        "  w: {channel: webhook, url: {file: u}, body: x, headers: {X: {file: t}}}\n"
+    )
+    for name, text in (("t", "Hi {{ user.id }}\n"), ("f", "Shop: A <a@b.c>\n"), ("u", "https://a.example\n")):
+        (welcome / name).write_text(text)
+    words = ["--definitions", "welcome", "--events", "welcome/events.jsonl", "--store", "none", "--report", "r.json"]
+    ran = todoke("run", *words)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["suppressed"] == {}
+    [line] = [line for line in (tmp_path / "outbox").glob("webhook-*") if line.stat().st_size]
+    assert json.loads(line.read_text().splitlines()[0])["headers"] in ({"X": "Hi ada"}, {"X": "Hi emi"})
+    senders = {path.read_text().partition("\n")[0] for path in (tmp_path / "outbox" / "mail").glob("*.eml")}
+    assert senders == {'From: "Shop: A" <a@b.c>'}
+
+
 def test_a_partial_that_renders_itself_ends(todoke, welcome, tmp_path):
     (welcome / "mails" / "footer.liquid").write_text("{% render 'footer', reason: reason %}")
     assert todoke("validate", "welcome").returncode == 0

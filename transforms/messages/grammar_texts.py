@@ -73,7 +73,7 @@ class TextReader:
     def check_mailbox(self, node: Node) -> None:
         """Check a sender, in each locale, as far as it can be seen before it is filled in."""
         if isinstance(node.value, dict):
-            for child in node.value.values():
+            for child in node.value.values() if "file" not in node.value else ():
                 self.check_mailbox(child)
         elif isinstance(node.value, str):
             # Where Liquid makes the name alone, the mailbox can be seen.
