@@ -214,10 +214,13 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
 def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
     """Find mistakes in URLs, and mail that could not be answered, before anything is started."""
     try:
+        parse_allowed(flags.webhook_allow)
+    except ValueError as error:
+        raise WrongUse(f"--webhook-allow: {error}") from error
+    try:
         if flags.push:
             parse_fcm(flags.push)
         line = parse_line(flags.line) if flags.line else None
-        parse_allowed(flags.webhook_allow)
         if flags.store != "none":
             parse_store(flags.store)
         server = parse_smtp(flags.email) if flags.email else None
