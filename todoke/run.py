@@ -213,7 +213,8 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
 
     if not flags.supervised:
         check_job(config)
-        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised"], flags.restarts)
+        debug = ["--debug"] if "--debug" in sys.argv else []  # which the command line has taken out of `argv`
+        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised", *debug], flags.restarts)
         # It was told to stop, and has: Beam and gRPC, which this process only asked for flags, take a second to end.
         sys.stderr.flush()
         os._exit(0)
