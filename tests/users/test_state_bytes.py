@@ -207,6 +207,9 @@ SETTLING = User(
     },
 )
 
+#: After a circle of merges has ended here.
+REVIVED = User("u1", clock=START, created=START - DAY, leaves={}, seen={}, merged=("u2",), former="u2")
+
 INPUTS: list[Input] = [
     Event(
         "m1",
@@ -277,7 +280,7 @@ UNPACKED = {
 NEWER = {"user_state_engaged": ENGAGED}
 USERS = {name: packed(user) for name, user in (UNPACKED | NEWER).items()}
 #: And this one has fields that there were not in the days of these.
-NEWEST = {"user_state_settling": packed(SETTLING)}
+NEWEST = {"user_state_settling": packed(SETTLING), "user_state_revived": packed(REVIVED)}
 INPUTS_PACKED = [packed_input(item) for item in INPUTS]
 
 

@@ -31,7 +31,8 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
 
     `name` is the event's name for track, page and screen, and empty for identify, group, alias and delete.
     `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of
-    them is always there, but in announcements, which concern no user. `previous` is alias's previousId.
+    them is always there, but in announcements, which concern no user. `previous` is alias's previousId; of another
+    call it is the user who asks whether a copy of it counts elsewhere (see `users.advance`).
     """
 
     id: str

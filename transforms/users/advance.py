@@ -131,6 +131,8 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
     elif isinstance(item, Event):
         _close_send(draft, item)
         alias = _gives_up(draft, item)  # one that now concerns the user who survived
+        if item.type != "alias":  # which adds nothing up
+            draft.remember(_passed_mark(draft, item))
         draft.emit(Forward(owner.latest, msgspec.structs.replace(item, previous=owner.latest) if alias else item))
         if draft.created is None:
             # Events do not say whom they passed, and would go round in a circle for ever: a past finds it.
@@ -179,7 +181,7 @@ def _account_control(draft: Draft, item: Wake | Merge | TokenTaken | Announcemen
 
 def _apply_event(draft: Draft, event: Event) -> None:
     mark = _mark(draft, event)
-    if _refused(draft, event, mark) or is_too_fast(draft, event):
+    if _refused(draft, event, mark) or _asks_first(draft, event) or is_too_fast(draft, event):
         return
     if _gives_up(draft, event):
         _apply_alias(draft, event, mark)
@@ -188,6 +190,8 @@ def _apply_event(draft: Draft, event: Event) -> None:
         delete(draft, event, mark)
         _account(draft, event, "applied")
         return
+    if event.previous is not None and event.type != "alias":  # it was asked for, see `_asks_first`
+        event = msgspec.structs.replace(event, previous=None)
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
     draft.remember(mark)
@@ -217,6 +221,23 @@ def _refused(draft: Draft, event: Event, mark: int) -> bool:
     else:
         return False
     return True
+
+
+def _asks_first(draft: Draft, event: Event) -> bool:
+    """Whether an event goes on to whom this user was merged into once more, after a circle ended here.
+
+    Another copy of it went there while this user was merged, and may count there: then this one is a duplicate, which
+    only they can tell. If they do not know it, it comes back with this user's id in it, and counts here.
+    """
+    if not draft.former or event.previous is not None or _passed_mark(draft, event) not in draft.seen:
+        return False
+    draft.emit(Forward(draft.former, msgspec.structs.replace(event, previous=draft.id)))
+    return True
+
+
+def _passed_mark(draft: Draft, event: Event) -> int:
+    """What is remembered of an event that was passed on: this user has not applied it."""
+    return mark_of(f"{event.id}\x00passed by {draft.id}")
 
 
 def _gives_up(draft: Draft, event: Event) -> bool:

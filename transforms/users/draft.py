@@ -71,6 +71,7 @@ class Draft(Judging):
         self.counted = user.counted
         self.lasts = dict(user.lasts)
         self.recent = Recent(user.recent, self.definitions.routes.recent)
+        self.former = user.former
         self.first = user.first
         self.seen = Seen(user.seen)
         self.merged = user.merged
@@ -136,6 +137,7 @@ class Draft(Judging):
             self.first,
             self.recent.kept,
             self.early,
+            self.former,
         )
 
     def end(self) -> tuple[User, list[Effect]]:
@@ -278,12 +280,13 @@ class Draft(Judging):
     def snapshot(self, clock: int) -> User:
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
         own: dict[str, Any] = {"owner": None, "sends": {}, "truncated": 0, "pace": (0, 0), "owners": ()}
-        own |= {"packed_members": pack_members({}), "planned": None}
+        own |= {"packed_members": pack_members({}), "planned": None, "former": ""}
         return msgspec.structs.replace(self.close(), revision=0, clock=clock, **own)
 
     def revive(self) -> None:
         """Be a user of one's own again, after having been merged in a circle."""
-        self.owner = None
+        assert self.owner is not None
+        self.former, self.owner = self.owner.latest, None
         if self.created is not None:
             self._redefine("merge")
 

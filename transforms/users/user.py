@@ -126,6 +126,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     user id that was merged into this one, where it is earlier than `created`, and `recent` the newest of the events
     that end journeys and waits and that reach goals. `early` says by activation and id, as `seeds`, by which revision
     something that arrived before the activation was last applied while a seed was awaited.
+    that end journeys and waits and that reach goals. `former` is into whom the user was merged until a circle of such
+    merges ended here.
     """
 
     id: str
@@ -158,6 +160,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first: int | None = None
     recent: KeptRecent = {}
     early: dict[int, dict[str, int]] = {}
+    former: str = ""
 
     @property
     def members(self) -> dict[str, int]:
