@@ -149,7 +149,7 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="NEW", help="likewise")],
     json: Json = False,
 ) -> None:
-    """What changes from OLD to NEW: conditions, who is a member, what needs a backfill, campaigns."""
+    """What changes from OLD to NEW: conditions, who is a member, what waits for a seed, campaigns."""
     import_module("todoke.diff").diff(old, new, json=json)
 
 

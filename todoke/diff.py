@@ -6,14 +6,20 @@ from collections.abc import Iterable
 import msgspec
 
 from todoke.terminal import json_text, print_plain
-from transforms.campaigns.differences import CampaignChange, Differences, SegmentChange, differences
+from transforms.campaigns.differences import (
+    UNTIL_SEEDED,
+    CampaignChange,
+    Differences,
+    SegmentChange,
+    counted_text,
+    differences,
+)
 from transforms.campaigns.load import compiled
 from transforms.campaigns.transforms import read_definitions
 
 __all__ = ["diff"]
 
 _SIGNS = {"added": "+", "removed": "-", "kept": " ", "unchanged": " ", "changed": "~", "renamed": "="}
-_WARMING = {"old": "until a seed comes the condition as it was answers", "no": "until a seed comes it answers no"}
 
 
 def diff(old: str, new: str, *, json: bool) -> None:
@@ -36,9 +42,9 @@ def _described(found: Differences) -> dict[str, object]:
 
 
 def _print(found: Differences) -> None:
-    _title("conditions", [leaf.kind for leaf in found.leaves])
+    print(counted_text(*found.counted))
     for leaf in found.leaves:
-        print_plain(f"  {_SIGNS[leaf.kind]} {leaf.text}{'   (needs a backfill)' if leaf.backfill else ''}")
+        print_plain(f"  {_SIGNS[leaf.kind]} {leaf.text}{'   (waits for a seed)' if leaf.backfill else ''}")
     for title, changes in (("segments", found.segments), ("campaigns", found.campaigns)):
         _title(title, [change.kind for change in changes])
         for change in changes:
@@ -46,9 +52,6 @@ def _print(found: Differences) -> None:
                 print_plain(f"  {_SIGNS[change.kind]} {change.id}: {_said(change)}")
     if found.policies:
         print(f"policies: {', '.join(found.policies)} changed")
-    needed = sum(leaf.backfill for leaf in found.leaves)
-    said = f"conditions that are new and ask about past events: {needed}" if needed else "none is needed"
-    print(f"backfill: {said}")
 
 
 def _title(title: str, kinds: Iterable[str]) -> None:
@@ -64,5 +67,5 @@ def _said(change: SegmentChange | CampaignChange) -> str:
         elif change.kind == "renamed":
             said = f"renamed, was {change.was}" if change.was is not None else "the same members"
     fields = f"{', '.join(change.fields)} changed" if change.fields else ""
-    warming = "" if change.warming is None else _WARMING[change.warming]
+    warming = "" if change.warming is None else UNTIL_SEEDED[change.warming]
     return "; ".join(part for part in (said, fields, warming) if part)

@@ -13,6 +13,7 @@ from rich.text import Text
 from beam_pipelines.options import WrongUse, read_time
 from todoke.store import open_asked
 from todoke.terminal import json_text, plain_text
+from transforms.campaigns.differences import UNTIL_SEEDED
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
@@ -107,6 +108,8 @@ def explained_json(explained: Explained) -> dict[str, Any]:
             shown[name] = _time(moment)
     if explained.warming:
         shown["warming"] = True
+        if explained.form == "segment":
+            shown["older"] = explained.older
     if explained.measured is not None:
         shown["measured"] = msgspec.to_builtins(explained.measured)
     if explained.value is not None:
@@ -127,6 +130,13 @@ def print_explained(console: Console, explained: Explained, indent: int = 0) -> 
         print_explained(console, part, indent + 1)
 
 
+def _waits(explained: Explained) -> str:
+    """What a condition waits for, and what answers meanwhile."""
+    if explained.form != "segment":
+        return "waits for a seed"
+    return UNTIL_SEEDED["old" if explained.older else "no"]
+
+
 def _facts(explained: Explained) -> list[str]:
     """What is known of one condition beside its answer."""
     facts = [] if explained.measured is None else [str(explained.measured)]
@@ -140,7 +150,7 @@ def _facts(explained: Explained) -> list[str]:
         value = "gone" if explained.value is None else f"is {msgspec.json.encode(explained.value).decode()}"
         facts.append(f"{value[:100]}, as said {_time(explained.written)}")
     if explained.warming:
-        facts.append("warming: waits for a seed, the older condition answers")
+        facts.append(f"warming: {_waits(explained)}")
     return facts
 
 

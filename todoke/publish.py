@@ -6,6 +6,7 @@ from pathlib import Path
 
 from beam_pipelines.options import WrongUse
 from todoke.terminal import json_text
+from transforms.campaigns.differences import UNTIL_SEEDED, counted_text
 from transforms.campaigns.load import read_texts
 from transforms.campaigns.publish import ActivationRefused, Changes, next_release
 from transforms.campaigns.release import (
@@ -98,7 +99,7 @@ def _print_unchanged(before: Release, pointer: str, *, json: bool) -> None:
 def _print(changes: Changes, pointer: str, activate: str | None) -> None:
     release = changes.release
     print(f"{pointer}: revision {release.revisions[0].revision} is release {release.serial}")
-    print(f"conditions on events: {len(changes.new)} new, {len(changes.kept)} kept, {len(changes.dropped)} dropped")
+    print(counted_text(len(changes.new), len(changes.kept), len(changes.dropped)))
     if changes.activation is None:
         if release.serial == 1:
             print("all of them count from the beginning: right for a job without users, or with these definitions")
@@ -106,8 +107,7 @@ def _print(changes: Changes, pointer: str, activate: str | None) -> None:
             print("none is new: --activate has no effect", file=sys.stderr)
         return
     print(f"the new ones count from {write_time(changes.activation)}")
-    print("for users known before then, until a seed brings what came before:")
-    for name in changes.changed:
-        print(f"  {name}: the condition as it was answers")
-    for name in changes.added:
-        print(f"  {name}: is new and answers no (warming)")
+    print("for users known before then:")
+    for names, answers in ((changes.changed, "old"), (changes.added, "no")):
+        for name in names:
+            print(f"  {name}: {UNTIL_SEEDED[answers]}")

@@ -26,7 +26,12 @@ from transforms.users.user import Input, decode_user, route
 
 Plain = dict[str, Any]
 OLD: Plain = {"segments": {"s": {"members": {"event": "A"}}}}
-RICH: Plain = {"segments": {"s": {"members": {"event": "A", "sum": {"of": "price", "at_least": 30}}}}}
+RICH: Plain = {
+    "segments": {
+        "s": {"members": {"event": "A", "sum": {"of": "price", "at_least": 30}}},
+        "t": {"members": {"event": "C"}},
+    }
+}
 #: 2026-03-10T12:00:00Z, when the second release is published; it counts from 12:10 on.
 PUBLISHED, MINUTE = 1_773_144_000_000_000, 60_000_000
 ACTIVE = PUBLISHED + 10 * MINUTE
@@ -102,6 +107,15 @@ def test_a_message_that_lagged_behind_lets_a_seed_be_made_anew(shop: Shop, todok
     shop.take(call(6, "cat"))
     shop.take(call(7, "cat"))
     assert shop.members == {"ann", "bob", "cat"}, "what comes so late counts, since no seed had it"
+
+
+def test_explain_speaks_of_no_older_condition_that_is_not_there(shop: Shop, todoke: Todoke) -> None:
+    shop.take(call(5, "ann"))
+    for segment, answers in (("s", "the condition as it was answers"), ("t", "it answers no")):
+        flags = ("--store", shop.url, "--definitions", "shop.json")
+        lines = todoke("explain", "ann", segment, *flags).stdout.splitlines()
+        assert lines[1].endswith(f"warming: until a seed comes {answers})"), lines
+        assert lines[2].endswith("warming: waits for a seed)")
 
 
 def test_a_live_job_seeds_by_itself(shop: Shop) -> None:

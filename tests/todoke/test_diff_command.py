@@ -13,17 +13,19 @@ def test_text_and_json(todoke, tmp_path):
     done = todoke("diff", "shop.json", "new.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "conditions: 1 added, 1 kept, 1 removed",
+        "conditions on events: 1 new, 1 kept, 1 dropped",
         "  - event: A",
-        "  + event: A, count: {at_least: 2}   (needs a backfill)",
+        "  + event: A, count: {at_least: 2}   (waits for a seed)",
         "    event: B",
         "segments: 1 changed, 1 renamed",
         "  ~ a: its members change; until a seed comes the condition as it was answers",
         "  = z: renamed, was b",
         "campaigns: none",
-        "backfill: conditions that are new and ask about past events: 1",
     ]
-    found = json.loads(todoke("diff", "shop.json", "new.yaml", "--json").stdout)
+    published = todoke("publish", "new.yaml", "--to", "shop.json").stdout.splitlines()
+    assert done.stdout.splitlines()[0] in published, "they count alike"
+    assert "  a: until a seed comes the condition as it was answers" in published
+    found = json.loads(todoke("diff", "old.yaml", "new.yaml", "--json").stdout)
     assert found["segments"] == [
         {"id": "a", "kind": "changed", "warming": "old"},
         {"id": "z", "kind": "renamed", "was": "b"},

@@ -35,9 +35,9 @@ def test_a_first_publication_and_a_second(todoke, tmp_path):
         f"out/shop.json: revision {second['revisions'][0]['revision']} is release 2",
         "conditions on events: 2 new, 0 kept, 1 dropped",
         f"the new ones count from {second['activations'][0]['at']}",
-        "for users known before then, until a seed brings what came before:",
-        "  a: the condition as it was answers",
-        "  b: is new and answers no (warming)",
+        "for users known before then:",
+        "  a: until a seed comes the condition as it was answers",
+        "  b: until a seed comes it answers no",
     ]
     texts = json.loads((tmp_path / "out" / second["revisions"][0]["file"]).read_bytes())
     assert texts == [["d.yaml", TWO]], "named from the folder, wherever it lies"

@@ -19,8 +19,21 @@ from transforms.segments.leaves import leaf_key
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 
-__all__ = ["CampaignChange", "Differences", "LeafChange", "SegmentChange", "differences"]
+__all__ = [
+    "UNTIL_SEEDED",
+    "CampaignChange",
+    "Differences",
+    "LeafChange",
+    "SegmentChange",
+    "counted_text",
+    "differences",
+]
 
+#: What answers for users known before, by the word for it, as `todoke diff` and `todoke publish` say it.
+UNTIL_SEEDED = {
+    "old": "until a seed comes the condition as it was answers",
+    "no": "until a seed comes it answers no",
+}
 
 #: The fields of a campaign that definition files call otherwise.
 _WRITTEN = {"exits": "exit", "quiet": "quiet_hours", "given": "with"}
@@ -62,21 +75,32 @@ class CampaignChange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Differences(msgspec.Struct, frozen=True):
-    """All differences; leaves by text, the others by id. `policies` are the names of those that changed."""
+    """All differences; leaves by text, the others by id. `policies` are the names of those that changed.
+
+    `counted` are how many conditions on events are new, kept, and dropped: a publication says the same numbers.
+    """
 
     leaves: tuple[LeafChange, ...]
     segments: tuple[SegmentChange, ...]
     campaigns: tuple[CampaignChange, ...]
     policies: tuple[str, ...] = ()
+    counted: tuple[int, int, int] = (0, 0, 0)
+
+
+def counted_text(new: int, kept: int, dropped: int) -> str:
+    """What becomes of conditions on events, in a line."""
+    return f"conditions on events: {new} new, {kept} kept, {dropped} dropped"
 
 
 def differences(old: Definitions, new: Definitions) -> Differences:
     """What changes from `old` to `new`. What an old release still counts for its older revisions needs no backfill."""
     sides = _Side(old), _Side(new)
-    counted = set(old.index.leaves)
-    needed = {key for key in new.event_leaves if key not in counted}
+    needed = set(new.event_leaves) - set(old.index.leaves)
+    dropped = set(old.event_leaves) - set(new.event_leaves)
+    counted = len(needed), len(new.event_leaves) - len(needed), len(dropped)
     policies = tuple(name for name in FIELDS if getattr(old.policies, name) != getattr(new.policies, name))
-    return Differences(_leaves(*sides, needed), _segments(*sides, needed), _campaigns(*sides, needed), policies)
+    found = _leaves(*sides, needed), _segments(*sides, needed), _campaigns(*sides, needed)
+    return Differences(*found, policies, counted)
 
 
 class _Side:

@@ -116,6 +116,6 @@ def _with_waiting(changes: Changes, at: int) -> Changes:
         if at in found[0].waits
     }
     owners = {name: asker_of(name) for name in waiting}
-    changed = {owners[name] for name, found in waiting.items() if len(found) > 1}
-    added = set(owners.values()) - changed
+    added = {owners[name] for name, found in waiting.items() if len(found) == 1}
+    changed = set(owners.values()) - added
     return msgspec.structs.replace(changes, changed=tuple(sorted(changed)), added=tuple(sorted(added)))

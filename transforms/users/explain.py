@@ -36,9 +36,9 @@ class Explained(msgspec.Struct, frozen=True):
     `form` is segment, all, any, not, or condition; `text` is the segment's id, or the condition as one would write it.
     `since` is when its answer became what it is, None where nobody can tell; `turns` is when it becomes the other one
     if nothing comes, None if time alone never changes it (or not within `_MOST_TURNS` deadlines). `warming`: it waits
-    for a seed, and an older condition answers in its place, or it says no. `newest` is the time of the newest event
-    that the state knows of, `measured` what it has found of what is asked. `value` is what the asked attribute has,
-    `written` the time of the call that said so.
+    for a seed, and with `older` an older condition answers in its place, else it says no. `newest` is the time of the
+    newest event that the state knows of, `measured` what it has found of what is asked. `value` is what the asked
+    attribute has, `written` the time of the call that said so.
     `parts` are empty for a segment that is shown elsewhere in the tree, or lies too deep.
     """
 
@@ -48,6 +48,7 @@ class Explained(msgspec.Struct, frozen=True):
     since: int | None = None
     turns: int | None = None
     warming: bool = False
+    older: bool = False
     newest: int | None = None
     measured: Measured | None = None
     value: Any = None
@@ -172,6 +173,9 @@ class Tree:
         more: dict[str, Any] = {"parts": parts}
         if node.form == "segment":
             more["warming"] = node.text in self.definitions.index.waiting(user.warming)
+            versions = self.definitions.index.versions.segments.get(node.text, ())
+            answers = any(version.waits.isdisjoint(user.warming) for version in versions)
+            more["older"] = more["warming"] and answers
         elif isinstance(node.condition, Attribute):
             more |= _said(node.condition, user)
         elif node.form == "condition":
