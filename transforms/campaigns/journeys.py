@@ -22,7 +22,7 @@ from transforms.campaigns.person import Cause, Person
 from transforms.campaigns.planned import Due
 from transforms.campaigns.recent import Asked, Newest
 from transforms.campaigns.schedule import EACH_USER
-from transforms.campaigns.sending import Decision
+from transforms.campaigns.sending import Decision, Sending
 from transforms.campaigns.setting import values_of
 from transforms.events.event import Event
 
@@ -47,11 +47,22 @@ class Journeys:
         self.person = person
         self.definitions = definitions
         self.routes = definitions.routes
-        self.admission = Admission(active, entries, person, definitions)
-        self.sending = self.admission.sending
+        self._admission: Admission | None = None
         self._tasks: list[_Task] = []
         #: Whether a step wrote attributes, so that what settles is to be asked again.
         self._wrote = False
+
+    @property
+    def admission(self) -> Admission:
+        """Who may enter; made when it is first asked for, which few inputs do."""
+        if self._admission is None:
+            self._admission = Admission(self.active, self.entries, self.person, self.definitions)
+        return self._admission
+
+    @property
+    def sending(self) -> Sending:
+        """What is sent."""
+        return self.admission.sending
 
     def on_event(self, event: Event, now: int) -> None:
         """End the journeys, and the waits, that an event ends."""
