@@ -209,6 +209,13 @@ def test_nothing_goes_to_a_mailbox_that_was_blocked_meanwhile(smtp, live, store,
     assert rows(store)["blocked.example.com"] == ("suppressed", "unreachable")
 
 
+def test_a_mailbox_that_was_blocked_is_known_however_it_is_written(smtp, live, store, make):
+    send = make("Blocked.Later@Example.COM")
+    put(store, send.user, blocked={"blocked.later@example.com": "bounced"})
+    assert said(live().deliver([send])) == [("suppressed", "unreachable")]
+    assert smtp.tried[send.address] == 0
+
+
 def test_a_transactional_send_asks_for_no_consent_and_obeys_deletion(live, store, make):
     denied, gone = make("denied", topic=None), make("gone", topic=None)
     put(store, denied.user, consent={"all/push": False})

@@ -14,6 +14,7 @@ from transforms.campaigns.quiet import first_outside
 from transforms.channels.outcome import Delivery
 from transforms.channels.rules import Rule, Rules
 from transforms.events.times import read_time
+from transforms.identity.mailbox import mailbox_key
 from transforms.storage.rows import LedgerState, UserRow
 
 __all__ = ["Gate", "Profiles"]
@@ -97,7 +98,8 @@ def _refusal(send: Send, profile: Mapping[str, Any]) -> str:
     asked = () if send.topic is None else (f"all/{send.channel}", f"{send.topic}/{send.channel}")
     if any(consent.get(name) is False for name in asked):
         return "no_consent"
-    if send.address in profile.get("blocked", {}):
+    # Rows of before had mailboxes as they were told.
+    if send.channel == "email" and {send.address, mailbox_key(send.address)} & profile.get("blocked", {}).keys():
         return "unreachable"
     # Of an id that was merged the profile is its owner's, who may not have its tokens yet.
     gone = profile["user"] == send.user and send.address not in profile.get("tokens", [send.address])
