@@ -12,6 +12,7 @@ from transforms.campaigns.grammar import read_campaigns
 from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
 from transforms.campaigns.release import Release, Texts, revision_of
+from transforms.campaigns.retention import check_retention
 from transforms.messages.definitions import Message
 from transforms.messages.files import SUFFIXES, file_meant, names_in, rendered
 from transforms.messages.grammar import read_messages
@@ -90,14 +91,14 @@ class Definitions:
     @property
     def event_leaves(self) -> tuple[int, ...]:
         """Keys of the leaves whose answers need the past, without those of older revisions."""
-        own = {leaf_key(atom) for _, condition in self._conditions for atom in atoms(condition)}
+        own = {leaf_key(atom) for _, condition in self.conditions for atom in atoms(condition)}
         return tuple(sorted(key for key in own if isinstance(self.index.leaves[key], EventLeaf)))
 
     def segments_of(self, leaves: set[int]) -> set[str]:
         """The segments, and the campaigns, that ask these leaves."""
         return {
             asker_of(name)
-            for name, condition in self._conditions
+            for name, condition in self.conditions
             if any(leaf_key(atom) in leaves for atom in atoms(condition))
         }
 
@@ -117,7 +118,8 @@ class Definitions:
         return Definitions(self.texts, *parts, release=release, older=older)
 
     @property
-    def _conditions(self) -> list[tuple[str, Condition]]:
+    def conditions(self) -> list[tuple[str, Condition]]:
+        """What is asked, by the name of who asks it."""
         return [*self.asked.segments.items(), *self.asked.campaigns.items()]
 
 
@@ -251,6 +253,12 @@ def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions 
     if problems.errors:
         return None, problems
     definitions = Definitions(texts, segments, campaigns, messages, policies)
+    if policies.retention is not None:
+        places = {name: child for node in sections["campaigns"] for name, child in node.value.items()}
+        places |= {name: segment.place for name, segment in segments.items()}
+        check_retention(definitions.conditions, policies.retention, places, problems)
+        if problems.errors:
+            return None, problems
     for rank in definitions.index.at_first:
         segment = segments[definitions.index.order[rank]]
         cause = "holds also for users who were never seen to do anything"

@@ -25,6 +25,7 @@ FIELDS = (
     "global_holdout",
     "frequency_caps",
     "quiet_hours",
+    "retention",
 )
 #: So many messages a user are remembered for a cap at most.
 MAX_CAPPED = 1000
@@ -50,7 +51,7 @@ class GlobalHoldout(msgspec.Struct, frozen=True):
 class Policies(msgspec.Struct, frozen=True):
     """What holds for all campaigns. `max_event_age`, `sessions`, their gap (None: no sessions), and `settling`, how
     long facts about a user who is new may come late, are microseconds. `quiet_hours` are those of campaigns that say
-    nothing of theirs.
+    nothing of theirs. `retention` is how long the archive keeps events, in microseconds, None for ever.
     """
 
     default_zone: str = "UTC"
@@ -61,6 +62,7 @@ class Policies(msgspec.Struct, frozen=True):
     frequency_caps: tuple[Cap, ...] = ()
     settling: int = 30 * SECOND
     quiet_hours: QuietHours | None = None
+    retention: int | None = None
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
@@ -147,4 +149,5 @@ _READ: dict[str, Callable[[Node, Problems], Any]] = {
     "sessions": _sessions,
     "global_holdout": _global_holdout,
     "frequency_caps": _caps,
+    "retention": read_duration,
 }

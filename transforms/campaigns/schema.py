@@ -244,6 +244,7 @@ def _policies() -> Schema:
                 "anyOf": [DURATION, {"const": "0s"}],
                 "description": "how long what a new user lacks is waited for; default: 30s, and 0s not at all",
             },
+            "retention": {**DURATION, "description": "how long the archive keeps events; default: for ever"},
             "sessions": {
                 **mapping({"gap": DURATION}, ["gap"]),
                 "description": "calls less than a gap apart end in an event `Session Ended`; default: no sessions",
