@@ -4,6 +4,7 @@ from itertools import cycle
 
 import msgspec
 import pytest
+from core import Story, compile_plain
 from hypothesis import settings
 from strength import CI
 
@@ -55,3 +56,20 @@ def test_what_is_kept_does_not_follow_how_much_there_was(condition: str) -> None
         if number % 500 == 499:
             most = max(most, len(msgspec.msgpack.encode(state)))
     assert RECORD // 4 < most <= RECORD + BOUNDS[condition]
+
+
+def twice_of_one_value(values: list[int]) -> bool:
+    """Whether somebody who did it once with each of these, one after another, did it twice with one of them."""
+    story = Story(
+        compile_plain({"segments": {"s": {"members": {"event": "A", "same": "v", "count": {"at_least": 2}}}}})
+    )
+    for at, value in enumerate(values):
+        story.track("A", at, {"v": value})
+    return "s" in story.user.members
+
+
+def test_of_same_the_64_values_with_the_newest_events_are_known() -> None:
+    assert twice_of_one_value([*range(64), 0])
+    assert not twice_of_one_value([*range(65), 0])
+    assert twice_of_one_value([*range(65), 1])
+    assert not twice_of_one_value([*range(65), 0, 1])
