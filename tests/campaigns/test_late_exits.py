@@ -3,6 +3,8 @@
 from campaigns.campaign_story import conversions, definitions, refusals, sends, story
 from core import HOUR, MINUTE, compile_plain
 
+from transforms.users.cap import CAP, fit
+from transforms.users.draft import Draft
 from transforms.users.user import decode_user, encode_user
 
 S = 1_000_000
@@ -137,3 +139,27 @@ def test_what_nothing_asks_for_is_not_remembered() -> None:
     told.definitions = compile_plain(definitions(exit={"event": "Paid"}))
     told.identify(MINUTE)
     assert told.user.recent == {}
+
+
+def test_long_values_of_same_take_little_room() -> None:
+    told = story(exit={"event": "Ordered", "same": "cart"})
+    for number in range(64):
+        told.track("Ordered", MINUTE + number, {"cart": f"{number}" + "x" * 20_000})
+    assert len(encode_user(told.user)) < 20_000
+    told.track("Bought", 2 * MINUTE, {"cart": "5" + "x" * 20_000}, time=0)
+    assert sends(told) == []
+    told.track("Bought", 2 * MINUTE, {"cart": "5" + "x" * 20_001}, time=0)
+    assert len(sends(told)) == 1
+
+
+def test_what_the_cap_drops_is_looked_back_at_no_more() -> None:
+    told = story(exit=EXIT)
+    told.track("Ordered", 3 * MINUTE)
+    told.identify(4 * MINUTE, {f"trait_{number}": "x" * 3_000 for number in range(100)})
+    user, data, effects = fit(told.user, told.definitions)
+    assert len(data) <= CAP
+    assert effects
+    assert user.recent == told.user.recent  # a guard goes after what is known of the user
+    draft = Draft(told.user, told.definitions)
+    draft.recent.drop([(key, place) for key, places in draft.recent.kept.items() for place in places])
+    assert draft.close().recent == {}

@@ -20,6 +20,8 @@ __all__ = ["VALUES_KEPT", "Asked", "KeptRecent", "Newest", "Recent", "by_name", 
 
 #: Values at the path of a `same` that are remembered of a user, those with the newest events.
 VALUES_KEPT = 64
+#: Longer values are kept as hashes, since there is no bound to what users send.
+_SHORT = 64
 #: The one place of events that are asked for without `same`.
 _ALL = ""
 
@@ -114,7 +116,7 @@ class Recent:
         places = self.kept.get(asked.key)
         if places is None:
             return None
-        place = _ALL if asked.same is None else place_of(asked.same, trigger)
+        place = _kept_place(asked, trigger)
         found = places.get(place) if place is not None else None
         if found is None:
             return None
@@ -141,7 +143,7 @@ class Recent:
 
     def _take(self, asked: Asked, event: Event) -> None:
         if asked.matches(event):
-            place = _ALL if asked.same is None else place_of(asked.same, event.properties)
+            place = _kept_place(asked, event.properties)
             if place is not None:
                 self._put(asked.key, {place: Newest(event.time, event.id, asked.worth(event))})
 
@@ -177,3 +179,11 @@ def place_of(path: str, properties: Mapping[str, Any]) -> str | None:
     if isinstance(value, float):
         value = canonical_number(value)
     return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _kept_place(asked: Asked, properties: Mapping[str, Any]) -> str | None:
+    """Where the newest event is kept: by the value at `same`, of a long one by its hash."""
+    if asked.same is None:
+        return _ALL
+    place = place_of(asked.same, properties)
+    return place if place is None or len(place) <= _SHORT else blake2b(place.encode(), digest_size=16).hexdigest()
