@@ -100,6 +100,23 @@ def test_a_server_that_is_not_there(make_courier, make_send, pauses, unused_port
     assert pauses == [5.0, 5.0]
 
 
+def test_a_server_that_was_away_for_a_whole_batch_is_waited_for_once(make_courier, make_send, pauses):
+    server = LocalFcm.start()
+    channels = {"push": Push(parse_fcm(f"fcm:demo-project@{server.url}"))}
+    courier = make_courier(channels=channels)
+    server.go_down()
+    for batch in range(3):
+        sends = [make_send(f"away{batch}{number}") for number in range(3)]
+        assert {each.state for each in courier.deliver(sends)} == {"later"}
+    assert pauses == [5.0] * 6
+    server.come_back()
+    assert [each.state for each in courier.deliver([make_send("back")])] == ["handed_off"]
+    server.go_down()
+    assert [each.state for each in courier.deliver([make_send("gone")])] == ["later"]
+    assert pauses == [5.0] * 8
+    server.stop()
+
+
 def test_pauses_follow_the_server_up_to_five_seconds(make_courier, make_send, pauses):
     courier = make_courier()
     courier.deliver([make_send("quota-p")])

@@ -92,6 +92,7 @@ class Courier:
         self._gate = Gate(clock, rules, None if bounded else self._ledger, bounded=bounded)
         self._bounded = bounded
         self._sleep = sleep
+        self._away: set[str] = set()
         self._complaints = Complaints((settings.secrets or {}).values())
         self._runner = asyncio.Runner()
         # Of its own: a name that nobody resolves must not hold up the ledger.
@@ -157,6 +158,9 @@ class Courier:
             elif not isinstance(ready, Delivery):
                 calls[asyncio.create_task(self._call(sends[place], ready))] = (place, claim)
         await self._collect(sends, calls, answers)
+        called = [answers[place] for place, _ in calls.values()]
+        reached = {each.send.channel for each in called if (each.state, each.reason) != ("later", "connect")}
+        self._away = (self._away | {each.send.channel for each in called}) - reached
         return [answers[place] for place in range(len(sends))]
 
     def _make(self, send: Send, profiles: Profiles) -> Any:
@@ -247,7 +251,9 @@ class Courier:
         for _ in range(TRIES - 1 if self._bounded else 0):
             if not self._again(send, outcome):
                 break
-            await self._sleep(min(outcome.after, LONGEST_PAUSE))
+            # Who was away for a whole batch is not waited for again: a run over files would stand still at each shard.
+            if not (outcome.says_nothing and send.channel in self._away):
+                await self._sleep(min(outcome.after, LONGEST_PAUSE))
             outcome = await self._call_once(send, content)
         return outcome
 
