@@ -226,3 +226,15 @@ def test_columns_and_rows_make_the_same_seeds(change: Change) -> None:
     rows, same = payloads(job, by_rows(change.events, change.new, change.activation), change.activation)
     assert [plain(each) for each in columnar] == [plain(each) for each in rows]
     assert done == same
+
+
+def test_a_row_that_cannot_be_read_keeps_nobody_from_a_seed() -> None:
+    waits = User("u", clock=PUBLISHED, created=START, serial=1)
+    definitions = release_of_both()
+    rows = [UserRow("torn", 1, b"\xc1", b"{}"), user_row(waits, encode_user(waits))]
+    assert awaited(rows, definitions) == {ACTIVE}
+    assert awaited(rows[:1], definitions) == set()
+
+
+def release_of_both() -> Definitions:
+    return compiled(publish(release_of(OLD), NEW, PUBLISHED, ACTIVE))

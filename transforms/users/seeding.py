@@ -20,8 +20,9 @@ from transforms.segments.leaves import EventLeaf
 from transforms.segments.marks import Marks
 from transforms.storage.rows import UserRow
 from transforms.users.control import encode_inputs_control
+from transforms.users.faults import open_user
 from transforms.users.seeds import seeds_of
-from transforms.users.user import Seed, SeedState, User, decode_user
+from transforms.users.user import Seed, SeedState, User
 
 __all__ = ["History", "Owed", "Seeding", "activated", "awaited", "marks_of", "owed_to", "seed_payloads"]
 
@@ -100,8 +101,8 @@ def awaited(rows: Iterable[UserRow], definitions: Definitions) -> set[int]:
     for row in rows:
         if found == sought:
             break
-        user = decode_user(row.state)
-        if user.owner is None:
+        user = open_user(row.user, row.state)
+        if isinstance(user, User) and user.owner is None:
             found.update(at for at, _, state in _states(user, definitions) if state == SeedState.AWAITED)
     return found
 
@@ -120,7 +121,8 @@ def seed_payloads(
     """
     rows = iter(rows)
     while some := list(islice(rows, _AT_ONCE)):
-        owed = [each for row in some for each in owed_to(decode_user(row.state), definitions, wanted, done)]
+        users = [open_user(row.user, row.state) for row in some]  # one that cannot be read waits until it can
+        owed = [each for user in users if isinstance(user, User) for each in owed_to(user, definitions, wanted, done)]
         names = defaultdict(list)
         for at, name, _ in owed:
             names[at].append(name)
