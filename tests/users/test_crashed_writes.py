@@ -15,7 +15,7 @@ from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.advance import fold
-from transforms.users.bundle import Bundle, open_users
+from transforms.users.bundle import Bundle, applied_before, open_users
 from transforms.users.effects import Forward
 from transforms.users.members import standing_members
 from transforms.users.user import Input, TokenTaken, User, Wake, decode_user
@@ -100,6 +100,20 @@ def test_nobody_ceases_to_be_a_member_by_a_write_that_came_to_nothing(store: Sto
     apply(store, "u2", [event("C", 120 * MINUTE, 120 * MINUTE, "u2")])
     apply(store, "u2", [second])
     assert set(members(store, "u2")) == {"quiet", "left"}
+
+
+def test_a_late_message_that_was_archived_and_not_applied_comes_again(store: Store) -> None:
+    """Else a run that continues would take it for one that an earlier run applied."""
+    apply(store, "u9", [event("C", 120 * MINUTE, 120 * MINUTE, "u9")])
+    late = event("A", 0, 60 * MINUTE, "u9")
+    with pytest.raises(Died):
+        apply(Dying(store, "write_users", 1, done=False), "u9", [late])
+    assert [row.id for row in store.read_events("u9")] == ["C7200000000", late.id]
+    assert applied_before(store, open_users(store, ["u9"]), {"u9": [late]}) == set()
+    apply(store, "u9", [late])
+    long_after = [event("C", at * DAY, at * DAY, "u9") for at in (2, 4)]
+    apply(store, "u9", list(long_after))
+    assert applied_before(store, open_users(store, ["u9"]), {"u9": [late]}) == {("u9", late.id)}
 
 
 @settings(max_examples=examples(60), deadline=None)

@@ -1,5 +1,6 @@
 """Who lived through a change of definitions, in runs over files, is as if the new ones had come first."""
 
+from contextlib import suppress
 from typing import Any
 
 from core import compile_plain, decode_all, essence, known
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 from runs import Runs
+from test_crashed_writes import Died, Dying
 
 Plain = dict[str, Any]
 
@@ -53,3 +55,25 @@ def test_states_after_a_change_are_those_of_a_new_store(found: tuple[list[Plain]
     changing.run(first.values(), after, as_of)
     fresh.run(first.values(), after, as_of)
     assert essence(changing.users, after) == essence(fresh.users, after)
+
+
+@slow
+@given(lived(), st.data())
+def test_a_run_that_died_between_two_writes_goes_on(
+    found: tuple[list[Plain], Plain, Plain, int, int], data: st.DataObject
+) -> None:
+    history, old, new, changed, as_of = found
+    events, before, after = decode_all(history), compile_plain(old), compile_plain(new)
+    runs = Runs()
+    # Some of what arrived by then comes late, in the second file, and is archived by a process that dies.
+    drawn = data.draw(st.lists(st.sampled_from(events), max_size=4))
+    late = {event.id for event in drawn if event.user is not None and event.anonymous is None and event.type != "alias"}
+    runs.run([event for event in events if event.arrival <= changed and event.id not in late], before, changed)
+    whole = runs.store
+    method = data.draw(st.sampled_from(["write_events", "write_users"]))
+    runs.store = Dying(whole, method, data.draw(st.integers(1, 3)), done=method == "write_events")
+    with suppress(Died):
+        runs.run(events, after, as_of)
+    runs.store = whole
+    runs.run(events, after, as_of)
+    assert known(runs.users) == memberships(new, history, as_of)
