@@ -125,7 +125,7 @@ def _describe(entry: dict[str, Any]) -> tuple[str, str]:
         said = ", ".join(f"{name} {value}" for name, value in entry["said"].items())
         arrived = _clock(entry.get("arrival", entry["time"]))
         late = "" if arrived == _clock(entry["time"]) else f" (arrived {arrived})"
-        return entry["name"] or entry["type"].replace("_", " "), said[:100] + late
+        return entry["name"] or entry["type"].replace("_", " "), (said[:100] + late).strip()
     what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
     if entry["kind"] == "refusal":
         return f"no send: {entry['detail']}", what
