@@ -162,6 +162,7 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "scan_users": ("`users`", lambda store: list(store.scan_users())),
     "read_events": ("`events`", lambda store: store.read_events("u1")),
     "existing_events": ("`events`", lambda store: store.existing_events([EventKey("u1", NOW, "m1")])),
+    "delete_unapplied": ("`events`", lambda store: store.delete_unapplied()),
     "read_identities": ("`identities`", lambda store: store.read_identities("token", ["d1"])),
     "scan_members": ("`members`", lambda store: list(store.scan_members("vip"))),
     "read_ledger": ("`ledger`", lambda store: store.read_ledger("u1")),

@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "existing_events": lambda store: store.existing_events([EventKey("u1", NOW, "m1")]),
     "read_events": lambda store: store.read_events("u1", 10),
     "scan_events": lambda store: list(store.scan_events("u1")),
+    "delete_unapplied": lambda store: store.delete_unapplied(),
     "read_identities": lambda store: store.read_identities("anonymous", ["a1", "a2"]),
     "scan_members": lambda store: list(store.scan_members("vip")),
     "read_ledger": lambda store: store.read_ledger("u1"),

@@ -175,6 +175,18 @@ def test_thousands_of_events_of_one_user(store: Store) -> None:
     assert set(store.existing_events([*wanted, *missing])) == set(wanted)
 
 
+def test_events_of_which_users_know_nothing_can_be_deleted(store: Store) -> None:
+    store.write_users([user("u1", 5), user("u2#", 1), user("~a", 3), user("older", 9)])
+    kept = [event("u1", message="m5", revision=5), event("u1", NOW - 1, revision=1), event("older"), event("nobody")]
+    kept += [event("u2#", revision=1), *(event("~a", message=f"m{number}", revision=3) for number in range(1_100))]
+    gone = [event("u1", message="m6", revision=6), event("u2", revision=1), event("~a", NOW + 1, revision=4)]
+    store.write_events([*kept, *gone])
+    for _ in range(2):
+        store.delete_unapplied()
+        found = [row for name in ("u1", "u2", "u2#", "~a", "older", "nobody") for row in store.read_events(name)]
+        assert sorted(map(repr, found)) == sorted(map(repr, kept))
+
+
 def test_an_event_written_again_is_one_row(store: Store) -> None:
     store.write_events([event("u1", payload=b"first"), event("u1", payload=b"second")])
     assert store.read_events("u1") == [event("u1", payload=b"second")]

@@ -13,6 +13,8 @@ import pytest
 from commands import COMMAND, Todoke
 
 from transforms.storage.open import open_store
+from transforms.storage.sqlite import SqliteStore
+from transforms.storage.store import StoreError
 
 DEFINITIONS = """\
 segments:
@@ -110,3 +112,24 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(todoke: To
     assert set(names.values()) == {1}
     assert gone(found) <= names.keys() <= gone(whole)
     assert found["owed"] == len(found["claimed"]) <= 2 * 64
+
+
+def test_what_a_run_archived_and_did_not_apply_is_applied_when_its_file_is_read_again(
+    todoke: Todoke, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if another file was read in between, by which users got the revisions that its rows of events name."""
+
+    def refuse(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    text = (folder / "events.jsonl").read_text(encoding="utf-8")
+    (folder / "next.jsonl").write_text(text.replace("03-01", "03-02").replace('"messageId": "', '"messageId": "next '))
+    with monkeypatch.context() as dying:
+        dying.setattr(SqliteStore, "write_users", refuse)
+        assert todoke("run", *flags("users")).returncode == 1
+    for events in ("next.jsonl", "events.jsonl"):
+        report = folder / f"{events}.json"
+        done = todoke("run", *flags("users", events), "--continue", f"--report={report}")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(report.read_text())
+        assert (told["applied"], told["duplicates"]) == (2 * USERS, 0), events

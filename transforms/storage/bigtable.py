@@ -76,6 +76,8 @@ _NAMES = ("users", "events", "identities", "members", "ledger", "inbox", "metric
 _ROW, _CLAIM = b"row", b"claim"
 #: Claims in flight at a time: on the emulator 16 made 2.9k/s, one 1.9k/s, 64 2.1k/s.
 _CLAIMS_AT_ONCE = 16
+#: Events that are looked at together.
+_ROWS_AT_ONCE = 1_000
 #: How often a claim may find that what stood in its way was deleted.
 _ROUNDS = 8
 
@@ -160,6 +162,16 @@ class BigtableStore:
     def scan_events(self, user: str) -> Iterator[EventRow]:
         """A user's events, newest first, page by page."""
         return _records(EventRow, self._scan("events", keys.events_of(user)))
+
+    def delete_unapplied(self) -> None:
+        """Delete the events that no row of a user knows of."""
+        found = iter(self._scan("events", b""))
+        while some := list(islice(found, _ROWS_AT_ONCE)):
+            rows = {row.row_key: _record(EventRow, row) for row in some}
+            known = self.read_users(sorted({row.user for row in rows.values()}))
+            revisions = {name: row.revision for name, row in known.items()}
+            gone = [key for key, row in rows.items() if row.revision > revisions.get(row.user, 0)]
+            self._delete("events", gone)
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those values that have one."""

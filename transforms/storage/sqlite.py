@@ -164,6 +164,16 @@ class SqliteStore:
             yield from rows
             time, last = rows[-1].time, rows[-1].id
 
+    def delete_unapplied(self) -> None:
+        """Delete the events that no row of a user knows of."""
+        known = "coalesce((SELECT revision FROM users WHERE user = ?), 0)"
+        with self._transaction() as connection:
+            found = connection.execute("SELECT min(user) FROM events").fetchone()
+            while found[0] is not None:
+                user = found[0]
+                connection.execute(f"DELETE FROM events WHERE user = ? AND revision > {known}", (user, user))
+                found = connection.execute("SELECT min(user) FROM events WHERE user > ?", (user,)).fetchone()
+
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those values that have one."""
         return {

@@ -73,6 +73,12 @@ class Store(Protocol):
     def scan_events(self, user: str) -> Iterator[EventRow]:
         """A user's events, newest first, however many there are."""
 
+    def delete_unapplied(self) -> None:
+        """Delete the events that no row of a user knows of: who wrote them died before it wrote the user.
+
+        They come again, and until then nobody may take them for applied. Nobody else may be at work on the store.
+        """
+
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those of `values` that have one, by value."""
 

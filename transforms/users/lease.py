@@ -69,8 +69,8 @@ class Lease:
         """Raise `LeaseHeld` where somebody else holds it."""
         self._standing()
 
-    def take(self) -> None:
-        """Take it.
+    def take(self) -> bool:
+        """Take it; whether who had it before did not give it back.
 
         Raises:
           LeaseHeld: somebody else has it.
@@ -81,7 +81,7 @@ class Lease:
             mine = msgspec.structs.replace(self._row, since=now, until=now + HELD)
             if self._store.swap_lease(found, mine):
                 self._row = mine
-                return
+                return found is not None and found.until > 0
         raise LeaseHeld(found or mine)
 
     def await_and_take(self, *, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -21,8 +21,9 @@ def begin_run(
 ) -> int:
     """Check that a bounded run up to `until` (microseconds UTC, None: to be found) may use a store; note its begin.
 
-    Takes the lease on the store, and returns the time (microseconds UTC) up to which the users in it are settled, 0 for
-    an empty one.
+    Takes the lease on the store. Where who had it before died, or failed, what was archived then and not applied goes:
+    from now on users get the revisions that its rows name. Returns the time (microseconds UTC) up to which the users in
+    it are settled, 0 for an empty one.
 
     Raises:
       LeaseHeld: a live job, or another run, works on the store.
@@ -39,7 +40,8 @@ def begin_run(
             f"the store's users are settled up to {write_time(as_of)}, and no run can take them back to "
             f"{write_time(until)}: name a later --as-of, or a new store"
         )
-    lease.take()
+    if lease.take() or (last is not None and not last.finished):
+        store.delete_unapplied()
     judged = {} if last is None else last.judged or {last.definitions: last.leaves}
     store.write_run(_row(definitions, as_of, judged, finished=False))
     return as_of
