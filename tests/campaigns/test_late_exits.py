@@ -46,6 +46,25 @@ def test_the_causing_event_does_not_count() -> None:
     assert len(sends(told)) == 1
 
 
+def test_a_segment_triggers_when_somebody_is_in_it_whenever_that_happened_of_which_it_comes() -> None:
+    """Nothing that came before can be later than now; so it is the same if it comes after, timed before the entry."""
+    goals = {"paid": {"event": "Paid", "within": "1h"}}
+    entered = {"trigger": {"enters": "buyers"}, "exit": {"event": "Paid"}, "goals": goals}
+    told = story(**entered)
+    told.track("Paid", 3 * MINUTE)
+    told.track("Ordered", 4 * MINUTE, time=0)
+    assert (len(sends(told)), refusals(told), conversions(told)) == (1, [], [])
+    told = story(**entered, steps=[{"wait": {"for": {"event": "Paid"}, "at_most": "1h"}}, {"send": "push_a"}])
+    told.track("Paid", 3 * MINUTE)
+    told.track("Ordered", 4 * MINUTE, time=0)
+    assert sends(told) == []
+    told.track("Paid", 6 * MINUTE, time=3 * MINUTE + 1)
+    assert (refusals(told), conversions(told)) == ([], [])
+    told.track("Paid", 7 * MINUTE)
+    assert refusals(told) == [("push_a", "exit", 7 * MINUTE)]
+    assert conversions(told) == [("paid", True, 0.0, 7 * MINUTE)]
+
+
 def test_the_newest_counts_in_whatever_order_they_come() -> None:
     told = story(exit=EXIT)
     told.track("Ordered", 3 * MINUTE)

@@ -186,7 +186,9 @@ class Journeys:
     def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
         """Decide an entry, or keep it pending while facts may still come."""
         entry, event = digest(campaign.id, trigger), cause.event
-        since, id_, properties = (now, None, {}) if event is None else (event.time, event.id, event.properties)
+        properties = {} if event is None else event.properties
+        # Somebody is in a segment from now on, whenever the event happened that has brought that about.
+        since, id_ = (now, None) if event is None or campaign.trigger.segment else (event.time, event.id)
         settled = self.sending.settled(campaign)
         asked = Journey(entry, campaign.id, self.person.id, now, since, "", settled, (), properties, trigger=id_)
         asked = msgspec.structs.replace(asked, each=each_of(campaign, properties) or "", settling=True)

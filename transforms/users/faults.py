@@ -125,7 +125,7 @@ def _due(user: User, at: int) -> Iterable[_Part]:
 def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Part]) -> tuple[User, list[Effect]]:
     draft = Draft(user, definitions)
     draft.clock = max(draft.clock, wake.arrival)
-    for part in dropped:
+    for part in sorted(dropped, key=str):  # a set has no order that lasts
         _drop(draft, *part)
     left, effects = draft.end()
     after, made = fold(left, (wake,), definitions)

@@ -125,9 +125,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     and `planned` is when the next of them is due, or another run begins. `first` is the arrival of the first input of a
     user id that was merged into this one, where it is earlier than `created`, and `recent` the newest of the events
     that end journeys and waits and that reach goals. `early` says by activation and id, as `seeds`, by which revision
-    something that arrived before the activation was last applied while a seed was awaited.
-    that end journeys and waits and that reach goals. `former` is into whom the user was merged until a circle of such
-    merges ended here.
+    something that arrived before the activation was last applied while a seed was awaited. `former` is into
+    whom the user was merged until a circle of such merges ended here.
     """
 
     id: str
