@@ -10,6 +10,7 @@ from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.options import WrongUse
 from todoke.run import check_beam_flags, print_report, run_bounded, write_report
 from todoke.seeds import write_seeds
+from todoke.terminal import Screen
 
 __all__ = ["backfill"]
 
@@ -26,12 +27,14 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
         if beam_flags:
             raise WrongUse(f"{' '.join(beam_flags)}: seeds are made on this machine, and take no flags of Beam")
         report = write_seeds(asked)
-        _print_seeds(report)
     else:
         report = _write_users(asked, beam_flags)
-        print_report(Console(), report)
     if asked.report:
         write_report(asked.report, report)
+    if asked.write == "seeds":
+        _print_seeds(report)
+    else:
+        print_report(Screen(), report)
 
 
 def _write_users(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The command `todoke`. Each command imports what it runs when it runs, so that help comes at once."""
 
 import logging
+import os
+import select
 import sys
 import time
 import traceback
@@ -46,17 +48,38 @@ class _Commands(TyperGroup):
         records = logging.getLogRecordFactory()
         logging.setLogRecordFactory(plain_records(records))
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            print(end="", flush=True)
+            return found
         except Exception as error:
-            kinds = {kind.__name__ for kind in type(error).__mro__}
+            read = _is_read()
             if _is_of_typer(error):
                 raise
+            if isinstance(error, BrokenPipeError) and not read:
+                raise typer.Exit from error  # `| head` has had enough: nothing failed
+            kinds = {kind.__name__ for kind in type(error).__mro__}
             print(plain_lines(_said(error, kinds)), file=sys.stderr)
             if ctx.obj:
                 print(plain_lines("".join(traceback.format_exception(error))), file=sys.stderr)
             raise typer.Exit(2 if kinds & _WRONG_USE else 1) from error
         finally:
             logging.setLogRecordFactory(records)
+
+
+def _is_read() -> bool:
+    """Whether somebody reads standard output; what is left for one that takes no more goes nowhere."""
+    try:
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # there is none, or it is no file
+        return True
+    asked = select.poll()
+    asked.register(output, 0)
+    read = not any(event & select.POLLERR for _, event in asked.poll(0))
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return read
 
 
 def _is_of_typer(error: Exception) -> bool:
@@ -118,7 +141,8 @@ def validate(
     json: Json = False,
 ) -> None:
     """Check definitions: every mistake with its file, line, path and cause."""
-    raise typer.Exit(import_module("todoke.validate").validate(definitions, events, json=json))
+    if code := import_module("todoke.validate").validate(definitions, events, json=json):
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from beam_pipelines.options import WrongUse, read_time
 from todoke.store import open_asked
-from todoke.terminal import json_text, plain_text
+from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.differences import UNTIL_SEEDED
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
@@ -45,7 +45,7 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
         shown = {"user": user_id, "as_of": write_time(user.clock), "segment": explained_json(found)}
         print(json_text(shown))
     else:
-        console = Console(soft_wrap=True)
+        console = Screen(soft_wrap=True)
         console.print(plain_text(f"{user_id}, as of {write_time(user.clock)}", "bold"))
         print_explained(console, found)
 

@@ -17,7 +17,7 @@ from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.explain import check_known, explained_json, print_explained
 from todoke.preflight import check_files
 from todoke.run import RunFailed
-from todoke.terminal import json_text, plain_text
+from todoke.terminal import Screen, json_text, plain_text
 from todoke.weeks import numbers, weeks_table
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions, compiled
@@ -73,10 +73,10 @@ def preview(
         counts = ", ".join(f"{count:,} {kind}" for kind, count in left_out.items())
         print(f"todoke: of {histories.accounts['read']:,} messages not used: {counts}", file=sys.stderr)
     if isinstance(found, CampaignPreview):
-        print_campaign(Console(soft_wrap=True), found, _called(known.campaigns[name]))
+        print_campaign(Screen(soft_wrap=True), found, _called(known.campaigns[name]))
     else:
         whom = "users, visitors among them" if anonymous else "users with a user id"
-        _print(Console(soft_wrap=True), found, _called(known.segments[name]), whom)
+        _print(Screen(soft_wrap=True), found, _called(known.segments[name]), whom)
 
 
 def _read(folder: Path, source: Files, known: Definitions, until: int | None) -> Histories:

@@ -23,6 +23,7 @@ from beam_pipelines import realtime
 from beam_pipelines.options import Config, WrongUse
 from beam_pipelines.realtime import build
 from todoke.preflight import check_files, check_job, check_pubsub, check_push, check_release
+from todoke.terminal import Screen
 from transforms.campaigns.load import compiled
 from transforms.events.files import UnreadableFile
 from transforms.events.progress import progress as counts
@@ -65,12 +66,12 @@ def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]]
         _run_unbounded(config, flags, argv, beam_flags)
         return
     _, report = run_bounded(config, console=Console(stderr=True), beam_flags=beam_flags, started=started)
-    print_report(Console(), report)
     if flags.report:
         write_report(flags.report, report)
-    if away := [channel for channel, states in report["sends"].items() if set(states) == {"later"}]:
-        waiting = ", ".join(f"{channel} ({report['sends'][channel]['later']:,})" for channel in away)
-        raise RunFailed(f"no send could be handed over: {waiting}. They wait for the next run with --continue")
+    try:
+        print_report(Screen(), report)
+    finally:  # whoever reads the report may have had enough of it; the exit code is the run's all the same
+        _check_handed_over(report)
 
 
 def run_bounded(
@@ -177,6 +178,12 @@ def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str], bui
             raise RunFailed(f"the events cannot be read: {unreadable}") from error
         except (OSError, RuntimeError) as error:
             raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
+
+
+def _check_handed_over(report: dict[str, Any]) -> None:
+    if away := [channel for channel, states in report["sends"].items() if set(states) == {"later"}]:
+        waiting = ", ".join(f"{channel} ({report['sends'][channel]['later']:,})" for channel in away)
+        raise RunFailed(f"no send could be handed over: {waiting}. They wait for the next run with --continue")
 
 
 class _Counts(ProgressColumn):

@@ -3,18 +3,33 @@
 All that is printed and may hold text of others goes through here; JSON says the same text by escapes.
 """
 
+import errno
+import os
 import re
 import sys
 from typing import Any
 
 import msgspec
+from rich.console import Console
 from rich.text import Text
 
 from transforms.events.plain import is_plain, plain, plain_lines
 
-__all__ = ["json_text", "plain_text", "print_error", "print_plain"]
+__all__ = ["Screen", "json_text", "plain_text", "print_error", "print_plain"]
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
+
+
+class Screen(Console):
+    """Standard output for what `rich` lays out."""
+
+    def on_broken_pipe(self) -> None:
+        """Say, as `print` does, that nobody reads any more; the exit code is for the command line to choose.
+
+        Raises:
+          BrokenPipeError: always.
+        """
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def print_plain(text: str) -> None:

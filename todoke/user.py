@@ -8,7 +8,7 @@ from rich.table import Table
 
 from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
-from todoke.terminal import json_text, plain_text
+from todoke.terminal import Screen, json_text, plain_text
 from transforms.events.event import GROUP, SET
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState
@@ -32,7 +32,7 @@ def user(user_id: str, url: str, *, json: bool) -> None:
     if json:
         print(json_text(user_json(store, user_id)))
     else:
-        print_user(Console(), store, user_id)
+        print_user(Screen(), store, user_id)
     store.close()
 
 

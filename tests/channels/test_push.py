@@ -173,6 +173,8 @@ def soon() -> str:
         (429, {"Retry-After": "7"}, "", "retry quota 7"),
         (429, {"Retry-After": "9" * 400}, "", "retry quota 86400"),
         (429, {"Retry-After": "soon"}, "", "retry quota 60"),
+        (429, {"Retry-After": f"Thu, 01 Jan {'9' * 30} 00:00:00 GMT"}, "", "retry quota 60"),
+        (429, {"Retry-After": f"Thu, 01 Jan 2026 00:00:00 +{'9' * 30}"}, "", "retry quota 60"),
         (503, {"Retry-After": "5"}, "", "retry unavailable 5"),
         (503, {"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, "", "retry unavailable 0"),
         (503, {}, "", "unknown server_error"),

@@ -52,6 +52,20 @@ def test_text_goes_out_as_it_is_and_headers_go_before_what_we_say(server, make_s
     assert "webhook-signature" not in first.headers
 
 
+def test_what_a_server_says_to_one_message_does_not_go_out_with_the_next(server, make_send):
+    server.answers = [(200, {"Set-Cookie": "session=of-u1"}, b"{}")]
+
+    async def run() -> None:
+        webhook = Webhook("", parse_allowed(["localhost"]), timeout=5.0)
+        url = server.url.replace("127.0.0.1", "localhost")  # no cookie is kept of a number anyway
+        for user in ("u1", "u2"):
+            await hand_over(webhook, make_send(user), RenderedWebhook(url, "", False))
+        await webhook.close()
+
+    asyncio.run(run())
+    assert ["cookie" in request.headers for request in server.requests] == [False, False]
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "expected"),
     [

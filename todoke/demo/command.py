@@ -19,6 +19,7 @@ from beam_pipelines.options import Config, WrongUse
 from todoke.demo.orders import write_events
 from todoke.report_html import write_html
 from todoke.run import RunFailed, print_report, run_bounded
+from todoke.terminal import Screen
 from todoke.user import print_user
 from transforms.campaigns.load import compiled, read_texts
 from transforms.channels.local_fcm import LocalFcm
@@ -49,7 +50,7 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
       RunRefused: the store holds users already.
       RunFailed, StoreError: the run failed, or the servers did not get what the ledger says was handed off.
     """
-    console = Console()
+    console = Screen()
     url = _check_store(store) if store is not None else f"sqlite:{out / 'demo.db'}"
     out.mkdir(parents=True, exist_ok=True)
     for name in ("dead_letters.jsonl", *(("demo.db", "demo.db-wal", "demo.db-shm") if store is None else ())):

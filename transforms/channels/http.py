@@ -47,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True):
             return min(float(asked), LONGEST_SECONDS)
         try:
             return min(max(0.0, parsedate_to_datetime(asked).timestamp() - time.time()), LONGEST_SECONDS)
-        except ValueError:
+        except (ValueError, OverflowError):  # numbers of any length stand in it
             return None
 
     @property
@@ -59,7 +59,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Http:
     """Connections to servers. `timeout`: seconds to connect, and to wait for an answer.
 
-    With `allowed`, whose addresses may be called (see `Allowed`); without, all. No proxy of the environment is used.
+    With `allowed`, whose addresses may be called (see `Allowed`); without, all. No proxy of the environment is used,
+    and no cookie is kept.
     """
 
     def __init__(self, timeout: float, allowed: Allowed | None = None) -> None:
@@ -98,6 +99,7 @@ class Http:
             ),
             timeout=limits,
             trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),  # what a server says to one message is none of the next one's
             auto_decompress=False,  # a few bytes can stand for any number
             headers={"accept-encoding": "identity"},
         )

@@ -123,8 +123,8 @@ def _strict(environment: Environment, name: str, function: Callable[..., Any]) -
 def _date(value: object, pattern: object, *, context: RenderContext) -> str:
     """strftime, in the user's zone, of `now` (also written 'now' or 'today'), an ISO 8601 time, or seconds since 1970.
 
-    A text without a zone is shown as it was written. `%L` is milliseconds, as in Ruby. The library's own filter reads
-    the machine's clock and zone, and prints what it cannot read unchanged.
+    A text without a zone is in the user's. `%L` is milliseconds, as in Ruby. The library's own filter reads the
+    machine's clock and zone, and prints what it cannot read unchanged.
     """
     now = context.resolve("now")
     try:
@@ -143,7 +143,7 @@ def _moment(value: object, zone: tzinfo) -> datetime:
     if _SECONDS.fullmatch(text) and len(text) != len("YYYYMMDD"):
         return datetime.fromtimestamp(float(text), zone)
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is None else moment.astimezone(zone)
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
 def _own(match: re.Match[str], moment: datetime) -> str:
