@@ -234,6 +234,14 @@ def test_an_id_that_was_merged_is_looked_up_at_its_owner(live, store, make):
     assert said(live().deliver(sends)) == expected
 
 
+def test_of_an_id_that_was_merged_more_than_once_the_last_owner_is_asked(live, store, make):
+    for name, owner in (("~a", "u1"), ("u1", "u2"), ("u2", "u3"), ("round", "about"), ("about", "round")):
+        put(store, name, owner=owner)
+    put(store, "u3", consent={"offers/push": False})
+    sends = [make(f"to {user}", user=user, topic="offers") for user in ("~a", "u1", "u2", "round")]
+    assert said(live().deliver(sends)) == [("suppressed", "no_consent")] * 3 + [("handed_off", "")]
+
+
 def test_a_bounded_run_asks_the_state_machine_only(make_courier, store, make):
     """Its rows are those of the end, and decisions are of before."""
     send = make("replayed")

@@ -63,10 +63,14 @@ class Gate:
         """
         if self._users is None:
             return {}
-        profiles = self._read(self._users, {send.user for send in sends})
-        owners = {name: profile["owner"] for name, profile in profiles.items() if "owner" in profile}
-        owned = self._read(self._users, set(owners.values())) if owners else {}
-        return profiles | {name: owned[owner] for name, owner in owners.items() if owner in owned}
+        asked = {send.user for send in sends}
+        profiles: Profiles = {}
+        further = asked
+        while further:  # who has it may have been merged as well
+            profiles |= self._read(self._users, further)
+            further = {profile["owner"] for profile in profiles.values() if "owner" in profile} - asked
+            asked |= further
+        return {name: _last(name, profiles) for name in profiles}
 
     def check(self, send: Send, profiles: Profiles) -> Delivery | None:
         """The answer of a send that must not go out, None of one that may."""
@@ -87,6 +91,15 @@ class Gate:
 
     def _read(self, users: _Users, names: set[str]) -> Profiles:
         return {name: self._decoder.decode(row.profile) for name, row in users.read_users(sorted(names)).items()}
+
+
+def _last(name: str, profiles: Profiles) -> dict[str, Any]:
+    """The profile of the last who has an id, as far as there is one."""
+    passed: set[str] = set()
+    while name not in passed and (owner := profiles[name].get("owner")) in profiles:
+        passed.add(name)
+        name = owner
+    return profiles[name]
 
 
 def _refusal(send: Send, profile: Mapping[str, Any]) -> str:
