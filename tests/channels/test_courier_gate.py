@@ -8,8 +8,10 @@ import pytest
 from channels.handing import Whole
 
 from transforms.channels.outcome import Outcome
+from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import Rule
 from transforms.events.times import read_time, write_time
+from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerState, UserRow
 from transforms.storage.store import StoreError
 
@@ -67,6 +69,42 @@ def test_who_would_wait_too_long_is_not_sent_to(live, store, make, not_after, st
     send = make("late", quiet=NIGHT, not_after=not_after)
     assert [delivery.state for delivery in live().deliver([send])] == [state]
     assert rows(store) == ({"late": ("expired", "")} if state == "expired" else {})
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_send_of_a_schedule_that_comes_too_late_is_missed_and_told_so(fcm, make_courier, url, make, bounded):
+    store = open_store(url)
+    rules = {"win_back": Rule(scheduled=True), "other": Rule()}
+    sends = [
+        make("missed", not_after=EVENING - 1),
+        make("in time", not_after=EVENING),
+        make("other", campaign="other", not_after=EVENING - 1),
+        make("gone", campaign="gone", not_after=EVENING - 1),
+    ]
+    ends = [("suppressed", "missed"), ("handed_off", ""), ("expired", ""), ("suppressed", "stopped")]
+    first = make_courier(store, now=EVENING, rules=rules, bounded=bounded).deliver(sends)
+    assert said(first) == ends
+    assert rows(store)["missed"] == ("suppressed", "missed")
+    again = make_courier(store, now=EVENING + HOUR, rules=rules, bounded=bounded).deliver(sends)
+    assert said(again) == [("duplicate", reason) for _, reason in ends]
+    told = [receipt_of(delivery, bounded=bounded) for delivery in first]
+    assert told == [receipt_of(delivery, bounded=bounded) for delivery in again]
+    assert [(receipt.kind, receipt.reason) for receipt in told[:1]] == [("suppressed", "missed")]
+    assert fcm.requests["missed"] == 0
+    store.close()
+
+
+def test_a_send_of_a_schedule_that_waited_for_a_provider_expires(make_courier, url, make):
+    """The ledger remembers that, whoever asks next."""
+    store = open_store(url)
+    rules = {"win_back": Rule(scheduled=True)}
+    name = f"quota1-{url.partition(':')[0]}"  # once for each store
+    send = make(name, not_after=EVENING + SECOND)
+    assert said(make_courier(store, now=EVENING, rules=rules, bounded=False).deliver([send])) == [("later", "quota")]
+    too_late = make_courier(store, now=EVENING + HOUR, rules=rules, bounded=False)
+    assert said(too_late.deliver([send])) == [("expired", "")]
+    assert rows(store) == {name: ("expired", "")}
+    store.close()
 
 
 def test_one_id_that_comes_twice_at_night_waits_once(live, make):

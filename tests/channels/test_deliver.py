@@ -18,6 +18,7 @@ from core import texts_of
 
 from transforms.campaigns.effects import Send
 from transforms.channels.live.transforms import DeliverLive
+from transforms.channels.local_fcm import LocalFcm
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.times import read_time
 from transforms.storage.open import open_store
@@ -28,9 +29,16 @@ EVENING, MORNING = read_time("2026-03-10T22:00:00Z"), read_time("2026-03-11T08:0
 NIGHT = (21 * 60, 8 * 60)
 
 CAMPAIGN = {"trigger": {"event": "Bought"}, "steps": [{"send": "push"}], "reenter": "always", "consent": "offers"}
+DAILY = {"trigger": {"schedule": {"cron": "0 9 * * *"}}, "audience": {"segment": "buyers"}}
 TEXTS = texts_of(
     {
-        "campaigns": {"c": CAMPAIGN, "off": {**CAMPAIGN, "status": "paused"}},
+        "segments": {"buyers": {"members": {"event": "Bought"}}},
+        "campaigns": {
+            "c": CAMPAIGN,
+            "off": {**CAMPAIGN, "status": "paused"},
+            "daily": {**CAMPAIGN, **DAILY},
+            "rated": {**CAMPAIGN, **DAILY, "rate": {"at_most": 1, "per": "1m"}},
+        },
         "messages": {"push": {"channel": "push", "title": "Hello"}},
     }
 )
@@ -92,13 +100,13 @@ def lines(path: Path) -> list[Any]:
 class Delivered:
     """What a pipeline left in a folder: pushes in the order of the outbox, receipts, and the ledger."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.sent = [line["send_id"] for file in sorted(folder.glob("push-*.jsonl")) for line in lines(file)]
         receipts = [msgspec.json.decode(receipt) for receipt in lines(folder / "receipts")]
         self.told = sorted((receipt["send"], receipt["kind"], receipt["reason"]) for receipt in receipts)
         self.times = {receipt["send"]: read_time(receipt["time"]) for receipt in receipts}
         self.tallies = {tuple(key[:3]): count for key, count in lines(folder / "tallies")}
-        store = open_store(f"sqlite:{folder / 'store.db'}")
+        store = open_store(url)
         self.ledger = {row.send: row.state for row in store.scan_ledger()}
         store.close()
 
@@ -109,7 +117,7 @@ def keep(delivered: Any, folder: Path) -> None:
     _ = receipts | "KeepReceipts" >> beam.Map(append, str(folder / "receipts"))
 
 
-def streamed(folder: Path, *items: Send | int, push: str | None = None) -> Delivered:
+def streamed(folder: Path, *items: Send | int, push: str | None = None, url: str | None = None) -> Delivered:
     """Deliver live: sends as they come, and watermarks (microseconds) between them."""
     folder.mkdir(exist_ok=True)
     stream = TestStream(coder=beam.coders.PickleCoder())
@@ -118,11 +126,11 @@ def streamed(folder: Path, *items: Send | int, push: str | None = None) -> Deliv
             stream = stream.add_elements([TimestampedValue(item, Timestamp(micros=item.decided_at))])
         else:
             stream = stream.advance_watermark_to(Timestamp(micros=item))
-    store = f"sqlite:{folder / 'store.db'}"
+    store = url or f"sqlite:{folder / 'store.db'}"
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         sends = pipeline | "Sends" >> stream.advance_watermark_to_infinity() | "Clock" >> beam.Map(read_at)
         keep(sends | "Deliver" >> Shell.deliver(TEXTS, Channels(str(folder), push), store, wall), folder)
-    return Delivered(folder)
+    return Delivered(folder, store)
 
 
 def at_once(folder: Path, *sends: Send, now: int) -> Delivered:
@@ -132,7 +140,7 @@ def at_once(folder: Path, *sends: Send, now: int) -> Delivered:
         created = pipeline | beam.Create(sends, reshuffle=False)
         timed = created | "Timed" >> beam.Map(lambda send: TimestampedValue(send, send.decided_at / SECOND))
         keep(timed | "Deliver" >> Shell.deliver(TEXTS, Channels(str(folder)), store, partial(int, now)), folder)
-    return Delivered(folder)
+    return Delivered(folder, store)
 
 
 @LIVE
@@ -223,6 +231,42 @@ def test_what_is_timed_far_ahead_of_the_wall_clock_is_not_sent(tmp_path: Path) -
 
 @LIVE
 @pytest.mark.usefixtures("shell")
+def test_what_a_schedule_sends_too_late_is_missed_where_nothing_held_it_here(url: str, tmp_path: Path) -> None:
+    """Of a job that stood still; what waited for the morning, for its turn, or for a provider expires like all else."""
+    server = LocalFcm.start(retry_after=2)
+    late = {"not_after": EVENING - 1}
+    found = streamed(
+        tmp_path,
+        send_of("now", EVENING, campaign="daily"),
+        EVENING + 1000,
+        send_of("event", EVENING - HOUR, **late),
+        send_of("daily", EVENING - HOUR, campaign="daily", **late),
+        *(send_of(f"rated{n}", EVENING - HOUR, campaign="rated", **late) for n in range(3)),
+        send_of("asleep", EVENING, campaign="daily", quiet=NIGHT, not_after=MORNING - 1),
+        send_of("night", EVENING, campaign="daily", quiet=NIGHT, not_after=MORNING),
+        send_of("quota1-busy", EVENING, campaign="daily", not_after=EVENING + SECOND),
+        send_of("first", EVENING, campaign="rated", not_after=EVENING + SECOND),
+        send_of("second", EVENING, campaign="rated", not_after=EVENING + SECOND),
+        EVENING + 2000,
+        send_of("next", MORNING + HOUR, user="next"),
+        MORNING + HOUR,
+        push=f"fcm:demo-project@{server.url}",
+        url=url,
+    )
+    server.stop()
+    missed = ["daily", "rated0", "rated1", "rated2"]
+    told = {name: (kind, reason) for name, kind, reason in found.told}
+    assert told == {
+        **dict.fromkeys(("now", "first", "next"), ("accepted", "")),
+        **dict.fromkeys(missed, ("suppressed", "missed")),
+        **dict.fromkeys(("event", "asleep", "night", "quota1-busy", "second"), ("expired", "")),
+    }
+    assert {name for name, state in found.ledger.items() if state == "suppressed"} == set(missed)
+    assert found.tallies["suppressed", "missed", "daily"] == 1
+
+
+@LIVE
+@pytest.mark.usefixtures("shell")
 def test_a_backlog_read_at_night(tmp_path: Path) -> None:
     """Six hours of decisions are read at once, at ten in the evening."""
     backlog = [
@@ -280,7 +324,7 @@ def test_a_bounded_run_tells_what_became_of_its_sends_as_of_their_decisions(tmp_
         with beam.Pipeline(runner=FnApiRunner()) as pipeline:
             delivered = pipeline | beam.Create(sends) | "Deliver" >> DeliverBounded(TEXTS, Channels(str(folder)), store)
             keep(delivered, folder)
-        found = Delivered(folder)
+        found = Delivered(folder, store)
         assert found.told == [("first", "accepted", ""), ("off", "suppressed", "paused"), ("second", "accepted", "")]
         assert found.times == {"first": MORNING, "second": MORNING + HOUR, "off": 0}
         assert found.sent == (["first", "second"] if run == "once" else [])

@@ -15,7 +15,7 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
-from transforms.channels.gate import Gate, Profiles
+from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import Ledger, Memory
 from transforms.channels.making import Complaints, content_of, made
 from transforms.channels.outcome import PASSES, Channel, Delivery, Outcome
@@ -98,10 +98,14 @@ class Courier:
         # Of its own: a name that nobody resolves must not hold up the ledger.
         self._storing = ThreadPoolExecutor(1, "ledger")
 
-    def deliver(self, sends: Sequence[Send]) -> list[Delivery]:
+    def deliver(self, sends: Sequence[Send], *, waited: bool = False) -> list[Delivery]:
         """Deliver each send; the answers are in the order of `sends`.
 
         What happens to one message is an answer, not an exception.
+
+        Args:
+          sends: what was decided.
+          waited: whether they came before, and have waited since: for a provider, the morning, or their turn.
 
         Raises:
           StoreError: the store does not answer.
@@ -110,7 +114,7 @@ class Courier:
         """
         deliveries: list[Delivery] = []
         for start in range(0, len(sends), IN_FLIGHT):
-            deliveries += self._runner.run(self._deliver(sends[start : start + IN_FLIGHT]))
+            deliveries += self._runner.run(self._deliver(sends[start : start + IN_FLIGHT], waited))
         return deliveries
 
     def follow(self, messages: Mapping[str, Message], default_locale: str, rules: Rules) -> None:
@@ -133,7 +137,7 @@ class Courier:
         """Ask the store beside the event loop: while it stalls, answers of providers must not be missed."""
         return await asyncio.get_running_loop().run_in_executor(self._storing, partial(ask, *args, **kwargs))
 
-    async def _deliver(self, sends: Sequence[Send]) -> list[Delivery]:
+    async def _deliver(self, sends: Sequence[Send], waited: bool) -> list[Delivery]:
         answers: dict[int, Delivery] = {}
         prepared: dict[str, tuple[int, Any]] = {}
         taken: set[str] = set()
@@ -143,7 +147,7 @@ class Courier:
                 answers[place] = Delivery(send, "duplicate")
                 continue
             taken.add(send.id)
-            ready = made(send, partial(self._make, send, profiles), self._complaints)
+            ready = made(send, partial(self._make, send, profiles, waited), self._complaints)
             if isinstance(ready, Delivery) and (ready.state == "later" or ready.reason == "deleted"):
                 answers[place] = ready  # not claimed: it is to come again; or nothing is kept of the user
             else:
@@ -163,9 +167,9 @@ class Courier:
         self._away = (self._away | {each.send.channel for each in called}) - reached
         return [answers[place] for place in range(len(sends))]
 
-    def _make(self, send: Send, profiles: Profiles) -> Any:
+    def _make(self, send: Send, profiles: Profiles, waited: bool) -> Any:
         """What is handed over, or why nothing is."""
-        refused = self._gate.check(send, profiles)
+        refused = self._gate.check(send, profiles, waited=waited)
         if refused is not None:
             return refused
         message = self._messages.get(send.message)
@@ -231,6 +235,9 @@ class Courier:
                     reason = before.detail.removeprefix(RELEASED)
                     claims[send.id] = Delivery(send, "later", reason, retry_at=due)
                     continue
+                if isinstance(ready, Delivery) and ready.reason == MISSED:  # it has waited for a provider
+                    ready = Delivery(send, LedgerState.EXPIRED)  # noqa: PLW2901
+                    row = self._claim_row(send, ready)  # noqa: PLW2901
                 row = msgspec.structs.replace(row, attempts=before.attempts + 1)  # noqa: PLW2901
                 retaken.append((before, row))
             claims[send.id] = msgspec.structs.replace(ready, at=row.at) if isinstance(ready, Delivery) else row

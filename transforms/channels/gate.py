@@ -17,13 +17,16 @@ from transforms.events.times import read_time
 from transforms.identity.mailbox import mailbox_key
 from transforms.storage.rows import LedgerState, UserRow
 
-__all__ = ["Gate", "Profiles"]
+__all__ = ["MISSED", "Gate", "Profiles"]
 
 #: Profiles as `users` rows show them to others than the state machine.
 Profiles = dict[str, dict[str, Any]]
 
 
-_GONE = Rule("stopped")
+#: Why a send of a schedule is refused that first comes when it is too late: the job stood still.
+MISSED = "missed"
+
+_GONE, _ASKS_NOTHING = Rule("stopped"), Rule()
 
 
 class _Users(Protocol):
@@ -72,15 +75,20 @@ class Gate:
             asked |= further
         return {name: _last(name, profiles) for name in profiles}
 
-    def check(self, send: Send, profiles: Profiles) -> Delivery | None:
-        """The answer of a send that must not go out, None of one that may."""
+    def check(self, send: Send, profiles: Profiles, *, waited: bool) -> Delivery | None:
+        """The answer of a send that must not go out, None of one that may.
+
+        One of a schedule that comes too late is `missed`, unless it has `waited` here: then it expired, as others do.
+        """
         profile = profiles.get(send.user)
         if profile is not None and (reason := _refusal(send, profile)):
             return Delivery(send, LedgerState.SUPPRESSED, reason)
-        if self.rules is not None and (status := self.rules.get(send.campaign, _GONE).status) != "live":
+        if (status := self._rule(send).status) != "live":
             return Delivery(send, LedgerState.SUPPRESSED, status)
         now = self._clock(send)
         outside = now if send.quiet is None else first_outside(send.quiet, send.zone, now)
+        if now > send.not_after and not waited and self._rule(send).scheduled:
+            return Delivery(send, LedgerState.SUPPRESSED, MISSED)
         if outside > send.not_after:
             return Delivery(send, LedgerState.EXPIRED)
         if outside == now:
@@ -88,6 +96,9 @@ class Gate:
         if self._bounded:
             return Delivery(send, LedgerState.SUPPRESSED, "quiet")
         return Delivery(send, "later", "quiet", retry_at=outside)
+
+    def _rule(self, send: Send) -> Rule:
+        return _ASKS_NOTHING if self.rules is None else self.rules.get(send.campaign, _GONE)
 
     def _read(self, users: _Users, names: set[str]) -> Profiles:
         return {name: self._decoder.decode(row.profile) for name, row in users.read_users(sorted(names)).items()}

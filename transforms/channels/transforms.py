@@ -191,11 +191,11 @@ class Delivering(beam.DoFn):
         """Count from nothing."""
         self._tallies = Tallies()
 
-    def hand_over(self, sends: list[Send], later: list[Delivery]) -> Iterator[Any]:
-        """Deliver, count, and put out receipts; what is to come again is added to `later`."""
+    def hand_over(self, sends: list[Send], later: list[Delivery], *, waited: bool = False) -> Iterator[Any]:
+        """Deliver, count, and put out receipts; what is to come again is added to `later`. `waited`: they were."""
         self._follow(max((send.serial for send in sends), default=0))
         with progress.delivers(len(sends)):
-            deliveries = self._courier.deliver(sends)
+            deliveries = self._courier.deliver(sends, waited=waited)
         for delivery in deliveries:
             self._count(delivery)
             if delivery.state == "later":
@@ -208,14 +208,14 @@ class Delivering(beam.DoFn):
     def paced(self, sends: Iterable[Send], pace: Any, shards: int) -> tuple[list[Send], list[tuple[int, Send]]]:
         """The sends that may go now, and those that their campaign's rate lets go later, with the time.
 
-        The sends of a campaign go one after another, in equal distances; `pace` is the state of one of `shards`, each
-        of which has its share.
+        The sends of a campaign go one after another, in equal distances, but for those that are too late in any case.
+        `pace` is the state of one of `shards`, each of which has its share.
         """
         at_once, later = [], []
         known: dict[str, int] | None = None
         for send in sends:
             interval = self._rules[send.campaign].interval if send.campaign in self._rules else None
-            if interval is None:
+            if interval is None or send.not_after < self.clock():
                 at_once.append(send)
                 continue
             known = _paces.decode(pace.read() or b"\x80") if known is None else known
@@ -294,7 +294,7 @@ class Waiting(Delivering):
         later.clear()
         due.clear()
         again: list[Delivery] = []
-        yield from self.hand_over([send for at, send in waiting if at <= now], again)
+        yield from self.hand_over([send for at, send in waiting if at <= now], again, waited=True)
         left = [(at, send) for at, send in waiting if at > now]
         self.wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
 
