@@ -1,5 +1,6 @@
 """Files full of aliases, visitors and deletions, run three times: the same members, the same sends, nothing twice."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,4 +102,28 @@ def test_a_file_that_is_run_again_changes_nothing(
     again = data.draw(st.lists(st.sampled_from(events), max_size=3))
     files = Files(TEXTS, f"sqlite:{tmp_path_factory.mktemp('files') / 'store.db'}")
     check(files, [*events, *again])
+    files.store.close()
+
+
+@pytest.mark.parametrize("since", [[], [4]], ids=["gone", "begun anew"])
+def test_a_past_that_comes_after_the_deletion_is_deleted_too(tmp_path: Path, since: list[int]) -> None:
+    """An alias takes effect after the files; what it hands over was the deleted user's."""
+    device = {"device": {"token": "phone"}}
+    olds = [
+        call("track", 0, 1, user="u1", context=device),
+        call("identify", 0, 2, user="u1", traits={"email": "a@b.c"}),
+    ]
+    olds += [call("alias", 1, 1, user="u2", previous="u1"), call("alias", 2, 2, user="u3", previous="u2")]
+    events = [*olds, call("delete", 3, 1, user="u3"), *(call("track", hour, 9, user="u3") for hour in since)]
+    files = Files(TEXTS, f"sqlite:{tmp_path / 'store.db'}")
+    for _ in range(2):
+        files.run(events, AS_OF)
+        kept = {user: [row.id for row in files.store.read_events(user) if row.type != "receipt"] for user in USERS}
+        assert kept == {"u1": [], "u2": [], "u3": ["track 9" for _ in since], "u4": [], "u5": []}
+        assert {row.user for row in files.store.read_ledger("u1")} == set()
+        assert [files.store.read_identities(*of) for of in (("token", ["phone"]), ("address", ["a@b.c"]))] == [{}, {}]
+        left = users_of(files)
+        assert {id_: left[id_].deleted for id_ in ("u1", "u2", "u3")} == dict.fromkeys(
+            ("u1", "u2", "u3"), START + 3 * HOUR
+        )
     files.store.close()

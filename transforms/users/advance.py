@@ -15,7 +15,7 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
 from transforms.events.records import RECORDS
 from transforms.users.archive import token_lost
-from transforms.users.deletion import delete, is_deletion_again, is_gone
+from transforms.users.deletion import delete, forget_past, is_deletion_again, is_gone
 from transforms.users.draft import Draft
 from transforms.users.effects import Account, Again, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
 from transforms.users.hot import is_shared, is_too_fast
@@ -322,11 +322,13 @@ def _check_serial(draft: Draft, serial: int) -> None:
 def _apply_merge(draft: Draft, merge: Merge) -> None:
     _check_serial(draft, merge.user.serial)
     _account_control(draft, merge)
-    gone = draft.deleted_at is not None and merge.arrival <= draft.deleted_at
     if merge.user.id in draft.merged:
         _link_tokens(draft, merge)
         return
-    if merge.user.id == draft.id or merge.user.created is None or gone:
+    if merge.user.id == draft.id or merge.user.created is None:
+        return
+    if draft.deleted_at is not None and merge.arrival <= draft.deleted_at:
+        forget_past(draft, merge.user)
         return
     draft.settle(merge.arrival, historical=merge.historical)
     draft.clock = max(draft.clock, merge.arrival)

@@ -73,6 +73,8 @@ class Merged(msgspec.Struct, frozen=True, tag="merged", gc=False):
 class Deleted(msgspec.Struct, frozen=True, tag="deleted", gc=False):
     """A user is to be forgotten: every row of `users` (the user and all merged ids) goes, but for tombstones.
 
+    Where a past comes after the deletion that took it, `users` are the ids that it is of.
+
     `time` is that of the deletion, `at` when it was carried out.
     """
 

@@ -59,7 +59,8 @@ class _Replay:
             if isinstance(effect, Recorded):
                 mine.append(int(effect.event.handle))
             elif isinstance(effect, Deleted):
-                mine.clear()
+                if key in effect.users:
+                    mine.clear()
             elif isinstance(effect, Merged):
                 mine += self.pasts[effect.source]
             elif isinstance(effect, Account):
