@@ -20,7 +20,8 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.store import Store
 from transforms.users.explain import Explained, Tree, settled
-from transforms.users.user import User, decode_user
+from transforms.users.faults import open_user
+from transforms.users.user import User
 
 __all__ = ["check_known", "explain", "explained_json", "print_explained"]
 
@@ -66,7 +67,9 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
     row = store.read_users([user_id]).get(user_id)
     if row is None:
         raise WrongUse(f"the store knows no user {user_id!r}")
-    user = decode_user(row.state)
+    user = open_user(user_id, row.state)
+    if not isinstance(user, User):
+        raise WrongUse(user.detail)
     _check_known(user)
     if until is not None and until < user.clock:
         raise WrongUse(f"--as-of: {user_id!r} is settled up to {write_time(user.clock)} already; name a later time")

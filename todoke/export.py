@@ -41,12 +41,16 @@ def export(url: str, events: str, *, json: bool) -> None:
         raise RunFailed(f"the export cannot be written: {error}") from error
     finally:
         store.close()
-    said = {name: counts[name] for name in ("events", "users", "truncated", "older")} | {"files": len(days.files)}
+    said = {name: counts[name] for name in ("events", "users", "truncated", "older", "unreadable")} | {
+        "files": len(days.files)
+    }
     if json:
         print(msgspec.json.encode(said).decode())
         return
     print(f"{said['events']:,} events of {said['users']:,} users in {said['files']:,} files")
     if said["truncated"]:
         print(f"  users whose state was truncated, and is less than their events: {said['truncated']:,}")
+    if said["unreadable"]:
+        print(f"  users whose state cannot be read, who are left out: {said['unreadable']:,}")
     if said["older"]:
         print(f"  users with rows of an older version, without the ids of calls: {said['older']:,}")

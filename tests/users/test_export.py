@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import msgspec
 from columns import columnar
 from core import compile_plain, decode_all, essence
 from generators import definitions, histories
@@ -89,6 +90,19 @@ def test_one_message_id_of_two_users_is_two_messages() -> None:
     runs.run(decode_all(calls), definitions, decode_all(calls)[0].arrival)
     assert {name: set(user.members) for name, user in runs.users.items()} == {"u": {"did"}, "v": {"did"}}
     assert columnar(calls, definitions, decode_all(calls)[0].arrival) == {"u": {"did"}, "v": {"did"}}
+
+
+def test_a_user_who_cannot_be_read_is_counted_and_keeps_no_other_from_the_export() -> None:
+    times = {"timestamp": "2026-03-27T00:00:00Z", "arrival": "2026-03-27T00:00:01Z"}
+    calls = [{"type": "track", "event": "E", "messageId": user, "userId": user, **times} for user in ("u", "v", "w")]
+    calls.append({"type": "alias", "messageId": "a", "userId": "v", "previousId": "w", **times})
+    runs, counts = Runs(), Counter[str]()
+    runs.run(decode_all(calls), compile_plain({"segments": {}}), decode_all(calls)[0].arrival)
+    runs.store.write_users([msgspec.structs.replace(runs.store.read_users(["v"])["v"], state=b"\xc1")])
+    found = {said["messageId"] for _, said in exported(runs.store, counts)}
+    assert {"u"} <= found
+    assert "v" not in found
+    assert (counts["users"], counts["unreadable"]) == (len(found - {"a"}), 1)
 
 
 def str_of(found: tuple[int, dict[str, Any]]) -> tuple[int, str]:

@@ -20,13 +20,15 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.events.event import Event
 from transforms.storage.rows import UserRow
+from transforms.storage.sqlite import SqliteStore
 from transforms.users.advance import fold
 from transforms.users.control import decode_control
 from transforms.users.effects import Effect, Forward
 from transforms.users.prepare.marks import marks_before
 from transforms.users.rows import user_row
 from transforms.users.seeding import History, Seeding, activated, awaited, marks_of, seed_payloads
-from transforms.users.user import Input, Seed, User, Wake, encode_user, route
+from transforms.users.seeding_archive import archive_payloads
+from transforms.users.user import Input, Seed, SeedState, User, Wake, encode_user, route
 
 Plain = dict[str, Any]
 
@@ -234,6 +236,15 @@ def test_a_row_that_cannot_be_read_keeps_nobody_from_a_seed() -> None:
     rows = [UserRow("torn", 1, b"\xc1", b"{}"), user_row(waits, encode_user(waits))]
     assert awaited(rows, definitions) == {ACTIVE}
     assert awaited(rows[:1], definitions) == set()
+
+
+def test_nor_from_one_of_the_archive() -> None:
+    waits = User("u", clock=PUBLISHED, created=START, serial=1)
+    owner = User("v", clock=PUBLISHED, created=START, serial=1, seeds={ACTIVE: {"torn": SeedState.AWAITED}})
+    store = SqliteStore(":memory:")
+    store.write_users([UserRow("torn", 1, b"\xc1", b"{}"), *(user_row(u, encode_user(u)) for u in (waits, owner))])
+    made = archive_payloads(store, release_of_both(), {ACTIVE}, Seeding())
+    assert [decode_control(each, None)[0] for each in made] == ["u", "v"]
 
 
 def release_of_both() -> Definitions:

@@ -21,7 +21,8 @@ from transforms.events.times import write_time
 from transforms.storage.rows import EventRow
 from transforms.storage.store import Store
 from transforms.users.archive import archived, knows_ids, rows_of
-from transforms.users.user import ANONYMOUS, User, decode_user
+from transforms.users.faults import open_user
+from transforms.users.user import ANONYMOUS, User
 
 __all__ = ["Days", "exported"]
 
@@ -43,13 +44,17 @@ def exported(store: Store, counts: Counter[str]) -> Iterator[tuple[int, dict[str
     """Each event of the archive as a call, with its arrival.
 
     `counts` gets the `users` whose events these are, those of them that were `truncated` and those with `older` rows:
-    of a version that kept no ids of calls, which cannot all be read again as they were.
+    of a version that kept no ids of calls, which cannot all be read again as they were. Users who are `unreadable` are
+    left out.
 
     Raises:
       StoreError: the store cannot be read.
     """
     for row in store.scan_users():
-        user = decode_user(row.state)
+        user = open_user(row.user, row.state)
+        if not isinstance(user, User):
+            counts["unreadable"] += 1
+            continue
         if user.owner is not None and _is_taken_over(store, user):
             continue
         merged = store.read_users(user.merged)
@@ -75,7 +80,9 @@ def _is_taken_over(store: Store, user: User) -> bool:
         row = store.read_users([owner.first]).get(owner.first)
         if row is None:
             return False
-        following = decode_user(row.state)
+        following = open_user(row.user, row.state)
+        if not isinstance(following, User):
+            return False
         if user.id in following.merged:
             return True
         owner = following.owner

@@ -14,10 +14,11 @@ from transforms.storage.rows import UserRow
 from transforms.storage.store import Store
 from transforms.users.archive import rows_of
 from transforms.users.control import encode_inputs_control
+from transforms.users.faults import open_user
 from transforms.users.rebuild import counted, revisions_of
 from transforms.users.seeding import Owed, Seeding, activated, owed_to
 from transforms.users.seeds import seeds_of
-from transforms.users.user import Seed, decode_user
+from transforms.users.user import Seed, User
 
 __all__ = ["archive_payloads"]
 
@@ -38,23 +39,29 @@ def archive_payloads(store: Store, definitions: Definitions, wanted: set[int], d
       StoreError: the store cannot be read.
     """
     for row in store.scan_users():
-        for owed in list(owed_to(decode_user(row.state), definitions, wanted, done)):
-            seed = _seed(store, row, owed, definitions)
+        user = open_user(row.user, row.state)
+        # One that cannot be read waits until it can.
+        for owed in list(owed_to(user, definitions, wanted, done)) if isinstance(user, User) else ():
+            if (seed := _seed(store, row, owed, definitions)) is None:
+                continue
             (done.seeded if seed.leaves else done.empty)[owed.at] += 1
             yield encode_inputs_control(owed.user, [seed])
 
 
-def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> Seed:
-    """What the archive has of one id from before an activation."""
+def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> Seed | None:
+    """What the archive has of one id from before an activation; None while its row cannot be read."""
     name, serial = f"archive {write_time(owed.at)}", definitions.serial
     found = row if row.user == owed.name else store.read_users([owed.name]).get(owed.name)
     if found is None:
         return Seed(name, owed.name, owed.at, serial, revision=_GONE)
-    user = decode_user(found.state)
+    user = open_user(found.user, found.state)
+    if not isinstance(user, User):
+        return None
     # What was merged after the activation has a seed of its own, which speaks for what had been merged into that.
     others = seeds_of(user, definitions).get(owed.at, {}).keys() - {user.id}
     for other in store.read_users(sorted(others)).values():
-        others |= set(decode_user(other.state).merged)
+        if isinstance(opened := open_user(other.user, other.state), User):
+            others |= set(opened.merged)
     revisions = revisions_of(store, user, found.revision, without=others)
     leaves = {leaf.key: leaf for leaf in activated(definitions, owed.at)}
     rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at)
