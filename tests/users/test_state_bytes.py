@@ -237,7 +237,6 @@ INPUTS: list[Input] = [
     Seed("backfill 1", "~a1", START, 3, {2**64 - 1: ((START - 1, 2**64 - 1), (START - 2, 0))}, handle="h5"),
     Seed("backfill 1", "u5", START, 3, {key: state.marks for key, state in LeafStates(KEPT.leaves).items()}),
 ]
-
 RECEIPT = Receipt(
     "ü1", "bounced", "email", "2026-03-29T00:00:00Z", "r1", "s1", "cart", "first", "m", "b", "ü@x.com", "offers", "full"
 )

@@ -13,12 +13,12 @@ from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Cause
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.event import RECEIPT, Event
-from transforms.events.records import RECORDS
 from transforms.users.archive import token_lost
-from transforms.users.deletion import delete, forget_past, is_deletion_again, is_gone
+from transforms.users.deletion import delete, delete_merged, forget_past, is_deletion_again, is_gone
 from transforms.users.draft import Draft
 from transforms.users.effects import Account, Again, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
 from transforms.users.hot import is_shared, is_too_fast
+from transforms.users.links import link, link_again, link_tokens
 from transforms.users.seen import mark_of
 from transforms.users.sessions import with_event
 from transforms.users.user import (
@@ -27,6 +27,7 @@ from transforms.users.user import (
     Input,
     Merge,
     Owner,
+    OwnerDeleted,
     Seed,
     SeedState,
     TokenTaken,
@@ -75,6 +76,8 @@ def apply(draft: Draft, item: Input) -> None:
         _apply_seed(draft, item)
     elif isinstance(item, Announcement):
         _apply_announcement(draft, item)
+    elif isinstance(item, OwnerDeleted):
+        _apply_owner_deleted(draft, item)
     else:
         _apply_wake(draft, item)
 
@@ -102,6 +105,11 @@ def _apply_taken(draft: Draft, taken: TokenTaken) -> None:
     _account_control(draft, taken)
 
 
+def _apply_owner_deleted(draft: Draft, told: OwnerDeleted) -> None:
+    delete_merged(draft, told)
+    _account_control(draft, told)
+
+
 def _apply_announcement(draft: Draft, announcement: Announcement) -> None:
     """Let a known user hear of an event that concerns no user, once."""
     mark = mark_of(announcement.id)
@@ -119,6 +127,8 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         _apply_wake(draft, item)
     elif isinstance(item, Announcement):
         _account_control(draft, item)  # the owner hears of it, too
+    elif isinstance(item, OwnerDeleted):
+        _apply_owner_deleted(draft, item)
     elif isinstance(item, Merge):
         _pass_past_on(draft, item, owner)
     elif isinstance(item, Event) and is_gone(draft, item):
@@ -173,7 +183,7 @@ def _close_send(draft: Draft, event: Event) -> None:
             draft.counted = given_back(draft.counted, send)
 
 
-def _account_control(draft: Draft, item: Wake | Merge | TokenTaken | Announcement) -> None:
+def _account_control(draft: Draft, item: Wake | Merge | TokenTaken | Announcement | OwnerDeleted) -> None:
     """Say how a message of the control topic ended."""
     if item.control:
         draft.emit(Account("applied", item.id, control=True))
@@ -203,7 +213,7 @@ def _apply_event(draft: Draft, event: Event) -> None:
     facts = draft.profile.apply(event)
     if facts:
         draft.emit(ProfileChanged(draft.id, draft.clock, tuple(facts)))
-        _link(draft, event, facts)
+        link(draft, event, facts)
     if (gap := draft.definitions.policies.sessions) is not None:
         draft.session = with_event(draft.session, event, gap, draft.clock)
     draft.happen(event, mark, facts, begun)
@@ -213,7 +223,7 @@ def _apply_event(draft: Draft, event: Event) -> None:
 def _refused(draft: Draft, event: Event, mark: int) -> bool:
     """Whether an event is from before a deletion or was applied already; it is accounted for then."""
     if mark in draft.seen or is_deletion_again(draft, event):
-        _link_again(draft, event)
+        link_again(draft, event)
         _close_send(draft, event)
         _account(draft, event, "duplicate")
     elif is_gone(draft, event) or (event.type == RECEIPT and draft.created is None):
@@ -323,7 +333,7 @@ def _apply_merge(draft: Draft, merge: Merge) -> None:
     _check_serial(draft, merge.user.serial)
     _account_control(draft, merge)
     if merge.user.id in draft.merged:
-        _link_tokens(draft, merge)
+        link_tokens(draft, merge)
         return
     if merge.user.id == draft.id or merge.user.created is None:
         return
@@ -335,30 +345,8 @@ def _apply_merge(draft: Draft, merge: Merge) -> None:
     if draft.created is None:
         draft.resolve(draft.begin(), Cause("merge"), draft.clock, first=True)
     draft.join(merge.user, merge.arrival)
-    _link_tokens(draft, merge)
+    link_tokens(draft, merge)
     draft.emit(Merged(draft.id, merge.user.id, draft.clock))
-
-
-def _link_tokens(draft: Draft, merge: Merge) -> None:
-    """Say whose the tokens of a past are; each time it comes, as `_link_again`."""
-    for token in sorted({*merge.user.profile.live_tokens()} & {*draft.profile.live_tokens()}):
-        draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
-
-
-def _link(draft: Draft, event: Event, facts: list[str]) -> None:
-    """Say whose a newly seen token or address is."""
-    if "#reachable" in facts and event.type not in RECORDS:
-        draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
-    if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
-        draft.emit(Linked("address", address, draft.id, event.time))
-
-
-def _link_again(draft: Draft, event: Event) -> None:
-    """Say once more whose a token is: a process may have died before it told the one who had it."""
-    device = event.context.get("device")
-    token = device.get("token") if isinstance(device, dict) else None
-    if isinstance(token, str) and token in draft.profile.live_tokens():
-        draft.emit(Linked("token", token, draft.id, event.time))
 
 
 def _apply_anonymous(draft: Draft, item: Input) -> None:

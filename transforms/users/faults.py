@@ -22,7 +22,17 @@ from transforms.users.advance import accounts_of, fold
 from transforms.users.control import encode_inputs_control
 from transforms.users.draft import Draft
 from transforms.users.effects import Account, Effect, Faulted
-from transforms.users.user import Announcement, Input, Merge, Seed, TokenTaken, User, Wake, decode_user
+from transforms.users.user import (
+    Announcement,
+    Input,
+    Merge,
+    OwnerDeleted,
+    Seed,
+    TokenTaken,
+    User,
+    Wake,
+    decode_user,
+)
 
 __all__ = [
     "BAD_STATE",
@@ -47,7 +57,14 @@ PASSED = (StoreError, OlderDefinitions, MemoryError, OSError)
 _TOLD = 8_000
 
 #: How inputs are called in counts and logs.
-_NAMES = {Wake: "wake", Merge: "merge", Seed: "seed", TokenTaken: "token", Announcement: "announcement"}
+_NAMES = {
+    Wake: "wake",
+    Merge: "merge",
+    Seed: "seed",
+    TokenTaken: "token",
+    Announcement: "announcement",
+    OwnerDeleted: "deletion",
+}
 
 
 class Unreadable(NamedTuple):

@@ -29,6 +29,7 @@ __all__ = [
     "Input",
     "Merge",
     "Owner",
+    "OwnerDeleted",
     "Seed",
     "SeedState",
     "Seeds",
@@ -238,6 +239,24 @@ class TokenTaken(msgspec.Struct, frozen=True, tag="token_taken", tag_field="inpu
         return f"\x00token:{self.time}:{self.token}"
 
 
+class OwnerDeleted(msgspec.Struct, frozen=True, tag="owner_deleted", tag_field="input", array_like=True, gc=False):
+    """The user into whom this id was merged was deleted, by a deletion of `time`, carried out at `arrival`.
+
+    `user` is that user. `handle`: see `Event`; `control`: see `Wake`.
+    """
+
+    arrival: int
+    user: str
+    time: int
+    handle: str = ""
+    control: bool = False
+
+    @property
+    def id(self) -> str:
+        """Deterministic."""
+        return f"\x00deleted:{self.time}:{self.user}"
+
+
 class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_like=True, gc=False):
     """What the history of `user` before an activation gives to the leaves that came with it: the marks, by key.
 
@@ -288,7 +307,7 @@ class Announcement(msgspec.Struct, frozen=True, tag="announcement", tag_field="i
 
 
 #: What `advance` takes.
-Input = Event | Wake | Merge | TokenTaken | Seed | Announcement
+Input = Event | Wake | Merge | TokenTaken | Seed | Announcement | OwnerDeleted
 
 
 _user_encoder = msgspec.msgpack.Encoder()

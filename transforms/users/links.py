@@ -1,0 +1,31 @@
+"""Whose a device token or an email address is, as the store is told, from where others learn it."""
+
+from transforms.events.event import Event
+from transforms.events.records import RECORDS
+from transforms.users.draft import Draft
+from transforms.users.effects import Linked
+from transforms.users.user import Merge
+
+__all__ = ["link", "link_again", "link_tokens"]
+
+
+def link_tokens(draft: Draft, merge: Merge) -> None:
+    """Say whose the tokens of a past are; each time it comes, as `link_again`."""
+    for token in sorted({*merge.user.profile.live_tokens()} & {*draft.profile.live_tokens()}):
+        draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
+
+
+def link(draft: Draft, event: Event, facts: list[str]) -> None:
+    """Say whose a newly seen token or address is."""
+    if "#reachable" in facts and event.type not in RECORDS:
+        draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
+    if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
+        draft.emit(Linked("address", address, draft.id, event.time))
+
+
+def link_again(draft: Draft, event: Event) -> None:
+    """Say once more whose a token is: a process may have died before it told the one who had it."""
+    device = event.context.get("device")
+    token = device.get("token") if isinstance(device, dict) else None
+    if isinstance(token, str) and token in draft.profile.live_tokens():
+        draft.emit(Linked("token", token, draft.id, event.time))
