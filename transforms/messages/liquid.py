@@ -19,6 +19,7 @@ from liquid.exceptions import (
     FilterArgumentError,
     LiquidError,
     LoopIterationLimitError,
+    OutputStreamLimitError,
     TemplateNotFoundError,
     UndefinedError,
 )
@@ -109,6 +110,8 @@ def _strict(environment: Environment, name: str, function: Callable[..., Any]) -
                 str(missing)
         if type(value) is range and len(value) > LOOP_ITERATIONS:
             raise LoopIterationLimitError(f"a range of more than {LOOP_ITERATIONS:,}", token=None)
+        if name in ("replace", "join") and _length(name, value, *arguments) > OUTPUT_BYTES:
+            raise OutputStreamLimitError(f"`{name}` of more than {OUTPUT_BYTES:,} characters", token=None)
         if type(value) is list and None in value and name not in ("compact", "default", "size"):
             raise FilterArgumentError(f"`{name}` of a list with missing values; put `| compact` before it", token=None)
         found = function(value, *arguments, **options)
@@ -117,6 +120,20 @@ def _strict(environment: Environment, name: str, function: Callable[..., Any]) -
         return environment.undefined(name, hint=f"`{name}` found nothing", token=None) if found is None else found
 
     return bounded
+
+
+def _length(name: str, value: object, first: object = " ", second: object = "", *_: object) -> int:
+    """How long a text `replace` or `join` is going to make: what users wrote, times what users wrote."""
+    if name == "replace":
+        text, new = str(value), str(second)
+        return len(text) + text.count(str(first)) * len(new)
+    items = value if isinstance(value, list | tuple | range) else [value]
+    length = 0
+    for item in items:
+        length += len(str(item)) + len(str(first))
+        if length > OUTPUT_BYTES:
+            break
+    return length
 
 
 @with_context
