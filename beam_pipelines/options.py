@@ -2,8 +2,10 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -36,6 +38,7 @@ __all__ = ["CONTROL_RATE", "FIRST_BEAM", "Config", "WrongUse", "check_flag_names
 FIRST_BEAM = "2.77.0"
 #: Wakes or seeds a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
 CONTROL_RATE = 1_000.0
+_Found = TypeVar("_Found")
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -168,6 +171,8 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
         seed=flags.seed,
     )
+    if config.store is None and config.continued:
+        raise WrongUse("--continue: a run without a store (--store none) has nothing to go on from")
     if not source.bounded and config.store is None:
         raise WrongUse("--store: a live job needs a store: users whose state is lost come back from it")
     if not source.bounded and not config.live and config.control is None:
@@ -211,19 +216,22 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
     return source
 
 
+def _parsed(flag: str, parse: Callable[[Any], _Found], given: Any) -> _Found | None:
+    """What a flag that was given means; a mistake names the flag."""
+    try:
+        return parse(given) if given else None
+    except ValueError as error:
+        raise WrongUse(f"{flag}: {error}") from error
+
+
 def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
     """Find mistakes in URLs, and mail that could not be answered, before anything is started."""
+    _parsed("--webhook-allow", parse_allowed, flags.webhook_allow)
+    _parsed("--push", parse_fcm, flags.push)
+    line = _parsed("--line", parse_line, flags.line)
+    _parsed("--store", parse_store, None if flags.store == "none" else flags.store)
+    server = _parsed("--email", parse_smtp, flags.email)
     try:
-        parse_allowed(flags.webhook_allow)
-    except ValueError as error:
-        raise WrongUse(f"--webhook-allow: {error}") from error
-    try:
-        if flags.push:
-            parse_fcm(flags.push)
-        line = parse_line(flags.line) if flags.line else None
-        if flags.store != "none":
-            parse_store(flags.store)
-        server = parse_smtp(flags.email) if flags.email else None
         if here:  # else they are those of the workers
             secrets = {name: secret_of(os.environ, name) for name in SECRETS}
             if flags.webhook and secrets[WEBHOOK_SECRET]:

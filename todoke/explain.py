@@ -55,11 +55,12 @@ def check_known(kind: str, name: str, names: Collection[str]) -> None:
     """Check that the definitions have what is named.
 
     Raises:
-      WrongUse: they do not; the message names those that are called alike.
+      WrongUse: they do not; the message names the one that is called alike, else all.
     """
     if name not in names:
-        close = get_close_matches(name, names) or sorted(names)
-        raise WrongUse(f"the definitions have no {kind} `{name}`; they have {', '.join(close) or 'none'}")
+        close = get_close_matches(name, names, n=1)
+        found = f"did you mean `{close[0]}`?" if close else f"they have {', '.join(sorted(names)) or 'none'}"
+        raise WrongUse(f"the definitions have no {kind} `{name}`; {found}")
 
 
 def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:

@@ -1,5 +1,7 @@
 """`todoke flow`: entries, exits and size of a segment by minute, as a live job counts them."""
 
+import sys
+
 import msgspec
 
 from todoke.store import open_asked
@@ -19,7 +21,10 @@ def flow(segment: str, url: str, *, json: bool) -> None:
     """
     store = open_asked(url)
     rows = (row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/"))
-    for each in flows(segment, rows):
+    found = list(flows(segment, rows))
+    if not found and not json:
+        print(f"todoke: nobody was counted as coming or going in {segment!r}; only live jobs count", file=sys.stderr)
+    for each in found:
         shown = {**msgspec.structs.asdict(each), "window": write_time(each.window)}
         print(json_text(shown) if json else "\t".join(map(str, shown.values())))
     store.close()

@@ -19,6 +19,8 @@ __all__ = ["print_user", "user", "user_json"]
 
 #: What the timeline shows of the archive, and of the ledger, at most of each id.
 _EVENTS = 1000
+#: Characters of what an event said that the timeline shows.
+_SHOWN = 100
 
 
 def user(user_id: str, url: str, *, json: bool) -> None:
@@ -120,12 +122,17 @@ def _decision(row: LedgerRow) -> dict[str, Any]:
     }
 
 
+def _cut(text: str) -> str:
+    """As much as a line of the timeline shows."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
 def _describe(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["kind"] == "event":
         said = ", ".join(f"{name} {value}" for name, value in entry["said"].items())
         arrived = _clock(entry.get("arrival", entry["time"]))
         late = "" if arrived == _clock(entry["time"]) else f" (arrived {arrived})"
-        return entry["name"] or entry["type"].replace("_", " "), (said[:100] + late).strip()
+        return entry["name"] or entry["type"].replace("_", " "), (_cut(said) + late).strip()
     what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
     if entry["kind"] == "refusal":
         return f"no send: {entry['detail']}", what

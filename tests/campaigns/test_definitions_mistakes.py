@@ -323,6 +323,11 @@ CHANGED = [
         [(1, "policies.sessions.gap", "months and years")],
     ),
     ("segments:\n", "policies: {zone: UTC}\nsegments:\n", [(1, "policies.zone", "unknown key `zone`")]),
+    (
+        "segments:\n",
+        "policies: {default_locale: english}\nsegments:\n",
+        [(1, "policies.default_locale", "`english` is not a locale such as en, ja or pt-BR")],
+    ),
     ("segments:\n", "policies: [UTC]\nsegments:\n", [(1, "policies", "expected a mapping with default_locale,")]),
 ]
 

@@ -119,7 +119,7 @@ def test_an_earlier_time(previewed: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("gret", "the definitions have no segment or campaign `gret`; they have greet"),
+        ("gret", "the definitions have no segment or campaign `gret`; did you mean `greet`?"),
         ("twice", "`twice` is a segment and a campaign: give one of them another id"),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_time_without_a_zone_is_wrong_use(explain, moment):
 def test_an_unknown_segment_names_those_called_alike(explain):
     done = explain("ann", "buyer")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no segment `buyer`; they have buyers\n" in done.stderr
+    assert "no segment `buyer`; did you mean `buyers`?\n" in done.stderr
 
 
 def test_an_unknown_user_is_wrong_use(explain):

@@ -70,7 +70,7 @@ def test_gzip_and_patterns(preview, finished, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"segment": "buyer"}, "no segment or campaign `buyer`; they have buyers"),
+        ({"segment": "buyer"}, "no segment or campaign `buyer`; did you mean `buyers`?"),
         ({"events": "pubsub:projects/p-12345/subscriptions/sub"}, "--events: a preview reads files"),
         ({"events": "kafka:topic"}, "--events: unknown kind of source"),
         ({"definitions": "missing.yaml"}, "missing.yaml"),

@@ -34,10 +34,10 @@ WRONG_USE = [
     ({"as_of": "tomorrow"}, "--as-of: expected a time with a zone"),
     ({"definitions": "nowhere.yaml"}, "nowhere.yaml:1: error: (top): cannot be read"),
     ({"definitions": None}, "the following arguments are required: --definitions"),
-    ({"store": "users.db"}, "expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
-    ({"push": "fcm"}, "fcm"),
-    ({"email": "imap://localhost"}, "smtp"),
-    ({"line": "lines"}, "expected line or line@http://HOST:PORT; found 'lines'"),
+    ({"store": "users.db"}, "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
+    ({"push": "fcm"}, "--push: expected fcm:PROJECT"),
+    ({"email": "imap://localhost"}, "--email: expected smtp://HOST:PORT"),
+    ({"line": "lines"}, "--line: expected line or line@http://HOST:PORT; found 'lines'"),
     ({"line": "line"}, "--line: set TODOKE_LINE_TOKEN"),
 ]
 
@@ -50,6 +50,12 @@ def test_wrong_use_ends_with_two_before_anything_is_written(run, tmp_path, flags
     assert cause in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_nothing_to_go_on_from(run):
+    done = run("--continue", store="none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--continue: a run without a store (--store none) has nothing to go on from" in done.stderr
 
 
 def test_mistakes_in_definitions_are_all_shown(run, tmp_path):

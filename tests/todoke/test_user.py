@@ -116,3 +116,14 @@ def test_the_arrival_is_shown_where_it_differs(tmp_path, capsys):
     print_user(Console(width=200), store, "ann")
     assert capsys.readouterr().out.count("(arrived 1970-01-01 00:01:01)") == 1
     store.close()
+
+
+@pytest.mark.parametrize(("length", "said"), [(95, "x" * 95), (96, "x" * 94 + "…")])
+def test_what_is_longer_than_its_line_ends_with_dots(tmp_path, capsys, length, said):
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    store.write_users([UserRow("ann", 1, b"", b'{"user": "ann"}')])
+    payload = b'{"properties": {"path": "%s"}, "traits": {}, "context": {}}' % (b"x" * length)
+    store.write_events([EventRow("ann", 0, "m1", 0, "track", "Seen", "live", payload)])
+    print_user(Console(width=200), store, "ann")
+    assert capsys.readouterr().out.split("path ")[1].strip() == said
+    store.close()

@@ -1,5 +1,6 @@
 """What holds for all campaigns: the `policies:` section of definition files."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ from transforms.campaigns.grammar_triggers import read_minute
 from transforms.campaigns.quiet import QuietHours
 from transforms.identity.profile import CHANNELS
 from transforms.identity.zones import known_zone
+from transforms.messages.definitions import LOCALE_FORM
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR, SECOND
@@ -101,7 +103,11 @@ def _zone(node: Node, problems: Problems) -> str | None:
 
 
 def _locale(node: Node, problems: Problems) -> str | None:
-    return problems.text(node)
+    locale = problems.text(node)
+    if locale is not None and not re.fullmatch(LOCALE_FORM, locale):
+        problems.add(node, f"`{locale}` is not a locale such as en, ja or pt-BR")
+        return None
+    return locale
 
 
 def _sessions(node: Node, problems: Problems) -> int | None:

@@ -10,6 +10,7 @@ from transforms.campaigns.grammar_steps import STEPS, WAITS
 from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES, TRIGGERS
 from transforms.campaigns.policies import MAX_CAPPED, NO_QUIET
 from transforms.identity.profile import CHANNELS
+from transforms.messages.definitions import LOCALE_FORM
 from transforms.messages.schema import message_schemas
 from transforms.messages.scope import RESERVED
 from transforms.segments.schema import (
@@ -238,7 +239,7 @@ def _policies() -> Schema:
     return mapping(
         {
             "default_zone": {**TEXT, "description": "of the IANA database; default: UTC"},
-            "default_locale": {**TEXT, "description": "default: en"},
+            "default_locale": {"type": "string", "pattern": f"^{LOCALE_FORM}$", "description": "default: en"},
             "max_event_age": {**DURATION, "description": "how old a trigger may be when it arrives; default: 1h"},
             "settling": {
                 "anyOf": [DURATION, {"const": "0s"}],
