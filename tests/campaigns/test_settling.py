@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 from campaigns.campaign_story import definitions, refusals
-from core import HOUR, MINUTE, START, Story, compile_plain, of_type
+from core import HOUR, MINUTE, START, Story, compile_plain, of_type, run_bounded
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Send
+from transforms.events.event import Event
 from transforms.users.user import ANONYMOUS, Merge
 
 S = 1_000_000
@@ -369,3 +370,21 @@ def test_a_deletion_clears_it() -> None:
     told.track("Bought", 0)
     told.take(told.call("delete", S))
     assert (told.user.journeys, told.user.recent, told.user.deadline) == ({}, {}, None)
+
+
+def test_of_many_in_one_campaign_one_goes_on_beside_an_entry_that_is_pending() -> None:
+    """Who is outside the audience by now is asked again after a second trigger; two visitors had entered as well."""
+    audience = {"not": {"event": "Viewed", "within": "2h"}}
+    steps = [{"wait": "1d"}, {"send": "push_a"}]
+    compiled = compile_plain(definitions(policies={"settling": "30s"}, audience=audience, steps=steps))
+
+    def call(type_: str, second: int, user: str | None, visitor: str | None = None, name: str = "") -> Event:
+        at = START + second * S
+        device = {"device": {"token": "t", "type": "ios"}}
+        return Event(f"{type_}{second}{user}", type_, name, at, at, user, visitor, context=device if user else {})
+
+    events = [call("track", at, None, visitor, "Bought") for at, visitor in ((-100, "a1"), (-50, "a2"))]
+    events += [call("track", at, "u", None, name) for at, name in ((1, "Bought"), (2, "Viewed"), (3, "Bought"))]
+    events += [call("identify", 5, "u", "a1"), call("identify", 6, "u", "a2")]
+    _, effects = run_bounded(events, compiled, START + 3 * 86_400 * S)
+    assert len(of_type(Send, effects)) == 1

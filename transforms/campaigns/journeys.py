@@ -148,7 +148,8 @@ class Journeys:
             self.entries[name] = joined(self.entries.get(name), entry)
         for theirs in active.values():
             journey, place = theirs, (theirs.campaign, theirs.each)
-            twin = next((mine for mine in self.active.values() if (mine.campaign, mine.each) == place), None)
+            there = (mine for mine in self.active.values() if (mine.campaign, mine.each) == place)
+            twin = min(there, key=_precedence, default=None)  # beside one that began another may be pending
             # Two that began at one instant have one entry, and are two: their sends are named by the user at entry.
             if twin is not None and twin != theirs:
                 journey, second = sorted((twin, theirs), key=_precedence)
