@@ -5,7 +5,7 @@ Both Beam shells use it; they differ in where a user's state comes from and in w
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
@@ -169,6 +169,7 @@ class Bundle:
     def _keep(self, made: _Made, inputs: Sequence[Input]) -> tuple[User, bytes]:
         user, state, effects, tallies, rows = made
         self.tallies.join(tallies)
+        going_on: list[str] = []
         for effect in effects:
             if isinstance(effect, Send):
                 self._sends.append(effect)
@@ -176,15 +177,15 @@ class Bundle:
                 self._sends.append(effect.send)
             elif isinstance(effect, Forward):
                 self._forwards.append(effect)
+                going_on.append(effect.input.handle)
             elif isinstance(effect, Account) and effect.event is not None:
                 self._refused.append(effect)
+                going_on.append(effect.event.handle)
                 if effect.cause == HOT_ID:
                     self._hot[user.id] += 1
         if rows is not None:
             self._rows.join(rows)
         if self.live:
-            going_on = [effect.input.handle for effect in effects if isinstance(effect, Forward)]
-            going_on += [each.event.handle for each in effects if isinstance(each, Account) and each.event is not None]
             self._note_handles(inputs, going_on)
         return user, state
 
@@ -295,8 +296,11 @@ class Bundle:
             worst = ", ".join(f"{key!r} ({count:,})" for key, count in hot.most_common(_NAMED))
             _log.warning("%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst)
 
-    def _note_handles(self, inputs: Iterable[Input], going_on: Iterable[str]) -> None:
+    def _note_handles(self, inputs: Iterable[Input], going_on: Collection[str]) -> None:
         """Messages that end here are acknowledged after the writes; those that go on, where they end."""
+        if not going_on:  # nearly always
+            self._ended += [item.handle for item in inputs if item.handle]
+            return
         came = Counter(item.handle for item in inputs if item.handle)
         if not came:
             return

@@ -65,8 +65,9 @@ class Tallies:
 
     def join(self, other: "Tallies") -> None:
         """Add what another one counted."""
+        counts = self._counts
         for key, count in other._counts.items():
-            self._counts[key] = self._counts.get(key, 0) + count
+            counts[key] = counts.get(key, 0) + count
 
     def final(self, user: User, by: int = 1) -> None:
         """Count a user as a bounded run leaves it; with `by` -1 take back that it was counted."""
