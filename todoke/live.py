@@ -317,6 +317,8 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
     """
     patience = Patience(restarts)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Set anew: what libraries do with it when they are imported restarts the wait that Ctrl-C should end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         while True:
             started = time.monotonic()
