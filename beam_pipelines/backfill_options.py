@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
-from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, check_flag_names, read_time
+from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, check_flag_names, parsed, read_time
 from beam_pipelines.places import check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
@@ -147,12 +147,9 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
         raise WrongUse(f"--as-of: {flags.as_of} is ahead: a backfill knows only what has been")
     if flags.store == "none":
         raise WrongUse("--store: a backfill writes into a store; `todoke run --store none` only reports")
-    try:
-        parse_store(flags.store)
-        if flags.control_topic is not None:
-            parse_topic(flags.control_topic)
-    except ValueError as error:
-        raise WrongUse(str(error)) from error
+    parsed("--store", parse_store, flags.store)
+    if flags.control_topic is not None:
+        parsed("--control-topic", parse_topic, flags.control_topic)
     if of_archive and flags.engine is not None:
         raise WrongUse("--engine: seeds of the store's archive take none; it is for files")
     if flags.write == "users":

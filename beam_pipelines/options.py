@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,14 +31,26 @@ from transforms.events.sources import Source, Subscription, parse_source, parse_
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
 
-__all__ = ["CONTROL_RATE", "FIRST_BEAM", "Config", "WrongUse", "check_flag_names", "parse", "parser", "read_time"]
+__all__ = [
+    "CONTROL_RATE",
+    "FIRST_BEAM",
+    "Config",
+    "WrongUse",
+    "check_flag_names",
+    "parse",
+    "parsed",
+    "parser",
+    "read_time",
+]
 
 #: The version of Beam that jobs of the first release ran on. Beam asks it when it would make coders or steps in another
 #: way than then, which a running job could not be updated over.
 FIRST_BEAM = "2.77.0"
 #: Wakes or seeds a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
 CONTROL_RATE = 1_000.0
-_Found = TypeVar("_Found")
+
+_Said = TypeVar("_Said")
+_Meant = TypeVar("_Meant")
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -216,21 +228,15 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
     return source
 
 
-def _parsed(flag: str, parse: Callable[[Any], _Found], given: Any) -> _Found | None:
-    """What a flag that was given means; a mistake names the flag."""
-    try:
-        return parse(given) if given else None
-    except ValueError as error:
-        raise WrongUse(f"{flag}: {error}") from error
-
-
 def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
     """Find mistakes in URLs, and mail that could not be answered, before anything is started."""
-    _parsed("--webhook-allow", parse_allowed, flags.webhook_allow)
-    _parsed("--push", parse_fcm, flags.push)
-    line = _parsed("--line", parse_line, flags.line)
-    _parsed("--store", parse_store, None if flags.store == "none" else flags.store)
-    server = _parsed("--email", parse_smtp, flags.email)
+    parsed("--webhook-allow", parse_allowed, flags.webhook_allow)
+    if flags.push:
+        parsed("--push", parse_fcm, flags.push)
+    line = parsed("--line", parse_line, flags.line) if flags.line else None
+    if flags.store != "none":
+        parsed("--store", parse_store, flags.store)
+    server = parsed("--email", parse_smtp, flags.email) if flags.email else None
     try:
         if here:  # else they are those of the workers
             secrets = {name: secret_of(os.environ, name) for name in SECRETS}
@@ -248,6 +254,18 @@ def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
             f"--email: set {', '.join(missing)}: without them mails come from nobody, and anybody can forge the links "
             "that unsubscribe"
         )
+
+
+def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
+    """What a flag means.
+
+    Raises:
+      WrongUse: it means nothing; the text begins with the flag.
+    """
+    try:
+        return parse(said)
+    except ValueError as error:
+        raise WrongUse(f"{flag}: {error}") from error
 
 
 def _without_password(url: str | None) -> str | None:

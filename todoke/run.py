@@ -11,7 +11,8 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 from rich import box
 from rich.columns import Columns
 from rich.console import Console
@@ -207,6 +208,11 @@ def check_beam_flags(beam_flags: Sequence[str]) -> None:
     _, unknown = known.parse_known_args(list(beam_flags))
     if unknown:
         raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `todoke run --help` lists the flags")
+    if runner := PipelineOptions(list(beam_flags)).view_as(StandardOptions).runner:
+        try:
+            create_runner(runner)
+        except (ValueError, ImportError, AttributeError, TypeError) as error:
+            raise WrongUse(f"--runner: {error}") from error
 
 
 def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str], beam_flags: Sequence[str]) -> None:

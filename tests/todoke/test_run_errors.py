@@ -35,8 +35,11 @@ WRONG_USE = [
     ({"definitions": "nowhere.yaml"}, "nowhere.yaml:1: error: (top): cannot be read"),
     ({"definitions": None}, "the following arguments are required: --definitions"),
     ({"store": "users.db"}, "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
+    ({"runner": "FnApiRuner"}, "--runner: Unexpected pipeline runner: FnApiRuner"),
+    ({"runner": "nowhere.Runner"}, "--runner: "),
     ({"push": "fcm"}, "--push: expected fcm:PROJECT"),
-    ({"email": "imap://localhost"}, "--email: expected smtp://HOST:PORT"),
+    ({"push": "fcm:shop-1@http://[::1"}, "--push: Invalid IPv6 URL"),
+    ({"email": "imap://localhost"}, "--email: expected smtp"),
     ({"line": "lines"}, "--line: expected line or line@http://HOST:PORT; found 'lines'"),
     ({"line": "line"}, "--line: set TODOKE_LINE_TOKEN"),
 ]
