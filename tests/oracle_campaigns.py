@@ -178,7 +178,7 @@ class _World:
             came = self.came_after({"event": goal["event"]}, trigger, order(trigger))
             if came is not None and came.time < found["end"]:
                 self.reach(found, came)
-        journey |= {"settling": False, "due": NEVER, "heard": order(trigger), "fresh": True}
+        journey |= {"settling": False, "due": NEVER, "heard": order(trigger)}
         journey["steps"] = list(self.campaign["steps"])
         if (exit_ := self.campaign.get("exit")) and self.came_after(exit_, trigger, order(trigger)):
             self.end(journey, "exit", now)
@@ -197,7 +197,7 @@ class _World:
             self.walk(journey, journey["fell_due"], now)
         else:
             journey["steps"].pop(0)
-            journey |= {"awaits": None, "fresh": False}
+            journey |= {"awaits": None, "heard": (now, chr(0x10FFFF))}
             self.walk(journey, now, now)
 
     def walk(self, journey: Plain, fell_due: int, now: int) -> None:
@@ -216,11 +216,10 @@ class _World:
             else:
                 wait = step["wait"]
                 awaited = wait["for"] if isinstance(wait, dict) else None
-                heard = journey["heard"] if journey["fresh"] else (now, chr(0x10FFFF))
-                came = self.came_after(awaited, trigger, heard) if awaited else None
+                came = self.came_after(awaited, trigger, journey["heard"]) if awaited else None
                 if came is None:
                     journey |= {"due": now + length(wait["at_most"] if awaited else wait), "awaits": awaited}
-                    journey |= {"heard": heard, "settling": False}
+                    journey["settling"] = False
                     return
                 journey["heard"] = order(came)
             steps.pop(0)

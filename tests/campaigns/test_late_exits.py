@@ -1,7 +1,8 @@
 """Events that come before the trigger that they follow: exits, waits and goals look back at the newest of them."""
 
+import pytest
 from campaigns.campaign_story import conversions, definitions, refusals, sends, story
-from core import HOUR, MINUTE, compile_plain
+from core import HOUR, MINUTE, Story, compile_plain
 
 from transforms.users.cap import CAP, fit
 from transforms.users.draft import Draft
@@ -146,6 +147,18 @@ def test_a_wait_behind_another_begins_when_it_begins() -> None:
     told.track("Viewed", 30 * MINUTE)
     told.wake(2 * HOUR)
     assert sends(told) == []
+
+
+@pytest.mark.parametrize("token", [3, 9])
+def test_an_event_that_came_while_a_send_was_held_back_ends_the_wait_behind_it(token: int) -> None:
+    steps = [{"send": "webhook_a"}, {"wait": "5s"}, {"send": "push_a"}, *WAITING[:1], {"send": "webhook_b"}]
+    told = Story(compile_plain(definitions(policies={"settling": "30s"}, steps=steps)))
+    told.track("Bought", 0)
+    for at, come in sorted([(token * S, told.device), (6 * S, lambda at: told.track("Viewed", at))]):
+        come(at)
+    told.wake(10 * S)
+    pushed = max(token, 5) * S
+    assert sends(told)[1:] == [("c", "push_a", pushed), ("c", "webhook_b", max(pushed, 6 * S))]
 
 
 def test_what_nothing_asks_for_is_not_remembered() -> None:
