@@ -19,11 +19,12 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.store import Store
+from transforms.users.boundary import Failed
 from transforms.users.explain import Explained, Tree, settled
 from transforms.users.faults import open_user
 from transforms.users.user import User
 
-__all__ = ["check_known", "explain", "explained_json", "print_explained"]
+__all__ = ["check_known", "explain", "explained_json", "print_explained", "print_failed"]
 
 
 def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, json: bool) -> None:
@@ -42,6 +43,7 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
     user = _settled(store, user_id, tree, until)
     store.close()
     found = tree.explain(user)
+    print_failed(tree.failed)
     if json:
         shown = {"user": user_id, "as_of": write_time(user.clock), "segment": explained_json(found)}
         print(json_text(shown))
@@ -61,6 +63,13 @@ def check_known(kind: str, name: str, names: Collection[str]) -> None:
         close = get_close_matches(name, names, n=1)
         found = f"did you mean `{close[0]}`?" if close else f"they have {', '.join(sorted(names)) or 'none'}"
         raise WrongUse(f"the definitions have no {kind} `{name}`; {found}")
+
+
+def print_failed(failed: Failed) -> None:
+    """Say on standard error what raised and was left out; nothing where nothing did."""
+    for count, what in ((len(failed.inputs), "set aside as internal"), (len(failed.dropped), "dropped as time passed")):
+        if count:
+            print(f"todoke: {count:,} {what}, for it raised; the first: {failed.first}", file=sys.stderr)
 
 
 def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
@@ -89,7 +98,7 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
     settled_by_run = last is not None and user.clock <= last.as_of
     now = last.as_of if last is not None and settled_by_run else time.time_ns() // 1000
     try:
-        return settled(user, now if until is None else until, tree.definitions)
+        return settled(user, now if until is None else until, tree.definitions, tree.failed)
     except OlderDefinitions as error:
         raise WrongUse(f"--definitions: {error}") from error
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from beam_pipelines.options import WrongUse, read_time
 from beam_pipelines.places import check_events
 from todoke.campaign_preview import campaign_json, print_campaign
-from todoke.explain import check_known, explained_json, print_explained
+from todoke.explain import check_known, explained_json, print_explained, print_failed
 from todoke.preflight import check_files
 from todoke.run import RunFailed
 from todoke.terminal import Screen, json_text, plain_text
@@ -64,9 +64,12 @@ def preview(
             found = preview_campaign(name, histories, known, moment, weeks=weeks, sample=sample)
         else:
             found = preview_segment(name, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
+    print_failed(histories.failed)
     if json:
         described = campaign_json(found) if isinstance(found, CampaignPreview) else _described(found)
-        print(json_text({**described, "messages": histories.accounts}))
+        failed = {"set_aside": len(histories.failed.inputs), "dropped": len(histories.failed.dropped)}
+        used = {**histories.accounts, **{kind: count for kind, count in failed.items() if count}}
+        print(json_text({**described, "messages": used}))
         return
     left_out = {kind.replace("_", " "): count for kind, count in histories.accounts.items() if kind != "read" and count}
     if left_out:

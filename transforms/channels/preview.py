@@ -20,7 +20,7 @@ from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook
 from transforms.segments.marks import hash_of
-from transforms.users.advance import fold
+from transforms.users.boundary import fold_apart
 from transforms.users.effects import Effect
 from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
@@ -105,7 +105,7 @@ def preview_campaign(
     chosen: list[tuple[bool, int, str, tuple[Happening, ...]]] = []
     for key, inputs in histories.each(definitions):
         told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs
-        _, effects = fold(User(key), (*told, Wake(as_of)), definitions)
+        _, effects = fold_apart(User(key), (*told, Wake(as_of)), definitions, histories.failed)
         happened = tuple(_happened(campaign, effects, definitions, complaints))
         if not happened:
             continue

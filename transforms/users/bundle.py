@@ -20,8 +20,9 @@ from transforms.segments.values import DAY
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
+from transforms.users.boundary import Aside, apart
 from transforms.users.cap import fit
-from transforms.users.effects import Account, Again, Effect, Faulted, Forward
+from transforms.users.effects import Account, Again, Effect, Forward
 from transforms.users.faults import (
     BAD_STATE,
     INTERNAL,
@@ -30,7 +31,6 @@ from transforms.users.faults import (
     called,
     letter_of,
     open_user,
-    pass_time,
     set_aside,
     traced,
 )
@@ -39,7 +39,7 @@ from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, mark_of
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Input, Merge, User, Wake, encode_user
+from transforms.users.user import ANONYMOUS, Input, User, Wake, encode_user
 
 __all__ = ["Bundle", "Handles", "applied_before", "open_users"]
 
@@ -190,50 +190,16 @@ class Bundle:
         return user, state
 
     def _take(self, user: User, inputs: Sequence[Input]) -> tuple[User, bytes]:
-        made = self._attempt(user, inputs)
-        if isinstance(made, _Made):
-            return self._keep(made, inputs)
-        if len(inputs) > 1:  # by halves, which finds a few among many sooner than one by one does
-            user, _ = self._take(user, inputs[: len(inputs) // 2])
-            return self._take(user, inputs[len(inputs) // 2 :])
-        return self._take_alone(user, inputs[0], made) if inputs else (user, encode_user(user))
-
-    def _take_alone(self, user: User, item: Input, error: Exception) -> tuple[User, bytes]:
-        """Apply an input that raised without what fails as time comes to it; else set it aside."""
-        settled, passed = self._pass_time(user, item)
-        for inputs in ((item,), ()) if passed else ():
-            made = self._attempt(settled, inputs, passed)
-            if isinstance(made, _Made):
-                user, state = self._keep(made, inputs)
-                if inputs:
-                    return user, state
-                break
-            error = made
-        _log.error("%s %r for %r is set aside as %s", called(item), item.id, user.id, INTERNAL, exc_info=error)
-        self.tallies.count("internal", called(item))
-        self._set_aside(user.id, item, INTERNAL, traced(error))
-        return user, encode_user(user)
-
-    def _attempt(self, user: User, inputs: Sequence[Input], before: Sequence[Effect] = ()) -> _Made | Exception:
-        """What inputs make of a user, after the effects of `before`; or what was raised."""
-        try:
-            return self._fold(user, inputs, before)
-        except PASSED:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary around a key
-            return error
-
-    def _pass_time(self, user: User, item: Input) -> tuple[User, list[Effect]]:
-        """The user when an input comes, and the effects, if something of the user fails by time alone; else none."""
-        historical = isinstance(item, Event | Wake | Merge) and item.historical
-        try:
-            settled, effects = pass_time(user, item.arrival, self.definitions, historical=historical)
-        except PASSED:
-            raise
-        except Exception:  # noqa: BLE001 - then it is for the input to tell
-            return user, []
-        failed = any(isinstance(effect, Faulted) for effect in effects)
-        return (settled, effects) if failed else (user, [])
+        state = None
+        for found in apart(user, inputs, self.definitions, self._fold):
+            if not isinstance(found, Aside):
+                user, state = self._keep(*found)
+                continue
+            item, error = found
+            _log.error("%s %r for %r is set aside as %s", called(item), item.id, user.id, INTERNAL, exc_info=error)
+            self.tallies.count("internal", called(item))
+            self._set_aside(user.id, item, INTERNAL, traced(error))
+        return user, encode_user(user) if state is None else state
 
     def _set_aside(self, key: str, item: Input, cause: str, detail: str) -> None:
         self.tallies.effects(set_aside(key, item, cause))

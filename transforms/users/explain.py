@@ -18,7 +18,7 @@ from transforms.segments.since import answer_since
 from transforms.segments.values import compile_inner
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
-from transforms.users.advance import fold
+from transforms.users.boundary import Failed, fold_apart
 from transforms.users.draft import Draft
 from transforms.users.user import Input, User, Wake, pack_members
 
@@ -68,10 +68,14 @@ class _Node(NamedTuple):
 
 
 class Tree:
-    """The conditions of a segment, with those of the segments that it refers to."""
+    """The conditions of a segment, with those of the segments that it refers to.
+
+    `failed` has what raised while it was asked.
+    """
 
     def __init__(self, segment: str, definitions: Definitions) -> None:
         self.definitions = definitions
+        self.failed = Failed()
         self._shown: set[str] = set()
         self._size = 0
         self._root = self._node(SegmentRef(segment), 0)
@@ -160,7 +164,9 @@ class Tree:
             due = user.deadline
             if due is None or None not in turns:
                 break
-            user, _ = fold(user, (Wake(due),), self.definitions)
+            user, _ = fold_apart(user, (Wake(due),), self.definitions, Failed())
+            if user.clock < due:  # no time can pass by what fails
+                break
             for place, holds in enumerate(self.answers(user)):
                 if turns[place] is None and holds is not answers[place]:
                     turns[place] = due
@@ -220,8 +226,8 @@ def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[U
     answers: Sequence[bool] = unknown
     since: list[int | None] = [None] * len(unknown)
     for item in (*inputs, Wake(until)):
-        for each in (*_deadlines(user, item.arrival, tree.definitions), item):
-            user, _ = fold(user, (each,), tree.definitions)
+        for each in (*_deadlines(user, item.arrival, tree), item):
+            user, _ = fold_apart(user, (each,), tree.definitions, tree.failed)
             found = unknown if user.created is None else tree.answers(user)
             turned = zip(found, answers, since, strict=True)
             since = [at if now is before else user.clock for now, before, at in turned]
@@ -229,21 +235,23 @@ def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[U
     return user, since
 
 
-def settled(user: User, until: int, definitions: Definitions) -> User:
-    """A user as time alone has made it by then.
+def settled(user: User, until: int, definitions: Definitions, failed: Failed | None = None) -> User:
+    """A user as time alone has made it by then; what raises is left out, and noted in `failed`.
 
     Raises:
       OlderDefinitions: the user was judged by newer ones.
     """
-    return fold(user, (Wake(max(until, user.clock)),), definitions)[0]
+    return fold_apart(user, (Wake(max(until, user.clock)),), definitions, failed or Failed())[0]
 
 
-def _deadlines(user: User, until: int, definitions: Definitions) -> Iterator[Wake]:
+def _deadlines(user: User, until: int, tree: Tree) -> Iterator[Wake]:
     """A wake at each time at which something may change without an input, up to one."""
     while user.created is not None and user.deadline is not None and user.deadline <= until:
         wake = Wake(user.deadline)
         yield wake
-        user, _ = fold(user, (wake,), definitions)
+        user, _ = fold_apart(user, (wake,), tree.definitions, tree.failed)
+        if user.clock < wake.arrival:  # no time can pass by what fails
+            return
 
 
 def _leaves_below(segment: str, definitions: Definitions) -> frozenset[int]:

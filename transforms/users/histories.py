@@ -14,7 +14,7 @@ import msgspec
 from transforms.campaigns.load import Definitions
 from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
-from transforms.users.advance import fold
+from transforms.users.boundary import Failed, fold_apart
 from transforms.users.effects import Forward
 from transforms.users.user import ANONYMOUS, Announcement, Input, User, by_arrival, route
 
@@ -35,13 +35,14 @@ class Histories:
 
     `accounts` has what was read, how much of it could not be decoded, and how much is later than asked; `newest` is the
     newest arrival (microseconds UTC) of the rest, 0 where there is none. `announcements` concern no user, and are told
-    to each.
+    to each. `failed` has what raised for one of them, here or where it was asked for.
     """
 
     def __init__(self, folder: Path, parts: int = 32) -> None:
         self.accounts = Counter({"read": 0, "dead_letters": 0, "later": 0})
         self.newest = 0
         self.announcements: list[Input] = []
+        self.failed = Failed()
         self._folder = folder
         self._parts = parts
         self._held: dict[str, _Keyed] = {}
@@ -77,7 +78,7 @@ class Histories:
         """
         for part in range(self._parts):
             for key, inputs in self._grouped(f"anonymous-{part}"):
-                for forward in _forwards(key, inputs, definitions):
+                for forward in _forwards(key, inputs, definitions, self.failed):
                     self._put(forward.user, forward.input)
                 yield key, inputs
         self._flush()
@@ -88,7 +89,7 @@ class Histories:
                     aliased[key] = inputs
                 else:
                     yield key, inputs
-        yield from _exchanged(aliased, definitions).items()
+        yield from _exchanged(aliased, definitions, self.failed).items()
 
     def _put(self, key: str, item: Input) -> None:
         kind = "anonymous" if key.startswith(ANONYMOUS) else "users"
@@ -120,21 +121,21 @@ def _ordered(inputs: Iterable[Input]) -> list[Input]:
     return sorted(inputs, key=by_arrival)
 
 
-def _forwards(key: str, inputs: list[Input], definitions: Definitions) -> list[Forward]:
+def _forwards(key: str, inputs: list[Input], definitions: Definitions, failed: Failed) -> list[Forward]:
     """What goes from an id to others."""
     if all(isinstance(item, Event) and item.user is None for item in inputs):
         return []
-    _, effects = fold(User(key), inputs, definitions)
+    _, effects = fold_apart(User(key), inputs, definitions, failed)
     return [effect for effect in effects if isinstance(effect, Forward)]
 
 
-def _exchanged(own: dict[str, list[Input]], definitions: Definitions) -> dict[str, list[Input]]:
+def _exchanged(own: dict[str, list[Input]], definitions: Definitions, failed: Failed) -> dict[str, list[Input]]:
     """The inputs of users who go on as each other: their own, and what comes to them in the end."""
     inputs = own
     for _ in range(_MOST_PASSES):
         passed: dict[str, list[Input]] = {}
         for key, items in inputs.items():
-            for forward in _forwards(key, items, definitions):
+            for forward in _forwards(key, items, definitions, failed):
                 passed.setdefault(forward.user, []).append(forward.input)
         keys = {**own, **passed}
         after = {key: _ordered([*own.get(key, ()), *passed.get(key, ())]) for key in keys}

@@ -13,7 +13,7 @@ import msgspec
 from transforms.campaigns.load import Definitions
 from transforms.segments.marks import hash_of
 from transforms.segments.values import DAY
-from transforms.users.advance import fold
+from transforms.users.boundary import Failed, fold_apart
 from transforms.users.explain import Explained, Tree, decisive, replay
 from transforms.users.histories import Histories
 from transforms.users.user import ANONYMOUS, Input, User, Wake
@@ -84,7 +84,7 @@ def preview_segment(
         if key.startswith(ANONYMOUS) and not anonymous:
             continue
         user = None
-        for number, user in _at_each(key, inputs, moments, definitions):
+        for number, user in _at_each(key, inputs, moments, definitions, histories.failed):
             if user.created is not None and user.owner is None:
                 known[number] += 1
                 members[number] += segment in user.members
@@ -107,7 +107,7 @@ def preview_segment(
 
 
 def _at_each(
-    key: str, inputs: Sequence[Input], moments: Sequence[int], definitions: Definitions
+    key: str, inputs: Sequence[Input], moments: Sequence[int], definitions: Definitions, failed: Failed
 ) -> Iterator[tuple[int, User]]:
     """A user as of each moment from the first input on, with the number of the moment."""
     user, done = User(key), 0
@@ -118,7 +118,7 @@ def _at_each(
         if not done:
             continue
         if done > begun or (user.deadline is not None and user.deadline <= moment):
-            user, _ = fold(user, (*inputs[begun:done], Wake(moment)), definitions)
+            user, _ = fold_apart(user, (*inputs[begun:done], Wake(moment)), definitions, failed)
         yield number, user
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from transforms.campaigns.load import compiled
 from transforms.events.event import Event
-from transforms.users.advance import fold
+from transforms.users.boundary import Failed, fold_apart
 from transforms.users.effects import Account, Deleted, Forward, Merged, Recorded
 from transforms.users.user import Input, Merge, User
 
@@ -48,11 +48,13 @@ class _Replay:
         self.rows: dict[str, list[int]] = {}
         self.pasts: dict[str, list[int]] = {}
         self.accounts: Counter[str] = Counter()
+        self.failed = Failed()
 
     def take(self, key: str, inputs: list[Input]) -> list[Forward]:
         """Apply a user's inputs in the order of (arrival, id); returns what goes to others."""
         ordered = sorted(inputs, key=lambda item: (item.arrival, item.id))
-        self.users[key], effects = fold(self.users.get(key, User(key)), ordered, self.definitions)
+        user = self.users.get(key, User(key))
+        self.users[key], effects = fold_apart(user, ordered, self.definitions, self.failed)
         mine = self.rows.setdefault(key, [])
         forwards = []
         for effect in effects:
@@ -106,7 +108,8 @@ def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:
     for _ in range(_MOST_PASSES):
         forwards = [forward for key, inputs in waiting.items() for forward in machine.take(key, inputs)]
         if not forwards:
-            return machine.owned(rows), machine.accounts
+            machine.accounts["dead_letter"] += len(machine.failed.inputs)
+            return machine.owned(rows), +machine.accounts
         waiting = {}
         for forward in forwards:
             waiting.setdefault(forward.user, []).append(forward.input)
