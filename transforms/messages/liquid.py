@@ -14,21 +14,21 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
-from liquid import BoundTemplate, Environment, RenderContext, Undefined
+from liquid import BoundTemplate, Environment, Markup, RenderContext, Undefined
 from liquid.exceptions import (
     FilterArgumentError,
     LiquidError,
-    LoopIterationLimitError,
     OutputStreamLimitError,
     TemplateNotFoundError,
     UndefinedError,
 )
-from liquid.filter import math_filter, num_arg, with_context
+from liquid.filter import flatten, math_filter, num_arg, with_context
 from liquid.span import Span
 from liquid.token import Token
 from liquid.undefined import UNDEFINED
 
 from transforms.messages.definitions import Partials
+from transforms.messages.liquid_parts import CALL, PARTIAL, TURN, Steps, rendered_by, replaced, text_of_value, weight
 from transforms.messages.scope import SCOPE
 
 __all__ = ["Mistake", "fill", "mistakes", "parsed", "paths_of"]
@@ -40,9 +40,23 @@ LOOP_ITERATIONS = 10_000
 #: Floats have at most 324 places, and 309 digits before them.
 _MOST_PLACES, _MOST_DIGITS = 330, 700
 
+#: Integers of more than 4,300 digits cannot be printed.
+_MOST_BITS = 14_000
+
+_PATTERN = 1_000
+
 _SECONDS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SECRET = re.compile(r"[A-Za-z0-9_]+")
+_WIDE = re.compile(r"%[-_0^#]*[0-9]{3}")
 _OWN = re.compile(r"%[-_0^#]*([sL%])")
+
+#: Filters whose value and arguments are text.
+_OF_TEXT = {
+    *("append", "base64_decode", "base64_encode", "base64_url_safe_decode", "base64_url_safe_encode", "capitalize"),
+    *("downcase", "escape", "escape_once", "lstrip", "newline_to_br", "prepend", "remove", "remove_first"),
+    *("remove_last", "replace", "replace_first", "replace_last", "rstrip", "slice", "split", "squish", "strip"),
+    *("strip_html", "strip_newlines", "truncate", "truncatewords", "upcase", "url_decode", "url_encode"),
+}
 
 #: What filters of python-liquid let through on strange values, beside its own errors.
 _RUNTIME_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -58,6 +72,41 @@ class _Missing(Undefined):
 
 
 class _Context(RenderContext):
+    def __init__(self, template: BoundTemplate, *, parent_context: RenderContext | None = None, **more: Any) -> None:
+        super().__init__(template, parent_context=parent_context, **more)
+        self.steps: Steps = parent_context.steps if isinstance(parent_context, _Context) else Steps()
+        self.steps.take(PARTIAL)
+
+    def raise_for_loop_limit(self, length: int = 1) -> None:
+        super().raise_for_loop_limit(length)
+        self.steps.take(TURN * length)
+
+    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        function = super().filter(name, token)
+
+        def counted(value: object, *arguments: object, **options: object) -> object:
+            if name == "uniq" and isinstance(value, list | tuple):  # it compares each with each
+                self.steps.take(len(flatten(value)) ** 2 // 10)
+            self.steps.take(CALL + weight(value, *arguments, *options.values()))
+            if name in _OF_TEXT:
+                value, *arguments = (self.as_text(given, name) for given in (value, *arguments))  # type: ignore[assignment]
+            elif name == "join" and isinstance(value, list | tuple):
+                value = [item if item is None else self.as_text(item, name) for item in flatten(value)]
+            found = function(value, *arguments, **options)
+            self.steps.take(weight(found))
+            return found
+
+        return counted
+
+    def as_text(self, value: object, name: str) -> object:
+        """What a filter takes as text, as it would be printed: the library's take Python's `True` and `{'a': 1}`."""
+        if type(value) is bool:
+            return str(value).lower()
+        if isinstance(value, dict) or (isinstance(value, list | tuple) and name != "slice" and None not in value):
+            text = text_of_value(value, self)
+            return text.unescape() if isinstance(text, Markup) else text
+        return value
+
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         found = super().get(path, token=token, default=default)
         if found is None:
@@ -87,6 +136,9 @@ class _Environment(Environment):
         self.filters |= {"date": _date, "round": _round}
         self.filters = {name: _strict(self, name, function) for name, function in self.filters.items()}
 
+    def from_string(self, *source: Any, **more: Any) -> BoundTemplate:
+        return replaced(super().from_string(*source, **more))
+
     def get_template(self, name: str, **_: Any) -> BoundTemplate:
         """A partial by the name that it is rendered by; all are parsed once."""
         if name not in self.parsed:
@@ -101,15 +153,16 @@ class _Environment(Environment):
 
 
 def _strict(environment: Environment, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same filter, for which nothing is missing rather than empty text, and ranges are bounded."""
+    """The same filter, for which nothing is missing rather than empty text, and numbers and texts are bounded."""
 
     @wraps(function)
     def bounded(value: object, *arguments: Any, **options: Any) -> Any:
         for missing in (value, *arguments, *options.values()) if name != "default" else ():
             if isinstance(missing, Undefined):
                 str(missing)
-        if type(value) is range and len(value) > LOOP_ITERATIONS:
-            raise LoopIterationLimitError(f"a range of more than {LOOP_ITERATIONS:,}", token=None)
+        for number in (value, *arguments):
+            if isinstance(number, int) and number.bit_length() > _MOST_BITS:
+                raise FilterArgumentError(f"`{name}` of a number of more than {_MOST_BITS:,} bits", token=None)
         if name in ("replace", "join") and _length(name, value, *arguments) > OUTPUT_BYTES:
             raise OutputStreamLimitError(f"`{name}` of more than {OUTPUT_BYTES:,} characters", token=None)
         if type(value) is list and None in value and name not in ("compact", "default", "size"):
@@ -143,10 +196,12 @@ def _date(value: object, pattern: object, *, context: RenderContext) -> str:
     A text without a zone is in the user's. `%L` is milliseconds, as in Ruby. The library's own filter reads the
     machine's clock and zone, and prints what it cannot read unchanged.
     """
-    now = context.resolve("now")
+    now, form = context.resolve("now"), str(pattern)
+    if len(form) > _PATTERN or _WIDE.search(form):
+        raise FilterArgumentError("`date` with a form of more than 1,000 characters, or a width above 99", token=None)
     try:
         moment = now if value in ("now", "today") else _moment(value, now.tzinfo)
-        return str(moment.strftime(_OWN.sub(lambda match: _own(match, moment), str(pattern))))
+        return str(moment.strftime(_OWN.sub(lambda match: _own(match, moment), form)))
     except (ValueError, OverflowError, OSError) as error:
         raise FilterArgumentError(f"not a date: {value!r} ({error})", token=None) from error
 
@@ -236,6 +291,8 @@ def mistakes(
         index = error.token.start_index if error.token else 0
         yield at(str(error.message), Span(str(error.template_name or ""), index))
         return
+    if found := _round_trip(template):
+        yield at("a partial that renders itself, at last, would never end", found)
     for name, spans in analysis.filters.items():
         if name not in template.env.filters:
             yield at(f"unknown filter `{name}`", spans[0])
@@ -248,6 +305,23 @@ def mistakes(
                 yield at("write {{ secrets.NAME }} for what stands in TODOKE_SECRET_NAME", span)
         elif name not in SCOPE and name not in names:
             yield at(f"unknown variable `{name}`", span, f"; known are {', '.join(sorted({*SCOPE, *names}))}")
+
+
+def _round_trip(template: BoundTemplate) -> Span | None:
+    """Where partials come round to one that is being rendered."""
+    done: set[str] = set()
+
+    def walk(name: str, inside: BoundTemplate, around: tuple[str, ...]) -> Span | None:
+        for partial, index in rendered_by(inside):
+            if partial in around:
+                return Span(name, index)
+            if partial not in done:
+                if found := walk(partial, inside.env.get_template(partial), (*around, partial)):
+                    return found
+                done.add(partial)
+        return None
+
+    return walk("", template, ())
 
 
 def _names_a_secret(path: list[Any]) -> bool:
