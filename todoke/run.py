@@ -238,8 +238,15 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
 
 
 def write_report(place: str, report: dict[str, Any]) -> None:
-    """The report as a file of JSON."""
-    Path(place).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    """The report as a file of JSON.
+
+    Raises:
+      RunFailed: it cannot be written.
+    """
+    try:
+        Path(place).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    except OSError as error:
+        raise RunFailed(f"the report cannot be written: {place}: {error.strerror}; all else is done") from error
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

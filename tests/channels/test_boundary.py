@@ -144,6 +144,33 @@ def test_nothing_is_claimed_where_an_outbox_cannot_be_written(tmp_path, store, m
 
 
 @BOTH
+def test_a_full_disk_loses_no_send(tmp_path, store, make_courier, make_send, bounded, monkeypatch):
+    """Nothing of a message stands anywhere, and whoever comes next writes it, without a sweep and once."""
+    outbox = Outbox(tmp_path, MailSettings())
+    channels = {"push": outbox, "email": outbox}
+    sends = [make_send("t1", id="p1"), make_send("t2", id="p2"), make_send("a@example.com", id="m1")]
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "m1.eml").symlink_to("/dev/full")
+
+    def half(file, line):
+        file.write(line[: len(line) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("transforms.channels.outbox._write_all", half)
+        for send in sends:
+            with pytest.raises(OSError, match=r"No space left on device: '.*(push-|m1\.eml)"):
+                make_courier(store, channels=channels, bounded=bounded).deliver([send])
+    assert list((tmp_path / "mail").iterdir()) == []
+    assert [path.read_bytes() for path in tmp_path.glob("push-*")] == [b""]
+    for states in (["handed_off"] * 3, ["duplicate"] * 3):
+        deliveries = make_courier(store, channels=channels, bounded=bounded).deliver(sends)
+        assert [each.state for each in deliveries] == states
+    assert [path.read_bytes().count(b"\n") for path in tmp_path.glob("push-*")] == [2]
+    assert [path.name for path in (tmp_path / "mail").iterdir()] == ["m1.eml"]
+
+
+@BOTH
 def test_verdicts_that_are_known_before_are_written_by_the_claim(tmp_path, store, make_courier, make_send, bounded):
     """They keep the state and the reason that a call would have given."""
 

@@ -166,3 +166,11 @@ def test_a_run_that_fails_says_so_first(process, finished, debug):
     if not debug:
         assert done.stderr.startswith("todoke: the pipeline failed: OSError: [Errno 28] No space left on device")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_report_that_cannot_be_written_is_named(run):
+    result = run(report="/dev/full")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "todoke: the report cannot be written: /dev/full: No space left on device; all else is done\n"
+    )

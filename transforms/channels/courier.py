@@ -18,7 +18,7 @@ from transforms.campaigns.entry import digest
 from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import Ledger, Memory
 from transforms.channels.making import Complaints, content_of, made
-from transforms.channels.outcome import PASSES, Channel, Delivery, Outcome
+from transforms.channels.outcome import PASSES, Channel, Delivery, NotWritten, Outcome
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
 from transforms.events.plain import plain
@@ -297,6 +297,8 @@ class Courier:
                     place, claim = calls[call]
                     if isinstance(call.exception(), PASSES):
                         failed = failed or call.exception()
+                        if isinstance(call.exception(), NotWritten):
+                            rows.append(self._released(claim, "not_written", now := self._clock(sends[place]), now))
                         continue
                     answers[place], row = self._settle(sends[place], claim, call.result())
                     rows.append(row)
@@ -318,15 +320,18 @@ class Courier:
         again = self._again(send, outcome) and (outcome.state == "retry" or claim.attempts < RESENDS)
         if again and (outcome.says_nothing or not self._bounded):
             due = now + int(_pause(outcome.after or RESEND_SECONDS, claim.attempts) * 1_000_000)
-            # What a run over files leaves to the next one has no lease: no sweep may give it up meanwhile.
-            lease = 0 if self._bounded else due + LEASE
-            row = msgspec.structs.replace(claim, at=now, lease=lease, detail=f"{RELEASED}{outcome.reason}")
+            row = self._released(claim, outcome.reason, now, due)
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
         state = LedgerState.FAILED if outcome.state == "retry" else outcome.state
         handed_off = state == LedgerState.HANDED_OFF
         said = outcome.detail if handed_off else _said(outcome.reason, outcome.detail)
         row = msgspec.structs.replace(claim, state=state, at=now, lease=0, detail=said)
         return Delivery(send, state, outcome.reason, outcome.detail, at=now), row
+
+    def _released(self, claim: LedgerRow, reason: str, now: int, due: int) -> LedgerRow:
+        """A claim that may be taken again at `due`. One of a run over files has no lease: no sweep may give it up."""
+        lease = 0 if self._bounded else due + LEASE
+        return msgspec.structs.replace(claim, at=now, lease=lease, detail=f"{RELEASED}{reason}")
 
     def _row(self, send: Send, state: str) -> LedgerRow:
         now = self._clock(send)

@@ -3,15 +3,16 @@
 import itertools
 import os
 import threading
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.email import compose
-from transforms.channels.outcome import Outcome
+from transforms.channels.outcome import NotWritten, Outcome
 from transforms.channels.push import measured
 from transforms.channels.settings import MailSettings
 from transforms.events.times import write_time
@@ -83,7 +84,7 @@ class Outbox:
     def __init__(self, directory: Path, settings: MailSettings) -> None:
         self._directory = directory
         self._settings = settings
-        self._files: dict[str, BinaryIO] = {}
+        self._files: dict[str, FileIO] = {}
         self._lock = threading.Lock()
 
     def make(self, send: Send, rendered: Rendered) -> bytes | Outcome:
@@ -98,9 +99,13 @@ class Outbox:
         return written
 
     async def send(self, send: Send, made: bytes) -> Outcome:
-        """Write one message; a full disk and the like raise `OSError`, since no other message would fare better."""
+        """Write one message, whole or not at all.
+
+        Raises:
+          NotWritten: the disk is full, or the like; no other message would fare better.
+        """
         if send.channel == "email":
-            (self._directory / "mail" / f"{quote(send.id, safe='')}.eml").write_bytes(made)
+            _write_mail(self._directory / "mail" / f"{quote(send.id, safe='')}.eml", made)
         else:
             self._write(send.channel, made)
         return Outcome.handed_off("outbox")
@@ -122,22 +127,46 @@ class Outbox:
     def _write(self, channel: str, line: bytes) -> None:
         with self._lock:
             file = self._file(channel)
-            file.write(line)
-            file.flush()
+            whole = file.tell()
+            try:
+                _write_all(file, line)
+            except OSError as error:
+                file.truncate(whole)
+                file.seek(whole)
+                raise _not_written(error, file.name) from error
 
-    def _file(self, channel: str) -> BinaryIO:
+    def _file(self, channel: str) -> FileIO:
         if channel not in self._files:
             self._files[channel] = self._new_file(channel)
         return self._files[channel]
 
-    def _new_file(self, channel: str) -> BinaryIO:
+    def _new_file(self, channel: str) -> FileIO:
         self._directory.mkdir(parents=True, exist_ok=True)
         for number in itertools.count():
             try:
-                return (self._directory / f"{channel}-{os.getpid()}-{number}.jsonl").open("xb")
+                # Without a buffer: what was refused must not be written later.
+                return (self._directory / f"{channel}-{os.getpid()}-{number}.jsonl").open("xb", buffering=0)
             except FileExistsError:
                 continue
         raise AssertionError("itertools.count ended")
+
+
+def _write_mail(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _not_written(error, path) from error
+
+
+def _write_all(file: FileIO, line: bytes) -> None:
+    """A disk that fills up takes a part, and refuses the next."""
+    while line:
+        line = line[file.write(line) :]
+
+
+def _not_written(error: OSError, place: Path | str) -> NotWritten:
+    return NotWritten(error.errno, error.strerror, str(place))
 
 
 def composed(send: Send, rendered: Rendered, settings: MailSettings) -> bytes | Outcome:

@@ -10,12 +10,16 @@ from transforms.events.plain import plain
 from transforms.messages.render import Rendered
 from transforms.storage.store import StoreError
 
-__all__ = ["DETAIL", "PASSES", "Channel", "Delivery", "Outcome"]
+__all__ = ["DETAIL", "PASSES", "Channel", "Delivery", "NotWritten", "Outcome"]
 
 #: What is no fault of one message: for the store, the definitions and the machine a whole bundle fails.
 PASSES = (StoreError, OlderDefinitions, MemoryError, OSError)
 #: So many characters of what a provider says are kept.
 DETAIL = 200
+
+
+class NotWritten(OSError):
+    """A message could not be written, and nothing of it stands anywhere: it certainly did not go out."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -89,7 +93,11 @@ class Channel(Protocol):
         """
 
     async def send(self, send: Send, made: Any) -> Outcome:
-        """Hand over what was made. What a provider or a network can do is an outcome, not an exception."""
+        """Hand over what was made. What a provider or a network can do is an outcome, not an exception.
+
+        Raises:
+          NotWritten: nor can any other message be written now, as on a full disk.
+        """
 
     async def close(self) -> None:
         """Let connections and files go."""
