@@ -144,7 +144,7 @@ def test_nothing_is_claimed_where_an_outbox_cannot_be_written(tmp_path, store, m
 
 
 @BOTH
-def test_a_full_disk_loses_no_send(tmp_path, store, make_courier, make_send, bounded, monkeypatch):
+def test_a_full_disk_loses_no_send(tmp_path, store, make_courier, make_send, *, bounded, monkeypatch):
     """Nothing of a message stands anywhere, and whoever comes next writes it, without a sweep and once."""
     outbox = Outbox(tmp_path, MailSettings())
     channels = {"push": outbox, "email": outbox}
