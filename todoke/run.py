@@ -260,7 +260,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     entries = [("journeys begun", report["entries"]), ("journeys waiting", report["waiting"])]
     segments = [("all users", report["users"]), *report["segments"].items()]
     rebuilt = sum(report["rebuilt"].values())
-    segments += [("brought over to changed definitions", rebuilt)] if rebuilt else []
+    segments += [("brought over to changed definitions, visitors and merged ids too", rebuilt)] if rebuilt else []
     console.print(Columns([messages, _table("campaigns", [*entries, *sends, *refusals]), _table("members", segments)]))
     console.print(f"as of {report['as_of']}, in {report['elapsed_s']:.1f} s", highlight=False)
 

@@ -205,3 +205,9 @@ def test_the_number_says_what_the_answer_says(data: st.DataObject) -> None:
             found = measured(leaf.condition, state, user.clock, Draft(user, compiled).zone)
             if found is not None and (said := agrees(leaf.condition, found)) is not None:
                 assert said is state.truth, (leaf.condition, found)
+
+
+def test_long_numbers_are_shortened_for_people() -> None:
+    assert str(Measured("sum", int(1.8e302), "at least 30")) == "sum 1.80000e+302, at least 30"
+    assert str(Measured("sum", 123_456_789, "at least 30")) == "sum 123,456,789, at least 30"
+    assert str(Measured("sum", 2 * int(1.7e308), "at least 30")) == "sum 3.40000e+308, at least 30"

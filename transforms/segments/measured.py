@@ -3,6 +3,7 @@
 Times are microseconds UTC. Leaves keep no more than makes a difference, so that a number may be the least it can be.
 """
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +24,10 @@ _SIGNS = {"is": "is", "at_least": "at least", "at_most": "at most", "more_than":
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
+#: From here on a number is shortened for people.
+_LONG = 10**15
+
+
 class Measured(msgspec.Struct, frozen=True):
     """A number beside what is asked of it.
 
@@ -38,7 +43,9 @@ class Measured(msgspec.Struct, frozen=True):
     more: bool = False
 
     def __str__(self) -> str:
-        shown = "of nothing" if self.amount is None else _age(self.amount) if self.what == "age" else f"{self.amount:,}"
+        shown = (
+            "of nothing" if self.amount is None else _age(self.amount) if self.what == "age" else _short(self.amount)
+        )
         return f"{self.what} {shown}{' or more' if self.more else ''}{'' if self.what == 'steps' else ','} {self.asked}"
 
 
@@ -141,12 +148,18 @@ def _range(low: int, high: int | None) -> str:
 def _asked(operator: Operator) -> str:
     if operator.name == "between":
         low, high = operator.operand
-        return f"is {low:,}" if low == high else f"between {low:,} and {high:,}"
-    return f"{_SIGNS[operator.name]} {operator.operand:,}"
+        return f"is {_short(low)}" if low == high else f"between {_short(low)} and {_short(high)}"
+    return f"{_SIGNS[operator.name]} {_short(operator.operand)}"
+
+
+def _short(number: float) -> str:
+    """A number as people read it: of one with more than 15 digits the first six."""
+    return f"{number:,}" if abs(number) < _LONG else f"{Decimal(number):.6g}"
 
 
 def _plain(amount: Fraction) -> int | float:
-    return int(amount) if amount.denominator == 1 else round(float(amount), 6)
+    whole = amount.denominator == 1 or abs(amount) >= _LONG  # no float has what is behind its point
+    return int(amount) if whole else round(float(amount), 6)
 
 
 def _age(seconds: float) -> str:

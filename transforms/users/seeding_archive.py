@@ -8,9 +8,10 @@ applied later and arrived before the activation is not in the seed; the user kno
 from collections.abc import Iterator
 
 from transforms.campaigns.load import Definitions
+from transforms.events.event import SET, TOKEN_LOST
 from transforms.events.times import write_time
 from transforms.segments.marks import Marks
-from transforms.storage.rows import UserRow
+from transforms.storage.rows import EventRow, UserRow
 from transforms.storage.store import Store
 from transforms.users.archive import rows_of
 from transforms.users.control import encode_inputs_control
@@ -18,6 +19,7 @@ from transforms.users.faults import open_user
 from transforms.users.rebuild import counted, revisions_of
 from transforms.users.seeding import Owed, Seeding, activated, owed_to
 from transforms.users.seeds import seeds_of
+from transforms.users.seen import Seen, mark_of
 from transforms.users.user import Seed, User
 
 __all__ = ["archive_payloads"]
@@ -64,7 +66,28 @@ def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> S
             others |= set(opened.merged)
     revisions = revisions_of(store, user, found.revision, without=others)
     leaves = {leaf.key: leaf for leaf in activated(definitions, owed.at)}
-    rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at)
+    unapplied = _Unapplied(user, store, [*revisions])
+    rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at and not unapplied(each))
     states = counted(rows, user.id, leaves, definitions.index)
     marks: dict[int, Marks] = {key: state.marks for key, state in states.items() if state.marks}
     return Seed(name, owed.name, owed.at, serial, marks, revision=found.revision)
+
+
+class _Unapplied:
+    """Finds rows of messages that a process wrote before it died, and that have not come again yet.
+
+    Another message may have got the revision since then, so that this says nothing; but its user does not know it,
+    within the duplicate horizon. If it came after a seed that has it, sums would have it twice.
+    """
+
+    def __init__(self, user: User, store: Store, names: list[str]) -> None:
+        merged = [name for name in names if name != user.id]
+        opened = [open_user(row.user, row.state) for row in store.read_users(merged).values()] if merged else []
+        users = [user, *(each for each in opened if isinstance(each, User))]
+        self._seen = {each.id: (seen := Seen(each.seen), seen.since(each.clock)) for each in users}
+
+    def __call__(self, row: EventRow) -> bool:
+        if row.user not in self._seen or row.type in (SET, TOKEN_LOST):
+            return False
+        seen, since = self._seen[row.user]
+        return row.arrival > since and mark_of(row.id) not in seen

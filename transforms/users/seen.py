@@ -78,6 +78,11 @@ class Seen:
             while len(fresh) > SEEN_COUNT or fresh[next(iter(fresh))] <= horizon:
                 del fresh[next(iter(fresh))]
 
+    def since(self, clock: int) -> int:
+        """The time (microseconds UTC) of whose later arrivals, up to a user's clock, all that were taken are here."""
+        oldest = next(self.items(), (0, 0))[1] if len([*self.items()]) >= SEEN_COUNT else 0
+        return max(clock - SEEN_AGE, oldest)
+
     def join(self, other: "Seen") -> None:
         """Keep the newest of what two users who become one have taken."""
         both = sorted((at, mark) for mark, at in (dict(other.items()) | dict(self.items())).items())
