@@ -4,8 +4,10 @@ import argparse
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -148,7 +150,9 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
       WrongUse: for values that cannot be.
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
-    flags, beam_flags = parser(program).parse_known_args(argv)
+    named = parser(program)
+    named.error = partial(_error, named, argv)  # type: ignore[method-assign]
+    flags, beam_flags = named.parse_known_args(argv)
     check_flag_names(beam_flags, program)
     try:
         source = parse_source(flags.events)
@@ -194,14 +198,30 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     return config, flags, beam_flags
 
 
+def _error(named: argparse.ArgumentParser, argv: list[str], message: str) -> NoReturn:
+    """End with what is wrong; a flag that nobody knows is said first, since what is missing may be meant by it."""
+    ours = {name for action in named._actions for name in action.option_strings}
+    words = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    try:
+        check_flag_names([word for word in words if word not in ours], named.prog)
+    except WrongUse as error:
+        message = f"{error}; {message}"
+    argparse.ArgumentParser.error(named, message)
+
+
 def check_flag_names(beam_flags: list[str], program: str) -> None:
-    """Find mistyped flags. Beam passes over those that it does not know with a line in its log.
+    """Find mistyped flags, and say which of ours is meant. Beam passes over those that it does not know.
 
     Raises:
       WrongUse: there is one.
     """
     if unknown := unknown_words(beam_flags):
-        raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `{program} --help` lists the flags")
+        ours = [name for action in parser(program)._actions for name in action.option_strings]
+        close = dict.fromkeys(each for word in unknown for each in get_close_matches(word.partition("=")[0], ours, 1))
+        meant = f"; did you mean {' '.join(f'`{each}`' for each in close)}?" if close else ""
+        raise WrongUse(
+            f"neither Todoke nor Beam knows {' '.join(unknown)}{meant or f'; `{program} --help` lists the flags'}"
+        )
 
 
 def _definitions(place: str, *, bounded: bool) -> Texts | Release:

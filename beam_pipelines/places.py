@@ -42,6 +42,12 @@ def check_written(flag: str, place: str, *, folder: bool = False) -> None:
       WrongUse: it cannot.
     """
     path = Path(place)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long
+        raise WrongUse(f"{flag}: {place} cannot be made: {error.strerror}") from error
     if path.exists() and path.is_dir() is not folder:
         raise WrongUse(f"{flag}: {place} is {'a file: name a folder' if folder else 'a folder: name a file'}")
     standing = path
@@ -49,5 +55,13 @@ def check_written(flag: str, place: str, *, folder: bool = False) -> None:
         standing = standing.parent
     if standing != path and not standing.is_dir():
         raise WrongUse(f"{flag}: {standing} is a file, so that {place} cannot be made")
+    made = [each for each in (path, *path.parents) if not each.exists()] if folder else []
+    try:
+        for each in reversed(made):
+            each.mkdir()
+        for each in made:  # a refused run leaves nothing behind
+            each.rmdir()
+    except OSError as error:
+        raise WrongUse(f"{flag}: {place} cannot be made: {error.strerror}") from error
     if not os.access(standing, os.W_OK):
         raise WrongUse(f"{flag}: {place} cannot be written: permission denied")

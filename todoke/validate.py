@@ -1,6 +1,7 @@
 """`todoke validate`: check definitions before anything runs."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -36,10 +37,10 @@ def validate(path: Path, events: str | None, *, json: bool) -> int:
     else:
         for problem in problems:
             print_error(str(problem))
-        if definitions is None:
+        if definitions is None and path.exists():
             count = len(problems.errors)
             print(f"{count} mistake" if count == 1 else f"{count} mistakes", file=sys.stderr)
-        else:
+        elif definitions is not None:
             counts = ("segments", "campaigns", "messages")
             found = ", ".join(f"{len(getattr(definitions, name))} {name}" for name in counts)
             print(f"{path}: {found}; revision {definitions.revision}")
@@ -55,4 +56,5 @@ def _sample(events: str) -> Sample:
 
 def _print_json(problems: Problems) -> None:
     found = [msgspec.structs.asdict(problem) for problem in problems]
-    print(json_text({"valid": not problems.errors, "problems": found}))
+    with suppress(BrokenPipeError):  # whoever reads no more is still told by the exit code
+        print(json_text({"valid": not problems.errors, "problems": found}))

@@ -77,7 +77,9 @@ def test_load_raises_with_every_mistake(tmp_path):
 def test_a_file_that_cannot_be_read(tmp_path, content):
     if content is not None:
         (tmp_path / "x.yaml").write_bytes(content)
-    with pytest.raises(DefinitionsError, match=r"x\.yaml:1: error: \(top\): cannot be read"):
+    with pytest.raises(
+        DefinitionsError, match=r"x\.yaml(: there is no such file or folder$|:1: error: \(top\): cannot be read)"
+    ):
         load(tmp_path / "x.yaml")
 
 

@@ -99,8 +99,11 @@ EACH = (
         for message in (
             *("{channel: line, text: x}", "{channel: line, text: {en: x, ja: y}}"),
             "{channel: line, messages: [{type: text, text: '{{ user.id }}'}, {type: sticker, packageId: '1'}]}",
-            "{channel: webhook, url: x, body: {a: b, n: 5, l: [x, ~, {y: true}]}, headers: {c: d, X-E: {en: f}}}",
-            *("{channel: webhook, url: x, body: 'a {{ user.id }}'}", "{channel: webhook, url: x, body: ~}"),
+            "{channel: webhook, url: http://h, body: {a: b, n: 5, l: [x, ~, {y: true}]}, headers: {c: d, E: {en: f}}}",
+            *(
+                "{channel: webhook, url: http://h, body: 'a {{ user.id }}'}",
+                "{channel: webhook, url: http://h, body: ~}",
+            ),
             *("{channel: inbox, title: x, body: y, expires: 7d}", "{channel: inbox, body: y, data: {a: {b: [1]}}}"),
             *("{channel: push, title: x, android: {a: b}}", "{channel: push, title: x, apns: {a: {b: ['{{ now }}']}}}"),
             "{channel: push, title: x, web: {}}",

@@ -135,6 +135,8 @@ def read_texts(path: str | Path) -> Texts:
     for file in files:
         try:
             texts.append((str(file), file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            problems.add(Node(None, str(file), 0, ""), "there is no such file or folder")
         except (OSError, UnicodeDecodeError) as error:
             problems.add(Node(None, str(file), 1, ""), f"cannot be read: {error}")
     if not files:

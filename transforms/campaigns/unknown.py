@@ -1,5 +1,6 @@
 """Variables that messages need and of which nothing is known: whoever lacks them gets nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -19,42 +20,62 @@ _OWN = {"id", "email", "phone", "line_id", "timezone", "locale", "context"}
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What recorded events hold: the traits of users, and the properties of events by their name."""
+    """What recorded events hold: the users, those who have a trait, and of events by name how many have a property."""
 
-    traits: set[str]
-    properties: dict[str, set[str]]
+    users: set[str]
+    traits: dict[str, set[str]]
+    events: Counter[str]
+    properties: dict[str, Counter[str]]
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "Sample":
-        """What these events hold."""
-        sample = cls(set(), {})
+        """What these events hold; a visitor without a user id adds traits, but is no user."""
+        sample = cls(set(), {}, Counter(), {})
         for event in events:
-            sample.traits.update((GROUP,) if event.type == GROUP else event.traits)
-            sample.properties.setdefault(event.name, set()).update(event.properties)
+            who = {event.user} if event.user is not None else set()
+            sample.users.update(who)
+            for trait in (GROUP,) if event.type == GROUP else event.traits:
+                sample.traits.setdefault(trait, set()).update(who)
+            sample.events[event.name] += 1
+            sample.properties.setdefault(event.name, Counter()).update(event.properties.keys())
         return sample
 
 
 def unknown_variables(definitions: Definitions, needs: Iterable[Need], sample: Sample | None) -> Iterator[Problem]:
-    """A warning for each variable without `default` that no condition, no `set` step and no event of a sample has.
+    """A warning for each variable without `default` that no condition and no `set` step has, or some of a sample lack.
 
     Properties of events are looked for in the sample alone: definitions name few of them.
     """
-    known = _OWN | _attributes(definitions) | (sample.traits if sample is not None else set())
+    known = _OWN | _attributes(definitions)
     for need in needs:
-        if need.root == "user":
-            unknown = need.name not in known
-            where = (
-                "no condition or `set` step" if sample is None else "no condition, `set` step or event of the sample"
-            )
-        else:
-            held = [] if sample is None else _properties(definitions, need, sample)
-            unknown = bool(held) and not any(need.name in names for names in held)
-            where = "no event of the sample"
-        if unknown:
-            cause = (
-                f"`{need.root}.{need.name}` is used without `default`, and {where} has it: who lacks it gets nothing"
-            )
+        lacking = _lacking_user(need, known, sample) if need.root == "user" else _lacking(definitions, need, sample)
+        if lacking:
+            cause = f"`{need.root}.{need.name}` is used without `default`, and {lacking}: who lacks it gets nothing"
             yield Problem(need.file, need.line, need.path, cause, warning=True)
+
+
+def _lacking_user(need: Need, known: set[str], sample: Sample | None) -> str:
+    """Who lacks an attribute, in words; empty where nobody is known to."""
+    if need.name in known:
+        return ""
+    if sample is None:
+        return "no condition or `set` step has it"
+    if need.name not in sample.traits:
+        return "no condition, `set` step or event of the sample has it"
+    have, all_of_them = len(sample.traits[need.name]), len(sample.users)
+    return f"{have:,} of {all_of_them:,} users of the sample have it" if have < all_of_them else ""
+
+
+def _lacking(definitions: Definitions, need: Need, sample: Sample | None) -> str:
+    """Which events lack a property, in words; nothing where the sample has not all that the variable may stand for."""
+    names = _names(definitions, need)
+    if sample is None or not names or not names <= sample.properties.keys():
+        return ""
+    have = sum(sample.properties[name][need.name] for name in names)
+    all_of_them = sum(sample.events[name] for name in names)
+    if not have:
+        return "no event of the sample has it"
+    return f"{have:,} of {all_of_them:,} such events of the sample have it" if have < all_of_them else ""
 
 
 def _attributes(definitions: Definitions) -> set[str]:
@@ -64,15 +85,14 @@ def _attributes(definitions: Definitions) -> set[str]:
     return found | {name for each in definitions.campaigns.values() for step in each.every_step for name in step.values}
 
 
-def _properties(definitions: Definitions, need: Need, sample: Sample) -> list[set[str]]:
-    """What the events that the variable may stand for hold; nothing where the sample has not all of them."""
-    names = {
+def _names(definitions: Definitions, need: Need) -> set[str]:
+    """The names of the events that the variable may stand for."""
+    return {
         name
         for campaign in definitions.campaigns.values()
         if any(need.message in step.all_messages for step in campaign.every_step)
         for name in _events(campaign, need.root)
     }
-    return [sample.properties[name] for name in names] if names <= sample.properties.keys() else []
 
 
 def _events(campaign: Campaign, root: str) -> Iterator[str]:

@@ -5,6 +5,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
+from transforms.events.plain import without_user
+
 __all__ = ["FcmAddress", "LineAddress", "SmtpAddress", "parse_fcm", "parse_line", "parse_smtp"]
 
 _FCM = re.compile(r"fcm:(?P<project>[a-z][a-z0-9-]{2,62})(@(?P<server>https?://.+))?")
@@ -49,7 +51,7 @@ def parse_fcm(url: str) -> FcmAddress:
     """
     match = _FCM.fullmatch(url)
     if not match:
-        raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {url!r}")
+        raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {without_user(url)!r}")
     if match["server"] is None:
         return FcmAddress(match["project"])
     return FcmAddress(match["project"], _local_server(match["server"], url), local=True)
@@ -63,7 +65,7 @@ def parse_line(url: str) -> LineAddress:
     """
     match = _LINE.fullmatch(url)
     if not match:
-        raise ValueError(f"expected line or line@http://HOST:PORT; found {url!r}")
+        raise ValueError(f"expected line or line@http://HOST:PORT; found {without_user(url)!r}")
     return LineAddress() if match["server"] is None else LineAddress(_local_server(match["server"], url), local=True)
 
 
@@ -88,9 +90,9 @@ def parse_smtp(url: str) -> SmtpAddress:
 
 def _local_server(text: str, url: str) -> str:
     server = urlsplit(text)
-    _port(server, url)
+    _port(server, without_user(url))
     if server.path.strip("/") or server.query or server.fragment:
-        raise ValueError(f"a local server is http://HOST:PORT with no path; found {url!r}")
+        raise ValueError(f"a local server is http://HOST:PORT with no path; found {without_user(url)!r}")
     return text.rstrip("/")
 
 

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 import idna
 import msgspec
 
+from transforms.events.plain import without_user
+
 __all__ = ["Allowed", "RefusedHost", "canonical_host", "is_address", "is_public", "parse_allowed"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -136,12 +138,21 @@ def parse_allowed(texts: Iterable[str]) -> Allowed:
                 networks.append((ipaddress.ip_network(text), None))
                 continue
             parts = urlsplit(f"//{f'[{text}]' if text.count(':') > 1 and '[' not in text else text}")
-            if not parts.hostname or parts.username is not None or parts.path or parts.query or parts.fragment:
+            if (
+                not parts.hostname
+                or parts.username is not None
+                or parts.path
+                or parts.query
+                or parts.fragment
+                or parts.netloc.endswith(":")
+            ):
                 raise ValueError("there is more than a host and a port")
             host = canonical_host(parts.hostname)
             port = parts.port
         except ValueError as error:
-            raise ValueError(f"expected HOST, HOST:PORT or a network such as 10.0.0.0/8; found {text!r}") from error
+            raise ValueError(
+                f"expected HOST, HOST:PORT or a network such as 10.0.0.0/8; found {without_user(text)!r}"
+            ) from error
         try:
             networks.append((ipaddress.ip_network(host), port))
         except ValueError:

@@ -4,6 +4,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 `webhook-id`, which is the send's, whether it has taken a call before.
 """
 
+import base64
 import time
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -112,6 +113,7 @@ def check_secret(secret: str) -> None:
       ValueError: it cannot; the text does not show it.
     """
     try:
+        base64.b64decode(secret.removeprefix("whsec_"), validate=True)  # the signer passes over what is no base64
         Signer(secret).sign("id", datetime.now(UTC), "")
     except (ValueError, EmptyWebhookSecretError) as error:
         raise ValueError("expected whsec_ and base64") from error

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["is_plain", "plain", "plain_lines", "plain_records"]
+__all__ = ["is_plain", "plain", "plain_lines", "plain_records", "without_user"]
 
 #: All that printable ASCII, and a space, is not.
 _SUSPECT = re.compile(r"[^ -~]")
@@ -22,6 +22,11 @@ _JOINERS = "\u200c\u200d"
 def plain(text: str) -> str:
     """One line without commands: each character that a terminal may obey, or that hides or turns others, is `�`."""
     return _SUSPECT.sub(_shown, text)
+
+
+def without_user(url: str) -> str:
+    """A URL as it may be shown: who signs in, and by what, is left out, wherever in a mistyped one that stands."""
+    return url if "@" not in url else f"…@{url.rpartition('@')[2]}"
 
 
 def plain_lines(text: str) -> str:

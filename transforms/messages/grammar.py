@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from transforms.events.plain import without_user
 from transforms.messages.definitions import (
     CHANNELS,
     DEVICES,
@@ -30,6 +31,7 @@ from transforms.messages.definitions import (
     WebhookMessage,
 )
 from transforms.messages.grammar_texts import TextReader
+from transforms.messages.web_address import web_address
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import SECOND
@@ -46,6 +48,8 @@ _TTL_SECONDS = 28 * 86400
 #: The keys of messages of any channel.
 _KEYS = (*PUSH_TEXTS, *PUSH_SETTINGS, *PUSH_PARTS, *MAIL_TEXTS, "messages", "url", "headers", "expires")
 
+#: What ends a line of a header, as when it is rendered.
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_FILES: Mapping[str, str] = {}
 _RESERVED = re.compile(RESERVED_FORM)
 _HEADER = re.compile(HEADER_FORM)
@@ -128,6 +132,8 @@ class _Reader:
             cause = "`preheader` needs `html` or `mjml`: it is hidden text before the body"
             self.problems.add(fields["preheader"], cause)
         texts = self._texts(MAIL_TEXTS)
+        if "subject" in fields:
+            self.texts.check_literal(fields["subject"], _breaks)
         for key in sorted({"from", "reply_to"} & fields.keys()):
             self.texts.check_mailbox(fields[key])
         return MailMessage(id=self.name, sender=texts.pop("from", None), **texts)
@@ -149,6 +155,8 @@ class _Reader:
         headers = self._at("headers", self._headers) or {}
         body = self._at("body", self.texts.tree)
         url = self._at("url", partial(self.texts.text, secrets=True)) or Text({})
+        if "url" in self.fields:
+            self.texts.check_literal(self.fields["url"], _no_address)
         return WebhookMessage(self.name, url, body, headers)
 
     def inbox(self) -> InboxMessage:
@@ -211,6 +219,25 @@ class _Reader:
             self.problems.add(node, "FCM keeps a message for at most four weeks (4w)")
             return None
         return None if length is None else length // SECOND
+
+
+def _no_address(url: str) -> str | None:
+    """Why a webhook's URL cannot be called; none while Liquid has still to make it."""
+    if "{" in url:
+        wrong = re.match(r"\s*([a-zA-Z][a-zA-Z0-9+.-]*)://", url)
+        return (
+            f"expected http:// or https://; found {wrong[1]}://"
+            if wrong and wrong[1] not in ("http", "https")
+            else None
+        )
+    return None if web_address(url.strip()) else f"expected https://… with a host; found {without_user(url)[:80]!r}"
+
+
+def _breaks(subject: str) -> str | None:
+    """Why a subject cannot stand in one line."""
+    liquid = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+    found = _BREAKS.search(liquid.sub("", subject).strip())
+    return "a subject is one line: it holds a line break or control character" if found else None
 
 
 _READ: dict[str, Callable[[_Reader], Message]] = {

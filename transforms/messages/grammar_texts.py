@@ -1,7 +1,7 @@
 """Texts of messages: templates in definition files, or in files beside them. Each is checked where it stands."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from transforms.identity.mailbox import named_mailbox
@@ -69,6 +69,14 @@ class TextReader:
         named: dict[str, str] = {}
         self._check(node, "", node.value, named)
         return Text({"": node.value}, self._partials(named))
+
+    def check_literal(self, node: Node, mistake: Callable[[str], str | None]) -> None:
+        """Check what is written in full, in each locale; what stands in a file is seen when it is sent."""
+        if isinstance(node.value, dict):
+            for child in node.value.values() if "file" not in node.value else ():
+                self.check_literal(child, mistake)
+        elif isinstance(node.value, str) and node.value and (cause := mistake(node.value)):
+            self.problems.add(node, cause)
 
     def check_mailbox(self, node: Node) -> None:
         """Check a sender, in each locale, as far as it can be seen before it is filled in."""

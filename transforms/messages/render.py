@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from transforms.events.plain import without_user
 from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import (
     InboxMessage,
@@ -293,7 +294,7 @@ def _url(message: WebhookMessage, texts: _Texts) -> str:
     written = texts.line("url", message.url) or ""
     url = web_address(written)
     if url is None:
-        raise RenderError(f"url: expected https://… with a host; found {written[:80]!r}")
+        raise RenderError(f"url: expected https://… with a host; found {without_user(written)[:80]!r}")
     return url
 
 

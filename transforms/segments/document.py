@@ -19,7 +19,7 @@ __all__ = ["ID_FORM", "Document", "Node", "Problem", "Problems", "read_documents
 #: Nesting beyond this is refused, so that no file can exhaust the stack (conditions stop at 32 long before).
 MAX_DEPTH = 200
 #: A file may hold that many values once its aliases are written out; 10,000 segments have some 200,000.
-MAX_VALUES = 1_000_000
+MAX_VALUES = 500_000
 
 #: What ids are made of.
 ID_FORM = r"[a-z][a-z0-9_]*"
@@ -35,7 +35,9 @@ Document = dict[str, "Node"]
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """One mistake (or, with `warning`, something legal that surprises people) and where it stands."""
+    """One mistake (or, with `warning`, something legal that surprises people) and where it stands: in line 0 of what
+    is not there.
+    """
 
     file: str
     line: int
@@ -45,6 +47,8 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         kind = "warning" if self.warning else "error"
+        if not self.line:  # there is no such file
+            return f"todoke: {self.file}: {self.cause}"
         return f"{self.file}:{self.line}: {kind}: {self.path or '(top)'}: {self.cause}"
 
 
@@ -269,6 +273,8 @@ class _Reader:
     def read(self, tree: YamlNode) -> Node | None:
         """The top node; None if the file is too large."""
         try:
+            if _written_out(tree, 0, {}) > MAX_VALUES:
+                raise _TooMany
             return self._node(tree, "", tree.start_mark.line + 1)
         except _TooMany:
             cause = f"more than {MAX_VALUES:,} values, aliases written out"
@@ -313,6 +319,17 @@ class _Reader:
                 self.problems.add(child, f"`{key}` is written twice")
             fields[key] = child
         return fields
+
+
+def _written_out(tree: YamlNode, depth: int, known: dict[int, int]) -> int:
+    """How many values a tree stands for, each alias counted once; what is refused for its depth or a circle is 1."""
+    if isinstance(tree, ScalarNode) or depth > MAX_DEPTH:
+        return 1
+    if id(tree) not in known:
+        known[id(tree)] = 1
+        inner = [value for _, value in tree.value] if isinstance(tree, MappingNode) else tree.value
+        known[id(tree)] = 1 + sum(_written_out(each, depth + 1, known) for each in inner)
+    return known[id(tree)]
 
 
 def _scalar(tree: ScalarNode, node: Node, problems: Problems) -> Any:

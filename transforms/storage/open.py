@@ -17,7 +17,8 @@ def parse_store(url: str) -> tuple[str, str]:
     project, _, instance = place.partition("/")
     if (kind == "sqlite" and place) or (kind == "bigtable" and project and instance and "/" not in instance):
         return kind, place
-    raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {url!r}")
+    shown = url.rpartition("@")[2]  # what stands before may be a password
+    raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {shown!r}")
 
 
 def open_store(url: str, *, create: bool = True) -> Store:

@@ -1,0 +1,54 @@
+"""Mistakes in flags are said before anything starts, and never with a password."""
+
+import pytest
+
+from beam_pipelines.options import parse
+from beam_pipelines.places import WrongUse, check_written
+from transforms.channels.address import parse_fcm, parse_line
+from transforms.channels.hosts import parse_allowed
+from transforms.channels.webhook import check_secret
+from transforms.storage.open import parse_store
+
+
+@pytest.mark.parametrize(
+    ("parse", "url"),
+    [
+        (parse_fcm, "fcm:shop@http://u:hunter2@h:99999"),
+        (parse_fcm, "fcm:shop@htp://u:hunter2@h:80"),
+        (parse_fcm, "fcm:shop@http://u:hunter2@h:80/path"),
+        (parse_line, "line@http://u:hunter2@h"),
+        (parse_store, "postgres://u:hunter2@h/x"),
+    ],
+)
+def test_no_error_shows_a_password(parse, url):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        parse(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["whsec_hunter2", "whsec_aGk=!", "whsec_"])
+def test_a_secret_is_base64_to_the_letter(secret):
+    with pytest.raises(ValueError, match="expected whsec_ and base64"):
+        check_secret(secret)
+
+
+def test_a_host_with_a_colon_needs_a_port():
+    for text in ("127.0.0.1:", "[::1]:"):
+        with pytest.raises(ValueError, match="expected HOST"):
+            parse_allowed([text])
+    assert parse_allowed(["fd00::", "127.0.0.1:80", "shop.example"])
+
+
+def test_an_outbox_that_cannot_be_made_is_said_and_one_that_can_is_not_yet_made(tmp_path):
+    with pytest.raises(WrongUse, match=r"--outbox: .* cannot be made"):
+        check_written("--outbox", str(tmp_path / ("x" * 300)), folder=True)
+    check_written("--outbox", str(tmp_path / "a" / "b"), folder=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistyped_flag_is_told_which_was_meant(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(["--definitons", "x", "--events", "y", "--store", "none"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "--definitons; did you mean `--definitions`?" in said
