@@ -72,7 +72,7 @@ def test_a_folder_is_read_whole(todoke, tmp_path):
 def test_what_cannot_be_read_is_a_mistake_too(todoke, json_flag):
     done = todoke("validate", "nowhere.yaml", *json_flag)
     assert done.returncode == 2
-    assert "cannot be read" in (done.stdout if json_flag else done.stderr)
+    assert "there is no such file or folder" in (done.stdout if json_flag else done.stderr)
     assert "Traceback" not in done.stderr
 
 
