@@ -129,3 +129,28 @@ def test_the_revision_is_that_of_the_content_whatever_files_are_called(valid):
     revision = compiled((("a.yaml", valid),)).revision
     assert compiled((("/elsewhere/b.yaml", valid),)).revision == revision
     assert compiled((("a.yaml", valid + "\n"),)).revision != revision
+
+
+@pytest.mark.parametrize(
+    ("texts", "default", "warned"),
+    [
+        ("{ja: やあ}", "en", True),
+        ("{ja: やあ, en-GB: Hello}", "en", True),
+        ("{ja: やあ, en: Hello}", "en", False),
+        ("{ja_JP: やあ}", "ja-jp", False),
+        ("Hello", "en", False),
+    ],
+)
+def test_texts_that_lack_the_default_locale_reach_few(texts, default, warned):
+    text = f"""\
+policies: {{default_locale: {default}}}
+campaigns:
+  c: {{owner: o, trigger: {{event: A}}, reenter: always, consent: news, steps: [{{send: m}}]}}
+messages:
+  m:
+    channel: push
+    body: Hello
+    title: {texts}
+"""
+    cause = f"has no text for `{default}`, the default locale: whose locale is none of these gets nothing"
+    assert warnings_of(text) == ([(8, "messages.m.title", cause)] if warned else [])

@@ -13,7 +13,7 @@ from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
 from transforms.campaigns.release import Release, Texts, revision_of
 from transforms.campaigns.retention import check_retention
-from transforms.messages.definitions import Message
+from transforms.messages.definitions import Message, without_locale
 from transforms.messages.files import SUFFIXES, file_meant, names_in, rendered
 from transforms.messages.grammar import read_messages
 from transforms.segments.conditions import Condition
@@ -261,6 +261,7 @@ def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions 
         check_retention(definitions.conditions, policies.retention, places, problems)
         if problems.errors:
             return None, problems
+    _missing_locales(sections["messages"], definitions, problems)
     for rank in definitions.index.at_first:
         segment = segments[definitions.index.order[rank]]
         cause = "holds also for users who were never seen to do anything"
@@ -312,6 +313,15 @@ def _messages(
                     named.value if named is not None and isinstance(named.value, dict) else ()
                 )
     return _merge(sections["messages"], lambda node: read_messages(node, given, problems, files, needs))
+
+
+def _missing_locales(nodes: list[Node], definitions: Definitions, problems: Problems) -> None:
+    locale = definitions.policies.default_locale
+    for name, child in ((name, child) for node in nodes for name, child in node.value.items()):
+        for field in without_locale(definitions.messages[name], locale):
+            at = child.value.get({"sender": "from"}.get(field, field), child)
+            cause = f"has no text for `{locale}`, the default locale: whose locale is none of these gets nothing"
+            problems.add(at, cause, warning=True)
 
 
 def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:

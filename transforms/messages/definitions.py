@@ -1,5 +1,6 @@
 """Messages as records: what `grammar` reads of definition files, in plain data."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ __all__ = [
     "Tree",
     "WebhookMessage",
     "locale_key",
+    "without_locale",
 ]
 
 #: How locales are written.
@@ -158,3 +160,21 @@ Message = PushMessage | MailMessage | LineMessage | WebhookMessage | InboxMessag
 def locale_key(locale: str) -> str:
     """A locale as it is compared: `ja_JP` and `ja-jp` are one."""
     return locale.replace("_", "-").lower()
+
+
+def without_locale(message: Message, locale: str) -> list[str]:
+    """The fields of a message that have texts by locale, and none for this one."""
+    fields = {name: getattr(message, name) for name in message.__struct_fields__}
+    return [name for name, value in fields.items() if any(_lacks(text, locale_key(locale)) for text in _texts(value))]
+
+
+def _lacks(text: Text, locale: str) -> bool:
+    return not {"", locale} & text.sources.keys()
+
+
+def _texts(value: Tree) -> Iterator[Text]:
+    if isinstance(value, Text):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
