@@ -65,7 +65,7 @@ def test_the_users_are_those_of_a_run_and_nothing_is_sent(backfill: Any, todoke:
         ({"write": "members"}, "invalid choice: 'members'"),
         ({"activation": "2026-03-25T00:00:00Z"}, "are for --write seeds"),
         ({"write": "seeds"}, "with plain definitions no condition is new"),
-        ({"definitions": "nowhere.yaml"}, "nowhere.yaml:1: error: (top): cannot be read"),
+        ({"definitions": "nowhere.yaml"}, "todoke: nowhere.yaml: there is no such file or folder"),
         ({"continue": "x"}, "neither Todoke nor Beam knows --continue"),
     ],
 )

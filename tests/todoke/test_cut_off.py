@@ -74,19 +74,32 @@ def gone(found: dict[str, Any]) -> set[str]:
     return {send for send, state in found["settled"].items() if state == "handed_off"}
 
 
-def test_an_outbox_that_could_not_be_written_is_made_up_for(todoke: Todoke, folder: Path) -> None:
-    (folder / "full").symlink_to(folder / "nowhere" / "outbox")
-    failed = todoke("run", *flags("users", outbox="full"))
+def test_an_outbox_that_could_not_be_written_is_made_up_for(
+    todoke: Todoke, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("transforms.channels.outbox._write_all", full)
+        failed = todoke("run", *flags("users", outbox="full"))
     assert failed.returncode == 1
-    before = left(folder / "users.db")
+    assert "No space left on device" in failed.stderr
     done = todoke("run", *flags("users", events="nothing.jsonl"), "--continue")
     assert done.returncode == 0, done.stderr
-    names = pushed(folder / "outbox")
-    assert set(names.values()) == {1}
-    assert (len(names), before["claimed"]) == (2 * USERS, set())  # nothing is claimed that cannot be written
-    assert left(folder / "users.db")["owed"] == 0
+    names, after = pushed(folder / "outbox"), left(folder / "users.db")
+    assert (len(names), set(names.values())) == (2 * USERS, {1})
+    assert (after["claimed"], after["owed"]) == (set(), 0)
     assert todoke("run", *flags("users"), "--continue").returncode == 0
     assert pushed(folder / "outbox") == names
+
+
+def test_an_outbox_that_cannot_be_made_is_wrong_use_and_nothing_is_begun(todoke: Todoke, folder: Path) -> None:
+    (folder / "full").symlink_to(folder / "nowhere" / "outbox")
+    refused = todoke("run", *flags("users", outbox="full"))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("todoke: --outbox: full ")
+    assert not (folder / "users.db").exists()
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(todoke: Todoke, folder: Path) -> None:

@@ -32,7 +32,7 @@ WRONG_USE = [
     ({"as_of": "2026-07-01T00:00:00"}, "--as-of: expected a time with a zone"),
     ({"as_of": "2026-07-01"}, "--as-of: expected a time with a zone"),
     ({"as_of": "tomorrow"}, "--as-of: expected a time with a zone"),
-    ({"definitions": "nowhere.yaml"}, "nowhere.yaml:1: error: (top): cannot be read"),
+    ({"definitions": "nowhere.yaml"}, "todoke: nowhere.yaml: there is no such file or folder"),
     ({"definitions": None}, "the following arguments are required: --definitions"),
     ({"store": "users.db"}, "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
     ({"runner": "FnApiRuner"}, "--runner: Unexpected pipeline runner: FnApiRuner"),

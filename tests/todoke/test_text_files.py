@@ -178,9 +178,9 @@ def test_any_text_may_stand_in_a_file(todoke, welcome, tmp_path):
     assert senders == {'From: "Shop: A" <a@b.c>'}
 
 
-def test_a_partial_that_renders_itself_ends(todoke, welcome, tmp_path):
+def test_a_partial_that_renders_itself_is_a_mistake(todoke, welcome):
     (welcome / "mails" / "footer.liquid").write_text("{% render 'footer', reason: reason %}")
-    assert todoke("validate", "welcome").returncode == 0
-    words = ["--definitions", "welcome", "--events", "welcome/events.jsonl", "--store", "none", "--report", "r.json"]
-    assert todoke("run", *words).returncode == 0
-    assert json.loads((tmp_path / "r.json").read_text())["suppressed"] == {"render_error": 2}
+    refused = todoke("validate", "welcome")
+    assert refused.returncode == 2
+    assert "welcome/mails/footer.liquid:1: error: " in refused.stderr
+    assert "a partial that renders itself" in refused.stderr
