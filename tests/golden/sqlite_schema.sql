@@ -1,0 +1,19 @@
+CREATE TABLE users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
+    open_sends INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE events (user TEXT, time INTEGER, id TEXT, arrival INTEGER, type TEXT, name TEXT,
+    source TEXT, payload BLOB, revision INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, time DESC, id)) WITHOUT ROWID;
+CREATE TABLE identities (kind TEXT, value TEXT, user TEXT, revision INTEGER,
+    previous TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, value)) WITHOUT ROWID;
+CREATE TABLE members (segment TEXT, user TEXT, since INTEGER, revision INTEGER, active INTEGER,
+    PRIMARY KEY (segment, user)) WITHOUT ROWID;
+CREATE TABLE ledger (user TEXT, send TEXT, state TEXT, campaign TEXT, step TEXT, channel TEXT,
+    decided_at INTEGER, at INTEGER, attempts INTEGER, lease INTEGER, detail TEXT, PRIMARY KEY (user, send))
+    WITHOUT ROWID;
+CREATE TABLE inbox (user TEXT, at INTEGER, send TEXT, campaign TEXT, step TEXT, title TEXT, body TEXT,
+    image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
+CREATE TABLE metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
+    WITHOUT ROWID;
+CREATE TABLE runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
+CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
+CREATE TABLE control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
+CREATE INDEX users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL;

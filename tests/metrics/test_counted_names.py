@@ -1,0 +1,56 @@
+"""Series and outcomes by name: rows of metrics and reports have them for ever."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from core import START, compile_plain
+from shop import SHOP
+
+from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
+from transforms.metrics.report import Summary, report_json
+from transforms.users.effects import Account, Effect, Faulted, Merged, SegmentEntered, SegmentLeft, Truncated
+from transforms.users.tally import Tallies
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "counted_names.json"
+
+#: One effect of each kind that is counted, made by place.
+EFFECTS: list[Effect] = [
+    Account("applied", "m1"),
+    Account("dead_letter", "m2", "invalid_event"),
+    Account("applied", "r1", "", None, True),
+    SegmentEntered("buyers", "u", START, "event"),
+    SegmentLeft("buyers", "u", START, "time"),
+    CampaignEntered("weekly", "u", "e1", START, "a"),
+    CampaignEntered("weekly", "v", "e2", START, None, True),
+    CampaignEntered("cart", "u", "e3", START),
+    Converted("weekly", "ordered", "u", "e1", START, True, 9.5, "a"),
+    Converted("weekly", "ordered", "v", "e2", START, True, 2, None, True),
+    Send("s1", "weekly", "e1", "week", "u", "push", "push_g", "t1", START, START + 1),
+    Suppressed("weekly", "v", "holdout", START),
+    Merged("u", "w", START),
+    Truncated("u", "messages", 3, START),
+    Faulted("u", "leaf", START),
+]
+
+
+def golden() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(GOLDEN.read_bytes())
+    return found
+
+
+def counted() -> list[Any]:
+    tallies = Tallies()
+    tallies.effects(EFFECTS)
+    return [[list(key), count] for key, count in tallies.drain()]
+
+
+def test_what_effects_are_counted_as() -> None:
+    assert counted() == golden()["tallies"]
+
+
+def test_what_a_report_says() -> None:
+    summary = Summary.of(
+        START, [((series, label, detail, at), count) for (series, label, detail, at), count in counted()]
+    )
+    assert report_json(summary, compile_plain(SHOP), 1.0) == golden()["report"]
