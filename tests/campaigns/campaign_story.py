@@ -68,8 +68,8 @@ def refusals(told: Story) -> list[tuple[str, str, int]]:
 
 
 def entries(told: Story) -> list[tuple[str | None, bool]]:
-    """The arm of every entry: variant, and whether as a control."""
-    return [(entry.variant, entry.control) for entry in of_type(CampaignEntered, told.effects)]
+    """The arm of every entry: variant, and whether it was held out."""
+    return [(entry.variant, entry.held_out) for entry in of_type(CampaignEntered, told.effects)]
 
 
 def conversions(told: Story) -> list[tuple[str, bool, float, int]]:

@@ -40,7 +40,7 @@ def test_the_end_of_a_campaign_ends_no_journey() -> None:
     assert sends(told) == [("c", "push_a", 3 * HOUR)]
 
 
-def test_who_is_held_out_enters_as_a_control_and_gets_nothing() -> None:
+def test_who_is_held_out_enters_and_gets_nothing() -> None:
     told = story(holdout=100, reenter={"after": "1d"}, steps=[{"set": {"x": 1}}, {"send": "push_a"}])
     told.track("Bought", HOUR)
     told.track("Bought", 2 * HOUR)
@@ -61,9 +61,9 @@ def test_who_is_held_out_of_everything_does_not_enter_and_still_gets_what_is_tra
 def test_shares_are_those_of_many_users_and_independent_of_each_other() -> None:
     compiled = compile_plain(definitions(holdout=20, variants={"a": 50, "b": 30, "c": 20}, steps=[{"send": "push_a"}]))
     found = (arm_of(compiled.campaigns["c"], f"u{number}", None) for number in range(20_000))
-    arms = Counter((arm.variant, arm.control) for arm in found)
-    for (variant, control), count in arms.items():
-        share = {"a": 0.5, "b": 0.3, "c": 0.2}[str(variant)] * (0.2 if control else 0.8)
+    arms = Counter((arm.variant, arm.held_out) for arm in found)
+    for (variant, held_out), count in arms.items():
+        share = {"a": 0.5, "b": 0.3, "c": 0.2}[str(variant)] * (0.2 if held_out else 0.8)
         assert abs(count / 20_000 - share) < 0.01
 
 

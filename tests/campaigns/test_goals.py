@@ -63,12 +63,12 @@ def test_a_late_event_counts_by_its_time_for_a_day_after_the_window() -> None:
     assert told.user.goals == {}
 
 
-def test_controls_and_those_whose_sends_were_refused_stay_in_their_arm() -> None:
+def test_those_held_out_and_those_whose_sends_were_refused_stay_in_their_arm() -> None:
     told = story(goals={"ordered": ORDERED}, holdout=100, variants={"a": 100})
     told.track("Bought", HOUR)
     told.track("Ordered", 2 * HOUR, {"revenue": 5})
     [found] = of_type(Converted, told.effects)
-    assert (found.variant, found.control, sends(told)) == ("a", True, [])
+    assert (found.variant, found.held_out, sends(told)) == ("a", True, [])
     refused = story(goals={"ordered": ORDERED}, steps=[{"send": "push_a", "unless": {"segment": "everybody"}}])
     refused.track("Bought", HOUR)
     refused.track("Ordered", 2 * HOUR, {"revenue": 5})

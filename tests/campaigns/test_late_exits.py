@@ -97,7 +97,7 @@ def test_with_same_the_value_is_the_triggers_and_the_newest_64_are_known() -> No
     assert len(sends(told)) == 3
 
 
-def test_a_control_is_one_that_entered() -> None:
+def test_who_was_held_out_is_one_that_entered() -> None:
     told = story(exit=EXIT, holdout=100)
     told.track("Ordered", 3 * MINUTE)
     told.track("Bought", 4 * MINUTE, time=0)

@@ -96,7 +96,7 @@ def test_goals_are_reported_by_arm_also_where_nobody_reached_them() -> None:
     tallies = Tallies()
     arms = [("x", False), ("x", False), ("y", False), ("x", True)]
     tallies.effects(
-        CampaignEntered("c", f"u{n}", f"e{n}", START, variant, control) for n, (variant, control) in enumerate(arms)
+        CampaignEntered("c", f"u{n}", f"e{n}", START, variant, held_out) for n, (variant, held_out) in enumerate(arms)
     )
     tallies.effects([CampaignEntered("d", "u9", "e9", START)])
     said = {"campaign": "c", "goal": "bought", "user": "u", "entry": "e", "at": START}
@@ -104,7 +104,7 @@ def test_goals_are_reported_by_arm_also_where_nobody_reached_them() -> None:
         [
             Converted(**said, first=True, value=2.5, variant="x"),
             Converted(**said, first=False, value=0.1, variant="x"),
-            Converted(**said, first=True, value=1, variant="x", control=True),
+            Converted(**said, first=True, value=1, variant="x", held_out=True),
         ]
     )
     report = report_json(Summary.of(START, tallies.drain()), GOALS, 0)

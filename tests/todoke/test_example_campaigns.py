@@ -120,7 +120,7 @@ def test_the_campaigns_of_an_example_are_run(name: str) -> None:
     assert made.pop("not made", 0) < len(sends) / 20
     assert set(made) == set(definitions.messages)
     for campaign in definitions.campaigns.values():
-        arms = {(entry.variant, entry.control) for entry in entered if entry.campaign == campaign.id}
+        arms = {(entry.variant, entry.held_out) for entry in entered if entry.campaign == campaign.id}
         assert {variant for variant, _ in arms} == (set(campaign.variants) or {None})
         assert (True in {control for _, control in arms}) is bool(campaign.holdout)
     goals = {(each.campaign, each.goal) for each in of_type(Converted, effects)}

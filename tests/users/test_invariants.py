@@ -228,7 +228,7 @@ def check_triggers(effects: list[Effect]) -> None:
         for recorded in of_type(Recorded, effects):
             if trigger.events is not None and matcher(trigger.events)(recorded.event):
                 expected[campaign.id, recorded.user] += 1
-    entries = [(entry.campaign, entry.user) for entry in of_type(CampaignEntered, effects) if not entry.control]
+    entries = [(entry.campaign, entry.user) for entry in of_type(CampaignEntered, effects) if not entry.held_out]
     refused = [(each.campaign, each.user) for each in of_type(Suppressed, effects) if not each.step]
     found = Counter(each for each in entries + refused if each[0] != "weekly")
     assert found == +expected
@@ -242,7 +242,7 @@ def check_steps(users: dict[str, User], effects: list[Effect]) -> None:
         if isinstance(effect, Send | Suppressed) and effect.step:
             decided[effect.user, effect.entry].append((effect.step, getattr(effect, "reason", "")))
     for entry in of_type(CampaignEntered, effects):
-        if entry.control:
+        if entry.held_out:
             continue
         sends = [step.id for step in CAMPAIGNS.campaigns[entry.campaign].steps if step.kind == "send"]
         found = decided[entry.user, entry.entry]

@@ -168,7 +168,7 @@ ENGAGED = User(
             START,
         )
     },
-    entries={"cart": Entry(START, "e2", START - HOUR, "b", control=True), "cart/0a1b": Entry(START, "e2")},
+    entries={"cart": Entry(START, "e2", START - HOUR, "b", held_out=True), "cart/0a1b": Entry(START, "e2")},
     sends={
         "s2": Send(
             *("s2", "cart", "e2", "first", "u7", "line", "remind", "U1", START - MINUTE, START + DAY),
@@ -177,7 +177,7 @@ ENGAGED = User(
         )
     },
     goals={
-        "e2/bought/u7": OpenGoal("cart", "bought", "e2", "u7", START, START + DAY, "b", control=True, converted=True)
+        "e2/bought/u7": OpenGoal("cart", "bought", "e2", "u7", START, START + DAY, "b", held_out=True, converted=True)
     },
     counted=(Counted(START - HOUR, "push", ("s1", "s2")), Counted(START, "line", ("s3",))),
     lasts={"Added": (START - 1, "m1", {"sku": "A1"})},

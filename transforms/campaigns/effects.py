@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-__all__ = ["CONTROL", "CampaignEntered", "Converted", "Send", "Suppressed"]
+__all__ = ["HOLDOUT", "CampaignEntered", "Converted", "Send", "Suppressed"]
 
 
 #: How the arm of those who are held out is called; no variant is.
-CONTROL = "holdout"
+HOLDOUT = "holdout"
 
 
 class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
@@ -64,18 +64,18 @@ class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
 
 
 class CampaignEntered(msgspec.Struct, frozen=True, tag="entered", gc=False):
-    """A user began a journey, or, as a control, was held out of it. `entry` is its id."""
+    """A user began a journey, or was held out of it. `entry` is its id."""
 
     campaign: str
     user: str
     entry: str
     at: int
     variant: str | None = None
-    control: bool = False
+    held_out: bool = False
 
 
 class Converted(msgspec.Struct, frozen=True, tag="converted", gc=False):
-    """An event reached a goal of a journey, or of a control's: the `first` counts, the value of each is added.
+    """An event reached a goal of an entry, held out or not: the `first` counts, the value of each is added.
 
     `value` is the number that the goal asks for, 0 where the event has none.
     """
@@ -88,4 +88,4 @@ class Converted(msgspec.Struct, frozen=True, tag="converted", gc=False):
     first: bool
     value: float = 0
     variant: str | None = None
-    control: bool = False
+    held_out: bool = False

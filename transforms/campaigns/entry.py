@@ -33,24 +33,24 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     id: str
     first: int | None = None
     variant: str | None = None
-    control: bool = False
+    held_out: bool = False
 
 
 class Arm(msgspec.Struct, frozen=True):
-    """Which variant somebody gets, and whether they are held out of it, as a control."""
+    """Which variant somebody gets, and whether they are held out of it."""
 
     variant: str | None
-    control: bool
+    held_out: bool
 
 
 def arm_of(campaign: Campaign, user: str, known: Entry | None) -> Arm:
     """The arm of a user: as fixed, else by hash. A variant that is gone is fixed anew."""
     if known is None or known.first is None:
-        return Arm(_variant(campaign, user), _is_control(campaign, user))
-    return Arm(known.variant if known.variant in campaign.variants else _variant(campaign, user), known.control)
+        return Arm(_variant(campaign, user), _is_held_out(campaign, user))
+    return Arm(known.variant if known.variant in campaign.variants else _variant(campaign, user), known.held_out)
 
 
-def _is_control(campaign: Campaign, user: str) -> bool:
+def _is_held_out(campaign: Campaign, user: str) -> bool:
     return bool(campaign.holdout) and place(f"holdout/{campaign.id}", user) < threshold(campaign.holdout)
 
 
@@ -102,12 +102,12 @@ def joined(mine: Entry | None, theirs: Entry) -> Entry:
         return theirs
     last = max(mine, theirs, key=lambda entry: (entry.at, entry.id))
     first = min(mine, theirs, key=_arm_place)
-    return msgspec.structs.replace(last, first=first.first, variant=first.variant, control=first.control)
+    return msgspec.structs.replace(last, first=first.first, variant=first.variant, held_out=first.held_out)
 
 
 def _arm_place(entry: Entry) -> tuple[int, str, bool]:
     """The arms of one instant have an order too: whatever is joined first, the same one stands."""
-    return entry.at if entry.first is None else entry.first, entry.variant or "", entry.control
+    return entry.at if entry.first is None else entry.first, entry.variant or "", entry.held_out
 
 
 def digest(*parts: str) -> str:

@@ -28,7 +28,7 @@ class OpenGoal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     begin: int
     end: int
     variant: str | None = None
-    control: bool = False
+    held_out: bool = False
     converted: bool = False
 
     @property
@@ -45,14 +45,14 @@ class Goals:
         self._routes = routes
         self._emit = emit
 
-    def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, control: bool) -> None:
+    def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, held_out: bool) -> None:
         """Open the goals of an entry at its trigger's time. One that the newest such event has reached already, since
         it came before, is converted.
         """
         for name, goal in campaign.goals.items():
             begin = journey.since + goal.after
             place = (campaign.id, name, journey.entry, journey.user, begin, begin + goal.within)
-            found = OpenGoal(*place, journey.variant, control)
+            found = OpenGoal(*place, journey.variant, held_out)
             self.open[found.key] = found
             asked = self._routes.goals[campaign.id][name]
             newest = recent.later(asked, journey.event, journey.since, journey.trigger)
@@ -70,7 +70,7 @@ class Goals:
         if goal.converted and not by.value:
             return
         said = (goal.campaign, goal.goal, user, goal.entry, by.time, not goal.converted, by.value)
-        self._emit(Converted(*said, goal.variant, goal.control))
+        self._emit(Converted(*said, goal.variant, goal.held_out))
         self.open[goal.key] = msgspec.structs.replace(goal, converted=True)
 
     def join(self, theirs: Mapping[str, OpenGoal]) -> None:

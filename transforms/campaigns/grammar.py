@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.definitions import MAX_DELAY, PRIORITY, Campaign, Exit, Goal, Rate, Step, Trigger, walk
-from transforms.campaigns.effects import CONTROL
+from transforms.campaigns.effects import HOLDOUT
 from transforms.campaigns.grammar_steps import StepReader
 from transforms.campaigns.grammar_triggers import (
     read_exits,
@@ -232,8 +232,8 @@ class _Reader:
         named = self._named("variants", "variants with their percent, such as {a: 50, b: 50}")
         shares: dict[str, float] = {}
         for name, child in named.items():
-            if name == CONTROL:
-                self.problems.add(child, f"`{CONTROL}` is what those are called who are held out; name it otherwise")
+            if name == HOLDOUT:
+                self.problems.add(child, f"`{HOLDOUT}` is what those are called who are held out; name it otherwise")
             shares[name] = self.problems.number(child, 0, 100) or 0
         if named and (whole := sum(Fraction(str(share)) for share in shares.values())) != 100:
             self.problems.add(

@@ -206,12 +206,12 @@ class Journeys:
     def _begin(self, campaign: Campaign, asked: Journey, now: int) -> None:
         """Enter: what was asked for goes on as a journey, unless the user is held out of it."""
         user, arm = self.person.id, arm_of(campaign, self.person.id, self.entries.get(campaign.id))
-        self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.control))
+        self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.held_out))
         begun = {"user": user, "entered": now, "due": now, "variant": arm.variant, "settling": False}
         journey = msgspec.structs.replace(asked, **begun)
-        self.person.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.control))
-        self.person.goals.begin(campaign, journey, self.person.recent, control=arm.control)
-        if arm.control:
+        self.person.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.held_out))
+        self.person.goals.begin(campaign, journey, self.person.recent, held_out=arm.held_out)
+        if arm.held_out:
             self._suppress(campaign.id, "holdout", now, journey.entry)
             return
         for other in self._sorted() if campaign.reenter.kind == "restart" else ():

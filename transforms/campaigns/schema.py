@@ -4,7 +4,7 @@ It describes what this version accepts; what it cannot say (see docs/language.md
 """
 
 from transforms.campaigns.definitions import MAX_DELAY
-from transforms.campaigns.effects import CONTROL
+from transforms.campaigns.effects import HOLDOUT
 from transforms.campaigns.grammar import MAX_RATE, ON_UNKNOWN, REQUIRED, STATUSES
 from transforms.campaigns.grammar_steps import STEPS, WAITS
 from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES, TRIGGERS
@@ -83,7 +83,7 @@ def _campaign() -> Schema:
         "trigger": {**ref("trigger"), "description": "what lets a user in"},
         "audience": {**ref("condition"), "description": "who may enter; asked at entry"},
         "holdout": {**_PERCENT, "description": "so many percent are measured and never sent to"},
-        "variants": {**_named(_PERCENT, CONTROL), "description": "by percent of the treated, 100 in all"},
+        "variants": {**_named(_PERCENT, HOLDOUT), "description": "by percent of the treated, 100 in all"},
         "with": {
             **_named(mapping({"last": TEXT}, ["last"]), *sorted(RESERVED)),
             "description": "what templates get the newest event of",

@@ -7,7 +7,7 @@ and the plots.
 
 from collections.abc import Iterable, Iterator
 
-from transforms.campaigns.effects import CONTROL, CampaignEntered, Converted, Send, Suppressed
+from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, Send, Suppressed
 from transforms.segments.leaf_totals import MICRO, micros
 from transforms.segments.values import DAY
 from transforms.users.effects import Account, Effect, Faulted, Merged, SegmentEntered, SegmentLeft, Truncated
@@ -86,5 +86,5 @@ class Tallies:
 
 
 def arm_name(effect: CampaignEntered | Converted) -> str:
-    """The arm of an entry: `CONTROL`, the variant, or nothing where the campaign has none."""
-    return CONTROL if effect.control else effect.variant or ""
+    """The arm of an entry: `HOLDOUT`, the variant, or nothing where the campaign has none."""
+    return HOLDOUT if effect.held_out else effect.variant or ""
