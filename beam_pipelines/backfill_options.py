@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
-from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, check_flag_names, parsed, read_time
+from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, parsed, read_flags, read_time
 from beam_pipelines.places import check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
@@ -91,11 +91,11 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     """What was asked, and what goes to Beam.
 
     Raises:
+      Misread: for flags that cannot be read.
       WrongUse: for values that cannot be.
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
-    flags, beam_flags = parser().parse_known_args(argv)
-    check_flag_names(beam_flags, "todoke backfill")
+    flags, beam_flags = read_flags(parser(), argv)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
     of_archive = flags.write == "seeds" and flags.events == ARCHIVE
     if flags.events == ARCHIVE and not of_archive:

@@ -37,11 +37,12 @@ __all__ = [
     "CONTROL_RATE",
     "FIRST_BEAM",
     "Config",
+    "Misread",
     "WrongUse",
-    "check_flag_names",
     "parse",
     "parsed",
     "parser",
+    "read_flags",
     "read_time",
 ]
 
@@ -53,6 +54,10 @@ CONTROL_RATE = 1_000.0
 
 _Said = TypeVar("_Said")
 _Meant = TypeVar("_Meant")
+
+
+class Misread(WrongUse):
+    """Flags that cannot be read: one that must be given is missing, or one has no value or a wrong one."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -101,6 +106,8 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         epilog="Any other flag goes to Beam (--runner, --project, ...). Credentials come from the environment.",
     )
     add = flags.add_argument
+    channel = flags.add_argument_group("channels").add_argument
+    live = flags.add_argument_group("live jobs").add_argument
     add("--definitions", required=True, metavar="PATH", help="a definitions file, a folder of them, or a pointer")
     add(
         "--events",
@@ -115,12 +122,14 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         help="settle users up to this time, inclusive (ISO 8601 with a zone); default: the newest arrival",
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
-    add("--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)")
-    add("--push", metavar="URL", help="fcm:PROJECT, or fcm:PROJECT@http://HOST:PORT for a local server")
-    add("--email", metavar="URL", help="smtp://HOST:PORT or smtps://HOST:PORT")
-    add("--line", metavar="URL", help="line, or line@http://HOST:PORT for a local server")
-    add("--webhook", action="store_true", help="make the calls of webhook messages")
-    add(
+    channel(
+        "--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)"
+    )
+    channel("--push", metavar="URL", help="fcm:PROJECT, or fcm:PROJECT@http://HOST:PORT for a local server")
+    channel("--email", metavar="URL", help="smtp://HOST:PORT or smtps://HOST:PORT")
+    channel("--line", metavar="URL", help="line, or line@http://HOST:PORT for a local server")
+    channel("--webhook", action="store_true", help="make the calls of webhook messages")
+    channel(
         "--webhook-allow",
         action="append",
         default=[],
@@ -133,12 +142,10 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         metavar="SINK",
         help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
     )
-    add("--control", metavar="SRC", help="live: pubsub:projects/P/subscriptions/S of the control topic")
-    add(
-        "--control-topic", metavar="TOPIC", help="live: pubsub:projects/P/topics/T, with --control (default: the store)"
-    )
-    add("--no-seed", dest="seed", action="store_false", help="live on this machine: make no seeds after a publication")
-    add("--restarts", type=int, default=8, metavar="N", help="live on this machine: give up after N failures in a row")
+    live("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
+    live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
+    live("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
+    live("--restarts", type=int, default=8, metavar="N", help="on this machine: give up after N failures in a row")
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
 
@@ -147,13 +154,11 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     """The configuration, the flags as given, and what goes to Beam.
 
     Raises:
+      Misread: for flags that cannot be read.
       WrongUse: for values that cannot be.
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
-    named = parser(program)
-    named.error = partial(_error, named, argv)  # type: ignore[method-assign]
-    flags, beam_flags = named.parse_known_args(argv)
-    check_flag_names(beam_flags, program)
+    flags, beam_flags = read_flags(parser(program), argv)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
@@ -198,29 +203,42 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     return config, flags, beam_flags
 
 
-def _error(named: argparse.ArgumentParser, argv: list[str], message: str) -> NoReturn:
-    """End with what is wrong; a flag that nobody knows is said first, since what is missing may be meant by it."""
+def read_flags(named: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The flags of a parser, and what goes to Beam.
+
+    Raises:
+      Misread: something is missing, has no value, or is no value.
+      WrongUse: neither the parser nor Beam knows a flag.
+    """
+    named.error = partial(_misread, named, argv)  # type: ignore[method-assign]
+    flags, beam_flags = named.parse_known_args(argv)
+    check_flag_names(beam_flags, named)
+    return flags, beam_flags
+
+
+def _misread(named: argparse.ArgumentParser, argv: list[str], message: str) -> NoReturn:
+    """Say what is wrong; a flag that nobody knows is said first, since what is missing may be meant by it."""
     ours = {name for action in named._actions for name in action.option_strings}
     words = [word.partition("=")[0] for word in argv if word.startswith("--")]
     try:
-        check_flag_names([word for word in words if word not in ours], named.prog)
+        check_flag_names([word for word in words if word not in ours], named)
     except WrongUse as error:
         message = f"{error}; {message}"
-    argparse.ArgumentParser.error(named, message)
+    raise Misread(message)
 
 
-def check_flag_names(beam_flags: list[str], program: str) -> None:
+def check_flag_names(beam_flags: list[str], named: argparse.ArgumentParser) -> None:
     """Find mistyped flags, and say which of ours is meant. Beam passes over those that it does not know.
 
     Raises:
       WrongUse: there is one.
     """
     if unknown := unknown_words(beam_flags):
-        ours = [name for action in parser(program)._actions for name in action.option_strings]
+        ours = [name for action in named._actions for name in action.option_strings]
         close = dict.fromkeys(each for word in unknown for each in get_close_matches(word.partition("=")[0], ours, 1))
         meant = f"; did you mean {' '.join(f'`{each}`' for each in close)}?" if close else ""
         raise WrongUse(
-            f"neither Todoke nor Beam knows {' '.join(unknown)}{meant or f'; `{program} --help` lists the flags'}"
+            f"neither Todoke nor Beam knows {' '.join(unknown)}{meant or f'; `{named.prog} --help` lists the flags'}"
         )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,50 @@ HEAVY = "apache_beam firebase_admin google.cloud.bigtable google.cloud.pubsub ai
 def test_help_names_every_command_with_what_it_does(process):
     done = process("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    listed = dict(re.findall(r"^  (\w+)  +(\S.*)$", done.stdout.partition("Commands")[2], re.MULTILINE))
+    listed = dict(re.findall(r"^  (\w+)  +(\S.*)$", done.stdout.partition("Definitions:")[2], re.MULTILINE))
     assert sorted(listed) == COMMANDS
     assert {"demo", "validate", "run", "members", "user"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("words", [(), *((command,) for command in COMMANDS)], ids=" ".join)
+def test_help_is_plain_text_with_nothing_cut_off(todoke, monkeypatch, words, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = todoke(*words, "--help").stdout.splitlines()
+    assert lines
+    assert [line for line in lines if line != line.rstrip() or "…" in line.replace("gs://…", "")] == []
+    assert max(map(len, lines)) <= 80
+
+
+def test_every_command_stands_under_a_heading_and_ends_with_examples(todoke):
+    shown = todoke("--help").stdout
+    headings = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "Definitions:", "Jobs:", "Questions to a store:", "Operations:"]
+    for command in COMMANDS:
+        examples = todoke(command, "--help").stdout.partition("\nExamples:\n")[2]
+        assert examples.startswith(f"  todoke {command}"), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_are_of_flags_that_there_are(todoke, command):
+    shown = todoke(command, "--help").stdout
+    flags, _, examples = shown.partition("\nExamples:\n")
+    assert set(re.findall(r"--[\w-]+", examples)) <= set(re.findall(r"--[\w-]+", flags))
+    usage = " ".join(flags.partition("\n\n")[0].split())
+    for needed in re.findall(r"--[\w-]+", usage):
+        for example in re.split(r"\n  (?=todoke)", examples):
+            assert needed in example
+
+
+def test_a_short_flag_asks_for_help_too(todoke):
+    for command in ("run", "user"):
+        assert todoke(command, "-h").stdout == todoke(command, "--help").stdout
+    assert todoke("-h").stdout == todoke("--help").stdout
+
+
+def test_the_version_is_that_of_the_package(todoke):
+    done = todoke("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"todoke {version('todoke')}\n", "")
 
 
 def test_without_a_command_it_says_what_there_is(todoke):
@@ -31,7 +73,8 @@ def test_without_a_command_it_says_what_there_is(todoke):
 def test_each_command_has_help_on_standard_output(todoke, command):
     done = todoke(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.lower().lstrip().startswith(f"usage: todoke {command}")
+    assert done.stdout.startswith(f"Usage: todoke {command}")
+    assert "[OPTIONS]\n\n" in done.stdout
 
 
 def test_the_flags_of_run_are_those_of_the_job(todoke):
@@ -52,12 +95,21 @@ def test_the_flags_of_run_are_those_of_the_job(todoke):
         ("user", "--store", "sqlite:x.db"),
         ("demo", "--customers", "0"),
         ("run",),
+        ("run", "--definitions"),
+        ("run", "--restarts", "many"),
+        ("backfill",),
+        ("backfill", "--definitions", "d.yaml", "--store", "sqlite:u.db", "--write", "nothing"),
     ],
 )
 def test_wrong_use_ends_with_two_and_a_usage_line_on_standard_error(todoke, arguments):
     done = todoke(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "usage" in done.stderr.lower()
+    usage, tried, empty, error = done.stderr.splitlines()
+    command = "" if arguments == ("frobnicate",) else f" {arguments[0]}"
+    assert usage.startswith(f"Usage: todoke{command} ")
+    assert usage.endswith("[OPTIONS]" if command else "COMMAND [ARGS]...")
+    assert (tried, empty) == (f"Try 'todoke{command} --help' for help.", "")
+    assert error.startswith("Error: ")
     assert "Traceback" not in done.stderr
 
 

@@ -1,0 +1,57 @@
+"""Commands that run jobs."""
+
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from todoke.help import Group
+
+__all__ = ["group"]
+
+#: When this process began, by `time.monotonic`.
+_STARTED = time.monotonic()
+
+group = Group("Jobs")
+
+
+@group.command("todoke demo", "todoke demo --customers 200 --out /tmp/demo")
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="where to write")] = Path("out/demo"),
+    store: Annotated[str | None, typer.Option(metavar="URL", help="default: a new SQLite file under --out")] = None,
+    customers: Annotated[int | None, typer.Option(min=1, metavar="N", help="take only so many customers")] = None,
+) -> None:
+    """Replay the real orders of a real shop through the whole pipeline, on this machine."""
+    import_module("todoke.demo.command").demo(out, store, customers)
+
+
+@group.command(
+    "todoke run --definitions shop.yaml --events events.jsonl \\",
+    "  --store sqlite:users.db",
+    "todoke run --definitions shop.yaml --events 'new/*.gz' \\",
+    "  --store sqlite:users.db --continue --push fcm:shop",
+    "todoke run --definitions live.json --store sqlite:users.db \\",
+    "  --events pubsub:projects/shop/subscriptions/events",
+    job="beam_pipelines.options",
+)
+def run(context: typer.Context) -> None:
+    """Read events, keep users and segments, and send.
+
+    Files are read to their end. A subscription is read until the job is stopped.
+    """
+    asked = import_module("beam_pipelines.options").parse(context.args)  # before Beam: a typo costs nothing
+    import_module("todoke.run").run(context.args, asked, _STARTED)
+
+
+@group.command(
+    "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
+    "  --as-of 2026-07-01T00:00:00Z --store sqlite:users.db",
+    "todoke backfill --definitions live.json --write seeds --store sqlite:users.db",
+    job="beam_pipelines.backfill_options",
+)
+def backfill(context: typer.Context) -> None:
+    """Read a history of events into a store, and send nothing."""
+    asked = import_module("beam_pipelines.backfill_options").parse(context.args)
+    import_module("todoke.backfill").backfill(*asked)

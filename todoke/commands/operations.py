@@ -1,0 +1,63 @@
+"""Commands for those who operate a job."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from todoke.commands.flags import Asked, Json, Store, Topic
+from todoke.help import Group
+
+__all__ = ["group"]
+
+group = Group("Operations")
+
+
+@group.command(
+    "todoke export --store sqlite:users.db --events 'out/*.jsonl.gz'",
+    "todoke export --store bigtable:shop/prod --events history.parquet",
+)
+def export(
+    store: Store,
+    events: Annotated[
+        str,
+        typer.Option(metavar="FILES", help="such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet"),
+    ],
+    json: Json = False,
+) -> None:
+    """Write the archive of events to files, in the form that is read."""
+    import_module("todoke.export").export(store, events, json=json)
+
+
+@group.command(
+    "todoke wake --store sqlite:users.db",
+    "todoke wake --store bigtable:shop/prod \\",
+    "  --control-topic pubsub:projects/shop/topics/control",
+)
+def wake(
+    store: Store,
+    control_topic: Topic = None,
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="wakes a second")] = 1_000,
+) -> None:
+    """Wake all users who wait for something, after a launch that is no update."""
+    import_module("todoke.wake").wake(store, control_topic, rate)
+
+
+@group.command(
+    "todoke sweep --store sqlite:users.db --definitions shop.yaml",
+    "todoke sweep --store sqlite:users.db --definitions shop.yaml --older-than 1h",
+)
+def sweep(
+    store: Store,
+    definitions: Asked,
+    control_topic: Topic = None,
+    older_than: Annotated[
+        str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")
+    ] = "0s",
+    json: Json = False,
+) -> None:
+    """Settle what a dead courier left claimed.
+
+    Once a lease is over, the campaign's on_unknown decides whether the message is sent again.
+    """
+    import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, older_than, json=json)

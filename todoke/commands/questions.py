@@ -1,0 +1,90 @@
+"""Commands that ask a store, and change nothing in it."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from todoke.commands.flags import Asked, Json, Store
+from todoke.help import Group
+
+__all__ = ["group"]
+
+group = Group("Questions to a store")
+
+
+@group.command(
+    "todoke user ada --store sqlite:users.db",
+    "todoke user '~device-1' --store bigtable:shop/prod --json",
+)
+def user(
+    user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
+    store: Store,
+    json: Json = False,
+) -> None:
+    """Show one user: profile, memberships, journeys, and a timeline.
+
+    The timeline has events, sends, and sends that were refused.
+    """
+    import_module("todoke.user").user(user_id, store, json=json)
+
+
+@group.command(
+    "todoke explain ada buyers --store sqlite:users.db --definitions shop.yaml",
+    "todoke explain '~device-1' buyers --store sqlite:users.db \\",
+    "  --definitions shop.yaml --as-of 2026-08-01T00:00:00Z",
+)
+def explain(
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="a user id, or ~ and an anonymous id")],
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
+    *,
+    store: Store,
+    definitions: Asked,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Explain why a user is in a segment, or is not.
+
+    Each condition says since when it holds or does not, and when that ends by itself.
+    """
+    import_module("todoke.explain").explain(user_id, segment, store, definitions, as_of, json=json)
+
+
+@group.command("todoke members buyers --store sqlite:users.db", "todoke members buyers --store sqlite:users.db --json")
+def members(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
+    store: Store,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="anonymous users too, as ~ID")] = False,
+    json: Json = False,
+) -> None:
+    """List who is in a segment as of the last run: one user id a line, sorted."""
+    import_module("todoke.members").members(segment, store, anonymous=anonymous, json=json)
+
+
+@group.command("todoke flow buyers --store sqlite:users.db")
+def flow(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
+    store: Store,
+    json: Json = False,
+) -> None:
+    """Show who came to a segment and who left it, by minute, as a live job counts.
+
+    A line has the start of the minute, how many entered, how many left, and the size since the job began.
+    """
+    import_module("todoke.flow").flow(segment, store, json=json)
+
+
+@group.command(
+    "todoke inbox ada --store sqlite:users.db",
+    "todoke inbox ada --store sqlite:users.db --expired --json",
+)
+def inbox(
+    user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id")],
+    store: Store,
+    expired: Annotated[bool, typer.Option("--expired", help="those that are shown no longer, too")] = False,
+    json: Json = False,
+) -> None:
+    """Show what the in-app inbox holds for one user, newest first."""
+    import_module("todoke.inbox").inbox(user_id, store, expired=expired, json=json)
