@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, applied_before, open_users
 from transforms.users.effects import Forward

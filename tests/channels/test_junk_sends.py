@@ -31,7 +31,7 @@ from transforms.messages.definitions import (
     Text,
     WebhookMessage,
 )
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 
 NOW = 1_772_000_000_000_000
 SETTINGS = MailSettings()

@@ -11,7 +11,7 @@ from transforms.channels.inbox import Inbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.rules import Rule
 from transforms.messages.definitions import InboxMessage, Text
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 NOW = 1_772_000_000_000_000

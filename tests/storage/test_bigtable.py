@@ -12,8 +12,8 @@ from flaky import Flaky, alter, lose, refuse
 from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery, SetCell
 from samples import NOW, event, identity, lease, member, sent, user
 
-from transforms.storage import keys
-from transforms.storage.bigtable import BigtableStore
+from transforms.storage.bigtable import keys
+from transforms.storage.bigtable.store import BigtableStore
 from transforms.storage.rows import EventKey, MetricRow, RunRow
 from transforms.storage.store import Store, StoreError
 

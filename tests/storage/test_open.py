@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from samples import user
 
-from transforms.storage.bigtable import BigtableStore
+from transforms.storage.bigtable.store import BigtableStore
 from transforms.storage.open import open_store, parse_store
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from samples import NOW, sent, user
 
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 #: Tables of an older version: no `users.open_sends`, no `control`.

@@ -11,7 +11,7 @@ import pytest
 from samples import NOW, event, identity, inbox, lease, member, sent, user
 
 from transforms.storage.rows import EventKey, MetricRow, RunRow
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 
 #: What a statement may have in memory.
@@ -98,7 +98,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
 
 def test_every_statement_goes_by_a_key_or_an_index(watched: tuple[SqliteStore, list[_Connection]]) -> None:
     store, (connection,) = watched
-    methods = {name for name, each in vars(Store).items() if callable(each) and not name.startswith("_")}
+    methods = {name for part in Store.__mro__ for name in vars(part) if not name.startswith("_")}
     assert CALLS.keys() == methods - {"close"}
     for call in CALLS.values():
         call(store)

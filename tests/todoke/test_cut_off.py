@@ -13,7 +13,7 @@ import pytest
 from commands import COMMAND, Todoke
 
 from transforms.storage.open import open_store
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 DEFINITIONS = """\

@@ -9,7 +9,7 @@ from oracle import memberships
 from test_warming_agrees import Change, lived
 
 from transforms.campaigns.load import Definitions, compiled
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 from transforms.users.bundle import Bundle, open_users
 from transforms.users.control import decode_control

@@ -21,7 +21,7 @@ from strength import examples
 
 from transforms.events.event import Event
 from transforms.storage.open import open_store
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.users.advance import advance
 from transforms.users.bundle import Bundle
 from transforms.users.control import decode_control, encode_inputs_control

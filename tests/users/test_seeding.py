@@ -20,7 +20,7 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.events.event import Event
 from transforms.storage.rows import UserRow
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.users.advance import fold
 from transforms.users.control import decode_control
 from transforms.users.effects import Effect, Forward

@@ -1,13 +1,34 @@
-"""The rows of the control table as they are published."""
+"""The control table: what goes back to the users of a job on one machine."""
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import time_ns
+from typing import Protocol
 
 from transforms.storage.rows import ControlRow
 
-__all__ = ["ControlRows", "least_id"]
+__all__ = ["Control", "ControlRows", "least_id"]
+
+
+class Control(Protocol):
+    """A queue of messages, read oldest first; on Dataflow it is a topic in its place."""
+
+    def publish_control(self, payloads: Sequence[bytes], at: int) -> None:
+        """Add messages, published at `at`, in their order. They are durable when this returns.
+
+        Durable means that the death of this process, by SIGKILL too, loses none. SQLite's file may lose the last ones
+        when the whole machine loses power. A call that raised may have added them nevertheless.
+        """
+
+    def read_control(self, limit: int, skip: Collection[str] = (), since: int | None = None) -> list[ControlRow]:
+        """The oldest messages, at most `limit`, without those whose ids are in `skip`.
+
+        Those published before `since` (microseconds UTC) are not looked at; those to skip are, and cost as much.
+        """
+
+    def delete_control(self, ids: Sequence[str]) -> None:
+        """Delete messages; those that are gone already are passed over."""
 
 
 def least_id(published: int) -> str:

@@ -41,11 +41,11 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
 def _open(kind: str, place: str, *, create: bool) -> Store:
     if kind == "bigtable":
-        from transforms.storage.bigtable import BigtableStore  # noqa: PLC0415 - a slow import
+        from transforms.storage.bigtable.store import BigtableStore  # noqa: PLC0415 - a slow import
 
         project, _, instance = place.partition("/")
         return BigtableStore(project, instance, create=create)
-    from transforms.storage.sqlite import SqliteStore  # noqa: PLC0415 - only what is asked for is imported
+    from transforms.storage.sqlite.store import SqliteStore  # noqa: PLC0415 - only what is asked for is imported
 
     try:
         if not create and not Path(place).exists():

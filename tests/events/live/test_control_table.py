@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transforms.events.live.control import COMMIT, WHOLE, ControlTable
 from transforms.events.live.feed import SharedFeed
 from transforms.events.live.inflight import InFlight
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 NOW = 1_770_000_000_000_000

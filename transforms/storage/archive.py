@@ -1,0 +1,30 @@
+"""The archive of events."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from transforms.storage.rows import EventKey, EventRow
+
+__all__ = ["Archive"]
+
+
+class Archive(Protocol):
+    """The archive of record: each event that was applied, under the user to whom it was."""
+
+    def write_events(self, rows: Sequence[EventRow]) -> None:
+        """Add events to the archive; the same (user, time, id) is one row."""
+
+    def existing_events(self, keys: Sequence[EventKey]) -> dict[EventKey, int]:
+        """Those of `keys` that the archive holds, with the revision of each row."""
+
+    def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
+        """A user's events, newest first."""
+
+    def scan_events(self, user: str) -> Iterator[EventRow]:
+        """A user's events, newest first, however many there are."""
+
+    def delete_unapplied(self) -> None:
+        """Delete the events that no row of a user knows of: who wrote them died before it wrote the user.
+
+        They come again, and until then nobody may take them for applied. Nobody else may be at work on the store.
+        """

@@ -1,0 +1,78 @@
+"""One connection to an instance, and rows as records in cells; `store.py` says which cells."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from google.cloud.bigtable.data import Row, SetCell
+from google.cloud.bigtable.data.row_filters import RowFilter
+
+from transforms.storage.bigtable import keys
+from transforms.storage.bigtable.tables import FAMILY, NEWEST, Tables, delete_row, set_cell
+
+__all__ = ["ROW", "Database", "cell", "cell_of", "newest", "record", "records", "timestamp"]
+
+#: The column that has a row's record.
+ROW = b"row"
+
+_Record = TypeVar("_Record", bound=msgspec.Struct)
+
+
+class Database:
+    """What the parts of a store share. Safe for any number of threads."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._tables.close()
+
+    def _scan(
+        self, table: str, prefix: bytes, limit: int | None = None, row_filter: RowFilter = NEWEST
+    ) -> Iterator[Row]:
+        return self._tables.scan(table, prefix, keys.end_of(prefix), limit, row_filter)
+
+    def _write(self, table: str, rows: Mapping[bytes, tuple[int, msgspec.Struct]]) -> None:
+        entries = [
+            set_cell(key, ROW, msgspec.msgpack.encode(row), timestamp(revision))
+            for key, (revision, row) in rows.items()
+        ]
+        self._tables.mutate(table, entries)
+
+    def _delete(self, table: str, row_keys: Sequence[bytes]) -> None:
+        self._tables.mutate(table, [delete_row(key) for key in row_keys])
+
+
+def newest(rows: Iterable[tuple[bytes, int, _Record]]) -> dict[bytes, tuple[int, _Record]]:
+    """One row a key: the one of the greatest revision, of equal ones the last. A batch is applied in no order."""
+    newest: dict[bytes, tuple[int, _Record]] = {}
+    for key, revision, row in rows:
+        if key not in newest or revision >= newest[key][0]:
+            newest[key] = (revision, row)
+    return newest
+
+
+def cell(row: msgspec.Struct, timestamp: int) -> SetCell:
+    """A record as its cell; the timestamp is in microseconds."""
+    return SetCell(FAMILY, ROW, msgspec.msgpack.encode(row), timestamp)
+
+
+def timestamp(revision: int) -> int:
+    """The timestamp, in microseconds, of cells of a revision, which is in milliseconds."""
+    return max(0, revision) * 1000
+
+
+def records(kind: type[_Record], rows: Iterable[Row]) -> Iterator[_Record]:
+    """The records of rows."""
+    return (record(kind, row) for row in rows)
+
+
+def record(kind: type[_Record], row: Row) -> _Record:
+    """The record of a row."""
+    return msgspec.msgpack.decode(cell_of(row, ROW), type=kind)
+
+
+def cell_of(row: Row, column: bytes) -> bytes:
+    """The newest value in a column of a row; nothing where it has none."""
+    return next((cell.value for cell in row.cells if cell.qualifier == column), b"")

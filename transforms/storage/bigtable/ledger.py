@@ -1,0 +1,87 @@
+"""The ledger in Bigtable."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from google.cloud.bigtable.data import Mutation, Row, SetCell
+
+from transforms.storage.bigtable import keys
+from transforms.storage.bigtable.database import ROW, Database, cell, cell_of, record, records
+from transforms.storage.bigtable.tables import FAMILY
+from transforms.storage.ledger import newest_decisions
+from transforms.storage.rows import LedgerRow
+from transforms.storage.store import StoreError
+
+__all__ = ["BigtableLedger"]
+
+#: The column that says which call made a claim.
+_CLAIM = b"claim"
+#: How often a claim may find that what stood in its way was deleted.
+_ROUNDS = 8
+
+
+class BigtableLedger(Database):
+    """See `Ledger`."""
+
+    _claims: ThreadPoolExecutor
+
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        """Claim sends; None where this call made the claim, else the row that stood there."""
+        token = os.urandom(8)
+        standing: dict[str, LedgerRow | None] = {}
+        pending: dict[bytes, LedgerRow] = {}
+        for row in rows:
+            pending.setdefault(keys.ledger_key(row.user, row.send), row)
+        for _ in range(_ROUNDS):
+            calls = {key: self._claims.submit(self._claim, key, row, token) for key, row in pending.items()}
+            wait(calls.values())
+            taken = [key for key, call in calls.items() if not call.result()]
+            standing.update({row.send: None for row in pending.values()})
+            for key, found in self._tables.read("ledger", taken).items():
+                ours = cell_of(found, _CLAIM) == token
+                standing[pending.pop(key).send] = None if ours else record(LedgerRow, found)
+            # What stood in the way and is gone was deleted in between: claim again.
+            pending = {key: pending[key] for key in taken if key in pending}
+            if not pending:
+                return standing
+        raise StoreError(f"Bigtable table `ledger`: {len(pending)} claimed rows are deleted again and again")
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        """Write the outcome of sends over their claims."""
+        self._write("ledger", {keys.ledger_key(row.user, row.send): (0, row) for row in rows})
+
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        """Replace rows that stand as they were read; the new rows that this call wrote."""
+        token = os.urandom(8)
+        wanted: dict[bytes, tuple[LedgerRow, LedgerRow]] = {}
+        for old, new in changes:
+            wanted.setdefault(keys.ledger_key(old.user, old.send), (old, new))
+        # Compared as records here and as bytes there: an older version may have written the same in other bytes.
+        calls = {
+            key: self._claims.submit(self._resolve, key, found, wanted[key][1], token)
+            for key, found in self._tables.read("ledger", list(wanted)).items()
+            if record(LedgerRow, found) == wanted[key][0]
+        }
+        wait(calls.values())
+        written = {key for key, call in calls.items() if call.result()}
+        missed = self._tables.read("ledger", [key for key in calls if key not in written])
+        written.update(key for key, found in missed.items() if cell_of(found, _CLAIM) == token)
+        return [new for key, (_, new) in wanted.items() if key in written]
+
+    def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
+        """A user's sends, newest decision first."""
+        return newest_decisions(records(LedgerRow, self._scan("ledger", keys.ledger_of(user))), limit)
+
+    def scan_ledger(self) -> Iterator[LedgerRow]:
+        """Every send, in key order."""
+        return records(LedgerRow, self._scan("ledger", b""))
+
+    def _claim(self, key: bytes, row: LedgerRow, token: bytes) -> bool:
+        """Whether there was no row, and now there is this one."""
+        return self._tables.insert("ledger", key, [cell(row, 0), SetCell(FAMILY, _CLAIM, token, 0)])
+
+    def _resolve(self, key: bytes, found: Row, row: LedgerRow, token: bytes) -> bool:
+        """Whether the row stood as it was found, and now is this one."""
+        cells: list[Mutation] = [cell(row, 0), SetCell(FAMILY, _CLAIM, token, 0)]
+        return self._tables.replace("ledger", key, ROW, cell_of(found, ROW), cells)

@@ -1,0 +1,21 @@
+"""The table of identities."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from transforms.storage.rows import IdentityRow
+
+__all__ = ["Identities"]
+
+
+class Identities(Protocol):
+    """Whose an anonymous id, a device token or an address is.
+
+    Of two writes to one row the one with the greater revision wins, whichever comes last.
+    """
+
+    def write_identities(self, rows: Sequence[IdentityRow]) -> None:
+        """Say whose an anonymous id, token or address is."""
+
+    def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
+        """The rows of those of `values` that have one, by value."""

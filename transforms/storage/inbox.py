@@ -1,0 +1,18 @@
+"""The table of inboxes."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from transforms.storage.rows import InboxRow
+
+__all__ = ["Inbox"]
+
+
+class Inbox(Protocol):
+    """What apps show in their inboxes."""
+
+    def write_inbox(self, rows: Sequence[InboxRow]) -> None:
+        """Write inbox messages whole; the same (user, at, send) is one row."""
+
+    def read_inbox(self, user: str) -> list[InboxRow]:
+        """A user's inbox, newest first, expired messages too."""

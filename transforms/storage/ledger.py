@@ -1,0 +1,43 @@
+"""The ledger of sends and refusals."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
+from typing import Protocol
+
+from transforms.storage.rows import LedgerRow
+
+__all__ = ["Ledger", "newest_decisions"]
+
+
+class Ledger(Protocol):
+    """What was decided of each send, from its claim on, and each refusal."""
+
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        """Try to claim each send; by send id: None where this call made the claim, else the row that stood there.
+
+        Atomic for each row: of two claims of one send, one gets None.
+        """
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        """Write the outcome of sends over their claims."""
+
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        """Replace rows, each as it was read, by others of the same sends; the new rows that this call wrote.
+
+        Atomic for each row: one that has changed since it was read, or is gone, is left alone.
+        """
+
+    def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
+        """A user's sends, newest `decided_at` first, at most `limit`."""
+
+    def scan_ledger(self) -> Iterator[LedgerRow]:
+        """Every send, in key order."""
+
+
+def newest_decisions(rows: Iterable[LedgerRow], limit: int | None) -> list[LedgerRow]:
+    """A user's sends, newest decision first, at most `limit`: no more of them are kept on the way."""
+
+    def order(row: LedgerRow) -> tuple[int, str]:
+        return -row.decided_at, row.send
+
+    return sorted(rows, key=order) if limit is None else nsmallest(limit, rows, key=order)

@@ -1,0 +1,17 @@
+"""What the last bounded run left."""
+
+from typing import Protocol
+
+from transforms.storage.rows import RunRow
+
+__all__ = ["Runs"]
+
+
+class Runs(Protocol):
+    """The one row that bounded runs leave."""
+
+    def read_run(self) -> RunRow | None:
+        """What the last bounded run left, or None."""
+
+    def write_run(self, row: RunRow) -> None:
+        """Remember a bounded run."""

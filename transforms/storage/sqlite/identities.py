@@ -1,0 +1,23 @@
+"""The table of identities in SQLite."""
+
+from collections.abc import Sequence
+
+from transforms.storage.rows import IdentityRow
+from transforms.storage.sqlite.database import Database
+
+__all__ = ["SqliteIdentities"]
+
+
+class SqliteIdentities(Database):
+    """See `Identities`."""
+
+    def write_identities(self, rows: Sequence[IdentityRow]) -> None:
+        """Say whose ids, tokens and addresses are."""
+        self._upsert("identities", ("kind", "value"), rows, newest=True)
+
+    def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
+        """The rows of those values that have one."""
+        return {
+            row.value: row
+            for row in self._among(IdentityRow, "identities", "value", values, where="kind = ?", given=(kind,))
+        }

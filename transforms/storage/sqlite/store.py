@@ -1,0 +1,86 @@
+"""A store in one SQLite file: its parts together, and what concerns several of them."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from transforms.storage.control import ControlRows
+from transforms.storage.sqlite.archive import SqliteArchive
+from transforms.storage.sqlite.control import SqliteControl
+from transforms.storage.sqlite.database import surfacing
+from transforms.storage.sqlite.identities import SqliteIdentities
+from transforms.storage.sqlite.inbox import SqliteInbox
+from transforms.storage.sqlite.lease import SqliteLease
+from transforms.storage.sqlite.ledger import SqliteLedger
+from transforms.storage.sqlite.members import SqliteMembers
+from transforms.storage.sqlite.metrics import SqliteMetrics
+from transforms.storage.sqlite.runs import SqliteRuns
+from transforms.storage.sqlite.schema import ADDED, INDEXES, SCHEMA, TABLES
+from transforms.storage.sqlite.users import SqliteUsers
+from transforms.storage.store import StoreError
+
+__all__ = ["SqliteStore"]
+
+#: How long a write waits for another process's transaction, in seconds.
+BUSY_SECONDS = 30.0
+
+
+class SqliteStore(
+    SqliteUsers,
+    SqliteArchive,
+    SqliteIdentities,
+    SqliteMembers,
+    SqliteLedger,
+    SqliteInbox,
+    SqliteMetrics,
+    SqliteControl,
+    SqliteRuns,
+    SqliteLease,
+):
+    """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
+
+    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        with surfacing(str(path)):
+            connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+        super().__init__(connection, str(path))
+        self._control = ControlRows()
+        with surfacing(str(path)):
+            self._check_ours()
+            connection.execute("PRAGMA journal_mode = WAL")
+            # With a write-ahead log this loses no transaction when a process dies, only when the machine does: what
+            # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html).
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(SCHEMA)
+        self._add_columns()
+        with surfacing(str(path)):
+            connection.execute(INDEXES)
+
+    def delete_user(
+        self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
+    ) -> None:
+        """Delete what is kept of a user; see `Store.delete_user`."""
+        with self._transaction() as connection:
+            for table in ("events", "ledger", "inbox", *(("users",) if row else ())):
+                connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
+            names = [(segment, user) for segment in segments]
+            connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)
+            theirs = [(kind, value, user) for kind, value in identities]
+            connection.executemany("DELETE FROM identities WHERE kind = ? AND value = ? AND user = ?", theirs)
+
+    def _check_ours(self) -> None:
+        """Refuse the file of another program, before it gets our tables."""
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables - TABLES and not {"users", "ledger"} <= tables:
+            raise StoreError(f"{self._path} is a SQLite file of another program")
+
+    def _add_columns(self) -> None:
+        """Bring a file that an older version made up to date."""
+        if all(self._has_column(table, column) for table, column, _ in ADDED):
+            return
+        with self._transaction() as connection:  # in which nobody else can do the same
+            for table, column, kind in ADDED:
+                if not self._has_column(table, column):
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+    def _has_column(self, table: str, column: str) -> bool:
+        return bool(self._query("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)))
