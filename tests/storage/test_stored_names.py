@@ -12,7 +12,7 @@ from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery
 from shop import SHOP
 
 from transforms.events.event import Event
-from transforms.storage.bigtable import BigtableStore
+from transforms.storage.bigtable.store import BigtableStore
 from transforms.storage.rows import (
     ControlRow,
     EventRow,
@@ -26,7 +26,7 @@ from transforms.storage.rows import (
     RunRow,
     UserRow,
 )
-from transforms.storage.sqlite import SqliteStore
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 from transforms.users.archive import event_row
 from transforms.users.effects import Recorded
