@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from transforms.storage.open import open_store
+from transforms.storage.open import open_reader, open_store
+from transforms.storage.reader import Reader
 from transforms.storage.store import Store
 
 
@@ -14,3 +15,11 @@ def store(url: str) -> Iterator[Store]:
     store = open_store(url)
     yield store
     store.close()
+
+
+@pytest.fixture
+def reader(store: Store, url: str) -> Iterator[Reader]:
+    """The same store, for reading alone, while it is open for writing too."""
+    reader = open_reader(url)
+    yield reader
+    reader.close()

@@ -2,9 +2,18 @@
 
 from typing import Any
 
-from transforms.storage.rows import EventRow, IdentityRow, InboxRow, LeaseRow, LedgerRow, MemberRow, UserRow
+from transforms.storage.rows import (
+    DeadLetterRow,
+    EventRow,
+    IdentityRow,
+    InboxRow,
+    LeaseRow,
+    LedgerRow,
+    MemberRow,
+    UserRow,
+)
 
-__all__ = ["HOSTILE", "NOW", "event", "identity", "inbox", "lease", "member", "sent", "user"]
+__all__ = ["HOSTILE", "NOW", "event", "identity", "inbox", "lease", "letter", "member", "sent", "user"]
 
 #: 2026-02-25T06:13:20Z.
 NOW = 1_772_000_000_000_000
@@ -68,6 +77,11 @@ def identity(value: str, owner: str, revision: int = 1, kind: str = "anonymous")
 
 def lease(token: str, until: int = NOW) -> LeaseRow:
     return LeaseRow("a live job", "host/boot/processes", 7, "1234", token, NOW - 5, until)
+
+
+def letter(number: int = 1, name: str = "", time: int = NOW, **changes: Any) -> DeadLetterRow:
+    fields = {"source": "events.jsonl", "cause": "invalid", "detail": "no id", "payload": b'{"a": 1}', "size": 8}
+    return DeadLetterRow(time=time, id=f"l{number:05}", user=name, **{**fields, **changes})
 
 
 def member(segment: str, name: str, revision: int = 1, *, active: bool = True) -> MemberRow:

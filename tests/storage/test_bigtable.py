@@ -10,7 +10,7 @@ import pytest
 from emulators import Emulator, start_bigtable
 from flaky import Flaky, alter, lose, refuse
 from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery, SetCell
-from samples import NOW, event, identity, lease, member, sent, user
+from samples import NOW, event, identity, lease, letter, member, sent, user
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.store import BigtableStore
@@ -32,6 +32,10 @@ LAYOUT = [
     ),
     (keys.member_key("vip", "u1"), b"vip#41#u1"),
     (keys.ledger_key("届", "5f2c"), b"84e6#\xe5\xb1\x8a#5f2c"),
+    (keys.listed_key("failed", "届", (NOW, "u1", "5f2c")), b"failed#\xe5\xb1\x8a#4#7ff9b46019753fff#u1#5f2c"),
+    (keys.listed_key("failed", "a#b", (NOW, "u1", "5f2c"), 7), b"failed#a$cb#7#7ff9b46019753fff#u1#5f2c"),
+    (keys.letter_key(NOW, "0f1e"), b"t#7ff9b46019753fff#0f1e"),
+    (keys.letter_of("~a", NOW, "0f1e"), b"u#" + keys.user_key("~a") + b"#t#7ff9b46019753fff#0f1e"),
     (keys.metric_key("flow/vip", NOW), b"flow/vip#80064b9fe68ac000"),
     (keys.metric_key("a b", -1), b"a$`b#7fffffffffffffff"),
     (keys.RUN_KEY, b"run"),
@@ -47,7 +51,12 @@ def test_keys_are_as_stored(key: bytes, stored: bytes) -> None:
 
 def test_no_key_is_longer_than_bigtable_takes() -> None:
     worst = "\0" * 4096
-    longest = [keys.event_key(worst, NOW, worst), keys.ledger_key(worst, worst), keys.identity_key("token", worst)]
+    longest = [
+        keys.event_key(worst, NOW, worst),
+        keys.listed_key("failed", worst, (NOW, "\0" * 256, worst)),
+        keys.ledger_key(worst, worst),
+        keys.identity_key("token", worst),
+    ]
     longest += [keys.event_key("\0" * 256, NOW, "\0" * 256), keys.identity_key("token", "\0" * 512)]
     assert max(len(key) for key in longest) <= 4096
 
@@ -149,6 +158,12 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "write_members": ("1 of 1 rows.*`members`", lambda store: store.write_members([member("vip", "u1")])),
     "write_identities": ("1 of 1 rows.*`identities`", lambda store: store.write_identities([identity("a", "u1")])),
     "write_metrics": ("1 of 1 rows.*`metrics`", lambda store: store.write_metrics([MetricRow("a", 0, 1)])),
+    "write_dead_letters": (
+        "1 of 1 rows.*`dead_letters`",
+        lambda store: store.write_dead_letters([letter(1, "u1")]),
+    ),
+    "mark_replayed": ("`dead_letters`", lambda store: store.mark_replayed([letter(1)], NOW)),
+    "prune_dead_letters": ("`dead_letters`", lambda store: store.prune_dead_letters(NOW, 1, 1)),
     "write_run": ("1 of 1 rows.*`runs`", lambda store: store.write_run(RunRow(NOW, "abc"))),
     "record": ("1 of 1 rows.*`ledger`", lambda store: store.record([sent("u1")])),
     "resolve": ("`ledger`", lambda store: store.resolve([(sent("u1"), sent("u1", state="unknown"))])),

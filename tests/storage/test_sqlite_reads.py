@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import NOW, event, identity, inbox, lease, member, sent, user
+from samples import NOW, event, identity, inbox, lease, letter, member, sent, user
 
 from transforms.storage.rows import EventKey, MetricRow, RunRow
 from transforms.storage.sqlite.store import SqliteStore
@@ -28,6 +28,9 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "record": lambda store: store.record([sent("u1", state="handed_off")]),
     "resolve": lambda store: store.resolve([(sent("u1", state="handed_off"), sent("u1", state="unknown"))]),
     "write_inbox": lambda store: store.write_inbox([inbox("u1")]),
+    "write_dead_letters": lambda store: store.write_dead_letters([letter(1, "u1")]),
+    "mark_replayed": lambda store: store.mark_replayed([letter(1)], NOW),
+    "prune_dead_letters": lambda store: store.prune_dead_letters(NOW + 1, 10, 10),
     "write_run": lambda store: store.write_run(RunRow(NOW, "r")),
     "swap_lease": lambda store: store.swap_lease(None, lease("mine")),
     "publish_control": lambda store: store.publish_control([b"a"], NOW),

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from transforms.storage.reader import Lists, Reader
 from transforms.storage.store import NoStore, Store, StoreError
 
-__all__ = ["open_store", "parse_store"]
+__all__ = ["open_reader", "open_store", "parse_store"]
 
 
 def parse_store(url: str) -> tuple[str, str]:
@@ -37,6 +38,37 @@ def open_store(url: str, *, create: bool = True) -> Store:
         return _open(kind, place, create=create)
     except StoreError as error:
         raise NoStore(str(error)) from error
+
+
+def open_reader(url: str) -> Reader:
+    """Open a store for reading alone: nothing is made or changed.
+
+    Args:
+      url: as `parse_store` reads it.
+
+    Raises:
+      ValueError: the URL names no store.
+      OlderStore: it must be opened by `open_store` first, which brings it up to date.
+      NoStore: it cannot be opened.
+    """
+    kind, place = parse_store(url)
+    try:
+        return Reader(_open_lists(kind, place))
+    except NoStore:
+        raise
+    except StoreError as error:
+        raise NoStore(str(error)) from error
+
+
+def _open_lists(kind: str, place: str) -> Lists:
+    if kind == "bigtable":
+        from transforms.storage.bigtable.lists import BigtableLists  # noqa: PLC0415 - a slow import
+
+        project, _, instance = place.partition("/")
+        return BigtableLists(project, instance)
+    from transforms.storage.sqlite.lists import SqliteLists  # noqa: PLC0415 - only what is asked for is imported
+
+    return SqliteLists(place)
 
 
 def _open(kind: str, place: str, *, create: bool) -> Store:

@@ -4,6 +4,7 @@ import msgspec
 
 __all__ = [
     "ControlRow",
+    "DeadLetterRow",
     "EventKey",
     "EventRow",
     "IdentityRow",
@@ -182,3 +183,28 @@ class ControlRow(msgspec.Struct, frozen=True, gc=False):
     id: str
     published: int
     payload: bytes
+
+
+class DeadLetterRow(msgspec.Struct, frozen=True, gc=False):
+    """A message that was refused at `time` for a `cause`, as the store keeps it for a while.
+
+    `id` tells it from others of its time: the same for the same refusal, however often that is written. `user` is whom
+    the message names (`~` and an anonymous id for a visitor), as far as that can be read, else empty. `payload` is its
+    beginning alone where `size`, of the whole in bytes, is more. `replayed` is when it was published again, or
+    0.
+    """
+
+    time: int
+    id: str
+    user: str
+    source: str
+    cause: str
+    detail: str
+    payload: bytes
+    size: int
+    replayed: int = 0
+
+    @property
+    def weight(self) -> int:
+        """What keeping it costs, in bytes; about."""
+        return len(self.payload) + len(self.detail) + len(self.source) + 200

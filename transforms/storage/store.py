@@ -5,6 +5,7 @@ from typing import Protocol
 
 from transforms.storage.archive import Archive
 from transforms.storage.control import Control
+from transforms.storage.dead_letters import DeadLetters
 from transforms.storage.identities import Identities
 from transforms.storage.inbox import Inbox
 from transforms.storage.lease import Lease
@@ -14,7 +15,7 @@ from transforms.storage.metrics import Metrics
 from transforms.storage.runs import Runs
 from transforms.storage.users import Users
 
-__all__ = ["NoStore", "Store", "StoreError"]
+__all__ = ["NoStore", "OlderStore", "Store", "StoreError"]
 
 
 class StoreError(Exception):
@@ -25,7 +26,11 @@ class NoStore(StoreError):
     """A store that cannot be opened: it is not there, or is something else, or may not be used. Nothing was done."""
 
 
-class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, Control, Runs, Lease, Protocol):
+class OlderStore(NoStore):
+    """A store of an older version, which reading alone cannot bring up to date: opening it to write does."""
+
+
+class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLetters, Control, Runs, Lease, Protocol):
     """All tables. Who needs some of them takes their protocols.
 
     Every write takes a batch, and all but `publish_control` are safe to repeat; every method raises `StoreError` when
@@ -35,7 +40,9 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, Control
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
-        """Delete the user's events, ledger and inbox, the named members rows, and identities (kind, value) of theirs.
+        """Delete the user's events, ledger, inbox and dead letters, the named members rows, and identities of theirs.
+
+        An identity is (kind, value).
 
         The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
         """

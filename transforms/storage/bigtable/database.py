@@ -10,8 +10,13 @@ from google.cloud.bigtable.data.row_filters import RowFilter
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.tables import FAMILY, NEWEST, Tables, delete_row, set_cell
 
-__all__ = ["ROW", "Database", "cell", "cell_of", "newest", "record", "records", "timestamp"]
+__all__ = ["NAMES", "ROW", "Database", "cell", "cell_of", "newest", "record", "records", "timestamp"]
 
+#: The tables of an instance.
+NAMES = (
+    *("users", "events", "identities", "members", "ledger", "ledger_by_state", "inbox", "metrics", "dead_letters"),
+    *("runs", "control"),
+)
 #: The column that has a row's record.
 ROW = b"row"
 

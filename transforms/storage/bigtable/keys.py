@@ -12,7 +12,9 @@ from hashlib import blake2b, sha256
 
 __all__ = [
     "LEASE_KEY",
+    "LETTERS",
     "RUN_KEY",
+    "SHARDS",
     "control_key",
     "end_of",
     "event_key",
@@ -22,6 +24,12 @@ __all__ = [
     "inbox_of",
     "ledger_key",
     "ledger_of",
+    "letter_key",
+    "letter_of",
+    "letters_of",
+    "listed_at",
+    "listed_key",
+    "listed_of",
     "member_key",
     "members_of",
     "metric_key",
@@ -31,6 +39,11 @@ __all__ = [
 
 #: The two rows of the table of runs: the last bounded run, and who works on the store.
 RUN_KEY, LEASE_KEY = b"run", b"lease"
+
+#: What the keys of dead letters start with.
+LETTERS = b"t#"
+#: The shards of a list of sends.
+SHARDS = 8
 
 _LOW = re.compile(rb"[\x00-$]")
 _LONGEST_PART = 1024
@@ -76,6 +89,46 @@ def ledger_of(user: str) -> bytes:
 def ledger_key(user: str, send: str) -> bytes:
     """A send or a refusal: hash#user#send id."""
     return ledger_of(user) + _part(send)
+
+
+def listed_of(state: str, campaign: str | None = None, shard: int | None = None) -> bytes:
+    """What the keys of the list of a state start with; of one campaign, and of one of its `SHARDS`."""
+    start = _part(state) + b"#"
+    if campaign is not None:
+        start += _part(campaign) + b"#"
+    return start if shard is None else b"%s%x#" % (start, shard)
+
+
+def listed_at(state: str, campaign: str, decided_at: int, shard: int) -> bytes:
+    """What the keys of sends start with that were decided at a time."""
+    return b"%s%016x" % (listed_of(state, campaign, shard), _END_OF_TIME - decided_at)
+
+
+def listed_key(state: str, campaign: str, place: tuple[int, str, str], shard: int | None = None) -> bytes:
+    """A send in the list of a state: state#campaign#shard#reversed time#user#send id, in 8 shards by the user's
+    hash. `place` is when it was decided, its user and its id.
+
+    With a `shard`, where it would stand there.
+    """
+    decided_at, user, send = place
+    if shard is None:
+        shard = int(_hash(user)[:1], 16) % SHARDS
+    return b"%s#%s#%s" % (listed_at(state, campaign, decided_at, shard), _part(user), _part(send))
+
+
+def letter_key(time: int, id_: str) -> bytes:
+    """A dead letter: t#reversed time#id, so that the newest comes first; not hashed, since there are few."""
+    return b"%s%016x#%s" % (LETTERS, _END_OF_TIME - time, _part(id_))
+
+
+def letters_of(user: str) -> bytes:
+    """What the keys of a user's dead letters start with, among those that say whose they are."""
+    return b"u#" + user_key(user) + b"#"
+
+
+def letter_of(user: str, time: int, id_: str) -> bytes:
+    """What says that a dead letter is a user's: u#hash#user#, and the letter's own key."""
+    return letters_of(user) + letter_key(time, id_)
 
 
 def inbox_of(user: str) -> bytes:

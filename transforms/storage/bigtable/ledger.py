@@ -1,19 +1,24 @@
 """The ledger in Bigtable."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import msgspec
 from google.cloud.bigtable.data import Mutation, Row, SetCell
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import ROW, Database, cell, cell_of, record, records
-from transforms.storage.bigtable.tables import FAMILY
+from transforms.storage.bigtable.tables import FAMILY, set_cell
 from transforms.storage.ledger import newest_decisions
-from transforms.storage.rows import LedgerRow
+from transforms.storage.rows import LedgerRow, LedgerState
+from transforms.storage.sends import STATES
 from transforms.storage.store import StoreError
 
-__all__ = ["BigtableLedger"]
+__all__ = ["BigtableLedger", "Listed"]
+
+#: What a list says of a send: its campaign, when it was decided, its user and its id.
+Listed = tuple[str, int, str, str]
 
 #: The column that says which call made a claim.
 _CLAIM = b"claim"
@@ -33,6 +38,7 @@ class BigtableLedger(Database):
         pending: dict[bytes, LedgerRow] = {}
         for row in rows:
             pending.setdefault(keys.ledger_key(row.user, row.send), row)
+        self._list(pending.values())
         for _ in range(_ROUNDS):
             calls = {key: self._claims.submit(self._claim, key, row, token) for key, row in pending.items()}
             wait(calls.values())
@@ -49,6 +55,7 @@ class BigtableLedger(Database):
 
     def record(self, rows: Sequence[LedgerRow]) -> None:
         """Write the outcome of sends over their claims."""
+        self._list(rows)
         self._write("ledger", {keys.ledger_key(row.user, row.send): (0, row) for row in rows})
 
     def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
@@ -58,10 +65,15 @@ class BigtableLedger(Database):
         for old, new in changes:
             wanted.setdefault(keys.ledger_key(old.user, old.send), (old, new))
         # Compared as records here and as bytes there: an older version may have written the same in other bytes.
-        calls = {
-            key: self._claims.submit(self._resolve, key, found, wanted[key][1], token)
+        standing = {
+            key: found
             for key, found in self._tables.read("ledger", list(wanted)).items()
             if record(LedgerRow, found) == wanted[key][0]
+        }
+        self._list(wanted[key][1] for key in standing)
+        calls = {
+            key: self._claims.submit(self._resolve, key, found, wanted[key][1], token)
+            for key, found in standing.items()
         }
         wait(calls.values())
         written = {key for key, call in calls.items() if call.result()}
@@ -77,6 +89,20 @@ class BigtableLedger(Database):
         """Every send, in key order."""
         return records(LedgerRow, self._scan("ledger", b""))
 
+    def _list(self, rows: Iterable[LedgerRow]) -> None:
+        """List sends by their states, before the ledger has them: who reads a list asks the ledger."""
+        entries = [
+            set_cell(_listed_key(row, row.state), ROW, msgspec.msgpack.encode(_listed(row)), 0)
+            for row in rows
+            if row.state != LedgerState.CLAIMED
+        ]
+        self._tables.mutate("ledger_by_state", entries)
+
+    def _unlist(self, user: str) -> None:
+        """Take a user's sends out of all lists, as long as the ledger knows which they were."""
+        rows = records(LedgerRow, self._scan("ledger", keys.ledger_of(user)))
+        self._delete("ledger_by_state", [_listed_key(row, state) for row in rows for state in STATES])
+
     def _claim(self, key: bytes, row: LedgerRow, token: bytes) -> bool:
         """Whether there was no row, and now there is this one."""
         return self._tables.insert("ledger", key, [cell(row, 0), SetCell(FAMILY, _CLAIM, token, 0)])
@@ -85,3 +111,11 @@ class BigtableLedger(Database):
         """Whether the row stood as it was found, and now is this one."""
         cells: list[Mutation] = [cell(row, 0), SetCell(FAMILY, _CLAIM, token, 0)]
         return self._tables.replace("ledger", key, ROW, cell_of(found, ROW), cells)
+
+
+def _listed(row: LedgerRow) -> Listed:
+    return row.campaign, row.decided_at, row.user, row.send
+
+
+def _listed_key(row: LedgerRow, state: str) -> bytes:
+    return keys.listed_key(state, row.campaign, _listed(row)[1:])

@@ -18,6 +18,10 @@ cell's timestamp decides which of two writes stands:
 token in `r:claim`, and a row that stands with this call's token is this call's claim. The same goes for a claim that is
 resolved (CheckAndMutateRow on the very bytes that were read).
 
+**Lists of sends** (`ledger_by_state`) have a row for each state but `claimed` that a send has come to. It is written
+before the ledger, stays until the user is deleted, and is held against the ledger when it is read. What was recorded
+before there were lists is in none.
+
 **Deletes** remove the cells that are there, and leave nothing that holds off later writes: a write that was in flight
 when its user was deleted brings that row back. What follows: the users row of a deleted user is overwritten with a
 tombstone of a greater revision in place of being deleted, state machines drop what is older than it, and deleting again
@@ -35,7 +39,8 @@ from concurrent.futures import ThreadPoolExecutor
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.archive import BigtableArchive
 from transforms.storage.bigtable.control import BigtableControl
-from transforms.storage.bigtable.database import ROW, record, timestamp
+from transforms.storage.bigtable.database import NAMES, ROW, record, timestamp
+from transforms.storage.bigtable.dead_letters import BigtableDeadLetters
 from transforms.storage.bigtable.identities import BigtableIdentities
 from transforms.storage.bigtable.inbox import BigtableInbox
 from transforms.storage.bigtable.lease import BigtableLease
@@ -50,7 +55,6 @@ from transforms.storage.rows import IdentityRow
 
 __all__ = ["BigtableStore"]
 
-_NAMES = ("users", "events", "identities", "members", "ledger", "inbox", "metrics", "runs", "control")
 #: Claims in flight at a time: on the emulator 16 made 2.9k/s, one 1.9k/s, 64 2.1k/s.
 _CLAIMS_AT_ONCE = 16
 
@@ -63,6 +67,7 @@ class BigtableStore(
     BigtableInbox,
     BigtableMetrics,
     BigtableControl,
+    BigtableDeadLetters,
     BigtableRuns,
     BigtableLease,
     BigtableUsers,
@@ -83,7 +88,7 @@ class BigtableStore(
     def __init__(
         self, project: str, instance: str, *, create: bool, timeout: float = TIMEOUT, tries: int = TRIES
     ) -> None:
-        super().__init__(Tables(project, instance, _NAMES, create=create, timeout=timeout, tries=tries))
+        super().__init__(Tables(project, instance, NAMES, create=create, timeout=timeout, tries=tries))
         self._claims = ThreadPoolExecutor(_CLAIMS_AT_ONCE, "claim")
         self._control = ControlRows()
 
@@ -91,9 +96,11 @@ class BigtableStore(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`, and above for what may come back."""
-        kept = (("events", keys.events_of(user)), ("ledger", keys.ledger_of(user)), ("inbox", keys.inbox_of(user)))
-        for table, prefix in kept:
-            self._delete(table, [found.row_key for found in self._scan(table, prefix, row_filter=KEYS_ONLY)])
+        self._delete_all("events", keys.events_of(user))
+        self._unlist(user)
+        self._delete_all("ledger", keys.ledger_of(user))
+        self._delete_all("inbox", keys.inbox_of(user))
+        self._delete_letters(user)
         self._delete("members", [keys.member_key(segment, user) for segment in segments])
         named = [keys.identity_key(kind, value) for kind, value in identities]
         theirs: list[Entry] = []
@@ -111,3 +118,6 @@ class BigtableStore(
         """Close the connection."""
         self._claims.shutdown()
         super().close()
+
+    def _delete_all(self, table: str, prefix: bytes) -> None:
+        self._delete(table, [found.row_key for found in self._scan(table, prefix, row_filter=KEYS_ONLY)])

@@ -222,6 +222,16 @@ class Tables:
 
         return self._tried(f"table `{table}`", check)
 
+    def update(self, table: str, key: bytes, cells: list[Mutation]) -> bool:
+        """Write cells to a row if there is one, atomically; whether there was."""
+
+        def check(seconds: float) -> bool:
+            return self._tables[table].check_and_mutate_row(
+                key, None, true_case_mutations=cells, operation_timeout=seconds
+            )
+
+        return self._tried(f"table `{table}`", check)
+
     def read(self, table: str, row_keys: Sequence[bytes], row_filter: RowFilter = NEWEST) -> dict[bytes, Row]:
         """Those rows that there are, by key."""
         found: dict[bytes, Row] = {}
@@ -232,11 +242,18 @@ class Tables:
         return found
 
     def scan(
-        self, table: str, start: bytes, end: bytes | None, limit: int | None = None, row_filter: RowFilter = NEWEST
+        self,
+        table: str,
+        start: bytes,
+        end: bytes | None,
+        limit: int | None = None,
+        row_filter: RowFilter = NEWEST,
+        *,
+        at_once: int = _ROWS_AT_ONCE,
     ) -> Iterator[Row]:
-        """Rows from the key `start` on and before `end`, at most `limit`, in key order, page by page."""
+        """Rows from the key `start` on and before `end`, at most `limit`, in key order, `at_once` a page."""
         while limit is None or limit > 0:
-            size = _ROWS_AT_ONCE if limit is None else min(limit, _ROWS_AT_ONCE)
+            size = at_once if limit is None else min(limit, at_once)
             page_range = RowRange(start or None, end)
             page = self._rows(table, ReadRowsQuery(row_ranges=page_range, limit=size, row_filter=row_filter))
             yield from page

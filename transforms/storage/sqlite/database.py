@@ -75,13 +75,50 @@ class Database:
         *,
         where: str = "true",
         given: tuple[Any, ...] = (),
+        at_once: int = PAGE,
     ) -> Iterator[_Row]:
         """Rows whose keys are greater than `after`, in the order of their keys, page by page."""
         names = ", ".join(keys)
-        rest = f"{table} WHERE {where} AND ({names}) > ({', '.join('?' * len(keys))}) ORDER BY {names} LIMIT {PAGE}"
+        rest = f"{table} WHERE {where} AND ({names}) > ({', '.join('?' * len(keys))}) ORDER BY {names} LIMIT {at_once}"
         while rows := self._select(kind, rest, (*given, *after)):
             yield from rows
             after = tuple(getattr(rows[-1], key) for key in keys)
+
+    def _newest(
+        self,
+        kind: type[_Row],
+        table: str,
+        time: str,
+        keys: tuple[str, ...],
+        after: tuple[Any, ...] | None,
+        *,
+        where: tuple[str, tuple[Any, ...]] = ("true", ()),
+        since: int = -(2**63),
+        at_once: int = PAGE,
+    ) -> Iterator[_Row]:
+        """Rows from `since` on, newest first, those of one time in the order of their keys; `after` is (time, *keys).
+
+        What has one time is sought for apart: there may be millions of it, and none is passed over twice.
+        """
+        names = ", ".join(keys)
+        marks = ", ".join("?" * len(keys))
+        said, given = where
+        same = f"{table} WHERE {said} AND {time} = ? AND ({names}) > ({marks}) ORDER BY {names} LIMIT {at_once}"
+        older = f"{table} WHERE {said} AND {time} <= ? AND {time} >= ? ORDER BY {time} DESC, {names} LIMIT {at_once}"
+        until, place = (2**63 - 1, None) if after is None else (after[0], after[1:])
+        while until >= since:
+            if place is not None:
+                while rows := self._select(kind, same, (*given, until, *place)):
+                    yield from rows
+                    place = tuple(getattr(rows[-1], key) for key in keys)
+                if until == -(2**63):
+                    return
+                until -= 1
+            rows = self._select(kind, older, (*given, until, since))
+            yield from rows
+            if len(rows) < at_once:
+                return
+            until, place = getattr(rows[-1], time), tuple(getattr(rows[-1], key) for key in keys)
 
     def _select(self, kind: type[_Row], rest: str, values: tuple[Any, ...]) -> list[_Row]:
         names = kind.__struct_fields__

@@ -1,8 +1,9 @@
 """The tables of a file, and what one of an older version lacks."""
 
 import re
+import sqlite3
 
-__all__ = ["ADDED", "INDEXES", "SCHEMA", "TABLES"]
+__all__ = ["ADDED", "INDEXES", "SCHEMA", "TABLES", "missing_parts"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
@@ -20,6 +21,8 @@ CREATE TABLE IF NOT EXISTS inbox (user TEXT, at INTEGER, send TEXT, campaign TEX
     image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letters (time INTEGER, id TEXT, user TEXT, source TEXT, cause TEXT, detail TEXT,
+    payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER, PRIMARY KEY (time DESC, id));
 CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
 CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
@@ -34,5 +37,27 @@ ADDED = (
     ("events", "revision", "INTEGER NOT NULL DEFAULT 0"),
 )
 
-#: Made once all columns are there; a file of an older version is read through for it, once.
-INDEXES = "CREATE INDEX IF NOT EXISTS users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL"
+#: Made once all columns are there; a file of an older version is read through for each, once.
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send)",
+    "CREATE INDEX IF NOT EXISTS dead_letters_by_user ON dead_letters (user)",
+    "CREATE INDEX IF NOT EXISTS dead_letters_by_weight ON dead_letters (time DESC, id, weight)",
+)
+
+_NAMED = re.compile(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)")
+
+
+def missing_parts(connection: sqlite3.Connection) -> list[str]:
+    """The tables, indexes and columns that a file lacks of those that this version knows.
+
+    Raises:
+      sqlite3.Error: it is no file of SQLite, or cannot be read.
+    """
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    missing = [name for name in _NAMED.findall(" ".join((SCHEMA, *INDEXES))) if name not in there]
+    for table, column, _ in ADDED:
+        asked = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+        if table in there and not connection.execute(asked, (table, column)).fetchall():
+            missing.append(f"{table}.{column}")
+    return missing

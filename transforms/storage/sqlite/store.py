@@ -8,6 +8,7 @@ from transforms.storage.control import ControlRows
 from transforms.storage.sqlite.archive import SqliteArchive
 from transforms.storage.sqlite.control import SqliteControl
 from transforms.storage.sqlite.database import surfacing
+from transforms.storage.sqlite.dead_letters import SqliteDeadLetters
 from transforms.storage.sqlite.identities import SqliteIdentities
 from transforms.storage.sqlite.inbox import SqliteInbox
 from transforms.storage.sqlite.lease import SqliteLease
@@ -34,6 +35,7 @@ class SqliteStore(
     SqliteInbox,
     SqliteMetrics,
     SqliteControl,
+    SqliteDeadLetters,
     SqliteRuns,
     SqliteLease,
 ):
@@ -53,14 +55,15 @@ class SqliteStore(
             connection.executescript(SCHEMA)
         self._add_columns()
         with surfacing(str(path)):
-            connection.execute(INDEXES)
+            for index in INDEXES:
+                connection.execute(index)
 
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
-            for table in ("events", "ledger", "inbox", *(("users",) if row else ())):
+            for table in ("events", "ledger", "inbox", "dead_letters", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
             names = [(segment, user) for segment in segments]
             connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)

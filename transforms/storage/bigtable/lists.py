@@ -1,0 +1,127 @@
+"""A store in Bigtable, for reading alone."""
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import islice
+
+import msgspec
+from google.cloud.bigtable.data import Row
+
+from transforms.storage.bigtable import keys
+from transforms.storage.bigtable.database import NAMES, ROW, cell_of, record, records
+from transforms.storage.bigtable.dead_letters import letter
+from transforms.storage.bigtable.lease import BigtableLease
+from transforms.storage.bigtable.ledger import Listed
+from transforms.storage.bigtable.runs import BigtableRuns
+from transforms.storage.bigtable.tables import TIMEOUT, TRIES, Tables
+from transforms.storage.bigtable.users import BigtableUsers
+from transforms.storage.reader import TimeKey
+from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, LedgerState, MemberRow, MetricRow
+from transforms.storage.sends import SendKey
+
+__all__ = ["BigtableLists"]
+
+#: Entries of a list of sends that are read together, of each shard, and held against the ledger.
+_AT_ONCE = 100
+
+
+class BigtableLists(BigtableUsers, BigtableRuns, BigtableLease):
+    """See `Lists`. Safe for any number of threads, which share one connection.
+
+    Args:
+      project, instance, timeout, tries: see `BigtableStore`.
+
+    Raises:
+      StoreError: no credentials, no answer, no such instance, or a missing table.
+    """
+
+    def __init__(self, project: str, instance: str, *, timeout: float = TIMEOUT, tries: int = TRIES) -> None:
+        super().__init__(Tables(project, instance, NAMES, create=False, timeout=timeout, tries=tries))
+
+    def events_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[EventRow]:
+        """A user's events after (time, id)."""
+        last = None if after is None else keys.event_key(user, *after)
+        return records(EventRow, self._after("events", keys.events_of(user), last, at_once))
+
+    def decisions_of(self, user: str) -> Iterable[LedgerRow]:
+        """A user's sends and refusals."""
+        return records(LedgerRow, self._scan("ledger", keys.ledger_of(user)))
+
+    def inbox_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[InboxRow]:
+        """A user's inbox after (at, send)."""
+        last = None if after is None else keys.inbox_key(user, *after)
+        return records(InboxRow, self._after("inbox", keys.inbox_of(user), last, at_once))
+
+    def members_after(self, segment: str, after: str | None, at_once: int) -> Iterator[MemberRow]:
+        """Members and those who left after a user."""
+        last = None if after is None else keys.member_key(segment, after)
+        return records(MemberRow, self._after("members", keys.members_of(segment), last, at_once))
+
+    def metrics_after(self, prefix: str, after: tuple[str, int] | None, at_once: int) -> Iterator[MetricRow]:
+        """Counts of series with a prefix after (series, window)."""
+        last = None if after is None else keys.metric_key(*after)
+        return records(MetricRow, self._after("metrics", keys.metrics_of(prefix), last, at_once))
+
+    def letters_after(self, after: TimeKey | None, since: int, at_once: int) -> Iterator[DeadLetterRow]:
+        """Dead letters since a time after (time, id)."""
+        last = None if after is None else keys.letter_key(*after)
+        rows = (letter(row) for row in self._after("dead_letters", keys.LETTERS, last, at_once))
+        for row in rows:
+            if row.time < since:
+                return
+            yield row
+
+    def campaign_after(self, state: str, campaign: str | None) -> str | None:
+        """The next campaign that has sends of a state; claims are in one list of all campaigns."""
+        if state == LedgerState.CLAIMED:
+            return "" if campaign is None else None
+        every = keys.listed_of(state)
+        start = every if campaign is None else keys.end_of(keys.listed_of(state, campaign)) or every
+        found = self._tables.scan("ledger_by_state", start, keys.end_of(every), 1)
+        return next((_listed(row)[0] for row in found), None)
+
+    def sends_of(
+        self, state: str, campaign: str, since: int, after: SendKey | None
+    ) -> Iterator[tuple[SendKey, LedgerRow | None]]:
+        """The sends of a state and a campaign."""
+        if state == LedgerState.CLAIMED:
+            return self._claims_after(after)
+        return self._listed(state, campaign, since, after)
+
+    def _claims_after(self, after: SendKey | None) -> Iterator[tuple[SendKey, LedgerRow | None]]:
+        last = None if after is None else keys.ledger_key(*after[1:])
+        for row in records(LedgerRow, self._after("ledger", b"", last)):
+            yield (row.decided_at, row.user, row.send), row if row.state == LedgerState.CLAIMED else None
+
+    def _listed(
+        self, state: str, campaign: str, since: int, after: SendKey | None
+    ) -> Iterator[tuple[SendKey, LedgerRow | None]]:
+        shards = [self._shard(state, campaign, since, after, shard) for shard in range(keys.SHARDS)]
+        listed = (entry for _, entry in merge(*shards))
+        while some := list(islice(listed, _AT_ONCE)):
+            named = [keys.ledger_key(user, send) for _, user, send in some]
+            found = self._tables.read("ledger", named)
+            for entry, key in zip(some, named, strict=True):
+                row = record(LedgerRow, found[key]) if key in found else None
+                yield entry, row if row is not None and row.state == state else None
+
+    def _shard(
+        self, state: str, campaign: str, since: int, after: SendKey | None, shard: int
+    ) -> Iterator[tuple[bytes, SendKey]]:
+        """The entries of a shard, each with what it is ordered by among those of the others."""
+        start = keys.listed_of(state, campaign, shard)
+        first = start if after is None else keys.listed_key(state, campaign, after, shard) + b"\0"
+        end = keys.end_of(keys.listed_at(state, campaign, since, shard))
+        for row in self._tables.scan("ledger_by_state", first, end, at_once=_AT_ONCE):
+            yield row.row_key.removeprefix(start), _listed(row)[1:]
+
+    def _after(self, table: str, prefix: bytes, last: bytes | None, at_once: int = _AT_ONCE) -> Iterator[Row]:
+        """Rows whose keys start so, after one."""
+        start = prefix if last is None else max(prefix, last + b"\0")
+        end = keys.end_of(prefix)
+        return iter(()) if end is not None and start >= end else self._tables.scan(table, start, end, at_once=at_once)
+
+
+def _listed(row: Row) -> Listed:
+    found: Listed = msgspec.msgpack.decode(cell_of(row, ROW), type=Listed)
+    return found

@@ -1,0 +1,98 @@
+"""Pages of long lists, and the cursors that go on where a page ended.
+
+A cursor is opaque text: where its list goes on, by the key of what was read last. It may be kept for any time, and what
+was written meanwhile before that place is not seen. One that comes from outside is checked before it is used.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+
+__all__ = ["LOOKED_AT", "MOST", "BadCursor", "Page", "check_limit", "page_of", "read_cursor", "write_cursor"]
+
+#: The most rows of a page.
+MOST = 1_000
+#: What a page may look at and pass over, in rows: it ends there, with fewer rows than were asked for.
+LOOKED_AT = 10_000
+#: A cursor longer than this is none: ids are of at most 256 bytes.
+_LONGEST = 4_096
+
+#: An integer as stores hold it.
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+_Row = TypeVar("_Row")
+_Place = TypeVar("_Place", bound=tuple[str | int, ...])
+
+
+class BadCursor(ValueError):
+    """A cursor that no page of this list gave."""
+
+
+class Page(msgspec.Struct, Generic[_Row], frozen=True):
+    """Some rows of a list, and the cursor `next` that goes on after them; None where the list ends.
+
+    A page may have fewer rows than were asked for, or none, and go on: what a page looks at is bounded, too.
+    """
+
+    rows: list[_Row]
+    next: str | None = None
+
+
+def check_limit(limit: int) -> int:
+    """The limit, if a page may have so many rows.
+
+    Raises:
+      ValueError: it may not.
+    """
+    if not 1 <= limit <= MOST:
+        raise ValueError(f"a page has 1 to {MOST:,} rows; found {limit}")
+    return limit
+
+
+def page_of(name: str, found: Iterable[tuple[_Place, _Row | None]], limit: int) -> Page[_Row]:
+    """The page that begins a list.
+
+    Args:
+      name: of the list, for its cursor.
+      found: places and rows in the order of the list; None is passed over, and counts as looked at.
+      limit: rows.
+    """
+    rows: list[_Row] = []
+    last: _Place | None = None
+    for looked, (place, row) in enumerate(found):
+        if last is not None and (looked == LOOKED_AT or (len(rows) == limit and row is not None)):
+            return Page(rows, write_cursor(name, last))
+        last = place
+        if row is not None:
+            rows.append(row)
+    return Page(rows)
+
+
+def write_cursor(name: str, place: tuple[str | int, ...]) -> str:
+    """The cursor of a list after this place."""
+    return urlsafe_b64encode(msgspec.json.encode((name, *place))).rstrip(b"=").decode()
+
+
+def read_cursor(name: str, cursor: str, *kinds: type[str] | type[int]) -> Any:
+    """The place of a cursor, a tuple.
+
+    Args:
+      name: of the list.
+      cursor: as `write_cursor` wrote it.
+      kinds: what the parts of a place in this list are.
+
+    Raises:
+      BadCursor: it is of another list, or none at all.
+    """
+    try:
+        if len(cursor) > _LONGEST:
+            raise BadCursor("too long")
+        said = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        found = msgspec.json.decode(said, type=list[str | _Whole])
+        if [name, *kinds] != [*found[:1], *map(type, found[1:])]:
+            raise BadCursor("of another list")
+        return tuple(found[1:])
+    except (ValueError, RecursionError) as error:
+        raise BadCursor(f"this is no cursor of {name.replace('_', ' ')}: {cursor:.80}") from error

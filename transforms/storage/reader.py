@@ -1,0 +1,143 @@
+"""Reading a store page by page, and nothing else: for people, who look at a store that a job writes to meanwhile."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from transforms.storage.ledger import newest_decisions
+from transforms.storage.pages import Page, check_limit, page_of, read_cursor
+from transforms.storage.rows import (
+    DeadLetterRow,
+    EventRow,
+    InboxRow,
+    LeaseRow,
+    LedgerRow,
+    MemberRow,
+    MetricRow,
+    RunRow,
+    UserRow,
+)
+from transforms.storage.sends import SendLists, SendsAsked, page_sends
+
+__all__ = ["EARLIEST", "Lists", "Reader", "TimeKey"]
+
+#: The earliest time, in microseconds UTC.
+EARLIEST = -(2**63)
+
+#: What names a row in a list that goes by time: its time and its id.
+TimeKey = tuple[int, str]
+
+
+class Lists(SendLists, Protocol):
+    """What a store that is open for reading alone has to give; `Reader` makes pages of it.
+
+    Iterators are lazy, in the order that `Reader` states, and go on after `after`. They fetch some `at_once` rows.
+    """
+
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
+        """See `Users.read_users`."""
+
+    def read_run(self) -> RunRow | None:
+        """See `Runs.read_run`."""
+
+    def read_lease(self) -> LeaseRow | None:
+        """See `Lease.read_lease`."""
+
+    def events_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[EventRow]:
+        """A user's events after (time, id)."""
+
+    def decisions_of(self, user: str) -> Iterable[LedgerRow]:
+        """A user's sends and refusals, in any order."""
+
+    def inbox_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[InboxRow]:
+        """A user's inbox after (at, send)."""
+
+    def members_after(self, segment: str, after: str | None, at_once: int) -> Iterator[MemberRow]:
+        """Members of a segment after a user, and the tombstones of those who left."""
+
+    def metrics_after(self, prefix: str, after: tuple[str, int] | None, at_once: int) -> Iterator[MetricRow]:
+        """Counts of series with a prefix after (series, window)."""
+
+    def letters_after(self, after: TimeKey | None, since: int, at_once: int) -> Iterator[DeadLetterRow]:
+        """Dead letters since a time after (time, id)."""
+
+    def close(self) -> None:
+        """Release connections and files."""
+
+
+class Reader:
+    """A store that is open for reading alone: nothing is made or changed, not at opening either.
+
+    A page has at most `limit` rows, 1 to `MOST`; `cursor` is the `next` of the page before, None for the first. Each
+    page is read by itself: what is written between two of them is in the second, or not, by its place in the order.
+
+    Every method raises `StoreError` when the store goes on refusing; those with pages raise `ValueError` for a limit
+    and `BadCursor` for a cursor that cannot be.
+    """
+
+    def __init__(self, lists: Lists) -> None:
+        self._lists = lists
+
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
+        """The rows of those of `users` that have one."""
+        return self._lists.read_users(users)
+
+    def read_run(self) -> RunRow | None:
+        """What the last bounded run left, or None."""
+        return self._lists.read_run()
+
+    def read_lease(self) -> LeaseRow | None:
+        """Who works on the store, or did; None where nobody has yet."""
+        return self._lists.read_lease()
+
+    def page_events(self, user: str, limit: int, cursor: str | None = None) -> Page[EventRow]:
+        """A user's events, newest first."""
+        after = None if cursor is None else read_cursor("events", cursor, int, str)
+        rows = self._lists.events_after(user, after, check_limit(limit) + 1)
+        return page_of("events", (((row.time, row.id), row) for row in rows), limit)
+
+    def page_decisions(self, user: str, limit: int, cursor: str | None = None) -> Page[LedgerRow]:
+        """A user's sends and refusals, newest decision first. Each page reads all of them."""
+        time, send = (2**63 - 1, "") if cursor is None else read_cursor("decisions", cursor, int, str)
+        rest = (row for row in self._lists.decisions_of(user) if (-row.decided_at, row.send) > (-time, send))
+        rows = newest_decisions(rest, check_limit(limit) + 1)
+        return page_of("decisions", (((row.decided_at, row.send), row) for row in rows), limit)
+
+    def page_inbox(self, user: str, limit: int, cursor: str | None = None) -> Page[InboxRow]:
+        """A user's inbox, newest first, expired messages too."""
+        after = None if cursor is None else read_cursor("inbox", cursor, int, str)
+        rows = self._lists.inbox_after(user, after, check_limit(limit) + 1)
+        return page_of("inbox", (((row.at, row.send), row) for row in rows), limit)
+
+    def page_members(self, segment: str, limit: int, cursor: str | None = None) -> Page[MemberRow]:
+        """The members of a segment as the index has them: by user in SQLite, in no stated order in Bigtable."""
+        after = None if cursor is None else read_cursor("members", cursor, str)[0]
+        rows = self._lists.members_after(segment, after, check_limit(limit) + 1)
+        return page_of("members", (((row.user,), row if row.active else None) for row in rows), limit)
+
+    def page_sends(self, asked: SendsAsked, limit: int, cursor: str | None = None) -> Page[LedgerRow]:
+        """The sends and refusals that are asked for: by state, in the order in which states are asked for, then by
+        campaign, newest decision first.
+
+        Both stores have an index for it. Bigtable's has no claims: they are found by reading the ledger through, and
+        come in the order of its keys.
+        """
+        return page_sends(self._lists, asked, limit, cursor)
+
+    def page_dead_letters(
+        self, limit: int, cursor: str | None = None, *, cause: str | None = None, since: int = EARLIEST
+    ) -> Page[DeadLetterRow]:
+        """Dead letters, newest first: for one cause, at or after `since` (microseconds UTC)."""
+        after = None if cursor is None else read_cursor("dead_letters", cursor, int, str)
+        rows = self._lists.letters_after(after, since, check_limit(limit) + 1)
+        found = (((row.time, row.id), row if cause in (None, row.cause) else None) for row in rows)
+        return page_of("dead_letters", found, limit)
+
+    def page_metrics(self, prefix: str, limit: int, cursor: str | None = None) -> Page[MetricRow]:
+        """The counts of every series that starts with `prefix`, by series and window."""
+        after = None if cursor is None else read_cursor("metrics", cursor, str, int)
+        rows = self._lists.metrics_after(prefix, after, check_limit(limit) + 1)
+        return page_of("metrics", (((row.series, row.window), row) for row in rows), limit)
+
+    def close(self) -> None:
+        """Release connections and files."""
+        self._lists.close()

@@ -1,0 +1,45 @@
+"""The table of dead letters in SQLite."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from transforms.storage.dead_letters import first_beyond
+from transforms.storage.rows import DeadLetterRow
+from transforms.storage.sqlite.database import Database, values
+
+__all__ = ["SqliteDeadLetters"]
+
+
+class _Weight(msgspec.Struct, frozen=True, gc=False):
+    time: int
+    id: str
+    weight: int
+
+
+class SqliteDeadLetters(Database):
+    """See `DeadLetters`."""
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        """Keep letters that are not kept yet."""
+        names = (*DeadLetterRow.__struct_fields__, "weight")
+        sql = f"INSERT OR IGNORE INTO dead_letters ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        with self._transaction() as connection:
+            connection.executemany(sql, [(*values(row), row.weight) for row in rows])
+
+    def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
+        """Note that letters were published again."""
+        sql = "UPDATE dead_letters SET replayed = ? WHERE time = ? AND id = ?"
+        with self._transaction() as connection:
+            connection.executemany(sql, [(at, row.time, row.id) for row in rows])
+
+    def prune_dead_letters(self, since: int, most_rows: int, most_bytes: int) -> int:
+        """Delete old letters; see `DeadLetters.prune_dead_letters`."""
+        found = self._newest(_Weight, "dead_letters", "time", ("id",), None)
+        first = first_beyond((((row.time, row.id), row.weight) for row in found), since, most_rows, most_bytes)
+        if first is None:
+            return 0
+        time, id_ = first
+        with self._transaction() as connection:
+            same = connection.execute("DELETE FROM dead_letters WHERE time = ? AND id >= ?", (time, id_)).rowcount
+            return same + connection.execute("DELETE FROM dead_letters WHERE time < ?", (time,)).rowcount
