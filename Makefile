@@ -15,7 +15,7 @@ BIGTABLE := 1.58.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test test-long mutants lint format bench schema lock setup prism emulator clean
+.PHONY: help demo test test-long mutants lint format bench docs schema lock setup prism emulator clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -45,11 +45,14 @@ format: setup ## Put imports and lines in order
 bench: setup prism emulator ## Measure on this machine
 	@for name in run store startup state_cache live columns segments freshness; do $(BIN)/python -m "bench.$$name"; done
 
+docs: setup ## The site, from docs/, into out/site; open out/site/index.html
+	@$(BIN)/zensical build --clean --strict
+
 schema: setup ## Write docs/todoke.schema.json anew from the code
 	@$(BIN)/todoke schema > docs/todoke.schema.json
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --no-emit-index-url -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --extra docs --no-emit-index-url -o requirements.lock pyproject.toml
 
 setup: $(INSTALLED) ## The virtual environment in .venv
 
@@ -58,7 +61,7 @@ prism: $(PRISM) ## Beam's local runner for live streams, where there is Go
 emulator: $(EMULATOR) ## The Bigtable emulator, where there is Go and no emulator of the Google Cloud CLI
 
 clean: ## Remove what the targets made, but not .venv and .tools
-	@rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { \

@@ -56,7 +56,7 @@ DAY = 24 * HOUR
 #: Far more steps than a loop of these tests takes; beyond it messages go round for ever.
 MOST_STEPS = 3_000
 
-PAGE = Path(__file__).parent.parent / "docs" / "reasons.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "reasons.md"
 
 
 def states_of(user: User) -> dict[int, LeafState]:
@@ -162,7 +162,7 @@ def outcomes(effects: Iterable[Effect]) -> dict[str, list[str]]:
 
 
 def documented_reasons() -> set[str]:
-    """The first column of the first table of docs/reasons.md."""
+    """The first column of the first table of docs/reference/reasons.md."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.lower().startswith("| reason"))
     reasons = []

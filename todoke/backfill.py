@@ -50,5 +50,5 @@ def _print_seeds(report: dict[str, Any]) -> None:
     for at, counts in report["activations"].items():
         print(f"activation {at}, by {report['engine']}: {counts['seeded']:,} seeds, {counts['empty']:,} empty ones")
         if counts["missed"]:
-            print(f"  {counts['missed']:,} cannot be made up for: see `missed` in docs/operations.md")
+            print(f"  {counts['missed']:,} cannot be made up for: see `missed` in docs/how-to/change-definitions.md")
     print(f"users: {report['users']:,}")

@@ -78,7 +78,7 @@ def plots_of(summary: Summary, definitions: Definitions) -> list[Plot]:
         Plot(
             "refusals",
             "Refusals by reason",
-            "Every decision not to send, by campaign. docs/reasons.md says what each reason means.",
+            "Every decision not to send, by campaign. docs/reference/reasons.md says what each reason means.",
             _refusals(summary, definitions),
         ),
     ]

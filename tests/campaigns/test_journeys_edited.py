@@ -266,5 +266,5 @@ def test_each_reason_of_a_delivery_is_reached(reason: str, tmp_path: Path) -> No
 
 
 def test_the_reasons_are_those_of_the_documentation() -> None:
-    """What is new in the code needs a line in docs/reasons.md and a scenario here."""
+    """What is new in the code needs a line in docs/reference/reasons.md and a scenario here."""
     assert {*DECIDED, *DELIVERED, *LOOKED_UP, *FAULTS} == documented_reasons()

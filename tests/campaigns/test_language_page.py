@@ -1,4 +1,4 @@
-"""The definitions on docs/language.md are right, and its tables name every form that there is."""
+"""The definitions on the pages of the language are right, and their tables name every form that there is."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,15 @@ from transforms.campaigns.load import check
 from transforms.campaigns.policies import FIELDS as POLICIES
 from transforms.messages.definitions import CHANNELS, INBOX_TEXTS, MAIL_TEXTS, PUSH_PARTS, PUSH_SETTINGS, PUSH_TEXTS
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent.parent / "docs" / "reference"
+PAGES = ("definitions", "users", "receipts", "campaigns", "messages")
+PAGE = "\n".join((DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("text", BLOCKS, ids=[text.splitlines()[1].strip() for text in BLOCKS])
 def test_a_block_of_definitions_has_no_mistake(text: str) -> None:
-    _, problems = check((("language.md", text),))
+    _, problems = check((("page.md", text),))
     assert [str(problem) for problem in problems.errors] == []
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/events.md are run: what becomes of each call, and what is known after them."""
+"""The examples of docs/reference/events.md are run: what becomes of each call, and what is known after them."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from transforms.events.wire import TYPES
 from transforms.identity.profile import Profile
 from transforms.segments.document import Problems, read_documents
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+DOCS = Path(__file__).parent.parent.parent / "docs" / "reference"
 PART = re.compile(
     r"^#+ (?P<heading>[^\n]*)$|^```(?P<kind>json|becomes|attributes)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )

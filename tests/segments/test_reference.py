@@ -1,4 +1,4 @@
-"""The examples of docs/reference.md are run: who is a member from when to when, to the microsecond.
+"""The examples of docs/reference/conditions.md are run: who is a member from when to when, to the microsecond.
 
 An example is a condition (or whole definitions, of which the last segment is asked) in YAML, the events of one user,
 and when they are a member.
@@ -25,7 +25,7 @@ from transforms.segments.grammar_events import AGGREGATES, AMOUNTS, COMPARISONS,
 from transforms.segments.operators import OPERATORS
 from transforms.users.effects import SegmentEntered, SegmentLeft
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "reference.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "conditions.md"
 PART = re.compile(
     r"^#+ (?P<heading>[^\n]*)$|^```(?P<kind>yaml|events|members)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )

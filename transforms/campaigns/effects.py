@@ -53,7 +53,7 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
-    """A decision not to send, with its reason (docs/reasons.md). `step` is empty for a refused entry."""
+    """A decision not to send, with its reason (docs/reference/reasons.md). `step` is empty for a refused entry."""
 
     campaign: str
     user: str

@@ -1,6 +1,6 @@
 """Campaigns, and definition files as a whole, as JSON Schema (draft 2020-12).
 
-It describes what this version accepts; what it cannot say (see docs/language.md) `todoke validate` says.
+It describes what this version accepts; what it cannot say (see docs/how-to/editor.md) `todoke validate` says.
 """
 
 from transforms.campaigns.definitions import MAX_DELAY

@@ -1,7 +1,7 @@
 """Whether a decided send may still go out, asked at the last moment: by the wall clock and by what became of the user.
 
 Decisions are in event time; a backlog that is read at once, or a night between decision and hand-off, must not send
-what nobody would decide now. The order of the questions is that of decisions (docs/language.md).
+what nobody would decide now. The order of the questions is that of decisions (docs/reference/campaigns.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -65,7 +65,7 @@ class Decided(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """How often a step, or where it is empty the entry, is refused for a reason (docs/reasons.md)."""
+    """How often a step, or where it is empty the entry, is refused for a reason (docs/reference/reasons.md)."""
 
     times: int
     step: str

@@ -2,7 +2,7 @@
 
 Source: segment.com/docs/connections/spec (common fields, track, identify, group, alias, page, screen); `delete` is ours
 and deletes the user. Unknown fields are ignored. Null counts as absent. Times are kept as they came, for `decode` to
-read, so that an unreadable one has its own cause. docs/events.md says what becomes of each field.
+read, so that an unreadable one has its own cause. docs/reference/events.md says what becomes of each field.
 """
 
 from typing import Any

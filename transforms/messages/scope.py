@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["RESERVED", "SCOPE", "scope_of"]
 
-#: What every template may use (docs/language.md).
+#: What every template may use (docs/reference/messages.md).
 SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
 _LIQUID_WORDS = (
     "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
@@ -31,7 +31,7 @@ class _Now(datetime):
 def scope_of(
     user: str, attributes: Mapping[str, Any], zone: str, now_us: int, *, variant: str | None, more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The variables that templates may use (docs/language.md); `variant` only where the campaign has variants.
+    """The variables that templates may use (docs/reference/messages.md); `variant` only where the campaign has variants.
 
     `user` holds the attributes, those under `context.` and `group.` nested (`context.app.version` is
     `user.context.app.version`), and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the

@@ -61,7 +61,7 @@ class Summary(msgspec.Struct):
 
 
 def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) -> dict[str, Any]:
-    """What `--report` writes (docs/architecture.md, The report).
+    """What `--report` writes (docs/reference/report.md).
 
     Args:
       definitions: those of the run, whose segments and goals are there even where they are empty.
