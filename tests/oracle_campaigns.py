@@ -1,4 +1,4 @@
-"""One campaign and one user, slowly: what docs/reference/campaigns.md says, with all calls looked through anew for each question.
+"""One campaign and one user, slowly, as docs/reference/campaigns.md has it: each question looks through all calls anew.
 
 Knows triggers and exits by an event, `same`, audiences by an attribute, lists of messages, both kinds of waits, `if`,
 goals that only count, and settling. Times are microseconds UTC.

@@ -1,1 +1,1 @@
-"""What the product does, one folder a concern; each folder imports only folders above it in docs/explanation/code-map.md."""
+"""What the product does, one folder a concern. Each imports only those above it in docs/explanation/code-map.md."""

@@ -31,7 +31,7 @@ class _Now(datetime):
 def scope_of(
     user: str, attributes: Mapping[str, Any], zone: str, now_us: int, *, variant: str | None, more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The variables that templates may use (docs/reference/messages.md); `variant` only where the campaign has variants.
+    """The variables of templates (docs/reference/messages.md); `variant` only where the campaign has variants.
 
     `user` holds the attributes, those under `context.` and `group.` nested (`context.app.version` is
     `user.context.app.version`), and `id`, which no trait can replace. `now_us` is in microseconds; `now` is in the

@@ -1,6 +1,6 @@
 """Conditions and segments as JSON Schema (draft 2020-12), made of the tables by which they are read.
 
-An editor shows by it what may stand where. What it cannot say (see docs/how-to/editor.md) `todoke validate` says. Of the
+An editor shows by it what may stand where. `todoke validate` says what it cannot say (docs/how-to/editor.md). Of the
 newer keywords only those are used that an editor may pass over without refusing what is right.
 """
 
