@@ -155,7 +155,7 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
     if flags.write == "users":
         if flags.engine == "columns":
             raise WrongUse(
-                "--engine: columns know the marks of conditions, and not profiles, duplicates and journeys: whole "
+                "--engine: columns know the evidence of conditions, and not profiles, duplicates and journeys: whole "
                 "users take --engine rows"
             )
         if flags.activation is not None or flags.control_topic is not None:

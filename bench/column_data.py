@@ -36,7 +36,7 @@ def write_prepared(folder: Path, events: int, users: int, parts: int) -> None:
         rows.with_columns(pl.col("user") + first).write_parquet(folder / f"all-{part:03}.parquet")
         known.with_columns(pl.col("user") + first).write_parquet(folder / f"everybody-{part:03}.parquet")
         partitions.append(partition)
-    whole = pl.scan_parquet(folder / "all-*.parquet").sort("name", "user", "time", "mark").collect()
+    whole = pl.scan_parquet(folder / "all-*.parquet").sort("name", "user", "time", "hash").collect()
     whole.write_parquet(
         folder / "events.parquet", row_group_size=122_880, compression="lz4"
     )  # what DuckDB itself writes
@@ -52,14 +52,14 @@ def _events(chance: np.random.Generator, events: int, users: int) -> pl.DataFram
             "name": pl.Series(np.array(NAMES)[chance.choice(len(NAMES), events, p=_WEIGHTS)]),
             "user": chance.integers(0, users, events).astype(np.uint32),
             "time": _START + chance.integers(0, 10 * DAY, events),
-            "mark": chance.integers(0, 2**64 - 1, events, dtype=np.uint64),
+            "hash": chance.integers(0, 2**64 - 1, events, dtype=np.uint64),
             "type": pl.repeat("track", events, eager=True),
             "price#number": chance.integers(0, 1000, events).astype(float),
             "revenue#number": chance.integers(0, 1000, events).astype(float),
             "category#text": pl.Series(np.array(["shoes", "books", "music", "games"])[chance.integers(0, 4, events)]),
         }
     )
-    return rows.sort("name", "user", "time", "mark")
+    return rows.sort("name", "user", "time", "hash")
 
 
 def _users(chance: np.random.Generator, first: int, last: int) -> pl.DataFrame:

@@ -158,24 +158,24 @@ _MIXED_TRUTHS = {
 
 
 def seeds(folder: Path, which: str) -> int:
-    """The marks of all leaves as columns, written as one Arrow file a partition."""
+    """The evidence of all leaves as columns, written as one Arrow file a partition."""
     import polars as pl  # noqa: PLC0415
 
-    marks = 0
+    stamps = 0
     for number, part in enumerate(_seeds(folder, which)):
         frames = [
             frame.with_columns(pl.lit(leaf, dtype=pl.UInt64).alias("leaf"))
             for leaf, kinds in part.leaves.items()
             for frame in kinds
         ]
-        marks += sum(frame.height for frame in frames)
+        stamps += sum(frame.height for frame in frames)
         # Hashes of message ids cannot be compressed, so they are written as they are.
-        pl.concat(frames).write_ipc(folder / f"marks-{number}.arrow", compression="uncompressed")
-    return marks
+        pl.concat(frames).write_ipc(folder / f"stamps-{number}.arrow", compression="uncompressed")
+    return stamps
 
 
 def encoded(folder: Path, which: str) -> int:
-    """The marks of all leaves, encoded for each user."""
+    """The evidence of all leaves, encoded for each user."""
     return sum(len(data) > 0 for part in _seeds(folder, which) for _, data in part.encoded())
 
 

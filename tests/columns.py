@@ -13,11 +13,11 @@ from transforms.segments.columns.layout import needs_of
 from transforms.segments.columns.memberships import USER, memberships
 from transforms.segments.columns.seeds import seeds
 from transforms.segments.conditions import Condition
-from transforms.segments.marks import Marks
+from transforms.segments.evidence import Evidence
 from transforms.segments.warming import atoms
 from transforms.users.prepare.prepare import Preparation, prepare
 
-__all__ = ["columnar", "leaves_of", "marks_of", "prepared"]
+__all__ = ["columnar", "evidence_of", "leaves_of", "prepared"]
 
 
 def conditions_of(definitions: Definitions) -> dict[str, Condition]:
@@ -47,9 +47,11 @@ def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of:
         return found
 
 
-def marks_of(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, dict[int, Marks]]:
-    """The marks of each user's leaves, by columns, through the bytes that go to a job."""
-    decoder = msgspec.msgpack.Decoder(dict[int, Marks])
+def evidence_of(
+    history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int
+) -> dict[str, dict[int, Evidence]]:
+    """The evidence of each user's leaves, by columns, through the bytes that go to a job."""
+    decoder = msgspec.msgpack.Decoder(dict[int, Evidence])
     with tempfile.TemporaryDirectory() as folder:
         ready = prepared(history, definitions, Path(folder), as_of).prepared
         parts = seeds(leaves_of(definitions), ready)

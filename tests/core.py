@@ -14,10 +14,10 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions, Texts, check
 from transforms.events.decode import decode
 from transforms.events.event import Event
+from transforms.segments.evidence import Evidence, Tallies
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import LeafState
-from transforms.segments.marks import Marks, Tallies
 from transforms.users.advance import advance, fold
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.effects import Account, Effect, Forward
@@ -126,7 +126,7 @@ def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple
         return {key: state for key, state in states.items() if state != unseen[key]}
 
     def whole(state: LeafState) -> LeafState:
-        return msgspec.structs.replace(state, marks=added(state.marks))
+        return msgspec.structs.replace(state, evidence=added(state.evidence))
 
     return {
         key: (user.profile, leaves(user), set(user.members))
@@ -135,9 +135,9 @@ def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple
     }
 
 
-def added(marks: Marks) -> Marks:
+def added(evidence: Evidence) -> Evidence:
     """Sums as one source: how they came together is not what two evaluators must agree on."""
-    return flatten(marks) if isinstance(marks, Tallies) else marks
+    return flatten(evidence) if isinstance(evidence, Tallies) else evidence
 
 
 def within_horizon(events: Iterable[Input]) -> bool:

@@ -77,9 +77,9 @@ class _World:
             "goes" if {"push": tokens, "email": bool(self.trait("email")), "webhook": True}[channel] else "unreachable"
         )
 
-    def came_after(self, asked: Plain, trigger: Event, mark: tuple[int, str]) -> Event | None:
+    def came_after(self, asked: Plain, trigger: Event, after: tuple[int, str]) -> Event | None:
         """The newest event that is asked for, if it is later."""
-        found = [call for call in self.calls if is_asked(asked, call, trigger) and order(call) > mark]
+        found = [call for call in self.calls if is_asked(asked, call, trigger) and order(call) > after]
         return max(found, key=order, default=None)
 
     # What happens.

@@ -144,15 +144,15 @@ def followed(condition: Definition, profile: Profile) -> bool:
         raise ValueError(f"not a condition: {condition}")
     chains: list[tuple[int, int]] = []
     for number, step in enumerate(condition["sequence"]):
-        marks = sorted((call.time, hash_of(call.id)) for call in matching(step, profile))[-256:]
+        stamps = sorted((call.time, hash_of(call.id)) for call in matching(step, profile))[-256:]
         if number == 0:
-            chains = marks
+            chains = stamps
             continue
         most = duration(step["within"]) if "within" in step else None
         chains = [
-            mark
-            for mark in marks
-            if any(before < mark and (most is None or mark[0] - before[0] < most) for before in chains)
+            stamp
+            for stamp in stamps
+            if any(before < stamp and (most is None or stamp[0] - before[0] < most) for before in chains)
         ]
     return any(counts(condition, time, profile) for time, _ in chains)
 

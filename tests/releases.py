@@ -33,8 +33,8 @@ def publish(before: Release, plain: Plain, now: int, activate: int | None = None
 def seed_for(user: User, definitions: Definitions, before: int, name: str = "backfill") -> Seed:
     """The seed of a user, as the whole history before an activation leaves it by the new definitions alone."""
     new = {leaf for leaf, at in definitions.activations.items() if at == before}
-    marks = {key: state.marks for key, state in states_of(user).items() if key in new}
-    return Seed(name, user.id, before, definitions.serial, marks)
+    evidence = {key: state.evidence for key, state in states_of(user).items() if key in new}
+    return Seed(name, user.id, before, definitions.serial, evidence)
 
 
 def seeds_for(events: Iterable[Event], plain: Plain, release: Release, before: int) -> dict[str, Seed]:

@@ -24,8 +24,8 @@ from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.prepare.marks import marks_before
-from transforms.users.seeding import History, Seeding, activated, awaited, marks_of, seed_payloads
+from transforms.users.prepare.evidence import evidence_before
+from transforms.users.seeding import History, Seeding, activated, awaited, evidence_of, seed_payloads
 from transforms.users.seeding_archive import archive_payloads
 from transforms.users.user import decode_user
 
@@ -152,10 +152,10 @@ def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
 def _by_columns(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
     assert isinstance(asked.config.source, Files)
     try:
-        done, marks = marks_before(read_files(asked.config.source), leaves, at, folder)
+        done, evidence = evidence_before(read_files(asked.config.source), leaves, at, folder)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
-    history.write(at, marks)
+    history.write(at, evidence)
     return {"read": done.accounts.get("read", 0), "dead_letters": done.accounts.get("dead_letter", 0)}
 
 
@@ -166,13 +166,13 @@ def _by_rows(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, hi
     config = msgspec.structs.replace(asked.config, store=url, as_of=at - 1, dead_letters=letters)
     _, report = run_bounded(config, console=Console(file=sys.stderr), build=job.build)
     store = open_store(url)
-    history.write(at, _marks(store, leaves))
+    history.write(at, _evidence(store, leaves))
     store.close()
     return {name: report[name] for name in ("read", "dead_letters")}
 
 
-def _marks(store: Store, leaves: Iterable[EventLeaf]) -> Iterator[tuple[str, bytes]]:
+def _evidence(store: Store, leaves: Iterable[EventLeaf]) -> Iterator[tuple[str, bytes]]:
     for row in store.scan_users():
         user = decode_user(row.state)
-        if user.owner is None:  # else whoever has the past has the marks too
-            yield user.id, marks_of(user, leaves)
+        if user.owner is None:  # else whoever has the past has the evidence too
+            yield user.id, evidence_of(user, leaves)

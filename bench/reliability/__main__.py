@@ -53,7 +53,7 @@ def main() -> None:
         say(f"{len(calls):,} calls in {seconds:.0f} s; the log is {made.job.log}")
         with publishing(made.topic, calls, begin, progress.note) as publisher:
             until = begin / 1e6 + seconds
-            marks = {
+            milestones = {
                 "kills": lambda: kill(made, progress, [begin / 1e6 + seconds * at for at in moments]),
                 "store": lambda: store_refuses(made, progress, (begin / 1e6 + until) / 2),
                 "push": lambda: push_is_down(made, progress, (begin / 1e6 + until) / 2),
@@ -64,7 +64,7 @@ def main() -> None:
                 made.job.check()
                 time.sleep(0.5)
         swept = settle(made, progress, say)
-        checks = [*marks, *_recovery(progress), *check_all(made, calls, progress)]
+        checks = [*milestones, *_recovery(progress), *check_all(made, calls, progress)]
         if given.proof == "parity":
             checks += [_order(progress), Check("seen so many s after the begin", f"{progress.behind_at:.0f}")]
             checks += compare(made, calls)
@@ -84,7 +84,7 @@ def kill(made: Rig, progress: Progress, moments: list[float]) -> list[Check]:
     for number, moment in enumerate(moments):
         _watch_until(made, progress, moment)
         processes.append(made.job.kill())
-        progress.mark(number)
+        progress.milestone(number)
         say(f"kill {number + 1}: {processes[-1]} processes; {progress.published:,} calls published")
         made.job.start()
     least = min((later - earlier for earlier, later in pairwise(moments)), default=0.0)
@@ -103,7 +103,7 @@ def store_refuses(made: Rig, progress: Progress, moment: float) -> list[Check]:
     for method in _WRITES:
         tables.always(method, refuse(grpc.StatusCode.UNAVAILABLE))
     say("the store refuses writes")
-    progress.mark(0)
+    progress.milestone(0)
     before = sum(tables.calls[method] for method in _WRITES)
     time.sleep(OUTAGE)
     made.job.check()
@@ -120,7 +120,7 @@ def push_is_down(made: Rig, progress: Progress, moment: float) -> list[Check]:
     _watch_until(made, progress, moment)
     made.fcm.go_down()
     say("the push server is down")
-    progress.mark(0)
+    progress.milestone(0)
     time.sleep(OUTAGE)
     waiting = sum(row.detail.startswith("retry: ") for row in made.store.scan_ledger())
     before = len(made.fcm.received)

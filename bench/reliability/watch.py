@@ -39,7 +39,7 @@ class Progress:
         self.published = 0
         self.behind = self.behind_at = self.blind = 0.0
         self._looked = time.monotonic()
-        #: By the number of a mark: seconds until all that was published before it had been applied.
+        #: By the number of a milestone: seconds until all that was published before it had been applied.
         self.caught_up: dict[int, float] = {}
 
     def note(self, count: int) -> None:
@@ -47,7 +47,7 @@ class Progress:
         with self._lock:
             self.published = max(self.published, count)
 
-    def mark(self, number: int) -> None:
+    def milestone(self, number: int) -> None:
         """From now on, time how long it takes until all is applied that has been published by now."""
         self._waiting.append((number, time.monotonic(), self.published))
 

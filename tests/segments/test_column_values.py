@@ -8,9 +8,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.segments.columns.encode import encode_marks
+from transforms.segments.columns.encode import encode_stamps
 from transforms.segments.columns.values import columns_of, satisfies, split
-from transforms.segments.leaves import Marks
+from transforms.segments.leaves import Evidence
 from transforms.segments.operators import Operator, compile_test
 from transforms.segments.values import compile_path
 
@@ -51,25 +51,25 @@ MARKS = st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(0, 2**64 - 
 
 
 @given(st.lists(st.dictionaries(st.integers(0, 2**64 - 1), MARKS, max_size=4), max_size=5))
-def test_encoded_marks_are_decoded_by_msgspec(users: list[dict[int, list[tuple[int, int]]]]) -> None:
-    assert decoded(users) == [{leaf: tuple(marks) for leaf, marks in user.items() if marks} for user in users]
+def test_encoded_stamps_are_decoded_by_msgspec(users: list[dict[int, list[tuple[int, int]]]]) -> None:
+    assert decoded(users) == [{leaf: tuple(stamps) for leaf, stamps in user.items() if stamps} for user in users]
 
 
-def test_many_leaves_and_many_marks() -> None:
-    user = {leaf: [(leaf, mark) for mark in range(leaf % 1002)] for leaf in range(1, 2000)}
+def test_many_leaves_and_many_stamps() -> None:
+    user = {leaf: [(leaf, number) for number in range(leaf % 1002)] for leaf in range(1, 2000)}
     few = {5: [(1, 1)]}
     assert decoded([few, user, {}, few]) == [
-        {leaf: tuple(marks) for leaf, marks in each.items() if marks} for each in (few, user, {}, few)
+        {leaf: tuple(stamps) for leaf, stamps in each.items() if stamps} for each in (few, user, {}, few)
     ]
 
 
-def decoded(users: list[dict[int, list[tuple[int, int]]]]) -> list[dict[int, Marks]]:
+def decoded(users: list[dict[int, list[tuple[int, int]]]]) -> list[dict[int, Evidence]]:
     leaves = {}
     for leaf in {leaf for user in users for leaf in user}:
-        rows = [(number, *mark) for number, user in enumerate(users) for mark in reversed(user.get(leaf, ()))]
-        schema: dict[str, Any] = {"user": pl.UInt32, "time": pl.Int64, "mark": pl.UInt64}
+        rows = [(number, *stamp) for number, user in enumerate(users) for stamp in reversed(user.get(leaf, ()))]
+        schema: dict[str, Any] = {"user": pl.UInt32, "time": pl.Int64, "hash": pl.UInt64}
         leaves[leaf] = [pl.DataFrame(rows, schema=schema, orient="row")]
-    ends, buffer = encode_marks(leaves, np.zeros(len(users), np.int64))
+    ends, buffer = encode_stamps(leaves, np.zeros(len(users), np.int64))
     starts = np.concatenate(([0], ends[:-1])) if users else []
-    decoder = msgspec.msgpack.Decoder(dict[int, Marks])
+    decoder = msgspec.msgpack.Decoder(dict[int, Evidence])
     return [decoder.decode(buffer[start:end]) for start, end in zip(starts, ends, strict=True)]

@@ -15,7 +15,7 @@ from transforms.segments.values import SECOND
 
 #: A time and a hash, or a bucket and its sums, with what goes round them.
 MARK, CELL = 19, 24
-#: A leaf's record, and the head of a tally or of a group of marks.
+#: A leaf's record, and the head of a tally or of a group of stamps.
 RECORD, GROUP = 64, 64
 #: How many events each user has.
 EVENTS = 1_000_000 if settings().max_examples > CI else 3_000
@@ -52,7 +52,7 @@ def test_what_is_kept_does_not_follow_how_much_there_was(condition: str) -> None
         time = START + number * 977 * SECOND
         properties = {"amount": number / 7, "few": f"k{number % 71}", "many": number}
         event = Event("m", "track", name, time, time, "u", properties=properties)
-        state = msgspec.structs.replace(state, marks=leaf.take(state, event, number * 2**40 % 2**64))
+        state = msgspec.structs.replace(state, evidence=leaf.take(state, event, number * 2**40 % 2**64))
         if number % 500 == 499:
             most = max(most, len(msgspec.msgpack.encode(state)))
     assert RECORD // 4 < most <= RECORD + BOUNDS[condition]

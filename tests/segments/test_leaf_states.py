@@ -16,8 +16,8 @@ LEAVES: Any = {key: SimpleNamespace(unseen=UNSEEN, group="A" if key < 7 else "B"
 
 keys = st.sampled_from([*LEAVES, 3])
 deadlines = st.none() | st.integers(0, 9)
-marks = st.lists(st.tuples(st.integers(0, 2**63), st.integers(0, 2**64 - 1)), max_size=3).map(tuple)
-states = st.builds(LeafState, st.booleans(), deadlines, marks, st.integers(0, 1), st.sampled_from(["live", "seed"]))
+evidence = st.lists(st.tuples(st.integers(0, 2**63), st.integers(0, 2**64 - 1)), max_size=3).map(tuple)
+states = st.builds(LeafState, st.booleans(), deadlines, evidence, st.integers(0, 1), st.sampled_from(["live", "seed"]))
 put = st.tuples(st.just("put"), keys, states)
 keep = st.tuples(st.just("keep"), st.sets(keys), st.none())
 settle = st.tuples(st.just("settle"), st.integers(0, 9), deadlines)

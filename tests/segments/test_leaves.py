@@ -1,4 +1,4 @@
-"""Leaves over events that keep marks: what they keep, that order and repetition are nothing, and that joins are unions.
+"""Leaves over events that keep stamps: what they keep, that order and repetition are nothing, that joins are unions.
 
 That their answers are right to the microsecond is held against the oracle in tests/users.
 """
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from transforms.campaigns.load import check
 from transforms.events.event import Event
+from transforms.segments.evidence import Extremes, Groups
 from transforms.segments.leaves import EventLeaf
-from transforms.segments.marks import Extremes, Groups
 from transforms.segments.values import HOUR
 
-#: Conditions with the most marks that each may keep.
+#: Conditions with the most stamps that each may keep.
 KEPT = {
     "{event: A}": 1,
     "{event: A, within: 1h}": 1,
@@ -60,15 +60,15 @@ LEAVES = {condition: leaf_of(condition) for condition in KEPT}
 conditions = pytest.mark.parametrize("condition", KEPT)
 
 
-def event(name, time, mark=0, type_="track", arrival=None):
-    properties = {"n": mark // 4, "m": mark // 2 % 2}
-    return Event(f"m{mark}", type_, name, time, time if arrival is None else arrival, user="u", properties=properties)
+def event(name, time, number=0, type_="track", arrival=None):
+    properties = {"n": number // 4, "m": number // 2 % 2}
+    return Event(f"m{number}", type_, name, time, time if arrival is None else arrival, user="u", properties=properties)
 
 
-def size(marks):
-    if isinstance(marks, Groups):
-        return sum(map(len, marks.marks.values()))
-    return len(marks.cells if isinstance(marks, Extremes) else marks)
+def size(evidence):
+    if isinstance(evidence, Groups):
+        return sum(map(len, evidence.stamps.values()))
+    return len(evidence.cells if isinstance(evidence, Extremes) else evidence)
 
 
 #: Events that often share a time, or everything but the hash of the message id.
@@ -89,8 +89,8 @@ EVENTS = st.lists(
 
 def taken(leaf, events, state=None):
     state = state or leaf.unseen
-    for item, mark in events:
-        state = leaf.judge(state, leaf.take(state, item, mark), item.time, "UTC")
+    for item, message_hash in events:
+        state = leaf.judge(state, leaf.take(state, item, message_hash), item.time, "UTC")
     return state
 
 
@@ -98,7 +98,7 @@ def taken(leaf, events, state=None):
 def test_it_keeps_no_more_than_it_needs(condition):
     leaf = LEAVES[condition]
     many = [(event("AB"[n % 2], n * HOUR, n, ["track", "page"][n // 2 % 2]), n) for n in range(4100)]
-    assert size(taken(leaf, many).marks) == KEPT[condition]
+    assert size(taken(leaf, many).evidence) == KEPT[condition]
 
 
 @conditions
@@ -106,7 +106,7 @@ def test_it_keeps_no_more_than_it_needs(condition):
 def test_order_and_repetition_do_not_matter(condition, data):
     leaf, events = LEAVES[condition], data.draw(EVENTS)
     mixed = data.draw(st.permutations(events + events[:3]))
-    assert taken(leaf, mixed).marks == taken(leaf, events).marks
+    assert taken(leaf, mixed).evidence == taken(leaf, events).evidence
 
 
 @conditions
@@ -117,32 +117,32 @@ def test_joins_are_unions(condition, one, two, three):
     a, b, c = states
 
     def join(left, right):
-        return leaf.judge(left, leaf.join(left, right).marks, 0, "UTC")
+        return leaf.judge(left, leaf.join(left, right).evidence, 0, "UTC")
 
-    assert join(a, b).marks == join(b, a).marks
-    assert join(join(a, b), c).marks == join(a, join(b, c)).marks
-    assert join(a, a).marks == a.marks == join(a, leaf.unseen).marks
-    assert reduce(join, states).marks == taken(leaf, one + two + three).marks
+    assert join(a, b).evidence == join(b, a).evidence
+    assert join(join(a, b), c).evidence == join(a, join(b, c)).evidence
+    assert join(a, a).evidence == a.evidence == join(a, leaf.unseen).evidence
+    assert reduce(join, states).evidence == taken(leaf, one + two + three).evidence
 
 
 @conditions
 @given(events=EVENTS, now=st.integers(0, 12 * HOUR))
 def test_an_answer_holds_until_its_deadline(condition, events, now):
     leaf = LEAVES[condition]
-    state = leaf.judge(leaf.unseen, taken(leaf, events).marks, now, "UTC")
+    state = leaf.judge(leaf.unseen, taken(leaf, events).evidence, now, "UTC")
     until = now + 12 * HOUR if state.deadline is None else state.deadline
     assert until > now
     later = [now + (until - now) * part // 7 for part in range(7)] + [until - 1]
-    assert {leaf.judge(state, state.marks, moment, "UTC").truth for moment in later} == {state.truth}
+    assert {leaf.judge(state, state.evidence, moment, "UTC").truth for moment in later} == {state.truth}
 
 
 @conditions
-def test_what_is_not_asked_about_leaves_the_very_same_marks(condition):
+def test_what_is_not_asked_about_leaves_the_very_same_evidence(condition):
     leaf = LEAVES[condition]
     state = taken(leaf, [(event("A", HOUR, 1), 1), (event("B", HOUR, 2, "page"), 2)])
     if "any" not in leaf.names:
-        assert leaf.take(state, event("C", 2 * HOUR), 3) is state.marks
-    assert leaf.take(state, event("A", 2 * HOUR, type_="identify"), 4) is state.marks
+        assert leaf.take(state, event("C", 2 * HOUR), 3) is state.evidence
+    assert leaf.take(state, event("A", 2 * HOUR, type_="identify"), 4) is state.evidence
 
 
 def test_before_its_activation_nothing_counts_by_arrival():
@@ -152,14 +152,14 @@ def test_before_its_activation_nothing_counts_by_arrival():
     assert leaf.take(state, event("A", HOUR, arrival=5 * HOUR), 1) == ((HOUR, 1),)
 
 
-def test_a_repetition_at_the_end_of_the_marks_is_not_kept_twice():
+def test_a_repetition_at_the_end_of_the_stamps_is_not_kept_twice():
     leaf = LEAVES["{event: A, count: {at_least: 3}}"]
     events = [(event("A", n * HOUR), n) for n in (5, 4, 3, 2, 4, 3, 2, 5)]
-    assert taken(leaf, events).marks == tuple((n * HOUR, n) for n in (5, 4, 3))
+    assert taken(leaf, events).evidence == tuple((n * HOUR, n) for n in (5, 4, 3))
 
 
-def test_marks_survive_being_written_as_json():
+def test_stamps_survive_being_written_as_json():
     """What a user's row holds."""
     leaf = LEAVES["{event: A, count: {at_least: 3}}"]
-    marks = taken(leaf, [(event("A", n), 2**64 - 1 - n) for n in range(5)]).marks
-    assert tuple(map(tuple, json.loads(json.dumps(marks)))) == marks
+    stamps = taken(leaf, [(event("A", n), 2**64 - 1 - n) for n in range(5)]).evidence
+    assert tuple(map(tuple, json.loads(json.dumps(stamps)))) == stamps

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.identity.zones import known_zone
-from transforms.segments.marks import hash_of, value_hashes
+from transforms.segments.evidence import hash_of, value_hashes
 from transforms.segments.values import DAY, HOUR, SECOND, compile_path, duration, instant, start_of_day
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

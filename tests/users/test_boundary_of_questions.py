@@ -12,7 +12,7 @@ from shells import track
 from transforms.channels.preview import preview_campaign
 from transforms.segments import leaves
 from transforms.segments.conditions import Count
-from transforms.segments.marks import Kind
+from transforms.segments.evidence import Kind
 from transforms.users.advance import fold
 from transforms.users.boundary import Failed
 from transforms.users.explain import Tree, replay, settled
@@ -41,14 +41,14 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_count(condition: Any) -> Kind:
         kind = sound(condition)
 
-        def take(marks: Any, mark: Any, tag: int, properties: dict[str, Any]) -> Any:
+        def take(evidence: Any, stamp: Any, tag: int, properties: dict[str, Any]) -> Any:
             if "poison" in properties:
                 raise Poisoned("bad luck")
-            return kind.take(marks, mark, tag, properties)
+            return kind.take(evidence, stamp, tag, properties)
 
-        def judge(marks: Any, now: int, zone: str) -> Any:
-            truth, deadline = kind.judge(marks, now, zone)
-            if marks and not truth and condition.events.name == "Fragile":
+        def judge(evidence: Any, now: int, zone: str) -> Any:
+            truth, deadline = kind.judge(evidence, now, zone)
+            if evidence and not truth and condition.events.name == "Fragile":
                 raise Poisoned("bad time")
             return truth, deadline
 

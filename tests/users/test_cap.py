@@ -14,8 +14,8 @@ from transforms.campaigns.effects import Send, Suppressed
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.segments.conditions import Count, EventFilter
+from transforms.segments.evidence import Extremes, Groups, Tallies, Tally
 from transforms.segments.leaves import EventLeaf
-from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
@@ -74,7 +74,7 @@ class Told(Story):
 
 
 def check(user: User, data: bytes, definitions: Definitions) -> None:
-    """The state fits, leaves are what their marks and facts say, and memberships what the leaves say."""
+    """The state fits, leaves are what their evidence and facts say, and memberships what the leaves say."""
     assert len(data) <= CAP
     if user.created is None or user.owner is not None:
         return
@@ -82,7 +82,7 @@ def check(user: User, data: bytes, definitions: Definitions) -> None:
     for key, leaf in definitions.index.leaves.items():
         state = draft.leaves.opened[key]
         if isinstance(leaf, EventLeaf):
-            assert leaf.judge(state, state.marks, user.clock, draft.zone) == state
+            assert leaf.judge(state, state.evidence, user.clock, draft.zone) == state
         else:
             assert leaf.judge(draft, user.clock) == state
     members: dict[str, int] = {}
@@ -107,7 +107,7 @@ def test_what_fits_stays_as_it_is() -> None:
     assert told.user.profile.value("plan") == "pro"
 
 
-def test_old_attributes_and_marks_go_first() -> None:
+def test_old_attributes_and_evidence_go_first() -> None:
     told = Told(DEFINITIONS)
     told.identify(0, {"old": "x" * 100 * KB})
     told.track("Viewed", MINUTE, {"n": 1})
@@ -121,8 +121,8 @@ def test_old_attributes_and_marks_go_first() -> None:
     assert told.user.truncated == 1
 
 
-def test_a_leaf_without_its_marks_is_judged_again() -> None:
-    """Sums of marks beyond the cap: 40 conditions of 900. What was true by them is not, and nobody is told anything."""
+def test_a_leaf_without_its_evidence_is_judged_again() -> None:
+    """Sums of evidence beyond the cap: 40 conditions of 900. What was true by them is not, and nobody is told."""
     told = Told(DEFINITIONS)
     user = told.user
     events = [
@@ -141,7 +141,7 @@ def test_a_leaf_without_its_marks_is_judged_again() -> None:
     assert cut.truncated == lost["marks"]
     left = {change.segment for change in of_type(SegmentLeft, more)}
     assert left
-    assert "n39" in cut.members, "the newest marks stay"
+    assert "n39" in cut.members, "the newest stamps stay"
     assert {change.cause for change in of_type(SegmentLeft, more)} == {"truncated"}
     assert of_type(Send, more) == []
 
@@ -198,12 +198,12 @@ def test_more_memberships_than_there_is_room_for() -> None:
         effects = told.track("E1", number)
         assert dropped(effects)["state"] == 1
         left = [change.segment for change in of_type(SegmentLeft, effects) if change.cause == "truncated"]
-        assert len(set(left)) == 5_500, "all, and the one of E1 too, whose mark had gone first"
+        assert len(set(left)) == 5_500, "all, and the one of E1 too, whose stamp had gone first"
         assert len(encode_user(told.user)) < KB
     assert told.user.truncated == sum(dropped(told.effects).values())
 
 
-def test_without_their_marks_memberships_go_too() -> None:
+def test_without_their_evidence_memberships_go_too() -> None:
     name = "a_segment_with_quite_a_long_name_and_number"
     many = compile_plain({"segments": {f"{name}_{n}": {"members": {"event": f"E{n}"}} for n in range(4500)}})
     events = [Event(f"m{n}", "track", f"E{n}", START + n, START + n, "u", historical=True) for n in range(4500)]
@@ -279,13 +279,13 @@ def test_no_payload_breaks_the_cap(parts: list[Plain]) -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "most"), [(1, None, 1), (1000, None, 1000), (0, 1000, 1001), (3, 5, 6)])
-def test_a_count_keeps_no_more_marks_than_it_needs(low: int, high: int | None, most: int) -> None:
+def test_a_count_keeps_no_more_stamps_than_it_needs(low: int, high: int | None, most: int) -> None:
     leaf = EventLeaf(Count(EventFilter("E"), low, high))
     state = leaf.unseen
     for number in range(1200):
         event = Event(f"m{number}", "track", "E", number, number, "u")
         state = leaf.judge(state, leaf.take(state, event, number), number, "UTC")
-    assert len(state.marks) == most
+    assert len(state.evidence) == most
 
 
 def test_what_was_cut_is_counted_in_the_tallies_and_shown_in_the_row(tmp_path: Path) -> None:
@@ -333,11 +333,11 @@ LARGE: dict[str, tuple[Plain, int, Any]] = {
 
 
 @pytest.mark.parametrize("shape", LARGE)
-def test_every_shape_of_marks_can_be_cut(shape: str) -> None:
-    condition, leaves, marks = LARGE[shape]
+def test_every_shape_of_evidence_can_be_cut(shape: str) -> None:
+    condition, leaves, evidence = LARGE[shape]
     numbered = [{**condition, "where": {"leaf": {"is": n}}} for n in range(leaves)]
     large = compile_plain({"segments": {f"s{n}": {"members": each} for n, each in enumerate(numbered)}})
-    states = {key: leaf.judge(leaf.unseen, marks, START, "UTC") for key, leaf in large.index.leaves.items()}
+    states = {key: leaf.judge(leaf.unseen, evidence, START, "UTC") for key, leaf in large.index.leaves.items()}
     held = dict.fromkeys(large.segments, START) if all(state.truth for state in states.values()) else {}
     user = User("u", 1, START, START - DAY, large.revision, leaves=states, packed_members=pack_members(held))
     assert len(encode_user(user)) > CAP
@@ -347,13 +347,13 @@ def test_every_shape_of_marks_can_be_cut(shape: str) -> None:
     assert len(data) > CAP // 4
     assert dropped(effects) == {"marks": cut.truncated}
     assert of_type(Send, effects) == []
-    left: list[Any] = [state.marks for state in states_of(cut).values()]
+    left: list[Any] = [state.evidence for state in states_of(cut).values()]
     match shape:
         case "distinct":
-            assert all(kept == marks[: len(kept)] for kept in left), "the newest stay"
+            assert all(kept == evidence[: len(kept)] for kept in left), "the newest stay"
         case "same":
-            assert all(max(kept)[0] == START - value + 2**63 for value, kept in left[0].marks.items())
+            assert all(max(kept)[0] == START - value + 2**63 for value, kept in left[0].stamps.items())
         case "sum":
-            assert left[0].tallies == marks.tallies[: len(left[0].tallies)], "values stay whole, the newest of them"
+            assert left[0].tallies == evidence.tallies[: len(left[0].tallies)], "values stay whole, the newest of them"
         case "maximum":
-            assert all(kept == marks for kept in left if kept), "leaves stay whole"
+            assert all(kept == evidence for kept in left if kept), "leaves stay whole"

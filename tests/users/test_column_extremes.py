@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from columns import columnar, marks_of
+from columns import columnar, evidence_of
 from core import HOUR, added, compile_plain, decode_all, known, run_bounded, states_of
 from generators import START, iso
 from hypothesis import HealthCheck, given, settings
@@ -105,9 +105,9 @@ def agree(history: list[Plain], conditions: dict[str, Plain], as_of: int) -> Non
     users, _ = run_bounded(decode_all(history), compiled, as_of)
     assert found == known(users)
     assert found == memberships(plain, history, as_of)
-    marks = {
-        name: {key: added(state.marks) for key, state in states_of(users[name]).items() if state.marks}
+    evidence = {
+        name: {key: added(state.evidence) for key, state in states_of(users[name]).items() if state.evidence}
         for name in found
     }
-    kept = marks_of(history, compiled, as_of)
-    assert {name: {key: added(each) for key, each in mine.items()} for name, mine in kept.items()} == marks
+    kept = evidence_of(history, compiled, as_of)
+    assert {name: {key: added(each) for key, each in mine.items()} for name, mine in kept.items()} == evidence

@@ -1,6 +1,6 @@
-"""Invariant 3: columnar evaluation gives the memberships of the core and of the naive oracle, and the core's marks."""
+"""Invariant 3: columns give the memberships of the core and of the naive oracle, and the core's evidence."""
 
-from columns import columnar, leaves_of, marks_of
+from columns import columnar, evidence_of, leaves_of
 from core import added, compile_plain, decode_all, known, run_bounded, states_of
 from generators import definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
@@ -28,15 +28,19 @@ def test_memberships_at_any_time_are_those_of_rows_and_of_the_oracle(data: st.Da
 
 @slow
 @given(st.data())
-def test_seeds_are_the_marks_that_rows_keep(data: st.DataObject) -> None:
+def test_seeds_are_the_evidence_that_rows_keep(data: st.DataObject) -> None:
     history, plain = data.draw(histories()), data.draw(definitions())
     compiled = compile_plain(plain)
     as_of = data.draw(st.sampled_from(instants(plain, history)))
     users, _ = run_bounded(decode_all(history), compiled, as_of)
     asked = {leaf_key(condition) for condition in leaves_of(compiled)}
     expected = {
-        name: {key: added(state.marks) for key, state in states_of(users[name]).items() if state.marks and key in asked}
+        name: {
+            key: added(state.evidence)
+            for key, state in states_of(users[name]).items()
+            if state.evidence and key in asked
+        }
         for name in known(users)
     }
-    found = marks_of(history, compiled, as_of)
-    assert {name: {key: added(marks) for key, marks in each.items()} for name, each in found.items()} == expected
+    found = evidence_of(history, compiled, as_of)
+    assert {name: {key: added(evidence) for key, evidence in each.items()} for name, each in found.items()} == expected

@@ -18,7 +18,7 @@ from transforms.storage.open import open_store
 from transforms.users.advance import fold
 from transforms.users.bundle import Bundle
 from transforms.users.effects import Deleted, Forward, Merged, SegmentLeft
-from transforms.users.seen import Seen, mark_of
+from transforms.users.seen import Seen, hash_message
 from transforms.users.user import Merge, User, decode_user, encode_user
 
 Plain = dict[str, Any]
@@ -70,8 +70,10 @@ def test_what_came_after_begins_anew() -> None:
     inputs = [ordered(HOUR - 1), delete(START + HOUR), ordered(2 * HOUR), ordered(HOUR)]
     user, _ = fold(User("u1"), inputs, CAMPAIGNS)
     assert user.created == START + 2 * HOUR
-    assert {mark[0] for state in states_of(user).values() for mark in state.marks} == {START + 2 * HOUR}
-    assert {mark for mark, _ in Seen(user.seen).items()} == {mark_of(item.id) for item in inputs[1:]}
+    assert {stamp[0] for state in states_of(user).values() for stamp in state.evidence} == {START + 2 * HOUR}
+    assert {message_hash for message_hash, _ in Seen(user.seen).items()} == {
+        hash_message(item.id) for item in inputs[1:]
+    }
     assert user.deleted == START + HOUR
 
 
@@ -152,5 +154,5 @@ def test_a_past_that_was_deleted_is_not_handed_over_again(late: int) -> None:
     user, effects = fold(User("u1"), [first, identify(HOUR), gone, again, identify(DAY)], CAMPAIGNS)
     assert user.created == START + DAY
     assert user.merged == ()
-    assert not any(state.marks for state in states_of(user).values())
+    assert not any(state.evidence for state in states_of(user).values())
     assert len(of_type(Merged, effects)) == 1

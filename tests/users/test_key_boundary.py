@@ -26,7 +26,7 @@ from transforms.events.event import Event
 from transforms.metrics.report import Summary, report_json
 from transforms.segments import leaves
 from transforms.segments.conditions import Count
-from transforms.segments.marks import Kind
+from transforms.segments.evidence import Kind
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
 from transforms.storage.store import StoreError
@@ -54,14 +54,14 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_count(condition: Any) -> Kind:
         kind = sound(condition)
 
-        def take(marks: Any, mark: Any, tag: int, properties: Plain) -> Any:
+        def take(evidence: Any, stamp: Any, tag: int, properties: Plain) -> Any:
             if "poison" in properties:
                 raise Poisoned
-            return kind.take(marks, mark, tag, properties)
+            return kind.take(evidence, stamp, tag, properties)
 
-        def judge(marks: Any, now: int, zone: str) -> Any:
-            truth, deadline = kind.judge(marks, now, zone)
-            if marks and not truth and condition.events.name == "Fragile":
+        def judge(evidence: Any, now: int, zone: str) -> Any:
+            truth, deadline = kind.judge(evidence, now, zone)
+            if evidence and not truth and condition.events.name == "Fragile":
                 raise Poisoned
             return truth, deadline
 

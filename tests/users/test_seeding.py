@@ -24,9 +24,9 @@ from transforms.storage.sqlite.store import SqliteStore
 from transforms.users.advance import fold
 from transforms.users.control import decode_control
 from transforms.users.effects import Effect, Forward
-from transforms.users.prepare.marks import marks_before
+from transforms.users.prepare.evidence import evidence_before
 from transforms.users.rows import user_row
-from transforms.users.seeding import History, Seeding, activated, awaited, marks_of, seed_payloads
+from transforms.users.seeding import History, Seeding, activated, awaited, evidence_of, seed_payloads
 from transforms.users.seeding_archive import archive_payloads
 from transforms.users.user import Input, Seed, SeedState, User, Wake, encode_user, route
 
@@ -72,20 +72,20 @@ def by_rows(events: Iterable[Event], release: Release, at: int) -> list[tuple[st
     whole = compiled(msgspec.structs.replace(release, whole=True))
     users, _ = run_bounded([event for event in events if event.arrival < at], whole, at - 1)
     leaves = activated(compiled(release), at)
-    return [(name, marks_of(user, leaves)) for name, user in users.items() if user.owner is None]
+    return [(name, evidence_of(user, leaves)) for name, user in users.items() if user.owner is None]
 
 
 def by_columns(history: Iterable[Plain], release: Release, at: int, folder: Path) -> list[tuple[str, bytes]]:
     lines = [json.dumps(message).encode() for message in history]
-    _, marks = marks_before(lines, activated(compiled(release), at), at, folder / str(at))
-    return list(marks)
+    _, evidence = evidence_before(lines, activated(compiled(release), at), at, folder / str(at))
+    return list(evidence)
 
 
-def payloads(job: Job, marks: list[tuple[str, bytes]], at: int) -> tuple[list[bytes], Seeding]:
+def payloads(job: Job, evidence: list[tuple[str, bytes]], at: int) -> tuple[list[bytes], Seeding]:
     done = Seeding()
     with tempfile.TemporaryDirectory() as folder:
         history = History(Path(folder))
-        history.write(at, marks)
+        history.write(at, evidence)
         made = list(seed_payloads(job.rows(), job.definitions, {at}, history, done))
         history.close()
     return made, done
@@ -103,7 +103,7 @@ def plain(message: bytes) -> tuple[str, list[Seed]]:
     """A message with seeds: whose they are, and what was added up as one source."""
     key, inputs = decode_control(message, None)
     return key, [
-        msgspec.structs.replace(seed, leaves={leaf: added(marks) for leaf, marks in seed.leaves.items()})
+        msgspec.structs.replace(seed, leaves={leaf: added(evidence) for leaf, evidence in seed.leaves.items()})
         for seed in of_type(Seed, inputs)
     ]
 
@@ -133,7 +133,7 @@ def told(*events: Event, upgraded: int = PUBLISHED) -> tuple[Job, dict[str, Seed
 
 
 def count(seed: Seed) -> int:
-    return sum(len(marks) for marks in seed.leaves.values() if isinstance(marks, tuple))
+    return sum(len(evidence) for evidence in seed.leaves.values() if isinstance(evidence, tuple))
 
 
 def test_everybody_known_before_the_activation_gets_one_if_only_an_empty_one() -> None:
@@ -191,22 +191,22 @@ def test_a_job_that_was_seeded_ends_as_the_whole_history_does(change: Change, da
     job = Job(change.before, change.definitions)
     job.read(event for event in change.events if change.published <= event.arrival < when)
     if data.draw(st.booleans()):
-        marks = by_rows(change.events, change.new, at)
+        evidence = by_rows(change.events, change.new, at)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            marks = by_columns(first_copies(change), change.new, at, Path(folder))
-    made, _ = payloads(job, marks, at)
+            evidence = by_columns(first_copies(change), change.new, at, Path(folder))
+    made, _ = payloads(job, evidence, at)
     deliver(job, data.draw(st.permutations(made))[: data.draw(st.integers(0, len(made)))])
     rest = [event for event in change.events if event.arrival >= when]
     soon = data.draw(st.integers(0, len(rest)))
     rest.sort(key=lambda each: (each.arrival, each.id))
     job.read(rest[:soon])
-    again, _ = payloads(job, marks, at)
+    again, _ = payloads(job, evidence, at)
     deliver(job, data.draw(st.permutations(again)))
     assert job.warming() == set()
     assert awaited(job.rows(), job.definitions) == set()
     before = job.users
-    nothing, _ = payloads(job, marks, at)
+    nothing, _ = payloads(job, evidence, at)
     deliver(job, nothing)
     assert {name: (user.leaves, user.members, user.seeds) for name, user in job.users.items()} == {
         name: (user.leaves, user.members, user.seeds) for name, user in before.items()
@@ -223,8 +223,8 @@ def test_columns_and_rows_make_the_same_seeds(change: Change) -> None:
     job = Job(change.before, change.definitions)
     job.read(event for event in change.events if event.arrival >= change.published)
     with tempfile.TemporaryDirectory() as folder:
-        marks = by_columns(first_copies(change), change.new, change.activation, Path(folder))
-    columnar, done = payloads(job, marks, change.activation)
+        evidence = by_columns(first_copies(change), change.new, change.activation, Path(folder))
+    columnar, done = payloads(job, evidence, change.activation)
     rows, same = payloads(job, by_rows(change.events, change.new, change.activation), change.activation)
     assert [plain(each) for each in columnar] == [plain(each) for each in rows]
     assert done == same

@@ -13,12 +13,12 @@ messages = st.lists(st.tuples(MARKS, st.sampled_from([0, 1, SEEN_AGE - 1, SEEN_A
 @given(messages)
 def test_a_message_is_seen_for_a_day(messages: list[tuple[int, int, bool]]) -> None:
     seen, naive, clock = Seen(PackedSeen()), dict[int, int](), 0
-    for mark, passed, reopened in messages:
+    for message_hash, passed, reopened in messages:
         clock += passed
-        assert (mark in seen) is (mark in naive)
-        if mark not in naive:
-            seen.add(mark, clock)
-            naive = {each: at for each, at in {**naive, mark: clock}.items() if at > clock - SEEN_AGE}
+        assert (message_hash in seen) is (message_hash in naive)
+        if message_hash not in naive:
+            seen.add(message_hash, clock)
+            naive = {each: at for each, at in {**naive, message_hash: clock}.items() if at > clock - SEEN_AGE}
         if reopened:
             seen = Seen(seen.pack())
         assert [*seen.items()] == [*naive.items()]
@@ -33,7 +33,9 @@ def test_the_newest_512_are_seen(reopened: int) -> None:
         seen.add(number, number)
         assert number < SEEN_COUNT or number - SEEN_COUNT not in seen
         assert max(0, number - SEEN_COUNT + 1) in seen
-    assert [mark for mark, _ in Seen(seen.pack()).items()] == [*range(SEEN_COUNT + 5, 2 * SEEN_COUNT + 5)]
+    assert [message_hash for message_hash, _ in Seen(seen.pack()).items()] == [
+        *range(SEEN_COUNT + 5, 2 * SEEN_COUNT + 5)
+    ]
 
 
 @given(messages, messages)
@@ -43,13 +45,15 @@ def test_of_two_users_the_newest_are_kept(
     both = []
     for messages in (mine, theirs):
         seen = Seen(PackedSeen())
-        for mark, at, reopened in sorted(messages, key=lambda each: each[1]):
-            if mark not in seen:
-                seen.add(mark, at)
+        for message_hash, at, reopened in sorted(messages, key=lambda each: each[1]):
+            if message_hash not in seen:
+                seen.add(message_hash, at)
             seen = Seen(seen.pack()) if reopened else seen
         both.append(seen)
     expected = dict(both[1].items()) | dict(both[0].items())
     both[0].join(both[1])
     assert dict(both[0].items()) == expected
     both[0].drop({0, 1})
-    assert dict(both[0].items()) == {mark: at for mark, at in expected.items() if mark not in (0, 1)}
+    assert dict(both[0].items()) == {
+        message_hash: at for message_hash, at in expected.items() if message_hash not in (0, 1)
+    }

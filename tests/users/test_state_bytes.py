@@ -20,9 +20,9 @@ from transforms.campaigns.recent import Newest
 from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
+from transforms.segments.evidence import Extremes, Groups, Tallies, Tally
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState
-from transforms.segments.marks import Extremes, Groups, Tallies, Tally
 from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
 from transforms.users.seen import PackedSeen, Seen
 from transforms.users.sessions import Session
@@ -235,7 +235,7 @@ INPUTS: list[Input] = [
     TokenTaken(START, "t1", START - 1, handle="h4"),
     Seed("backfill 1", "ü1", START, 3),
     Seed("backfill 1", "~a1", START, 3, {2**64 - 1: ((START - 1, 2**64 - 1), (START - 2, 0))}, handle="h5"),
-    Seed("backfill 1", "u5", START, 3, {key: state.marks for key, state in LeafStates(KEPT.leaves).items()}),
+    Seed("backfill 1", "u5", START, 3, {key: state.evidence for key, state in LeafStates(KEPT.leaves).items()}),
 ]
 RECEIPT = Receipt(
     "ü1", "bounced", "email", "2026-03-29T00:00:00Z", "r1", "s1", "cart", "first", "m", "b", "ü@x.com", "offers", "full"

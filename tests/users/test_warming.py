@@ -46,15 +46,15 @@ def changed(story: Story, release: Release) -> None:
     story.user = decode_user(encode_user(story.user))
 
 
-def seed(story: Story, before: int = ACTIVE, **marks: list[int]) -> Seed:
+def seed(story: Story, before: int = ACTIVE, **stamps: list[int]) -> Seed:
     """A seed of the story's user with events named by times after START, for the only new leaf of each name."""
     definitions = story.definitions
     leaves = {}
     for key, at in definitions.activations.items():
         leaf = definitions.index.leaves[key]
         name = next(iter(leaf.names))
-        if at == START + before and name in marks:
-            leaves[key] = tuple(sorted(((START + time, time) for time in marks[name]), reverse=True))
+        if at == START + before and name in stamps:
+            leaves[key] = tuple(sorted(((START + time, time) for time in stamps[name]), reverse=True))
     return Seed("backfill", story.user.id, START + before, definitions.serial, leaves)
 
 
@@ -116,9 +116,9 @@ def test_a_new_leaf_counts_from_its_activation_on_and_its_seed_what_came_before(
     story.track("A", ACTIVE - 1)
     story.track("A", ACTIVE)
     (key,) = story.definitions.activations
-    assert len(states_of(story.user)[key].marks) == 1
+    assert len(states_of(story.user)[key].evidence) == 1
     story.take(seed(story, A=[0, ACTIVE - 1]))
-    assert len(states_of(story.user)[key].marks) == 2  # of three, the newest that count
+    assert len(states_of(story.user)[key].evidence) == 2  # of three, the newest that count
     assert states_of(story.user)[key].activation == START + ACTIVE
 
 

@@ -95,17 +95,19 @@ def lived(draw: st.DrawFn) -> Change:
     return Change(history, events, first_release, second, new, published, activation, as_of)
 
 
-def marks_of(user: User, definitions: Definitions) -> dict[int, Any]:
-    """The leaves on events that the newest definitions ask, without how they came by their marks and amounts."""
+def evidence_of(user: User, definitions: Definitions) -> dict[int, Any]:
+    """The leaves on events that the newest definitions ask, without how they came by their evidence and amounts."""
     own = definitions.event_leaves
     unseen = {key: leaf.unseen for key, leaf in definitions.index.leaves.items() if isinstance(leaf, EventLeaf)}
     plain = {
-        key: (state.truth, state.deadline, added(state.marks)) for key, state in states_of(user).items() if key in own
+        key: (state.truth, state.deadline, added(state.evidence))
+        for key, state in states_of(user).items()
+        if key in own
     }
     return {
         key: state
         for key, state in plain.items()
-        if state != (unseen[key].truth, unseen[key].deadline, unseen[key].marks)
+        if state != (unseen[key].truth, unseen[key].deadline, unseen[key].evidence)
     }
 
 
@@ -137,7 +139,7 @@ def test_seeds_and_events_in_any_order_end_as_the_whole_history_does(change: Cha
             user, _ = fold(decode_user(encode_user(user)), [item], change.definitions)
         assert user.warming == frozenset()
         assert set(user.members) == set(expected[name].members)
-        assert marks_of(user, change.definitions) == marks_of(expected[name], change.definitions)
+        assert evidence_of(user, change.definitions) == evidence_of(expected[name], change.definitions)
 
 
 @slow

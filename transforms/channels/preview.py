@@ -19,7 +19,7 @@ from transforms.channels.outbox import composed
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook
-from transforms.segments.marks import hash_of
+from transforms.segments.evidence import hash_of
 from transforms.users.boundary import fold_apart
 from transforms.users.effects import Effect
 from transforms.users.histories import Histories

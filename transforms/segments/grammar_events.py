@@ -16,7 +16,7 @@ from transforms.segments.conditions import (
 )
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar_where import read_where
-from transforms.segments.leaf_marks import MAX_DISTINCT
+from transforms.segments.leaf_stamps import MAX_DISTINCT
 from transforms.segments.operators import (
     Operator,
     read_duration,

@@ -3,8 +3,8 @@
 from typing import Any
 
 from transforms.segments.conditions import Sequence
-from transforms.segments.leaf_marks import newest_marks
-from transforms.segments.marks import Groups, Kind, Mark, MarkSet, Origin
+from transforms.segments.evidence import Groups, Kind, Origin, Stamp, Stamps
+from transforms.segments.leaf_stamps import newest_stamps
 
 __all__ = ["MAX_EVENTS", "compile_sequence", "steps_reached"]
 
@@ -13,19 +13,19 @@ MAX_EVENTS = 256
 
 
 def compile_sequence(condition: Sequence) -> Kind:
-    """Keeps the newest 256 marks of each step."""
+    """Keeps the newest 256 stamps of each step."""
     steps, within = condition.steps, condition.within
 
-    def take(kept: Groups, mark: Mark, tag: int, _properties: dict[str, Any]) -> Groups:
-        groups = kept.marks if kept else {}
+    def take(kept: Groups, stamp: Stamp, tag: int, _properties: dict[str, Any]) -> Groups:
+        groups = kept.stamps if kept else {}
         before = groups.get(tag, ())
-        after = newest_marks(before, mark, MAX_EVENTS)
+        after = newest_stamps(before, stamp, MAX_EVENTS)
         return kept if after is before else Groups({**groups, tag: after})
 
     def join(one: Groups, other: Groups, _origin: Origin) -> Groups:
-        for tag, marks in other.marks.items() if other else ():
-            for mark in marks:
-                one = take(one, mark, tag, {})
+        for tag, stamps in other.stamps.items() if other else ():
+            for stamp in stamps:
+                one = take(one, stamp, tag, {})
         return one
 
     def judge(kept: Groups, now: int, _zone: str) -> tuple[bool, int | None]:
@@ -40,7 +40,7 @@ def compile_sequence(condition: Sequence) -> Kind:
 
 def steps_reached(condition: Sequence, kept: Groups) -> list[int]:
     """How far the events have come, whatever the window: of each step that was reached the newest time."""
-    groups = kept.marks if kept else {}
+    groups = kept.stamps if kept else {}
     reached = groups.get(0, ())[::-1]
     found: list[int] = []
     for tag, step in enumerate(condition.steps):
@@ -51,14 +51,14 @@ def steps_reached(condition: Sequence, kept: Groups) -> list[int]:
     return found
 
 
-def _follow(reached: MarkSet, marks: MarkSet, within: int | None) -> MarkSet:
-    """Those of the marks that come after one that was reached, and less than `within` after it; oldest first."""
-    found: list[Mark] = []
+def _follow(reached: Stamps, stamps: Stamps, within: int | None) -> Stamps:
+    """Those of the stamps that come after one that was reached, and less than `within` after it; oldest first."""
+    found: list[Stamp] = []
     index = 0
-    for mark in marks:
-        while index < len(reached) and reached[index] < mark:
+    for stamp in stamps:
+        while index < len(reached) and reached[index] < stamp:
             index += 1
         # Of all that came before, the newest is the nearest.
-        if index and (within is None or mark[0] - reached[index - 1][0] < within):
-            found.append(mark)
+        if index and (within is None or stamp[0] - reached[index - 1][0] < within):
+            found.append(stamp)
     return tuple(found)

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from transforms.segments.conditions import Since, Total
-from transforms.segments.leaf_marks import MAX_SAME
-from transforms.segments.marks import Extremes, Kind, Mark, Origin, Tallies, Tally, exact, hash_of, value_hashes
+from transforms.segments.evidence import Extremes, Kind, Origin, Stamp, Tallies, Tally, exact, hash_of, value_hashes
+from transforms.segments.leaf_stamps import MAX_SAME
 from transforms.segments.operators import Operator, compile_test
 from transforms.segments.values import HOUR, SECOND, compile_path, is_number, start_of_day
 
@@ -126,8 +126,8 @@ def _compile_sum(condition: Total) -> Kind:
         kept = [tally for tally in kept if tally.cells or tally.owner == 0 or tally.value]
         return Tallies(tuple(sorted(kept, key=_key)))
 
-    def take(kept: Tallies, mark: Mark, _tag: int, properties: dict[str, Any]) -> Tallies:
-        time, amounts, bucket = mark[0], numbers(properties), buckets.of(mark[0])
+    def take(kept: Tallies, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Tallies:
+        time, amounts, bucket = stamp[0], numbers(properties), buckets.of(stamp[0])
         if values is None and (bucket is None or not amounts):
             return kept
         asked = [0] if values is None else values(properties)
@@ -235,8 +235,8 @@ def _compile_extreme(condition: Total) -> Kind:
         floor = buckets.oldest(max(cells) * buckets.width)
         return Extremes({bucket: value for bucket, value in cells.items() if bucket >= floor})
 
-    def take(kept: Extremes, mark: Mark, _tag: int, properties: dict[str, Any]) -> Extremes:
-        amounts, bucket = numbers(properties), buckets.of(mark[0])
+    def take(kept: Extremes, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Extremes:
+        amounts, bucket = numbers(properties), buckets.of(stamp[0])
         if bucket is None or not amounts:
             return kept
         cells = kept.cells if kept else {}

@@ -1,11 +1,12 @@
 """Leaves: the atomic conditions, each with the least state that answers it exactly for ever after.
 
-What a leaf over events keeps, its *marks*, is only ever joined: as sets where it can be, else by source. So any order
-and repetition of events, and any merge of users, ends in the same answers. The state also remembers the leaf's truth
-and the next time at which that truth may change without an event; both hold until then. Times are microseconds UTC.
+What a leaf over events keeps, its *evidence*, is only ever joined: as sets where it can be, else by source. So any
+order and repetition of events, and any merge of users, ends in the same answers. The state also remembers the leaf's
+truth and the next time at which that truth may change without an event; both hold until then. Times are microseconds
+UTC.
 
 `key` is the hash of the canonical condition: renaming a segment, or writing the same condition twice, costs nothing.
-The kinds stand in `leaf_marks`, `leaf_totals` and `leaf_sequence`, and in `leaf_facts` those that keep nothing.
+The kinds stand in `leaf_stamps`, `leaf_totals` and `leaf_sequence`, and in `leaf_facts` those that keep nothing.
 """
 
 from collections.abc import Callable
@@ -33,11 +34,11 @@ from transforms.segments.conditions import (
     Where,
     filters_of,
 )
+from transforms.segments.evidence import Evidence, Kind, Origin
 from transforms.segments.leaf_facts import Facts, Nobody, compile_facts
-from transforms.segments.leaf_marks import compile_count, compile_distinct, compile_first_last, compile_missing
 from transforms.segments.leaf_sequence import compile_sequence
+from transforms.segments.leaf_stamps import compile_count, compile_distinct, compile_first_last, compile_missing
 from transforms.segments.leaf_totals import compile_total
-from transforms.segments.marks import Kind, Marks, Origin
 from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
 from transforms.segments.values import compile_path
 
@@ -60,12 +61,12 @@ class LeafState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a user's state holds of one leaf.
 
     `activation`: live events count only if they arrived at or after this time (0: from the beginning). `source` says
-    where the marks came from. `deadline` is when the truth may change without an event.
+    where the evidence came from. `deadline` is when the truth may change without an event.
     """
 
     truth: bool
     deadline: int | None = None
-    marks: Marks = ()
+    evidence: Evidence = ()
     activation: int = 0
     source: str = "live"
 
@@ -90,39 +91,39 @@ class EventLeaf:
         self._kind = _KINDS[type(condition)](condition)
         self.unseen = LeafState(*self._kind.judge((), 0, "UTC"))
 
-    def take(self, state: LeafState, event: Event, mark: int, passed: Passed | None = None) -> Marks:
-        """The marks after an event, the very same object if nothing changed. `mark` is the hash of its message id.
+    def take(self, state: LeafState, event: Event, message_hash: int, passed: Passed | None = None) -> Evidence:
+        """The evidence after an event, the very same object if nothing changed. `message_hash` is of its id.
 
         `passed` is given where it is known already.
         """
-        marks = state.marks
+        evidence = state.evidence
         if passed is None:
             passed = self.passed(event)
         if event.arrival < state.activation:
-            return marks
+            return evidence
         if passed is True:  # of a single filter, which nearly every leaf has
-            return self._kind.take(marks, (event.time, mark), 0, event.properties)  # type: ignore[no-any-return]
+            return self._kind.take(evidence, (event.time, message_hash), 0, event.properties)  # type: ignore[no-any-return]
         for tag in passed or ():
-            marks = self._kind.take(marks, (event.time, mark), tag, event.properties)
-        return marks
+            evidence = self._kind.take(evidence, (event.time, message_hash), tag, event.properties)
+        return evidence
 
     def join(self, one: LeafState, other: LeafState, mine: str = "", theirs: str = "") -> LeafState:
-        """The union of two users' marks; the truth must be judged again.
+        """The union of two users' evidence; the truth must be judged again.
 
         `mine` and `theirs` are the users' ids; without them both are of the same user. `other.source` names the seed
         that it is from, if it is from one.
         """
-        marks = self._kind.join(one.marks, other.marks, Origin(mine, theirs, other.source))
-        return msgspec.structs.replace(one, marks=marks)
+        evidence = self._kind.join(one.evidence, other.evidence, Origin(mine, theirs, other.source))
+        return msgspec.structs.replace(one, evidence=evidence)
 
-    def judge(self, state: LeafState, marks: Marks, now: int, zone: str) -> LeafState:
-        """The state with these marks, its truth at `now` and the next deadline."""
-        truth, deadline = self._kind.judge(marks, now, zone)
-        return LeafState(truth, deadline, marks, state.activation, state.source)
+    def judge(self, state: LeafState, evidence: Evidence, now: int, zone: str) -> LeafState:
+        """The state with this evidence, its truth at `now` and the next deadline."""
+        truth, deadline = self._kind.judge(evidence, now, zone)
+        return LeafState(truth, deadline, evidence, state.activation, state.source)
 
 
 class AttributeLeaf:
-    """A leaf over what is known about the user: attributes, contacts, consent, identity, place. It keeps no marks."""
+    """A leaf over what is known about the user: attributes, contacts, consent, identity, place. It keeps nothing."""
 
     def __init__(self, condition: FactCondition) -> None:
         self.key = leaf_key(condition)

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from transforms.segments.conditions import Condition, Count, Distinct, FirstLast, Missing, Sequence, Total
-from transforms.segments.leaf_marks import floor_of, most_marks
+from transforms.segments.evidence import Groups, Stamps
 from transforms.segments.leaf_sequence import steps_reached
+from transforms.segments.leaf_stamps import floor_of, most_stamps
 from transforms.segments.leaf_totals import MICRO, amounts_of, extremes_of
 from transforms.segments.leaves import LeafState
-from transforms.segments.marks import Groups, MarkSet
 from transforms.segments.operators import Operator
 from transforms.segments.values import SECOND
 
@@ -51,43 +51,43 @@ class Measured(msgspec.Struct, frozen=True):
 
 def measured(condition: Condition, state: LeafState, now: int, zone: str) -> Measured | None:
     """What a leaf over events has found at `now`; None where the answer itself says it all."""
-    marks: Any = state.marks
+    evidence: Any = state.evidence
     match condition:
         case Count(low=1, high=None):
             return None
         case Count(low=low, high=high, same=same):
-            kept = _marks_of(marks, same)
+            kept = _stamps_of(evidence, same)
             return _counted("count", [_inside(each, condition, now, zone) for each in kept], low, high)
         case Distinct(low=low, high=high):
-            return _counted("distinct", [_inside(marks, condition, now, zone)], low, high)
+            return _counted("distinct", [_inside(evidence, condition, now, zone)], low, high)
         case Total():
-            return _total(condition, marks, now, zone)
+            return _total(condition, evidence, now, zone)
         case FirstLast(age=age, older=older):
             asked = f"{'older than' if older else 'within'} {_age(age // SECOND)}"
-            return Measured("age", (now - marks[0][0]) // SECOND if marks else None, asked)
+            return Measured("age", (now - evidence[0][0]) // SECOND if evidence else None, asked)
         case Missing(age=age, same=same):
-            return _missing(_marks_of(marks, same), age, now)
+            return _missing(_stamps_of(evidence, same), age, now)
         case Sequence(steps=steps):
-            return Measured("steps", len(steps_reached(condition, marks)), f"of {len(steps)}")
+            return Measured("steps", len(steps_reached(condition, evidence)), f"of {len(steps)}")
     return None
 
 
-def _marks_of(marks: Any, same: str | None) -> list[MarkSet]:
-    """The marks of each value of `same`, else all of them as one."""
+def _stamps_of(evidence: Any, same: str | None) -> list[Stamps]:
+    """The stamps of each value of `same`, else all of them as one."""
     if same is None:
-        return [marks]
-    return list(marks.marks.values()) if isinstance(marks, Groups) else []
+        return [evidence]
+    return list(evidence.stamps.values()) if isinstance(evidence, Groups) else []
 
 
-def _inside(marks: MarkSet, condition: Count | Distinct, now: int, zone: str) -> int:
+def _inside(stamps: Stamps, condition: Count | Distinct, now: int, zone: str) -> int:
     floor = floor_of(condition.within, condition.since)
     limit = None if floor is None else floor(now, zone)
-    return sum(limit is None or time > limit for time, _ in marks)
+    return sum(limit is None or time > limit for time, _ in stamps)
 
 
 def _counted(what: str, counts: list[int], low: int, high: int | None) -> Measured:
     nearest = _nearest(counts, low, high)
-    more = nearest is not None and nearest == most_marks(low, high)
+    more = nearest is not None and nearest == most_stamps(low, high)
     return Measured(what, nearest, _range(low, high), more)
 
 
@@ -100,14 +100,14 @@ def _nearest(amounts: list[Any], low: Any, high: Any) -> Any:
     return min(amounts, key=lambda amount: (off(amount), amount if low is None else -amount), default=None)
 
 
-def _total(condition: Total, marks: Any, now: int, zone: str) -> Measured:
+def _total(condition: Total, evidence: Any, now: int, zone: str) -> Measured:
     low, high = _bounds(condition.operator)
     if condition.aggregate in ("minimum", "maximum"):
         best: Any = min if condition.aggregate == "minimum" else max
-        extreme = best(extremes_of(condition, marks, now, zone), default=None)
+        extreme = best(extremes_of(condition, evidence, now, zone), default=None)
         return Measured(condition.aggregate, extreme, _asked(condition.operator))
     amounts: list[Fraction] = []
-    for many, much in amounts_of(condition, marks, now, zone):
+    for many, much in amounts_of(condition, evidence, now, zone):
         if condition.aggregate == "count":
             amounts.append(Fraction(many))
         elif condition.aggregate == "sum":
@@ -118,14 +118,14 @@ def _total(condition: Total, marks: Any, now: int, zone: str) -> Measured:
     return Measured(condition.aggregate, None if nearest is None else _plain(nearest), _asked(condition.operator))
 
 
-def _missing(kept: list[MarkSet], age: int, now: int) -> Measured:
+def _missing(kept: list[Stamps], age: int, now: int) -> Measured:
     """The newest event of which none of the others came, else the newest of all."""
-    begun = [marks for marks in kept if marks and marks[0][1] == 0]
-    waiting = [marks for marks in begun if len(marks) == 1 or marks[1][0] < marks[0][0]]
-    oldest = min((marks[0][0] for marks in waiting), default=None)
+    begun = [stamps for stamps in kept if stamps and stamps[0][1] == 0]
+    waiting = [stamps for stamps in begun if len(stamps) == 1 or stamps[1][0] < stamps[0][0]]
+    oldest = min((stamps[0][0] for stamps in waiting), default=None)
     if oldest is not None:
         return Measured("age", (now - oldest) // SECOND, f"nothing since, overdue after {_age(age // SECOND)}")
-    newest = max((marks[0][0] for marks in begun), default=None)
+    newest = max((stamps[0][0] for stamps in begun), default=None)
     return Measured("age", None if newest is None else (now - newest) // SECOND, "answered" if begun else "none waits")
 
 

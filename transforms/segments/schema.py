@@ -13,7 +13,7 @@ from transforms.segments.document import ID_FORM
 from transforms.segments.grammar import FARTHEST_KM, FORMS, LOCATION
 from transforms.segments.grammar_events import AGGREGATES, AMOUNTS, COMPARISONS, EVENT_TYPES, MAX_COUNT, MAX_EXACT
 from transforms.segments.grammar_where import WHERE_OPERATORS
-from transforms.segments.leaf_marks import MAX_DISTINCT
+from transforms.segments.leaf_stamps import MAX_DISTINCT
 from transforms.segments.operators import OPERATORS, VERSION_FORM
 from transforms.segments.values import DATE_FORM, DURATION_FORM, PATH_FORM, TIME_FORM
 

@@ -1,47 +1,47 @@
-"""Since when a leaf's answer is what it is, where its marks tell.
+"""Since when a leaf's answer is what it is, where its evidence tells.
 
 Leaves keep no history of their answers, and of events only what the next answers need. Where that leaves it open
 nothing is said. Times are microseconds UTC, and those of the events: a late one counts as if it had come in time.
 """
 
 from transforms.segments.conditions import Condition, Count, FirstLast, Missing
+from transforms.segments.evidence import Stamps
 from transforms.segments.leaves import LeafState
-from transforms.segments.marks import MarkSet
 
 __all__ = ["answer_since"]
 
 
 def answer_since(condition: Condition, state: LeafState, now: int) -> int | None:
-    """When the answer at `now` became what it is; None where it was always so, or the marks do not say."""
-    marks = state.marks
-    if not isinstance(marks, tuple) or not marks:
+    """When the answer at `now` became what it is; None where it was always so, or the evidence does not say."""
+    stamps = state.evidence
+    if not isinstance(stamps, tuple) or not stamps:
         return None
     turn = None
     match condition:
         case FirstLast():
-            turn = _first_last(condition, marks, now)
+            turn = _first_last(condition, stamps, now)
         case Missing():
-            turn = _missing(condition, marks, now)
+            turn = _missing(condition, stamps, now)
         case Count(within=int(within)):
-            turn = _count(condition, within, marks)
+            turn = _count(condition, within, stamps)
     return turn if turn is not None and turn <= now else None
 
 
-def _first_last(condition: FirstLast, marks: MarkSet, now: int) -> int | None:
-    begun, turn = marks[0][0], marks[0][0] + condition.age
+def _first_last(condition: FirstLast, stamps: Stamps, now: int) -> int | None:
+    begun, turn = stamps[0][0], stamps[0][0] + condition.age
     if now >= turn:
         return turn
     # Of the last event it is not known whether there was one before it.
     return None if condition.last or condition.older else begun
 
 
-def _missing(condition: Missing, marks: MarkSet, now: int) -> int | None:
-    if marks[0][1] != 0:
+def _missing(condition: Missing, stamps: Stamps, now: int) -> int | None:
+    if stamps[0][1] != 0:
         return None
-    begun = marks[0][0]
+    begun = stamps[0][0]
     overdue = begun + condition.age
     end = None if condition.within is None else begun + condition.within
-    came = marks[1][0] if len(marks) == 2 and marks[1][0] >= begun else None
+    came = stamps[1][0] if len(stamps) == 2 and stamps[1][0] >= begun else None
     if came is not None:  # of several it is the last one that is known
         return None
     if end is not None and end <= now:
@@ -49,13 +49,13 @@ def _missing(condition: Missing, marks: MarkSet, now: int) -> int | None:
     return overdue if condition.since is None and overdue <= now else None
 
 
-def _count(condition: Count, within: int, marks: MarkSet) -> int | None:
-    """Only what was true, or no longer too many, as long as the marks that are kept had it so."""
+def _count(condition: Count, within: int, stamps: Stamps) -> int | None:
+    """Only what was true, or no longer too many, as long as the stamps that are kept had it so."""
     low, high = condition.low, condition.high
     if low > 0 and high is not None:
         return None
     bound = low if high is None else high + 1
-    if bound == 0 or len(marks) < bound:
+    if bound == 0 or len(stamps) < bound:
         return None
-    end = marks[bound - 1][0] + within
-    return end if marks[0][0] < end else None
+    end = stamps[bound - 1][0] + within
+    return end if stamps[0][0] < end else None

@@ -19,7 +19,7 @@ from transforms.users.draft import Draft
 from transforms.users.effects import Account, Again, Effect, Forward, Linked, Merged, ProfileChanged, Recorded
 from transforms.users.hot import is_shared, is_too_fast
 from transforms.users.links import link, link_again, link_tokens
-from transforms.users.seen import mark_of
+from transforms.users.seen import hash_message
 from transforms.users.sessions import with_event
 from transforms.users.user import (
     ANONYMOUS,
@@ -112,11 +112,11 @@ def _apply_owner_deleted(draft: Draft, told: OwnerDeleted) -> None:
 
 def _apply_announcement(draft: Draft, announcement: Announcement) -> None:
     """Let a known user hear of an event that concerns no user, once."""
-    mark = mark_of(announcement.id)
-    if draft.created is not None and mark not in draft.seen:
+    message_hash = hash_message(announcement.id)
+    if draft.created is not None and message_hash not in draft.seen:
         draft.settle(announcement.arrival)
         draft.clock = max(draft.clock, announcement.arrival)
-        draft.remember(mark)
+        draft.remember(message_hash)
         draft.hear(announcement.event)
     _account_control(draft, announcement)
 
@@ -135,14 +135,14 @@ def _pass_on(draft: Draft, item: Input, owner: Owner) -> None:
         _account(draft, item, "duplicate" if is_deletion_again(draft, item) else "deleted")
     elif isinstance(item, Event) and _gives_up(draft, item) and item.user == owner.latest:
         _alias_again(draft, item, owner)
-    elif isinstance(item, Event) and _mark(draft, item) in draft.seen:
+    elif isinstance(item, Event) and _hash_of(draft, item) in draft.seen:
         # It is in the past that was handed over, and would count twice if it overtook that.
         _account(draft, item, "duplicate")
     elif isinstance(item, Event):
         _close_send(draft, item)
         alias = _gives_up(draft, item)  # one that now concerns the user who survived
         if item.type != "alias":  # which adds nothing up
-            draft.remember(_passed_mark(draft, item))
+            draft.remember(_passed_hash(draft, item))
         draft.emit(Forward(owner.latest, msgspec.structs.replace(item, previous=owner.latest) if alias else item))
         if draft.created is None:
             # Events do not say whom they passed, and would go round in a circle for ever: a past finds it.
@@ -190,21 +190,21 @@ def _account_control(draft: Draft, item: Wake | Merge | TokenTaken | Announcemen
 
 
 def _apply_event(draft: Draft, event: Event) -> None:
-    mark = _mark(draft, event)
-    if _refused(draft, event, mark) or _asks_first(draft, event) or is_too_fast(draft, event):
+    message_hash = _hash_of(draft, event)
+    if _refused(draft, event, message_hash) or _asks_first(draft, event) or is_too_fast(draft, event):
         return
     if _gives_up(draft, event):
-        _apply_alias(draft, event, mark)
+        _apply_alias(draft, event, message_hash)
         return
     if event.type == "delete":
-        delete(draft, event, mark)
+        delete(draft, event, message_hash)
         _account(draft, event, "applied")
         return
     if event.previous is not None and event.type != "alias":  # it was asked for, see `_asks_first`
         event = msgspec.structs.replace(event, previous=None)
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
-    draft.remember(mark)
+    draft.remember(message_hash)
     if draft.warming:
         draft.note_early(event.arrival)
     _close_send(draft, event)
@@ -216,13 +216,13 @@ def _apply_event(draft: Draft, event: Event) -> None:
         link(draft, event, facts)
     if (gap := draft.definitions.policies.sessions) is not None:
         draft.session = with_event(draft.session, event, gap, draft.clock)
-    draft.happen(event, mark, facts, begun)
+    draft.happen(event, message_hash, facts, begun)
     _account(draft, event, "applied")
 
 
-def _refused(draft: Draft, event: Event, mark: int) -> bool:
+def _refused(draft: Draft, event: Event, message_hash: int) -> bool:
     """Whether an event is from before a deletion or was applied already; it is accounted for then."""
-    if mark in draft.seen or is_deletion_again(draft, event):
+    if message_hash in draft.seen or is_deletion_again(draft, event):
         link_again(draft, event)
         _close_send(draft, event)
         _account(draft, event, "duplicate")
@@ -239,15 +239,15 @@ def _asks_first(draft: Draft, event: Event) -> bool:
     Another copy of it went there while this user was merged, and may count there: then this one is a duplicate, which
     only they can tell. If they do not know it, it comes back with this user's id in it, and counts here.
     """
-    if not draft.former or event.previous is not None or _passed_mark(draft, event) not in draft.seen:
+    if not draft.former or event.previous is not None or _passed_hash(draft, event) not in draft.seen:
         return False
     draft.emit(Forward(draft.former, msgspec.structs.replace(event, previous=draft.id)))
     return True
 
 
-def _passed_mark(draft: Draft, event: Event) -> int:
+def _passed_hash(draft: Draft, event: Event) -> int:
     """What is remembered of an event that was passed on: this user has not applied it."""
-    return mark_of(f"{event.id}\x00passed by {draft.id}")
+    return hash_message(f"{event.id}\x00passed by {draft.id}")
 
 
 def _gives_up(draft: Draft, event: Event) -> bool:
@@ -255,9 +255,9 @@ def _gives_up(draft: Draft, event: Event) -> bool:
     return event.type == "alias" and event.previous == draft.id != event.user
 
 
-def _mark(draft: Draft, event: Event) -> int:
-    """The mark of a message; of an alias both halves may come to one user, and are two."""
-    return mark_of(f"{event.id}\x00previous" if _gives_up(draft, event) else event.id)
+def _hash_of(draft: Draft, event: Event) -> int:
+    """The hash of a message; of an alias both halves may come to one user, and are two."""
+    return hash_message(f"{event.id}\x00previous" if _gives_up(draft, event) else event.id)
 
 
 def accounts_of(user: str, event: Event, outcome: str, cause: str = "") -> tuple[Account, ...]:
@@ -272,12 +272,12 @@ def _account(draft: Draft, event: Event, outcome: str, cause: str = "") -> None:
         draft.emit(account)
 
 
-def _apply_alias(draft: Draft, event: Event, mark: int) -> None:
+def _apply_alias(draft: Draft, event: Event, message_hash: int) -> None:
     """An alias, at its previous id: this user goes on as the other one, who gets the past and what comes now."""
     assert event.user is not None
     draft.settle(event.arrival, historical=event.historical)
     draft.clock = max(draft.clock, event.arrival)
-    draft.remember(mark)
+    draft.remember(message_hash)
     if event.user not in draft.merged:
         draft.leave_all("merge")
         draft.owner = Owner(event.user, draft.clock, event.user, event.historical)
@@ -290,11 +290,11 @@ def _alias_again(draft: Draft, event: Event, owner: Owner) -> None:
     """An alias that says again whom this user was merged into."""
     if draft.created is not None:
         draft.emit(Forward(owner.latest, _past_of(draft, owner)))
-    mark = _mark(draft, event)
-    seen = mark in draft.seen
+    message_hash = _hash_of(draft, event)
+    seen = message_hash in draft.seen
     _account(draft, event, "duplicate" if seen else "applied")
     if not seen:
-        draft.remember(mark)
+        draft.remember(message_hash)
 
 
 def _apply_seed(draft: Draft, seed: Seed) -> None:
@@ -358,7 +358,7 @@ def _apply_anonymous(draft: Draft, item: Input) -> None:
         _identify(draft, item, item.user)
     elif draft.owner is None:
         _apply_event(draft, item)
-    elif mark_of(item.id) in draft.seen:
+    elif hash_message(item.id) in draft.seen:
         _account(draft, item, "duplicate")
     else:
         draft.emit(Forward(draft.owner.at(by_arrival(item)), item))

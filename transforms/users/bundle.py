@@ -37,7 +37,7 @@ from transforms.users.faults import (
 from transforms.users.hot import HOT_ID
 from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
-from transforms.users.seen import Seen, mark_of
+from transforms.users.seen import Seen, hash_message
 from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Input, User, Wake, encode_user
 
@@ -321,7 +321,7 @@ def applied_before(store: Store, users: Mapping[str, User], inputs: Mapping[str,
         keys += [
             EventKey(name, item.time, item.id)
             for item in items
-            if isinstance(item, Event) and item.arrival <= clock and mark_of(item.id) not in seen
+            if isinstance(item, Event) and item.arrival <= clock and hash_message(item.id) not in seen
             if item.type != RECEIPT or item.properties.get("send") not in sends
         ]
     found = store.existing_events(keys) if keys else {}

@@ -12,8 +12,8 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Cause
+from transforms.segments.evidence import Evidence, pieces, without
 from transforms.segments.leaves import EventLeaf
-from transforms.segments.marks import Marks, pieces, without
 from transforms.users.draft import Draft
 from transforms.users.effects import Effect, Truncated
 from transforms.users.user import User, encode_user
@@ -28,7 +28,7 @@ _TARGETS = (CAP * 7 // 8, CAP // 2, 0)
 
 #: The groups, in the order in which they go: conditions' memory, then what is known of the user, then what is on its
 #: way, then what keeps us from sending what we must not, then what a deletion has to find.
-_MARKS, _FACTS, _OPEN, _GUARDS, _MERGED = range(5)
+_EVIDENCE, _FACTS, _OPEN, _GUARDS, _MERGED = range(5)
 #: Before all of them: sends that have expired. They have gone out to Deliver, and nothing but word of them is missing.
 _EXPIRED = -1
 
@@ -77,7 +77,7 @@ def _cut(draft: Draft, excess: int) -> None:
 
 def _in_order(found: list[_Piece]) -> list[_Piece]:
     """What goes first: sends that have expired; then each that is larger than a share; then what has no place in its
-    group's share, where the newest comes first; then group by group, though marks and facts go by their age alone.
+    group's share, where the newest comes first; then group by group, though evidence and facts go by their age alone.
     Among all of these the oldest.
     """
     found.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
@@ -97,9 +97,9 @@ def _in_order(found: list[_Piece]) -> list[_Piece]:
 def _pieces(draft: Draft) -> Iterator[_Piece]:
     profile, journeys = draft.profile, draft.journeys
     for key, state in draft.leaves.items():
-        for piece in pieces(state.marks):
+        for piece in pieces(state.evidence):
             time = draft.clock if piece.time is None else piece.time
-            yield _Piece(time, _MARKS, "marks", (key, piece.key), _size(piece.content))
+            yield _Piece(time, _EVIDENCE, "marks", (key, piece.key), _size(piece.content))
     for kind, group, found in (
         ("attributes", _FACTS, profile.attributes),
         ("tokens", _FACTS, profile.tokens),
@@ -137,10 +137,10 @@ def _size(*values: Any) -> int:
 
 def _drop(draft: Draft, pieces: list[_Piece]) -> None:
     names: dict[str, set[Any]] = defaultdict(set)
-    marks: dict[int, set[Any]] = defaultdict(set)
+    evidence: dict[int, set[Any]] = defaultdict(set)
     for piece in pieces:
-        if piece.group == _MARKS:
-            marks[piece.key[0]].add(piece.key[1])
+        if piece.group == _EVIDENCE:
+            evidence[piece.key[0]].add(piece.key[1])
         else:
             names[piece.kind].add(piece.key)
     profile, journeys = draft.profile, draft.journeys
@@ -167,16 +167,16 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
     facts = [*names["attributes"]]
     facts += ["#reachable"] if names["tokens"] or names["blocked"] else []
     facts += ["#consent"] if names["consent"] else []
-    _forget(draft, {key: without(draft.leaves.opened[key].marks, lost) for key, lost in marks.items()}, facts)
+    _forget(draft, {key: without(draft.leaves.opened[key].evidence, lost) for key, lost in evidence.items()}, facts)
 
 
-def _forget(draft: Draft, marks: Mapping[int, Marks], facts: Collection[str]) -> None:
-    """Judge leaves again by what is left of their marks, and without facts that are gone; that triggers nothing."""
+def _forget(draft: Draft, evidence: Mapping[int, Evidence], facts: Collection[str]) -> None:
+    """Judge leaves again by what is left of their evidence, and without facts that are gone; that triggers nothing."""
     changed = draft.touch_facts(facts)
-    for key, kept in marks.items():
+    for key, kept in evidence.items():
         state, leaf = draft.leaves.opened[key], draft.index.leaves.get(key)
         if not isinstance(leaf, EventLeaf):
-            draft.leaves.put(key, msgspec.structs.replace(state, marks=kept))
+            draft.leaves.put(key, msgspec.structs.replace(state, evidence=kept))
         elif draft.leaves.put(key, leaf.judge(state, kept, draft.clock, draft.zone)):
             changed.append(key)
     leaves = draft.index.leaves

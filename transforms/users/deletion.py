@@ -16,12 +16,12 @@ from transforms.users.user import ANONYMOUS, Owner, OwnerDeleted, User
 __all__ = ["delete", "delete_merged", "forget_past", "is_deletion_again", "is_gone"]
 
 
-def delete(draft: Draft, event: Event, mark: int) -> None:
+def delete(draft: Draft, event: Event, message_hash: int) -> None:
     """Forget everything but that, and when, the user was deleted."""
     draft.settle(event.arrival, historical=event.historical)
     now = max(draft.clock, event.arrival)
     _forget(draft, max(event.time, draft.deleted or event.time), now)
-    draft.remember(mark)
+    draft.remember(message_hash)
 
 
 def delete_merged(draft: Draft, told: OwnerDeleted) -> None:

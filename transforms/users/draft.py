@@ -27,7 +27,7 @@ from transforms.users.archive import attributes_set
 from transforms.users.effects import Effect, ProfileChanged, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.judging import Judging
 from transforms.users.seeds import seeds_of
-from transforms.users.seen import Seen, mark_of
+from transforms.users.seen import Seen, hash_message
 from transforms.users.sessions import ended, joined
 from transforms.users.user import ANONYMOUS, Seed, SeedState, User, pack_members, read_members, warming_of
 
@@ -165,7 +165,7 @@ class Draft(Judging):
             self.session, self.clock = None, max(self.clock, session.end)
             event = ended(session, self.id)
             self.emit(Recorded(self.id, event))
-            self.happen(event, mark_of(event.id))
+            self.happen(event, hash_message(event.id))
         self._pass_time(until, historical=historical)
 
     def _pass_time(self, until: int, *, historical: bool) -> None:
@@ -199,14 +199,16 @@ class Draft(Judging):
         journeys = self.journeys.first
         return journeys if first is None else min(first, journeys)
 
-    def remember(self, mark: int) -> None:
+    def remember(self, message_hash: int) -> None:
         """Note that a message is applied now."""
-        self.seen.add(mark, self.clock)
+        self.seen.add(message_hash, self.clock)
 
-    def happen(self, event: Event, mark: int, facts: Collection[str] = (), begun: Iterable[int] | None = None) -> None:
+    def happen(
+        self, event: Event, message_hash: int, facts: Collection[str] = (), begun: Iterable[int] | None = None
+    ) -> None:
         """Let an event, with the facts that it changed, count. `begun`: what `begin` returned, for a user's first."""
         cause = cause_of(event)
-        changed = [*(begun or ()), *self.touch(event, mark, facts)]
+        changed = [*(begun or ()), *self.touch(event, message_hash, facts)]
         if event.name:
             self.recent.take(event)
             self.journeys.on_event(event, self.clock)
@@ -336,10 +338,10 @@ class Draft(Judging):
     def join_seed(self, seed: Seed) -> None:
         """Take what came before an activation; with the last seed of it the new conditions answer."""
         activations, changed = self.definitions.activations, []
-        for key, marks in seed.leaves.items():
+        for key, evidence in seed.leaves.items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf) and activations.get(key) == seed.before:
-                changed += self._join_leaf(leaf, LeafState(truth=False, marks=marks, source=seed.name), seed.user)
+                changed += self._join_leaf(leaf, LeafState(truth=False, evidence=evidence, source=seed.name), seed.user)
         if seed.revision >= 0 and seed.user == self.id:
             self._count_early(seed.before)
         come = SeedState.COME if seed.revision < 0 else SeedState.WHOLE

@@ -10,9 +10,9 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, SegmentRef
+from transforms.segments.evidence import pieces
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState, leaf_key
-from transforms.segments.marks import pieces
 from transforms.segments.measured import Measured, measured
 from transforms.segments.since import answer_since
 from transforms.segments.values import compile_inner
@@ -186,7 +186,7 @@ class Tree:
             more |= _said(node.condition, user)
         elif node.form == "condition":
             state, zone = self._state(node, user), self._zone(node, user)
-            times = [piece.time for piece in pieces(state.marks) if piece.time is not None]
+            times = [piece.time for piece in pieces(state.evidence) if piece.time is not None]
             more["measured"] = measured(node.condition, state, user.clock, zone)
             more["newest"] = max(times, default=None)
             more["warming"] = self.definitions.activations.get(node.key) in user.warming

@@ -7,7 +7,7 @@ would make one user of many.
 from transforms.events.event import Event
 from transforms.users.draft import Draft
 from transforms.users.effects import Account
-from transforms.users.seen import mark_of
+from transforms.users.seen import hash_message
 
 __all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "is_shared", "is_too_fast"]
 
@@ -40,7 +40,7 @@ def is_shared(draft: Draft, event: Event) -> bool:
     If so the event is accounted for, whoever it is of.
     """
     if event.user is not None and len(draft.owners) <= MOST_OWNERS:
-        draft.owners = tuple(dict.fromkeys((*draft.owners, mark_of(event.user))))
+        draft.owners = tuple(dict.fromkeys((*draft.owners, hash_message(event.user))))
     return len(draft.owners) > MOST_OWNERS and _set_aside(draft, event)
 
 

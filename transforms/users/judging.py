@@ -36,7 +36,7 @@ class Judging(Facts):
     index: SegmentIndex
     _tests: tuple[Test, ...]
 
-    def touch(self, event: Event, mark: int, facts: Collection[str]) -> list[int]:
+    def touch(self, event: Event, message_hash: int, facts: Collection[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
         changed = self.touch_facts(facts)
         opened, put, clock = self.leaves.opened, self.leaves.put, self.clock
@@ -47,11 +47,11 @@ class Judging(Facts):
             if not (passed := leaf.passed(event)):
                 continue
             state = opened[leaf.key]
-            marks = leaf.take(state, event, mark, passed)
-            if marks is state.marks:
+            evidence = leaf.take(state, event, message_hash, passed)
+            if evidence is state.evidence:
                 continue
             zone = self.zone if leaf.zoned else ""  # which has to be found, for nearly no leaf
-            if put(leaf.key, leaf.judge(state, marks, clock, zone)):
+            if put(leaf.key, leaf.judge(state, evidence, clock, zone)):
                 changed.append(leaf.key)
         return changed
 
@@ -64,11 +64,12 @@ class Judging(Facts):
         return [key for key in touched if self._judge(key, self.clock)]
 
     def _join_leaf(self, leaf: EventLeaf, theirs: LeafState, user: str) -> list[int]:
-        """Join marks of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
+        """Join evidence of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
         self._activate((leaf,))
         mine = self.leaves.opened[leaf.key]
         joined = leaf.join(mine, theirs, self.id, user)
-        return [leaf.key] if self.leaves.put(leaf.key, leaf.judge(joined, joined.marks, self.clock, self.zone)) else []
+        changed = self.leaves.put(leaf.key, leaf.judge(joined, joined.evidence, self.clock, self.zone))
+        return [leaf.key] if changed else []
 
     def _activate(self, leaves: Iterable[EventLeaf]) -> None:
         """Let leaves that are newer than the user count from their activation on, before they count anything."""
@@ -115,5 +116,5 @@ class Judging(Facts):
             if self.seeds:  # a zone that changes may be the first that a new leaf hears of
                 self._activate((leaf,))
             state = self.leaves.opened[key]
-            return self.leaves.put(key, leaf.judge(state, state.marks, now, self.zone))
+            return self.leaves.put(key, leaf.judge(state, state.evidence, now, self.zone))
         return self.leaves.put(key, leaf.judge(self, now))

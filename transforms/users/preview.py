@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.segments.marks import hash_of
+from transforms.segments.evidence import hash_of
 from transforms.segments.values import DAY
 from transforms.users.boundary import Failed, fold_apart
 from transforms.users.explain import Explained, Tree, decisive, replay

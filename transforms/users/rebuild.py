@@ -17,15 +17,15 @@ from transforms.campaigns.policies import Policies
 from transforms.campaigns.recent import Asked, Recent, by_name
 from transforms.events.event import Event
 from transforms.identity.profile import newest
+from transforms.segments.evidence import hash_of
 from transforms.segments.index import SegmentIndex
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
-from transforms.segments.marks import hash_of
 from transforms.storage.rows import EventRow
 from transforms.storage.store import Store
 from transforms.users.archive import archived, rows_of
 from transforms.users.facts import Facts
-from transforms.users.seen import mark_of
+from transforms.users.seen import hash_message
 from transforms.users.user import SeedState, User
 
 __all__ = ["Judged", "asked_of", "bring_over", "counted", "revisions_of"]
@@ -110,7 +110,7 @@ def _brought_over(
         if name in states and name not in warming:  # of a revision that nobody knows: it may know more than the archive
             made = leaf.join(states.opened[name], made)
         if name in fresh or name in states:
-            states.put(name, leaf.judge(made, made.marks, user.clock, zone))
+            states.put(name, leaf.judge(made, made.evidence, user.clock, zone))
     seeds = {at: dict.fromkeys(of, SeedState.WHOLE) for at, of in user.seeds.items()}
     found = {"leaves": states.pack(), "lasts": lasts, "recent": recent.kept, "seeds": seeds, "early": {}}
     return msgspec.structs.replace(user, definitions="", **found)
@@ -163,12 +163,12 @@ def counted(
 
 def _count(states: dict[int, LeafState], asked: Iterable[EventLeaf], event: Event) -> None:
     """Let an event count for the asked leaves."""
-    mark = mark_of(event.id)
+    message_hash = hash_message(event.id)
     for leaf in asked:
         if passed := leaf.passed(event):
             state = states.get(leaf.key, leaf.unseen)
-            if (marks := leaf.take(state, event, mark, passed)) is not state.marks:
-                states[leaf.key] = msgspec.structs.replace(state, marks=marks)
+            if (evidence := leaf.take(state, event, message_hash, passed)) is not state.evidence:
+                states[leaf.key] = msgspec.structs.replace(state, evidence=evidence)
 
 
 class _Known(Facts):

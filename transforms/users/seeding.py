@@ -1,7 +1,8 @@
 """Making seeds: which users of a store wait for which, and what a history gives to each.
 
-An activation's seeds are made of what arrived before it. Whoever makes the marks of a history (rows or columns) writes
-them by id into a `History`; then the store is read once, and everybody who waits gets theirs, if only an empty one.
+An activation's seeds are made of what arrived before it. Whoever makes the evidence of a history (rows or columns)
+writes it by id into a `History`; then the store is read once, and everybody who waits gets theirs, if only an empty
+one.
 """
 
 import sqlite3
@@ -15,46 +16,46 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
+from transforms.segments.evidence import Evidence
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf
-from transforms.segments.marks import Marks
 from transforms.storage.rows import UserRow
 from transforms.users.control import encode_inputs_control
 from transforms.users.faults import open_user
 from transforms.users.seeds import seeds_of
 from transforms.users.user import Seed, SeedState, User
 
-__all__ = ["History", "Owed", "Seeding", "activated", "awaited", "marks_of", "owed_to", "seed_payloads"]
+__all__ = ["History", "Owed", "Seeding", "activated", "awaited", "evidence_of", "owed_to", "seed_payloads"]
 
 _AT_ONCE = 500
-_decoder = msgspec.msgpack.Decoder(dict[int, Marks])
+_decoder = msgspec.msgpack.Decoder(dict[int, Evidence])
 _encoder = msgspec.msgpack.Encoder()
 
 
 class History:
-    """Marks of the leaves of activations, by activation (microseconds UTC) and id, in a file of a folder.
+    """Evidence of the leaves of activations, by activation (microseconds UTC) and id, in a file of a folder.
 
-    There is one row for each user with a mark, as MessagePack of {leaf: marks}.
+    There is one row for each user with any, as MessagePack of {leaf: evidence}.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = sqlite3.connect(folder / "history.db", isolation_level=None)
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("PRAGMA synchronous = OFF")
-        self._file.execute("CREATE TABLE marks (at INTEGER, id TEXT, data BLOB, PRIMARY KEY (at, id)) WITHOUT ROWID")
+        self._file.execute("CREATE TABLE evidence (at INTEGER, id TEXT, data BLOB, PRIMARY KEY (at, id)) WITHOUT ROWID")
 
-    def write(self, at: int, marks: Iterable[tuple[str, bytes]]) -> None:
-        """Write the marks of users, by id, that came before an activation."""
+    def write(self, at: int, evidence: Iterable[tuple[str, bytes]]) -> None:
+        """Write the evidence of users, by id, that came before an activation."""
         self._file.execute("BEGIN")
-        self._file.executemany("INSERT INTO marks VALUES (?, ?, ?)", ((at, name, data) for name, data in marks))
+        self._file.executemany("INSERT INTO evidence VALUES (?, ?, ?)", ((at, name, data) for name, data in evidence))
         self._file.execute("COMMIT")
 
-    def read(self, at: int, names: Iterable[str]) -> dict[str, dict[int, Marks]]:
-        """The marks of those of these users who have some."""
+    def read(self, at: int, names: Iterable[str]) -> dict[str, dict[int, Evidence]]:
+        """The evidence of those of these users who have some."""
         asked = msgspec.json.encode(list(names)).decode()
-        sql = "SELECT id, data FROM marks WHERE at = ? AND id IN (SELECT value FROM json_each(?))"
+        sql = "SELECT id, data FROM evidence WHERE at = ? AND id IN (SELECT value FROM json_each(?))"
         found = ((name, _decoder.decode(data)) for name, data in self._file.execute(sql, (at, asked)))
-        return {name: marks for name, marks in found if marks}
+        return {name: evidence for name, evidence in found if evidence}
 
     def close(self) -> None:
         """Close the file."""
@@ -62,7 +63,7 @@ class History:
 
 
 class Seeding(msgspec.Struct):
-    """What was made: users looked at, and by activation the seeds with marks, the empty ones, and those in vain.
+    """What was made: users looked at, and by activation the seeds with evidence, the empty ones, and those in vain.
 
     `missed` are waited for by users whom no seed can make up for (`SeedState.MISSED`).
     """
@@ -87,11 +88,11 @@ def activated(definitions: Definitions, at: int) -> list[EventLeaf]:
     return [leaf for key in keys if isinstance(leaf := definitions.index.leaves.get(key), EventLeaf)]
 
 
-def marks_of(user: User, leaves: Iterable[EventLeaf]) -> bytes:
-    """The marks that a user has of leaves, as `History` holds them."""
+def evidence_of(user: User, leaves: Iterable[EventLeaf]) -> bytes:
+    """The evidence that a user has of leaves, as `History` holds them."""
     states = LeafStates(user.leaves)
-    kept = {leaf.key: states.opened[leaf.key].marks for leaf in leaves if leaf.key in states}
-    return _encoder.encode({key: marks for key, marks in kept.items() if marks})
+    kept = {leaf.key: states.opened[leaf.key].evidence for leaf in leaves if leaf.key in states}
+    return _encoder.encode({key: evidence for key, evidence in kept.items() if evidence})
 
 
 def awaited(rows: Iterable[UserRow], definitions: Definitions) -> set[int]:
@@ -116,7 +117,7 @@ def seed_payloads(
       rows: those of all users, anonymous ones too.
       definitions: of the release that a live job has; with awaited activations.
       wanted: activations, microseconds UTC.
-      history: has the marks of each of them.
+      history: has the evidence of each of them.
       done: counts.
     """
     rows = iter(rows)
@@ -126,9 +127,9 @@ def seed_payloads(
         names = defaultdict(list)
         for at, name, _ in owed:
             names[at].append(name)
-        marks = {at: history.read(at, asked) for at, asked in names.items()}
+        evidence = {at: history.read(at, asked) for at, asked in names.items()}
         for at, name, user in owed:
-            leaves = marks[at].get(name, {})
+            leaves = evidence[at].get(name, {})
             (done.seeded if leaves else done.empty)[at] += 1
             yield encode_inputs_control(
                 user, [Seed(f"backfill {write_time(at)}", name, at, definitions.serial, leaves)]

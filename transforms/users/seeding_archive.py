@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from transforms.campaigns.load import Definitions
 from transforms.events.event import SET, TOKEN_LOST
 from transforms.events.times import write_time
-from transforms.segments.marks import Marks
+from transforms.segments.evidence import Evidence
 from transforms.storage.rows import EventRow, UserRow
 from transforms.storage.store import Store
 from transforms.users.archive import rows_of
@@ -19,7 +19,7 @@ from transforms.users.faults import open_user
 from transforms.users.rebuild import counted, revisions_of
 from transforms.users.seeding import Owed, Seeding, activated, owed_to
 from transforms.users.seeds import seeds_of
-from transforms.users.seen import Seen, mark_of
+from transforms.users.seen import Seen, hash_message
 from transforms.users.user import Seed, User
 
 __all__ = ["archive_payloads"]
@@ -69,8 +69,8 @@ def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> S
     unapplied = _Unapplied(user, store, [*revisions])
     rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at and not unapplied(each))
     states = counted(rows, user.id, leaves, definitions.index)
-    marks: dict[int, Marks] = {key: state.marks for key, state in states.items() if state.marks}
-    return Seed(name, owed.name, owed.at, serial, marks, revision=found.revision)
+    evidence: dict[int, Evidence] = {key: state.evidence for key, state in states.items() if state.evidence}
+    return Seed(name, owed.name, owed.at, serial, evidence, revision=found.revision)
 
 
 class _Unapplied:
@@ -90,4 +90,4 @@ class _Unapplied:
         if row.user not in self._seen or row.type in (SET, TOKEN_LOST):
             return False
         seen, since = self._seen[row.user]
-        return row.arrival > since and mark_of(row.id) not in seen
+        return row.arrival > since and hash_message(row.id) not in seen

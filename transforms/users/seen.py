@@ -8,27 +8,27 @@ import msgspec
 
 from transforms.segments.values import DAY
 
-__all__ = ["SEEN_AGE", "SEEN_COUNT", "KeptSeen", "PackedSeen", "Seen", "mark_of"]
+__all__ = ["SEEN_AGE", "SEEN_COUNT", "KeptSeen", "PackedSeen", "Seen", "hash_message"]
 
 #: The duplicate horizon is 24 h and 512 message ids a user.
 SEEN_AGE, SEEN_COUNT = DAY, 512
-#: Bytes of a mark, and of a clock.
+#: Bytes of a hash, and of a clock.
 _WIDTH = 8
 
 
 class PackedSeen(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Marks of messages in the order in which they were taken, and the clock (microseconds UTC) at which each was.
+    """Hashes of messages in the order in which they were taken, and the clock (microseconds UTC) at which each was.
 
     Both stand one after the other, eight bytes each, big-endian: they come and go with every event, and hardly any is
     ever looked at.
     """
 
-    marks: bytes = b""
+    hashes: bytes = b""
     clocks: bytes = b""
 
     @classmethod
     def of(cls, seen: Mapping[int, int]) -> "PackedSeen":
-        """From clocks by mark, in their order."""
+        """From clocks by hash, in their order."""
         form = f">{len(seen)}Q"
         return cls(pack(form, *seen), pack(form, *seen.values()))
 
@@ -42,34 +42,34 @@ class Seen:
 
     def __init__(self, kept: KeptSeen) -> None:
         packed = kept if isinstance(kept, PackedSeen) else PackedSeen.of(kept)
-        self._marks, self._clocks = packed.marks, packed.clocks
+        self._hashes, self._clocks = packed.hashes, packed.clocks
         #: The place of the oldest packed one that was not forgotten.
         self._first = 0
         self._fresh: dict[int, int] = {}
 
-    def __contains__(self, mark: int) -> bool:
+    def __contains__(self, message_hash: int) -> bool:
         """Whether a message was taken."""
-        if mark in self._fresh:
+        if message_hash in self._fresh:
             return True
-        marks, sought = self._marks, mark.to_bytes(_WIDTH, "big")
-        place = marks.find(sought, self._first)
-        while place >= 0 and place % _WIDTH:  # across two marks
-            place = marks.find(sought, place + 1)
+        hashes, sought = self._hashes, message_hash.to_bytes(_WIDTH, "big")
+        place = hashes.find(sought, self._first)
+        while place >= 0 and place % _WIDTH:  # across two hashes
+            place = hashes.find(sought, place + 1)
         return place >= 0
 
     def items(self) -> Iterator[tuple[int, int]]:
-        """Each mark with its clock, the oldest first."""
-        for place in range(self._first, len(self._marks), _WIDTH):
-            yield _number(self._marks, place), _number(self._clocks, place)
+        """Each hash with its clock, the oldest first."""
+        for place in range(self._first, len(self._hashes), _WIDTH):
+            yield _number(self._hashes, place), _number(self._clocks, place)
         yield from self._fresh.items()
 
-    def add(self, mark: int, clock: int) -> None:
+    def add(self, message_hash: int, clock: int) -> None:
         """Note one more message, which is taken at `clock`, and forget those beyond the duplicate horizon.
 
         Its age counts from when it was applied: one that comes a day late by its arrival would be forgotten at once.
         """
-        fresh, end, horizon = self._fresh, len(self._marks), clock - SEEN_AGE
-        fresh[mark] = clock
+        fresh, end, horizon = self._fresh, len(self._hashes), clock - SEEN_AGE
+        fresh[message_hash] = clock
         while self._first < end and (
             (end - self._first) // _WIDTH + len(fresh) > SEEN_COUNT or _number(self._clocks, self._first) <= horizon
         ):
@@ -85,25 +85,25 @@ class Seen:
 
     def join(self, other: "Seen") -> None:
         """Keep the newest of what two users who become one have taken."""
-        both = sorted((at, mark) for mark, at in (dict(other.items()) | dict(self.items())).items())
-        self._begin({mark: at for at, mark in both[-SEEN_COUNT:]})
+        both = sorted((at, message_hash) for message_hash, at in (dict(other.items()) | dict(self.items())).items())
+        self._begin({message_hash: at for at, message_hash in both[-SEEN_COUNT:]})
 
-    def drop(self, marks: Container[int]) -> None:
+    def drop(self, hashes: Container[int]) -> None:
         """Forget some messages."""
-        self._begin({mark: at for mark, at in self.items() if mark not in marks})
+        self._begin({message_hash: at for message_hash, at in self.items() if message_hash not in hashes})
 
     def pack(self) -> PackedSeen:
         """All of them, packed."""
         first, fresh = self._first, self._fresh
         form = f">{len(fresh)}Q"
-        return PackedSeen(self._marks[first:] + pack(form, *fresh), self._clocks[first:] + pack(form, *fresh.values()))
+        return PackedSeen(self._hashes[first:] + pack(form, *fresh), self._clocks[first:] + pack(form, *fresh.values()))
 
     def _begin(self, seen: dict[int, int]) -> None:
-        self._marks = self._clocks = b""
+        self._hashes = self._clocks = b""
         self._first, self._fresh = 0, seen
 
 
-def mark_of(message: str) -> int:
+def hash_message(message: str) -> int:
     """The 8-byte hash of a message id."""
     return int.from_bytes(blake2b(message.encode(), digest_size=8).digest(), "big")
 

@@ -18,8 +18,8 @@ from transforms.campaigns.planned import Plan
 from transforms.campaigns.recent import KeptRecent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
+from transforms.segments.evidence import Evidence
 from transforms.segments.leaf_states import Kept, PackedLeaves, earliest
-from transforms.segments.marks import Marks
 from transforms.users.seen import KeptSeen, PackedSeen
 from transforms.users.sessions import Session
 
@@ -258,7 +258,7 @@ class OwnerDeleted(msgspec.Struct, frozen=True, tag="owner_deleted", tag_field="
 
 
 class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_like=True, gc=False):
-    """What the history of `user` before an activation gives to the leaves that came with it: the marks, by key.
+    """What the history of `user` before an activation gives to the leaves that came with it: the evidence, by key.
 
     It speaks for all leaves of that activation: one that it does not name has nothing. `name` is the seed's own,
     `before` the activation (microseconds UTC): only what arrived earlier is in it. `serial` is that of the definitions
@@ -270,7 +270,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
     user: str
     before: int
     serial: int
-    leaves: dict[int, Marks] = {}
+    leaves: dict[int, Evidence] = {}
     handle: str = ""
     revision: int = -1
 

@@ -1,8 +1,8 @@
-"""Marks as MessagePack, all users of a partition at once.
+"""Stamps as MessagePack, all users of a partition at once.
 
-A mark is two 64-bit integers and takes 19 bytes. So every place is known beforehand, and a column is written at once;
-one user after another, with an object for each mark, takes several times as long. The result is what msgspec decodes as
-`dict[int, tuple[tuple[int, int], ...]]` (msgpack.org: fixmap, map 16, fixarray, array 16, int 64, uint 64).
+A stamp is two 64-bit integers and takes 19 bytes. So every place is known beforehand, and a column is written at once;
+one user after another, with an object for each stamp, takes several times as long. The result is what msgspec decodes
+as `dict[int, tuple[tuple[int, int], ...]]` (msgpack.org: fixmap, map 16, fixarray, array 16, int 64, uint 64).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-__all__ = ["encode_marks"]
+__all__ = ["encode_stamps"]
 
 _FIXMAP, _MAP_16, _FIXARRAY, _ARRAY_16, _UINT_64, _INT_64 = 0x80, 0xDE, 0x90, 0xDC, 0xCF, 0xD3
 _KEY = 9
 #: As many entries fit into a head of one byte; more take three.
 _FEW = 15
-#: A mark as it stands in the buffer.
-_MARK = np.dtype(
-    [("head", "u1"), ("time_is", "u1"), ("time", ">i8"), ("mark_is", "u1"), ("mark", ">u8")]
+#: A stamp as it stands in the buffer.
+_STAMP = np.dtype(
+    [("head", "u1"), ("time_is", "u1"), ("time", ">i8"), ("hash_is", "u1"), ("hash", ">u8")]
 )  # not aligned: 19 bytes
 
 
-def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], more: Any) -> tuple[Any, bytes]:
-    """Where each user's part ends, and the parts of all users one after another, of users without marks too.
+def encode_stamps(leaves: Mapping[int, Sequence[pl.DataFrame]], more: Any) -> tuple[Any, bytes]:
+    """Where each user's part ends, and the parts of all users one after another, of users without stamps too.
 
-    `leaves` holds by key the frames of its marks: `user` (the number), `time` and `mark`, sorted. A user's marks of the
-    first frame come first; within a frame they are turned round: newest first. `more` says for each user how many
+    `leaves` holds by key the frames of its stamps: `user` (the number), `time` and `hash`, sorted. A user's stamps of
+    the first frame come first; within a frame they are turned round: newest first. `more` says for each user how many
     entries will be put behind them.
     """
     users = len(more)
@@ -52,9 +52,9 @@ def encode_marks(leaves: Mapping[int, Sequence[pl.DataFrame]], more: Any) -> tup
         buffer[at[has]] = _UINT_64
         _put(buffer, at[has] + 1, np.full(len(has), key, ">u8"))
         _put_heads(buffer, at[has] + _KEY, count[has], _FIXARRAY, _ARRAY_16)
-        marks_at = at + _KEY + _head(count)
+        stamps_at = at + _KEY + _head(count)
         for frame in frames:
-            marks_at = _put_marks(buffer, marks_at, frame)
+            stamps_at = _put_stamps(buffer, stamps_at, frame)
         at += _size(count)
     return ends, buffer.tobytes()
 
@@ -64,20 +64,20 @@ def _head(count: Any) -> Any:
 
 
 def _size(count: Any) -> Any:
-    """The bytes of a leaf with so many marks; one without any is not there."""
-    return np.where(count > 0, _KEY + _head(count) + _MARK.itemsize * count, 0)
+    """The bytes of a leaf with so many stamps; one without any is not there."""
+    return np.where(count > 0, _KEY + _head(count) + _STAMP.itemsize * count, 0)
 
 
-def _put_marks(buffer: Any, at: Any, frame: pl.DataFrame) -> Any:
-    """Write a frame's marks, each user's from their place on, newest first; returns the places after them."""
+def _put_stamps(buffer: Any, at: Any, frame: pl.DataFrame) -> Any:
+    """Write a frame's stamps, each user's from their place on, newest first; returns the places after them."""
     user = frame["user"].to_numpy()
-    marks = np.zeros(len(user), _MARK)
-    marks["head"], marks["time_is"], marks["mark_is"] = _FIXARRAY | 2, _INT_64, _UINT_64
-    marks["time"], marks["mark"] = frame["time"].to_numpy(), frame["mark"].to_numpy()
+    stamps = np.zeros(len(user), _STAMP)
+    stamps["head"], stamps["time_is"], stamps["hash_is"] = _FIXARRAY | 2, _INT_64, _UINT_64
+    stamps["time"], stamps["hash"] = frame["time"].to_numpy(), frame["hash"].to_numpy()
     counts = np.bincount(user, minlength=len(at))
     newer = np.repeat(np.cumsum(counts), counts) - np.arange(len(user)) - 1
-    _put(buffer, at[user] + newer * _MARK.itemsize, marks)
-    return at + counts * _MARK.itemsize
+    _put(buffer, at[user] + newer * _STAMP.itemsize, stamps)
+    return at + counts * _STAMP.itemsize
 
 
 def _put(buffer: Any, places: Any, records: Any) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from transforms.segments.columns.values import columns_of
-from transforms.segments.marks import value_hashes
+from transforms.segments.evidence import value_hashes
 from transforms.segments.values import is_number
 
 __all__ = ["GROUP", "each_number", "each_value"]

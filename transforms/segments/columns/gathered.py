@@ -1,7 +1,7 @@
 """Leaves over events that need more than runs of rows: different values, questions of each value, sequences.
 
-From the matching events of a partition each makes its marks, which are what rows keep, and answers from them. Marks are
-frames in the order in which rows keep them; `user` is the number of a user in the partition.
+From the matching events of a partition each makes its evidence, which is what rows keep, and answers from it. Evidence
+is frames in the order in which rows keep it; `user` is the number of a user in the partition.
 """
 
 from abc import ABC, abstractmethod
@@ -16,13 +16,13 @@ import polars as pl
 from transforms.segments.columns.found import GROUP, each_value
 from transforms.segments.columns.windows import between, floor_of, inside
 from transforms.segments.conditions import Count, Distinct, Missing, filters_of, paths_of
-from transforms.segments.leaf_marks import MAX_SAME, most_marks
+from transforms.segments.evidence import Evidence, Groups
 from transforms.segments.leaf_sequence import MAX_EVENTS
-from transforms.segments.marks import Groups, Marks
+from transforms.segments.leaf_stamps import MAX_SAME, most_stamps
 
 __all__ = ["DistinctValues", "EachCount", "EachMissing", "Gathered", "OneAfterAnother", "newest_values"]
 
-_TIME, _MARK = pl.col("time"), pl.col("mark")
+_TIME, _HASH = pl.col("time"), pl.col("hash")
 
 
 class Gathered(ABC):
@@ -34,118 +34,118 @@ class Gathered(ABC):
         self.paths = tuple(paths_of(condition))
 
     @abstractmethod
-    def marks(self, events: Sequence[pl.DataFrame]) -> Any:
-        """The marks of all users, from the events of each filter."""
+    def evidence(self, events: Sequence[pl.DataFrame]) -> Any:
+        """The evidence of all users, from the events of each filter."""
 
     @abstractmethod
-    def truths(self, marks: Any, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: Any, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """`user` and `truth`; who is not in it has the truth of somebody unknown.
 
         `starts` is for each user when the date of `since` begins.
         """
 
     @abstractmethod
-    def kept(self, marks: Any) -> Iterator[tuple[int, Marks]]:
-        """The marks of each user who has some, as rows keep them."""
+    def kept(self, evidence: Any) -> Iterator[tuple[int, Evidence]]:
+        """The evidence of each user who has some, as rows keep them."""
 
 
 class DistinctValues(Gathered):
-    """How many different values there are: marks are the newest values, each with its last time."""
+    """How many different values there are: evidence is the newest values, each with its last time."""
 
-    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """`user`, `time` and `mark`, the hash of the value."""
+    def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `time` and `hash`, the hash of the value."""
         values = each_value(events[0], self.condition.of).group_by("user", GROUP).agg(_TIME.max())
-        rows = values.select("user", "time", pl.col(GROUP).alias("mark")).sort("user", "time", "mark", descending=_NEW)
-        return _first(rows, most_marks(self.condition.low, self.condition.high), "user")
+        rows = values.select("user", "time", pl.col(GROUP).alias("hash")).sort("user", "time", "hash", descending=_NEW)
+        return _first(rows, most_stamps(self.condition.low, self.condition.high), "user")
 
-    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether so many lie in the window."""
-        found = _inside(marks, self.condition, now, starts)
+        found = _inside(evidence, self.condition, now, starts)
         return found.group_by("user").agg(between(pl.col("inside").sum(), self.condition).alias("truth"))
 
-    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
-        """Sets of marks."""
-        return ((user, tuple(found)) for user, found in _by_user(marks, ["time", "mark"]))
+    def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
+        """Sets of stamps."""
+        return ((user, tuple(found)) for user, found in _by_user(evidence, ["time", "hash"]))
 
 
 class EachCount(Gathered):
-    """A count of each value of `same`: marks are the newest events of the values with the newest ones."""
+    """A count of each value of `same`: evidence is the newest events of the values with the newest ones."""
 
-    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """`user`, `group`, `time` and `mark`."""
-        rows = newest_values(each_value(events[0], self.condition.same)).select("user", GROUP, "time", "mark")
+    def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `group`, `time` and `hash`."""
+        rows = newest_values(each_value(events[0], self.condition.same)).select("user", GROUP, "time", "hash")
         return _first(
-            rows.sort("user", GROUP, "time", "mark", descending=_NEW_IN),
-            most_marks(self.condition.low, self.condition.high),
+            rows.sort("user", GROUP, "time", "hash", descending=_NEW_IN),
+            most_stamps(self.condition.low, self.condition.high),
             "user",
             GROUP,
         )
 
-    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether so many of one value lie in the window."""
-        found = _inside(marks, self.condition, now, starts).group_by("user", GROUP)
+        found = _inside(evidence, self.condition, now, starts).group_by("user", GROUP)
         return _any(found.agg(between(pl.col("inside").sum(), self.condition).alias("truth")))
 
-    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+    def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
         """Groups by value."""
-        return _kept_groups(marks)
+        return _kept_groups(evidence)
 
 
 class EachMissing(Gathered):
-    """A missing event of each value of `same`: marks are the newest A (with the tag 0) and the newest B (1) of each."""
+    """A missing event of each value of `same`: evidence is the newest A (tag 0) and the newest B (tag 1) of each."""
 
-    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """`user`, `group`, `time` and `mark`, the tag."""
+    def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `group`, `time` and `hash`, the tag."""
         tagged = [
-            each_value(some, self.condition.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("mark"))
+            each_value(some, self.condition.same).select("user", GROUP, "time", pl.lit(tag, pl.UInt64).alias("hash"))
             for tag, some in enumerate(events)
         ]
-        newest = pl.concat(tagged).group_by("user", GROUP, "mark").agg(_TIME.max())
-        return newest_values(newest).select("user", GROUP, "time", "mark").sort("user", GROUP, "mark")
+        newest = pl.concat(tagged).group_by("user", GROUP, "hash").agg(_TIME.max())
+        return newest_values(newest).select("user", GROUP, "time", "hash").sort("user", GROUP, "hash")
 
-    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether of one value the newest A is old enough, in the window, and unanswered."""
-        answered = pl.when(_MARK == 1).then(_TIME).max()
-        begun = _inside(marks, self.condition, now, starts).group_by("user", GROUP)
+        answered = pl.when(_HASH == 1).then(_TIME).max()
+        begun = _inside(evidence, self.condition, now, starts).group_by("user", GROUP)
         pairs = begun.agg(
-            pl.when(_MARK == 0).then(_TIME).max().alias("begun"),
+            pl.when(_HASH == 0).then(_TIME).max().alias("begun"),
             answered.alias("answered"),
-            pl.when(_MARK == 0).then("inside").max().alias("inside"),
+            pl.when(_HASH == 0).then("inside").max().alias("inside"),
         )
         overdue = pl.col("begun") <= now - self.condition.age
         unanswered = pl.col("answered").is_null() | (pl.col("answered") < pl.col("begun"))
         truth = pl.all_horizontal("inside", overdue, unanswered).fill_null(value=False)
         return _any(pairs.with_columns(truth.alias("truth")))
 
-    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+    def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
         """Groups by value."""
-        return _kept_groups(marks)
+        return _kept_groups(evidence)
 
 
 class OneAfterAnother(Gathered):
-    """A sequence: marks are the newest events of each step."""
+    """A sequence: evidence is the newest events of each step."""
 
-    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """`user`, `group` (the step), `time` and `mark`."""
+    def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """`user`, `group` (the step), `time` and `hash`."""
         steps = [
-            some.select("user", pl.lit(number, pl.UInt64).alias(GROUP), "time", "mark")
+            some.select("user", pl.lit(number, pl.UInt64).alias(GROUP), "time", "hash")
             for number, some in enumerate(events)
         ]
-        rows = pl.concat(steps).sort("user", GROUP, "time", "mark", descending=_NEW_IN)
+        rows = pl.concat(steps).sort("user", GROUP, "time", "hash", descending=_NEW_IN)
         return _first(rows, MAX_EVENTS, "user", GROUP)
 
-    def truths(self, marks: pl.DataFrame, now: int, _starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int, _starts: pl.Series | None) -> pl.DataFrame:
         """Whether the last step was reached in the window."""
         steps, within = self.condition.steps, self.condition.within
-        reached = marks.filter(pl.col(GROUP) == 0)
+        reached = evidence.filter(pl.col(GROUP) == 0)
         for number, step in enumerate(steps[1:], 1):
-            reached = _follow(reached, marks.filter(pl.col(GROUP) == number), step.within)
+            reached = _follow(reached, evidence.filter(pl.col(GROUP) == number), step.within)
         inside = reached if within is None else reached.filter(now - within < _TIME)
         return inside.select("user").unique().with_columns(pl.lit(value=True).alias("truth"))
 
-    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+    def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
         """Groups by step."""
-        return _kept_groups(marks)
+        return _kept_groups(evidence)
 
 
 #: Users in order, of each the newest first.
@@ -162,14 +162,14 @@ def newest_values(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(chosen, on=["user", GROUP], how="semi", maintain_order="left")
 
 
-def _follow(reached: pl.DataFrame, marks: pl.DataFrame, within: int | None) -> pl.DataFrame:
-    """Those of the marks that come after one that was reached, and less than `within` after it."""
-    # At one instant and hash a mark comes before one that was reached: nothing follows itself.
-    both = pl.concat([marks.with_columns(pl.lit(0).alias("last")), reached.with_columns(pl.lit(1).alias("last"))])
+def _follow(reached: pl.DataFrame, stamps: pl.DataFrame, within: int | None) -> pl.DataFrame:
+    """Those of the stamps that come after one that was reached, and less than `within` after it."""
+    # At one instant and hash a stamp comes before one that was reached: nothing follows itself.
+    both = pl.concat([stamps.with_columns(pl.lit(0).alias("last")), reached.with_columns(pl.lit(1).alias("last"))])
     before = pl.when(pl.col("last") == 1).then(_TIME).forward_fill().over("user")
-    rows = both.sort("user", "time", "mark", "last").with_columns(before.alias("before"))
+    rows = both.sort("user", "time", "hash", "last").with_columns(before.alias("before"))
     near = pl.col("before").is_not_null() if within is None else _TIME - pl.col("before") < within
-    return rows.filter((pl.col("last") == 0) & near).select(marks.columns)
+    return rows.filter((pl.col("last") == 0) & near).select(stamps.columns)
 
 
 def _first(rows: pl.DataFrame, most: int, *keys: str) -> pl.DataFrame:
@@ -200,9 +200,9 @@ def _by_user(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[int, list
         yield user, [row[1:] for row in found]
 
 
-def _kept_groups(marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
-    for user, rows in _by_user(marks, [GROUP, "time", "mark"]):
+def _kept_groups(evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
+    for user, rows in _by_user(evidence, [GROUP, "time", "hash"]):
         groups: dict[int, list[tuple[int, int]]] = {}
-        for group, time, mark in rows:
-            groups.setdefault(group, []).append((time, mark))
+        for group, *stamp in rows:
+            groups.setdefault(group, []).append(tuple(stamp))
         yield user, Groups({group: tuple(found) for group, found in groups.items()})

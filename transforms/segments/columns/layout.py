@@ -5,8 +5,8 @@ A folder holds `prepared.json` and for each partition two files:
 * `NNN-users.parquet`: `user` (a number, from 0 in each partition), `id` (`~` and the anonymous id of an anonymous
   user) and the columns of the asked paths of each asked fact (see `values`). A fact is an attribute, or a word in
   brackets.
-* `NNN-events.parquet`, sorted by (name, user, time, mark): `name`, `user`, `time` (microseconds UTC), `mark` (the
-  8-byte hash of the message id), `type`, and the columns of the asked paths of its properties. Each event is there
+* `NNN-events.parquet`, sorted by (name, user, time, hash): `name`, `user`, `time` (microseconds UTC), `hash` (8
+  bytes, of the message id), `type`, and the columns of the asked paths of its properties. Each event is there
   once, under the user whose it is in the end.
 """
 
@@ -141,9 +141,9 @@ def open_prepared(folder: Path) -> Prepared:
 
 
 def events_named(events: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """Those that a filter of this name may take, sorted by (user, time, mark)."""
+    """Those that a filter of this name may take, sorted by (user, time, hash)."""
     if name == ANY:
-        return events.filter(pl.col("type").is_in(CALLS)).sort("user", "time", "mark")
+        return events.filter(pl.col("type").is_in(CALLS)).sort("user", "time", "hash")
     return events.filter(pl.col("name") == name)
 
 

@@ -1,4 +1,4 @@
-"""Leaves as columns: each kind of atomic condition as aggregates over events, a truth, and the marks that it keeps.
+"""Leaves as columns: each kind of atomic condition as aggregates over events, a truth, and the evidence that it keeps.
 
 `REGISTRY` is the one list of kinds. A kind that is not in it has no columnar form and is refused as `NotColumnar`.
 """
@@ -35,7 +35,7 @@ from transforms.segments.conditions import (
     Sequence,
     Total,
 )
-from transforms.segments.leaf_marks import most_marks
+from transforms.segments.leaf_stamps import most_stamps
 from transforms.segments.leaves import compile_asked, leaf_key
 from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
 from transforms.segments.sphere import coordinates, distance_km
@@ -56,9 +56,9 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """Which events a leaf keeps as marks: the newest `most` of each user, or with `oldest` the oldest.
+    """Which events a leaf keeps as stamps: the newest `most` of each user, or with `oldest` the oldest.
 
-    With a `tag` the mark is (time, tag) in place of (time, hash of the message id).
+    With a `tag` the stamp is (time, tag) in place of (time, hash of the message id).
     """
 
     events: EventFilter
@@ -131,7 +131,7 @@ def _count(condition: Count, key: str, scope: Scope) -> ColumnLeaf:
         int(key, 16),
         between(pl.col(key), condition),
         {condition.events.name: {key: Aggregate("count", tuple(tests))}},
-        (Kept(condition.events, most_marks(condition.low, condition.high)),),
+        (Kept(condition.events, most_stamps(condition.low, condition.high)),),
         _dates(condition),
     )
 

@@ -56,8 +56,8 @@ def _ask(
         if since:
             named = named.join(floors_only(known.lazy(), since), on="user", how="left", maintain_order="left")
         answers += aggregated(named, asked, known.height)
-    for leaf, marks in gathered(leaves.values(), events, scope.events):
-        answers.append(_answer(leaf, marks, as_of, known))
+    for leaf, evidence in gathered(leaves.values(), events, scope.events):
+        answers.append(_answer(leaf, evidence, as_of, known))
     truths = {_name(key): leaf.truth for key, leaf in leaves.items()}
     found = known.hstack(answers).lazy().select(pl.col("id").alias(USER), **truths)
     for level in _levels(segments):
@@ -65,11 +65,11 @@ def _ask(
     return found.select(USER, *segments).collect()
 
 
-def _answer(leaf: ColumnLeaf, marks: Any, as_of: int, known: pl.DataFrame) -> pl.Series:
-    """The truth of a leaf that gathers events, a value a user; who has no marks is as somebody unknown."""
+def _answer(leaf: ColumnLeaf, evidence: Any, as_of: int, known: pl.DataFrame) -> pl.Series:
+    """The truth of a leaf that gathers events, a value a user; who has no evidence is as somebody unknown."""
     assert leaf.gathered is not None
     starts = [known[floor_of(day)] for day in leaf.since]
-    truths = leaf.gathered.truths(marks, as_of, starts[0] if starts else None)
+    truths = leaf.gathered.truths(evidence, as_of, starts[0] if starts else None)
     unseen = EventLeaf(leaf.gathered.condition).unseen.truth
     return placed(known.height, pl.Boolean, unseen, truths["user"], truths["truth"]).alias(f"{leaf.key:016x}")
 

@@ -14,9 +14,9 @@ __all__ = ["gathered", "needed", "passing"]
 
 
 def needed(asked: EventFilter, columns: Collection[str]) -> set[str]:
-    """The columns of events that a filter looks at, and those of a mark."""
+    """The columns of events that a filter looks at, and those of a stamp."""
     tested = {column for test in matching(asked, columns) for column in test.meta.root_names()}
-    return {"user", "time", "mark"} | tested
+    return {"user", "time", "hash"} | tested
 
 
 def passing(events: pl.DataFrame, asked: EventFilter, columns: Collection[str]) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def passing(events: pl.DataFrame, asked: EventFilter, columns: Collection[str]) 
 def gathered(
     leaves: Iterable[ColumnLeaf], events: pl.LazyFrame, columns: Collection[str]
 ) -> Iterator[tuple[ColumnLeaf, Any]]:
-    """Each leaf that gathers events, with its marks; `columns` are those of the events."""
+    """Each leaf that gathers events, with its evidence; `columns` are those of the events."""
     asking = [leaf for leaf in leaves if leaf.gathered is not None]
     wanted: dict[str, set[str]] = {}
     for leaf in asking:
@@ -46,4 +46,4 @@ def gathered(
 
     for leaf in asking:
         assert leaf.gathered is not None
-        yield leaf, leaf.gathered.marks([read(asked) for asked in leaf.gathered.reads])
+        yield leaf, leaf.gathered.evidence([read(asked) for asked in leaf.gathered.reads])

@@ -1,6 +1,6 @@
-"""The marks of leaves as columns: what rows keep of each user's events, so that a job can go on from there.
+"""The evidence of leaves as columns: what rows keep of each user's events, so that a job can go on from there.
 
-Events lie sorted by (name, user, time, mark). Of the matching ones, the newest n of each user are therefore those whose
+Events lie sorted by (name, user, time, hash). Of the matching ones, the newest n of each user are therefore those whose
 n-th successor is somebody else's: no group-by is needed, and leaves that ask for the same events share the work.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from transforms.segments.columns.encode import encode_marks
+from transforms.segments.columns.encode import encode_stamps
 from transforms.segments.columns.layout import Partition, Prepared, events_named
 from transforms.segments.columns.leaves import ColumnLeaf, Kept, Scope, compile_leaf
 from transforms.segments.columns.reading import gathered, needed, passing
@@ -24,10 +24,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Seeds:
-    """The marks of one partition's users.
+    """The evidence of one partition's users.
 
-    `users` are the ids by number. `leaves` holds by key one frame a kept kind of mark, in the order of rows: `user`
-    (the number), `time` and `mark`, sorted by user, time and mark. `gathered` has the other leaves with their marks.
+    `users` are the ids by number. `leaves` holds by key one frame a kept kind of stamp, in the order of rows: `user`
+    (the number), `time` and `hash`, sorted by user, time and hash. `gathered` has the other leaves with their evidence.
     """
 
     def __init__(
@@ -38,16 +38,16 @@ class Seeds:
         self.gathered = gathered
 
     def encoded(self) -> Iterator[tuple[str, bytes]]:
-        """By user id the MessagePack of {leaf: marks}; users without a mark have an empty one."""
+        """By user id the MessagePack of {leaf: evidence}; users without any have an empty one."""
         more: dict[int, list[bytes]] = {}
-        for leaf, marks in self.gathered:
+        for leaf, evidence in self.gathered:
             assert leaf.gathered is not None
             key = _encode(leaf.key)
-            for number, kept in leaf.gathered.kept(marks):
+            for number, kept in leaf.gathered.kept(evidence):
                 more.setdefault(number, []).append(key + _encode(kept))
         counts = np.zeros(len(self.users), np.int64)
         counts[list(more)] = [len(entries) for entries in more.values()]
-        ends, buffer = encode_marks(self.leaves, counts)
+        ends, buffer = encode_stamps(self.leaves, counts)
         start = 0
         for number, (user, end) in enumerate(zip(self.users.to_list(), ends.tolist(), strict=True)):
             yield user, b"".join((buffer[start:end], *more.get(number, ())))
@@ -55,7 +55,7 @@ class Seeds:
 
 
 def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepared) -> Iterator[Seeds]:
-    """The marks of the leaves over events among atomic `conditions`, a partition at a time.
+    """The evidence of the leaves over events among atomic `conditions`, a partition at a time.
 
     Raises:
       NotColumnar: a condition has no columnar form.
@@ -69,12 +69,12 @@ def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepar
         events = prepared.events(partition)
         columns = frozenset(events.collect_schema().names())
         leaves = [compile_leaf(condition, Scope(0, columns, frozenset())) for condition in distinct.values()]
-        return Seeds(users, _marks(leaves, events, columns), [*gathered(leaves, events, columns)])
+        return Seeds(users, _stamps(leaves, events, columns), [*gathered(leaves, events, columns)])
 
     yield from prepared.each(of)
 
 
-def _marks(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[str]) -> dict[int, list[pl.DataFrame]]:
+def _stamps(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[str]) -> dict[int, list[pl.DataFrame]]:
     wanted: dict[str, dict[EventFilter, dict[Kept, None]]] = {}
     for kept in (kept for leaf in leaves for kept in leaf.kept):
         wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
@@ -83,7 +83,7 @@ def _marks(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[st
         asked_for = sorted({column for asked in filters for column in needed(asked, columns)})
         named = events_named(events, name).select(asked_for).collect(engine="streaming")
         for asked, kinds in filters.items():
-            rows = passing(named, asked, columns).select("user", "time", "mark")
+            rows = passing(named, asked, columns).select("user", "time", "hash")
             found |= {kept: _keep(rows, kept) for kept in kinds}
     return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
 
@@ -91,5 +91,5 @@ def _marks(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[st
 def _keep(rows: pl.DataFrame, kept: Kept) -> pl.DataFrame:
     """Of the matching events those that a leaf keeps."""
     user = rows["user"]
-    marks = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))
-    return marks if kept.tag is None else marks.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("mark"))
+    stamps = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))
+    return stamps if kept.tag is None else stamps.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("hash"))

@@ -14,8 +14,8 @@ import polars as pl
 from transforms.segments.columns.found import GROUP, each_number, each_value
 from transforms.segments.columns.gathered import Gathered, newest_values
 from transforms.segments.conditions import Total
+from transforms.segments.evidence import Evidence, Extremes, Tallies, Tally, exact
 from transforms.segments.leaf_totals import MICRO, QUARTER, Buckets, compile_comparison, micros, written_amount
-from transforms.segments.marks import Extremes, Marks, Tallies, Tally, exact
 from transforms.segments.operators import compile_test
 
 __all__ = ["Added", "Extreme", "gather_total"]
@@ -44,7 +44,7 @@ class Added(Gathered):
         super().__init__(condition)
         self.buckets = Buckets(condition.within, condition.since)
 
-    def marks(self, events: Sequence[pl.DataFrame]) -> _Sums:
+    def evidence(self, events: Sequence[pl.DataFrame]) -> _Sums:
         """What each bucket adds up to, and how many events each value has, of the values with the newest events."""
         rows = events[0].with_row_index("event").with_columns(_bucket(self.buckets).alias("bucket"))
         same = self.condition.same
@@ -66,11 +66,11 @@ class Added(Gathered):
             return rows.with_columns(number=pl.lit(0.0), exactly=pl.lit(None, pl.String))
         return each_number(rows, self.condition.of)
 
-    def truths(self, marks: _Sums, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: _Sums, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether the sum of the buckets that count is as asked, of one value at least."""
-        inside = _counting(marks.cells, self.buckets, now, starts)
+        inside = _counting(evidence.cells, self.buckets, now, starts)
         sums = inside.group_by("user", GROUP).agg(_again())
-        rows = marks.tallies.select("user", GROUP).join(sums, on=["user", GROUP], how="left")
+        rows = evidence.tallies.select("user", GROUP).join(sums, on=["user", GROUP], how="left")
         test = compile_comparison(self.condition)
         truths = [
             test(_amount(*amount), many or 0)
@@ -79,10 +79,10 @@ class Added(Gathered):
         answers = rows.select("user").with_columns(pl.Series("truth", truths, dtype=pl.Boolean))
         return answers.group_by("user").agg(pl.col("truth").any())
 
-    def kept(self, marks: _Sums) -> Iterator[tuple[int, Marks]]:
+    def kept(self, evidence: _Sums) -> Iterator[tuple[int, Evidence]]:
         """Tallies of live events; what can never count again, seen from the newest event, is left out."""
-        tallies = marks.tallies
-        cells = marks.cells
+        tallies = evidence.tallies
+        cells = evidence.cells
         if self.condition.within is not None:
             newest = tallies.group_by("user").agg(pl.col("newest").max())
             width = self.buckets.width
@@ -106,7 +106,7 @@ class Extreme(Gathered):
         self.buckets = Buckets(condition.within, condition.since)
         self.least = condition.aggregate == "minimum"
 
-    def marks(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `bucket`, `number`, the best double, and `exactly`, all that is none."""
         rows = each_number(events[0], self.condition.of).with_columns(_bucket(self.buckets).alias("bucket"))
         return rows.drop_nulls("bucket").group_by("user", "bucket").agg(self._best(), pl.col("exactly").drop_nulls())
@@ -114,19 +114,19 @@ class Extreme(Gathered):
     def _best(self) -> pl.Expr:
         return _NUMBER.min() if self.least else _NUMBER.max()
 
-    def truths(self, marks: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
         """Whether the best of the buckets that count is as asked."""
-        inside = _counting(marks, self.buckets, now, starts)
+        inside = _counting(evidence, self.buckets, now, starts)
         best = inside.group_by("user").agg(self._best(), pl.col("exactly").explode().drop_nulls())
         test = compile_test(self.condition.operator)
         truths = [test([self._exact(*each)]) for each in best.select("number", "exactly").iter_rows()]
         return best.select("user").with_columns(pl.Series("truth", truths, dtype=pl.Boolean))
 
-    def kept(self, marks: pl.DataFrame) -> Iterator[tuple[int, Marks]]:
+    def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
         """Extremes; what can never count again, seen from the newest bucket, is left out."""
         found: dict[int, dict[int, Any]] = defaultdict(dict)
         for user, bucket, *each in (
-            marks.select("user", "bucket", "number", "exactly").sort("user", "bucket").iter_rows()
+            evidence.select("user", "bucket", "number", "exactly").sort("user", "bucket").iter_rows()
         ):
             found[user][bucket] = self._exact(*each)
         for user, cells in found.items():

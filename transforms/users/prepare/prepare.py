@@ -155,7 +155,7 @@ def _once(rows: pl.DataFrame) -> pl.DataFrame:
 def _events(rows: pl.DataFrame) -> pl.DataFrame:
     """The events that conditions name, in the order that evaluation wants, without empty columns."""
     named = rows.filter(pl.col("name").is_not_null())
-    base = ("name", "user", "time", "mark", "type")
+    base = ("name", "user", "time", "hash", "type")
     columns = [name for name in named.columns if "#" in name and not name.startswith(FACT)]
     asked = [name for name in columns if named[name].null_count() < named.height]
-    return named.select(*base, *asked).sort("name", "user", "time", "mark")
+    return named.select(*base, *asked).sort("name", "user", "time", "hash")

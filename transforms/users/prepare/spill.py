@@ -18,7 +18,7 @@ from transforms.segments.columns.layout import TOKEN, Needs, consent_fact
 from transforms.segments.columns.values import columns_of, split
 from transforms.segments.conditions import ANY
 from transforms.segments.values import compile_path
-from transforms.users.seen import mark_of
+from transforms.users.seen import hash_message
 
 __all__ = ["COUNTED", "FACT", "Rows", "Spill"]
 
@@ -28,7 +28,7 @@ FACT = "[fact]"
 COUNTED = (*CALLS, RECEIPT)
 _ROWS_AT_ONCE = 200_000
 _BASE: dict[str, Any] = {
-    **{"key": pl.String, "user_id": pl.String, "previous": pl.String, "id": pl.String, "mark": pl.UInt64},
+    **{"key": pl.String, "user_id": pl.String, "previous": pl.String, "id": pl.String, "hash": pl.UInt64},
     **{"time": pl.Int64, "arrival": pl.Int64, "type": pl.String, "name": pl.String},
     # Where the past of an anonymous id came to a user: the id's key, and the arrival of the call that identified it.
     **{"source": pl.String, "since": pl.Int64},
@@ -83,7 +83,7 @@ class Rows:
         if asked is None and event.type in CALLS:
             asked = self._paths.get(ANY)
         name = None if asked is None else event.name
-        ids = (key, event.user, event.previous, event.id, mark_of(event.id))
+        ids = (key, event.user, event.previous, event.id, hash_message(event.id))
         self._base.append((*ids, event.time, event.arrival, event.type, name, None, None))
         for path, found in asked or ():
             values = split(path, found(event.properties))

@@ -89,11 +89,11 @@ def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:
     machine = _Replay()
     waiting: dict[str, list[Input]] = {}
     pasts: dict[tuple[str, str, int], list[tuple[int, int, int]]] = {}
-    fields = ("key", "id", "type", "time", "arrival", "user_id", "previous", "source", "since", "mark")
+    fields = ("key", "id", "type", "time", "arrival", "user_id", "previous", "source", "since", "hash")
     for number, row in enumerate(rows.select(fields).iter_rows()):
-        key, id_, type_, time, arrival, user, previous, source, since, mark = row
+        key, id_, type_, time, arrival, user, previous, source, since, message_hash = row
         if source is not None:
-            pasts.setdefault((key, source, since), []).append((number, arrival, mark))
+            pasts.setdefault((key, source, since), []).append((number, arrival, message_hash))
             continue
         event = Event(id_, type_, "", time, arrival, user, previous=previous, historical=True, handle=str(number))
         waiting.setdefault(key, []).append(event)
@@ -101,7 +101,7 @@ def replay(rows: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:
             waiting.setdefault(previous, []).append(event)
     for (key, source, since), found in pasts.items():
         machine.pasts[source] = [number for number, _, _ in found]
-        seen = {mark: arrival for _, arrival, mark in found}
+        seen = {message_hash: arrival for _, arrival, message_hash in found}
         machine.accounts["applied"] += len(seen)
         user = User(source, clock=since, created=min(arrival for _, arrival, _ in found), seen=seen)
         waiting.setdefault(key, []).append(Merge(since, user))

@@ -1,4 +1,4 @@
-"""The marks that a history leaves in leaves, by columns: what seeds are made of."""
+"""The evidence that a history leaves in leaves, by columns: what seeds are made of."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,17 +8,17 @@ from transforms.segments.columns.seeds import seeds
 from transforms.segments.leaves import EventLeaf
 from transforms.users.prepare.prepare import Preparation, prepare
 
-__all__ = ["marks_before"]
+__all__ = ["evidence_before"]
 
 
-def marks_before(
+def evidence_before(
     messages: Iterable[bytes], leaves: Iterable[EventLeaf], before: int, folder: Path
 ) -> tuple[Preparation, Iterator[tuple[str, bytes]]]:
-    """What was read, and by id the MessagePack of {leaf: marks} of all users who were known then.
+    """What was read, and by id the MessagePack of {leaf: evidence} of all users who were known then.
 
     Args:
       messages: JSON of calls.
-      leaves: whose marks are asked.
+      leaves: whose evidence is asked.
       before: messages that arrived at this time (microseconds UTC) or later do not count.
       folder: is filled with what was prepared; it must not be there yet.
 

@@ -1,7 +1,7 @@
 """What leaves over events keep, and what every kind of leaf can do with it.
 
-A *mark* is (time in microseconds UTC, 8-byte hash of the message id, or of what else tells events apart). Whatever is
-kept stands in one of four shapes; an empty tuple is nothing in all of them. None is ever changed in place.
+A *stamp* is (time in microseconds UTC, 8-byte hash of the message id, or of what else tells events apart). *Evidence*,
+all that a leaf keeps, has one of four shapes; in each of them an empty tuple is nothing. None is ever changed in place.
 """
 
 from collections import defaultdict
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 __all__ = [
+    "Evidence",
     "Extremes",
     "Groups",
     "Kind",
-    "Mark",
-    "MarkSet",
-    "Marks",
     "Origin",
     "Piece",
+    "Stamp",
+    "Stamps",
     "Tallies",
     "Tally",
     "exact",
@@ -33,14 +33,14 @@ __all__ = [
 #: The longest text whose hash is remembered.
 _USUAL = 256
 
-Mark = tuple[int, int]
-MarkSet = tuple[Mark, ...]
+Stamp = tuple[int, int]
+Stamps = tuple[Stamp, ...]
 
 
-class Groups(msgspec.Struct, frozen=True, tag="groups", tag_field="kept", gc=False):
-    """Marks kept apart: by the hash of a value of `same`, or by the step of a sequence."""
+class Groups(msgspec.Struct, frozen=True, tag="groups", tag_field="kept", gc=False, rename={"stamps": "marks"}):
+    """Stamps kept apart: by the hash of a value of `same`, or by the step of a sequence."""
 
-    marks: dict[int, MarkSet]
+    stamps: dict[int, Stamps]
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -72,11 +72,11 @@ class Extremes(msgspec.Struct, frozen=True, tag="extremes", tag_field="kept", gc
     cells: dict[int, int | float]
 
 
-Marks = MarkSet | Groups | Tallies | Extremes
+Evidence = Stamps | Groups | Tallies | Extremes
 
 
 class Piece(NamedTuple):
-    """What can be dropped from marks by itself: its key among them, its newest time, None if unknown, and the thing."""
+    """What can be dropped from evidence by itself: its key in it, its newest time, None if unknown, and the thing."""
 
     key: Any
     time: int | None
@@ -84,7 +84,7 @@ class Piece(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Whose marks are joined to whose: ids of users (`theirs` is empty for a seed of the same user), and the source."""
+    """Whose evidence is joined to whose: ids of users (`theirs` is empty for a user's own seed), and the source."""
 
     mine: str = ""
     theirs: str = ""
@@ -94,12 +94,13 @@ class Origin(NamedTuple):
 class Kind(NamedTuple):
     """One kind of leaf over events.
 
-    `take` gives the marks after an event, from its mark, the number of the filter that it passed and its properties;
-    the very same object if nothing changed. `join` gives the union of two users' marks. `judge` gives the truth of
-    marks at a time in a zone, and the first time after it at which the truth may change without an event.
+    `take` gives the evidence after an event, from its stamp, the number of the filter that it passed and its
+    properties; the very same object if nothing changed. `join` gives the union of two users' evidence. `judge` gives
+    the truth of evidence at a time in a zone, and the first time after it at which the truth may change without an
+    event.
     """
 
-    take: Callable[[Any, Mark, int, dict[str, Any]], Any]
+    take: Callable[[Any, Stamp, int, dict[str, Any]], Any]
     join: Callable[[Any, Any, Origin], Any]
     judge: Callable[[Any, int, str], tuple[bool, int | None]]
 
@@ -128,15 +129,16 @@ def exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**64 else value
 
 
-def pieces(marks: Marks) -> Iterator[Piece]:
-    """What can be dropped by itself: each mark; of sums each value with all its sources, since a part of a sum is none;
-    extremes as a whole.
+def pieces(evidence: Evidence) -> Iterator[Piece]:
+    """What can be dropped by itself.
+
+    That is each stamp; of sums each value with all its sources, since a part of a sum is none; extremes as a whole.
     """
-    match marks:
+    match evidence:
         case Groups(groups):
             for group, kept in groups.items():
-                for mark in kept:
-                    yield Piece((group, mark), mark[0], mark)
+                for stamp in kept:
+                    yield Piece((group, stamp), stamp[0], stamp)
         case Tallies(tallies):
             values: dict[int, list[Tally]] = defaultdict(list)
             for tally in tallies:
@@ -146,22 +148,23 @@ def pieces(marks: Marks) -> Iterator[Piece]:
         case Extremes(cells):
             yield Piece(None, None, cells)
         case _:
-            for mark in marks:
-                yield Piece(mark, mark[0], mark)
+            for stamp in evidence:
+                yield Piece(stamp, stamp[0], stamp)
 
 
-def without(marks: Marks, lost: Container[Any]) -> Marks:
-    """The marks without the pieces of these keys."""
-    match marks:
+def without(evidence: Evidence, lost: Container[Any]) -> Evidence:
+    """The evidence without the pieces of these keys."""
+    match evidence:
         case Groups(groups):
             kept = {
-                group: tuple(mark for mark in marks if (group, mark) not in lost) for group, marks in groups.items()
+                group: tuple(stamp for stamp in stamps if (group, stamp) not in lost)
+                for group, stamps in groups.items()
             }
-            kept = {group: marks for group, marks in kept.items() if marks}
+            kept = {group: stamps for group, stamps in kept.items() if stamps}
             return Groups(kept) if kept else ()
         case Tallies(tallies):
             left = tuple(tally for tally in tallies if tally.value not in lost)
             return Tallies(left) if left else ()
         case Extremes():
-            return () if None in lost else marks
-    return tuple(mark for mark in marks if mark not in lost)
+            return () if None in lost else evidence
+    return tuple(stamp for stamp in evidence if stamp not in lost)
