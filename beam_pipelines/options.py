@@ -344,7 +344,7 @@ def _check_dataflow(config: Config) -> None:
 
 
 def _check_secret(secret: str) -> None:
-    from transforms.channels.webhook import check_secret  # noqa: PLC0415 - it brings an HTTP client along
+    from transforms.channels.webhook.transport import check_secret  # noqa: PLC0415 - it brings an HTTP client along
 
     try:
         check_secret(secret)

@@ -16,8 +16,8 @@ from typing import Any
 from bench.reliability.checks import Check, arrivals_of, settled_at, shown
 from bench.reliability.rig import Rig
 from bench.reliability.stream import Call, merged_users
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.events.times import write_time
 from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerRow

@@ -18,8 +18,8 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import PullResponse
 
 from bench.reliability.stream import Call
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from boutique import DEFINITIONS, EXPECTED, lines
 
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 

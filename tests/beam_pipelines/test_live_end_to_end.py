@@ -16,8 +16,8 @@ import pytest
 from emulators import Instance, Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.storage.open import open_store
 
 DEFINITIONS = """

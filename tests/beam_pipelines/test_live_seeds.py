@@ -19,7 +19,7 @@ from transforms.campaigns.load import read_texts
 from transforms.campaigns.publish import LEAST_AHEAD, next_release
 from transforms.campaigns.release import beside, encode_pointer, encode_texts, read_release
 from transforms.campaigns.transforms import read_file, write_file
-from transforms.channels.local_fcm import LocalFcm
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 

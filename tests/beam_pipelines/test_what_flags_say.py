@@ -7,7 +7,7 @@ from beam_pipelines.options import Misread, parse
 from beam_pipelines.places import WrongUse, check_written
 from transforms.channels.address import parse_fcm, parse_line
 from transforms.channels.hosts import parse_allowed
-from transforms.channels.webhook import check_secret
+from transforms.channels.webhook.transport import check_secret
 from transforms.storage.open import parse_store
 
 

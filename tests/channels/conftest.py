@@ -10,10 +10,10 @@ import pytest
 from transforms.campaigns.effects import Send
 from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.courier import Courier
-from transforms.channels.email import Mail
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
-from transforms.channels.push import Push
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.email.transport import Mail
+from transforms.channels.push.local_fcm import LocalFcm
+from transforms.channels.push.transport import Push
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import MailMessage, PushMessage, Text
 

@@ -3,9 +3,9 @@ import pytest
 from channels.handing import Whole
 
 from transforms.channels.address import parse_fcm, parse_smtp
-from transforms.channels.email import Mail
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.push import Push
+from transforms.channels.email.transport import Mail
+from transforms.channels.push.local_fcm import LocalFcm
+from transforms.channels.push.transport import Push
 from transforms.channels.settings import MailSettings
 from transforms.messages.definitions import PushMessage, Text
 from transforms.storage.rows import LedgerState

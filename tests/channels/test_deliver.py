@@ -18,7 +18,7 @@ from core import texts_of
 
 from transforms.campaigns.effects import Send
 from transforms.channels.live.transforms import DeliverLive
-from transforms.channels.local_fcm import LocalFcm
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.times import read_time
 from transforms.storage.open import open_store

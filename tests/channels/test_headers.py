@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.campaigns.effects import Send
-from transforms.channels.email import Composed, compose
+from transforms.channels.email.transport import Composed, compose
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.identity.mailbox import named_mailbox

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from channels.handing import hand_over
 
-from transforms.channels.inbox import Inbox
+from transforms.channels.inbox.transport import Inbox
 from transforms.channels.outcome import Outcome
 from transforms.messages.render import RenderedInbox, RenderedPush
 from transforms.storage.rows import InboxRow

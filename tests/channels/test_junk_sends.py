@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from transforms.campaigns.effects import Send
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.courier import Courier
-from transforms.channels.email import Mail
+from transforms.channels.email.transport import Mail
 from transforms.channels.hosts import parse_allowed
-from transforms.channels.inbox import Inbox
-from transforms.channels.line import Line
+from transforms.channels.inbox.transport import Inbox
+from transforms.channels.line.transport import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Outcome
-from transforms.channels.push import Push
+from transforms.channels.push.transport import Push
 from transforms.channels.settings import MailSettings
-from transforms.channels.webhook import Webhook
+from transforms.channels.webhook.transport import Webhook
 from transforms.messages.definitions import (
     InboxMessage,
     LineMessage,

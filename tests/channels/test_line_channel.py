@@ -10,7 +10,7 @@ from channels.handing import hand_over
 from channels.local_http import LocalHttp, local_http
 
 from transforms.channels.address import parse_line
-from transforms.channels.line import Line
+from transforms.channels.line.transport import Line
 from transforms.channels.outcome import Outcome
 from transforms.messages.render import RenderedLine, RenderedPush
 

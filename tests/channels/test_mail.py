@@ -12,7 +12,7 @@ import pytest
 from channels.handing import hand_over
 
 from transforms.channels.address import parse_smtp
-from transforms.channels.email import Composed, Mail, compose
+from transforms.channels.email.transport import Composed, Mail, compose
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.channels.unsubscribe import read_unsubscribe

@@ -13,7 +13,7 @@ from requests.exceptions import ReadTimeout
 
 from transforms.channels.address import parse_fcm
 from transforms.channels.outcome import Outcome
-from transforms.channels.push import Push, message_of
+from transforms.channels.push.transport import Push, message_of
 from transforms.messages.render import RenderedMail, RenderedPush
 
 GOLDEN = Path(__file__).parent / "golden"

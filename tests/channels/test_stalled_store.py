@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from channels.handing import Whole
 
-from transforms.channels.inbox import Inbox
+from transforms.channels.inbox.transport import Inbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.rules import Rule
 from transforms.messages.definitions import InboxMessage, Text

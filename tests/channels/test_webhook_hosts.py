@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from transforms.channels.hosts import is_public, parse_allowed
 from transforms.channels.http import ANSWER_BYTES, Http
 from transforms.channels.outcome import Outcome
-from transforms.channels.webhook import Webhook
+from transforms.channels.webhook.transport import Webhook
 from transforms.messages.definitions import Text, WebhookMessage
 from transforms.messages.render import RenderedWebhook
 

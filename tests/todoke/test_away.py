@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from todoke.cli import app
 from transforms.channels import courier
-from transforms.channels.local_fcm import LocalFcm
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.channels.sweep import Swept, sweep
 from transforms.storage.open import open_store
 

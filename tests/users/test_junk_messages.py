@@ -17,15 +17,15 @@ from test_junk import CONTEXTS, JUNK, OBJECTS
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
-from transforms.channels.email import Composed, Mail
-from transforms.channels.line import Line
+from transforms.channels.email.transport import Composed, Mail
+from transforms.channels.line.transport import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.preview import preview_campaign
-from transforms.channels.push import Push
+from transforms.channels.push.transport import Push
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
-from transforms.channels.webhook import Webhook
+from transforms.channels.webhook.transport import Webhook
 from transforms.messages.render import RenderError
 from transforms.users.advance import fold
 from transforms.users.histories import Histories

@@ -22,8 +22,8 @@ from todoke.run import RunFailed, print_report, run_bounded
 from todoke.terminal import Screen
 from todoke.user import print_user
 from transforms.campaigns.load import compiled, read_texts
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.push.local_fcm import LocalFcm
 from transforms.events.sources import Files
 from transforms.storage.open import open_store, parse_store
 from transforms.storage.rows import LedgerRow, LedgerState

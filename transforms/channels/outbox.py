@@ -11,9 +11,9 @@ from urllib.parse import quote
 import msgspec
 
 from transforms.campaigns.effects import Send
-from transforms.channels.email import compose
+from transforms.channels.email.transport import compose
 from transforms.channels.outcome import NotWritten, Outcome
-from transforms.channels.push import measured
+from transforms.channels.push.transport import measured
 from transforms.channels.settings import MailSettings
 from transforms.events.times import write_time
 from transforms.messages.render import (

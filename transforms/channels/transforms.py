@@ -25,18 +25,18 @@ from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watch
 from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.courier import Courier
-from transforms.channels.email import Mail
+from transforms.channels.email.transport import Mail
 from transforms.channels.held_up import held_up
 from transforms.channels.hosts import parse_allowed
-from transforms.channels.inbox import Inbox
-from transforms.channels.line import Line
+from transforms.channels.inbox.transport import Inbox
+from transforms.channels.line.transport import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Channel, Delivery
-from transforms.channels.push import Push
+from transforms.channels.push.transport import Push
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import rules_of
 from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings, secret_of, secrets_for
-from transforms.channels.webhook import Webhook
+from transforms.channels.webhook.transport import Webhook
 from transforms.events.progress import progress
 from transforms.messages.definitions import CHANNELS
 from transforms.storage.open import open_store

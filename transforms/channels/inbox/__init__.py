@@ -1,0 +1,1 @@
+"""The in-app inbox: rows of the store."""

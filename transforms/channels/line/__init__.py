@@ -1,0 +1,1 @@
+"""LINE messages by its Messaging API."""

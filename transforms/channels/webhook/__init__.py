@@ -1,0 +1,1 @@
+"""Calls of servers that messages name."""
