@@ -2,13 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,19 +16,10 @@ from beam_pipelines.places import WrongUse, check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
-from transforms.channels.address import parse_fcm, parse_line, parse_smtp
-from transforms.channels.hosts import parse_allowed
-from transforms.channels.settings import (
-    LINE_TOKEN,
-    MAIL_VARIABLES,
-    SECRETS,
-    SMTP_PASSWORD,
-    SMTP_USER,
-    WEBHOOK_SECRET,
-    secret_of,
-    secrets_for,
-)
+from transforms.channels.channel import Flag, Told, every_secret, settings_of
+from transforms.channels.settings import UNSUBSCRIBE_SECRET, secret_of, secrets_for
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
+from transforms.identity.channels import channels
 from transforms.segments.values import written_time
 from transforms.storage.open import parse_store
 
@@ -65,9 +55,9 @@ class Config(msgspec.Struct, frozen=True):
 
     `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
-    `push`, `email` and `line` are URLs of channels; one that is None writes to `outbox`, and so do webhooks unless
-    `webhook` says that calls are made; `webhook_allow` is what they may reach beside public addresses. `replay`: see
-    `Channels`. `live` reads a subscription in this process (see `transforms.events.live`); else Beam's own source does.
+    `told` is what was said of channels, and `outbox` where those write of which nothing was; see `Channels`, which says
+    what `replay` is, too. `live` reads a subscription in this process (see `transforms.events.live`); else Beam's own
+    source does.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
     sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication.
@@ -81,8 +71,7 @@ class Config(msgspec.Struct, frozen=True):
     settled: int = 0
     continued: bool = False
     outbox: str = "outbox"
-    push: str | None = None
-    email: str | None = None
+    told: Told = {}
     dead_letters: str = ""
     summary: str = ""
     replay: bool = False
@@ -91,9 +80,6 @@ class Config(msgspec.Struct, frozen=True):
     control_topic: str | None = None
     amend: bool = False
     historical: bool = False
-    line: str | None = None
-    webhook: bool = False
-    webhook_allow: tuple[str, ...] = ()
     seed: bool = True
 
 
@@ -125,17 +111,13 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     channel(
         "--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)"
     )
-    channel("--push", metavar="URL", help="fcm:PROJECT, or fcm:PROJECT@http://HOST:PORT for a local server")
-    channel("--email", metavar="URL", help="smtp://HOST:PORT or smtps://HOST:PORT")
-    channel("--line", metavar="URL", help="line, or line@http://HOST:PORT for a local server")
-    channel("--webhook", action="store_true", help="make the calls of webhook messages")
-    channel(
-        "--webhook-allow",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="HOST, HOST:PORT or a network such as 10.0.0.0/8 that webhooks may call though it is not public; repeated",
-    )
+    for flag in _channel_flags():
+        if not flag.metavar:
+            channel(f"--{flag.name}", action="store_true", help=flag.help)
+        elif flag.repeated:
+            channel(f"--{flag.name}", action="append", default=[], metavar=flag.metavar, help=flag.help)
+        else:
+            channel(f"--{flag.name}", metavar=flag.metavar, help=flag.help)
     add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
     add(
         "--dead-letters",
@@ -167,12 +149,9 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     _check_urls(flags, here=here)
     check_events(source)
     _check_written(flags)
-    definitions = _definitions(flags.definitions, bounded=source.bounded)
-    if flags.webhook and here:  # else they are those of the workers
-        try:
-            secrets_for(compiled(definitions).messages.values(), os.environ)
-        except ValueError as error:
-            raise WrongUse(f"--webhook: {error}") from error
+    definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
+    if here:  # else the secrets are those of the workers
+        _check_secrets(told, definitions)
     config = Config(
         definitions=definitions,
         source=source,
@@ -181,11 +160,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         as_of=None if flags.as_of is None else read_time("--as-of", flags.as_of),
         continued=flags.continued,
         outbox=flags.outbox,
-        push=flags.push,
-        email=_without_password(flags.email),
-        line=flags.line,
-        webhook=flags.webhook,
-        webhook_allow=tuple(flags.webhook_allow),
+        told=_travelling(told),
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
         live=not source.bounded and here,
         control=_control(flags),
@@ -267,31 +242,55 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
 
 
 def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
-    """Find mistakes in URLs, and mail that could not be answered, before anything is started."""
-    parsed("--webhook-allow", parse_allowed, flags.webhook_allow)
-    if flags.push:
-        parsed("--push", parse_fcm, flags.push)
-    line = parsed("--line", parse_line, flags.line) if flags.line else None
+    """Find mistakes in what is said of channels and of the store, before anything is started."""
     if flags.store != "none":
         parsed("--store", parse_store, flags.store)
-    server = parsed("--email", parse_smtp, flags.email) if flags.email else None
+    told = _told(flags)
     try:
         if here:  # else they are those of the workers
-            secrets = {name: secret_of(os.environ, name) for name in SECRETS}
-            if flags.webhook and secrets[WEBHOOK_SECRET]:
-                _check_secret(secrets[WEBHOOK_SECRET])
+            for name in (*every_secret(), UNSUBSCRIBE_SECRET):
+                secret_of(os.environ, name)
+        for name in channels():
+            settings = settings_of(name)
+            if any(flag.name in told for flag in settings.flags):
+                settings.check(told, os.environ)
+            if here and name in told:
+                settings.check_here(told, os.environ)
     except ValueError as error:
         raise WrongUse(str(error)) from error
-    if server is not None and server.password and not server.is_loopback:
-        raise WrongUse(f"--email: a password in a URL is seen by all: set {SMTP_USER} and {SMTP_PASSWORD}")
-    if line is not None and not line.local and not os.environ.get(LINE_TOKEN):
-        raise WrongUse(f"--line: set {LINE_TOKEN} to the channel access token of the official account")
-    missing = [name for name in MAIL_VARIABLES if not os.environ.get(name)]
-    if server is not None and not server.is_loopback and missing:
-        raise WrongUse(
-            f"--email: set {', '.join(missing)}: without them mails come from nobody, and anybody can forge the links "
-            "that unsubscribe"
-        )
+
+
+def _channel_flags() -> Iterator[Flag]:
+    for name in channels():
+        yield from settings_of(name).flags
+
+
+def _told(flags: argparse.Namespace) -> Told:
+    """What is said of channels: the values of their flags that are given."""
+    told: dict[str, tuple[str, ...]] = {}
+    for flag in _channel_flags():
+        said = getattr(flags, flag.name.replace("-", "_"))
+        if said:
+            told[flag.name] = () if said is True else tuple(said) if flag.repeated else (said,)
+    return told
+
+
+def _travelling(told: Told) -> Told:
+    """What is said of channels as it may travel in a graph: without secrets."""
+    for name in channels():
+        if name in told:
+            told = settings_of(name).travels(told)
+    return told
+
+
+def _check_secrets(told: Told, definitions: Texts | Release) -> None:
+    """Find secrets that messages need and that the environment lacks."""
+    for name in channels():
+        if name in told and settings_of(name).private:
+            try:
+                secrets_for(compiled(definitions).messages.values(), os.environ)
+            except ValueError as error:
+                raise WrongUse(f"--{name}: {error}") from error
 
 
 def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
@@ -304,16 +303,6 @@ def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
         return parse(said)
     except ValueError as error:
         raise WrongUse(f"{flag}: {error}") from error
-
-
-def _without_password(url: str | None) -> str | None:
-    """A mail server's URL as it may travel in a graph: the password for one on this machine goes to the environment."""
-    server = parse_smtp(url) if url else None
-    if url is None or server is None or not (server.user or server.password):
-        return url
-    os.environ.update({SMTP_USER: server.user, SMTP_PASSWORD: server.password})
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _check_written(flags: argparse.Namespace) -> None:
@@ -334,22 +323,12 @@ def _check_dataflow(config: Config) -> None:
         raise WrongUse(f"--store: on Dataflow name bigtable:PROJECT/INSTANCE: {config.store} would be a worker's file")
     if not config.dead_letters.startswith("pubsub:"):
         raise WrongUse("--dead-letters: on Dataflow name pubsub:projects/P/topics/T: a file would be on a worker")
-    named = {"push": config.push, "email": config.email, "line": config.line, "webhook": config.webhook, "inbox": True}
     for message in compiled(config.definitions).messages.values():
-        if not named[message.channel]:
+        if message.channel not in config.told and not settings_of(message.channel).stored:
             raise WrongUse(
                 f"--{message.channel}: on Dataflow name where message `{message.id}` goes: an outbox would be on a "
                 "worker's disk"
             )
-
-
-def _check_secret(secret: str) -> None:
-    from transforms.channels.webhook.transport import check_secret  # noqa: PLC0415 - it brings an HTTP client along
-
-    try:
-        check_secret(secret)
-    except ValueError as error:
-        raise WrongUse(f"{WEBHOOK_SECRET}: {error}") from error
 
 
 def read_time(flag: str, text: str) -> int:

@@ -216,15 +216,7 @@ def _dead_letters(config: Config, undecoded: Any, anonymous: Any, advanced: Any)
 
 
 def _channels(config: Config) -> Channels:
-    return Channels(
-        config.outbox,
-        config.push,
-        config.email,
-        config.replay,
-        config.line,
-        config.webhook,
-        config.webhook_allow,
-    )
+    return Channels(config.outbox, config.told, config.replay)
 
 
 def run(argv: list[str] | None = None) -> Any:

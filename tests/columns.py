@@ -37,11 +37,11 @@ def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder
 
 def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, set[str]]:
     """The segments of each user, by columns."""
-    conditions = conditions_of(definitions)
+    conditions, policies = conditions_of(definitions), definitions.policies
     with tempfile.TemporaryDirectory() as folder:
         ready = prepared(history, definitions, Path(folder), as_of).prepared
         found = {}
-        for frame in memberships(conditions, ready, as_of, definitions.policies.default_zone):
+        for frame in memberships(conditions, ready, as_of, policies.default_zone, policies.default_region):
             for row in frame.iter_rows(named=True):
                 found[row[USER]] = {name for name in conditions if row[name]}
         return found

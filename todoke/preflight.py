@@ -18,14 +18,15 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from beam_pipelines.options import Config, WrongUse
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
-from transforms.channels.address import parse_fcm
+from transforms.channels.channel import settings_of
 from transforms.events.sources import Files, Subscription
+from transforms.identity.channels import channels
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
 from transforms.storage.store import Store
 from transforms.users.user import decode_user
 
-__all__ = ["check_files", "check_job", "check_pubsub", "check_push", "check_release"]
+__all__ = ["check_channels", "check_files", "check_job", "check_pubsub", "check_release"]
 
 #: How long Pub/Sub may take to answer, in seconds. Whether it is away is nothing that is asked here.
 ANSWER_SECONDS = 10.0
@@ -56,7 +57,7 @@ def check_job(config: Config) -> None:
       WrongUse, NoStore, OlderDefinitions: something is not there, or may not be used.
     """
     assert config.store is not None
-    check_push(config)
+    check_channels(config)
     check_pubsub(config)
     store = open_store(config.store)
     check_release(store, compiled(config.definitions))
@@ -98,20 +99,18 @@ def _serial(row: UserRow) -> int:
         return 0
 
 
-def check_push(config: Config) -> None:
-    """Find pushes to FCM without credentials.
+def check_channels(config: Config) -> None:
+    """Find channels whose provider would ask for credentials that are not there.
 
     Raises:
-      WrongUse: there are none.
+      WrongUse: there is one.
     """
-    if config.push is None or parse_fcm(config.push).local:
-        return
-    import google.auth
-
-    try:
-        google.auth.default()
-    except GoogleAuthError as error:
-        raise WrongUse(f"--push: no credentials for FCM: {error}") from error
+    for name in channels():
+        if name in config.told:
+            try:
+                settings_of(name).check_access(config.told, os.environ)
+            except ValueError as error:
+                raise WrongUse(str(error)) from error
 
 
 def _check_subscription(flag: str, path: str, *, here: bool) -> None:

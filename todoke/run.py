@@ -23,7 +23,7 @@ from rich.text import Text
 from beam_pipelines import realtime
 from beam_pipelines.options import Config, WrongUse
 from beam_pipelines.realtime import build
-from todoke.preflight import check_files, check_job, check_pubsub, check_push, check_release
+from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_release
 from todoke.terminal import Screen
 from transforms.campaigns.load import compiled
 from transforms.events.files import UnreadableFile
@@ -97,7 +97,7 @@ def run_bounded(
     """
     assert isinstance(config.source, Files)
     check_files(config.source)
-    check_push(config)
+    check_channels(config)
     definitions = compiled(config.definitions)
     started = time.monotonic() if started is None else started
     if config.store is None:

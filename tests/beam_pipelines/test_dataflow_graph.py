@@ -12,7 +12,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as RunnerApi
 
 from beam_pipelines.options import parse
 from beam_pipelines.realtime import build, launch_options, run
-from transforms.channels.settings import MAIL_VARIABLES
+from transforms.channels.email.settings import MAIL_VARIABLES
 
 ROOT = Path(__file__).parent.parent.parent
 LABELS = ROOT / "tests" / "golden" / "dataflow_labels.txt"

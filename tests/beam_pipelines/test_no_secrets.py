@@ -16,7 +16,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.options import WrongUse, parse
 from beam_pipelines.realtime import build, launch_options
-from transforms.channels.settings import LINE_TOKEN, SMTP_PASSWORD, SMTP_USER, WEBHOOK_SECRET
+from transforms.channels.email.settings import SMTP_PASSWORD, SMTP_USER
+from transforms.channels.line.settings import LINE_TOKEN
+from transforms.channels.webhook.settings import WEBHOOK_SECRET
 
 SECRETS = {
     "TODOKE_UNSUBSCRIBE_SECRET": "forge-no-links-7731",

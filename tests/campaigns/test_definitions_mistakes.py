@@ -6,6 +6,7 @@ Each comes with its line, its path and a part of its cause; nothing else may be 
 import pytest
 
 from transforms.campaigns.load import check
+from transforms.identity.channels import channels
 
 #: What replaces a part of `valid`, and what is then wrong.
 CHANGED = [
@@ -287,8 +288,8 @@ CHANGED = [
     ),
     (
         "channel: push",
-        "channel: sms",
-        [(4, "messages.hello.channel", "expected one of push, email, line, webhook, inbox; found 'sms'")],
+        "channel: fax",
+        [(4, "messages.hello.channel", f"expected one of {', '.join(channels())}; found 'fax'")],
     ),
     ("title: Hello", "title: Hello, ttl: [1]", [(4, "messages.hello.ttl", "found [1]")]),
     # Policies

@@ -10,7 +10,8 @@ from transforms.campaigns.grammar_steps import STEPS, WAITS
 from transforms.campaigns.grammar_triggers import EXITS, REENTRIES, TRIGGERS
 from transforms.campaigns.load import check
 from transforms.campaigns.policies import FIELDS as POLICIES
-from transforms.messages.definitions import CHANNELS, INBOX_TEXTS, MAIL_TEXTS, PUSH_PARTS, PUSH_SETTINGS, PUSH_TEXTS
+from transforms.identity.channels import channels
+from transforms.messages.form import form_of
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "reference"
 PAGES = ("definitions", "users", "receipts", "campaigns", "messages")
@@ -25,19 +26,7 @@ def test_a_block_of_definitions_has_no_mistake(text: str) -> None:
 
 
 def test_every_word_of_the_language_is_on_the_page() -> None:
-    words = {*FIELDS, *STEPS, *WAITS, *TRIGGERS, *EXITS, *REENTRIES, *POLICIES, *CHANNELS}
-    words |= {*INBOX_TEXTS, *MAIL_TEXTS, *PUSH_PARTS, *PUSH_SETTINGS, *PUSH_TEXTS, "then", "else", "unless", "at_most"}
-    words |= {
-        "headers",
-        "expires",
-        "messages",
-        "url",
-        "same",
-        "include_current",
-        "cron",
-        "at",
-        "zone",
-        "variant",
-        "with",
-    }
+    words = {*FIELDS, *STEPS, *WAITS, *TRIGGERS, *EXITS, *REENTRIES, *POLICIES, *channels()}
+    words |= {key for channel in channels() for key in form_of(channel).keys}
+    words |= {"then", "else", "unless", "at_most", "same", "include_current", "cron", "at", "zone", "variant", "with"}
     assert {word for word in words if not re.search(rf"(?<![a-z_]){word}(?![a-z_])", PAGE)} == set()

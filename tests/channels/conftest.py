@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import parse_fcm, parse_smtp
 from transforms.channels.courier import Courier
 from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.email.message import MailMessage
+from transforms.channels.email.settings import parse_smtp
 from transforms.channels.email.transport import Mail
 from transforms.channels.push.local_fcm import LocalFcm
+from transforms.channels.push.message import PushMessage
+from transforms.channels.push.settings import parse_fcm
 from transforms.channels.push.transport import Push
 from transforms.channels.settings import MailSettings
-from transforms.messages.definitions import MailMessage, PushMessage, Text
+from transforms.messages.definitions import Text
 
 NOW = 1_772_000_000_000_000
 MESSAGES = {
@@ -89,11 +92,11 @@ def make_courier(fcm: LocalFcm, smtp: LocalSmtp, pauses: list[float]) -> Iterato
 
     def make(store: Any = None, *, now: int = NOW, timeout: float = 5.0, **options: Any) -> Courier:
         settings = MailSettings()
-        channels = {
+        senders = {
             "push": Push(parse_fcm(f"fcm:demo-project@{fcm.url}"), timeout=timeout),
             "email": Mail(parse_smtp(smtp.url), settings, timeout=timeout),
         }
-        options = {"channels": channels, "messages": MESSAGES, "sleep": pause, "settings": settings, **options}
+        options = {"senders": senders, "messages": MESSAGES, "sleep": pause, "settings": settings, **options}
         courier = Courier(default_locale="en", clock=lambda send: now, store=store, **options)
         made.append(courier)
         return courier

@@ -1,6 +1,8 @@
 import pytest
 
-from transforms.channels.address import FcmAddress, LineAddress, SmtpAddress, parse_fcm, parse_line, parse_smtp
+from transforms.channels.email.settings import SmtpAddress, parse_smtp
+from transforms.channels.line.settings import LineAddress, parse_line
+from transforms.channels.push.settings import FcmAddress, parse_fcm
 from transforms.channels.settings import MailSettings
 
 

@@ -8,9 +8,10 @@ from channels.handing import Whole
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Outcome
+from transforms.channels.push.message import PushMessage
 from transforms.channels.receipts import receipt_of
 from transforms.channels.settings import MailSettings
-from transforms.messages.definitions import PushMessage, Text
+from transforms.messages.definitions import Text
 from transforms.storage.rows import LedgerState
 from transforms.storage.store import StoreError
 
@@ -55,7 +56,7 @@ def row_of(store, send):
 @pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), AttributeError("\x1b[31mred\u202e")])
 def test_a_message_that_cannot_be_made_is_refused_alone(store, make_courier, make_send, *, caplog, bounded, error):
     channel, sends = Fragile(in_make=error), batch(make_send)
-    courier = make_courier(store, channels={"push": channel}, bounded=bounded)
+    courier = make_courier(store, senders={"push": channel}, bounded=bounded)
     deliveries = courier.deliver(sends)
     odd = deliveries.pop(17)
     assert (odd.state, odd.reason) == ("suppressed", "render_error")
@@ -77,7 +78,7 @@ def test_a_message_that_cannot_be_made_is_refused_alone(store, make_courier, mak
 @pytest.mark.parametrize("error", [TypeError("no"), UnicodeError("host"), RecursionError()])
 def test_a_call_that_raises_is_unknown_alone(store, make_courier, make_send, *, pauses, caplog, bounded, error):
     channel, sends = Fragile(in_send=error), batch(make_send)
-    courier = make_courier(store, channels={"push": channel}, bounded=bounded)
+    courier = make_courier(store, senders={"push": channel}, bounded=bounded)
     deliveries = courier.deliver(sends)
     odd = deliveries.pop(17)
     assert (odd.state, odd.reason) == ("unknown", "internal")
@@ -104,7 +105,7 @@ def test_an_error_without_a_text_and_one_that_quotes_a_secret_say_what_they_may(
         for kind in ("in_make", "in_send"):
             name = f"{kind}{type(error).__name__}"
             courier = make_courier(
-                store, channels={"push": Fragile(**{kind: error})}, bounded=bounded, settings=settings
+                store, senders={"push": Fragile(**{kind: error})}, bounded=bounded, settings=settings
             )
             [odd] = courier.deliver([make_send("odd", id=name, user=name)])
             assert (odd.state, odd.reason) in (("suppressed", "render_error"), ("unknown", "internal"))
@@ -118,11 +119,11 @@ def test_an_error_without_a_text_and_one_that_quotes_a_secret_say_what_they_may(
 @pytest.mark.parametrize("error", [StoreError("down"), OlderDefinitions(1, 2), MemoryError(), OSError(28, "full")])
 def test_what_is_no_fault_of_a_message_fails_the_bundle(store, make_courier, make_send, bounded, error):
     sends = batch(make_send)
-    unmade = make_courier(store, channels={"push": Fragile(in_make=error)}, bounded=bounded)
+    unmade = make_courier(store, senders={"push": Fragile(in_make=error)}, bounded=bounded)
     with pytest.raises(type(error)):
         unmade.deliver(sends)
     assert list(store.scan_ledger()) == []
-    raising = make_courier(store, channels={"push": Fragile(in_send=error)}, bounded=bounded)
+    raising = make_courier(store, senders={"push": Fragile(in_send=error)}, bounded=bounded)
     with pytest.raises(type(error)):
         raising.deliver(sends)
     states = {send.address: row_of(store, send).state for send in sends}
@@ -136,10 +137,10 @@ def test_nothing_is_claimed_where_an_outbox_cannot_be_written(tmp_path, store, m
     sends = [make_send("t1"), make_send("a@example.com")]
     for send in sends:
         with pytest.raises(OSError, match="out"):
-            make_courier(store, channels={"push": outbox, "email": outbox}).deliver([send])
+            make_courier(store, senders={"push": outbox, "email": outbox}).deliver([send])
     assert list(store.scan_ledger()) == []
     (tmp_path / "out").unlink()
-    deliveries = make_courier(store, channels={"push": outbox, "email": outbox}).deliver(sends)
+    deliveries = make_courier(store, senders={"push": outbox, "email": outbox}).deliver(sends)
     assert [each.state for each in deliveries] == ["handed_off"] * 2
 
 
@@ -160,11 +161,11 @@ def test_a_full_disk_loses_no_send(tmp_path, store, make_courier, make_send, *, 
         full.setattr("transforms.channels.outbox._write_all", half)
         for send in sends:
             with pytest.raises(OSError, match=r"No space left on device: '.*(push-|m1\.eml)"):
-                make_courier(store, channels=channels, bounded=bounded).deliver([send])
+                make_courier(store, senders=channels, bounded=bounded).deliver([send])
     assert list((tmp_path / "mail").iterdir()) == []
     assert [path.read_bytes() for path in tmp_path.glob("push-*")] == [b""]
     for states in (["handed_off"] * 3, ["duplicate"] * 3):
-        deliveries = make_courier(store, channels=channels, bounded=bounded).deliver(sends)
+        deliveries = make_courier(store, senders=channels, bounded=bounded).deliver(sends)
         assert [each.state for each in deliveries] == states
     assert [path.read_bytes().count(b"\n") for path in tmp_path.glob("push-*")] == [2]
     assert [path.name for path in (tmp_path / "mail").iterdir()] == ["m1.eml"]
@@ -187,7 +188,7 @@ def test_verdicts_that_are_known_before_are_written_by_the_claim(tmp_path, store
     ledger = Counting()
     real = make_courier(ledger, bounded=bounded, messages={"long": long})
     outbox = Outbox(tmp_path, MailSettings())
-    shown = make_courier(ledger, bounded=bounded, messages={"long": long}, channels={"push": outbox})
+    shown = make_courier(ledger, bounded=bounded, messages={"long": long}, senders={"push": outbox})
     large, same = make_send(f"large{bounded}", message="long"), make_send(f"outbox{bounded}", message="long")
     for courier, send in ((real, large), (shown, same)):
         [delivery] = courier.deliver([send])

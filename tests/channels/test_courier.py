@@ -2,12 +2,14 @@ import msgspec
 import pytest
 from channels.handing import Whole
 
-from transforms.channels.address import parse_fcm, parse_smtp
+from transforms.channels.email.settings import parse_smtp
 from transforms.channels.email.transport import Mail
 from transforms.channels.push.local_fcm import LocalFcm
+from transforms.channels.push.message import PushMessage
+from transforms.channels.push.settings import parse_fcm
 from transforms.channels.push.transport import Push
 from transforms.channels.settings import MailSettings
-from transforms.messages.definitions import PushMessage, Text
+from transforms.messages.definitions import Text
 from transforms.storage.rows import LedgerState
 from transforms.storage.store import StoreError
 
@@ -95,7 +97,7 @@ def test_a_server_that_is_not_there(make_courier, make_send, pauses, unused_port
         "email": Mail(parse_smtp(f"smtp://127.0.0.1:{unused_port}"), MailSettings()),
     }
     send = make_send("a@example.com" if channel == "email" else "a")
-    [delivery] = make_courier(channels=channels).deliver([send])
+    [delivery] = make_courier(senders=channels).deliver([send])
     assert (delivery.state, delivery.reason) == ("later", "connect")
     assert pauses == [5.0, 5.0]
 
@@ -103,7 +105,7 @@ def test_a_server_that_is_not_there(make_courier, make_send, pauses, unused_port
 def test_a_server_that_was_away_for_a_whole_batch_is_waited_for_once(make_courier, make_send, pauses):
     server = LocalFcm.start()
     channels = {"push": Push(parse_fcm(f"fcm:demo-project@{server.url}"))}
-    courier = make_courier(channels=channels)
+    courier = make_courier(senders=channels)
     server.go_down()
     for batch in range(3):
         sends = [make_send(f"away{batch}{number}") for number in range(3)]
@@ -151,7 +153,7 @@ def test_a_claim_somebody_else_holds_is_left(fcm, store, make_courier, make_send
             raise Crash
 
     with pytest.raises(Crash):
-        make_courier(store, channels={"push": Crashing()}).deliver([send])
+        make_courier(store, senders={"push": Crashing()}).deliver([send])
     row = row_of(store, send)
     assert (row.state, row.lease) == (LedgerState.CLAIMED, NOW + 300 * SECOND)
     assert make_courier(store, now=NOW + 900 * SECOND).deliver([send])[0].state == "duplicate"
@@ -218,7 +220,7 @@ def test_live_pauses_grow_while_a_server_is_not_there(store, make_courier, make_
     send, now, pauses = make_send("away"), NOW, []
     while True:
         channels = {"push": Push(address)}
-        [delivery] = make_courier(store, bounded=False, now=now, channels=channels).deliver([send])
+        [delivery] = make_courier(store, bounded=False, now=now, senders=channels).deliver([send])
         if delivery.state != "later":
             break
         assert delivery.reason == "connect"
@@ -295,7 +297,7 @@ def test_at_most_64_are_in_flight(make_courier, make_send):
             return Outcome.handed_off("")
 
     channel = Counting()
-    make_courier(channels={"push": channel}).deliver([make_send(f"f{number}") for number in range(150)])
+    make_courier(senders={"push": channel}).deliver([make_send(f"f{number}") for number in range(150)])
     assert channel.most == 64
 
 
@@ -331,7 +333,7 @@ def test_live_sends_of_an_outage_go_out_when_the_server_is_back(store, make_cour
     address, sends = parse_fcm(f"fcm:demo-project@{server.url}"), [make_send(f"out{number}") for number in range(3)]
 
     def deliver(now):
-        return make_courier(store, bounded=False, now=now, channels={"push": Push(address)}).deliver(sends)
+        return make_courier(store, bounded=False, now=now, senders={"push": Push(address)}).deliver(sends)
 
     server.go_down()
     refused = deliver(NOW)

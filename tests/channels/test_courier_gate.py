@@ -155,7 +155,7 @@ def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_
     waiting, at, ends = backlog, EVENING, {}
     while waiting:
         channel = Recording()
-        deliveries = live(at, channels={"push": channel}).deliver(waiting)
+        deliveries = live(at, senders={"push": channel}).deliver(waiting)
         for send in channel.sent:
             local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).astimezone(ZoneInfo(send.zone))
             assert at <= send.not_after

@@ -129,7 +129,11 @@ def streamed(folder: Path, *items: Send | int, push: str | None = None, url: str
     store = url or f"sqlite:{folder / 'store.db'}"
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         sends = pipeline | "Sends" >> stream.advance_watermark_to_infinity() | "Clock" >> beam.Map(read_at)
-        keep(sends | "Deliver" >> Shell.deliver(TEXTS, Channels(str(folder), push), store, wall), folder)
+        keep(
+            sends
+            | "Deliver" >> Shell.deliver(TEXTS, Channels(str(folder), {"push": (push,)} if push else {}), store, wall),
+            folder,
+        )
     return Delivered(folder, store)
 
 

@@ -70,7 +70,7 @@ def test_a_claim_of_which_nobody_knows_the_end_is_not_told(store, make_courier, 
 
     send = make_send("claimed-told")
     with pytest.raises(Crash):
-        make_courier(store, channels={"push": Crashing()}).deliver([send])
+        make_courier(store, senders={"push": Crashing()}).deliver([send])
     [again] = make_courier(store).deliver([send])
     assert receipt_of(again, bounded=True) is None
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.campaigns.effects import Send
+from transforms.channels.email.message import MailMessage, RenderedMail
 from transforms.channels.email.transport import Composed, compose
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.identity.mailbox import named_mailbox
-from transforms.messages.definitions import MailMessage, Text
-from transforms.messages.render import RenderedMail, RenderError, has_break, render
+from transforms.messages.definitions import Text
+from transforms.messages.render import RenderError, has_break, render
 
 SEND = Send("0f3a", "c", "e", "s", "u", "email", "m", "ada@example.com", 0, 1, topic="news")
 NAMES = ["From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post"]

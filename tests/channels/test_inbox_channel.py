@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from channels.handing import hand_over
 
+from transforms.channels.inbox.message import RenderedInbox
 from transforms.channels.inbox.transport import Inbox
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import RenderedInbox, RenderedPush
+from transforms.channels.push.message import RenderedPush
 from transforms.storage.rows import InboxRow
 
 NOW = 1_772_000_000_000_000

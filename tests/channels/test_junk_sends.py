@@ -11,26 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import parse_fcm, parse_line, parse_smtp
 from transforms.channels.courier import Courier
+from transforms.channels.email.message import MailMessage
+from transforms.channels.email.settings import parse_smtp
 from transforms.channels.email.transport import Mail
 from transforms.channels.hosts import parse_allowed
+from transforms.channels.inbox.message import InboxMessage
 from transforms.channels.inbox.transport import Inbox
+from transforms.channels.line.message import LineMessage
+from transforms.channels.line.settings import parse_line
 from transforms.channels.line.transport import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Outcome
+from transforms.channels.push.message import PushMessage
+from transforms.channels.push.settings import parse_fcm
 from transforms.channels.push.transport import Push
 from transforms.channels.settings import MailSettings
+from transforms.channels.webhook.message import WebhookMessage
 from transforms.channels.webhook.transport import Webhook
-from transforms.messages.definitions import (
-    InboxMessage,
-    LineMessage,
-    MailMessage,
-    Message,
-    PushMessage,
-    Text,
-    WebhookMessage,
-)
+from transforms.messages.definitions import Message, Text
 from transforms.storage.sqlite.store import SqliteStore
 
 NOW = 1_772_000_000_000_000

@@ -9,10 +9,11 @@ import pytest
 from channels.handing import hand_over
 from channels.local_http import LocalHttp, local_http
 
-from transforms.channels.address import parse_line
+from transforms.channels.line.message import RenderedLine
+from transforms.channels.line.settings import parse_line
 from transforms.channels.line.transport import Line
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import RenderedLine, RenderedPush
+from transforms.channels.push.message import RenderedPush
 
 HELLO = RenderedLine([{"type": "text", "text": "届け"}])
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from channels.handing import hand_over
 
-from transforms.channels.address import parse_smtp
+from transforms.channels.email.message import RenderedMail
+from transforms.channels.email.settings import parse_smtp
 from transforms.channels.email.transport import Composed, Mail, compose
 from transforms.channels.outcome import Outcome
+from transforms.channels.push.message import RenderedPush
 from transforms.channels.settings import MailSettings
 from transforms.channels.unsubscribe import read_unsubscribe
 from transforms.identity.mailbox import is_mailbox
-from transforms.messages.render import RenderedMail, RenderedPush
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = MailSettings(sender="Shop <hello@shop.example>", unsubscribe_base="https://shop.example/u")

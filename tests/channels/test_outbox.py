@@ -6,10 +6,14 @@ from email.parser import BytesParser
 
 from channels.handing import hand_over
 
+from transforms.channels.email.message import RenderedMail
+from transforms.channels.inbox.message import RenderedInbox
+from transforms.channels.line.message import RenderedLine
 from transforms.channels.outbox import Outbox
+from transforms.channels.push.message import RenderedPush
 from transforms.channels.scope import scope_of
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import RenderedInbox, RenderedLine, RenderedMail, RenderedPush, RenderedWebhook
+from transforms.channels.webhook.message import RenderedWebhook
 
 PUSH = RenderedPush("届け", "b\n", {"deep_link": "a://b"})
 
@@ -107,7 +111,7 @@ def test_a_run_that_pushes_nothing_writes_nothing(tmp_path):
 
 def test_through_a_courier(tmp_path, make_courier, make_send):
     outbox = Outbox(tmp_path, MailSettings())
-    courier = make_courier(channels={"push": outbox, "email": outbox})
+    courier = make_courier(senders={"push": outbox, "email": outbox})
     sends = [make_send("p1", attributes={"first_name": "Ada"}), make_send("m1@example.com")]
     assert [delivery.state for delivery in courier.deliver(sends)] == ["handed_off", "handed_off"]
     assert [line["title"] for line in lines(tmp_path)] == ["Hi Ada"]

@@ -11,10 +11,11 @@ from channels.handing import hand_over
 from google.auth.exceptions import RefreshError, TransportError
 from requests.exceptions import ReadTimeout
 
-from transforms.channels.address import parse_fcm
+from transforms.channels.email.message import RenderedMail
 from transforms.channels.outcome import Outcome
+from transforms.channels.push.message import RenderedPush
+from transforms.channels.push.settings import parse_fcm
 from transforms.channels.push.transport import Push, message_of
-from transforms.messages.render import RenderedMail, RenderedPush
 
 GOLDEN = Path(__file__).parent / "golden"
 FULL = RenderedPush(

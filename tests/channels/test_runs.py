@@ -30,7 +30,7 @@ def said(deliveries):
 @pytest.mark.parametrize("bounded", [True, False])
 def test_who_shares_a_mailbox_gets_one_mail_of_a_run(make_courier, store, make_send, bounded):
     channel = Kept()
-    courier = make_courier(store, channels={"email": channel, "push": channel}, rules=RULES, bounded=bounded)
+    courier = make_courier(store, senders={"email": channel, "push": channel}, rules=RULES, bounded=bounded)
     both = f"both{bounded}@example.com"
     sends = [
         make_send(both, id=f"a{bounded}", user="ada"),
@@ -50,7 +50,7 @@ def test_who_shares_a_mailbox_gets_one_mail_of_a_run(make_courier, store, make_s
 
 
 def test_another_run_and_another_step_have_mails_of_their_own(make_courier, store, make_send):
-    courier = make_courier(store, channels={"email": Kept()}, rules=RULES)
+    courier = make_courier(store, senders={"email": Kept()}, rules=RULES)
     sends = [
         make_send("own@example.com", id=f"own{entry}{step}", user=f"u{entry}{step}", entry=entry, step=step)
         for entry in ("e1", "e2")
@@ -60,7 +60,7 @@ def test_another_run_and_another_step_have_mails_of_their_own(make_courier, stor
 
 
 def test_a_campaign_that_reaches_one_at_a_time_asks_for_no_mailbox(make_courier, store, make_send):
-    courier = make_courier(store, channels={"email": Kept()}, rules={"win_back": Rule()})
+    courier = make_courier(store, senders={"email": Kept()}, rules={"win_back": Rule()})
     sends = [make_send("family@example.com", id=f"family{user}", user=user) for user in ("ada", "bob")]
     assert [state for _, state, _ in said(courier.deliver(sends))] == ["handed_off", "handed_off"]
 
@@ -78,13 +78,13 @@ def test_the_one_who_has_the_mailbox_is_sent_to_after_a_crash(make_courier, stor
             return store.claim(rows)
 
     with pytest.raises(StoreError):
-        make_courier(Dying(), channels={"email": Kept()}, rules=RULES).deliver([send])
-    again = make_courier(store, channels={"email": Kept()}, rules=RULES)
+        make_courier(Dying(), senders={"email": Kept()}, rules=RULES).deliver([send])
+    again = make_courier(store, senders={"email": Kept()}, rules=RULES)
     assert said(again.deliver([send])) == [("crash", "handed_off", "")]
 
 
 def test_the_claim_of_a_mailbox_is_no_claim_that_lapses(make_courier, store, make_send):
-    courier = make_courier(store, channels={"email": Kept()}, rules=RULES)
+    courier = make_courier(store, senders={"email": Kept()}, rules=RULES)
     courier.deliver([make_send("lapse@example.com", id="lapse", user="ada")])
     claims = [row for row in store.scan_ledger() if row.state == LedgerState.CLAIMED]
     assert {row.lease for row in claims} <= {0}

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from channels.handing import Whole
 
+from transforms.channels.inbox.message import InboxMessage
 from transforms.channels.inbox.transport import Inbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.rules import Rule
-from transforms.messages.definitions import InboxMessage, Text
+from transforms.messages.definitions import Text
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
@@ -52,7 +53,7 @@ def test_no_call_of_the_store_is_made_on_the_event_loop(store, make_courier, mak
         ]
         courier = make_courier(
             beside,
-            channels=channels,
+            senders=channels,
             messages=messages,
             rules=RULES,
             bounded=False,
@@ -84,7 +85,7 @@ def test_what_was_accepted_while_the_file_was_locked_is_handed_off(tmp_path: Pat
             return Outcome.handed_off(send.address)
 
     loop, recording, store = None, asyncio.Event(), Store(path, busy_seconds=20)
-    deliveries = make_courier(store, channels={"push": Slow()}).deliver([make_send("first"), make_send("second")])
+    deliveries = make_courier(store, senders={"push": Slow()}).deliver([make_send("first"), make_send("second")])
     assert [each.state for each in deliveries] == ["handed_off", "handed_off"]
     assert {row.detail for row in store.scan_ledger()} == {"first", "second"}
     store.close()
@@ -113,6 +114,6 @@ def test_outcomes_that_could_not_be_recorded_are_with_those_that_come_later(stor
 
     loop, late, ledger = None, asyncio.Event(), Refusing(store)
     sends = [make_send("early1"), make_send("early2"), make_send("late")]
-    assert {each.state for each in make_courier(ledger, channels={"push": Slow()}).deliver(sends)} == {"handed_off"}
+    assert {each.state for each in make_courier(ledger, senders={"push": Slow()}).deliver(sends)} == {"handed_off"}
     assert {row.state for row in store.scan_ledger()} == {"handed_off"}
     assert refused == [2]

@@ -10,8 +10,9 @@ from standardwebhooks import Webhook as Verifier
 
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.outcome import Outcome
+from transforms.channels.push.message import RenderedPush
+from transforms.channels.webhook.message import RenderedWebhook
 from transforms.channels.webhook.transport import Webhook, check_secret
-from transforms.messages.render import RenderedPush, RenderedWebhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

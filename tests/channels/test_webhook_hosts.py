@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from transforms.channels.hosts import is_public, parse_allowed
 from transforms.channels.http import ANSWER_BYTES, Http
 from transforms.channels.outcome import Outcome
+from transforms.channels.webhook.message import RenderedWebhook, WebhookMessage
 from transforms.channels.webhook.transport import Webhook
-from transforms.messages.definitions import Text, WebhookMessage
-from transforms.messages.render import RenderedWebhook
+from transforms.messages.definitions import Text
 
 #: This machine, the local network, and where clouds keep their secrets.
 SPELLINGS = [
@@ -258,7 +258,7 @@ def test_a_kept_connection_that_the_server_has_closed_is_not_written_to(make_cou
         url = f"http://127.0.0.1:{server.server_address[1]}/"
         messages = {"hook": WebhookMessage(id="hook", url=Text({"": url}), body=Text({"": "{}"}))}
         channels = {"webhook": Webhook("", parse_allowed(["127.0.0.1"]))}
-        courier = make_courier(channels=channels, messages=messages, bounded=False)
+        courier = make_courier(senders=channels, messages=messages, bounded=False)
         for number in range(5):
             send = make_send(f"w{number}", channel="webhook", message="hook")
             assert [each.state for each in courier.deliver([send])] == ["handed_off"]

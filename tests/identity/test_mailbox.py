@@ -74,12 +74,12 @@ def test_no_text_makes_a_mailbox_raise(text):
 def test_a_bounce_counts_however_the_mailbox_is_written(kind, known, told):
     profile = Profile()
     profile.apply(Event("m1", "identify", "", START, START, "u", traits={"email": known}))
-    assert profile.reachable("email", identified=True)
+    assert profile.addresses("email", user="u")
     said = {"kind": kind, "channel": "email", "address": told}
     profile.apply(Event("r1", RECEIPT, "Email Bounced", START, START + HOUR, "u", properties=said))
-    assert not profile.reachable("email", identified=True)
+    assert not profile.addresses("email", user="u")
 
 
 def test_what_was_blocked_by_an_older_version_stays_blocked():
     profile = Profile({"email": (1, "m", "Ada@example.com")}, blocked={"Ada@example.com": (2, "r", "bounced")})
-    assert profile.address("email") == ""
+    assert profile.addresses("email") == []

@@ -135,7 +135,7 @@ def test_tokens_are_kept_newest_first() -> None:
     assert profile.tokens["t1"] == (START + 4, "m4", "ios")
     for junk in ("", None, 5, [], "x" * 4097):
         assert profile_of(track(1, device(junk))).tokens == {}
-    assert profile_of(track(1, device("x" * 4096))).reachable("push", identified=False)
+    assert profile_of(track(1, device("x" * 4096))).addresses("push")
 
 
 @pytest.mark.parametrize(
@@ -143,20 +143,20 @@ def test_tokens_are_kept_newest_first() -> None:
     [("push", False, False), ("email", False, False), ("line", False, False), ("inbox", False, True)],
 )
 def test_who_is_reachable_with_nothing_known(channel: str, anonymous: bool, identified: bool) -> None:
-    assert Profile().reachable(channel, identified=False) is anonymous
-    assert Profile().reachable(channel, identified=True) is identified
+    assert bool(Profile().addresses(channel)) is anonymous
+    assert bool(Profile().addresses(channel, user="u")) is identified
 
 
 def test_a_webhook_always_reaches() -> None:
-    assert Profile().reachable("webhook", identified=False)
-    assert Profile().reachable("webhook", identified=True)
+    assert Profile().addresses("webhook")
+    assert Profile().addresses("webhook", user="u")
 
 
 def test_addresses_are_traits_and_need_text() -> None:
     profile = profile_of(identify(1, {"email": " u@example.com ", "line_id": "U1"}))
-    assert (profile.address("email"), profile.address("line")) == ("u@example.com", "U1")
+    assert (profile.addresses("email"), profile.addresses("line")) == (["u@example.com"], ["U1"])
     for junk in (5, [], {}, "", "  ", None):
-        assert not profile_of(identify(1, {"email": junk})).reachable("email", identified=True)
+        assert not profile_of(identify(1, {"email": junk})).addresses("email", user="u")
 
 
 def test_consent_is_by_topic_and_channel_and_the_last_word_stands() -> None:

@@ -4,7 +4,10 @@ import sys
 import msgspec
 import pytest
 
-from transforms.messages.definitions import MailMessage, PushMessage, Text
+from transforms.channels.email.message import MailMessage
+from transforms.channels.push.message import PushMessage
+from transforms.identity.channels import channels
+from transforms.messages.definitions import Text
 
 PUSH = """
 hello:
@@ -113,7 +116,7 @@ MISTAKES = [
     ("m: {channel: inbox, title: x, expires: soon}", "expected a duration"),
     ("m: {channel: inbox, title: x, data: [a]}", "expected a mapping; found a list"),
     ("m: {channel: inbox, title: x, data: {a: '{{ b }}'}}", "unknown variable `b`"),
-    ("m: {channel: fax, title: x}", "expected one of push, email, line, webhook, inbox"),
+    ("m: {channel: fax, title: x}", f"expected one of {', '.join(channels())}"),
     ("m: {title: x}", "`channel` is missing"),
     ("m: 3", "expected a mapping"),
     ("[]", "expected a mapping of message ids"),

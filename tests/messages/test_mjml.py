@@ -2,9 +2,10 @@
 
 import pytest
 
-from transforms.messages.definitions import MailMessage, Text
+from transforms.channels.email.message import MailMessage, RenderedMail
+from transforms.messages.definitions import Text
 from transforms.messages.markup import compile_mjml
-from transforms.messages.render import RenderedMail, render
+from transforms.messages.render import render
 
 SECTION = "<mjml%s><mj-body><mj-section><mj-column>%s</mj-column></mj-section></mj-body></mjml>"
 ALL_OF_MJML = (

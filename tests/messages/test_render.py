@@ -5,24 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from liquid import Environment
 
-from transforms.messages.definitions import (
-    InboxMessage,
-    LineMessage,
-    MailMessage,
-    PushMessage,
-    Text,
-    WebhookMessage,
-)
+from transforms.channels.email.message import MailMessage, RenderedMail
+from transforms.channels.inbox.message import InboxMessage, RenderedInbox
+from transforms.channels.line.message import LineMessage, RenderedLine
+from transforms.channels.push.message import PushMessage, RenderedPush
+from transforms.channels.webhook.message import RenderedWebhook, WebhookMessage
+from transforms.messages.definitions import Text
 from transforms.messages.liquid import fill
-from transforms.messages.render import (
-    RenderedInbox,
-    RenderedLine,
-    RenderedMail,
-    RenderedPush,
-    RenderedWebhook,
-    RenderError,
-    render,
-)
+from transforms.messages.render import RenderError, render
 from transforms.messages.web_address import web_address
 
 

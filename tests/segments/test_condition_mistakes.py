@@ -6,6 +6,7 @@ line of its key, line 0.
 
 import pytest
 
+from transforms.identity.channels import channels
 from transforms.segments.grammar import MAX_DEPTH
 
 NESTED = "{not: " * MAX_DEPTH + "{event: A}" + "}" * MAX_DEPTH
@@ -221,11 +222,11 @@ CORPUS = {
     ],
     # Contacts, consent and segments
     "{identified: maybe}": [(1, "identified", "expected true or false; found text")],
-    "{reachable: sms}": [(1, "reachable", "expected one of email, line, push, inbox, webhook; found 'sms'")],
+    "{reachable: fax}": [(1, "reachable", f"expected one of {', '.join(channels())}; found 'fax'")],
     "{reachable: [push]}": [(1, "reachable", "found ['push']")],
     "{consented: news}": [(1, "consented", "expected a mapping with channel, topic; found text")],
     "{consented: {topic: news}}": [(1, "consented", "`channel` is missing")],
-    "{consented: {topic: news, channel: fax}}": [(1, "consented.channel", "expected one of email, line,")],
+    "{consented: {topic: news, channel: fax}}": [(1, "consented.channel", "expected one of email, inbox,")],
     "{segment: vip}": [(1, "segment", "refers to segment `vip`, which does not exist")],
     "{segment: 5}": [(1, "segment", "expected text; found a number")],
     "{not: {segment: s}}": [(0, "", "segments refer to each other in a circle: s → s")],

@@ -17,9 +17,10 @@ from strength import examples
 from transforms.campaigns.effects import Send
 from transforms.channels.courier import LEASE, Courier
 from transforms.channels.outcome import Outcome
+from transforms.channels.push.message import PushMessage
 from transforms.channels.settings import MailSettings
 from transforms.channels.sweep import Swept, sweep
-from transforms.messages.definitions import PushMessage, Text
+from transforms.messages.definitions import Text
 from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerRow, RunRow
 from transforms.storage.store import Store, StoreError

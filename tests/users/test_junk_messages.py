@@ -16,12 +16,14 @@ from test_junk import CONTEXTS, JUNK, OBJECTS
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
-from transforms.channels.address import parse_fcm, parse_line, parse_smtp
+from transforms.channels.email.settings import parse_smtp
 from transforms.channels.email.transport import Composed, Mail
+from transforms.channels.line.settings import parse_line
 from transforms.channels.line.transport import Line
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Outcome
 from transforms.channels.preview import preview_campaign
+from transforms.channels.push.settings import parse_fcm
 from transforms.channels.push.transport import Push
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings

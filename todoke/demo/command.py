@@ -119,8 +119,7 @@ def _config(out: Path, store: str, fcm: LocalFcm, smtp: LocalSmtp) -> Config:
         launched=int(time() * 1_000_000),
         store=store,
         outbox=str(out / "outbox"),
-        push=f"fcm:demo-shop@{fcm.url}",
-        email=smtp.url,
+        told={"push": (f"fcm:demo-shop@{fcm.url}",), "email": (smtp.url,)},
         dead_letters=str(out / "dead_letters.jsonl"),
         replay=True,  # sends of 1997 are not late here
     )

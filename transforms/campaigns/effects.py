@@ -17,7 +17,8 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
 
     `id` is the hash of campaign, user at entry, entry id, step id and, for push, the device token: a retry makes the
     same id.
-    `address` is a device token (push), a mailbox (email), a LINE id (line), the user (inbox), or empty (webhook).
+    `address` is one that the channel makes of what is known of the user: a device token, a mailbox; empty where the
+    message itself says where it goes.
     `attributes` are the user's at the time of the decision, `event` the properties of the event that triggered the
     campaign (empty for triggers by segment or time). `not_after` is when the send expires, `quiet` the hours of the
     user's day in which it must not go out (see `QuietHours`; None where there are none): Deliver checks both by the

@@ -319,7 +319,7 @@ def _missing_locales(nodes: list[Node], definitions: Definitions, problems: Prob
     locale = definitions.policies.default_locale
     for name, child in ((name, child) for node in nodes for name, child in node.value.items()):
         for field in without_locale(definitions.messages[name], locale):
-            at = child.value.get({"sender": "from"}.get(field, field), child)
+            at = child.value.get(field, child)
             cause = f"has no text for `{locale}`, the default locale: whose locale is none of these gets nothing"
             problems.add(at, cause, warning=True)
 

@@ -1,6 +1,6 @@
 """What campaigns read of a user, and do to one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -68,6 +68,9 @@ class Person(Protocol):
     @property
     def settled(self) -> int:
         """Until when facts about the user may come late."""
+
+    def addresses(self, channel: str) -> Sequence[str]:
+        """The live addresses on a channel, the best first."""
 
     def is_reachable(self, channel: str) -> bool:
         """Whether there is a live address."""

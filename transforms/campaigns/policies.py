@@ -8,7 +8,7 @@ import msgspec
 
 from transforms.campaigns.grammar_triggers import read_minute
 from transforms.campaigns.quiet import QuietHours
-from transforms.identity.profile import CHANNELS
+from transforms.events.channels import installed
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import LOCALE_FORM
 from transforms.segments.document import Document, Node, Problems
@@ -21,6 +21,7 @@ __all__ = ["FIELDS", "MAX_CAPPED", "NO_QUIET", "Cap", "GlobalHoldout", "Policies
 FIELDS = (
     "default_zone",
     "default_locale",
+    "default_region",
     "max_event_age",
     "settling",
     "sessions",
@@ -53,7 +54,8 @@ class GlobalHoldout(msgspec.Struct, frozen=True):
 class Policies(msgspec.Struct, frozen=True):
     """What holds for all campaigns. `max_event_age`, `sessions`, their gap (None: no sessions), and `settling`, how
     long facts about a user who is new may come late, are microseconds. `quiet_hours` are those of campaigns that say
-    nothing of theirs. `retention` is how long the archive keeps events, in microseconds, None for ever.
+    nothing of theirs. `default_region` is that of phone numbers that name none (ISO 3166, two capital letters), empty
+    for none. `retention` is how long the archive keeps events, in microseconds, None for ever.
     """
 
     default_zone: str = "UTC"
@@ -65,6 +67,7 @@ class Policies(msgspec.Struct, frozen=True):
     settling: int = 30 * SECOND
     quiet_hours: QuietHours | None = None
     retention: int | None = None
+    default_region: str = ""
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
@@ -110,6 +113,16 @@ def _locale(node: Node, problems: Problems) -> str | None:
     return locale
 
 
+def _region(node: Node, problems: Problems) -> str | None:
+    import phonenumbers  # noqa: PLC0415 - its tables are for the few definitions that name a region
+
+    region = problems.text(node)
+    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+        problems.add(node, f"`{region}` is no region that phone numbers have, such as JP, US or DE")
+        return None
+    return region
+
+
 def _sessions(node: Node, problems: Problems) -> int | None:
     fields = problems.mapping(node, ("gap",), required=("gap",))
     return read_duration(fields["gap"], problems) if fields and "gap" in fields else None
@@ -138,7 +151,7 @@ def _cap(node: Node, problems: Problems) -> Cap | None:
     if not fields or len(fields) < len(keys):
         return None
     items = problems.sequence(fields["channels"], "channels") or []
-    channels = [problems.choice(item, CHANNELS) for item in items]
+    channels = [problems.choice(item, installed()) for item in items]
     at_most = problems.integer(fields["at_most"], 1, MAX_CAPPED)
     per = read_duration(fields["per"], problems)
     if at_most is None or per is None:
@@ -149,6 +162,7 @@ def _cap(node: Node, problems: Problems) -> Cap | None:
 _READ: dict[str, Callable[[Node, Problems], Any]] = {
     "default_zone": _zone,
     "default_locale": _locale,
+    "default_region": _region,
     "max_event_age": read_duration,
     "settling": _settling,
     "quiet_hours": read_quiet,

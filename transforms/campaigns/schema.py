@@ -9,7 +9,7 @@ from transforms.campaigns.grammar import MAX_RATE, ON_UNKNOWN, REQUIRED, STATUSE
 from transforms.campaigns.grammar_steps import STEPS, WAITS
 from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES, TRIGGERS
 from transforms.campaigns.policies import MAX_CAPPED, NO_QUIET
-from transforms.identity.profile import CHANNELS
+from transforms.events.channels import installed
 from transforms.messages.definitions import LOCALE_FORM
 from transforms.messages.schema import message_schemas
 from transforms.messages.scope import RESERVED
@@ -234,12 +234,17 @@ def _inside(key: str) -> Schema:
 
 
 def _policies() -> Schema:
-    channels = {"type": "array", "items": {"enum": list(CHANNELS)}, "minItems": 1}
+    channels = {"type": "array", "items": {"enum": list(installed())}, "minItems": 1}
     cap = {"channels": channels, "at_most": whole(1, MAX_CAPPED), "per": DURATION}
     return mapping(
         {
             "default_zone": {**TEXT, "description": "of the IANA database; default: UTC"},
             "default_locale": {"type": "string", "pattern": f"^{LOCALE_FORM}$", "description": "default: en"},
+            "default_region": {
+                "type": "string",
+                "pattern": "^[A-Z]{2}$",
+                "description": "of phone numbers that name none, such as JP; default: such numbers are no addresses",
+            },
             "max_event_age": {**DURATION, "description": "how old a trigger may be when it arrives; default: 1h"},
             "settling": {
                 "anyOf": [DURATION, {"const": "0s"}],

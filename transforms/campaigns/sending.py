@@ -17,7 +17,7 @@ from transforms.campaigns.journey import Subject
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.person import Person
 from transforms.campaigns.quiet import first_outside
-from transforms.messages.definitions import PushMessage
+from transforms.identity.channels import channels
 from transforms.segments.warming import nobody
 
 __all__ = ["SETTLED_AT_ONCE", "Decision", "Sending"]
@@ -129,11 +129,11 @@ class Sending:
     ) -> tuple[str, ...]:
         """Send a message to the addresses of its channel; returns the ids of the sends."""
         message, person = self.definitions.messages[name], self.person
-        push = message.channel == "push"
+        several = channels()[message.channel].several
         attributes = person.profile.values()
         sends = [
             Send(
-                id=digest(campaign.id, subject.user, subject.entry, step.id, *((address,) if push else ())),
+                id=digest(campaign.id, subject.user, subject.entry, step.id, *((address,) if several else ())),
                 campaign=campaign.id,
                 entry=subject.entry,
                 step=step.id,
@@ -153,23 +153,11 @@ class Sending:
                 serial=self.definitions.serial,
                 given=self.given(campaign) or UNSET,
             )
-            for address in self._addresses(message.channel, latest=_latest(message))
+            for address in message.receivers(person.addresses(message.channel))
         ]
         for send in sends:
             person.emit(send)
         return tuple(send.id for send in sends)
-
-    def _addresses(self, channel: str, *, latest: bool) -> list[str]:
-        person = self.person
-        if channel == "push":
-            return person.profile.live_tokens()[: 1 if latest else None]
-        if channel == "inbox":
-            return [person.id]
-        return [""] if channel == "webhook" else [person.profile.address(channel)]
-
-
-def _latest(message: object) -> bool:
-    return isinstance(message, PushMessage) and message.devices == "latest"
 
 
 def _locale(attributes: Mapping[str, Any]) -> str | None:

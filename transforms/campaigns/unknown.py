@@ -8,6 +8,7 @@ import msgspec
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions
 from transforms.events.event import GROUP, Event
+from transforms.identity.channels import attributes_of, channels
 from transforms.messages.needs import Need
 from transforms.segments.conditions import Attribute, Near
 from transforms.segments.document import Problem
@@ -16,7 +17,7 @@ from transforms.segments.warming import atoms
 __all__ = ["Sample", "unknown_variables"]
 
 #: What the product itself reads of a user, or says.
-_OWN = {"id", "email", "phone", "line_id", "timezone", "locale", "context"}
+_OWN = {"id", "timezone", "locale", "context"}
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ def unknown_variables(definitions: Definitions, needs: Iterable[Need], sample: S
 
     Properties of events are looked for in the sample alone: definitions name few of them.
     """
-    known = _OWN | _attributes(definitions)
+    known = _OWN | _addresses() | _attributes(definitions)
     for need in needs:
         lacking = _lacking_user(need, known, sample) if need.root == "user" else _lacking(definitions, need, sample)
         if lacking:
@@ -76,6 +77,11 @@ def _lacking(definitions: Definitions, need: Need, sample: Sample | None) -> str
     if not have:
         return "no event of the sample has it"
     return f"{have:,} of {all_of_them:,} such events of the sample have it" if have < all_of_them else ""
+
+
+def _addresses() -> set[str]:
+    """The attributes that channels make addresses of."""
+    return {attribute for channel in channels() for attribute in attributes_of(channel)}
 
 
 def _attributes(definitions: Definitions) -> set[str]:

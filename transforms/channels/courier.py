@@ -15,14 +15,15 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
+from transforms.channels.channel import Sender
 from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import Ledger, Memory
 from transforms.channels.making import Complaints, content_of, made
-from transforms.channels.outcome import PASSES, Channel, Delivery, NotWritten, Outcome
+from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
 from transforms.events.plain import plain
-from transforms.identity.mailbox import mailbox_key
+from transforms.identity.channels import channels
 from transforms.messages.definitions import Message
 from transforms.storage.rows import LedgerRow, LedgerState
 from transforms.storage.store import StoreError
@@ -56,7 +57,7 @@ class Courier:
 
     Args:
       messages: the definitions' messages by id.
-      channels: by the name of the channel; the courier closes them.
+      senders: by the name of the channel; the courier closes them.
       settings: for the unsubscribe links that templates show.
       default_locale: where a text has neither the user's locale nor language.
       clock: the time in microseconds that counts for a send: its `decided_at` for an outbox in a bounded run,
@@ -71,7 +72,7 @@ class Courier:
     def __init__(
         self,
         messages: Mapping[str, Message],
-        channels: Mapping[str, Channel],
+        senders: Mapping[str, Sender],
         settings: MailSettings,
         default_locale: str,
         clock: Callable[[Send], int],
@@ -82,7 +83,7 @@ class Courier:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._messages = messages
-        self._channels = channels
+        self._senders = senders
         self._settings = settings
         self._default_locale = default_locale
         self._clock = clock
@@ -124,14 +125,14 @@ class Courier:
         self._gate.rules = self._rules = rules
 
     def close(self) -> None:
-        """Close the channels and the event loop."""
+        """Close the senders and the event loop."""
         self._runner.run(self._close())
         self._runner.close()
         self._storing.shutdown()
 
     async def _close(self) -> None:
-        for channel in set(self._channels.values()):
-            await channel.close()
+        for sender in set(self._senders.values()):
+            await sender.close()
 
     async def _ask(self, ask: Callable[_Asked, _Answer], *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Answer:
         """Ask the store beside the event loop: while it stalls, answers of providers must not be missed."""
@@ -152,7 +153,7 @@ class Courier:
                 answers[place] = ready  # not claimed: it is to come again; or nothing is kept of the user
             else:
                 prepared[send.id] = (place, ready)
-        await self._keep_one_a_mailbox(prepared, sends)
+        await self._keep_one_an_address(prepared, sends)
         claims = await self._ask(self._claim, [(sends[place], ready) for place, ready in prepared.values()])
         calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         for send_id, claim in claims.items():
@@ -175,29 +176,30 @@ class Courier:
         message = self._messages.get(send.message)
         if message is None:
             return Delivery(send, "suppressed", "render_error", f"there is no message `{send.message}`")
-        channel = self._channels.get(send.channel)
-        if channel is None:
+        sender = self._senders.get(send.channel)
+        if sender is None:
             return Delivery(send, "suppressed", "no_channel", f"there is no channel `{send.channel}`")
         return content_of(
             send,
             message,
-            channel.make,
+            sender.make,
             settings=self._settings,
             now_us=self._clock(send),
             default_locale=self._default_locale,
         )
 
-    async def _keep_one_a_mailbox(self, prepared: dict[str, tuple[int, Any]], sends: Sequence[Send]) -> None:
-        """Refuse mails of a run for mailboxes that another user's has gone to, or goes to now.
+    async def _keep_one_an_address(self, prepared: dict[str, tuple[int, Any]], sends: Sequence[Send]) -> None:
+        """Refuse messages of a run for addresses, shared by users, that another user's has gone to, or goes to now.
 
-        A mailbox is claimed in the ledger like a send, in a row that names the send that has it.
+        Such a mailbox is claimed in the ledger like a send, in a row that names the send that has it.
         """
         asked: dict[str, LedgerRow] = {}
         mine: dict[str, str] = {}
         for id_, (place, ready) in prepared.items():
             send = sends[place]
-            if send.channel == "email" and not isinstance(ready, Delivery) and self._rule(send).run:
-                mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, mailbox_key(send.address))
+            key = _shared_key(send)
+            if key and not isinstance(ready, Delivery) and self._rule(send).run:
+                mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, key)
                 asked.setdefault(mine[id_], self._mailbox_row(send, mine[id_]))
         standing = await self._ask(self._ledger.claim, list(asked.values())) if asked else {}
         for id_, mailbox in mine.items():
@@ -266,7 +268,7 @@ class Courier:
 
     async def _call_once(self, send: Send, content: Any) -> Outcome:
         try:
-            return await self._channels[send.channel].send(send, content)
+            return await self._senders[send.channel].send(send, content)
         except PASSES:
             raise
         except Exception as error:  # noqa: BLE001 - nobody foresaw it, nor knows what went out; it costs this send alone
@@ -346,6 +348,12 @@ class Courier:
             at=now,
             lease=now + LEASE if state == LedgerState.CLAIMED else 0,
         )
+
+
+def _shared_key(send: Send) -> str:
+    """What an address that users may share is known by; empty for one that they cannot."""
+    channel = channels().get(send.channel)
+    return channel.key(send.address) if channel is not None and channel.shared and channel.key else ""
 
 
 def _duplicate(send: Send, before: LedgerRow) -> Delivery:

@@ -14,7 +14,7 @@ from transforms.campaigns.quiet import first_outside
 from transforms.channels.outcome import Delivery
 from transforms.channels.rules import Rule, Rules
 from transforms.events.times import read_time
-from transforms.identity.mailbox import mailbox_key
+from transforms.identity.channels import TOKENS, channels
 from transforms.storage.rows import LedgerState, UserRow
 
 __all__ = ["MISSED", "Gate", "Profiles"]
@@ -122,9 +122,12 @@ def _refusal(send: Send, profile: Mapping[str, Any]) -> str:
     asked = () if send.topic is None else (f"all/{send.channel}", f"{send.topic}/{send.channel}")
     if any(consent.get(name) is False for name in asked):
         return "no_consent"
-    # Rows of before had mailboxes as they were told.
-    if send.channel == "email" and {send.address, mailbox_key(send.address)} & profile.get("blocked", {}).keys():
+    channel = channels().get(send.channel)
+    if channel is None:  # which the courier says
+        return ""
+    # Rows of before had addresses as they were told.
+    if channel.key is not None and {send.address, channel.key(send.address)} & profile.get("blocked", {}).keys():
         return "unreachable"
     # Of an id that was merged the profile is its owner's, who may not have its tokens yet.
     gone = profile["user"] == send.user and send.address not in profile.get("tokens", [send.address])
-    return "unreachable" if send.channel == "push" and gone else ""
+    return "unreachable" if TOKENS in channel.reads and gone else ""

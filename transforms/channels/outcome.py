@@ -1,16 +1,13 @@
-"""How handing one message to a provider can end, what becomes of a send, and what a channel is."""
-
-from typing import Any, Protocol
+"""How handing one message to a provider can end, and what becomes of a send."""
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import OlderDefinitions
 from transforms.events.plain import plain
-from transforms.messages.render import Rendered
 from transforms.storage.store import StoreError
 
-__all__ = ["DETAIL", "PASSES", "Channel", "Delivery", "NotWritten", "Outcome"]
+__all__ = ["DETAIL", "PASSES", "Delivery", "NotWritten", "Outcome"]
 
 #: What is no fault of one message: for the store, the definitions and the machine a whole bundle fails.
 PASSES = (StoreError, OlderDefinitions, MemoryError, OSError)
@@ -81,26 +78,6 @@ class Delivery(msgspec.Struct, frozen=True):
     detail: str = ""
     retry_at: int | None = None
     at: int = 0
-
-
-class Channel(Protocol):
-    """Hands messages to one provider. Used on one event loop; never tries one message a second time by itself."""
-
-    def make(self, send: Send, rendered: Rendered) -> Any:
-        """What `send` hands over, or an `Outcome` where it cannot be: an address that is none, a message too large.
-
-        All that can fail without a provider fails here, before the send is claimed.
-        """
-
-    async def send(self, send: Send, made: Any) -> Outcome:
-        """Hand over what was made. What a provider or a network can do is an outcome, not an exception.
-
-        Raises:
-          NotWritten: nor can any other message be written now, as on a full disk.
-        """
-
-    async def close(self) -> None:
-        """Let connections and files go."""
 
 
 def _bounded(text: str) -> str:

@@ -18,7 +18,7 @@ from transforms.channels.making import Complaints, content_of, made
 from transforms.channels.outbox import composed
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
-from transforms.messages.render import Rendered, RenderedLine, RenderedMail, RenderedWebhook
+from transforms.messages.render import Rendered
 from transforms.segments.evidence import hash_of
 from transforms.users.boundary import fold_apart
 from transforms.users.effects import Effect
@@ -187,7 +187,7 @@ def _made(send: Send, definitions: Definitions, complaints: Complaints) -> Happe
     if isinstance(content, Delivery):
         what, reason, text = "refused", content.reason, content.detail
     else:
-        what, reason, text = "sent", "", _shown(content)
+        what, reason, text = "sent", "", content.summary
     return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text)
 
 
@@ -195,17 +195,6 @@ def _sound(send: Send, rendered: Rendered) -> Rendered | Outcome:
     """A message that its channel would take, or why it would not."""
     content = composed(send, rendered, _SETTINGS)
     return content if isinstance(content, Outcome) else rendered
-
-
-def _shown(rendered: Rendered) -> str:
-    match rendered:
-        case RenderedMail():
-            return rendered.subject
-        case RenderedLine():
-            return str(rendered.messages[0].get("text") or rendered.messages[0]["type"])
-        case RenderedWebhook():
-            return rendered.url
-    return rendered.title or rendered.body
 
 
 def _by_step(counts: Counter[tuple[str, ...]], order: list[str]) -> list[tuple[str, ...]]:

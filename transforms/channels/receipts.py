@@ -1,5 +1,6 @@
 """What became of a send, told to the state machine: the receipt that goes back on the control topic."""
 
+from transforms.channels.channel import settings_of
 from transforms.channels.outcome import Delivery
 from transforms.events.times import write_time
 from transforms.storage.rows import LedgerState
@@ -16,8 +17,6 @@ _KINDS = {
     LedgerState.EXPIRED: "expired",
     LedgerState.SUPPRESSED: "suppressed",
 }
-#: By channel and reason: failures that say something about the address.
-_ADDRESS = {("push", "dead_token"): "dead_token", ("email", "bad_address"): "bounced"}
 
 
 def receipt_of(delivery: Delivery, *, bounded: bool) -> Receipt | None:
@@ -31,7 +30,7 @@ def receipt_of(delivery: Delivery, *, bounded: bool) -> Receipt | None:
     if kind is None or delivery.reason == "deleted":
         return None
     if kind == "failed":
-        kind = _ADDRESS.get((send.channel, delivery.reason), kind)
+        kind = settings_of(send.channel).receipts.get(delivery.reason, kind)
     return Receipt(
         user_id=send.user,
         kind=kind,

@@ -16,26 +16,14 @@ from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
 __all__ = [
-    "LINE_TOKEN",
-    "MAIL_VARIABLES",
-    "SECRETS",
-    "SMTP_PASSWORD",
-    "SMTP_USER",
-    "WEBHOOK_SECRET",
+    "UNSUBSCRIBE_SECRET",
     "MailSettings",
     "secret_of",
     "secrets_for",
 ]
 
-#: What must be in the environment before a mail goes further than this machine.
-MAIL_VARIABLES = ("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET")
-#: The channel access token of LINE, and the secret that webhooks are signed with.
-LINE_TOKEN, WEBHOOK_SECRET = "TODOKE_LINE_TOKEN", "TODOKE_WEBHOOK_SECRET"
-#: Who logs in to the mail server.
-SMTP_USER, SMTP_PASSWORD = "TODOKE_SMTP_USER", "TODOKE_SMTP_PASSWORD"
-#: What may be written as `file:PATH`, and must be seen by nobody.
-SECRETS = (LINE_TOKEN, WEBHOOK_SECRET, SMTP_PASSWORD, "TODOKE_UNSUBSCRIBE_SECRET")
-
+#: What signs the links that unsubscribe.
+UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_SECRET"
 #: What the variables of templates' secrets begin with.
 SECRET_PREFIX = "TODOKE_SECRET_"
 
@@ -107,12 +95,12 @@ class MailSettings(msgspec.Struct, frozen=True):
         base = environment.get("TODOKE_UNSUBSCRIBE_URL")
         if base and not _URL.fullmatch(base):
             raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {base!r}")
-        if base and not environment.get("TODOKE_UNSUBSCRIBE_SECRET"):
+        if base and not environment.get(UNSUBSCRIBE_SECRET):
             _log.warning("TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links")
         named: dict[str, Any] = {
             "sender": environment.get("TODOKE_MAIL_FROM"),
             "unsubscribe_base": base,
-            "unsubscribe_secret": secret_of(environment, "TODOKE_UNSUBSCRIBE_SECRET"),
+            "unsubscribe_secret": secret_of(environment, UNSUBSCRIBE_SECRET),
         }
         return cls(**{name: value for name, value in named.items() if value})
 

@@ -23,22 +23,17 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watch
-from transforms.channels.address import parse_fcm, parse_line, parse_smtp
+from transforms.channels.channel import Opening, Sender, Told, settings_of, transport_of
 from transforms.channels.courier import Courier
-from transforms.channels.email.transport import Mail
 from transforms.channels.held_up import held_up
-from transforms.channels.hosts import parse_allowed
-from transforms.channels.inbox.transport import Inbox
-from transforms.channels.line.transport import Line
 from transforms.channels.outbox import Outbox
-from transforms.channels.outcome import Channel, Delivery
-from transforms.channels.push.transport import Push
+from transforms.channels.outcome import Delivery
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import rules_of
-from transforms.channels.settings import LINE_TOKEN, WEBHOOK_SECRET, MailSettings, secret_of, secrets_for
-from transforms.channels.webhook.transport import Webhook
+from transforms.channels.settings import MailSettings, secrets_for
 from transforms.events.progress import progress
-from transforms.messages.definitions import CHANNELS
+from transforms.identity.channels import channels as every_channel
+from transforms.identity.channels import check_installed, versions
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
@@ -74,27 +69,23 @@ def wall_clock() -> int:
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """Where messages go. A channel without a URL writes to the outbox, a folder; `webhook` says that calls are made,
-    and `webhook_allow` what may be called beside public addresses.
+    """Where messages go: what the launch `told` of channels. A channel of which nothing was told writes to the outbox,
+    a folder; but what goes to an inbox goes to the store's where there is one.
 
-    What goes to an inbox goes to the store's where there is one. `replay` lets named channels take `decided_at` as
-    their clock, as the outbox of a bounded run does. It is for replaying history into servers on this machine; anybody
-    else must see old sends expire.
+    `replay` lets channels take `decided_at` as their clock, as the outbox of a bounded run does. It is for replaying
+    history into servers on this machine; anybody else must see old sends expire. `installed` are the versions of the
+    channels where the job was launched, which workers must have, too.
     """
 
     outbox: str
-    push: str | None = None
-    email: str | None = None
+    told: Told = {}
     replay: bool = False
-    line: str | None = None
-    webhook: bool = False
-    webhook_allow: tuple[str, ...] = ()
+    installed: dict[str, str] = msgspec.field(default_factory=versions)
 
     @property
     def named(self) -> frozenset[str]:
         """The channels that reach somebody beyond this system."""
-        urls = {"push": self.push, "email": self.email, "line": self.line, "webhook": self.webhook}
-        return frozenset(name for name, url in urls.items() if url)
+        return frozenset(self.told.keys() & every_channel().keys())
 
 
 class DeliverBounded(beam.PTransform):
@@ -163,8 +154,9 @@ class Delivering(beam.DoFn):
         weigh_quickly()
         self._watch = watch(self.texts)
         self._definitions = self._watch.now()
+        check_installed(self.channels.installed)
         settings = MailSettings.from_environment(os.environ)
-        if self.channels.webhook:
+        if any(settings_of(name).private for name in self.channels.named):
             secrets = secrets_for(self._definitions.messages.values(), os.environ)
             settings = msgspec.structs.replace(settings, secrets=secrets)
         url = self.store
@@ -174,7 +166,7 @@ class Delivering(beam.DoFn):
         store = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
         self._courier = Courier(
             definitions.messages,
-            _open_channels(self.channels, settings, store),
+            _open_senders(self.channels, settings, store),
             settings,
             definitions.policies.default_locale,
             _clock(self.channels, self.clock, bounded=self.bounded),
@@ -351,18 +343,12 @@ def _set(timer: Any, at: int) -> None:
     timer.set(Timestamp(micros=-(-at // 1000) * 1000))
 
 
-def _open_channels(channels: Channels, settings: MailSettings, store: Store | None) -> dict[str, Channel]:
-    found: dict[str, Channel] = dict.fromkeys(CHANNELS, Outbox(Path(channels.outbox), settings))
-    if channels.push:
-        found["push"] = Push(parse_fcm(channels.push))
-    if channels.email:
-        found["email"] = Mail(parse_smtp(channels.email), settings)
-    if channels.line:
-        found["line"] = Line(parse_line(channels.line), secret_of(os.environ, LINE_TOKEN))
-    if channels.webhook:
-        found["webhook"] = Webhook(secret_of(os.environ, WEBHOOK_SECRET), parse_allowed(channels.webhook_allow))
-    if store is not None:
-        found["inbox"] = Inbox(store)
+def _open_senders(channels: Channels, settings: MailSettings, store: Store | None) -> dict[str, Sender]:
+    opening = Opening(channels.told, os.environ, settings, store)
+    found: dict[str, Sender] = dict.fromkeys(every_channel(), Outbox(Path(channels.outbox), settings))
+    for name in found:
+        if name in channels.named or (store is not None and settings_of(name).stored):
+            found[name] = transport_of(name).open(opening)
     return found
 
 

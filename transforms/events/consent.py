@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["CHANNELS", "CONSENT_CHANGED", "EVERY_TOPIC", "folded_channel", "folded_topic", "read_consent"]
+from transforms.events.channels import installed
+
+__all__ = ["CONSENT_CHANGED", "EVERY_TOPIC", "folded_channel", "folded_topic", "read_consent"]
 
 #: The track call that sets consent.
 CONSENT_CHANGED = "Consent Changed"
 #: The topic that stands for the whole channel.
 EVERY_TOPIC = "all"
-#: The channels of the language.
-CHANNELS = ("email", "line", "push", "inbox", "webhook")
-#: What consent is kept for: messages of the last cannot be sent yet, and what was said of it will count then.
-_CONSENTED = (*CHANNELS, "sms")
 
 
 def folded_channel(text: str) -> str:
@@ -37,8 +35,8 @@ def read_consent(said: Mapping[str, Any]) -> tuple[str, str, bool]:
     topic, channel, granted = (said.get(name) for name in ("topic", "channel", "granted"))
     if not isinstance(topic, str) or not topic.strip():
         raise ValueError(f"`topic` is {_shown(topic)}; expected text, such as `{EVERY_TOPIC}`")
-    if not isinstance(channel, str) or folded_channel(channel) not in _CONSENTED:
-        raise ValueError(f"`channel` is {_shown(channel)}; expected one of {', '.join(_CONSENTED)}")
+    if not isinstance(channel, str) or folded_channel(channel) not in installed():
+        raise ValueError(f"`channel` is {_shown(channel)}; expected one of {', '.join(installed())}")
     if not isinstance(granted, bool):
         raise ValueError(f"`granted` is {_shown(granted)}; expected true or false")
     return folded_topic(topic), folded_channel(channel), granted

@@ -1,17 +1,16 @@
 """What is known about a user: attributes, contacts and consent, each kept by its last writer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from transforms.events.consent import CHANNELS, CONSENT_CHANGED, EVERY_TOPIC, folded_topic, read_consent
+from transforms.events.consent import CONSENT_CHANGED, EVERY_TOPIC, folded_topic, read_consent
 from transforms.events.event import GROUP, RECEIPT, SET, TOKEN_LOST, Event
-from transforms.identity.mailbox import mailbox_key
+from transforms.identity.channels import REGION, TOKENS, USER, channels
 from transforms.identity.zones import known_zone
 
 __all__ = [
-    "CHANNELS",
     "CONTEXT_NAMES",
     "GONE",
     "GROUP_ID",
@@ -22,9 +21,6 @@ __all__ = [
     "Written",
     "newest",
 ]
-
-#: The channels of which consent that was never set counts as denied.
-DENIED_UNLESS_GRANTED = ("email", "line")
 
 _CONTEXT = ("locale", "timezone")
 _CONTEXT_OF = {"app": ("version", "build"), "os": ("name", "version"), "device": ("type", "model")}
@@ -63,8 +59,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     and what group calls said under `group.id` and `group.traits.*`; a value of None is a deleted trait, which must be
     kept so that an older write does not bring it back. `tokens` maps a device token to (time, message id, device type),
     or to `GONE` in place of the type for one that is dead or somebody else's now. `consent` maps `topic/channel` to
-    (time, message id, granted). `blocked` maps a mailbox that must not be used, as `mailbox_key` writes it, to (time,
-    message id, reason).
+    (time, message id, granted). `blocked` maps an address that must not be used, as its channel's `key` writes it, to
+    (time, message id, reason).
     """
 
     attributes: dict[str, Written] = {}
@@ -152,20 +148,23 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         live = [token for token, written in self.tokens.items() if written[2] is not GONE]
         return sorted(live, key=lambda token: self.tokens[token][:2], reverse=True)
 
-    def reachable(self, channel: str, *, identified: bool) -> bool:
-        """Whether there is a live address for the channel."""
-        if channel == "push":
-            return any(written[2] is not GONE for written in self.tokens.values())
-        if channel == "inbox":
-            return identified
-        return channel == "webhook" or bool(self.address(channel))
+    def addresses(self, channel: str, *, user: str = "", region: str = "") -> Sequence[str]:
+        """The live addresses on a channel, the best first. `user` is the user id, empty for an anonymous user, and
+        `region` the one of phone numbers that name none (see `transforms.identity.channels`).
+        """
+        declared = channels()[channel]
+        found = declared.addresses({name: self._fact(name, user, region) for name in declared.reads})
+        if self.blocked and (key := declared.key) is not None:
+            return [address for address in found if address not in self.blocked and key(address) not in self.blocked]
+        return found
 
-    def address(self, channel: str) -> str:
-        """The mailbox or LINE id, empty where there is none or it is blocked."""
-        value = self.value({"email": "email", "line": "line_id"}[channel])
-        address = value.strip() if isinstance(value, str) else ""
-        blocked = self.blocked and (address in self.blocked or mailbox_key(address) in self.blocked)
-        return "" if blocked else address
+    def _fact(self, name: str, user: str, region: str) -> Any:
+        if name == TOKENS:
+            return self.live_tokens()
+        if name in (USER, REGION):
+            return user if name == USER else region
+        value = self.value(name)
+        return value if isinstance(value, str) else None
 
     def consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel: denied as a whole, then as said, then the channel's default."""
@@ -173,7 +172,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         if whole is not None and not whole[2]:
             return False
         said = self.consent.get(f"{topic}/{channel}")
-        return channel not in DENIED_UNLESS_GRANTED if said is None else bool(said[2])
+        return channels()[channel].granted if said is None else bool(said[2])
 
     def denied(self, topic: str, channel: str) -> bool:
         """Whether somebody said no: to the channel as a whole, or to this topic on it. Unset consent is no denial."""
@@ -224,15 +223,17 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         changed.append("#consent")
 
     def _read_receipt(self, event: Event, changed: list[str]) -> None:
-        """What a provider or a reader said: a dead token, a mailbox that must not be used, a topic that is denied."""
+        """What a provider or a reader said: a dead token, an address that must not be used, a topic that is denied."""
         said, stamp = event.properties, (event.time, event.id)
         kind, address, channel = said.get("kind"), said.get("address"), said.get("channel")
         if kind == "dead_token" and isinstance(address, str):
             changed += self.release(address, stamp)
-        elif kind in ("bounced", "complained") and isinstance(address, str) and channel == "email":
-            key = mailbox_key(address)
-            self.blocked[key] = newest(self.blocked.get(key), (*stamp, kind))
-            changed.append("#reachable")
+        elif kind in ("bounced", "complained") and isinstance(address, str) and isinstance(channel, str):
+            declared = channels().get(channel)  # of a channel that is installed no more, nothing is asked either
+            if declared is not None and declared.key is not None:
+                key = declared.key(address)
+                self.blocked[key] = newest(self.blocked.get(key), (*stamp, kind))
+                changed.append("#reachable")
         elif kind == "unsubscribed":
             key = f"{folded_topic(said.get('topic') or '') or EVERY_TOPIC}/{channel}"
             self.consent[key] = newest(self.consent.get(key), (*stamp, False))

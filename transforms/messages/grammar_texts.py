@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import LOCALE_FORM, Partials, Text, Tree, locale_key
 from transforms.messages.files import file_meant, partials_of
 from transforms.messages.markup import MjmlMistake, check_tags, compile_mjml
@@ -77,18 +76,6 @@ class TextReader:
                 self.check_literal(child, mistake)
         elif isinstance(node.value, str) and node.value and (cause := mistake(node.value)):
             self.problems.add(node, cause)
-
-    def check_mailbox(self, node: Node) -> None:
-        """Check a sender, in each locale, as far as it can be seen before it is filled in."""
-        if isinstance(node.value, dict):
-            for child in node.value.values() if "file" not in node.value else ():
-                self.check_mailbox(child)
-        elif isinstance(node.value, str):
-            # Where Liquid makes the name alone, the mailbox can be seen.
-            seen = node.value if "{" not in node.value else "".join(node.value.rpartition("<")[1:])
-            if "{" not in seen and named_mailbox(seen) is None:
-                cause = f"expected a mailbox, such as Shop <shop@example.com>; found {node.value!r}"
-                self.problems.add(node, cause)
 
     def _partials(self, named: Mapping[str, str]) -> Partials:
         return tuple((name, self.files[file]) for name, file in sorted(named.items()))

@@ -1,8 +1,8 @@
-"""Secrets of the environment in the URL and the headers of webhooks: which a message names, and how they are shown."""
+"""Secrets of the environment in private texts of messages: which a message names, and how they are shown."""
 
 from collections.abc import Iterable, Iterator
 
-from transforms.messages.definitions import Message, Partials, WebhookMessage
+from transforms.messages.definitions import Message, Partials
 
 __all__ = ["MASK", "MASKS", "holds_secrets", "secret_names"]
 
@@ -21,24 +21,24 @@ class _Masks(dict[str, str]):
 MASKS = _Masks()
 
 
-def _sources(message: WebhookMessage) -> Iterator[tuple[str, Partials]]:
-    for text in (message.url, *message.headers.values()):
+def _sources(message: Message) -> Iterator[tuple[str, Partials]]:
+    for text in message.private():
         for source in text.sources.values():
             yield source, text.partials
 
 
-def holds_secrets(message: WebhookMessage) -> bool:
-    """Whether something of a call may be secret."""
+def holds_secrets(message: Message) -> bool:
+    """Whether something of a message may be secret."""
     return any("secrets" in text for source, partials in _sources(message) for text in (source, *map(str, partials)))
 
 
 def secret_names(messages: Iterable[Message]) -> list[str]:
-    """The names of all secrets that messages call with, sorted."""
+    """The names of all secrets that messages name, sorted."""
     from transforms.messages.liquid import paths_of  # noqa: PLC0415 - a tenth of a second that few definitions need
 
     found: set[str] = set()
     for message in messages:
-        if isinstance(message, WebhookMessage) and holds_secrets(message):
+        if holds_secrets(message):
             for source, partials in _sources(message):
                 found |= {str(path[1]) for path in paths_of(source, partials) if path[0] == "secrets" and len(path) > 1}
     return sorted(found)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from transforms.identity.profile import CHANNELS, CONTEXT_NAMES, GROUP_ID, GROUP_TRAITS
+from transforms.events.channels import installed
+from transforms.identity.profile import CONTEXT_NAMES, GROUP_ID, GROUP_TRAITS
 from transforms.segments.conditions import (
     All,
     Any_,
@@ -117,7 +118,7 @@ def _read_identified(node: Node, problems: Problems, _place: _Place) -> Conditio
 
 def _read_reachable(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("reachable",))
-    channel = problems.choice(node.value["reachable"], CHANNELS)
+    channel = problems.choice(node.value["reachable"], installed())
     return None if channel is None else Reachable(channel)
 
 
@@ -125,11 +126,11 @@ def _read_consented(node: Node, problems: Problems, _place: _Place) -> Condition
     problems.mapping(node, ("consented",))
     asked = node.value["consented"]
     topic_of = asked.written if isinstance(asked.value, str) else "…"
-    instead = f"{{topic: {topic_of}, channel: {CHANNELS[0]}}}"
+    instead = f"{{topic: {topic_of}, channel: {next(iter(installed()))}}}"
     fields = problems.mapping(asked, ("topic", "channel"), required=("topic", "channel"), instead=instead)
     if not fields or len(fields) != 2:
         return None
-    topic, channel = problems.text(fields["topic"]), problems.choice(fields["channel"], CHANNELS)
+    topic, channel = problems.text(fields["topic"]), problems.choice(fields["channel"], installed())
     return None if topic is None or channel is None else Consented(topic, channel)
 
 

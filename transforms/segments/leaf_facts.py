@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from transforms.identity.channels import attributes_of
 from transforms.identity.percentile import place, threshold
 from transforms.identity.profile import KNOWN_ZONE, Profile
 from transforms.segments.conditions import Attribute, Bucket, Consented, FactCondition, Identified, Near, Reachable
@@ -55,7 +56,7 @@ class Nobody:
 
     def is_reachable(self, channel: str) -> bool:
         """As for an empty profile."""
-        return Profile().reachable(channel, identified=False)
+        return bool(Profile().addresses(channel))
 
     def is_consented(self, topic: str, channel: str) -> bool:
         """As for an empty profile."""
@@ -71,7 +72,7 @@ def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _JudgeFact
         return (IDENTIFIED,), lambda facts, _now: (facts.is_identified(), None)
     if isinstance(condition, Reachable):
         channel = condition.channel
-        names = (REACHABLE, IDENTIFIED, "email", "line_id")
+        names = (REACHABLE, IDENTIFIED, *attributes_of(channel))
         return names, lambda facts, _now: (facts.is_reachable(channel), None)
     if isinstance(condition, Consented):
         return (CONSENT,), lambda facts, _now: (facts.is_consented(condition.topic, condition.channel), None)

@@ -7,7 +7,8 @@ newer keywords only those are used that an editor may pass over without refusing
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from transforms.identity.profile import CHANNELS, CONTEXT_NAMES
+from transforms.events.channels import installed
+from transforms.identity.profile import CONTEXT_NAMES
 from transforms.segments.conditions import ANY
 from transforms.segments.document import ID_FORM
 from transforms.segments.grammar import FARTHEST_KM, FORMS, LOCATION
@@ -294,7 +295,7 @@ def _bucket_condition() -> Schema:
 
 
 def _consented_condition() -> Schema:
-    fields = {"topic": TEXT, "channel": {"enum": list(CHANNELS)}}
+    fields = {"topic": TEXT, "channel": {"enum": list(installed())}}
     return mapping({"consented": mapping(fields, list(fields))})
 
 
@@ -306,7 +307,7 @@ _FORMS: dict[str, tuple[str, Schema]] = {
     "sequence": ("events one after another; others may come between", _sequence_condition()),
     "segment": ("they are in that segment", mapping({"segment": TEXT})),
     "identified": ("there is a user id", mapping({"identified": _BOOLEAN})),
-    "reachable": ("there is a live address on the channel", mapping({"reachable": {"enum": list(CHANNELS)}})),
+    "reachable": ("there is a live address on the channel", mapping({"reachable": {"enum": list(installed())}})),
     "consented": ("the topic may use the channel", _consented_condition()),
     "bucket": ("their stable percentile for the salt is in [from, below)", _bucket_condition()),
     "near": ("a place is at most so far away", _near_condition()),

@@ -1,6 +1,8 @@
 """Words of other languages and tools for what the language calls otherwise: mistakes say which word is meant."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+
+from transforms.events.channels import installed
 
 __all__ = ["meant"]
 
@@ -31,7 +33,7 @@ _WORDS = {
     "leaves": ("leave", "left", "leaves_segment", "exits"),
     "schedule": ("cron", "at", "time", "scheduled", "daily", "every"),
     "announcement": ("broadcast", "announce"),
-    "send": ("push", "email", "mail", "message", "sms", "line", "webhook", "notify"),
+    "send": ("mail", "message", "notify"),
     "wait": ("delay", "sleep", "pause"),
     "if": ("when", "branch", "condition", "case"),
     "end": ("stop", "exit", "finish"),
@@ -73,4 +75,11 @@ def meant(key: str, allowed: Collection[str]) -> str | None:
     plain = key.lower().replace("-", "_").replace(" ", "_")
     if plain in allowed:
         return plain
-    return next((word for word, others in _WORDS.items() if word in allowed and plain in others), None)
+    return next((word for word in _words_for(plain) if word in allowed), None)
+
+
+def _words_for(plain: str) -> Iterator[str]:
+    """All that a word may be meant for; the name of a channel stands for sending there."""
+    for word, others in _WORDS.items():
+        if plain in others or (word == "send" and plain in installed()):
+            yield word

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from transforms.events.consent import CHANNELS, folded_channel
+from transforms.events.channels import installed
+from transforms.events.consent import folded_channel
 from transforms.events.decode import Cause, Refused
 from transforms.events.event import RECEIPT, Event
 from transforms.events.ids import refused_id
@@ -105,8 +106,8 @@ def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
     if receipt.kind not in KINDS:
         raise Refused(Cause.INVALID, f"`kind` is {receipt.kind!r:.80}; expected one of {', '.join(KINDS)}")
     receipt = msgspec.structs.replace(receipt, channel=folded_channel(receipt.channel))
-    if receipt.channel not in CHANNELS:
-        raise Refused(Cause.INVALID, f"`channel` is {receipt.channel!r:.80}; expected one of {', '.join(CHANNELS)}")
+    if receipt.channel not in installed():
+        raise Refused(Cause.INVALID, f"`channel` is {receipt.channel!r:.80}; expected one of {', '.join(installed())}")
     user = str(receipt.user_id)
     if reason := refused_id(user):
         raise Refused(Cause.REFUSED_ID, f"`userId`: {reason}")

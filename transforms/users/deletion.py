@@ -11,6 +11,7 @@ from transforms.events.event import Event
 from transforms.identity.profile import Profile
 from transforms.users.draft import Draft
 from transforms.users.effects import Deleted, Forward
+from transforms.users.links import linked_channels
 from transforms.users.user import ANONYMOUS, Owner, OwnerDeleted, User
 
 __all__ = ["delete", "delete_merged", "forget_past", "is_deletion_again", "is_gone"]
@@ -47,7 +48,7 @@ def forget_past(draft: Draft, past: User) -> None:
         return
     segments = sorted({*draft.index.order, *past.members})
     users = tuple(id_ for id_ in (past.id, *past.merged) if id_ != draft.id)
-    identities = _identities(past.profile, users)
+    identities = _identities(past.profile, users, draft.policies.default_region)
     draft.emit(Deleted(draft.id, draft.deleted_at, users, tuple(segments), identities, draft.deleted))
     _tell(draft, users, draft.deleted, draft.deleted_at)
 
@@ -56,7 +57,7 @@ def _forget(draft: Draft, time: int, at: int, owner: Owner | None = None) -> Non
     """Leave a tombstone of a deletion."""
     draft.clock = max(draft.clock, at)
     segments = sorted({*draft.index.order, *draft.members})
-    identities = _identities(draft.profile, draft.merged)
+    identities = _identities(draft.profile, draft.merged, draft.policies.default_region)
     draft.leave_all("deleted")
     draft.emit(Deleted(draft.id, at, (draft.id, *draft.merged), tuple(segments), identities, time))
     _tell(draft, draft.merged, time, at)
@@ -69,10 +70,10 @@ def _tell(draft: Draft, merged: Iterable[str], time: int, at: int) -> None:
         draft.emit(Forward(id_, OwnerDeleted(at, draft.id, time)))
 
 
-def _identities(profile: Profile, merged: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    address = profile.address("email")
+def _identities(profile: Profile, merged: Iterable[str], region: str) -> tuple[tuple[str, str], ...]:
     identities = [("token", token) for token in profile.tokens]
-    identities += [("address", address)] if address else []
+    for channel, _ in linked_channels():
+        identities += [("address", address) for address in profile.addresses(channel, region=region)]
     return (*identities, *(("anonymous", source.removeprefix(ANONYMOUS)) for source in merged))
 
 

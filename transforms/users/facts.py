@@ -1,5 +1,7 @@
 """What leaves, journeys and conditions ask of a user: the zone, attributes, addresses and consent."""
 
+from collections.abc import Sequence
+
 from transforms.campaigns.policies import Policies
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
@@ -35,9 +37,14 @@ class Facts:
         """Whether this is a user with a user id."""
         return not self.id.startswith(ANONYMOUS)
 
+    def addresses(self, channel: str) -> Sequence[str]:
+        """The live addresses on a channel, the best first."""
+        user = self.id if self.is_identified() else ""
+        return self.profile.addresses(channel, user=user, region=self.policies.default_region)
+
     def is_reachable(self, channel: str) -> bool:
         """Whether there is a live address for the channel."""
-        return self.profile.reachable(channel, identified=self.is_identified())
+        return bool(self.addresses(channel))
 
     def is_consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel."""

@@ -1,12 +1,15 @@
 """Whose a device token or an email address is, as the store is told, from where others learn it."""
 
+from functools import cache
+
 from transforms.events.event import Event
 from transforms.events.records import RECORDS
+from transforms.identity.channels import attributes_of, channels
 from transforms.users.draft import Draft
 from transforms.users.effects import Linked
 from transforms.users.user import Merge
 
-__all__ = ["link", "link_again", "link_tokens"]
+__all__ = ["link", "link_again", "link_tokens", "linked_channels"]
 
 
 def link_tokens(draft: Draft, merge: Merge) -> None:
@@ -19,8 +22,16 @@ def link(draft: Draft, event: Event, facts: list[str]) -> None:
     """Say whose a newly seen token or address is."""
     if "#reachable" in facts and event.type not in RECORDS:
         draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
-    if "email" in facts and draft.is_identified() and (address := draft.profile.address("email")):
-        draft.emit(Linked("address", address, draft.id, event.time))
+    for channel, attributes in linked_channels():
+        if not attributes.isdisjoint(facts) and draft.is_identified():
+            for address in draft.addresses(channel):
+                draft.emit(Linked("address", address, draft.id, event.time))
+
+
+@cache
+def linked_channels() -> tuple[tuple[str, frozenset[str]], ...]:
+    """The channels of which the store is told whose an address is, with the attributes that addresses are made of."""
+    return tuple((name, frozenset(attributes_of(name))) for name, channel in channels().items() if channel.linked)
 
 
 def link_again(draft: Draft, event: Event) -> None:

@@ -22,13 +22,15 @@ from aiosmtplib import (
 )
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import SmtpAddress
+from transforms.channels.channel import Opening, OutboxFile, Transport
+from transforms.channels.email.message import RenderedMail
+from transforms.channels.email.settings import SMTP_PASSWORD, SmtpAddress, parse_smtp
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import SMTP_PASSWORD, MailSettings, secret_of
+from transforms.channels.settings import MailSettings, secret_of
 from transforms.identity.mailbox import named_mailbox, on_the_wire
-from transforms.messages.render import Rendered, RenderedMail, has_break
+from transforms.messages.render import Rendered, has_break
 
-__all__ = ["Composed", "Mail", "compose"]
+__all__ = ["TRANSPORT", "Composed", "Mail", "compose"]
 
 CONNECT_SECONDS = 5.0
 #: RFC 5321, 4.5.4.1 advises 30 minutes between tries; greylisting mostly ends after one.
@@ -257,6 +259,18 @@ class Mail:
             client.close()
         else:
             self._idle.append(client)
+
+
+def _open(opening: Opening) -> Mail:
+    return Mail(parse_smtp(opening.told["email"][0]), opening.settings)
+
+
+def _show(send: Send, mail: RenderedMail, settings: MailSettings) -> OutboxFile | Outcome:
+    made = compose(send, mail, settings)
+    return made if isinstance(made, Outcome) else OutboxFile("mail", ".eml", made.content)
+
+
+TRANSPORT = Transport(_open, _show)
 
 
 def _refused(error: SMTPResponseException) -> Outcome:

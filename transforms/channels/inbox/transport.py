@@ -1,17 +1,21 @@
 """The in-app inbox: rows of the store, which an app's server reads and shows."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
+from transforms.channels.inbox.message import RenderedInbox
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import Rendered, RenderedInbox
+from transforms.channels.settings import MailSettings
+from transforms.messages.render import Rendered
 from transforms.segments.values import SECOND
 from transforms.storage.rows import InboxRow
 from transforms.storage.store import Store
 
-__all__ = ["Inbox", "inbox_row"]
+__all__ = ["TRANSPORT", "Inbox", "InboxLine", "inbox_row"]
 
 
 class Inbox:
@@ -37,6 +41,29 @@ class Inbox:
 
     async def close(self) -> None:
         """Nothing is to be closed: the store is others', too."""
+
+
+class InboxLine(OutboxLine, frozen=True, kw_only=True):
+    """One line of `inbox*.jsonl`; `expires` is in seconds after the decision, null for never."""
+
+    title: str
+    body: str
+    image: str | None
+    deep_link: str | None
+    data: dict[str, Any]
+    expires: int | None
+
+
+def _open(opening: Opening) -> Inbox:
+    assert opening.store is not None
+    return Inbox(opening.store)
+
+
+def _show(send: Send, message: RenderedInbox, _settings: MailSettings) -> InboxLine:
+    return InboxLine(**line_head(send), **msgspec.structs.asdict(message))
+
+
+TRANSPORT = Transport(_open, _show)
 
 
 def inbox_row(send: Send, message: RenderedInbox) -> InboxRow:

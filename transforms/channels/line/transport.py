@@ -5,16 +5,20 @@ through twice.
 """
 
 import uuid
+from typing import Any
 
 import msgspec
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import LineAddress
+from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
 from transforms.channels.http import Answer, Http, refusal
+from transforms.channels.line.message import RenderedLine
+from transforms.channels.line.settings import LINE_TOKEN, LineAddress, parse_line
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import Rendered, RenderedLine
+from transforms.channels.settings import MailSettings, secret_of
+from transforms.messages.render import Rendered
 
-__all__ = ["Line"]
+__all__ = ["TRANSPORT", "Line", "LineLine"]
 
 #: Makes retry keys of send ids; any constant serves.
 _NAMESPACE = uuid.UUID("3f0c8f9a-6b1e-5d6c-9a53-7a4d3c1b2e10")
@@ -53,6 +57,24 @@ class Line:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+
+class LineLine(OutboxLine, frozen=True, kw_only=True):
+    """One line of `line*.jsonl`; `to` is the LINE id."""
+
+    to: str
+    messages: list[dict[str, Any]]
+
+
+def _open(opening: Opening) -> Line:
+    return Line(parse_line(opening.told["line"][0]), secret_of(opening.environment, LINE_TOKEN))
+
+
+def _show(send: Send, message: RenderedLine, _settings: MailSettings) -> LineLine:
+    return LineLine(**line_head(send), to=send.address, messages=message.messages)
+
+
+TRANSPORT = Transport(_open, _show)
 
 
 class _Detail(msgspec.Struct):

@@ -18,12 +18,15 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import FcmAddress
+from transforms.channels.channel import OutboxLine, Transport, line_head
 from transforms.channels.http import CONNECT_SECONDS, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import Rendered, RenderedPush
+from transforms.channels.push.message import RenderedPush
+from transforms.channels.push.settings import FcmAddress, parse_fcm
+from transforms.channels.settings import MailSettings
+from transforms.messages.render import Rendered
 
-__all__ = ["Push", "measured", "message_of"]
+__all__ = ["TRANSPORT", "Push", "PushLine", "measured", "message_of"]
 
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
 PAYLOAD_BYTES = 4096
@@ -96,6 +99,24 @@ class Push:
             await asyncio.shield(self._refreshing)
         self._credential.apply(headers)
         return headers
+
+
+class PushLine(OutboxLine, frozen=True, kw_only=True):
+    """One line of `push*.jsonl`."""
+
+    token: str
+    title: str
+    body: str
+    data: dict[str, str]
+
+
+def _show(send: Send, push: RenderedPush, _settings: MailSettings) -> PushLine | Outcome:
+    if isinstance(refused := measured(push, send), Outcome):
+        return refused
+    return PushLine(**line_head(send), token=send.address, title=push.title, body=push.body, data=push.data)
+
+
+TRANSPORT = Transport(lambda opening: Push(parse_fcm(opening.told["push"][0])), _show)
 
 
 def _passes(error: Exception) -> bool:

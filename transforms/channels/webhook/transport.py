@@ -15,12 +15,16 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from yarl import URL
 
 from transforms.campaigns.effects import Send
-from transforms.channels.hosts import Allowed, canonical_host, is_address
+from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
+from transforms.channels.hosts import Allowed, canonical_host, is_address, parse_allowed
 from transforms.channels.http import REFUSED, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
-from transforms.messages.render import Called, Rendered, RenderedWebhook
+from transforms.channels.settings import MailSettings, secret_of
+from transforms.channels.webhook.message import Called, RenderedWebhook
+from transforms.channels.webhook.settings import WEBHOOK_SECRET
+from transforms.messages.render import Rendered
 
-__all__ = ["Call", "Webhook", "check_secret"]
+__all__ = ["TRANSPORT", "Call", "Webhook", "WebhookLine", "check_secret"]
 
 _NOTHING = Allowed()
 
@@ -104,6 +108,26 @@ def _outcome(answer: Answer | Outcome, *, private: bool) -> Outcome:
         return Outcome.handed_off(str(answer.status))
     refused = refusal(answer, answer.text)
     return msgspec.structs.replace(refused, detail=str(answer.status)) if private else refused
+
+
+class WebhookLine(OutboxLine, frozen=True, kw_only=True):
+    """One line of `webhook*.jsonl`: the call that was not made."""
+
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+def _open(opening: Opening) -> Webhook:
+    allowed = parse_allowed(opening.told.get("webhook-allow", ()))
+    return Webhook(secret_of(opening.environment, WEBHOOK_SECRET), allowed)
+
+
+def _show(send: Send, call: RenderedWebhook, _settings: MailSettings) -> WebhookLine:
+    return WebhookLine(**line_head(send), url=call.url, headers=call.headers, body=call.body)
+
+
+TRANSPORT = Transport(_open, _show)
 
 
 def check_secret(secret: str) -> None:

@@ -21,6 +21,7 @@ import msgspec
 import polars as pl
 
 from transforms.events.event import CALLS, SESSION_ENDED
+from transforms.identity.channels import TOKENS, attributes_of, channels
 from transforms.identity.profile import KNOWN_ZONE
 from transforms.segments.conditions import (
     ANY,
@@ -39,7 +40,6 @@ from transforms.segments.conditions import (
 from transforms.segments.operators import TIME_OPERATORS
 
 __all__ = [
-    "ADDRESSES",
     "TOKEN",
     "ZONE_FACTS",
     "Needs",
@@ -57,8 +57,6 @@ __all__ = [
 TOKEN = "[token]"
 #: Where a user's zone is found, in this order.
 ZONE_FACTS = ("timezone", KNOWN_ZONE)
-#: The attribute that holds the address for a channel.
-ADDRESSES = {"email": "email", "line": "line_id"}
 
 #: Partitions that are worked on side by side: polars leaves cores idle between the steps of one.
 _AT_ONCE = 2
@@ -192,7 +190,7 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
                 if operator.name in TIME_OPERATORS:
                     fact(*ZONE_FACTS)
             case Reachable(channel):
-                fact(*([TOKEN] if channel == "push" else [ADDRESSES[channel]] if channel in ADDRESSES else []))
+                fact(*attributes_of(channel), *([TOKEN] if TOKENS in channels()[channel].reads else []))
             case Consented(topic, channel):
                 fact(consent_fact(topic, channel), consent_fact("all", channel))
             case Identified() | Bucket():

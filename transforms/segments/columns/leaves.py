@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from transforms.identity.channels import REGION, TOKENS, USER, attributes_of, channels
 from transforms.identity.percentile import place, threshold
-from transforms.identity.profile import DENIED_UNLESS_GRANTED
 from transforms.segments.columns.aggregates import Aggregate
 from transforms.segments.columns.gathered import DistinctValues, EachCount, EachMissing, Gathered, OneAfterAnother
-from transforms.segments.columns.layout import ADDRESSES, TOKEN, NotColumnar, consent_fact, place_facts
+from transforms.segments.columns.layout import TOKEN, NotColumnar, consent_fact, place_facts
 from transforms.segments.columns.totals import gather_total
-from transforms.segments.columns.values import any_element, by_value, either, satisfies
+from transforms.segments.columns.values import any_element, by_row, by_value, either, satisfies
 from transforms.segments.columns.windows import between, inside
 from transforms.segments.conditions import (
     Attribute,
@@ -48,11 +48,14 @@ ZONE = "[zone]"
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What leaves are compiled for: the time of the question, and the columns that the two tables have."""
+    """What leaves are compiled for: the time of the question, the columns that the two tables have, and the region of
+    phone numbers that name none.
+    """
 
     now: int
     events: frozenset[str]
     users: frozenset[str]
+    region: str = ""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -203,21 +206,28 @@ def _identified(_condition: Identified, key: str, _scope: Scope) -> ColumnLeaf:
 
 
 def _reachable(condition: Reachable, key: str, scope: Scope) -> ColumnLeaf:
-    channel = condition.channel
-    if channel == "inbox":
-        return _identified(Identified(), key, scope)
-    if channel == "push":
-        return ColumnLeaf(int(key, 16), _fact(TOKEN, "exists", True, scope))
-    if channel not in ADDRESSES:
-        return ColumnLeaf(int(key, 16), pl.lit(value=True))
-    column = f"{ADDRESSES[channel]}#text"
-    return ColumnLeaf(int(key, 16), either([by_value(column, _not_blank)] if column in scope.users else []))
+    """The channel makes addresses of each distinct combination of the facts that it reads."""
+    channel = channels()[condition.channel]
+    columns: dict[str, pl.Expr] = {
+        TOKENS: pl.when(_fact(TOKEN, "exists", True, scope)).then(pl.lit("a token")),
+        USER: pl.when(_identified(Identified(), key, scope).truth).then(pl.lit("a user")),
+    }
+    for name in attributes_of(channel.name):
+        columns[name] = pl.col(f"{name}#text") if f"{name}#text" in scope.users else pl.lit(None, pl.String)
+    asked = [columns[name].alias(name) for name in channel.reads if name in columns]
+
+    def reached(*said: Any) -> bool:
+        facts = dict(zip((name for name in channel.reads if name in columns), said, strict=True))
+        tokens, user = ([facts[TOKENS]] if facts.get(TOKENS) else []), facts.get(USER) or ""
+        return bool(channel.addresses({**facts, TOKENS: tokens, USER: user, REGION: scope.region}))
+
+    return ColumnLeaf(int(key, 16), by_row(asked, reached) if asked else pl.lit(value=reached()))
 
 
 def _consented(condition: Consented, key: str, scope: Scope) -> ColumnLeaf:
     said, whole = consent_fact(condition.topic, condition.channel), consent_fact("all", condition.channel)
     granted = _fact(said, "is", True, scope)
-    if condition.channel not in DENIED_UNLESS_GRANTED:
+    if channels()[condition.channel].granted:
         granted = granted | _fact(said, "exists", False, scope)
     return ColumnLeaf(int(key, 16), granted & ~_fact(whole, "is", False, scope))
 
@@ -225,10 +235,6 @@ def _consented(condition: Consented, key: str, scope: Scope) -> ColumnLeaf:
 def _fact(name: str, operator: str, operand: bool, scope: Scope) -> pl.Expr:
     asked = Operator(operator, operand)
     return satisfies(name, asked, compile_test(asked), scope.users)
-
-
-def _not_blank(text: str) -> bool:
-    return bool(text.strip())
 
 
 #: What compiles each kind of condition.

@@ -24,7 +24,11 @@ USER = "[user]"
 
 
 def memberships(
-    segments: Mapping[str, Condition], prepared: Prepared, as_of: int, default_zone: str = "UTC"
+    segments: Mapping[str, Condition],
+    prepared: Prepared,
+    as_of: int,
+    default_zone: str = "UTC",
+    default_region: str = "",
 ) -> Iterator[pl.DataFrame]:
     """Who is in which segment at `as_of` (microseconds UTC), a frame a partition.
 
@@ -36,14 +40,22 @@ def memberships(
       ValueError: the folder was prepared for other definitions.
     """
     prepared.check(atom for condition in segments.values() for atom in atoms(condition))
-    yield from prepared.each(lambda partition: _ask(segments, prepared, partition, as_of, default_zone))
+    yield from prepared.each(
+        lambda partition: _ask(segments, prepared, partition, as_of, (default_zone, default_region))
+    )
 
 
 def _ask(
-    segments: Mapping[str, Condition], prepared: Prepared, partition: Partition, as_of: int, default_zone: str
+    segments: Mapping[str, Condition],
+    prepared: Prepared,
+    partition: Partition,
+    as_of: int,
+    defaults: tuple[str, str],
 ) -> pl.DataFrame:
+    default_zone, default_region = defaults
     events, users = prepared.events(partition), prepared.users(partition)
-    scope = Scope(as_of, frozenset(events.collect_schema().names()), frozenset(users.collect_schema().names()))
+    present = frozenset(events.collect_schema().names()), frozenset(users.collect_schema().names())
+    scope = Scope(as_of, *present, default_region)
     distinct = {leaf_key(atom): atom for condition in segments.values() for atom in atoms(condition)}
     leaves = {key: compile_leaf(atom, scope) for key, atom in distinct.items()}
     since = {day for leaf in leaves.values() for day in leaf.since}

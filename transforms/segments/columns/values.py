@@ -102,6 +102,21 @@ def by_value(columns: str | Sequence[str], test: Callable[..., bool], zone: str 
     return pl.struct(asked).map_batches(tested, return_dtype=pl.Boolean, is_elementwise=True)
 
 
+def by_row(columns: Sequence[pl.Expr], test: Callable[..., bool]) -> pl.Expr:
+    """Test each distinct row of columns in Python, None where one is null."""
+
+    def tested(rows: pl.Series) -> pl.Series:
+        table = rows.struct.unnest()
+        distinct = table.unique()
+        truths = pl.Series("#true", [test(*values) for values in distinct.rows()], dtype=pl.Boolean)
+        found = table.join(
+            distinct.with_columns(truths), on=table.columns, how="left", nulls_equal=True, maintain_order="left"
+        )
+        return found["#true"]
+
+    return pl.struct(columns).map_batches(tested, return_dtype=pl.Boolean, is_elementwise=True)
+
+
 _SCALARS = ("number", "text", "boolean")
 #: An expression for each kind of value of which an operator can be true.
 _Vectors = dict[str, Callable[[pl.Expr], pl.Expr]]

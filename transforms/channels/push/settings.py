@@ -1,0 +1,60 @@
+"""What pushes are told at a launch: a Firebase project."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from transforms.channels.address import local_server
+from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
+from transforms.events.plain import without_user
+
+__all__ = ["SETTINGS", "FcmAddress", "parse_fcm"]
+
+_FCM = re.compile(r"fcm:(?P<project>[a-z][a-z0-9-]{2,62})(@(?P<server>https?://.+))?")
+
+
+class FcmAddress(msgspec.Struct, frozen=True):
+    """A Firebase project and its server; a `local` server asks for no credentials."""
+
+    project: str
+    server: str = "https://fcm.googleapis.com"
+    local: bool = False
+
+
+def parse_fcm(url: str) -> FcmAddress:
+    """Read `fcm:PROJECT` or, for a local server, `fcm:PROJECT@http://HOST:PORT`.
+
+    Raises:
+      ValueError: saying what is expected.
+    """
+    match = _FCM.fullmatch(url)
+    if not match:
+        raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {without_user(url)!r}")
+    if match["server"] is None:
+        return FcmAddress(match["project"])
+    return FcmAddress(match["project"], local_server(match["server"], url), local=True)
+
+
+def _check(told: Told, _environment: Mapping[str, str]) -> None:
+    read_flag("push", parse_fcm, told["push"][0])
+
+
+def _check_access(told: Told, _environment: Mapping[str, str]) -> None:
+    if parse_fcm(*told["push"]).local:
+        return
+    import google.auth  # noqa: PLC0415 - only for a launch with real pushes
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    try:
+        google.auth.default()
+    except GoogleAuthError as error:
+        raise ValueError(f"--push: no credentials for FCM: {error}") from error
+
+
+SETTINGS = ChannelSettings(
+    flags=(Flag("push", "fcm:PROJECT, or fcm:PROJECT@http://HOST:PORT for a local server"),),
+    receipts={"dead_token": "dead_token"},
+    check=_check,
+    check_access=_check_access,
+)

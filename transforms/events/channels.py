@@ -1,0 +1,50 @@
+"""Which channels are installed, by their entry points in the group `todoke.channels`: of this package, and of others.
+
+Only names are known here, and nothing is imported; `transforms.identity.channels` loads them.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+
+import msgspec
+
+__all__ = ["GROUP", "ChannelError", "Installed", "installed"]
+
+#: Where a package says which channels it has (docs/extending.md).
+GROUP = "todoke.channels"
+
+
+class ChannelError(Exception):
+    """A channel that is not installed as it should be; the message says which, and what to do."""
+
+
+class Installed(msgspec.Struct, frozen=True):
+    """Where a channel comes from: the entry point, and the package with its version."""
+
+    entry: EntryPoint
+    package: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"channel `{self.entry.name}` of {self.package} {self.version}"
+
+
+@cache
+def installed() -> Mapping[str, Installed]:
+    """The installed channels by name, in the order of their names; looked for once a process.
+
+    Raises:
+      ChannelError: there is none, or two packages have one of the same name.
+    """
+    found: dict[str, Installed] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        dist = entry.dist
+        here = Installed(entry, dist.name if dist else "?", dist.version if dist else "?")
+        if other := found.get(entry.name):
+            raise ChannelError(f"{here} and {other} have the same name: uninstall one of them")
+        found[entry.name] = here
+    if not found:
+        raise ChannelError(f"no channel is installed (entry points `{GROUP}`): install todoke with pip")
+    return MappingProxyType(found)
