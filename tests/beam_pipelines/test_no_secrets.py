@@ -135,7 +135,7 @@ def test_secrets_may_be_in_files(flags: list[str], tmp_path: Path, monkeypatch: 
         (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
         monkeypatch.setenv(name, f"file:{tmp_path / name}")
     argv = [*flags, "--events=e.jsonl", "--store=none", "--email=smtps://mail.example.com:465"]
-    assert parse(argv)[0].email == "smtps://mail.example.com:465"
+    assert parse(argv)[0].told["email"] == ("smtps://mail.example.com:465",)
     for name in SECRETS:
         monkeypatch.setenv(name, "file:/nowhere/secret")
         with pytest.raises(WrongUse, match=f"{name}: /nowhere/secret cannot be read"):

@@ -234,7 +234,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
                 key = declared.key(address)
                 self.blocked[key] = newest(self.blocked.get(key), (*stamp, kind))
                 changed.append("#reachable")
-        elif kind == "unsubscribed":
+        elif kind in ("unsubscribed", "resubscribed"):
             key = f"{folded_topic(said.get('topic') or '') or EVERY_TOPIC}/{channel}"
-            self.consent[key] = newest(self.consent.get(key), (*stamp, False))
+            self.consent[key] = newest(self.consent.get(key), (*stamp, kind == "resubscribed"))
             changed.append("#consent")

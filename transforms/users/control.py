@@ -39,6 +39,7 @@ KINDS = {
     "clicked": "Clicked",
     "complained": "Complained",
     "unsubscribed": "Unsubscribed",
+    "resubscribed": "Resubscribed",
 }
 
 
