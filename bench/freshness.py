@@ -23,7 +23,7 @@ from bench.segments import START, TOUCHED, compiling
 from transforms.events.event import Event
 from transforms.segments.values import HOUR
 from transforms.users.advance import apply
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.user import User, Wake
 
 ROUND = 120_000_000
@@ -62,7 +62,7 @@ def core(files: list[Path], segments: int, window: float) -> list[int]:
         condition = f"{{event: E{name}, count: {{at_least: {least}}}, within: {within // 1_000_000}s}}"
         lines.append(f"  s{number}: {{owner: bench, members: {condition}}}")
     definitions = compiling("\n".join(lines))
-    drafts: dict[str, Draft] = {}
+    editors: dict[str, UserEditor] = {}
     due: list[tuple[int, str]] = []
 
     def settle(now: int) -> None:
@@ -71,13 +71,13 @@ def core(files: list[Path], segments: int, window: float) -> list[int]:
             take(user, Wake(at))
 
     def take(user: str, item: Event | Wake) -> None:
-        draft = drafts.get(user)
-        if draft is None:
-            draft = drafts[user] = Draft(User(user), definitions)
-        before = draft.leaves.first
-        apply(draft, item)
-        draft.effects.clear()
-        after = draft.leaves.first
+        editor = editors.get(user)
+        if editor is None:
+            editor = editors[user] = UserEditor(User(user), definitions)
+        before = editor.leaves.first
+        apply(editor, item)
+        editor.effects.clear()
+        after = editor.leaves.first
         if after is not None and (after != before or isinstance(item, Wake)):
             heapq.heappush(due, (after, user))
 
@@ -90,8 +90,8 @@ def core(files: list[Path], segments: int, window: float) -> list[int]:
                 take(user, Event(str(number), "track", f"E{name}", int(time), int(time), user))
         settle(START + (order + 1) * ROUND)
     sizes = dict.fromkeys(range(segments), 0)
-    for draft in drafts.values():
-        for name in draft.members:
+    for editor in editors.values():
+        for name in editor.members:
             sizes[int(name[1:])] += 1
     return list(sizes.values())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from transforms.campaigns.load import Definitions, load
 from transforms.events.decode import decode
 from transforms.users.advance import apply
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.user import Input, User, Wake
 
 DEFINITIONS = Path(__file__).parent / "definitions.yaml"
@@ -19,21 +19,21 @@ DEFINITIONS = Path(__file__).parent / "definitions.yaml"
 
 def loop(events: Path, definitions: Definitions) -> dict[str, int]:
     """Read, decode, keep every user's draft open, apply each event as it comes, settle at the end."""
-    drafts: dict[str, Draft] = {}
+    editors: dict[str, UserEditor] = {}
     newest = 0
     with events.open("rb") as lines:
         for line in lines:
             event, _ = decode(line)
             key = str(event.user)
-            draft = drafts.get(key)
-            if draft is None:
-                draft = drafts[key] = Draft(User(key), definitions)
-            apply(draft, event)
-            draft.effects.clear()  # a stream hands them on
+            editor = editors.get(key)
+            if editor is None:
+                editor = editors[key] = UserEditor(User(key), definitions)
+            apply(editor, event)
+            editor.effects.clear()  # a stream hands them on
             newest = max(newest, event.arrival)
-    for draft in drafts.values():
-        apply(draft, Wake(newest))
-    users = [draft.close() for draft in drafts.values()]
+    for editor in editors.values():
+        apply(editor, Wake(newest))
+    users = [editor.close() for editor in editors.values()]
     return _result(users)
 
 
@@ -45,21 +45,21 @@ def hosted(events: Path, definitions: Definitions) -> dict[str, int]:
     from bytewax.testing import TestingSink, run_main  # noqa: PLC0415
 
     class Logic(op.StatefulLogic):  # type: ignore[misc]
-        def __init__(self, resumed: Draft | None) -> None:
-            self.draft = resumed
+        def __init__(self, resumed: UserEditor | None) -> None:
+            self.editor = resumed
 
         def on_item(self, value: tuple[str, Input]) -> tuple[Iterable[User], bool]:
             key, item = value
-            if self.draft is None:
-                self.draft = Draft(User(key), definitions)
-            apply(self.draft, item)
-            self.draft.effects.clear()
+            if self.editor is None:
+                self.editor = UserEditor(User(key), definitions)
+            apply(self.editor, item)
+            self.editor.effects.clear()
             return (), False
 
         def on_eof(self) -> tuple[Iterable[User], bool]:
-            assert self.draft is not None
-            apply(self.draft, Wake(_LAST[0]))
-            return (self.draft.close(),), True
+            assert self.editor is not None
+            apply(self.editor, Wake(_LAST[0]))
+            return (self.editor.close(),), True
 
         def snapshot(self) -> None:
             return None

@@ -17,7 +17,7 @@ from transforms.events.event import Event
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.values import HOUR
 from transforms.users.advance import advance, apply
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.user import User, decode_user, encode_user
 
 #: Leaves that each event touches.
@@ -66,15 +66,15 @@ def events_of(count: int, users: int, names: int) -> list[Event]:
 
 def live(events: Iterable[Event], definitions: Definitions) -> float:
     """Seconds to apply events to users whose drafts stay open: the state as live objects."""
-    drafts: dict[str, Draft] = {}
+    editors: dict[str, UserEditor] = {}
     started = time.process_time()
     for event in events:
         key = str(event.user)
-        draft = drafts.get(key)
-        if draft is None:
-            draft = drafts[key] = Draft(User(key), definitions)
-        apply(draft, event)
-        draft.effects.clear()
+        editor = editors.get(key)
+        if editor is None:
+            editor = editors[key] = UserEditor(User(key), definitions)
+        apply(editor, event)
+        editor.effects.clear()
     return time.process_time() - started
 
 

@@ -6,10 +6,10 @@ from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
-from transforms.users.bundle import Bundle, applied_before, open_users
 from transforms.users.effects import Forward
 from transforms.users.rebuild import Judged, asked_of, bring_over
 from transforms.users.user import ANONYMOUS, Input, User, Wake, by_arrival, decode_user, route
+from transforms.users.write_batch import WriteBatch, applied_before, open_users
 
 __all__ = ["Runs"]
 
@@ -59,7 +59,7 @@ class Runs:
         users = open_users(self.store, [name])
         again = applied_before(self.store, users, {name: inputs})
         users |= bring_over(self.store, users, compiled, judged)
-        bundle = Bundle(compiled, self.store)
+        batch = WriteBatch(compiled, self.store)
         fresh = [item for item in sorted(inputs, key=by_arrival) if (name, item.id) not in again]
-        bundle.take(users[name], [*fresh, Wake(as_of)])
-        return [result for result in bundle.flush() if isinstance(result, Forward)]
+        batch.apply(users[name], [*fresh, Wake(as_of)])
+        return [result for result in batch.flush() if isinstance(result, Forward)]

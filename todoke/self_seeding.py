@@ -12,7 +12,7 @@ from beam_pipelines.options import CONTROL_RATE, Config
 from todoke.seeds import seed_from_archive
 from todoke.terminal import print_error
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.transforms import watch
+from transforms.campaigns.transforms import watcher_of
 from transforms.events.times import write_time
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
@@ -58,7 +58,7 @@ def keep_seeded(config: Config, stopped: Callable[[], bool]) -> None:
       StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
     """
     assert config.store is not None
-    store, known, looks = open_store(config.store), watch(config.definitions), Looks()
+    store, known, looks = open_store(config.store), watcher_of(config.definitions), Looks()
     topic = None if config.control_topic is None else f"pubsub:{config.control_topic}"
     while not stopped():
         _look(store, known.now(), topic, looks, stopped)

@@ -16,8 +16,8 @@ from transforms.channels.outbox import Outbox
 from transforms.channels.settings import MailSettings
 from transforms.events.event import Event
 from transforms.users.advance import advance, fold
-from transforms.users.cap import CAP, fit
 from transforms.users.effects import Forward
+from transforms.users.size_limit import CAP, fit
 from transforms.users.user import User
 
 Plain = dict[str, Any]

@@ -4,8 +4,8 @@ import pytest
 from campaigns.campaign_story import conversions, definitions, refusals, sends, story
 from core import HOUR, MINUTE, Story, compile_plain
 
-from transforms.users.cap import CAP, fit
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
+from transforms.users.size_limit import CAP, fit
 from transforms.users.user import decode_user, encode_user
 
 S = 1_000_000
@@ -192,6 +192,6 @@ def test_what_the_cap_drops_is_looked_back_at_no_more() -> None:
     assert len(data) <= CAP
     assert effects
     assert user.recent == told.user.recent  # a guard goes after what is known of the user
-    draft = Draft(told.user, told.definitions)
-    draft.recent.drop([(key, place) for key, places in draft.recent.kept.items() for place in places])
-    assert draft.close().recent == {}
+    editor = UserEditor(told.user, told.definitions)
+    editor.recent.drop([(key, place) for key, places in editor.recent.kept.items() for place in places])
+    assert editor.close().recent == {}

@@ -21,7 +21,7 @@ def runs(schedule: Schedule, after: str, count: int) -> list[str]:
     """The next runs, as instants."""
     found, at = [], read_time(after)
     for _ in range(count):
-        run = schedule.next_run(at)
+        run = schedule.next_occurrence(at)
         if run is None:
             break
         at = run[0]
@@ -74,7 +74,7 @@ def test_by_each_users_clock_a_planned_time_comes_once() -> None:
 def test_runs_of_every_minute_are_those_of_every_minute() -> None:
     every, at = Schedule("Europe/Berlin", cron="* * * * *"), read_time("2026-10-24T12:00:00Z")
     for minute in range(24 * 60):
-        run = every.next_run(at + minute * MINUTE)
+        run = every.next_occurrence(at + minute * MINUTE)
         assert run is not None
         assert run.at == at + (minute + 1) * MINUTE
 
@@ -94,7 +94,7 @@ def test_a_leap_day() -> None:
 @pytest.mark.parametrize("text", ["0 9 * * MON-FRI", "*/5 0-6 1,15 JAN-MAR *", "0 0 L * *", "0 9 * * 1#1"])
 def test_what_a_cron_expression_may_be(text: str) -> None:
     check_cron(text)
-    assert Schedule("UTC", cron=text).next_run(0) is not None
+    assert Schedule("UTC", cron=text).next_occurrence(0) is not None
 
 
 @pytest.mark.parametrize("text", ["", "0 9 * *", "0 9 * * * *", "60 9 * * *", "@daily", "0 9 * * 9", "a b c d e"])
@@ -158,7 +158,7 @@ def test_runs_are_those_of_going_through_every_minute(cron: tuple[str, ...], zon
     twice = (0, 1) if "*" in cron[0] + cron[1] else (0,)  # Debian's rule
     planned = [(as_instant(wall, zone, fold), wall) for wall in walls if is_planned(cron, wall) for fold in twice]
     expected = min((run for run in planned if run[0] > after), default=None)
-    found = Schedule(zone, cron=" ".join(cron)).next_run(after)
+    found = Schedule(zone, cron=" ".join(cron)).next_occurrence(after)
     if expected is None:
         assert found is None or found[0] > after + 4 * DAY
         return

@@ -185,7 +185,7 @@ def test_of_two_who_are_merged_the_run_comes_once() -> None:
     for forward in other.take(alias):
         if hasattr(forward, "input"):
             told.take(forward.input)
-    assert {len(plans) for plans in told.user.plans.values()} == {1}
+    assert {len(occurrences) for occurrences in told.user.occurrences.values()} == {1}
     told.wake(DAY + 10 * HOUR)
     assert [at for _, _, at in sends(told)] == [DAY]
 

@@ -221,7 +221,7 @@ def test_templates_see_the_newest_events_that_with_names() -> None:
     told.track("Added", 2 * HOUR, {"sku": "A0"}, time=HOUR - 1)
     told.track("Bought", 3 * HOUR)
     [send] = of_type(Send, told.effects)
-    assert send.given == {"cart": {"sku": "A1"}}
+    assert send.template_events == {"cart": {"sku": "A1"}}
 
 
 def test_steps_without_an_id_are_called_by_kind_and_position_in_the_order_as_written() -> None:

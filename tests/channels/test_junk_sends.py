@@ -135,7 +135,7 @@ def test_each_send_has_an_answer(
         said = {"v": value, "location": {"a": value}}
         odd = {"attributes": {**said, "context.location.a": value, "context.location": value}, "event": {"v": event}}
         common = {"campaign": "c", "entry": "e", "step": "s", "channel": channel, "decided_at": NOW, "not_after": NOW}
-        more = {**odd, "given": {"given": {"v": event}}, "zone": zone, "user": "u"}
+        more = {**odd, "template_events": {"given": {"v": event}}, "zone": zone, "user": "u"}
         sends += [
             Send(id=f"odd {channel}", message=channel, address=address, **common, **more),
             Send(id=f"fine {channel}", message=f"fine {channel}", address=sound, user="u", **common),

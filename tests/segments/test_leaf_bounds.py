@@ -52,7 +52,7 @@ def test_what_is_kept_does_not_follow_how_much_there_was(condition: str) -> None
         time = START + number * 977 * SECOND
         properties = {"amount": number / 7, "few": f"k{number % 71}", "many": number}
         event = Event("m", "track", name, time, time, "u", properties=properties)
-        state = msgspec.structs.replace(state, evidence=leaf.take(state, event, number * 2**40 % 2**64))
+        state = msgspec.structs.replace(state, evidence=leaf.add(state, event, number * 2**40 % 2**64))
         if number % 500 == 499:
             most = max(most, len(msgspec.msgpack.encode(state)))
     assert RECORD // 4 < most <= RECORD + BOUNDS[condition]

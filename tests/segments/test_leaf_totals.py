@@ -48,7 +48,7 @@ def bought(amount, time, key="x"):
 def taken(leaf, events, state=None, now=START + 9 * HOUR):
     state = state or leaf.unseen
     for number, event in enumerate(events):
-        state = leaf.judge(state, leaf.take(state, event, number), now, "UTC")
+        state = leaf.evaluate(state, leaf.add(state, event, number), now, "UTC")
     return state
 
 
@@ -87,7 +87,7 @@ def test_merged_users_add_up_and_each_counts_once(condition, data):
     alone = taken(leaf, [*own, *(event for events in others for event in events)])
     assert flatten(joined.evidence) == flatten(alone.evidence)
     now = data.draw(st.integers(START + 4 * HOUR, START + 9 * HOUR))
-    one, other = (leaf.judge(state, state.evidence, now, "UTC") for state in (joined, alone))
+    one, other = (leaf.evaluate(state, state.evidence, now, "UTC") for state in (joined, alone))
     assert (one.truth, one.deadline) == (other.truth, other.deadline)
 
 
@@ -98,7 +98,7 @@ def test_the_newer_copy_of_a_merged_user_stands():
     mine = leaf.unseen
     for copies in ([before, after], [after, before], [before, after, before]):
         joined = reduce(lambda state, copy: leaf.join(state, copy, "me", "them"), copies, mine)
-        assert leaf.judge(joined, joined.evidence, START, "UTC").truth
+        assert leaf.evaluate(joined, joined.evidence, START, "UTC").truth
 
 
 def test_ones_own_past_that_comes_back_is_not_counted_again():
@@ -106,7 +106,7 @@ def test_ones_own_past_that_comes_back_is_not_counted_again():
     mine = taken(leaf, [bought(1, START), bought(1, START)])
     theirs = leaf.join(taken(leaf, [bought(1, START)]), mine, "them", "me")
     joined = leaf.join(mine, theirs, "me", "them")
-    assert leaf.judge(joined, joined.evidence, START, "UTC").truth
+    assert leaf.evaluate(joined, joined.evidence, START, "UTC").truth
 
 
 def test_a_seed_and_what_came_live_add_up_and_a_repeated_seed_does_not():
@@ -114,11 +114,11 @@ def test_a_seed_and_what_came_live_add_up_and_a_repeated_seed_does_not():
     live = taken(leaf, [bought(1, START)])
     seed = msgspec.structs.replace(taken(leaf, [bought(2, START)]), source="seed-1")
     once = leaf.join(live, seed)
-    assert leaf.judge(once, once.evidence, START, "UTC").truth
+    assert leaf.evaluate(once, once.evidence, START, "UTC").truth
     assert leaf.join(once, seed) == once
     # And as part of a merged user they are still two sources.
     both = leaf.join(leaf.join(leaf.unseen, once, "me", "them"), once, "me", "them")
-    assert leaf.judge(both, both.evidence, START, "UTC").truth
+    assert leaf.evaluate(both, both.evidence, START, "UTC").truth
 
 
 @conditions
@@ -130,9 +130,9 @@ def test_an_answer_holds_until_its_deadline_and_turns_there(condition, events, m
     until = now + 12 * HOUR if state.deadline is None else state.deadline
     assert until > now
     for moment in [now + (until - now) * part // 9 for part in range(9)] + [until - 1]:
-        assert leaf.judge(state, state.evidence, moment, "UTC").truth is state.truth
+        assert leaf.evaluate(state, state.evidence, moment, "UTC").truth is state.truth
     if state.deadline is not None and "same" not in condition:
-        assert leaf.judge(state, state.evidence, until, "UTC").truth is not state.truth
+        assert leaf.evaluate(state, state.evidence, until, "UTC").truth is not state.truth
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_is_kept_of_very_many_events_is_bounded(condition, most):
     for number in range(2000):
         event = bought(number / 7, START + number * 1265 * SECOND, f"k{number % 71}")
         event.properties["m"] = number
-        state = LeafState(False, None, leaf.take(state, event, number))
+        state = LeafState(False, None, leaf.add(state, event, number))
     assert len(msgspec.msgpack.encode(state)) <= most
 
 
@@ -178,9 +178,9 @@ def test_amounts_beyond_64_bits_are_exact_and_survive_being_written():
         state = leaf.unseen
         for number, amount in enumerate(order):
             event = bought(amount, START)
-            state = LeafState(False, None, leaf.take(state, event, number))
+            state = LeafState(False, None, leaf.add(state, event, number))
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=LeafState)
-        assert leaf.judge(state, state.evidence, START, "UTC").truth
+        assert leaf.evaluate(state, state.evidence, START, "UTC").truth
 
 
 EXACT = leaf_of("{event: A, count: {is: 1}, since: 2026-03-29}")
@@ -195,7 +195,8 @@ def test_since_a_date_is_exact_in_every_zone(minutes, zone):
     events, now = [bought(1, midnight + minute * 60 * SECOND) for minute in minutes], midnight + 2 * DAY
     state, counted = taken(DATED, events), taken(EXACT, events)
     assert (
-        DATED.judge(state, state.evidence, now, zone).truth is EXACT.judge(counted, counted.evidence, now, zone).truth
+        DATED.evaluate(state, state.evidence, now, zone).truth
+        is EXACT.evaluate(counted, counted.evidence, now, zone).truth
     )
 
 

@@ -90,7 +90,7 @@ EVENTS = st.lists(
 def taken(leaf, events, state=None):
     state = state or leaf.unseen
     for item, message_hash in events:
-        state = leaf.judge(state, leaf.take(state, item, message_hash), item.time, "UTC")
+        state = leaf.evaluate(state, leaf.add(state, item, message_hash), item.time, "UTC")
     return state
 
 
@@ -117,7 +117,7 @@ def test_joins_are_unions(condition, one, two, three):
     a, b, c = states
 
     def join(left, right):
-        return leaf.judge(left, leaf.join(left, right).evidence, 0, "UTC")
+        return leaf.evaluate(left, leaf.join(left, right).evidence, 0, "UTC")
 
     assert join(a, b).evidence == join(b, a).evidence
     assert join(join(a, b), c).evidence == join(a, join(b, c)).evidence
@@ -129,11 +129,11 @@ def test_joins_are_unions(condition, one, two, three):
 @given(events=EVENTS, now=st.integers(0, 12 * HOUR))
 def test_an_answer_holds_until_its_deadline(condition, events, now):
     leaf = LEAVES[condition]
-    state = leaf.judge(leaf.unseen, taken(leaf, events).evidence, now, "UTC")
+    state = leaf.evaluate(leaf.unseen, taken(leaf, events).evidence, now, "UTC")
     until = now + 12 * HOUR if state.deadline is None else state.deadline
     assert until > now
     later = [now + (until - now) * part // 7 for part in range(7)] + [until - 1]
-    assert {leaf.judge(state, state.evidence, moment, "UTC").truth for moment in later} == {state.truth}
+    assert {leaf.evaluate(state, state.evidence, moment, "UTC").truth for moment in later} == {state.truth}
 
 
 @conditions
@@ -141,15 +141,15 @@ def test_what_is_not_asked_about_leaves_the_very_same_evidence(condition):
     leaf = LEAVES[condition]
     state = taken(leaf, [(event("A", HOUR, 1), 1), (event("B", HOUR, 2, "page"), 2)])
     if "any" not in leaf.names:
-        assert leaf.take(state, event("C", 2 * HOUR), 3) is state.evidence
-    assert leaf.take(state, event("A", 2 * HOUR, type_="identify"), 4) is state.evidence
+        assert leaf.add(state, event("C", 2 * HOUR), 3) is state.evidence
+    assert leaf.add(state, event("A", 2 * HOUR, type_="identify"), 4) is state.evidence
 
 
 def test_before_its_activation_nothing_counts_by_arrival():
     leaf = LEAVES["{event: A, count: {at_least: 3}}"]
     state = leaf.unseen.__class__(False, activation=5 * HOUR)
-    assert leaf.take(state, event("A", 9 * HOUR, arrival=5 * HOUR - 1), 1) == ()
-    assert leaf.take(state, event("A", HOUR, arrival=5 * HOUR), 1) == ((HOUR, 1),)
+    assert leaf.add(state, event("A", 9 * HOUR, arrival=5 * HOUR - 1), 1) == ()
+    assert leaf.add(state, event("A", HOUR, arrival=5 * HOUR), 1) == ((HOUR, 1),)
 
 
 def test_a_repetition_at_the_end_of_the_stamps_is_not_kept_twice():

@@ -18,11 +18,11 @@ from transforms.campaigns.transforms import write_file
 from transforms.events.decode import decode
 from transforms.events.sources import Subscription
 from transforms.storage.open import open_store
-from transforms.users.bundle import Bundle, open_users
 from transforms.users.control import decode_control
 from transforms.users.effects import Account
 from transforms.users.seeding import Seeding
 from transforms.users.user import Input, decode_user, route
+from transforms.users.write_batch import WriteBatch, open_users
 
 Plain = dict[str, Any]
 OLD: Plain = {"segments": {"s": {"members": {"event": "A"}}}}
@@ -64,9 +64,9 @@ class Shop:
         self.apply(route(event), [event], release)
 
     def apply(self, key: str, inputs: list[Input], release: Release | None = None) -> list[Account]:
-        bundle = Bundle(compiled(release or self.release), self.store)
-        bundle.take(open_users(self.store, [key])[key], inputs)
-        return [result for result in bundle.flush() if isinstance(result, Account)]
+        batch = WriteBatch(compiled(release or self.release), self.store)
+        batch.apply(open_users(self.store, [key])[key], inputs)
+        return [result for result in batch.flush() if isinstance(result, Account)]
 
     def deliver(self) -> int:
         """What a live job does with its control table; how many seeds there were."""

@@ -11,12 +11,12 @@ from test_warming_agrees import Change, lived
 from transforms.campaigns.load import Definitions, compiled
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
-from transforms.users.bundle import Bundle, open_users
 from transforms.users.control import decode_control
 from transforms.users.effects import Forward
 from transforms.users.seeding import Seeding
 from transforms.users.seeding_archive import archive_payloads
-from transforms.users.user import ANONYMOUS, Input, TokenTaken, User, Wake, decode_user, encode_user, route
+from transforms.users.user import ANONYMOUS, Input, TokenReassigned, User, Wake, decode_user, encode_user, route
+from transforms.users.write_batch import WriteBatch, open_users
 
 slow = settings(
     max_examples=max(10, (settings.default.max_examples if settings.default else 100) // 3),
@@ -38,12 +38,12 @@ class Job:
 
     def take(self, key: str, item: Input) -> None:
         """Apply an input, and at once what goes to an owner."""
-        bundle = Bundle(self.definitions, self.store)
+        batch = WriteBatch(self.definitions, self.store)
         user = open_users(self.store, [key])[key]
-        bundle.take(decode_user(encode_user(user)), [item])
-        for result in list(bundle.flush()):
+        batch.apply(decode_user(encode_user(user)), [item])
+        for result in list(batch.flush()):
             # Tokens have one owner here; who merged is told of those of the past.
-            if isinstance(result, Forward) and not isinstance(result.input, TokenTaken):
+            if isinstance(result, Forward) and not isinstance(result.input, TokenReassigned):
                 assert key.startswith(ANONYMOUS)
                 self.take(result.user, result.input)
 

@@ -41,18 +41,18 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_count(condition: Any) -> Kind:
         kind = sound(condition)
 
-        def take(evidence: Any, stamp: Any, tag: int, properties: dict[str, Any]) -> Any:
+        def add(evidence: Any, stamp: Any, tag: int, properties: dict[str, Any]) -> Any:
             if "poison" in properties:
                 raise Poisoned("bad luck")
-            return kind.take(evidence, stamp, tag, properties)
+            return kind.add(evidence, stamp, tag, properties)
 
-        def judge(evidence: Any, now: int, zone: str) -> Any:
-            truth, deadline = kind.judge(evidence, now, zone)
+        def evaluate(evidence: Any, now: int, zone: str) -> Any:
+            truth, deadline = kind.evaluate(evidence, now, zone)
             if evidence and not truth and condition.events.name == "Fragile":
                 raise Poisoned("bad time")
             return truth, deadline
 
-        return Kind(take, kind.join, judge)
+        return Kind(add, kind.join, evaluate)
 
     monkeypatch.setitem(leaves._KINDS, Count, compile_count)
 

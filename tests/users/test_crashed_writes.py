@@ -15,10 +15,10 @@ from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.advance import fold
-from transforms.users.bundle import Bundle, applied_before, open_users
 from transforms.users.effects import Forward
 from transforms.users.members import standing_members
-from transforms.users.user import Input, TokenTaken, User, Wake, decode_user
+from transforms.users.user import Input, TokenReassigned, User, Wake, decode_user
+from transforms.users.write_batch import WriteBatch, applied_before, open_users
 
 DEFINITIONS = compile_plain(
     {
@@ -68,9 +68,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def apply(store: Any, name: str, inputs: list[Input]) -> User:
     """One bundle of the user, from its row."""
-    bundle = Bundle(DEFINITIONS, store)
-    bundle.take(open_users(store, [name])[name], inputs)
-    list(bundle.flush())
+    batch = WriteBatch(DEFINITIONS, store)
+    batch.apply(open_users(store, [name])[name], inputs)
+    list(batch.flush())
     return decode_user(store.read_users([name])[name].state)
 
 
@@ -143,14 +143,14 @@ def test_members_are_those_of_the_user_wherever_a_bundle_dies(store: Store, data
 def registered(store: Any, name: str, at: int) -> list[tuple[str, str]]:
     """One bundle in which a user registers a token; returns who is told of which token that was taken."""
     device = {"device": {"token": "phone", "type": "ios"}}
-    bundle = Bundle(DEFINITIONS, store)
+    batch = WriteBatch(DEFINITIONS, store)
     item = Event(f"{name} {at}", "identify", "", START + at, START + at, name, context=device)
-    bundle.take(open_users(store, [name])[name], [item])
-    results = list(bundle.flush())
+    batch.apply(open_users(store, [name])[name], [item])
+    results = list(batch.flush())
     return [
         (result.user, result.input.token)
         for result in results
-        if isinstance(result, Forward) and isinstance(result.input, TokenTaken)
+        if isinstance(result, Forward) and isinstance(result.input, TokenReassigned)
     ]
 
 
@@ -177,24 +177,24 @@ def test_rows_that_are_written_beside_do_not_outrun_those_that_failed(tmp_path: 
     store = open_store(f"sqlite:{tmp_path / 'store.db'}")
     dying = Dying(store, "write_events", 1, done=False)
     with ThreadPoolExecutor(1) as writer:
-        bundle = Bundle(DEFINITIONS, dying)
-        user, _ = bundle.take(User("ada"), [event("A", 0, 0, "ada")])
-        bundle.write_beside(writer, 1)
-        bundle.take(user, [event("B", MINUTE, MINUTE, "ada")])
-        bundle.write_beside(writer, 1)
+        batch = WriteBatch(DEFINITIONS, dying)
+        user, _ = batch.apply(User("ada"), [event("A", 0, 0, "ada")])
+        batch.write_beside(writer, 1)
+        batch.apply(user, [event("B", MINUTE, MINUTE, "ada")])
+        batch.write_beside(writer, 1)
         with pytest.raises(Died):
-            list(bundle.flush())
+            list(batch.flush())
     assert not store.has_users()
 
 
 def test_rows_that_are_written_beside_are_there_before_anything_is_given_out(tmp_path: Path) -> None:
     store = open_store(f"sqlite:{tmp_path / 'store.db'}")
     with ThreadPoolExecutor(1) as writer:
-        bundle = Bundle(DEFINITIONS, store)
+        batch = WriteBatch(DEFINITIONS, store)
         for number in range(5):
-            bundle.take(User(f"u{number}"), [event("A", number, number, f"u{number}")])
-            bundle.write_beside(writer, 2)
-        results = bundle.flush()
+            batch.apply(User(f"u{number}"), [event("A", number, number, f"u{number}")])
+            batch.write_beside(writer, 2)
+        results = batch.flush()
         next(results)
         assert sorted(row.user for row in store.scan_users()) == [f"u{number}" for number in range(5)]
         assert [len(store.read_events(f"u{number}")) for number in range(5)] == [1] * 5

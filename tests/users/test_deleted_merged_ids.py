@@ -23,11 +23,11 @@ from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.users.advance import advance
-from transforms.users.bundle import Bundle
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.effects import Account, Deleted, Forward
 from transforms.users.transforms import AdvanceUnbounded
 from transforms.users.user import Input, Merge, Owner, OwnerDeleted, User, decode_inputs, decode_user, encode_inputs
+from transforms.users.write_batch import WriteBatch
 
 CAMPAIGNS = compile_plain(SHOP)
 #: What a tombstone may hold: whose it was, the deletion, and bookkeeping that says nothing of anybody.
@@ -154,7 +154,7 @@ def test_nothing_is_left_whatever_comes_first_and_again(calls: list[Event], seed
     loop.deliver(routed([*calls, deletion("u1")]))
     loop.deliver(routed([msgspec.structs.replace(call, arrival=GONE + HOUR) for call in calls if call.type == "track"]))
     # Calls that came later count towards how many there were, and whom they named.
-    left = {key: remains(user).keys() - {"owners", "pace"} for key, user in loop.users.items()}
+    left = {key: remains(user).keys() - {"owners", "rate_window"} for key, user in loop.users.items()}
     assert {key: names for key, names in left.items() if names} == {}
     assert loop.users["u1"].deleted == GONE
 
@@ -171,9 +171,9 @@ class Job:
         return {row.user: decode_user(row.state) for row in self.store.scan_users()}
 
     def take(self, key: str, *inputs: Input) -> list[Forward]:
-        bundle = Bundle(CAMPAIGNS, self.store, live=True)
-        self.states[key], _ = bundle.take(self.states.get(key, User(key)), list(inputs))
-        return [result for result in bundle.flush() if isinstance(result, Forward)]
+        batch = WriteBatch(CAMPAIGNS, self.store, live=True)
+        self.states[key], _ = batch.apply(self.states.get(key, User(key)), list(inputs))
+        return [result for result in batch.flush() if isinstance(result, Forward)]
 
     def deliver(self, *forwards: Forward) -> None:
         for forward in forwards:

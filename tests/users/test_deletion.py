@@ -16,10 +16,10 @@ from transforms.campaigns.effects import Send
 from transforms.events.event import Event
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
-from transforms.users.bundle import Bundle
 from transforms.users.effects import Deleted, Forward, Merged, SegmentLeft
 from transforms.users.seen import Seen, hash_message
 from transforms.users.user import Merge, User, decode_user, encode_user
+from transforms.users.write_batch import WriteBatch
 
 Plain = dict[str, Any]
 CAMPAIGNS = compile_plain(SHOP)
@@ -115,17 +115,17 @@ def test_rows_of_the_user_and_of_merged_anonymous_ids_go(tmp_path: Path) -> None
     ]
     store = open_store(f"sqlite:{tmp_path / 'store.db'}")
     users, effects = run_bounded(events, CAMPAIGNS, START + HOUR)
-    bundle = Bundle(CAMPAIGNS, store)
+    batch = WriteBatch(CAMPAIGNS, store)
     for user in users.values():
-        bundle.add(user, encode_user(user), [effect for effect in effects if getattr(effect, "user", None) == user.id])
-    list(bundle.flush())
+        batch.add(user, encode_user(user), [effect for effect in effects if getattr(effect, "user", None) == user.id])
+    list(batch.flush())
     assert {row.user for row in store.scan_users()} == {"u1", "u2", "~a1"}
     assert store.read_events("u1")
     assert store.read_identities("token", ["t1"])
 
-    bundle = Bundle(CAMPAIGNS, store)
-    bundle.take(users["u1"], [delete(START + DAY)])
-    list(bundle.flush())
+    batch = WriteBatch(CAMPAIGNS, store)
+    batch.apply(users["u1"], [delete(START + DAY)])
+    list(batch.flush())
     left = {row.user: decode_user(row.state) for row in store.scan_users()}
     assert left.keys() == {"u1", "u2", "~a1"}
     assert remains(left["~a1"]).keys() == {"owner"}, "whose it was, so that its past begins nobody anew"

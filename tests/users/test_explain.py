@@ -13,7 +13,7 @@ from transforms.segments.conditions import Condition, Count, Distinct, FirstLast
 from transforms.segments.leaves import EventLeaf
 from transforms.segments.measured import Measured, measured
 from transforms.segments.operators import compile_test
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.explain import Explained, Tree, replay, settled
 
 DEEP: dict[str, Any] = {
@@ -202,7 +202,7 @@ def test_the_number_says_what_the_answer_says(data: st.DataObject) -> None:
             leaf = compiled.index.leaves[key]
             if not isinstance(leaf, EventLeaf) or user.owner is not None:
                 continue
-            found = measured(leaf.condition, state, user.clock, Draft(user, compiled).zone)
+            found = measured(leaf.condition, state, user.clock, UserEditor(user, compiled).zone)
             if found is not None and (said := agrees(leaf.condition, found)) is not None:
                 assert said is state.truth, (leaf.condition, found)
 

@@ -10,9 +10,9 @@ from transforms.events.event import Event
 from transforms.events.live.inflight import in_flight
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.bundle import Bundle, Handles, open_users
 from transforms.users.effects import Forward
-from transforms.users.user import Input, Merge, TokenTaken
+from transforms.users.user import Input, Merge, TokenReassigned
+from transforms.users.write_batch import Handles, WriteBatch, open_users
 
 DEFINITIONS = compile_plain({"segments": {"active": {"members": {"event": "Viewed", "within": "2h"}}}})
 
@@ -38,9 +38,9 @@ class Broker:
 
 def passed_on(store: Store, key: str, *inputs: Input) -> list[Input]:
     """One bundle of one user. What it gives out as accounted for is acknowledged; what it sends on is returned."""
-    bundle = Bundle(DEFINITIONS, store, live=True)
-    bundle.take(open_users(store, [key])[key], list(inputs))
-    results = list(bundle.flush())
+    batch = WriteBatch(DEFINITIONS, store, live=True)
+    batch.apply(open_users(store, [key])[key], list(inputs))
+    results = list(batch.flush())
     in_flight.settle(handle for each in results if isinstance(each, Handles) for handle in each.handles)
     return [each.input for each in results if isinstance(each, Forward)]
 
@@ -82,7 +82,7 @@ def test_a_registration_waits_until_who_had_the_token_can_be_told(store: Store) 
     phone = {"device": {"token": "phone", "type": "ios"}}
     passed_on(store, "ada", broker.event("m1", 0, "ada", type="identify", context=phone))
     (told,) = passed_on(store, "bob", broker.event("m2", 1, "bob", type="identify", context=phone))
-    assert isinstance(told, TokenTaken)
+    assert isinstance(told, TokenReassigned)
     assert broker.acknowledged == ["m1"]
     arrive(told)
     assert broker.acknowledged == ["m1", "m2"]
@@ -97,5 +97,5 @@ def test_a_past_that_comes_again_says_again_whose_its_tokens_are(store: Store) -
     (past,) = passed_on(store, "old", broker.event("m1", 0, "old", **identify), alias)
     passed_on(store, "other", broker.event("m2", -1, "other", **identify))
     for _ in range(2):
-        told = [item for item in passed_on(store, "new", past) if isinstance(item, TokenTaken)]
+        told = [item for item in passed_on(store, "new", past) if isinstance(item, TokenReassigned)]
         assert [item.token for item in told] == ["phone"]

@@ -30,7 +30,6 @@ from transforms.segments.evidence import Kind
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
 from transforms.storage.store import StoreError
-from transforms.users.bundle import Bundle
 from transforms.users.control import decode_control
 from transforms.users.effects import Forward
 from transforms.users.inputs.transforms import KeyInputs, NewestArrival, RefusedLetters
@@ -38,6 +37,7 @@ from transforms.users.live.transforms import AdvanceLive, ByShard
 from transforms.users.seen import Seen
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 from transforms.users.user import ANONYMOUS, Input, Merge, Seed, User, Wake, by_arrival, decode_user, encode_user, route
+from transforms.users.write_batch import WriteBatch
 
 Plain = dict[str, Any]
 
@@ -54,18 +54,18 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_count(condition: Any) -> Kind:
         kind = sound(condition)
 
-        def take(evidence: Any, stamp: Any, tag: int, properties: Plain) -> Any:
+        def add(evidence: Any, stamp: Any, tag: int, properties: Plain) -> Any:
             if "poison" in properties:
                 raise Poisoned
-            return kind.take(evidence, stamp, tag, properties)
+            return kind.add(evidence, stamp, tag, properties)
 
-        def judge(evidence: Any, now: int, zone: str) -> Any:
-            truth, deadline = kind.judge(evidence, now, zone)
+        def evaluate(evidence: Any, now: int, zone: str) -> Any:
+            truth, deadline = kind.evaluate(evidence, now, zone)
             if evidence and not truth and condition.events.name == "Fragile":
                 raise Poisoned
             return truth, deadline
 
-        return Kind(take, kind.join, judge)
+        return Kind(add, kind.join, evaluate)
 
     monkeypatch.setitem(leaves._KINDS, Count, compile_count)
 
@@ -90,16 +90,16 @@ def run(definitions: Definitions, inputs: Iterable[tuple[str, Input]], as_of: in
         waiting.setdefault(key, []).append(item)
     users, results = {}, []
     for anonymous in (True, False):
-        bundle = Bundle(definitions, None)
+        batch = WriteBatch(definitions, None)
         for key in [key for key in waiting if key.startswith(ANONYMOUS) is anonymous]:
-            user, _ = bundle.take(User(key), [*sorted(waiting[key], key=by_arrival), Wake(as_of)])
-            bundle.count_final(user)
+            user, _ = batch.apply(User(key), [*sorted(waiting[key], key=by_arrival), Wake(as_of)])
+            batch.count_final(user)
             users[key] = user
-        results += list(bundle.flush())
+        results += list(batch.flush())
         for forward in [result for result in results if isinstance(result, Forward)]:
             waiting.setdefault(forward.user, []).append(forward.input)
     kept = {
-        key: msgspec.structs.asdict(user) | {"revision": 0, "packed_members": user.members, "pace": 0}
+        key: msgspec.structs.asdict(user) | {"revision": 0, "packed_members": user.members, "rate_window": 0}
         for key, user in users.items()
     }
     letters = [result for result in results if isinstance(result, DeadLetter)]
@@ -191,12 +191,12 @@ def test_of_time_that_raises_only_the_wait_is_dropped(monkeypatch: pytest.Monkey
 
 
 def test_a_merge_and_a_seed_are_set_aside_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transforms.users.draft import Draft
+    from transforms.users.editor import UserEditor
 
     def join(*_: Any) -> None:
         raise Poisoned
 
-    monkeypatch.setattr(Draft, "join", join)
+    monkeypatch.setattr(UserEditor, "join", join)
     monkeypatch.setattr("transforms.users.advance._seed_outcome", join)
     merge = Merge(START, User("u2", clock=START, created=START), control=True)
     seed = Seed("s", "u1", START + 1, 0)
@@ -211,10 +211,10 @@ def test_a_merge_and_a_seed_are_set_aside_whole(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("error", [StoreError("away"), OlderDefinitions(2, 1), MemoryError(), OSError()])
 def test_what_is_no_fault_of_a_user_fails_the_bundle(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def take(*_: Any) -> None:
+    def add(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(leaves.EventLeaf, "take", take)
+    monkeypatch.setattr(leaves.EventLeaf, "add", add)
     with pytest.raises(type(error)):
         run(compile_plain(FRAGILE), [("u1", track("Sound", 0, "s"))], AS_OF)
 

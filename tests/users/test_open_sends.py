@@ -8,12 +8,12 @@ from core import DAY, HOUR, START, Story, compile_plain, of_type
 
 from transforms.storage.open import open_store
 from transforms.users.advance import advance
-from transforms.users.bundle import applied_before
-from transforms.users.cap import CAP, fit
 from transforms.users.control import Receipt, receipt_event
-from transforms.users.effects import Again, Recorded, Truncated
+from transforms.users.effects import Recorded, Redeliver, Truncated
 from transforms.users.rows import event_row
+from transforms.users.size_limit import SIZE_LIMIT, enforce_size_limit
 from transforms.users.user import Wake, encode_user
+from transforms.users.write_batch import applied_before
 
 WELCOME = compile_plain(
     {
@@ -51,10 +51,10 @@ def test_a_send_that_expired_is_given_out_until_a_receipt_comes() -> None:
     told.wake(9 * DAY)
     assert len(told.user.sends) == 1
     for _ in range(2):
-        assert [again.send.id for again in of_type(Again, told.take(Wake(0, again=True)))] == [*told.user.sends]
+        assert [again.send.id for again in of_type(Redeliver, told.take(Wake(0, again=True)))] == [*told.user.sends]
     receipt(told, "expired", 9 * DAY)
     assert told.user.sends == {}
-    assert of_type(Again, told.take(Wake(0, again=True))) == []
+    assert of_type(Redeliver, told.take(Wake(0, again=True))) == []
 
 
 def test_what_expired_is_the_first_to_go_where_there_is_no_room() -> None:
@@ -62,8 +62,8 @@ def test_what_expired_is_the_first_to_go_where_there_is_no_room() -> None:
     for day in range(1, 8):
         told.track("Seen", day * 3 * DAY, {"body": "x" * 40_000})
     told.identify(21 * DAY + 1, {"bio": "y" * 30_000})
-    assert len(encode_user(told.user)) > CAP
-    cut, _, effects = fit(told.user, WELCOME)
+    assert len(encode_user(told.user)) > SIZE_LIMIT
+    cut, _, effects = enforce_size_limit(told.user, WELCOME)
     assert {dropped.kind for dropped in of_type(Truncated, effects)} == {"sends"}
     open_, known = sorted(cut.sends.values(), key=lambda send: send.decided_at), told.user.sends.values()
     assert open_ == sorted(known, key=lambda send: send.decided_at)[-len(open_) :]

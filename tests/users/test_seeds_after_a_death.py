@@ -8,8 +8,8 @@ from test_archive_seeds_agree import Job
 from test_crashed_writes import Died, Dying
 
 from transforms.campaigns.load import compiled
-from transforms.users.bundle import Bundle, open_users
 from transforms.users.user import Wake
+from transforms.users.write_batch import WriteBatch, open_users
 
 OLD = {"segments": {"any": {"members": {"event": "Other"}}}}
 SPENT = {"event": "Ordered", "sum": {"of": "revenue", "between": [30, 30]}}
@@ -23,10 +23,10 @@ def test_what_was_archived_and_not_applied_counts_once() -> None:
     job = Job(compiled(first))
     orders = [track("Ordered", at * MINUTE, f"o{at}", properties={"revenue": 10}) for at in (0, 1, 2)]
     job.take("u1", orders[0])
-    bundle = Bundle(job.definitions, Dying(job.store, "write_users", 1, done=False))  # type: ignore[arg-type]
-    bundle.take(open_users(job.store, ["u1"])["u1"], [orders[1]])  # type: ignore[arg-type]
+    batch = WriteBatch(job.definitions, Dying(job.store, "write_users", 1, done=False))  # type: ignore[arg-type]
+    batch.apply(open_users(job.store, ["u1"])["u1"], [orders[1]])  # type: ignore[arg-type]
     with pytest.raises(Died):
-        list(bundle.flush())
+        list(batch.flush())
     job.take("u1", orders[2])
     assert len(job.store.read_events("u1")) == 3
     job.definitions = compiled(publish(first, plain, START + 30 * MINUTE, activation))

@@ -15,7 +15,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.planned import Plan
+from transforms.campaigns.occurrences import UserOccurrence
 from transforms.campaigns.recent import Newest
 from transforms.events.event import Event
 from transforms.events.times import read_time
@@ -32,7 +32,7 @@ from transforms.users.user import (
     Owner,
     Seed,
     SeedState,
-    TokenTaken,
+    TokenReassigned,
     User,
     Wake,
     decode_inputs,
@@ -116,7 +116,7 @@ RICH = User(
     },
     deleted_at=START - DAY,
     truncated=3,
-    pace=(START // MINUTE, 17),
+    rate_window=(START // MINUTE, 17),
     owners=(2**64 - 1, 0),
     serial=3,
     seeds={START - HOUR: {"ü1": SeedState.COME, "~a1": SeedState.MISSED}, START: {"ü1": SeedState.AWAITED}},
@@ -173,16 +173,16 @@ ENGAGED = User(
         "s2": Send(
             *("s2", "cart", "e2", "first", "u7", "line", "remind", "U1", START - MINUTE, START + DAY),
             variant="b",
-            given={"cart": {"lines": [{"n": 1}]}},
+            template_events={"cart": {"lines": [{"n": 1}]}},
         )
     },
     goals={
         "e2/bought/u7": OpenGoal("cart", "bought", "e2", "u7", START, START + DAY, "b", held_out=True, converted=True)
     },
-    counted=(Counted(START - HOUR, "push", ("s1", "s2")), Counted(START, "line", ("s3",))),
-    lasts={"Added": (START - 1, "m1", {"sku": "A1"})},
-    plans={"digest": (Plan(START + HOUR, START + 2 * HOUR), Plan(START + DAY, START + DAY))},
-    planned=START + HOUR,
+    cap_history=(Counted(START - HOUR, "push", ("s1", "s2")), Counted(START, "line", ("s3",))),
+    latest_events={"Added": (START - 1, "m1", {"sku": "A1"})},
+    occurrences={"digest": (UserOccurrence(START + HOUR, START + 2 * HOUR), UserOccurrence(START + DAY, START + DAY))},
+    next_occurrence=START + HOUR,
 )
 
 SETTLING = User(
@@ -232,7 +232,7 @@ INPUTS: list[Input] = [
     Wake(0, again=True, handle="h2"),
     Merge(START, ANONYMOUS),
     Merge(START, User("u3", leaves={}, seen={}), path=("u4", "u5"), historical=True, handle="h3"),
-    TokenTaken(START, "t1", START - 1, handle="h4"),
+    TokenReassigned(START, "t1", START - 1, handle="h4"),
     Seed("backfill 1", "ü1", START, 3),
     Seed("backfill 1", "~a1", START, 3, {2**64 - 1: ((START - 1, 2**64 - 1), (START - 2, 0))}, handle="h5"),
     Seed("backfill 1", "u5", START, 3, {key: state.evidence for key, state in LeafStates(KEPT.leaves).items()}),
@@ -309,7 +309,7 @@ def test_inputs_written_before_users_settled_are_read() -> None:
 @pytest.mark.parametrize("given", [UNSET, {}, {"last": {"n": 1.5}}])
 def test_a_send_crosses_to_deliver_as_it_was_and_names_no_module_but_its_own(given: Any) -> None:
     """`UNSET` is no global of its module, so that pickle would look for it in every module that is loaded."""
-    send = msgspec.structs.replace(RICH.sends["s1"], given=given)
+    send = msgspec.structs.replace(RICH.sends["s1"], template_events=given)
     written = pickle.dumps(send)
     assert pickle.loads(written) == send
     assert b"UNSET" not in written

@@ -10,8 +10,8 @@ from transforms.campaigns.definitions import Campaign, Step
 from transforms.campaigns.entry import Entry, arm_of, each_of, is_held, last_of, too_early
 from transforms.campaigns.journey import Journey
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.person import Cause, Person
 from transforms.campaigns.sending import Sending
+from transforms.campaigns.user_view import Trigger, UserView
 from transforms.segments.warming import nobody
 
 __all__ = ["Admission", "Refusal"]
@@ -28,15 +28,15 @@ class Admission:
     """Asks whether one user may enter. `active` and `entries` are the user's journeys and last entries."""
 
     def __init__(
-        self, active: dict[str, Journey], entries: dict[str, Entry], person: Person, definitions: Definitions
+        self, active: dict[str, Journey], entries: dict[str, Entry], user: UserView, definitions: Definitions
     ) -> None:
         self.active = active
         self.entries = entries
-        self.person = person
+        self.user = user
         self.definitions = definitions
-        self.sending = Sending(person, definitions)
+        self.sending = Sending(user, definitions)
 
-    def refusal(self, campaign: Campaign, asked: Journey, now: int, cause: Cause | None = None) -> Refusal | None:
+    def refusal(self, campaign: Campaign, asked: Journey, now: int, trigger: Trigger | None = None) -> Refusal | None:
         """Why a user may not begin a journey, None if they may.
 
         Args:
@@ -45,11 +45,11 @@ class Admission:
           now: the instant.
           cause: what triggered it, unless it is pending already.
         """
-        if (reason := too_early(campaign, self.person, now)) is not None:
+        if (reason := too_early(campaign, self.user, now)) is not None:
             return Refusal(reason)
-        if cause is not None and cause.kind == "historical":
+        if trigger is not None and trigger.kind == "historical":
             return Refusal("historical")
-        if cause is not None and cause.age > campaign.max_event_age:
+        if trigger is not None and trigger.age > campaign.max_event_age:
             return Refusal("too_old")
         if (reason := self.outside(campaign)) is not None:
             second = campaign.reenter.kind != "restart" and any(other.is_pending for other in self.others(asked))
@@ -60,10 +60,10 @@ class Admission:
 
     def outside(self, campaign: Campaign) -> str | None:
         """Why a user is not in a campaign's audience, None for those who are."""
-        audience = self.definitions.index.answer(campaign.id, self.person.warming)
+        audience = self.definitions.index.answer(campaign.id, self.user.warming)
         if audience is nobody:
             return "warming"
-        return None if audience is None or audience(self.person.leaves.opened, self.person.members) else "audience"
+        return None if audience is None or audience(self.user.leaves.opened, self.user.members) else "audience"
 
     def others(self, asked: Journey) -> Iterator[Journey]:
         """The other journeys in the same place."""
@@ -94,12 +94,12 @@ class Admission:
             if None not in reasons:
                 reason = min(reason for reason in reasons if reason is not None)
                 return Refusal(reason, any(self.sending.may_better(campaign, messages) for messages in sends))
-        held = not campaign.transactional and is_held(self.definitions.policies.global_holdout, self.person.id)
+        held = not campaign.transactional and is_held(self.definitions.policies.global_holdout, self.user.id)
         return Refusal("global_holdout") if held else None
 
     def _sends_at_once(self, campaign: Campaign, steps: tuple[Step, ...]) -> bool:
         """Whether a user comes to a send before any wait, as conditions answer now."""
-        variant = arm_of(campaign, self.person.id, self.entries.get(campaign.id)).variant
+        variant = arm_of(campaign, self.user.id, self.entries.get(campaign.id)).variant
         while steps:
             step, steps = steps[0], steps[1:]
             if step.kind == "send":

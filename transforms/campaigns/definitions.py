@@ -20,7 +20,7 @@ __all__ = [
     "Rate",
     "Reentry",
     "Step",
-    "Trigger",
+    "TriggerRule",
     "walk",
 ]
 
@@ -32,7 +32,7 @@ PRIORITY = 50
 ALL_VARIANTS = ""
 
 
-class Trigger(msgspec.Struct, frozen=True):
+class TriggerRule(msgspec.Struct, frozen=True):
     """What lets a user in: `kind` is enters or leaves (of `segment`), event or announcement (one of `events`), or
     schedule. With `include_current` those who are in the segment when the campaign starts enter, too.
     """
@@ -125,14 +125,14 @@ class Campaign(msgspec.Struct, frozen=True):
 
     `consent` is the topic and `quiet` the hours in which nothing is sent; both are None for transactional ones.
     `starts` is inclusive, `ends` exclusive. `holdout` is percent; `variants` are percent of those who are not held out,
-    100 in all. `given` are events by the names under which templates see the newest of them. `name` is for people, the
-    id where none is written.
+    100 in all. `template_events` are events by the names under which templates see the newest of them. `name` is for
+    people, the id where none is written.
     """
 
     id: str
     owner: str
     status: str
-    trigger: Trigger
+    trigger: TriggerRule
     steps: tuple[Step, ...]
     reenter: Reentry
     max_event_age: int
@@ -146,7 +146,7 @@ class Campaign(msgspec.Struct, frozen=True):
     ends: Since = None
     holdout: float = 0
     variants: dict[str, float] = {}
-    given: dict[str, str] = {}
+    template_events: dict[str, str] = {}
     priority: int = PRIORITY
     on_unknown: str = "skip"
     rate: Rate | None = None

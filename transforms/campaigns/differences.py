@@ -36,7 +36,7 @@ UNTIL_SEEDED = {
 }
 
 #: The fields of a campaign that definition files call otherwise.
-_WRITTEN = {"exits": "exit", "quiet": "quiet_hours", "given": "with"}
+_WRITTEN = {"exits": "exit", "quiet": "quiet_hours", "template_events": "with"}
 
 
 class LeafChange(msgspec.Struct, frozen=True):

@@ -22,9 +22,9 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     `attributes` are the user's at the time of the decision, `event` the properties of the event that triggered the
     campaign (empty for triggers by segment or time). `not_after` is when the send expires, `quiet` the hours of the
     user's day in which it must not go out (see `QuietHours`; None where there are none): Deliver checks both by the
-    wall clock. `serial` is that of the definitions that decided it: older ones may not know the campaign. `given` are
-    the properties of the events that the campaign's `with` names, by these names; it is left out where there are none,
-    so that such sends are written as they were before there was a `with`.
+    wall clock. `serial` is that of the definitions that decided it: older ones may not know the campaign.
+    `template_events` are the properties of the events that the campaign's `with` names, by these names; they are
+    written as `given`, and left out where there are none.
     """
 
     id: str
@@ -45,12 +45,12 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     event: dict[str, Any] = {}
     quiet: tuple[int, int] | None = None
     serial: int = 0
-    given: dict[str, Any] | UnsetType = UNSET
+    template_events: dict[str, Any] | UnsetType = msgspec.field(default=UNSET, name="given")
 
     def __reduce__(self) -> tuple[type["Send"], tuple[Any, ...]]:
         """What pickle writes, without `UNSET`: to find that, it looks through all modules, for a millisecond a send."""
         fields = msgspec.structs.astuple(self)
-        return Send, fields[:-1] if self.given is UNSET else fields
+        return Send, fields[:-1] if self.template_events is UNSET else fields
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):

@@ -11,13 +11,24 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.definitions import Campaign
-from transforms.campaigns.person import Person
-from transforms.campaigns.planned import moment_of
+from transforms.campaigns.occurrences import moment_of
 from transforms.campaigns.policies import GlobalHoldout
 from transforms.campaigns.recent import place_of
+from transforms.campaigns.user_view import UserView
 from transforms.identity.percentile import place, threshold
 
-__all__ = ["EACH_KEPT", "Arm", "Entry", "arm_of", "digest", "each_of", "is_held", "joined", "last_of", "too_early"]
+__all__ = [
+    "EACH_KEPT",
+    "Arm",
+    "Entry",
+    "arm_of",
+    "digest",
+    "each_of",
+    "is_held",
+    "join_entries",
+    "last_of",
+    "too_early",
+]
 
 #: Values of `reenter: {each: …}` that are remembered of a user for a campaign, the newest.
 EACH_KEPT = 256
@@ -70,11 +81,11 @@ def is_held(holdout: GlobalHoldout | None, user: str) -> bool:
     return holdout is not None and place(holdout.salt, user) < threshold(holdout.percent)
 
 
-def too_early(campaign: Campaign, person: Person, now: int) -> str | None:
+def too_early(campaign: Campaign, user: UserView, now: int) -> str | None:
     """Why a campaign is not one to enter now: its status, or its dates."""
     if campaign.status != "live":
         return campaign.status
-    starts, ends = moment_of(campaign.starts, person.zone), moment_of(campaign.ends, person.zone)
+    starts, ends = moment_of(campaign.starts, user.zone), moment_of(campaign.ends, user.zone)
     if starts is not None and now < starts:
         return "not_started"
     return "ended" if ends is not None and now >= ends else None
@@ -96,7 +107,7 @@ def last_of(campaign: Campaign, each: str, entries: Mapping[str, Entry]) -> Entr
     return entries.get(f"{campaign.id}/{each}" if each else campaign.id)
 
 
-def joined(mine: Entry | None, theirs: Entry) -> Entry:
+def join_entries(mine: Entry | None, theirs: Entry) -> Entry:
     """Of the entries of two who are one user: the last, with the arm of the first."""
     if mine is None:
         return theirs

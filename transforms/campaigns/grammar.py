@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.campaigns.definitions import MAX_DELAY, PRIORITY, Campaign, Exit, Goal, Rate, Step, Trigger, walk
+from transforms.campaigns.definitions import MAX_DELAY, PRIORITY, Campaign, Exit, Goal, Rate, Step, TriggerRule, walk
 from transforms.campaigns.effects import HOLDOUT
 from transforms.campaigns.grammar_steps import StepReader
 from transforms.campaigns.grammar_triggers import (
@@ -15,7 +15,7 @@ from transforms.campaigns.grammar_triggers import (
     read_trigger,
 )
 from transforms.campaigns.local_time import MINUTE
-from transforms.campaigns.planned import moment_of
+from transforms.campaigns.occurrences import moment_of
 from transforms.campaigns.policies import Policies, read_quiet
 from transforms.campaigns.quiet import QuietHours, length_of
 from transforms.messages.scope import RESERVED, SCOPE
@@ -104,8 +104,8 @@ class _Reader:
         trigger = self._trigger(policies.default_zone)
         said["starts"], said["ends"] = self._dates(trigger)
         said["variants"] = self._variants()
-        said["given"] = self._given()
-        said["steps"] = self._steps(said["variants"], said["given"], trigger)
+        said["template_events"] = self._template_events()
+        said["steps"] = self._steps(said["variants"], said["template_events"], trigger)
         said["reenter"] = read_reentry(self.body, fields.get("reenter"), trigger, problems)
         said["max_event_age"] = self._duration("max_event_age", policies.max_event_age)
         if trigger is None or None in (
@@ -129,7 +129,7 @@ class _Reader:
             return None
         return Campaign(name, trigger=trigger, **said)
 
-    def _trigger(self, default_zone: str) -> Trigger | None:
+    def _trigger(self, default_zone: str) -> TriggerRule | None:
         node = self.fields.get("trigger")
         trigger = read_trigger(node, self.segments, default_zone, self.problems) if node is not None else None
         if trigger is None or "include_current" not in self.fields:
@@ -139,11 +139,13 @@ class _Reader:
             self.problems.add(self.fields["include_current"], "`include_current` goes with `enters` only")
         return msgspec.structs.replace(trigger, include_current=trigger.include_current or bool(current))
 
-    def _exits(self, trigger: Trigger) -> tuple[Exit, ...]:
+    def _exits(self, trigger: TriggerRule) -> tuple[Exit, ...]:
         node = self.fields.get("exit")
         return read_exits(node, self.segments, trigger, self.problems) if node is not None else ()
 
-    def _steps(self, variants: dict[str, float], given: dict[str, str], trigger: Trigger | None) -> tuple[Step, ...]:
+    def _steps(
+        self, variants: dict[str, float], given: dict[str, str], trigger: TriggerRule | None
+    ) -> tuple[Step, ...]:
         if "steps" not in self.fields:
             return ()
         node = self.fields["steps"]
@@ -155,7 +157,7 @@ class _Reader:
     def _duration(self, key: str, default: int) -> int | None:
         return read_duration(self.fields[key], self.problems) if key in self.fields else default
 
-    def _dates(self, trigger: Trigger | None) -> tuple[Since, Since]:
+    def _dates(self, trigger: TriggerRule | None) -> tuple[Since, Since]:
         fields, problems = self.fields, self.problems
         starts, ends = (read_moment(fields[key], problems) if key in fields else None for key in ("starts", "ends"))
         first, last = moment_of(starts, "UTC"), moment_of(ends, "UTC")
@@ -166,7 +168,7 @@ class _Reader:
             problems.add(fields.get("include_current") or fields["trigger"].value["include_current"], cause)
         return starts, ends
 
-    def _audience(self, trigger: Trigger) -> Condition | None:
+    def _audience(self, trigger: TriggerRule) -> Condition | None:
         node, problems = self.fields.get("audience"), self.problems
         if node is None:
             if trigger.kind in ("schedule", "announcement"):
@@ -241,7 +243,7 @@ class _Reader:
             )
         return shares
 
-    def _given(self) -> dict[str, str]:
+    def _template_events(self) -> dict[str, str]:
         """The events that `with` names."""
         given = {}
         for name, child in self._named("with", "names such as {cart: {last: Product Added}}").items():
@@ -260,7 +262,7 @@ class _Reader:
         found = self.problems.integer(self.fields["priority"], 0, 100)
         return PRIORITY if found is None else found
 
-    def _rate(self, trigger: Trigger) -> Rate | None:
+    def _rate(self, trigger: TriggerRule) -> Rate | None:
         if "rate" not in self.fields:
             return None
         node, keys = self.fields["rate"], ("at_most", "per")

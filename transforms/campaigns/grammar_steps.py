@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from transforms.campaigns.definitions import ALL_VARIANTS, Step, Trigger
+from transforms.campaigns.definitions import ALL_VARIANTS, Step, TriggerRule
 from transforms.campaigns.grammar_triggers import read_minute, read_same, read_zone
 from transforms.campaigns.schedule import EACH_USER
 from transforms.identity.profile import RESERVED
@@ -39,7 +39,7 @@ class StepReader:
         messages: Collection[str],
         variants: tuple[str, ...],
         given: Collection[str],
-        trigger: Trigger | None,
+        trigger: TriggerRule | None,
         problems: Problems,
     ) -> None:
         self.messages = messages

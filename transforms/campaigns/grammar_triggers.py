@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from transforms.campaigns.definitions import Exit, Reentry, Trigger
+from transforms.campaigns.definitions import Exit, Reentry, TriggerRule
 from transforms.campaigns.schedule import EACH_USER, Schedule, check_cron
 from transforms.identity.zones import known_zone
 from transforms.segments.document import Document, Node, Problems
@@ -41,7 +41,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of the wall clock
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def read_trigger(node: Node, segments: Collection[str], default_zone: str, problems: Problems) -> Trigger | None:
+def read_trigger(node: Node, segments: Collection[str], default_zone: str, problems: Problems) -> TriggerRule | None:
     """Read what lets a user in. `segments` may be referred to; a schedule without a zone is in `default_zone`."""
     instead = f"{{event: {_name_in(node)}}} or {{enters: {_name_in(node)}}}"
     fields = problems.mapping(node, (*TRIGGERS, "type", "where", "include_current"), instead=instead)
@@ -53,15 +53,15 @@ def read_trigger(node: Node, segments: Collection[str], default_zone: str, probl
     if kind != "enters":
         _only_with("enters", ("include_current",), fields, problems)
     if kind in ("event", "announcement"):
-        return Trigger(kind, events=read_filter({**fields, "event": fields[kind]}, problems))
+        return TriggerRule(kind, events=read_filter({**fields, "event": fields[kind]}, problems))
     if kind == "schedule":
         schedule = _schedule(fields["schedule"], default_zone, problems)
-        return None if schedule is None else Trigger(kind, schedule=schedule)
+        return None if schedule is None else TriggerRule(kind, schedule=schedule)
     current = kind == "enters" and "include_current" in fields and bool(problems.boolean(fields["include_current"]))
-    return Trigger(kind, _segment(fields[kind], kind, segments, problems), include_current=current)
+    return TriggerRule(kind, _segment(fields[kind], kind, segments, problems), include_current=current)
 
 
-def read_exits(node: Node, segments: Collection[str], trigger: Trigger, problems: Problems) -> tuple[Exit, ...]:
+def read_exits(node: Node, segments: Collection[str], trigger: TriggerRule, problems: Problems) -> tuple[Exit, ...]:
     """Read what ends a journey: one, or a list."""
     exits = []
     for item in node.value if isinstance(node.value, list) else [node]:
@@ -79,7 +79,7 @@ def read_exits(node: Node, segments: Collection[str], trigger: Trigger, problems
     return tuple(exits)
 
 
-def read_reentry(body: Node, node: Node | None, trigger: Trigger | None, problems: Problems) -> Reentry | None:
+def read_reentry(body: Node, node: Node | None, trigger: TriggerRule | None, problems: Problems) -> Reentry | None:
     """Read whether users may enter again; it must be said for events and schedules."""
     if node is None:
         if trigger is not None and trigger.kind in ("event", "schedule"):
@@ -103,7 +103,7 @@ def read_reentry(body: Node, node: Node | None, trigger: Trigger | None, problem
     return None if each is None else Reentry("each", each=each)
 
 
-def read_same(fields: Document, trigger: Trigger | None, problems: Problems) -> str | None:
+def read_same(fields: Document, trigger: TriggerRule | None, problems: Problems) -> str | None:
     """Read the path at which an event has the trigger's value."""
     if "same" not in fields:
         return None

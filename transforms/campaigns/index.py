@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from transforms.campaigns.definitions import Campaign, Step
-from transforms.campaigns.recent import Asked, by_name
+from transforms.campaigns.recent import EventQuery, by_name
 from transforms.events.event import CALLS, Event
 from transforms.segments.conditions import ANY, Condition
 from transforms.segments.leaves import matcher
@@ -16,9 +16,9 @@ class CampaignIndex:
 
     `entering` and `leaving` lead from segments to the campaigns that they trigger; `scheduled` are those that time
     triggers. `exits` has the events that end a campaign's journeys, `waits` those that end a wait, by campaign and
-    step, `goals` those of its goals; `recent` are all of these, by name, and `recent_keys` their keys. `ways` leads
-    from a step to all that come next, itself the first, in the order of the walk; what an `if` chooses is not among
-    them. `remembered` are the events of which templates see the newest.
+    step, `goals` those of its goals; `recent` are all of these, by name, and `recent_keys` their keys. `continuations`
+    leads from a step to all that come next, itself the first, in the order of the walk; what an `if` chooses is not
+    among them. `remembered` are the events of which templates see the newest.
     """
 
     def __init__(self, campaigns: Mapping[str, Campaign]) -> None:
@@ -31,25 +31,25 @@ class CampaignIndex:
         for campaign in sorted(campaigns.values(), key=lambda each: (-each.priority, each.id)):
             self._index_trigger(campaign)
         self.exits = {
-            name: [Asked.of(way.events, same=way.same) for way in campaign.exits if way.events]
+            name: [EventQuery.of(way.events, same=way.same) for way in campaign.exits if way.events]
             for name, campaign in campaigns.items()
         }
         self.waits = {
-            (name, step.id): Asked.of(step.events, same=step.same)
+            (name, step.id): EventQuery.of(step.events, same=step.same)
             for name, campaign in campaigns.items()
             for step in campaign.every_step
             if step.events
         }
         self.goals = {
-            name: {goal: Asked.of(said.events, value=said.value) for goal, said in campaign.goals.items()}
+            name: {goal: EventQuery.of(said.events, value=said.value) for goal, said in campaign.goals.items()}
             for name, campaign in campaigns.items()
         }
-        asked = [each for ways in self.exits.values() for each in ways]
+        asked = [each for continuations in self.exits.values() for each in continuations]
         asked += [*self.waits.values(), *(each for goals in self.goals.values() for each in goals.values())]
         self.recent = by_name(asked)
         self.recent_keys = frozenset(each.key for each in asked)
-        self.ways = {name: _ways(campaign.steps, ()) for name, campaign in campaigns.items()}
-        self.remembered = frozenset(event for campaign in campaigns.values() for event in campaign.given.values())
+        self.continuations = {name: _continuations(campaign.steps, ()) for name, campaign in campaigns.items()}
+        self.remembered = frozenset(name for each in campaigns.values() for name in each.template_events.values())
 
     def triggered(self, event: Event) -> list[Campaign]:
         """The campaigns that an event triggers."""
@@ -98,10 +98,10 @@ def conditions_of(campaigns: Mapping[str, Campaign]) -> dict[str, Condition]:
     return found
 
 
-def _ways(steps: tuple[Step, ...], behind: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:
+def _continuations(steps: tuple[Step, ...], behind: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:
     found: dict[str, tuple[Step, ...]] = {}
     for place, step in enumerate(steps):
         onward = (*steps[place:], *behind)
         found[step.id] = onward
-        found |= _ways(step.then, onward[1:]) | _ways(step.otherwise, onward[1:])
+        found |= _continuations(step.then, onward[1:]) | _continuations(step.otherwise, onward[1:])
     return found

@@ -21,10 +21,10 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `user` is the id at entry, `entered` the instant of entry, `since` the time from which on an event ends the journey:
     that of the event that triggered it, else the instant of the trigger. `waiting` is the id of the wait that began, or
-    of the send that is held back; `due` is when it ends, `rest` the ids of the steps behind it. `event` holds the
-    trigger's properties. `held` is when a send that is held back fell due, None in a wait. `each` tells journeys of one
-    campaign apart (see `each_of`). `begun` is since when events can end a wait for one, else None; of a send that
-    settles, since when they end a wait behind it.
+    of the send that is held back; `due` is when it ends, `remaining_steps` the ids of the steps behind it. `event`
+    holds the trigger's properties. `held` is when a send that is held back fell due, None in a wait. `each` tells
+    journeys of one campaign apart (see `each_of`). `begun` is since when events can end a wait for one, else None; of a
+    send that settles, since when they end a wait behind it.
 
     With `settling` facts may still come that let it go on before `due`. Where nothing is `waiting` then, it is the
     entry that is pending: `entered` is the instant of the trigger, and nobody has entered yet. `trigger` is the message
@@ -38,7 +38,7 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since: int
     waiting: str
     due: int
-    rest: tuple[str, ...]
+    remaining_steps: tuple[str, ...]
     event: dict[str, Any]
     held: int | None = None
     variant: str | None = None
@@ -57,7 +57,7 @@ class Journey(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The id of the step that is decided next, empty where none is left, or the entry is pending."""
         if self.held is not None:
             return self.waiting
-        return self.rest[0] if self.rest else ""
+        return self.remaining_steps[0] if self.remaining_steps else ""
 
     @property
     def subject(self) -> Subject:

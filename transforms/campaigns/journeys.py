@@ -14,16 +14,16 @@ import msgspec
 from transforms.campaigns.admission import Admission
 from transforms.campaigns.definitions import PRIORITY, Campaign, Step
 from transforms.campaigns.effects import CampaignEntered, Suppressed
-from transforms.campaigns.entry import EACH_KEPT, Entry, arm_of, digest, each_of, joined
+from transforms.campaigns.entry import EACH_KEPT, Entry, arm_of, digest, each_of, join_entries
 from transforms.campaigns.journey import Journey
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.local_time import next_time_of_day
-from transforms.campaigns.person import Cause, Person
-from transforms.campaigns.planned import Due
-from transforms.campaigns.recent import Asked, Newest
+from transforms.campaigns.occurrences import DueOccurrence
+from transforms.campaigns.recent import EventQuery, Newest
 from transforms.campaigns.schedule import EACH_USER
 from transforms.campaigns.sending import Decision, Sending
 from transforms.campaigns.setting import values_of
+from transforms.campaigns.user_view import Trigger, UserView
 from transforms.events.event import Event
 
 __all__ = ["Journeys"]
@@ -40,11 +40,11 @@ class Journeys:
     """The journeys and last entries of one user, being changed."""
 
     def __init__(
-        self, active: dict[str, Journey], entries: dict[str, Entry], person: Person, definitions: Definitions
+        self, active: dict[str, Journey], entries: dict[str, Entry], user: UserView, definitions: Definitions
     ) -> None:
         self.active = active
         self.entries = entries
-        self.person = person
+        self.user = user
         self.definitions = definitions
         self.routes = definitions.routes
         self._admission: Admission | None = None
@@ -56,7 +56,7 @@ class Journeys:
     def admission(self) -> Admission:
         """Who may enter; made when it is first asked for, which few inputs do."""
         if self._admission is None:
-            self._admission = Admission(self.active, self.entries, self.person, self.definitions)
+            self._admission = Admission(self.active, self.entries, self.user, self.definitions)
         return self._admission
 
     @property
@@ -67,51 +67,51 @@ class Journeys:
     def on_event(self, event: Event, now: int) -> None:
         """End the journeys, and the waits, that an event ends."""
         for journey in self._sorted():
-            ways = self.routes.exits.get(journey.campaign, ())
-            if event.time >= journey.since and any(awaited(event, journey.event) for awaited in ways):
+            exits = self.routes.exits.get(journey.campaign, ())
+            if event.time >= journey.since and any(awaited(event, journey.event) for awaited in exits):
                 self._end(journey, "exit", now)
             elif journey.begun is not None and event.time >= journey.begun:
                 awaited = self.routes.waits.get((journey.campaign, journey.waiting))
                 if awaited is not None and awaited(event, journey.event):
                     self._resume_later(journey, now)
 
-    def on_triggers(self, event: Event, cause: Cause) -> None:
+    def on_triggers(self, event: Event, trigger: Trigger) -> None:
         """Let an event trigger campaigns."""
         for campaign in self.routes.triggered(event):
-            self._enter_later(campaign, event.id, cause)
+            self._enter_later(campaign, event.id, trigger)
 
-    def on_announcement(self, event: Event, cause: Cause) -> None:
+    def on_announcement(self, event: Event, trigger: Trigger) -> None:
         """Let an event that concerns no user reach this one, as far as they are in the audience."""
         for campaign in self.routes.announced(event):
-            if cause.kind == "event" and self.concerns(campaign):  # history has told nobody
-                self._enter_later(campaign, event.id, cause)
+            if trigger.kind == "event" and self.concerns(campaign):  # history has told nobody
+                self._enter_later(campaign, event.id, trigger)
 
-    def on_time(self, due: Due, cause: Cause) -> None:
+    def on_time(self, due: DueOccurrence, trigger: Trigger) -> None:
         """Let a run of a scheduled campaign reach this user, if it was planned for them or they are in the audience;
         or let the campaign start, if they are in its segment. A run in history reaches nobody.
         """
         campaign = due.campaign
-        if cause.kind != "time":
+        if trigger.kind != "time":
             return
         if due.local is None:
-            if campaign.trigger.segment in self.person.members:
-                self._enter_later(campaign, "@starts", cause)
+            if campaign.trigger.segment in self.user.members:
+                self._enter_later(campaign, "@starts", trigger)
         elif due.planned or self.concerns(campaign):
-            self._enter_later(campaign, f"@{due.local}{'/again' if due.again else ''}", cause)
+            self._enter_later(campaign, f"@{due.local}{'/again' if due.again else ''}", trigger)
 
-    def on_segments(self, entered: Iterable[str], left: Iterable[str], cause: Cause, now: int) -> None:
+    def on_segments(self, entered: Iterable[str], left: Iterable[str], trigger: Trigger, now: int) -> None:
         """End journeys by `exit`, and let changes of membership trigger campaigns."""
         left = list(left)
         for journey in self._sorted():
             campaign = self.definitions.campaigns.get(journey.campaign)
             if campaign is not None and self._exits(campaign, left):
                 self._end(journey, "exit", now)
-        if cause.kind not in ("event", "time", "historical"):
+        if trigger.kind not in ("event", "time", "historical"):
             return
         for segments, triggered in ((entered, self.routes.entering), (left, self.routes.leaving)):
             for segment in segments:
                 for campaign in triggered.get(segment, ()):
-                    self._enter_later(campaign, f"{segment}@{now}", cause)
+                    self._enter_later(campaign, f"{segment}@{now}", trigger)
 
     @property
     def first(self) -> int:
@@ -145,7 +145,7 @@ class Journeys:
         than one that is pending. What settles does so as long as this user does.
         """
         for name, entry in entries.items():
-            self.entries[name] = joined(self.entries.get(name), entry)
+            self.entries[name] = join_entries(self.entries.get(name), entry)
         for theirs in active.values():
             journey, place = theirs, (theirs.campaign, theirs.each)
             there = (mine for mine in self.active.values() if (mine.campaign, mine.each) == place)
@@ -160,8 +160,8 @@ class Journeys:
             if campaign is not None and self._exits(campaign, ()):
                 self._end(journey, "exit", now)
         for journey in self._sorted():
-            ways = () if journey.is_pending else self.routes.exits.get(journey.campaign, ())
-            if any(self._came_since(asked, journey) for asked in ways):
+            exits = () if journey.is_pending else self.routes.exits.get(journey.campaign, ())
+            if any(self._came_since(query, journey) for query in exits):
                 self._end(journey, "exit", now)
 
         for journey in self._sorted():
@@ -181,19 +181,19 @@ class Journeys:
 
     # Entry.
 
-    def _enter_later(self, campaign: Campaign, trigger: str, cause: Cause) -> None:
-        self._later(campaign, lambda now: self._enter(campaign, trigger, cause, now))
+    def _enter_later(self, campaign: Campaign, occasion: str, trigger: Trigger) -> None:
+        self._later(campaign, lambda now: self._enter(campaign, occasion, trigger, now))
 
-    def _enter(self, campaign: Campaign, trigger: str, cause: Cause, now: int) -> None:
+    def _enter(self, campaign: Campaign, occasion: str, trigger: Trigger, now: int) -> None:
         """Decide an entry, or keep it pending while facts may still come."""
-        entry, event = digest(campaign.id, trigger), cause.event
+        entry, event = digest(campaign.id, occasion), trigger.event
         properties = {} if event is None else event.properties
         # Somebody is in a segment from now on, whenever the event happened that has brought that about.
         since, id_ = (now, None) if event is None or campaign.trigger.segment else (event.time, event.id)
         settled = self.sending.settled(campaign)
-        asked = Journey(entry, campaign.id, self.person.id, now, since, "", settled, (), properties, trigger=id_)
+        asked = Journey(entry, campaign.id, self.user.id, now, since, "", settled, (), properties, trigger=id_)
         asked = msgspec.structs.replace(asked, each=each_of(campaign, properties) or "", settling=True)
-        refusal = self.admission.refusal(campaign, asked, now, cause)
+        refusal = self.admission.refusal(campaign, asked, now, trigger)
         if refusal is None:
             self._begin(campaign, asked, now)
         elif not refusal.may_pass or now >= settled:
@@ -205,30 +205,30 @@ class Journeys:
 
     def _begin(self, campaign: Campaign, asked: Journey, now: int) -> None:
         """Enter: what was asked for goes on as a journey, unless the user is held out of it."""
-        user, arm = self.person.id, arm_of(campaign, self.person.id, self.entries.get(campaign.id))
+        user, arm = self.user.id, arm_of(campaign, self.user.id, self.entries.get(campaign.id))
         self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.held_out))
         begun = {"user": user, "entered": now, "due": now, "variant": arm.variant, "settling": False}
         journey = msgspec.structs.replace(asked, **begun)
-        self.person.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.held_out))
-        self.person.goals.begin(campaign, journey, self.person.recent, held_out=arm.held_out)
+        self.user.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.held_out))
+        self.user.goals.begin(campaign, journey, self.user.recent, held_out=arm.held_out)
         if arm.held_out:
             self._suppress(campaign.id, "holdout", now, journey.entry)
             return
         for other in self._sorted() if campaign.reenter.kind == "restart" else ():
             if other.campaign == campaign.id:
                 self._end(other, "restarted", now)
-        if any(self._came_since(ways, journey) for ways in self.routes.exits[campaign.id]):
+        if any(self._came_since(continuations, journey) for continuations in self.routes.exits[campaign.id]):
             self._suppress(campaign.id, "exit", now, journey.entry, campaign.steps[0].id)
             return
         self._walk(campaign, journey, campaign.steps, now, now)
 
-    def _came_since(self, asked: Asked, journey: Journey) -> Newest | None:
+    def _came_since(self, asked: EventQuery, journey: Journey) -> Newest | None:
         """The event that is asked for, where it was applied before the trigger that it follows."""
-        return self.person.recent.later(asked, journey.event, journey.since, journey.trigger)
+        return self.user.recent.later(asked, journey.event, journey.since, journey.trigger)
 
     def _note(self, campaign: Campaign, each: str, entry: Entry) -> None:
         """Remember an entry, of the values of `each` the newest; the arm is that of the first."""
-        self.entries[campaign.id] = joined(self.entries.get(campaign.id), entry)
+        self.entries[campaign.id] = join_entries(self.entries.get(campaign.id), entry)
         if not each:
             return
         self.entries[f"{campaign.id}/{each}"] = Entry(entry.at, entry.id)
@@ -268,16 +268,16 @@ class Journeys:
         if campaign is None or campaign.status == "stopped":
             self._end(journey, "stopped", now)
             return
-        ways = self.routes.ways[campaign.id]
+        continuations = self.routes.continuations[campaign.id]
         if journey.is_pending:
             self._reconsider(campaign, journey, now)
             return
-        if journey.waiting not in ways:
-            steps = next((ways[step] for step in journey.rest if step in ways), ())
+        if journey.waiting not in continuations:
+            steps = next((continuations[step] for step in journey.remaining_steps if step in continuations), ())
         elif journey.held is not None:
-            steps, due = ways[journey.waiting], journey.held
+            steps, due = continuations[journey.waiting], journey.held
         else:
-            steps = ways[journey.waiting][1:]
+            steps = continuations[journey.waiting][1:]
         self._walk(campaign, journey, steps, due, now)
 
     def _walk(self, campaign: Campaign, journey: Journey, steps: tuple[Step, ...], due: int, now: int) -> None:
@@ -312,14 +312,14 @@ class Journeys:
     ) -> Newest | None:
         """The event that a wait is for, where it has come already."""
         asked = self.routes.waits[campaign.id, step.id]
-        return self.person.recent.later(asked, journey.event, *heard)
+        return self.user.recent.later(asked, journey.event, *heard)
 
     def _decision(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> Decision | None:
         """Until when a wait, or a send that is held back, holds a journey up; None where the journey has ended."""
         if step.kind == "wait":
             if step.minute is None:
                 return Decision(now + (step.length or 0))
-            zone = self.person.zone if step.zone == EACH_USER else step.zone
+            zone = self.user.zone if step.zone == EACH_USER else step.zone
             return Decision(next_time_of_day(step.minute, zone, now))
         if self._exits(campaign, ()):
             del self.active[journey.entry]
@@ -337,8 +337,9 @@ class Journeys:
         waiting, *rest = (each.id for each in steps)
         held, settling = due if steps[0].kind == "send" else None, decision.settling
         begun = heard[0] if settling or steps[0].events is not None else None
-        changed = {"waiting": waiting, "due": decision.until, "rest": tuple(rest), "held": held, "begun": begun}
-        changed |= {"trigger": journey.trigger if settling else None, "settling": settling}
+        trigger = journey.trigger if settling else None
+        changed = {"waiting": waiting, "due": decision.until, "remaining_steps": tuple(rest), "held": held}
+        changed |= {"begun": begun, "trigger": trigger, "settling": settling}
         self.active[journey.entry] = msgspec.structs.replace(journey, **changed)
 
     def _set(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
@@ -347,18 +348,18 @@ class Journeys:
             return
         try:
             values = values_of(
-                step, journey.subject, self.person, now, campaign=campaign.id, given=self.sending.given(campaign)
+                step, journey.subject, self.user, now, campaign=campaign.id, more=self.sending.template_events(campaign)
             )
         except ValueError:
             self._suppress(campaign.id, "render_error", now, journey.entry, step.id)
             return
-        self.person.set_attributes(values, digest(campaign.id, journey.user, journey.entry, step.id), now)
+        self.user.set_attributes(values, digest(campaign.id, journey.user, journey.entry, step.id), now)
         self._wrote = True
 
     def _exits(self, campaign: Campaign, left: Iterable[str]) -> bool:
         """Whether being in a segment, or having left one, ends journeys of a campaign."""
         return any(
-            way.segment in (self.person.members if way.kind == "segment" else left)
+            way.segment in (self.user.members if way.kind == "segment" else left)
             for way in campaign.exits
             if way.kind != "event"
         )
@@ -368,7 +369,7 @@ class Journeys:
         self._suppress(journey.campaign, reason, now, journey.entry, journey.next_step)
 
     def _suppress(self, campaign: str, reason: str, now: int, entry: str, step: str = "") -> None:
-        self.person.emit(Suppressed(campaign, self.person.id, reason, now, step, entry))
+        self.user.emit(Suppressed(campaign, self.user.id, reason, now, step, entry))
 
     def _later(self, campaign: Campaign | None, run: Callable[[int], None], *, first: bool = False) -> None:
         """Decide something at the end of this instant; `first`, before what else there is of its campaign."""

@@ -20,7 +20,7 @@ from transforms.segments.conditions import Condition
 from transforms.segments.document import Node, Problems, read_documents
 from transforms.segments.index import Segment, SegmentIndex, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key
-from transforms.segments.warming import Asked, atoms, references
+from transforms.segments.warming import AskedConditions, atoms, references
 
 if TYPE_CHECKING:
     from transforms.messages.needs import Need
@@ -84,7 +84,9 @@ class Definitions:
         self.published = release.revisions[0].published if release is not None and not whole else 0
         self.awaited = None if whole else self.since
         self.activations = {leaf: activation.at for activation in self.since for leaf in activation.leaves}
-        self.asked = Asked({name: segment.members for name, segment in segments.items()}, conditions_of(campaigns))
+        self.asked = AskedConditions(
+            {name: segment.members for name, segment in segments.items()}, conditions_of(campaigns)
+        )
         self.index = SegmentIndex(self.asked, [each.asked for each in older], self.activations)
         self.routes = CampaignIndex(campaigns)
 

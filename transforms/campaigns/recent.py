@@ -16,7 +16,7 @@ from transforms.segments.leaves import matcher
 from transforms.segments.operators import canonical_number
 from transforms.segments.values import compile_path, is_number
 
-__all__ = ["VALUES_KEPT", "Asked", "KeptRecent", "Newest", "Recent", "by_name", "place_of", "value_at"]
+__all__ = ["VALUES_KEPT", "EventQuery", "KeptRecent", "Newest", "Recent", "by_name", "place_of", "value_at"]
 
 #: Values at the path of a `same` that are remembered of a user, those with the newest events.
 VALUES_KEPT = 64
@@ -43,7 +43,7 @@ class Newest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 KeptRecent = dict[int, dict[str, Newest]]
 
 
-class Asked(NamedTuple):
+class EventQuery(NamedTuple):
     """Events that a campaign asks for: with `same` those whose value there is the trigger's. `value` is the path of
     what a goal adds up.
     """
@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     value: str | None = None
 
     @classmethod
-    def of(cls, events: EventFilter, *, same: str | None = None, value: str | None = None) -> "Asked":
+    def of(cls, events: EventFilter, *, same: str | None = None, value: str | None = None) -> "EventQuery":
         """Compiled; what is asked for twice has one key."""
         text = msgspec.json.encode([*events.canonical, same, value])
         key = int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
@@ -88,7 +88,7 @@ class Recent:
 
     __slots__ = ("_asked", "kept")
 
-    def __init__(self, kept: KeptRecent, asked: Mapping[str, list[Asked]]) -> None:
+    def __init__(self, kept: KeptRecent, asked: Mapping[str, list[EventQuery]]) -> None:
         self.kept = kept
         self._asked = asked
 
@@ -96,15 +96,15 @@ class Recent:
         """Whether events of a name may be asked for."""
         return name in self._asked or ANY in self._asked
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Remember an event as far as it is asked for."""
         for asked in self._asked.get(event.name, ()):
-            self._take(asked, event)
+            self._add(asked, event)
         if ANY in self._asked and event.type in CALLS:
             for asked in self._asked[ANY]:
-                self._take(asked, event)
+                self._add(asked, event)
 
-    def later(self, asked: Asked, trigger: Mapping[str, Any], since: int, id_: str | None) -> Newest | None:
+    def later(self, asked: EventQuery, trigger: Mapping[str, Any], since: int, id_: str | None) -> Newest | None:
         """The newest event that is asked for, if it is strictly later than the trigger.
 
         Args:
@@ -141,7 +141,7 @@ class Recent:
         }
         self.kept = {key: places for key, places in left.items() if places}
 
-    def _take(self, asked: Asked, event: Event) -> None:
+    def _add(self, asked: EventQuery, event: Event) -> None:
         if asked.matches(event):
             place = _kept_place(asked, event.properties)
             if place is not None:
@@ -159,9 +159,9 @@ class Recent:
         self.kept = self.kept | {key: both}
 
 
-def by_name(asked: Iterable[Asked]) -> dict[str, list[Asked]]:
+def by_name(asked: Iterable[EventQuery]) -> dict[str, list[EventQuery]]:
     """What is asked for by the name of the event, each once."""
-    found: dict[str, dict[int, Asked]] = {}
+    found: dict[str, dict[int, EventQuery]] = {}
     for each in asked:
         found.setdefault(each.name, {})[each.key] = each
     return {name: list(each.values()) for name, each in found.items()}
@@ -181,7 +181,7 @@ def place_of(path: str, properties: Mapping[str, Any]) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
 
-def _kept_place(asked: Asked, properties: Mapping[str, Any]) -> str | None:
+def _kept_place(asked: EventQuery, properties: Mapping[str, Any]) -> str | None:
     """Where the newest event is kept: by the value at `same`, of a long one by its hash."""
     if asked.same is None:
         return _ALL

@@ -16,7 +16,7 @@ from cronsim import CronSim, CronSimError
 from transforms.campaigns.local_time import MINUTE, local_of
 from transforms.segments.values import DAY, HOUR, instant_of, known_or_utc
 
-__all__ = ["EACH_USER", "EARLIEST", "Run", "Schedule", "check_cron"]
+__all__ = ["EACH_USER", "EARLIEST", "Occurrence", "Schedule", "check_cron"]
 
 #: The zone that stands for each user's own.
 EACH_USER = "user"
@@ -34,7 +34,7 @@ _LAST_YEAR = 9990
 _KNOWN = 1 << 15
 
 
-class Run(NamedTuple):
+class Occurrence(NamedTuple):
     """A run that begins `at` an instant (microseconds UTC), for its planned `local` time (None: the start of a
     campaign); `again` where that time comes a second time.
     """
@@ -58,20 +58,20 @@ class Schedule(msgspec.Struct, frozen=True):
         """Whether each user has an instant of their own."""
         return self.zone == EACH_USER
 
-    def next_run(self, after: int) -> Run | None:
+    def next_occurrence(self, after: int) -> Occurrence | None:
         """The first run that begins later than `after`.
 
         In a zone it begins at its planned time; for each user's own clock when it is that time first anywhere, once.
         """
         if not self.by_user:
-            return _next_run(self, after, twice=self._every)
-        run = _next_run(msgspec.structs.replace(self, zone="UTC"), after + EARLIEST, twice=False)
-        return None if run is None else Run(run.at - EARLIEST, run.local)
+            return _next_occurrence(self, after, twice=self._every)
+        run = _next_occurrence(msgspec.structs.replace(self, zone="UTC"), after + EARLIEST, twice=False)
+        return None if run is None else Occurrence(run.at - EARLIEST, run.local)
 
     def next_for(self, zone: str, after: int) -> int | None:
         """The instant of the first run later than `after` of a user in a zone; microseconds UTC."""
         own, twice = (msgspec.structs.replace(self, zone=zone), False) if self.by_user else (self, self._every)
-        found = _next_run(own, after, twice=twice)
+        found = _next_occurrence(own, after, twice=twice)
         return None if found is None else found.at
 
     @property
@@ -79,23 +79,23 @@ class Schedule(msgspec.Struct, frozen=True):
         """Whether it runs in both hours of one that comes twice: with a `*` in hour or minute, as Debian has it."""
         return any(field.startswith("*") for field in self.cron.split()[:2])
 
-    def search(self, after: int, *, twice: bool) -> Run | None:
+    def search(self, after: int, *, twice: bool) -> Occurrence | None:
         """The first run later than `after`, in the zone as it stands."""
         offset = _offset(after, self.zone)
         local = after + offset
         if _offset(after - DAY, self.zone) == offset and (planned := self._next(local)) is not None:
             at = planned - offset
             if at - after < DAY and _offset(at, self.zone) == offset:
-                return Run(at, planned)  # no clock was changed since yesterday, or is until then
-        best: Run | None = None
+                return Occurrence(at, planned)  # no clock was changed since yesterday, or is until then
+        best: Occurrence | None = None
         local -= _shift(after, self.zone)  # a clock change may have moved a planned time behind others
         while (planned := self._next(local)) is not None:
             if best is not None and planned > local_of(best.at, self.zone) + _shift(best.at, self.zone):
                 break
             first = instant_of(planned, self.zone)
-            runs = [Run(first, planned)]
+            runs = [Occurrence(first, planned)]
             if twice and (second := _second_of(planned, self.zone)) > first:
-                runs.append(Run(second, planned, again=True))
+                runs.append(Occurrence(second, planned, again=True))
             for run in runs:
                 if run.at > after and (best is None or run.at < best.at):
                     best = run
@@ -131,14 +131,14 @@ def check_cron(text: str) -> None:
         raise ValueError(f"there is no such day: {text!r} never comes")
 
 
-def _next_run(schedule: Schedule, after: int, *, twice: bool) -> Run | None:
+def _next_occurrence(schedule: Schedule, after: int, *, twice: bool) -> Occurrence | None:
     """The first run later than `after`; looked for once a minute, since runs begin at minutes."""
     known = _known(schedule, after // MINUTE, twice)
     return known if known is None or known.at > after else schedule.search(after, twice=twice)
 
 
 @lru_cache(maxsize=_KNOWN)
-def _known(schedule: Schedule, minute: int, twice: bool) -> Run | None:
+def _known(schedule: Schedule, minute: int, twice: bool) -> Occurrence | None:
     return schedule.search(minute * MINUTE, twice=twice)
 
 

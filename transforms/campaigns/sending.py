@@ -15,8 +15,8 @@ from transforms.campaigns.entry import digest
 from transforms.campaigns.index import condition_name
 from transforms.campaigns.journey import Subject
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.person import Person
 from transforms.campaigns.quiet import first_outside
+from transforms.campaigns.user_view import UserView
 from transforms.identity.channels import channels
 from transforms.segments.warming import nobody
 
@@ -40,8 +40,8 @@ class Decision(NamedTuple):
 class Sending:
     """Decides the sends of one user."""
 
-    def __init__(self, person: Person, definitions: Definitions) -> None:
-        self.person = person
+    def __init__(self, user: UserView, definitions: Definitions) -> None:
+        self.user = user
         self.definitions = definitions
 
     def decide(
@@ -61,27 +61,27 @@ class Sending:
         name, reason = self.choose(campaign, messages)
         if reason is not None:
             return Decision(now, reason)
-        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.person.zone, now)
+        outside = now if campaign.quiet is None else first_outside(campaign.quiet, self.user.zone, now)
         if outside > due + campaign.max_delay:
             return Decision(now, "expired")
         if outside > now:
             return Decision(outside)
         caps = () if campaign.transactional else self.definitions.policies.frequency_caps
         channel = self.definitions.messages[name].channel
-        if is_capped(self.person.counted, caps, channel, now):
+        if is_capped(self.user.cap_history, caps, channel, now):
             return Decision(now, "capped")
         sends = self._send(campaign, subject, step, name, now, not_after=self._not_after(campaign, due, now))
-        self.person.counted = counted_after(self.person.counted, caps, Counted(now, channel, sends))
+        self.user.cap_history = counted_after(self.user.cap_history, caps, Counted(now, channel, sends))
         return Decision(now)
 
     def answer(self, campaign: Campaign, step: Step, variant: str | None) -> bool | None:
         """Whether a step's condition holds, None while nothing can answer it; a step without one says False."""
         for name in (variant or "", ""):
-            test = self.definitions.index.answer(condition_name(campaign.id, step.id, name), self.person.warming)
+            test = self.definitions.index.answer(condition_name(campaign.id, step.id, name), self.user.warming)
             if test is nobody:
                 return None
             if test is not None:
-                return test(self.person.leaves.opened, self.person.members)
+                return test(self.user.leaves.opened, self.user.members)
         return False
 
     def choose(self, campaign: Campaign, messages: tuple[str, ...]) -> tuple[str, str | None]:
@@ -89,9 +89,9 @@ class Sending:
         denied = 0
         for name in messages:
             channel = self.definitions.messages[name].channel
-            if campaign.consent is not None and not self.person.is_consented(campaign.consent, channel):
+            if campaign.consent is not None and not self.user.is_consented(campaign.consent, channel):
                 denied += 1
-            elif self.person.is_reachable(channel):
+            elif self.user.is_reachable(channel):
                 return name, None
         return "", "no_consent" if denied == len(messages) else "unreachable"
 
@@ -103,41 +103,41 @@ class Sending:
             channel = self.definitions.messages[name].channel
             if self.choose(campaign, (name,))[1] is None:
                 return False
-            if campaign.consent is None or not self.person.is_denied(campaign.consent, channel):
+            if campaign.consent is None or not self.user.is_denied(campaign.consent, channel):
                 return True
         return False
 
     def settled(self, campaign: Campaign) -> int:
         """From when on a campaign waits for no facts about this user any more; what reaches many at once never does."""
-        return 0 if campaign.trigger.kind in SETTLED_AT_ONCE else self.person.settled
+        return 0 if campaign.trigger.kind in SETTLED_AT_ONCE else self.user.settled
 
-    def given(self, campaign: Campaign) -> dict[str, Any]:
+    def template_events(self, campaign: Campaign) -> dict[str, Any]:
         """What templates see under the names of `with`: the properties of the newest such events."""
-        lasts = self.person.lasts
-        return {name: lasts[event][2] for name, event in campaign.given.items() if event in lasts}
+        known = self.user.latest_events
+        return {name: known[event][2] for name, event in campaign.template_events.items() if event in known}
 
     def _not_after(self, campaign: Campaign, due: int, now: int) -> int:
         """When a send expires that fell due at `due`: at the latest with the next run of a schedule, so that after a
         job stood still only the newest run goes out.
         """
         latest, schedule = due + campaign.max_delay, campaign.trigger.schedule
-        following = None if schedule is None else schedule.next_for(self.person.zone, now)
+        following = None if schedule is None else schedule.next_for(self.user.zone, now)
         return latest if following is None else min(latest, following)
 
     def _send(
         self, campaign: Campaign, subject: Subject, step: Step, name: str, now: int, *, not_after: int
     ) -> tuple[str, ...]:
         """Send a message to the addresses of its channel; returns the ids of the sends."""
-        message, person = self.definitions.messages[name], self.person
+        message, user = self.definitions.messages[name], self.user
         several = channels()[message.channel].several
-        attributes = person.profile.values()
+        attributes = user.profile.values()
         sends = [
             Send(
                 id=digest(campaign.id, subject.user, subject.entry, step.id, *((address,) if several else ())),
                 campaign=campaign.id,
                 entry=subject.entry,
                 step=step.id,
-                user=person.id,
+                user=user.id,
                 channel=message.channel,
                 message=name,
                 address=address,
@@ -145,18 +145,18 @@ class Sending:
                 not_after=not_after,
                 topic=campaign.consent,
                 variant=subject.variant,
-                zone=person.zone,
+                zone=user.zone,
                 locale=_locale(attributes),
                 attributes=attributes,
                 event=subject.event,
                 quiet=campaign.quiet,
                 serial=self.definitions.serial,
-                given=self.given(campaign) or UNSET,
+                template_events=self.template_events(campaign) or UNSET,
             )
-            for address in message.receivers(person.addresses(message.channel))
+            for address in message.receivers(user.addresses(message.channel))
         ]
         for send in sends:
-            person.emit(send)
+            user.emit(send)
         return tuple(send.id for send in sends)
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from transforms.campaigns.load import DefinitionsError, read_texts
 from transforms.campaigns.release import PointerError, Release, Texts, read_release
-from transforms.campaigns.watch import Watch
+from transforms.campaigns.watcher import DefinitionsWatcher
 from transforms.segments.document import Problem, Problems
 
-__all__ = ["Announced", "file_exists", "is_pointer", "read_definitions", "read_file", "watch", "write_file"]
+__all__ = ["Announced", "file_exists", "is_pointer", "read_definitions", "read_file", "watcher_of", "write_file"]
 
-_watches: dict[str, Watch] = {}
+_watches: dict[str, DefinitionsWatcher] = {}
 _lock = threading.Lock()
 
 
@@ -43,18 +43,18 @@ def read_definitions(place: str) -> Texts | Release:
     return release
 
 
-def watch(source: Texts | Release) -> Watch:
+def watcher_of(source: Texts | Release) -> DefinitionsWatcher:
     """The definitions of a step, the same for all steps of a process that were launched with the same pointer.
 
     Raises:
       DefinitionsError: `source` has mistakes.
     """
     if not isinstance(source, Release) or source.pointer is None:
-        return Watch(source)
+        return DefinitionsWatcher(source)
     with _lock:
         known = _watches.get(source.pointer)
         if known is None:
-            known = _watches[source.pointer] = Watch(source, read_file)
+            known = _watches[source.pointer] = DefinitionsWatcher(source, read_file)
         elif known.now().serial < source.serial:
             known.poll()
         known.start()
@@ -66,13 +66,13 @@ class Announced:
 
     def __init__(self, definitions: Texts | Release) -> None:
         self._definitions = definitions
-        self._watch: Watch | None = None
+        self._watcher: DefinitionsWatcher | None = None
 
     def __call__(self, name: str) -> bool:
         """Whether a campaign waits for such events."""
-        if self._watch is None:
-            self._watch = watch(self._definitions)
-        return self._watch.now().routes.is_announcement(name)
+        if self._watcher is None:
+            self._watcher = watcher_of(self._definitions)
+        return self._watcher.now().routes.is_announcement(name)
 
     def __reduce__(self) -> tuple[type["Announced"], tuple[Texts | Release]]:
         """To a worker go the definitions; it watches them by itself."""

@@ -102,7 +102,7 @@ def _names(definitions: Definitions, need: Need) -> set[str]:
 
 
 def _events(campaign: Campaign, root: str) -> Iterator[str]:
-    if root in campaign.given:
-        yield campaign.given[root]
+    if root in campaign.template_events:
+        yield campaign.template_events[root]
     elif root == "event" and campaign.trigger.events is not None:
         yield campaign.trigger.events.name

@@ -26,7 +26,7 @@ from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
 from transforms.users.user import User, Wake, by_arrival
 
-__all__ = ["CampaignPreview", "Decided", "Happening", "Refused", "Told", "Weekly", "preview_campaign"]
+__all__ = ["CampaignPreview", "Decided", "Happening", "RefusalCount", "Told", "Weekly", "preview_campaign"]
 
 #: Links of a preview lead nowhere.
 _SETTINGS = MailSettings()
@@ -64,7 +64,7 @@ class Decided(NamedTuple):
     channel: str
 
 
-class Refused(NamedTuple):
+class RefusalCount(NamedTuple):
     """How often a step, or where it is empty the entry, is refused for a reason (docs/reference/reasons.md)."""
 
     times: int
@@ -88,7 +88,7 @@ class CampaignPreview(msgspec.Struct, frozen=True):
     entries: int
     weeks: tuple[Weekly, ...]
     decided: tuple[Decided, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusalCount, ...]
     sample: tuple[Told, ...]
 
 
@@ -121,7 +121,7 @@ def preview_campaign(
         counts.entries.total(),
         tuple(counts.weekly()),
         tuple(Decided(counts.decided[what], *what) for what in _by_step(counts.decided, order)),
-        tuple(Refused(counts.refused[what], *what) for what in _by_step(counts.refused, order)),
+        tuple(RefusalCount(counts.refused[what], *what) for what in _by_step(counts.refused, order)),
         tuple(Told(key, happened) for _, _, key, happened in sorted(chosen, reverse=True)),
     )
 

@@ -33,5 +33,5 @@ def scope_of(send: Send, unsubscribe_url: str, now_us: int) -> dict[str, Any]:
       ValueError: the send names an unknown time zone.
     """
     said = {"event": send.event, "campaign": send.campaign, "unsubscribe_url": unsubscribe_url}
-    more = {**(send.given or {}), **said}
+    more = {**(send.template_events or {}), **said}
     return messages_scope(send.user, send.attributes, send.zone, now_us, variant=send.variant, more=more)

@@ -22,7 +22,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
-from transforms.campaigns.transforms import watch
+from transforms.campaigns.transforms import watcher_of
 from transforms.channels.channel import Opening, Sender, Told, settings_of, transport_of
 from transforms.channels.courier import Courier
 from transforms.channels.held_up import held_up
@@ -152,8 +152,8 @@ class Delivering(beam.DoFn):
     def setup(self) -> None:
         """Find the definitions, and open the courier."""
         weigh_quickly()
-        self._watch = watch(self.texts)
-        self._definitions = self._watch.now()
+        self._watcher = watcher_of(self.texts)
+        self._definitions = self._watcher.now()
         check_installed(self.channels.installed)
         settings = MailSettings.from_environment(os.environ)
         if any(settings_of(name).private for name in self.channels.named):
@@ -228,7 +228,7 @@ class Delivering(beam.DoFn):
 
     def _follow(self, serial: int) -> None:
         """Take the newest definitions: no older than those that decided the sends, who may not know the campaign."""
-        definitions = self._watch.at_least(serial)
+        definitions = self._watcher.at_least(serial)
         if definitions is not self._definitions:
             self._definitions, self._rules = definitions, rules_of(definitions)
             self._courier.follow(definitions.messages, definitions.policies.default_locale, self._rules)

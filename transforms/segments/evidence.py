@@ -94,15 +94,15 @@ class Origin(NamedTuple):
 class Kind(NamedTuple):
     """One kind of leaf over events.
 
-    `take` gives the evidence after an event, from its stamp, the number of the filter that it passed and its
-    properties; the very same object if nothing changed. `join` gives the union of two users' evidence. `judge` gives
+    `add` gives the evidence after an event, from its stamp, the number of the filter that it passed and its
+    properties; the very same object if nothing changed. `join` gives the union of two users' evidence. `evaluate` gives
     the truth of evidence at a time in a zone, and the first time after it at which the truth may change without an
     event.
     """
 
-    take: Callable[[Any, Stamp, int, dict[str, Any]], Any]
+    add: Callable[[Any, Stamp, int, dict[str, Any]], Any]
     join: Callable[[Any, Any, Origin], Any]
-    judge: Callable[[Any, int, str], tuple[bool, int | None]]
+    evaluate: Callable[[Any, int, str], tuple[bool, int | None]]
 
 
 def hash_of(text: str) -> int:

@@ -25,7 +25,7 @@ from transforms.segments.document import Node, Problems
 from transforms.segments.grammar import read_condition
 from transforms.segments.leaf_facts import ZONE_NAMES
 from transforms.segments.leaves import AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
-from transforms.segments.warming import Asked, Test, Versions, answering, atoms, references
+from transforms.segments.warming import AskedConditions, Test, Versions, answering, atoms, references
 
 __all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
 
@@ -54,7 +54,12 @@ class SegmentIndex:
     for seeds. `activations` are the times since when new leaves count, by key.
     """
 
-    def __init__(self, asked: Asked, older: Sequence[Asked] = (), activations: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        asked: AskedConditions,
+        older: Sequence[AskedConditions] = (),
+        activations: Mapping[int, int] | None = None,
+    ) -> None:
         segments = asked.segments
         graph = {name: sorted(references(condition)) for name, condition in segments.items()}
         self.order = tuple(TopologicalSorter({name: graph[name] for name in sorted(graph)}).static_order())

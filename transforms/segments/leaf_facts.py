@@ -63,10 +63,10 @@ class Nobody:
         return Profile().consented(topic, channel)
 
 
-_JudgeFacts = Callable[[Facts, int], tuple[bool, int | None]]
+_EvaluateFacts = Callable[[Facts, int], tuple[bool, int | None]]
 
 
-def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _JudgeFacts]:
+def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _EvaluateFacts]:
     """The names of the facts that a condition asks for, and how it is judged: truth and next deadline."""
     if isinstance(condition, Identified):
         return (IDENTIFIED,), lambda facts, _now: (facts.is_identified(), None)
@@ -77,22 +77,22 @@ def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _JudgeFact
     if isinstance(condition, Consented):
         return (CONSENT,), lambda facts, _now: (facts.is_consented(condition.topic, condition.channel), None)
     if isinstance(condition, Bucket):
-        return (IDENTIFIED,), _judge_bucket(condition)
+        return (IDENTIFIED,), _evaluate_bucket(condition)
     if isinstance(condition, Near):
         return _compile_near(condition)
     return _compile_attribute(condition)
 
 
-def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _JudgeFacts]:
+def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _EvaluateFacts]:
     name, operator = condition.name, condition.operator
     values = _values(name, condition.path)
     if operator.name in TIME_OPERATORS:
 
-        def judge(facts: Facts, now: int) -> tuple[bool, int | None]:
+        def evaluate(facts: Facts, now: int) -> tuple[bool, int | None]:
             found, zone = values(facts), facts.zone
             return time_test(operator, found, now, zone), next_change(operator, found, now, zone)
 
-        return (name, *ZONE_NAMES), judge
+        return (name, *ZONE_NAMES), evaluate
     test = compile_test(operator)
     return (name,), lambda facts, _now: (test(values(facts)), None)
 
@@ -110,13 +110,13 @@ def _values(name: str, path: str) -> Callable[[Facts], list[Any]]:
     return values
 
 
-def _judge_bucket(condition: Bucket) -> _JudgeFacts:
+def _evaluate_bucket(condition: Bucket) -> _EvaluateFacts:
     salt, low, high = condition.salt, threshold(condition.low), threshold(condition.high)
     # Of a user of whom nothing is known there is no place.
     return lambda facts, _now: (bool(facts.id) and low <= place(salt, facts.id) < high, None)
 
 
-def _compile_near(condition: Near) -> tuple[tuple[str, ...], _JudgeFacts]:
+def _compile_near(condition: Near) -> tuple[tuple[str, ...], _EvaluateFacts]:
     """A trait is an object with `latitude` and `longitude`; of the context these are attributes of their own."""
     centre, limit = (condition.latitude, condition.longitude), condition.within_km
     if condition.path:
@@ -129,8 +129,8 @@ def _compile_near(condition: Near) -> tuple[tuple[str, ...], _JudgeFacts]:
         def values(facts: Facts) -> list[Any]:
             return [{part: facts.value(name) for part, name in zip(parts, names, strict=True)}]
 
-    def judge(facts: Facts, _now: int) -> tuple[bool, int | None]:
+    def evaluate(facts: Facts, _now: int) -> tuple[bool, int | None]:
         places = [found for value in values(facts) if (found := coordinates(value)) is not None]
         return any(distance_km(centre, found) <= limit for found in places), None
 
-    return names, judge
+    return names, evaluate

@@ -16,7 +16,7 @@ def compile_sequence(condition: Sequence) -> Kind:
     """Keeps the newest 256 stamps of each step."""
     steps, within = condition.steps, condition.within
 
-    def take(kept: Groups, stamp: Stamp, tag: int, _properties: dict[str, Any]) -> Groups:
+    def add(kept: Groups, stamp: Stamp, tag: int, _properties: dict[str, Any]) -> Groups:
         groups = kept.stamps if kept else {}
         before = groups.get(tag, ())
         after = newest_stamps(before, stamp, MAX_EVENTS)
@@ -25,17 +25,17 @@ def compile_sequence(condition: Sequence) -> Kind:
     def join(one: Groups, other: Groups, _origin: Origin) -> Groups:
         for tag, stamps in other.stamps.items() if other else ():
             for stamp in stamps:
-                one = take(one, stamp, tag, {})
+                one = add(one, stamp, tag, {})
         return one
 
-    def judge(kept: Groups, now: int, _zone: str) -> tuple[bool, int | None]:
+    def evaluate(kept: Groups, now: int, _zone: str) -> tuple[bool, int | None]:
         reached = steps_reached(condition, kept)
         if len(reached) < len(steps):
             return False, None
         end = None if within is None else reached[-1] + within
         return end is None or end > now, end if end is not None and end > now else None
 
-    return Kind(take, join, judge)
+    return Kind(add, join, evaluate)
 
 
 def steps_reached(condition: Sequence, kept: Groups) -> list[int]:

@@ -35,8 +35,8 @@ def compile_count(condition: Count) -> Kind:
     """Keeps the newest n stamps, n being the largest count that makes a difference (≤ 1,001); with `same` 64 times."""
     low, high = condition.low, condition.high
     keep = most_stamps(low, high)
-    judge = _judge_count(low, high, condition.within, condition.since)
-    return _kind(lambda stamps, stamp, _tag: newest_stamps(stamps, stamp, keep), judge, condition.same)
+    evaluate = _judge_count(low, high, condition.within, condition.since)
+    return _kind(lambda stamps, stamp, _tag: newest_stamps(stamps, stamp, keep), evaluate, condition.same)
 
 
 def compile_distinct(condition: Distinct) -> Kind:
@@ -50,12 +50,12 @@ def compile_distinct(condition: Distinct) -> Kind:
     find = compile_path(condition.of)
     insert = _newest_values(keep)
 
-    def take(stamps: Stamps, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Stamps:
+    def add(stamps: Stamps, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Stamps:
         for value in value_hashes(find(properties)):
             stamps = insert(stamps, (stamp[0], value), 0)
         return stamps
 
-    return Kind(take, _union(insert), _judge_count(low, high, condition.within, condition.since))
+    return Kind(add, _union(insert), _judge_count(low, high, condition.within, condition.since))
 
 
 def compile_first_last(condition: FirstLast) -> Kind:
@@ -65,13 +65,13 @@ def compile_first_last(condition: FirstLast) -> Kind:
     def insert(stamps: Stamps, stamp: Stamp, _tag: int) -> Stamps:
         return (stamp,) if not stamps or (stamp > stamps[0] if last else stamp < stamps[0]) else stamps
 
-    def judge(stamps: Stamps, now: int, _zone: str) -> tuple[bool, int | None]:
+    def evaluate(stamps: Stamps, now: int, _zone: str) -> tuple[bool, int | None]:
         if not stamps:
             return False, None
         turn = stamps[0][0] + age
         return (now >= turn) is older, turn if turn > now else None
 
-    return _kind(insert, judge)
+    return _kind(insert, evaluate)
 
 
 def compile_missing(condition: Missing) -> Kind:
@@ -85,7 +85,7 @@ def compile_missing(condition: Missing) -> Kind:
                 return stamps if time >= stamp[0] else (*stamps[:index], (stamp[0], tag), *stamps[index + 1 :])
         return tuple(sorted((*stamps, (stamp[0], tag)), key=lambda kept: kept[1]))
 
-    def judge(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
         if not stamps or stamps[0][1] != 0:
             return False, None
         begun = stamps[0][0]
@@ -96,7 +96,7 @@ def compile_missing(condition: Missing) -> Kind:
         deadline = min((end for end in ends if end is not None and end > now), default=None)
         return inside and now >= begun + age, deadline
 
-    return _kind(insert, judge, condition.same)
+    return _kind(insert, evaluate, condition.same)
 
 
 def most_stamps(low: int, high: int | None) -> int:
@@ -143,12 +143,12 @@ def _judge_count(low: int, high: int | None, within: int | None, since: Since) -
         return reaches
     exceeds = _judge_reached(high + 1, within, since)
 
-    def judge(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
         enough, ends = reaches(stamps, now, zone)
         many, sinks = exceeds(stamps, now, zone)
         return enough and not many, ends if sinks is None else sinks if ends is None else min(ends, sinks)
 
-    return judge
+    return evaluate
 
 
 def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
@@ -157,7 +157,7 @@ def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
         return lambda _stamps, _now, _zone: (True, None)
     floor = floor_of(within, since)
 
-    def judge(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
         if len(stamps) < bound:
             return False, None
         if floor is None:
@@ -167,14 +167,14 @@ def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
             return False, None
         return True, None if within is None else last + within
 
-    return judge
+    return evaluate
 
 
-def _kind(insert: _Insert, judge: _Judge, same: str | None = None) -> Kind:
+def _kind(insert: _Insert, evaluate: _Judge, same: str | None = None) -> Kind:
     """A kind of leaf that looks at no properties but, with `same`, at those that tell its events apart."""
     if same is not None:
-        return _by_value(same, insert, judge)
-    return Kind(lambda stamps, stamp, tag, _properties: insert(stamps, stamp, tag), _union(insert), judge)
+        return _by_value(same, insert, evaluate)
+    return Kind(lambda stamps, stamp, tag, _properties: insert(stamps, stamp, tag), _union(insert), evaluate)
 
 
 def _union(insert: _Insert) -> Callable[[Stamps, Stamps, Origin], Stamps]:
@@ -186,7 +186,7 @@ def _union(insert: _Insert) -> Callable[[Stamps, Stamps, Origin], Stamps]:
     return join
 
 
-def _by_value(path: str, insert: _Insert, judge: _Judge) -> Kind:
+def _by_value(path: str, insert: _Insert, evaluate: _Judge) -> Kind:
     """The same question of each value at a path, of the 64 with the newest events; one is enough.
 
     What is known of an older value is forgotten: should it come back, it begins anew.
@@ -194,7 +194,7 @@ def _by_value(path: str, insert: _Insert, judge: _Judge) -> Kind:
     find = compile_path(path)
     union = _union(insert)
 
-    def take(kept: Groups, stamp: Stamp, tag: int, properties: dict[str, Any]) -> Groups:
+    def add(kept: Groups, stamp: Stamp, tag: int, properties: dict[str, Any]) -> Groups:
         before = kept.stamps if kept else {}
         after = before
         for value in value_hashes(find(properties)):
@@ -212,11 +212,11 @@ def _by_value(path: str, insert: _Insert, judge: _Judge) -> Kind:
         return Groups(_newest_groups(groups))
 
     def judge_all(kept: Groups, now: int, zone: str) -> tuple[bool, int | None]:
-        answers = [judge(stamps, now, zone) for stamps in kept.stamps.values()] if kept else []
+        answers = [evaluate(stamps, now, zone) for stamps in kept.stamps.values()] if kept else []
         deadlines = [deadline for _, deadline in answers if deadline is not None]
         return any(truth for truth, _ in answers), min(deadlines, default=None)
 
-    return Kind(take, join, judge_all)
+    return Kind(add, join, judge_all)
 
 
 def _newest_groups(groups: dict[int, Stamps]) -> dict[int, Stamps]:

@@ -126,7 +126,7 @@ def _compile_sum(condition: Total) -> Kind:
         kept = [tally for tally in kept if tally.cells or tally.owner == 0 or tally.value]
         return Tallies(tuple(sorted(kept, key=_key)))
 
-    def take(kept: Tallies, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Tallies:
+    def add(kept: Tallies, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Tallies:
         time, amounts, bucket = stamp[0], numbers(properties), buckets.of(stamp[0])
         if values is None and (bucket is None or not amounts):
             return kept
@@ -153,13 +153,13 @@ def _compile_sum(condition: Total) -> Kind:
                 found[_key(tally)] = tally
         return prune(found.values())
 
-    def judge(kept: Tallies, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate(kept: Tallies, now: int, zone: str) -> tuple[bool, int | None]:
         floor = buckets.floor(now, zone)
         answers = [_turn(cells, test, buckets) for cells in _cells_by_value(condition, kept, floor)]
         deadlines = [deadline for _, deadline in answers if deadline is not None]
         return any(truth for truth, _ in answers), min(deadlines, default=None)
 
-    return Kind(take, join, judge)
+    return Kind(add, join, evaluate)
 
 
 def amounts_of(condition: Total, kept: Tallies, now: int, zone: str) -> list[tuple[int, int]]:
@@ -235,7 +235,7 @@ def _compile_extreme(condition: Total) -> Kind:
         floor = buckets.oldest(max(cells) * buckets.width)
         return Extremes({bucket: value for bucket, value in cells.items() if bucket >= floor})
 
-    def take(kept: Extremes, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Extremes:
+    def add(kept: Extremes, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Extremes:
         amounts, bucket = numbers(properties), buckets.of(stamp[0])
         if bucket is None or not amounts:
             return kept
@@ -254,7 +254,7 @@ def _compile_extreme(condition: Total) -> Kind:
             cells[bucket] = best(cells.get(bucket, value), value)
         return prune(cells)
 
-    def judge(kept: Extremes, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate(kept: Extremes, now: int, zone: str) -> tuple[bool, int | None]:
         cells = kept.cells if kept else {}
         floor = buckets.floor(now, zone)
         order = sorted(bucket for bucket in cells if bucket >= floor)
@@ -270,7 +270,7 @@ def _compile_extreme(condition: Total) -> Kind:
                     return answers[0], buckets.end(bucket)
         return answers[0], None
 
-    return Kind(take, join, judge)
+    return Kind(add, join, evaluate)
 
 
 def _numbers(path: str) -> Callable[[dict[str, Any]], list[Any]]:

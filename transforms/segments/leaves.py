@@ -89,9 +89,9 @@ class EventLeaf:
         self.passed: Callable[[Event], Passed] = matches[0] if len(matches) == 1 else _passing(matches)
         self.zoned = isinstance(getattr(condition, "since", None), date)
         self._kind = _KINDS[type(condition)](condition)
-        self.unseen = LeafState(*self._kind.judge((), 0, "UTC"))
+        self.unseen = LeafState(*self._kind.evaluate((), 0, "UTC"))
 
-    def take(self, state: LeafState, event: Event, message_hash: int, passed: Passed | None = None) -> Evidence:
+    def add(self, state: LeafState, event: Event, message_hash: int, passed: Passed | None = None) -> Evidence:
         """The evidence after an event, the very same object if nothing changed. `message_hash` is of its id.
 
         `passed` is given where it is known already.
@@ -102,9 +102,9 @@ class EventLeaf:
         if event.arrival < state.activation:
             return evidence
         if passed is True:  # of a single filter, which nearly every leaf has
-            return self._kind.take(evidence, (event.time, message_hash), 0, event.properties)  # type: ignore[no-any-return]
+            return self._kind.add(evidence, (event.time, message_hash), 0, event.properties)  # type: ignore[no-any-return]
         for tag in passed or ():
-            evidence = self._kind.take(evidence, (event.time, message_hash), tag, event.properties)
+            evidence = self._kind.add(evidence, (event.time, message_hash), tag, event.properties)
         return evidence
 
     def join(self, one: LeafState, other: LeafState, mine: str = "", theirs: str = "") -> LeafState:
@@ -116,9 +116,9 @@ class EventLeaf:
         evidence = self._kind.join(one.evidence, other.evidence, Origin(mine, theirs, other.source))
         return msgspec.structs.replace(one, evidence=evidence)
 
-    def judge(self, state: LeafState, evidence: Evidence, now: int, zone: str) -> LeafState:
+    def evaluate(self, state: LeafState, evidence: Evidence, now: int, zone: str) -> LeafState:
         """The state with this evidence, its truth at `now` and the next deadline."""
-        truth, deadline = self._kind.judge(evidence, now, zone)
+        truth, deadline = self._kind.evaluate(evidence, now, zone)
         return LeafState(truth, deadline, evidence, state.activation, state.source)
 
 
@@ -128,13 +128,13 @@ class AttributeLeaf:
     def __init__(self, condition: FactCondition) -> None:
         self.key = leaf_key(condition)
         self.condition = condition
-        self.names, self._judge = compile_facts(condition)
+        self.names, self._evaluate = compile_facts(condition)
         self.group = f"#{self.names[0]}"
-        self.unseen = LeafState(*self._judge(Nobody(), 0))
+        self.unseen = LeafState(*self._evaluate(Nobody(), 0))
 
-    def judge(self, facts: Facts, now: int) -> LeafState:
+    def evaluate(self, facts: Facts, now: int) -> LeafState:
         """The truth at `now` and the next deadline."""
-        truth, deadline = self._judge(facts, now)
+        truth, deadline = self._evaluate(facts, now)
         return LeafState(truth, deadline)
 
 

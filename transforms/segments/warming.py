@@ -12,7 +12,7 @@ from typing import NamedTuple
 from transforms.segments.conditions import All, Any_, Condition, EventCondition, FactCondition, Not, SegmentRef
 from transforms.segments.leaves import LeafState, leaf_key
 
-__all__ = ["Asked", "Compile", "Test", "Version", "Versions", "answering", "atoms", "nobody", "references"]
+__all__ = ["AskedConditions", "Compile", "Test", "Version", "Versions", "answering", "atoms", "nobody", "references"]
 
 #: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
 Test = Callable[[Mapping[int, LeafState], dict[str, int]], bool]
@@ -21,7 +21,7 @@ Test = Callable[[Mapping[int, LeafState], dict[str, int]], bool]
 Compile = Callable[[Condition, Callable[[str], Test] | None], Test]
 
 
-class Asked(NamedTuple):
+class AskedConditions(NamedTuple):
     """What a revision asks: conditions by the id of their segment, and those of campaigns by a name."""
 
     segments: Mapping[str, Condition]
@@ -55,7 +55,7 @@ class Versions:
       compile_: compiles a condition; its leaves join the index.
     """
 
-    def __init__(self, revisions: Sequence[Asked], activations: Mapping[int, int], compile_: Compile) -> None:
+    def __init__(self, revisions: Sequence[AskedConditions], activations: Mapping[int, int], compile_: Compile) -> None:
         self._revisions = revisions
         self._activations = activations
         self._compile = compile_

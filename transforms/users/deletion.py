@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from transforms.events.event import Event
 from transforms.identity.profile import Profile
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.effects import Deleted, Forward
 from transforms.users.links import linked_channels
 from transforms.users.user import ANONYMOUS, Owner, OwnerDeleted, User
@@ -17,57 +17,57 @@ from transforms.users.user import ANONYMOUS, Owner, OwnerDeleted, User
 __all__ = ["delete", "delete_merged", "forget_past", "is_deletion_again", "is_gone"]
 
 
-def delete(draft: Draft, event: Event, message_hash: int) -> None:
+def delete(editor: UserEditor, event: Event, message_hash: int) -> None:
     """Forget everything but that, and when, the user was deleted."""
-    draft.settle(event.arrival, historical=event.historical)
-    now = max(draft.clock, event.arrival)
-    _forget(draft, max(event.time, draft.deleted or event.time), now)
-    draft.remember(message_hash)
+    editor.advance_to(event.arrival, historical=event.historical)
+    now = max(editor.clock, event.arrival)
+    _forget(editor, max(event.time, editor.deleted or event.time), now)
+    editor.remember(message_hash)
 
 
-def delete_merged(draft: Draft, told: OwnerDeleted) -> None:
+def delete_merged(editor: UserEditor, told: OwnerDeleted) -> None:
     """Forget everything of an id that was merged into a deleted user, but that and whose it was; once.
 
     An id that is a user of its own again, after a circle of merges, is deleted whole: what it has from before cannot be
     told from what came since. One that began only after the deletion has nothing of it.
     """
-    if draft.deleted_at is not None and draft.deleted_at >= told.arrival:
+    if editor.deleted_at is not None and editor.deleted_at >= told.arrival:
         return
-    owner = draft.owner
-    if owner is None and draft.created is not None and draft.created > told.arrival:
+    owner = editor.owner
+    if owner is None and editor.created is not None and editor.created > told.arrival:
         return
-    if owner is None and draft.created is None and draft.deleted is None and not draft.former:
+    if owner is None and editor.created is None and editor.deleted is None and not editor.former:
         owner = Owner(told.user, told.arrival, told.user)  # of whom nobody knows anything
-    _forget(draft, max(told.time, draft.deleted or told.time), told.arrival, owner)
+    _forget(editor, max(told.time, editor.deleted or told.time), told.arrival, owner)
 
 
-def forget_past(draft: Draft, past: User) -> None:
+def forget_past(editor: UserEditor, past: User) -> None:
     """Forget what another id hands over from before the deletion, with all that was merged into it: that was the
     user's, too, and only came late."""
-    if draft.deleted is None or draft.deleted_at is None:
+    if editor.deleted is None or editor.deleted_at is None:
         return
-    segments = sorted({*draft.index.order, *past.members})
-    users = tuple(id_ for id_ in (past.id, *past.merged) if id_ != draft.id)
-    identities = _identities(past.profile, users, draft.policies.default_region)
-    draft.emit(Deleted(draft.id, draft.deleted_at, users, tuple(segments), identities, draft.deleted))
-    _tell(draft, users, draft.deleted, draft.deleted_at)
+    segments = sorted({*editor.index.order, *past.members})
+    users = tuple(id_ for id_ in (past.id, *past.merged) if id_ != editor.id)
+    identities = _identities(past.profile, users, editor.policies.default_region)
+    editor.emit(Deleted(editor.id, editor.deleted_at, users, tuple(segments), identities, editor.deleted))
+    _tell(editor, users, editor.deleted, editor.deleted_at)
 
 
-def _forget(draft: Draft, time: int, at: int, owner: Owner | None = None) -> None:
+def _forget(editor: UserEditor, time: int, at: int, owner: Owner | None = None) -> None:
     """Leave a tombstone of a deletion."""
-    draft.clock = max(draft.clock, at)
-    segments = sorted({*draft.index.order, *draft.members})
-    identities = _identities(draft.profile, draft.merged, draft.policies.default_region)
-    draft.leave_all("deleted")
-    draft.emit(Deleted(draft.id, at, (draft.id, *draft.merged), tuple(segments), identities, time))
-    _tell(draft, draft.merged, time, at)
-    draft.load(User(draft.id, clock=draft.clock, owner=owner, deleted=time, deleted_at=at))
+    editor.clock = max(editor.clock, at)
+    segments = sorted({*editor.index.order, *editor.members})
+    identities = _identities(editor.profile, editor.merged, editor.policies.default_region)
+    editor.leave_all("deleted")
+    editor.emit(Deleted(editor.id, at, (editor.id, *editor.merged), tuple(segments), identities, time))
+    _tell(editor, editor.merged, time, at)
+    editor.load(User(editor.id, clock=editor.clock, owner=owner, deleted=time, deleted_at=at))
 
 
-def _tell(draft: Draft, merged: Iterable[str], time: int, at: int) -> None:
+def _tell(editor: UserEditor, merged: Iterable[str], time: int, at: int) -> None:
     """Have ids that were merged leave tombstones too, of what a job holds of them."""
     for id_ in merged:
-        draft.emit(Forward(id_, OwnerDeleted(at, draft.id, time)))
+        editor.emit(Forward(id_, OwnerDeleted(at, editor.id, time)))
 
 
 def _identities(profile: Profile, merged: Iterable[str], region: str) -> tuple[tuple[str, str], ...]:
@@ -77,14 +77,14 @@ def _identities(profile: Profile, merged: Iterable[str], region: str) -> tuple[t
     return (*identities, *(("anonymous", source.removeprefix(ANONYMOUS)) for source in merged))
 
 
-def is_gone(draft: Draft, event: Event) -> bool:
+def is_gone(editor: UserEditor, event: Event) -> bool:
     """Whether a deletion took an event: it happened before that, or came before it was carried out."""
-    when, at = draft.deleted, draft.deleted_at
+    when, at = editor.deleted, editor.deleted_at
     return when is not None and (
-        event.time < when or event.arrival < (when if at is None else at) or is_deletion_again(draft, event)
+        event.time < when or event.arrival < (when if at is None else at) or is_deletion_again(editor, event)
     )
 
 
-def is_deletion_again(draft: Draft, event: Event) -> bool:
+def is_deletion_again(editor: UserEditor, event: Event) -> bool:
     """Whether an event is the deletion in the tombstone, which stands there for ever: it took what it had to take."""
-    return event.type == "delete" and event.time == draft.deleted
+    return event.type == "delete" and event.time == editor.deleted

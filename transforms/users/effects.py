@@ -9,7 +9,6 @@ from transforms.users.user import Input
 __all__ = [
     "OUTCOMES",
     "Account",
-    "Again",
     "Deleted",
     "Effect",
     "Faulted",
@@ -18,6 +17,7 @@ __all__ = [
     "Merged",
     "ProfileChanged",
     "Recorded",
+    "Redeliver",
     "SegmentEntered",
     "SegmentLeft",
     "Truncated",
@@ -130,7 +130,7 @@ class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
     input: Input
 
 
-class Again(msgspec.Struct, frozen=True, tag="again", gc=False):
+class Redeliver(msgspec.Struct, frozen=True, tag="again", gc=False):
     """An open send that was decided before, given out once more."""
 
     send: Send
@@ -150,7 +150,7 @@ Effect = (
     | Merged
     | Deleted
     | Forward
-    | Again
+    | Redeliver
     | Truncated
     | Faulted
 )

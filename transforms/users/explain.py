@@ -19,7 +19,7 @@ from transforms.segments.values import compile_inner
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.users.boundary import Failed, fold_apart
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.user import Input, User, Wake, pack_members
 
 __all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
@@ -153,7 +153,7 @@ class Tree:
 
     def _zone(self, node: _Node, user: User) -> str:
         """The zone of a user, of whom only a date asks."""
-        return Draft(user, self.definitions).zone if getattr(node.condition, "since", None) is not None else ""
+        return UserEditor(user, self.definitions).zone if getattr(node.condition, "since", None) is not None else ""
 
     def _turns(self, user: User, answers: Sequence[bool]) -> list[int | None]:
         """When each answer changes if nothing comes; of the user only what the tree asks is taken along."""

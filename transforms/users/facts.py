@@ -8,10 +8,10 @@ from transforms.identity.zones import known_zone
 from transforms.segments.leaf_facts import ZONE_NAMES
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["Facts"]
+__all__ = ["ProfileFacts"]
 
 
-class Facts:
+class ProfileFacts:
     """A user as known by a profile. `_zone` is what was found lately; who changes the profile sets it to None."""
 
     __slots__ = ("_zone",)

@@ -12,15 +12,15 @@ from typing import NamedTuple
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.person import Cause
 from transforms.campaigns.release import OlderDefinitions
+from transforms.campaigns.user_view import Trigger
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.segments.leaf_states import LeafStates
 from transforms.storage.store import StoreError
 from transforms.users.advance import accounts_of, fold
 from transforms.users.control import encode_inputs_control
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.effects import Account, Effect, Faulted
 from transforms.users.user import (
     Announcement,
@@ -28,7 +28,7 @@ from transforms.users.user import (
     Merge,
     OwnerDeleted,
     Seed,
-    TokenTaken,
+    TokenReassigned,
     User,
     Wake,
     decode_user,
@@ -61,7 +61,7 @@ _NAMES = {
     Wake: "wake",
     Merge: "merge",
     Seed: "seed",
-    TokenTaken: "token",
+    TokenReassigned: "token",
     Announcement: "announcement",
     OwnerDeleted: "deletion",
 }
@@ -135,32 +135,32 @@ def _due(user: User, at: int) -> Iterable[_Part]:
     for entry, journey in user.journeys.items():
         if journey.due <= at:
             yield "wait", entry
-    if user.planned is not None and user.planned <= at:
+    if user.next_occurrence is not None and user.next_occurrence <= at:
         yield "run", ""
 
 
 def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Part]) -> tuple[User, list[Effect]]:
-    draft = Draft(user, definitions)
-    draft.clock = max(draft.clock, wake.arrival)
+    editor = UserEditor(user, definitions)
+    editor.clock = max(editor.clock, wake.arrival)
     for part in sorted(dropped, key=str):  # a set has no order that lasts
-        _drop(draft, *part)
-    left, effects = draft.end()
+        _drop(editor, *part)
+    left, effects = editor.end()
     after, made = fold(left, (wake,), definitions)
     return after, effects + made
 
 
-def _drop(draft: Draft, kind: str, name: int | str) -> None:
-    now = draft.clock
-    draft.emit(Faulted(draft.id, kind, now))
+def _drop(editor: UserEditor, kind: str, name: int | str) -> None:
+    now = editor.clock
+    editor.emit(Faulted(editor.id, kind, now))
     if kind == "leaf":
-        draft.leaves = draft.leaves.only({key for key, _ in draft.leaves.items() if key != name})
-        draft.resolve([int(name)], Cause("truncated"), now)
+        editor.leaves = editor.leaves.only({key for key, _ in editor.leaves.items() if key != name})
+        editor.resolve([int(name)], Trigger("truncated"), now)
     elif kind == "wait":
-        draft.journeys.give_up(str(name), now, INTERNAL)
+        editor.journeys.give_up(str(name), now, INTERNAL)
     elif kind == "run":
-        draft.planned.skip(now)
+        editor.occurrences.skip(now)
     else:
-        draft.session = None
+        editor.session = None
 
 
 def called(item: Input) -> str:

@@ -13,7 +13,7 @@ from transforms.segments.index import SegmentIndex
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.segments.warming import Test
-from transforms.users.facts import Facts
+from transforms.users.facts import ProfileFacts
 from transforms.users.user import Seeds, SeedState, warming_of
 
 __all__ = ["Judging"]
@@ -21,8 +21,8 @@ __all__ = ["Judging"]
 _NOBODY: dict[str, SeedState] = {}
 
 
-class Judging(Facts):
-    """The part of a `Draft` that keeps what its leaves say. `_tests` are those of segments, for what is warming."""
+class Judging(ProfileFacts):
+    """The part of a `UserEditor` that keeps what its leaves say. `_tests` are of segments, for what is warming."""
 
     __slots__ = ("_tests", "warming")
 
@@ -36,9 +36,9 @@ class Judging(Facts):
     index: SegmentIndex
     _tests: tuple[Test, ...]
 
-    def touch(self, event: Event, message_hash: int, facts: Collection[str]) -> list[int]:
+    def update_leaves(self, event: Event, message_hash: int, facts: Collection[str]) -> list[int]:
         """Judge the leaves that an event and changed facts touch; returns the keys whose truth changed."""
-        changed = self.touch_facts(facts)
+        changed = self.update_leaves_of_facts(facts)
         opened, put, clock = self.leaves.opened, self.leaves.put, self.clock
         asked = self.index.events.get(event.name, self.index.anything)
         if self.seeds:
@@ -47,28 +47,28 @@ class Judging(Facts):
             if not (passed := leaf.passed(event)):
                 continue
             state = opened[leaf.key]
-            evidence = leaf.take(state, event, message_hash, passed)
+            evidence = leaf.add(state, event, message_hash, passed)
             if evidence is state.evidence:
                 continue
             zone = self.zone if leaf.zoned else ""  # which has to be found, for nearly no leaf
-            if put(leaf.key, leaf.judge(state, evidence, clock, zone)):
+            if put(leaf.key, leaf.evaluate(state, evidence, clock, zone)):
                 changed.append(leaf.key)
         return changed
 
-    def touch_facts(self, facts: Collection[str]) -> list[int]:
+    def update_leaves_of_facts(self, facts: Collection[str]) -> list[int]:
         """Judge the leaves that changed facts touch."""
         if not facts:
             return []
         self._zone = None
         touched = {leaf.key for fact in facts for leaf in self.index.facts.get(fact, ())}
-        return [key for key in touched if self._judge(key, self.clock)]
+        return [key for key in touched if self._evaluate(key, self.clock)]
 
     def _join_leaf(self, leaf: EventLeaf, theirs: LeafState, user: str) -> list[int]:
         """Join evidence of a user, or of the seed of one, into a leaf; returns its key if its truth changed."""
         self._activate((leaf,))
         mine = self.leaves.opened[leaf.key]
         joined = leaf.join(mine, theirs, self.id, user)
-        changed = self.leaves.put(leaf.key, leaf.judge(joined, joined.evidence, self.clock, self.zone))
+        changed = self.leaves.put(leaf.key, leaf.evaluate(joined, joined.evidence, self.clock, self.zone))
         return [leaf.key] if changed else []
 
     def _activate(self, leaves: Iterable[EventLeaf]) -> None:
@@ -109,12 +109,12 @@ class Judging(Facts):
         self._tests = self.index.tests_while(self.warming)
         return before != self.warming
 
-    def _judge(self, key: int, now: int) -> bool:
+    def _evaluate(self, key: int, now: int) -> bool:
         """Judge a leaf again; whether its truth changed."""
         leaf = self.index.leaves[key]
         if isinstance(leaf, EventLeaf):
             if self.seeds:  # a zone that changes may be the first that a new leaf hears of
                 self._activate((leaf,))
             state = self.leaves.opened[key]
-            return self.leaves.put(key, leaf.judge(state, state.evidence, now, self.zone))
-        return self.leaves.put(key, leaf.judge(self, now))
+            return self.leaves.put(key, leaf.evaluate(state, state.evidence, now, self.zone))
+        return self.leaves.put(key, leaf.evaluate(self, now))

@@ -5,27 +5,27 @@ from functools import cache
 from transforms.events.event import Event
 from transforms.events.records import RECORDS
 from transforms.identity.channels import attributes_of, channels
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.effects import Linked
 from transforms.users.user import Merge
 
 __all__ = ["link", "link_again", "link_tokens", "linked_channels"]
 
 
-def link_tokens(draft: Draft, merge: Merge) -> None:
+def link_tokens(editor: UserEditor, merge: Merge) -> None:
     """Say whose the tokens of a past are; each time it comes, as `link_again`."""
-    for token in sorted({*merge.user.profile.live_tokens()} & {*draft.profile.live_tokens()}):
-        draft.emit(Linked("token", token, draft.id, merge.user.profile.tokens[token][0]))
+    for token in sorted({*merge.user.profile.live_tokens()} & {*editor.profile.live_tokens()}):
+        editor.emit(Linked("token", token, editor.id, merge.user.profile.tokens[token][0]))
 
 
-def link(draft: Draft, event: Event, facts: list[str]) -> None:
+def link(editor: UserEditor, event: Event, facts: list[str]) -> None:
     """Say whose a newly seen token or address is."""
     if "#reachable" in facts and event.type not in RECORDS:
-        draft.emit(Linked("token", event.context["device"]["token"], draft.id, event.time))
+        editor.emit(Linked("token", event.context["device"]["token"], editor.id, event.time))
     for channel, attributes in linked_channels():
-        if not attributes.isdisjoint(facts) and draft.is_identified():
-            for address in draft.addresses(channel):
-                draft.emit(Linked("address", address, draft.id, event.time))
+        if not attributes.isdisjoint(facts) and editor.is_identified():
+            for address in editor.addresses(channel):
+                editor.emit(Linked("address", address, editor.id, event.time))
 
 
 @cache
@@ -34,9 +34,9 @@ def linked_channels() -> tuple[tuple[str, frozenset[str]], ...]:
     return tuple((name, frozenset(attributes_of(name))) for name, channel in channels().items() if channel.linked)
 
 
-def link_again(draft: Draft, event: Event) -> None:
+def link_again(editor: UserEditor, event: Event) -> None:
     """Say once more whose a token is: a process may have died before it told the one who had it."""
     device = event.context.get("device")
     token = device.get("token") if isinstance(device, dict) else None
-    if isinstance(token, str) and token in draft.profile.live_tokens():
-        draft.emit(Linked("token", token, draft.id, event.time))
+    if isinstance(token, str) and token in editor.profile.live_tokens():
+        editor.emit(Linked("token", token, editor.id, event.time))

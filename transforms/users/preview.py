@@ -18,7 +18,7 @@ from transforms.users.explain import Explained, Tree, decisive, replay
 from transforms.users.histories import Histories
 from transforms.users.user import ANONYMOUS, Input, User, Wake
 
-__all__ = ["Asked", "Preview", "Reason", "Week", "preview_segment"]
+__all__ = ["ConditionCount", "Preview", "Reason", "Week", "preview_segment"]
 
 WEEK = 7 * DAY
 
@@ -31,7 +31,7 @@ class Week(NamedTuple):
     users: int
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ConditionCount(msgspec.Struct, frozen=True):
     """One condition, how deep it lies, and of how many of the known users it holds."""
 
     depth: int
@@ -55,7 +55,7 @@ class Preview(msgspec.Struct, frozen=True):
     members: int
     users: int
     weeks: tuple[Week, ...]
-    conditions: tuple[Asked, ...]
+    conditions: tuple[ConditionCount, ...]
     sample: tuple[Reason, ...]
 
 
@@ -101,7 +101,7 @@ def preview_segment(
         members[-1],
         known[-1],
         tuple(Week(*week) for week in zip(moments, members, known, strict=True)),
-        tuple(Asked(*place, many) for place, many in zip(tree.outline, holding, strict=True)),
+        tuple(ConditionCount(*place, many) for place, many in zip(tree.outline, holding, strict=True)),
         tuple(_reason(tree, key, inputs, as_of) for _, key, inputs in sorted(chosen, reverse=True)),
     )
 

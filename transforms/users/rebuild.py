@@ -14,7 +14,7 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.policies import Policies
-from transforms.campaigns.recent import Asked, Recent, by_name
+from transforms.campaigns.recent import EventQuery, Recent, by_name
 from transforms.events.event import Event
 from transforms.identity.profile import newest
 from transforms.segments.evidence import hash_of
@@ -24,7 +24,7 @@ from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.storage.rows import EventRow
 from transforms.storage.store import Store
 from transforms.users.archive import archived, rows_of
-from transforms.users.facts import Facts
+from transforms.users.facts import ProfileFacts
 from transforms.users.seen import hash_message
 from transforms.users.user import SeedState, User
 
@@ -93,13 +93,13 @@ def _brought_over(
     leaves = {key: leaf for key in wanted if isinstance(leaf := index.leaves.get(key), EventLeaf)}
     names = {name for name in definitions.routes.remembered if _remembered(name) in wanted}
     fresh: dict[int, LeafState] = {}
-    lasts = dict(user.lasts)
+    latest_events = dict(user.latest_events)
     recent = Recent(user.recent, _asked_anew(definitions, wanted))
 
     def tell(event: Event) -> None:
-        recent.take(event)
+        recent.add(event)
         if event.name in names:
-            lasts[event.name] = newest(lasts.get(event.name), (event.time, event.id, event.properties))
+            latest_events[event.name] = newest(latest_events.get(event.name), (event.time, event.id, event.properties))
 
     if wanted:
         rows = rows_of(store, revisions_of(store, user, user.revision))
@@ -110,13 +110,19 @@ def _brought_over(
         if name in states and name not in warming:  # of a revision that nobody knows: it may know more than the archive
             made = leaf.join(states.opened[name], made)
         if name in fresh or name in states:
-            states.put(name, leaf.judge(made, made.evidence, user.clock, zone))
+            states.put(name, leaf.evaluate(made, made.evidence, user.clock, zone))
     seeds = {at: dict.fromkeys(of, SeedState.WHOLE) for at, of in user.seeds.items()}
-    found = {"leaves": states.pack(), "lasts": lasts, "recent": recent.kept, "seeds": seeds, "early": {}}
+    found = {
+        "leaves": states.pack(),
+        "latest_events": latest_events,
+        "recent": recent.kept,
+        "seeds": seeds,
+        "early": {},
+    }
     return msgspec.structs.replace(user, definitions="", **found)
 
 
-def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, list[Asked]]:
+def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, list[EventQuery]]:
     """Those events that exits, waits and goals ask for that are wanted."""
     return by_name(each for asked in definitions.routes.recent.values() for each in asked if each.key in wanted)
 
@@ -167,11 +173,11 @@ def _count(states: dict[int, LeafState], asked: Iterable[EventLeaf], event: Even
     for leaf in asked:
         if passed := leaf.passed(event):
             state = states.get(leaf.key, leaf.unseen)
-            if (evidence := leaf.take(state, event, message_hash, passed)) is not state.evidence:
+            if (evidence := leaf.add(state, event, message_hash, passed)) is not state.evidence:
                 states[leaf.key] = msgspec.structs.replace(state, evidence=evidence)
 
 
-class _Known(Facts):
+class _Known(ProfileFacts):
     """A user, to ask for the zone."""
 
     __slots__ = ("id", "policies", "profile")

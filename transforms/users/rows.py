@@ -13,7 +13,7 @@ from transforms.storage.store import Store
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
-from transforms.users.user import ANONYMOUS, Owner, TokenTaken, User, encode_user
+from transforms.users.user import ANONYMOUS, Owner, TokenReassigned, User, encode_user
 
 __all__ = ["Rows", "profile_json", "user_row"]
 
@@ -94,7 +94,7 @@ class Rows:
                 if (owner := after.get(row.value)) is not None and owner.user != user:
                     losers[user, row.value] = None
         return [
-            Forward(user, TokenTaken(after[token].revision * 1000, token, after[token].revision * 1000))
+            Forward(user, TokenReassigned(after[token].revision * 1000, token, after[token].revision * 1000))
             for user, token in losers
         ]
 

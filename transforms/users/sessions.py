@@ -10,7 +10,7 @@ import msgspec
 
 from transforms.events.event import CALLS, SESSION, SESSION_ENDED, Event
 
-__all__ = ["Session", "ended", "joined", "with_event"]
+__all__ = ["Session", "ended", "join_sessions", "with_event"]
 
 _SECOND = 1_000_000
 
@@ -44,7 +44,7 @@ def with_event(session: Session | None, event: Event, gap: int, clock: int) -> S
     return Session(min(session.start, at), last, max(session.end, last + gap), session.count + 1, historical)
 
 
-def joined(mine: Session | None, theirs: Session | None) -> Session | None:
+def join_sessions(mine: Session | None, theirs: Session | None) -> Session | None:
     """The open session of two users who become one: the union, or the later one of two that lie apart."""
     if mine is None or theirs is None:
         return mine or theirs

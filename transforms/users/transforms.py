@@ -17,7 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
-from transforms.campaigns.transforms import watch
+from transforms.campaigns.transforms import watcher_of
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.progress import progress
@@ -26,7 +26,6 @@ from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
 from transforms.users.advance import accounts_of
-from transforms.users.bundle import Bundle, Handles, applied_before, open_users
 from transforms.users.effects import Account, Forward
 from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted
@@ -37,20 +36,21 @@ from transforms.users.user import (
     ANONYMOUS,
     Announcement,
     Input,
-    TokenTaken,
+    TokenReassigned,
     User,
     Wake,
     by_arrival,
     decode_inputs,
     encode_inputs,
 )
+from transforms.users.write_batch import Handles, WriteBatch, applied_before, open_users
 
-__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceUnbounded", "Machine", "time_of"]
+__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceDoFn", "AdvanceUnbounded", "time_of"]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
-FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES = "forwarded", "taken", "refused", "accounted", "tallies"
-OUTPUTS = (FORWARDED, TAKEN, REFUSED, ACCOUNTED, TALLIES)
+FORWARDED, REASSIGNED, REFUSED, ACCOUNTED, TALLIES = "forwarded", "taken", "refused", "accounted", "tallies"
+OUTPUTS = (FORWARDED, REASSIGNED, REFUSED, ACCOUNTED, TALLIES)
 
 #: Users and inputs of a bounded bundle that are written together.
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
@@ -60,7 +60,7 @@ DRAIN_SECONDS = 60
 _IDLE, _IDLE_ANONYMOUS = 180 * DAY, 30 * DAY
 
 
-class Machine(beam.DoFn):
+class AdvanceDoFn(beam.DoFn):
     """What the shells share: the definitions, the store, and putting out what a bundle decided."""
 
     def __init__(self, texts: Texts | Release, store: str | None) -> None:
@@ -71,23 +71,23 @@ class Machine(beam.DoFn):
     def setup(self) -> None:
         """Find the definitions, and open the store."""
         weigh_quickly()
-        self._watch = watch(self.texts)
+        self._watcher = watcher_of(self.texts)
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
-    def take(self, bundle: Bundle, user: User, inputs: list[Input]) -> tuple[User, bytes]:
+    def apply(self, batch: WriteBatch, user: User, inputs: list[Input]) -> tuple[User, bytes]:
         """Apply inputs, by newer definitions than the bundle's where a user was judged by newer ones already."""
-        if (serial := newest_serial(user, inputs)) > bundle.definitions.serial:
-            bundle.definitions = self._watch.at_least(serial)
-        return bundle.take(user, inputs)
+        if (serial := newest_serial(user, inputs)) > batch.definitions.serial:
+            batch.definitions = self._watcher.at_least(serial)
+        return batch.apply(user, inputs)
 
-    def put_out(self, bundle: Bundle) -> Iterator[Any]:
+    def put_out(self, batch: WriteBatch) -> Iterator[Any]:
         """Write what a bundle decided, and then give it out."""
-        for result in bundle.flush():
+        for result in batch.flush():
             if isinstance(result, Send):
                 yield result
             elif isinstance(result, Forward):
-                tag = TAKEN if isinstance(result.input, TokenTaken) else FORWARDED
+                tag = REASSIGNED if isinstance(result.input, TokenReassigned) else FORWARDED
                 yield beam.pvalue.TaggedOutput(tag, (result.user, encode_inputs([result.input])))
             elif isinstance(result, Handles):
                 yield beam.pvalue.TaggedOutput(ACCOUNTED, list(result.handles))
@@ -146,7 +146,7 @@ class AdvanceBounded(beam.PTransform):
         )
 
 
-class _FoldUsers(Machine):
+class _FoldUsers(AdvanceDoFn):
     def __init__(
         self, texts: Texts | Release, store: str | None, *, continued: bool, amend: bool, historical: bool
     ) -> None:
@@ -184,28 +184,28 @@ class _FoldUsers(Machine):
         waiting, self._waiting, self._held = self._waiting, {}, 0
         before = self._store if self.continued else None
         found = open_users(before, list(waiting))
-        bundle = Bundle(self._watch.now(), self._store)
-        users = bundle.readable(found, waiting)
+        batch = WriteBatch(self._watcher.now(), self._store)
+        users = batch.readable(found, waiting)
         known = applied_before(before, users, waiting) if before is not None else set()
         if before is not None:
-            users |= bundle.brought_over(before, users, self._judged)
+            users |= batch.brought_over(before, users, self._judged)
         for key, inputs in waiting.items():
             if key not in users:
                 continue
             repeated = [item for item in inputs if isinstance(item, Event) and (key, item.id) in known]
             for item in repeated:
-                bundle.tallies.effects(accounts_of(key, item, "duplicate"))
+                batch.tallies.effects(accounts_of(key, item, "duplicate"))
             fresh = [item for item in inputs if (key, item.id) not in known] if repeated else inputs
             if self.amend:
-                bundle.count_final(users[key], by=-1)
+                batch.count_final(users[key], by=-1)
             if self._announcements:
                 fresh = sorted([*fresh, *self._announcements], key=by_arrival)
             # What an earlier run decided, and nobody knows the end of: that run may have died before it was claimed.
             owed = [Wake(0, again=True)] if users[key].sends and not self.amend else []
-            user, _ = self.take(bundle, users[key], [*owed, *fresh, self._closing(inputs)])
-            bundle.count_final(user)
+            user, _ = self.apply(batch, users[key], [*owed, *fresh, self._closing(inputs)])
+            batch.count_final(user)
         progress.users += 0 if self.amend else len(waiting)
-        yield from self.put_out(bundle)
+        yield from self.put_out(batch)
 
     def _closing(self, inputs: list[Input]) -> Wake:
         """What settles a user up to the end: history too, where the last that is known of the user is history.
@@ -234,12 +234,12 @@ class AdvanceUnbounded(beam.PTransform):
         )
 
 
-class _ApplyInputs(Machine):
+class _ApplyInputs(AdvanceDoFn):
     USER = ReadModifyWriteStateSpec("user", BytesCoder())
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
     def start_bundle(self) -> None:
-        self._bundle = Bundle(self._watch.now(), self._store, live=True)
+        self._batch = WriteBatch(self._watcher.now(), self._store, live=True)
 
     def process(
         self,
@@ -253,7 +253,7 @@ class _ApplyInputs(Machine):
         hinted = decode_hinted(data)
         inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=by_arrival)
         user, inputs = self._open(key, inputs, state, hinted.hint)
-        for found in self._bundle.readable({key: user}, {key: inputs}).values():
+        for found in self._batch.readable({key: user}, {key: inputs}).values():
             self._apply(found, inputs, state, timer)
 
     @on_timer(DEADLINE)
@@ -268,7 +268,7 @@ class _ApplyInputs(Machine):
         if timestamp.micros > (time() + DRAIN_SECONDS) * 1_000_000:
             return
         found, inputs = self._open(key, [Wake(timestamp.micros)], state)
-        user = self._bundle.readable({key: found}, {}).get(key)
+        user = self._batch.readable({key: found}, {}).get(key)
         if user is None:
             return
         if user.deadline is None and _due(user) <= timestamp.micros and self._store is not None:
@@ -278,7 +278,7 @@ class _ApplyInputs(Machine):
 
     def finish_bundle(self) -> Iterator[Any]:
         latest = getattr(self, "_latest", GlobalWindow().start)
-        for result in self.put_out(self._bundle):
+        for result in self.put_out(self._batch):
             yield from globally([result], time_of(result, latest))
 
     def _open(
@@ -299,7 +299,7 @@ class _ApplyInputs(Machine):
         return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
 
     def _apply(self, user: User, inputs: list[Input], state: Any, timer: Any) -> None:
-        user, data = self.take(self._bundle, user, inputs)
+        user, data = self.apply(self._batch, user, inputs)
         state.write(data)
         # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
         # again, and fires for ever.

@@ -1,7 +1,7 @@
 """The whole state of one user, and the inputs that change it.
 
 All are plain records with a stable MessagePack form (msgspec): users live in state and in rows, inputs cross shuffles.
-Times are microseconds since the epoch, UTC. Dictionaries inside a `User` are never changed; `Draft` works on copies.
+Times are microseconds since the epoch, UTC. Dictionaries inside a `User` are never changed: `UserEditor` has copies.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.planned import Plan
+from transforms.campaigns.occurrences import UserOccurrence
 from transforms.campaigns.recent import KeptRecent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
@@ -33,7 +33,7 @@ __all__ = [
     "Seed",
     "SeedState",
     "Seeds",
-    "TokenTaken",
+    "TokenReassigned",
     "User",
     "Wake",
     "by_arrival",
@@ -115,19 +115,19 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     for, which few inputs do. `seen` has hashes of recent message ids with the clock at which they were applied.
     `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is set for an id that was taken over.
     `deleted` is the time of the newest deletion: older events are dropped. `sends` are the decided ones of which no
-    receipt has come, by id. `deleted_at` is when the newest deletion arrived: what was merged before
-    is not merged again. `truncated` is how much of the state was dropped by its cap. `pace` is the newest minute in
+    receipt has come, by id. `deleted_at` is when the newest deletion arrived: what was merged before is not merged
+    again. `truncated` is how much of the state was dropped by its size limit. `rate_window` is the newest minute in
     which messages arrived, and how many. `owners` are hashes of the user ids that an anonymous id was named with.
     `serial` is that of the definitions that the user was judged by, `seeds` what is known of the seeds of leaves that
     are newer than the user. `session` is the open one; an id that was taken over keeps it for those who ask again for
-    its past. `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `counted` the messages
-    that frequency caps count, the oldest first, and `lasts` the newest events that a campaign's `with` asks for, by
-    name, with their properties. `plans` are the runs of scheduled campaigns that are fixed for this user, by campaign,
-    and `planned` is when the next of them is due, or another run begins. `first` is the arrival of the first input of a
-    user id that was merged into this one, where it is earlier than `created`, and `recent` the newest of the events
-    that end journeys and waits and that reach goals. `early` says by activation and id, as `seeds`, by which revision
-    something that arrived before the activation was last applied while a seed was awaited. `former` is into
-    whom the user was merged until a circle of such merges ended here.
+    its past. `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `cap_history` the
+    messages that frequency caps count, the oldest first, and `latest_events` the newest events that a campaign's `with`
+    asks for, by name, with their properties. `occurrences` are those of scheduled campaigns that are fixed for this
+    user, by campaign, and `next_occurrence` is when the next of them is due, or another begins. `first` is the arrival
+    of the first input of a user id that was merged into this one, where it is earlier than `created`, and `recent` the
+    newest of the events that end journeys and waits and that reach goals. `early` says by activation and id, as
+    `seeds`, by which revision something that arrived before the activation was last applied while a seed was awaited.
+    `former` is into whom the user was merged until a circle of such merges ended here.
     """
 
     id: str
@@ -147,16 +147,16 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sends: dict[str, Send] = {}
     deleted_at: int | None = None
     truncated: int = 0
-    pace: tuple[int, int] = (0, 0)
+    rate_window: tuple[int, int] = (0, 0)
     owners: tuple[int, ...] = ()
     serial: int = 0
     seeds: Seeds = {}
     session: Session | None = None
     goals: dict[str, OpenGoal] = {}
-    counted: tuple[Counted, ...] = ()
-    lasts: dict[str, Written] = {}
-    plans: dict[str, tuple[Plan, ...]] = {}
-    planned: int | None = None
+    cap_history: tuple[Counted, ...] = ()
+    latest_events: dict[str, Written] = {}
+    occurrences: dict[str, tuple[UserOccurrence, ...]] = {}
+    next_occurrence: int | None = None
     first: int | None = None
     recent: KeptRecent = {}
     early: dict[int, dict[str, int]] = {}
@@ -180,8 +180,8 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
         ends = [self.session.end] if self.session is not None else []
         if (leaves := earliest(self.leaves)) is not None:
             ends.append(leaves)
-        if self.planned is not None:
-            ends.append(self.planned)
+        if self.next_occurrence is not None:
+            ends.append(self.next_occurrence)
         return min([*ends, *(journey.due for journey in self.journeys.values())], default=None)
 
 
@@ -221,7 +221,7 @@ class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_l
         return f"\x00merge:{self.user.id}"
 
 
-class TokenTaken(msgspec.Struct, frozen=True, tag="token_taken", tag_field="input", array_like=True, gc=False):
+class TokenReassigned(msgspec.Struct, frozen=True, tag="token_taken", tag_field="input", array_like=True, gc=False):
     """Another user registered a device token at `time`: who registered it before has it no longer.
 
     `handle`: see `Event`; `control`: see `Wake`.
@@ -307,7 +307,7 @@ class Announcement(msgspec.Struct, frozen=True, tag="announcement", tag_field="i
 
 
 #: What `advance` takes.
-Input = Event | Wake | Merge | TokenTaken | Seed | Announcement | OwnerDeleted
+Input = Event | Wake | Merge | TokenReassigned | Seed | Announcement | OwnerDeleted
 
 
 _user_encoder = msgspec.msgpack.Encoder()

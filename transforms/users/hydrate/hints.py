@@ -11,7 +11,7 @@ import msgspec
 
 from transforms.storage.store import Store
 
-__all__ = ["MISSING", "Asked", "Hinted", "asked_by", "decode_hinted", "encode_hinted", "read_hints"]
+__all__ = ["MISSING", "AskedKeys", "Hinted", "asked_by", "decode_hinted", "encode_hinted", "read_hints"]
 
 #: The hint of a key for which there is certainly no row.
 MISSING = b""
@@ -31,7 +31,7 @@ class Hinted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hint: bytes | None = None
 
 
-class Asked:
+class AskedKeys:
     """The keys that a step of this process has asked for, at most so many, the latest. Safe for threads."""
 
     def __init__(self, most: int = _REMEMBERED) -> None:
@@ -55,15 +55,15 @@ class Asked:
 
 
 #: By step. What a runner makes anew for each bundle would forget.
-_asked: defaultdict[str, Asked] = defaultdict(Asked)
+_asked: defaultdict[str, AskedKeys] = defaultdict(AskedKeys)
 
 
-def asked_by(step: str) -> Asked:
+def asked_by(step: str) -> AskedKeys:
     """What a step of this process has asked for, of whatever thread; `step` is any name that no other step has."""
     return _asked[step]
 
 
-def read_hints(store: Store | None, asked: Asked, keys: Collection[str]) -> dict[str, bytes]:
+def read_hints(store: Store | None, asked: AskedKeys, keys: Collection[str]) -> dict[str, bytes]:
     """The hints of those keys that were not asked for lately. Without a store each is missing.
 
     Raises:

@@ -21,7 +21,6 @@ from transforms.events.live.batches import decode_messages
 from transforms.events.live.feed import now
 from transforms.events.transforms import Decode
 from transforms.storage.store import Store
-from transforms.users.bundle import Bundle, open_users
 from transforms.users.inputs.transforms import (
     ANNOUNCEMENTS,
     ANONYMOUS_INPUTS,
@@ -34,8 +33,9 @@ from transforms.users.inputs.transforms import (
     globally,
 )
 from transforms.users.live.shard import Due, Recall, Shard, decode_parts, encode_parts, shard_of
-from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, Machine, time_of
+from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, AdvanceDoFn, time_of
 from transforms.users.user import ANONYMOUS, Input, Wake, by_arrival, decode_inputs
+from transforms.users.write_batch import WriteBatch, open_users
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
 
@@ -184,7 +184,7 @@ def _recall(store: Store, shard: str, *, anonymous: bool) -> Recall:
     return recall
 
 
-class _ApplyShard(Machine):
+class _ApplyShard(AdvanceDoFn):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
     def __init__(self, texts: Texts | Release, store: str, *, anonymous: bool) -> None:
@@ -204,7 +204,7 @@ class _ApplyShard(Machine):
         self._writer.shutdown()
 
     def start_bundle(self) -> None:
-        self._bundle = Bundle(self._watch.now(), self._store, live=True)
+        self._batch = WriteBatch(self._watcher.now(), self._store, live=True)
         self._touched: set[Shard] = set()
         self._latest: Any = GlobalWindow().start
 
@@ -237,7 +237,7 @@ class _ApplyShard(Machine):
         self._apply(shard, {key: [Wake(due)] for key, due in shard.due(timestamp.micros).items()}, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
-        for result in self.put_out(self._bundle):
+        for result in self.put_out(self._batch):
             yield from globally([result], time_of(result, self._latest))
         for shard in self._touched:
             shard.commit()
@@ -246,13 +246,13 @@ class _ApplyShard(Machine):
         self._touched.add(shard)
         users = shard.users(inputs)
         found = open_users(self._store, [key for key in inputs if key not in users])
-        users |= self._bundle.readable(found, inputs)
+        users |= self._batch.readable(found, inputs)
         for key, items in inputs.items():
             if key not in users:
                 continue
-            user, state = self.take(self._bundle, users[key], items)
+            user, state = self.apply(self._batch, users[key], items)
             shard.write(user, len(state))
-        self._bundle.write_beside(self._writer, ROWS_AT_ONCE)
+        self._batch.write_beside(self._writer, ROWS_AT_ONCE)
         if (first := shard.first()) is not None:
             # Up to the next millisecond: runners keep no more of a timer, and one that fires early wakes nobody, is set
             # again, and fires for ever.

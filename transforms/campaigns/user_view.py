@@ -13,10 +13,10 @@ from transforms.events.event import SET, TOKEN_LOST, Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.leaf_states import LeafStates
 
-__all__ = ["Cause", "Person", "cause_of"]
+__all__ = ["Trigger", "UserView", "trigger_of"]
 
 
-class Cause(msgspec.Struct, frozen=True, gc=False):
+class Trigger(msgspec.Struct, frozen=True, gc=False):
     """Why something changed: `kind` is event, time, historical, merge, token, seed, definition, step or truncated.
 
     Only the first two trigger.
@@ -35,14 +35,14 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 _QUIET = {SET: "step", TOKEN_LOST: "token"}
 
 
-def cause_of(event: Event) -> Cause:
+def trigger_of(event: Event) -> Trigger:
     """Why that changes which an event changes."""
-    return Cause("historical" if event.historical else _QUIET.get(event.type, "event"), event)
+    return Trigger("historical" if event.historical else _QUIET.get(event.type, "event"), event)
 
 
-class Person(Protocol):
-    """A user, for campaigns. `counted` are the messages that caps count, `lasts` the newest events by name, `recent`
-    those that exits, waits and goals ask for.
+class UserView(Protocol):
+    """A user, for campaigns. `cap_history` are the messages that caps count, `latest_events` the newest by name,
+    `recent` those that exits, waits and goals ask for.
     """
 
     id: str
@@ -50,8 +50,8 @@ class Person(Protocol):
     leaves: LeafStates
     warming: frozenset[int]
     goals: Goals
-    counted: tuple[Counted, ...]
-    lasts: dict[str, Written]
+    cap_history: tuple[Counted, ...]
+    latest_events: dict[str, Written]
     recent: Recent
 
     @property

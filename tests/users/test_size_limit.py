@@ -18,11 +18,11 @@ from transforms.segments.evidence import Extremes, Groups, Tallies, Tally
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
-from transforms.users.bundle import Bundle
-from transforms.users.cap import CAP, fit
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.effects import Forward, SegmentLeft, Truncated
+from transforms.users.size_limit import SIZE_LIMIT, enforce_size_limit
 from transforms.users.user import Merge, User, Wake, decode_user, encode_user, pack_members
+from transforms.users.write_batch import WriteBatch
 
 Plain = dict[str, Any]
 KB = 1024
@@ -64,9 +64,9 @@ DEFINITIONS = compile_plain(PLAIN)
 class Told(Story):
     """A user whose state is cut after each input, as the shells do it, and checked."""
 
-    def take(self, item: Any) -> list[Any]:
+    def add(self, item: Any) -> list[Any]:
         effects = super().take(item)
-        self.user, data, more = fit(self.user, self.definitions)
+        self.user, data, more = enforce_size_limit(self.user, self.definitions)
         self.effects += more
         assert decode_user(data) == self.user
         check(self.user, data, self.definitions)
@@ -75,19 +75,19 @@ class Told(Story):
 
 def check(user: User, data: bytes, definitions: Definitions) -> None:
     """The state fits, leaves are what their evidence and facts say, and memberships what the leaves say."""
-    assert len(data) <= CAP
+    assert len(data) <= SIZE_LIMIT
     if user.created is None or user.owner is not None:
         return
-    draft = Draft(user, definitions)
+    editor = UserEditor(user, definitions)
     for key, leaf in definitions.index.leaves.items():
-        state = draft.leaves.opened[key]
+        state = editor.leaves.opened[key]
         if isinstance(leaf, EventLeaf):
-            assert leaf.judge(state, state.evidence, user.clock, draft.zone) == state
+            assert leaf.evaluate(state, state.evidence, user.clock, editor.zone) == state
         else:
-            assert leaf.judge(draft, user.clock) == state
+            assert leaf.evaluate(editor, user.clock) == state
     members: dict[str, int] = {}
     for name, test in zip(definitions.index.order, definitions.index.tests, strict=True):
-        if test(draft.leaves.opened, members):
+        if test(editor.leaves.opened, members):
             members[name] = 0
     assert set(user.members) == set(members)
 
@@ -101,7 +101,7 @@ def dropped(effects: list[Any]) -> dict[str, int]:
 
 def test_what_fits_stays_as_it_is() -> None:
     told = Told(DEFINITIONS)
-    told.identify(0, {"plan": "pro", "bio": "x" * (CAP - 2 * KB)})
+    told.identify(0, {"plan": "pro", "bio": "x" * (SIZE_LIMIT - 2 * KB)})
     assert dropped(told.effects) == {}
     assert told.user.truncated == 0
     assert told.user.profile.value("plan") == "pro"
@@ -131,11 +131,11 @@ def test_a_leaf_without_its_evidence_is_judged_again() -> None:
         for number in range(900)
     ]
     user, _ = fold(user, events, DEFINITIONS)
-    assert len(encode_user(user)) > CAP
+    assert len(encode_user(user)) > SIZE_LIMIT
     assert {f"n{n}" for n in range(40)} <= user.members.keys()
-    cut, data, more = fit(user, DEFINITIONS)
+    cut, data, more = enforce_size_limit(user, DEFINITIONS)
     check(cut, data, DEFINITIONS)
-    assert len(data) > CAP // 4
+    assert len(data) > SIZE_LIMIT // 4
     lost = dropped(more)
     assert set(lost) == {"marks"}
     assert cut.truncated == lost["marks"]
@@ -208,8 +208,8 @@ def test_without_their_evidence_memberships_go_too() -> None:
     many = compile_plain({"segments": {f"{name}_{n}": {"members": {"event": f"E{n}"}} for n in range(4500)}})
     events = [Event(f"m{n}", "track", f"E{n}", START + n, START + n, "u", historical=True) for n in range(4500)]
     user, _ = fold(User("u"), events, many)
-    assert len(encode_user(user)) > CAP
-    cut, data, effects = fit(user, many)
+    assert len(encode_user(user)) > SIZE_LIMIT
+    cut, data, effects = enforce_size_limit(user, many)
     check(cut, data, many)
     assert {change.segment for change in of_type(SegmentLeft, effects)} == user.members.keys() - cut.members.keys()
     assert f"{name}_0" not in cut.members
@@ -222,8 +222,8 @@ def test_an_id_that_was_taken_over_is_cut_too() -> None:
     ]
     user, effects = fold(User("~a"), [*seen, Event("i", "identify", "", START + 9, START + 9, "u", "a")], DEFINITIONS)
     (merge,) = [each.input for each in of_type(Forward, effects) if isinstance(each.input, Merge)]
-    cut, data, _ = fit(user, DEFINITIONS)
-    assert len(data) <= CAP
+    cut, data, _ = enforce_size_limit(user, DEFINITIONS)
+    assert len(data) <= SIZE_LIMIT
     assert cut.owner == user.owner
     assert cut.members == {}
     told = Told(DEFINITIONS)
@@ -284,19 +284,19 @@ def test_a_count_keeps_no_more_stamps_than_it_needs(low: int, high: int | None, 
     state = leaf.unseen
     for number in range(1200):
         event = Event(f"m{number}", "track", "E", number, number, "u")
-        state = leaf.judge(state, leaf.take(state, event, number), number, "UTC")
+        state = leaf.evaluate(state, leaf.add(state, event, number), number, "UTC")
     assert len(state.evidence) == most
 
 
 def test_what_was_cut_is_counted_in_the_tallies_and_shown_in_the_row(tmp_path: Path) -> None:
     store = open_store(f"sqlite:{tmp_path / 'store.db'}")
-    bundle = Bundle(DEFINITIONS, store)
-    huge = Event("m", "identify", "", START, START, "u", traits={"bio": "x" * CAP, "plan": "pro"})
-    _, data = bundle.take(User("u"), [huge])
-    assert (("truncated", "attributes", "", START - START % DAY), 1) in list(bundle.flush())
+    batch = WriteBatch(DEFINITIONS, store)
+    huge = Event("m", "identify", "", START, START, "u", traits={"bio": "x" * SIZE_LIMIT, "plan": "pro"})
+    _, data = batch.apply(User("u"), [huge])
+    assert (("truncated", "attributes", "", START - START % DAY), 1) in list(batch.flush())
     row = store.read_users(["u"])["u"]
     assert row.state == data
-    assert len(row.state) < CAP
+    assert len(row.state) < SIZE_LIMIT
     shown = json.loads(row.profile)
     assert (shown["truncated"], shown["attributes"]) == (1, {"plan": "pro"})
     store.close()
@@ -337,14 +337,14 @@ def test_every_shape_of_evidence_can_be_cut(shape: str) -> None:
     condition, leaves, evidence = LARGE[shape]
     numbered = [{**condition, "where": {"leaf": {"is": n}}} for n in range(leaves)]
     large = compile_plain({"segments": {f"s{n}": {"members": each} for n, each in enumerate(numbered)}})
-    states = {key: leaf.judge(leaf.unseen, evidence, START, "UTC") for key, leaf in large.index.leaves.items()}
+    states = {key: leaf.evaluate(leaf.unseen, evidence, START, "UTC") for key, leaf in large.index.leaves.items()}
     held = dict.fromkeys(large.segments, START) if all(state.truth for state in states.values()) else {}
     user = User("u", 1, START, START - DAY, large.revision, leaves=states, packed_members=pack_members(held))
-    assert len(encode_user(user)) > CAP
-    cut, data, effects = fit(user, large)
+    assert len(encode_user(user)) > SIZE_LIMIT
+    cut, data, effects = enforce_size_limit(user, large)
     assert decode_user(data) == cut
     check(cut, data, large)
-    assert len(data) > CAP // 4
+    assert len(data) > SIZE_LIMIT // 4
     assert dropped(effects) == {"marks": cut.truncated}
     assert of_type(Send, effects) == []
     left: list[Any] = [state.evidence for state in states_of(cut).values()]

@@ -24,7 +24,7 @@ from transforms.campaigns.release import (
     revision_of,
 )
 from transforms.campaigns.transforms import file_exists, read_definitions, read_file, watch, write_file
-from transforms.campaigns.watch import Watch
+from transforms.campaigns.watcher import DefinitionsWatcher
 
 Plain = dict[str, Any]
 
@@ -50,9 +50,9 @@ SECOND = publish(FIRST, plain(2), START)
 THIRD = publish(SECOND, plain(3), START)
 
 
-def watching(pointer: str, release: Release = FIRST) -> Watch:
+def watching(pointer: str, release: Release = FIRST) -> DefinitionsWatcher:
     write(pointer, release)
-    return Watch(read_release(pointer, read_file)[0], read_file)
+    return DefinitionsWatcher(read_release(pointer, read_file)[0], read_file)
 
 
 def test_what_the_pointer_names_is_taken_when_it_is_looked_at(pointer: str) -> None:

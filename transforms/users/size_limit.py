@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.person import Cause
+from transforms.campaigns.user_view import Trigger
 from transforms.segments.evidence import Evidence, pieces, without
 from transforms.segments.leaves import EventLeaf
-from transforms.users.draft import Draft
+from transforms.users.editor import UserEditor
 from transforms.users.effects import Effect, Truncated
 from transforms.users.user import User, encode_user
 
-__all__ = ["CAP", "fit"]
+__all__ = ["SIZE_LIMIT", "enforce_size_limit"]
 
 #: The most bytes of an encoded user. A state that is too large is cut to less, so that the next input still fits.
-CAP = 262_144
+SIZE_LIMIT = 262_144
 #: No group of things may take more than this, so that one kind does not drive out all others.
-_SHARE = CAP // 2
-_TARGETS = (CAP * 7 // 8, CAP // 2, 0)
+_SHARE = SIZE_LIMIT // 2
+_TARGETS = (SIZE_LIMIT * 7 // 8, SIZE_LIMIT // 2, 0)
 
 #: The groups, in the order in which they go: conditions' memory, then what is known of the user, then what is on its
 #: way, then what keeps us from sending what we must not, then what a deletion has to find.
@@ -43,36 +43,36 @@ class _Piece(NamedTuple):
     size: int
 
 
-def fit(user: User, definitions: Definitions) -> tuple[User, bytes, list[Effect]]:
-    """A user whose encoded state has at most `CAP` bytes, that state, and what dropping the rest brings about.
+def enforce_size_limit(user: User, definitions: Definitions) -> tuple[User, bytes, list[Effect]]:
+    """A user whose encoded state has at most `SIZE_LIMIT` bytes, that state, and what dropping the rest brings about.
 
     Leaves and memberships follow from what is left; changes are reported as `truncated`, and trigger nothing. A journey
     that is dropped is refused with that reason.
     """
     data = encode_user(user)
-    if len(data) <= CAP:
+    if len(data) <= SIZE_LIMIT:
         return user, data, []
-    draft = Draft(user, definitions)
+    editor = UserEditor(user, definitions)
     for target in _TARGETS:
-        _cut(draft, len(data) - target)
-        user = draft.close()
+        _cut(editor, len(data) - target)
+        user = editor.close()
         data = encode_user(user)
-        if len(data) <= CAP:
-            return user, data, draft.effects
-    _empty(draft)
-    user = draft.close()
-    return user, encode_user(user), draft.effects
+        if len(data) <= SIZE_LIMIT:
+            return user, data, editor.effects
+    _empty(editor)
+    user = editor.close()
+    return user, encode_user(user), editor.effects
 
 
-def _cut(draft: Draft, excess: int) -> None:
+def _cut(editor: UserEditor, excess: int) -> None:
     """Drop things in their order until so many bytes are saved."""
     dropped = []
-    for piece in _in_order(list(_pieces(draft))):
+    for piece in _in_order(list(_pieces(editor))):
         if excess <= 0:
             break
         dropped.append(piece)
         excess -= piece.size
-    _drop(draft, dropped)
+    _drop(editor, dropped)
 
 
 def _in_order(found: list[_Piece]) -> list[_Piece]:
@@ -94,40 +94,40 @@ def _in_order(found: list[_Piece]) -> list[_Piece]:
     return sorted(found, key=rank.__getitem__)
 
 
-def _pieces(draft: Draft) -> Iterator[_Piece]:
-    profile, journeys = draft.profile, draft.journeys
-    for key, state in draft.leaves.items():
+def _pieces(editor: UserEditor) -> Iterator[_Piece]:
+    profile, journeys = editor.profile, editor.journeys
+    for key, state in editor.leaves.items():
         for piece in pieces(state.evidence):
-            time = draft.clock if piece.time is None else piece.time
+            time = editor.clock if piece.time is None else piece.time
             yield _Piece(time, _EVIDENCE, "marks", (key, piece.key), _size(piece.content))
     for kind, group, found in (
         ("attributes", _FACTS, profile.attributes),
         ("tokens", _FACTS, profile.tokens),
-        ("lasts", _FACTS, draft.lasts),
+        ("lasts", _FACTS, editor.latest_events),
         ("consent", _GUARDS, profile.consent),
         ("blocked", _GUARDS, profile.blocked),
     ):
         for name, written in found.items():
             yield _Piece(written[0], group, kind, name, _size(name, written))
-    for id_, send in draft.sends.items():
-        group = _OPEN if send.not_after >= draft.clock else _EXPIRED
+    for id_, send in editor.sends.items():
+        group = _OPEN if send.not_after >= editor.clock else _EXPIRED
         yield _Piece(send.decided_at, group, "sends", id_, _size(id_, send))
     for id_, journey in journeys.active.items():
         yield _Piece(journey.entered, _OPEN, "journeys", id_, _size(id_, journey))
-    for key, places in draft.recent.kept.items():
+    for key, places in editor.recent.kept.items():
         for place, newest in places.items():
             yield _Piece(newest.time, _GUARDS, "recent", (key, place), _size(place, newest))
-    for id_, goal in draft.goals.open.items():
+    for id_, goal in editor.goals.open.items():
         yield _Piece(goal.begin, _OPEN, "goals", id_, _size(id_, goal))
-    for campaign, plans in draft.planned.plans.items():
-        yield _Piece(plans[0].at, _OPEN, "plans", campaign, _size(campaign, plans))
-    for counted in draft.counted:
+    for campaign, occurrences in editor.occurrences.kept.items():
+        yield _Piece(occurrences[0].at, _OPEN, "plans", campaign, _size(campaign, occurrences))
+    for counted in editor.cap_history:
         yield _Piece(counted.at, _GUARDS, "counted", counted.sends, _size(counted))
     for campaign, entry in journeys.entries.items():
         yield _Piece(entry.at, _GUARDS, "entries", campaign, _size(campaign, entry))
-    for message, at in draft.seen.items():
+    for message, at in editor.seen.items():
         yield _Piece(at, _GUARDS, "seen", message, _size(message, at))
-    for id_ in draft.merged:
+    for id_ in editor.merged:
         yield _Piece(0, _MERGED, "merged", id_, _size(id_))
 
 
@@ -135,7 +135,7 @@ def _size(*values: Any) -> int:
     return sum(len(msgspec.msgpack.encode(value)) for value in values)
 
 
-def _drop(draft: Draft, pieces: list[_Piece]) -> None:
+def _drop(editor: UserEditor, pieces: list[_Piece]) -> None:
     names: dict[str, set[Any]] = defaultdict(set)
     evidence: dict[int, set[Any]] = defaultdict(set)
     for piece in pieces:
@@ -143,71 +143,71 @@ def _drop(draft: Draft, pieces: list[_Piece]) -> None:
             evidence[piece.key[0]].add(piece.key[1])
         else:
             names[piece.kind].add(piece.key)
-    profile, journeys = draft.profile, draft.journeys
+    profile, journeys = editor.profile, editor.journeys
     for kind, found in (
         ("attributes", profile.attributes),
         ("tokens", profile.tokens),
         ("consent", profile.consent),
         ("blocked", profile.blocked),
-        ("lasts", draft.lasts),
-        ("sends", draft.sends),
-        ("goals", draft.goals.open),
-        ("plans", draft.planned.plans),
+        ("lasts", editor.latest_events),
+        ("sends", editor.sends),
+        ("goals", editor.goals.open),
+        ("plans", editor.occurrences.kept),
         ("entries", journeys.entries),
     ):
         for name in names[kind]:
             del found[name]
-    draft.seen.drop(names["seen"])
-    draft.recent.drop(names["recent"])
-    draft.counted = tuple(message for message in draft.counted if message.sends not in names["counted"])
-    draft.merged = tuple(id_ for id_ in draft.merged if id_ not in names["merged"])
+    editor.seen.drop(names["seen"])
+    editor.recent.drop(names["recent"])
+    editor.cap_history = tuple(message for message in editor.cap_history if message.sends not in names["counted"])
+    editor.merged = tuple(id_ for id_ in editor.merged if id_ not in names["merged"])
     for id_ in sorted(names["journeys"]):
-        journeys.give_up(id_, draft.clock)
-    _count(draft, Counter(piece.kind for piece in pieces))
+        journeys.give_up(id_, editor.clock)
+    _count(editor, Counter(piece.kind for piece in pieces))
     facts = [*names["attributes"]]
     facts += ["#reachable"] if names["tokens"] or names["blocked"] else []
     facts += ["#consent"] if names["consent"] else []
-    _forget(draft, {key: without(draft.leaves.opened[key].evidence, lost) for key, lost in evidence.items()}, facts)
+    _forget(editor, {key: without(editor.leaves.opened[key].evidence, lost) for key, lost in evidence.items()}, facts)
 
 
-def _forget(draft: Draft, evidence: Mapping[int, Evidence], facts: Collection[str]) -> None:
+def _forget(editor: UserEditor, evidence: Mapping[int, Evidence], facts: Collection[str]) -> None:
     """Judge leaves again by what is left of their evidence, and without facts that are gone; that triggers nothing."""
-    changed = draft.touch_facts(facts)
+    changed = editor.update_leaves_of_facts(facts)
     for key, kept in evidence.items():
-        state, leaf = draft.leaves.opened[key], draft.index.leaves.get(key)
+        state, leaf = editor.leaves.opened[key], editor.index.leaves.get(key)
         if not isinstance(leaf, EventLeaf):
-            draft.leaves.put(key, msgspec.structs.replace(state, evidence=kept))
-        elif draft.leaves.put(key, leaf.judge(state, kept, draft.clock, draft.zone)):
+            editor.leaves.put(key, msgspec.structs.replace(state, evidence=kept))
+        elif editor.leaves.put(key, leaf.evaluate(state, kept, editor.clock, editor.zone)):
             changed.append(key)
-    leaves = draft.index.leaves
-    told = {key for key, state in draft.leaves.items() if key not in leaves or state != leaves[key].unseen}
-    draft.leaves = draft.leaves.only(told)
-    if draft.created is not None and draft.owner is None:
-        draft.resolve(changed, Cause("truncated"), draft.clock)
+    leaves = editor.index.leaves
+    told = {key for key, state in editor.leaves.items() if key not in leaves or state != leaves[key].unseen}
+    editor.leaves = editor.leaves.only(told)
+    if editor.created is not None and editor.owner is None:
+        editor.resolve(changed, Trigger("truncated"), editor.clock)
 
 
-def _empty(draft: Draft) -> None:
+def _empty(editor: UserEditor) -> None:
     """Begin anew: what is left is too large and cannot be dropped one by one, such as memberships of very many."""
-    draft.leave_all("truncated")
-    _count(draft, {"state": 1})
-    draft.load(
+    editor.leave_all("truncated")
+    _count(editor, {"state": 1})
+    editor.load(
         User(
-            draft.id,
-            clock=draft.clock,
-            owner=draft.owner,
-            deleted=draft.deleted,
-            deleted_at=draft.deleted_at,
-            truncated=draft.truncated,
-            pace=draft.pace,
-            owners=draft.owners,
-            serial=draft.serial,
-            seeds=draft.seeds,
-            early=draft.early,
+            editor.id,
+            clock=editor.clock,
+            owner=editor.owner,
+            deleted=editor.deleted,
+            deleted_at=editor.deleted_at,
+            truncated=editor.truncated,
+            rate_window=editor.rate_window,
+            owners=editor.owners,
+            serial=editor.serial,
+            seeds=editor.seeds,
+            early=editor.early,
         )
     )
 
 
-def _count(draft: Draft, counts: dict[str, int]) -> None:
+def _count(editor: UserEditor, counts: dict[str, int]) -> None:
     for kind, count in sorted(counts.items()):
-        draft.truncated += count
-        draft.emit(Truncated(draft.id, kind, count, draft.clock))
+        editor.truncated += count
+        editor.emit(Truncated(editor.id, kind, count, editor.clock))

@@ -21,8 +21,7 @@ from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.users.advance import fold
 from transforms.users.boundary import Aside, apart
-from transforms.users.cap import fit
-from transforms.users.effects import Account, Again, Effect, Forward
+from transforms.users.effects import Account, Effect, Forward, Redeliver
 from transforms.users.faults import (
     BAD_STATE,
     INTERNAL,
@@ -34,14 +33,15 @@ from transforms.users.faults import (
     set_aside,
     traced,
 )
-from transforms.users.hot import HOT_ID
+from transforms.users.rate_limit import HOT_ID
 from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, hash_message
+from transforms.users.size_limit import enforce_size_limit
 from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Input, User, Wake, encode_user
 
-__all__ = ["Bundle", "Handles", "applied_before", "open_users"]
+__all__ = ["Handles", "WriteBatch", "applied_before", "open_users"]
 
 _log = logging.getLogger(__name__)
 #: Hot keys that a warning names, one warning a bundle.
@@ -66,7 +66,7 @@ class _Made(NamedTuple):
     rows: Rows | None
 
 
-class Bundle:
+class WriteBatch:
     """What a bundle has decided and not yet given out. Without a store nothing is written.
 
     With `live`, handles of messages that end here are given out too.
@@ -85,16 +85,16 @@ class Bundle:
         self._refused: list[Account | DeadLetter] = []
         self._ended: list[str] = []
         self._gone_on: list[str] = []
-        self._hot: Counter[str] = Counter()
+        self._set_aside_by_rate: Counter[str] = Counter()
 
-    def take(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
+    def apply(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
         """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too.
 
         Where that raises, inputs are applied one by one, and those that raise by themselves are set aside.
         """
         if self.store is None and not user.id.startswith(ANONYMOUS):
             inputs = self._without_merges(user, inputs)
-        return self._take(user, inputs)
+        return self._apply(user, inputs)
 
     def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
         """Keep a user, whose encoded state comes with it, and effects until `flush`."""
@@ -154,7 +154,7 @@ class Bundle:
         user, effects = fold(user, inputs, self.definitions)
         if self.store is None and user.sends:  # there is no way back: no receipt comes, and nobody asks again
             user = msgspec.structs.replace(user, sends={})
-        user, state, cut = fit(user, self.definitions)
+        user, state, cut = enforce_size_limit(user, self.definitions)
         return self._make(user, state, [*before, *effects, *cut] if before or cut else effects)
 
     def _make(self, user: User, state: bytes, effects: list[Effect]) -> _Made:
@@ -173,7 +173,7 @@ class Bundle:
         for effect in effects:
             if isinstance(effect, Send):
                 self._sends.append(effect)
-            elif isinstance(effect, Again):
+            elif isinstance(effect, Redeliver):
                 self._sends.append(effect.send)
             elif isinstance(effect, Forward):
                 self._forwards.append(effect)
@@ -182,14 +182,14 @@ class Bundle:
                 self._refused.append(effect)
                 going_on.append(effect.event.handle)
                 if effect.cause == HOT_ID:
-                    self._hot[user.id] += 1
+                    self._set_aside_by_rate[user.id] += 1
         if rows is not None:
             self._rows.join(rows)
         if self.live:
             self._note_handles(inputs, going_on)
         return user, state
 
-    def _take(self, user: User, inputs: Sequence[Input]) -> tuple[User, bytes]:
+    def _apply(self, user: User, inputs: Sequence[Input]) -> tuple[User, bytes]:
         state = None
         for found in apart(user, inputs, self.definitions, self._fold):
             if not isinstance(found, Aside):
@@ -257,7 +257,7 @@ class Bundle:
         return [item for item in inputs if item not in merges]
 
     def _warn(self) -> None:
-        hot, self._hot = self._hot, Counter()
+        hot, self._set_aside_by_rate = self._set_aside_by_rate, Counter()
         if hot:
             worst = ", ".join(f"{key!r} ({count:,})" for key, count in hot.most_common(_NAMED))
             _log.warning("%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst)

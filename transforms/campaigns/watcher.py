@@ -13,12 +13,12 @@ import msgspec
 from transforms.campaigns.load import Definitions, DefinitionsError, compiled
 from transforms.campaigns.release import OlderDefinitions, PointerError, Release, Texts, decode_pointer, read_release
 
-__all__ = ["Watch"]
+__all__ = ["DefinitionsWatcher"]
 
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class DefinitionsWatcher:
     """The definitions as this process knows them; of a release with a pointer, kept up to date once `start` was called.
 
     Args:

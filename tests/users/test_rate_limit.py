@@ -15,9 +15,9 @@ from strength import examples
 
 from transforms.events.event import Event
 from transforms.users.advance import fold
-from transforms.users.bundle import Bundle, Handles
 from transforms.users.effects import Account, Forward
 from transforms.users.user import Merge, User
+from transforms.users.write_batch import Handles, WriteBatch
 
 PLAIN: dict[str, Any] = {"segments": {"seen": {"members": {"event": "Viewed"}}}}
 TEXTS, DEFINITIONS = texts_of(PLAIN), compile_plain(PLAIN)
@@ -42,7 +42,7 @@ def test_a_thousand_messages_a_minute_and_no_more() -> None:
     (first, *_) = [account for account in of_type(Account, effects) if account.cause]
     assert (first.outcome, first.event) == ("dead_letter", events[MOST])
     assert sum(ends == ["applied"] for ends in outcomes(effects).values()) == MOST + 3
-    assert user.pace[1] == 3
+    assert user.rate_window[1] == 3
 
 
 def test_duplicates_history_receipts_and_deletions_are_not_too_many() -> None:
@@ -117,10 +117,10 @@ def test_the_past_that_is_handed_over_stays_the_same() -> None:
 
 def test_a_live_bundle_gives_its_handles_to_the_dead_letters(caplog: pytest.LogCaptureFixture) -> None:
     events = [msgspec.structs.replace(event, handle=f"h{number}") for number, event in enumerate(burst(MOST + 2))]
-    bundle = Bundle(DEFINITIONS, None, live=True)
-    bundle.take(User("u1"), list(events))
+    batch = WriteBatch(DEFINITIONS, None, live=True)
+    batch.apply(User("u1"), list(events))
     with caplog.at_level(logging.WARNING):
-        results = list(bundle.flush())
+        results = list(batch.flush())
     (handles,) = [result.handles for result in results if isinstance(result, Handles)]
     assert len(handles) == MOST
     assert [result.event.handle for result in results if isinstance(result, Account) and result.event] == [
@@ -130,7 +130,7 @@ def test_a_live_bundle_gives_its_handles_to_the_dead_letters(caplog: pytest.LogC
     assert (("accounts", "dead_letter", "hot_id", 0), 2) in results
     (warning,) = caplog.messages
     assert "'u1' (2)" in warning
-    assert list(bundle.flush()) == []
+    assert list(batch.flush()) == []
     assert len(caplog.messages) == 1
 
 

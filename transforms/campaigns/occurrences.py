@@ -13,21 +13,21 @@ import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import CampaignIndex
-from transforms.campaigns.schedule import EARLIEST, Run
+from transforms.campaigns.schedule import EARLIEST, Occurrence
 from transforms.segments.conditions import Since
 from transforms.segments.values import DAY, instant_of, start_of_day
 
-__all__ = ["Due", "Plan", "Planned", "Plans", "moment_of"]
+__all__ = ["DueOccurrence", "KeptOccurrences", "Occurrences", "UserOccurrence", "moment_of"]
 
 
-class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class UserOccurrence(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A run that comes to a user `at` their instant; `local` is its planned time by the wall clock."""
 
     local: int
     at: int
 
 
-class Due(NamedTuple):
+class DueOccurrence(NamedTuple):
     """A run that is due for a user: its planned local time, None for the start of a campaign. `planned`: it began
     earlier, and was planned for this user then; `again`: it comes a second time, since clocks were set back.
     """
@@ -39,26 +39,30 @@ class Due(NamedTuple):
 
 
 #: By campaign, the earliest first.
-Plans = dict[str, tuple[Plan, ...]]
+KeptOccurrences = dict[str, tuple[UserOccurrence, ...]]
 
 
-class Planned:
+class Occurrences:
     """The plans of one user, being changed. `next` is when one is due, or a run begins, None where neither is known.
 
     `next` is always later than what the user was settled up to, so that it says which runs have begun already.
     """
 
-    def __init__(self, plans: Mapping[str, tuple[Plan, ...]], next_: int | None, routes: CampaignIndex) -> None:
-        self.plans: Plans = dict(plans)
+    def __init__(
+        self, occurrences: Mapping[str, tuple[UserOccurrence, ...]], next_: int | None, routes: CampaignIndex
+    ) -> None:
+        self.kept: KeptOccurrences = dict(occurrences)
         self.next = next_
         self._routes = routes
 
     def plan(self, clock: int) -> None:
         """Find what comes next after `clock`, such as when other definitions count."""
         scheduled = {campaign.id for campaign in self._routes.scheduled}
-        self.plans = {name: plans for name, plans in self.plans.items() if name in scheduled}
+        self.kept = {name: occurrences for name, occurrences in self.kept.items() if name in scheduled}
         begins = [_next_begin(campaign, clock) for campaign in self._routes.scheduled]
-        times = [plans[0].at for plans in self.plans.values()] + [begin.at for begin in begins if begin is not None]
+        times = [occurrences[0].at for occurrences in self.kept.values()] + [
+            begin.at for begin in begins if begin is not None
+        ]
         self.next = min(times, default=None)
 
     def replan(self, clock: int, published: int) -> None:
@@ -70,11 +74,11 @@ class Planned:
 
     def skip(self, now: int) -> None:
         """Do without what is due at `now`."""
-        for name, plans in list(self.plans.items()):
-            self._keep(name, [plan for plan in plans if plan.at > now])
+        for name, occurrences in list(self.kept.items()):
+            self._keep(name, [plan for plan in occurrences if plan.at > now])
         self.plan(now)
 
-    def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[Due]:
+    def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[DueOccurrence]:
         """What is due at `now`, which is `next`.
 
         Args:
@@ -83,40 +87,42 @@ class Planned:
         """
         return [each for campaign in self._routes.scheduled for each in self._due(campaign, now, zone, concerns)]
 
-    def join(self, theirs: Mapping[str, tuple[Plan, ...]], clock: int) -> None:
+    def join(self, theirs: Mapping[str, tuple[UserOccurrence, ...]], clock: int) -> None:
         """Take over a merged user's at `clock`; of one run the earlier instant counts."""
         if not theirs:
             return
-        for name, plans in theirs.items():
-            latest_first = sorted((*self.plans.get(name, ()), *plans), key=lambda plan: -plan.at)
+        for name, occurrences in theirs.items():
+            latest_first = sorted((*self.kept.get(name, ()), *occurrences), key=lambda plan: -plan.at)
             self._keep(name, {plan.local: plan for plan in latest_first}.values())
         self.plan(clock)
 
-    def _due(self, campaign: Campaign, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> Iterator[Due]:
+    def _due(
+        self, campaign: Campaign, now: int, zone: str, concerns: Callable[[Campaign], bool]
+    ) -> Iterator[DueOccurrence]:
         begin = _next_begin(campaign, now - 1)
         if begin is not None and begin.at == now:
             local = begin.local
             schedule = campaign.trigger.schedule
             if local is None or (schedule is not None and not schedule.by_user):
-                yield Due(campaign, local, again=begin.again)
+                yield DueOccurrence(campaign, local, again=begin.again)
             elif schedule is None or concerns(campaign):
-                self._add(campaign.id, Plan(local, max(now, instant_of(local, zone))))
-        plans = self.plans.get(campaign.id, ())
-        self._keep(campaign.id, [plan for plan in plans if plan.at > now])
-        for plan in plans:
+                self._add(campaign.id, UserOccurrence(local, max(now, instant_of(local, zone))))
+        occurrences = self.kept.get(campaign.id, ())
+        self._keep(campaign.id, [plan for plan in occurrences if plan.at > now])
+        for plan in occurrences:
             if plan.at <= now:
-                yield Due(campaign, None if campaign.trigger.schedule is None else plan.local, planned=True)
+                yield DueOccurrence(campaign, None if campaign.trigger.schedule is None else plan.local, planned=True)
 
-    def _add(self, campaign: str, plan: Plan) -> None:
-        self._keep(campaign, [*self.plans.get(campaign, ()), plan])
+    def _add(self, campaign: str, plan: UserOccurrence) -> None:
+        self._keep(campaign, [*self.kept.get(campaign, ()), plan])
 
-    def _keep(self, campaign: str, plans: Iterable[Plan]) -> None:
+    def _keep(self, campaign: str, occurrences: Iterable[UserOccurrence]) -> None:
         """These are the plans for a campaign, the earliest first."""
-        kept = tuple(sorted(plans, key=lambda plan: (plan.at, plan.local)))
+        kept = tuple(sorted(occurrences, key=lambda plan: (plan.at, plan.local)))
         if kept:
-            self.plans[campaign] = kept
+            self.kept[campaign] = kept
         else:
-            self.plans.pop(campaign, None)
+            self.kept.pop(campaign, None)
 
 
 def moment_of(since: Since, zone: str) -> int | None:
@@ -124,25 +130,25 @@ def moment_of(since: Since, zone: str) -> int | None:
     return since if since is None or isinstance(since, int) else start_of_day(since, zone)
 
 
-def _next_begin(campaign: Campaign, after: int) -> Run | None:
+def _next_begin(campaign: Campaign, after: int) -> Occurrence | None:
     """When the next run of a campaign begins; None where none comes any more."""
     if campaign.status == "stopped":
         return None
     if campaign.trigger.schedule is None:
         return _start(campaign.starts, after)
     ends = moment_of(campaign.ends, "UTC")
-    found = campaign.trigger.schedule.next_run(after)
+    found = campaign.trigger.schedule.next_occurrence(after)
     # A day more: by the clocks of some users, and of dates, it is earlier.
     return None if found is None or (ends is not None and found.at > ends + DAY) else found
 
 
-def _start(starts: Since, after: int) -> Run | None:
+def _start(starts: Since, after: int) -> Occurrence | None:
     """When a campaign starts, if that is later than `after`: a date does for each user when it begins for them."""
     if isinstance(starts, date):
         local = start_of_day(starts, "UTC")
-        found = Run(local - EARLIEST, local)
+        found = Occurrence(local - EARLIEST, local)
     elif starts is not None:
-        found = Run(starts, None)
+        found = Occurrence(starts, None)
     else:
         return None
     return found if found.at > after else None

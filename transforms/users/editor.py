@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from transforms.campaigns.caps import joined as all_counted
+from transforms.campaigns.caps import join_cap_history
 from transforms.campaigns.effects import Send
 from transforms.campaigns.goals import Goals
 from transforms.campaigns.journeys import Journeys
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.person import Cause, cause_of
-from transforms.campaigns.planned import Planned
+from transforms.campaigns.occurrences import Occurrences
 from transforms.campaigns.recent import Recent
 from transforms.campaigns.release import OlderDefinitions
+from transforms.campaigns.user_view import Trigger, trigger_of
 from transforms.events.event import Event
 from transforms.identity.profile import newest
 from transforms.segments.leaf_facts import IDENTIFIED
@@ -28,13 +28,13 @@ from transforms.users.effects import Effect, ProfileChanged, Recorded, SegmentEn
 from transforms.users.judging import Judging
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, hash_message
-from transforms.users.sessions import ended, joined
+from transforms.users.sessions import ended, join_sessions
 from transforms.users.user import ANONYMOUS, Seed, SeedState, User, pack_members, read_members, warming_of
 
-__all__ = ["Draft"]
+__all__ = ["UserEditor"]
 
 
-class Draft(Judging):
+class UserEditor(Judging):
     """The working copy of one user. `effects` collects what happens to it, in order.
 
     Raises:
@@ -67,9 +67,9 @@ class Draft(Judging):
         self._members: dict[str, int] | msgspec.Raw = user.packed_members
         self.journeys = Journeys(dict(user.journeys), dict(user.entries), self, self.definitions)
         self.goals = Goals(user.goals, self.definitions.routes, self.emit)
-        self.planned = Planned(user.plans, user.planned, self.definitions.routes)
-        self.counted = user.counted
-        self.lasts = dict(user.lasts)
+        self.occurrences = Occurrences(user.occurrences, user.next_occurrence, self.definitions.routes)
+        self.cap_history = user.cap_history
+        self.latest_events = dict(user.latest_events)
         self.recent = Recent(user.recent, self.definitions.routes.recent)
         self.former = user.former
         self.first = user.first
@@ -80,7 +80,7 @@ class Draft(Judging):
         self.sends = dict(user.sends)
         self.deleted_at = user.deleted_at
         self.truncated = user.truncated
-        self.pace = user.pace
+        self.rate_window = user.rate_window
         self.owners = user.owners
         self.serial = user.serial
         self.seeds = dict(user.seeds)
@@ -124,16 +124,16 @@ class Draft(Judging):
             dict(self.sends),
             self.deleted_at,
             self.truncated,
-            self.pace,
+            self.rate_window,
             self.owners,
             self.serial,
             self.seeds,
             self.session,
             self.goals.after(self.clock) if self.goals.open else {},
-            self.counted,
-            self.lasts,
-            self.planned.plans,
-            self.planned.next,
+            self.cap_history,
+            self.latest_events,
+            self.occurrences.kept,
+            self.occurrences.next,
             self.first,
             self.recent.kept,
             self.early,
@@ -158,40 +158,40 @@ class Draft(Judging):
 
     # What inputs do.
 
-    def settle(self, until: int, *, historical: bool = False) -> None:
+    def advance_to(self, until: int, *, historical: bool = False) -> None:
         """Bring about, in order, what time alone changes up to and including `until`; a session ends as an event."""
         while (session := self.session) is not None and session.end <= until:
             self._pass_time(session.end, historical=historical)
             self.session, self.clock = None, max(self.clock, session.end)
             event = ended(session, self.id)
             self.emit(Recorded(self.id, event))
-            self.happen(event, hash_message(event.id))
+            self.apply_event(event, hash_message(event.id))
         self._pass_time(until, historical=historical)
 
     def _pass_time(self, until: int, *, historical: bool) -> None:
-        cause = Cause("historical" if historical else "time")
+        cause = Trigger("historical" if historical else "time")
         while (due := self._next()) is not None and due <= until:
             leaves = self.leaves.pop_due(due) if self.leaves.first == due else ()
             journeys = self.journeys.due_at(due) if self.journeys.active else ()
-            runs = self.planned.next == due
+            runs = self.occurrences.next == due
             if not leaves and not journeys and not runs:
                 continue
             now = self.clock = max(due, self.clock)
-            changed = [key for key in leaves if self._judge(key, now)]
+            changed = [key for key in leaves if self._evaluate(key, now)]
             for key in leaves:
                 self.leaves.plan(key)
             self.resolve(changed, cause, now)
             if journeys:
                 self.journeys.resume(journeys, due)
             if runs:
-                for run in self.planned.due(due, self.zone, self.journeys.concerns):
+                for run in self.occurrences.due(due, self.zone, self.journeys.concerns):
                     self.journeys.on_time(run, cause)
-                self.planned.plan(max(now, self.definitions.published))
+                self.occurrences.plan(max(now, self.definitions.published))
             self.journeys.decide(now)
 
     def _next(self) -> int | None:
         """No leaf, no journey and no run is due earlier."""
-        first, planned = self.leaves.first, self.planned.next
+        first, planned = self.leaves.first, self.occurrences.next
         if planned is not None and (first is None or planned < first):
             first = planned
         if not self.journeys.active:  # nearly always, and asked for every input
@@ -203,27 +203,27 @@ class Draft(Judging):
         """Note that a message is applied now."""
         self.seen.add(message_hash, self.clock)
 
-    def happen(
+    def apply_event(
         self, event: Event, message_hash: int, facts: Collection[str] = (), begun: Iterable[int] | None = None
     ) -> None:
         """Let an event, with the facts that it changed, count. `begun`: what `begin` returned, for a user's first."""
-        cause = cause_of(event)
-        changed = [*(begun or ()), *self.touch(event, message_hash, facts)]
+        cause = trigger_of(event)
+        changed = [*(begun or ()), *self.update_leaves(event, message_hash, facts)]
         if event.name:
-            self.recent.take(event)
+            self.recent.add(event)
             self.journeys.on_event(event, self.clock)
             self.goals.on_event(event, self.id)
             if event.name in self.definitions.routes.remembered:
                 written = (event.time, event.id, event.properties)
-                self.lasts[event.name] = newest(self.lasts.get(event.name), written)
+                self.latest_events[event.name] = newest(self.latest_events.get(event.name), written)
         self.resolve(changed, cause, self.clock, first=begun is not None)
         if event.name:
             self.journeys.on_triggers(event, cause)
         self.journeys.decide(self.clock)
 
-    def hear(self, event: Event) -> None:
+    def apply_announcement(self, event: Event) -> None:
         """Let an event that concerns no user trigger campaigns."""
-        self.journeys.on_announcement(event, Cause("historical" if event.historical else "event", event))
+        self.journeys.on_announcement(event, Trigger("historical" if event.historical else "event", event))
         self.journeys.decide(self.clock)
 
     def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
@@ -232,19 +232,19 @@ class Draft(Judging):
         self.emit(attributes_set(self.id, values, (now, name)))
         if facts:
             self.emit(ProfileChanged(self.id, now, tuple(facts)))
-            self.resolve(self.touch_facts(facts), Cause("step"), now)
+            self.resolve(self.update_leaves_of_facts(facts), Trigger("step"), now)
 
     def begin(self) -> list[int]:
         """Make a user known; returns the leaves that this changes."""
         self.created = self.clock
         self.serial = self.definitions.serial
-        self.planned.plan(max(self.clock, self.definitions.published))
+        self.occurrences.plan(max(self.clock, self.definitions.published))
         if self.definitions.awaited:
             self._await(seeds_of(User(self.id, clock=self.clock, created=self.clock), self.definitions))
-        return self.touch_facts((IDENTIFIED,))
+        return self.update_leaves_of_facts((IDENTIFIED,))
 
     def resolve(
-        self, changed: Iterable[int], cause: Cause, now: int, *, first: bool = False, warmed: bool = False
+        self, changed: Iterable[int], cause: Trigger, now: int, *, first: bool = False, warmed: bool = False
     ) -> None:
         """Carry changed leaves to segments, in dependency order, and changed segments to journeys.
 
@@ -267,7 +267,7 @@ class Draft(Judging):
         if entered or left:
             self.journeys.on_segments(entered, left, cause, now)
 
-    def _report(self, entered: Iterable[str], left: Iterable[str], cause: Cause, now: int) -> None:
+    def _report(self, entered: Iterable[str], left: Iterable[str], cause: Trigger, now: int) -> None:
         for name in entered:
             self.emit(SegmentEntered(name, self.id, now, cause.kind))
         for name in left:
@@ -281,8 +281,8 @@ class Draft(Judging):
 
     def snapshot(self, clock: int) -> User:
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
-        own: dict[str, Any] = {"owner": None, "sends": {}, "truncated": 0, "pace": (0, 0), "owners": ()}
-        own |= {"packed_members": pack_members({}), "planned": None, "former": ""}
+        own: dict[str, Any] = {"owner": None, "sends": {}, "truncated": 0, "rate_window": (0, 0), "owners": ()}
+        own |= {"packed_members": pack_members({}), "next_occurrence": None, "former": ""}
         return msgspec.structs.replace(self.close(), revision=0, clock=clock, **own)
 
     def revive(self) -> None:
@@ -309,8 +309,8 @@ class Draft(Judging):
         self.note_early(arrival)
         facts = self.profile.join(other.profile)
         if self.policies.sessions is not None:
-            self.session = joined(self.session, other.session)
-        changed = self.touch_facts(facts)
+            self.session = join_sessions(self.session, other.session)
+        changed = self.update_leaves_of_facts(facts)
         for key, their_state in LeafStates(other.leaves).items():
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf):
@@ -318,13 +318,13 @@ class Draft(Judging):
         self.seen.join(Seen(other.seen))
         self.merged = tuple(sorted({*self.merged, *other.merged, other.id} - {self.id}))
         self.goals.join(other.goals)
-        self.counted = all_counted(self.counted, other.counted)
-        for name, written in other.lasts.items():
-            self.lasts[name] = newest(self.lasts.get(name), written)
-        self.planned.join(other.plans, self.clock)
+        self.cap_history = join_cap_history(self.cap_history, other.cap_history)
+        for name, written in other.latest_events.items():
+            self.latest_events[name] = newest(self.latest_events.get(name), written)
+        self.occurrences.join(other.occurrences, self.clock)
         self.recent.join(other.recent)
         self._note_first(other)
-        self.resolve(changed, Cause("merge"), self.clock, warmed=warmed)
+        self.resolve(changed, Trigger("merge"), self.clock, warmed=warmed)
         self.journeys.adopt(other.journeys, other.entries, self.clock)
         self.journeys.decide(self.clock)
 
@@ -346,7 +346,7 @@ class Draft(Judging):
             self._count_early(seed.before)
         come = SeedState.COME if seed.revision < 0 else SeedState.WHOLE
         warmed = self._await({seed.before: {seed.user: come}})
-        self.resolve(changed, Cause("seed"), self.clock, warmed=warmed)
+        self.resolve(changed, Trigger("seed"), self.clock, warmed=warmed)
         self.journeys.decide(self.clock)
 
     def _redefine(self, cause: str = "definition") -> None:
@@ -359,18 +359,18 @@ class Draft(Judging):
         self.leaves = self.leaves.only(index.leaves)
         self.recent.only(self.definitions.routes.recent_keys)
         published = max(self.clock, self.definitions.published)
-        self.planned.replan(self.clock, published)
+        self.occurrences.replan(self.clock, published)
         for key, leaf in index.leaves.items():
             if isinstance(leaf, EventLeaf):
                 if leaf.zoned and key in self.leaves:  # the zone of who names none may be another now
-                    self._judge(key, self.clock)
+                    self._evaluate(key, self.clock)
             else:
                 # What a new leaf would have said before it was published is history, and must not trigger anything.
-                self._judge(key, self.clock if key in self.leaves else published)
+                self._evaluate(key, self.clock if key in self.leaves else published)
         self._members = {}
         for name, test in zip(index.order, self._tests, strict=True):
             if test(self.leaves.opened, self.members):
                 self.members[name] = before.get(name, self.clock)
         entered = [name for name in self.members if name not in before]
         left = [name for name in before if name not in self.members]
-        self._report(entered, left, Cause(cause), self.clock)
+        self._report(entered, left, Trigger(cause), self.clock)
