@@ -44,21 +44,27 @@ class LocalFcm:
       requests: how often each token was tried.
     """
 
-    def __init__(self, *, slow: float, retry_after: int) -> None:
+    def __init__(self, *, slow: float, retry_after: int, latency: float) -> None:
         self.received: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.requests: Counter[str] = Counter()
         self.url = ""
         self._slow = slow
         self._retry_after = retry_after
+        self._latency = latency
         self._script = Script([*_REFUSALS, "slow", "cutbefore", "cutafter"])
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="local-fcm", daemon=True)
 
     @classmethod
-    def start(cls, port: int = 0, *, slow: float = 30.0, retry_after: int = 1) -> "LocalFcm":
-        """Start a server; `slow` and `retry_after` are in seconds, port 0 takes a free one (see `url`)."""
-        server = cls(slow=slow, retry_after=retry_after)
+    def start(
+        cls, port: int = 0, *, slow: float = 30.0, retry_after: int = 1, latency: float = 0.0
+    ) -> "LocalFcm":
+        """Start a server; port 0 takes a free one (see `url`).
+
+        `slow`, `retry_after` and `latency`, after which everything is answered, are in seconds.
+        """
+        server = cls(slow=slow, retry_after=retry_after, latency=latency)
         server._thread.start()
         asyncio.run_coroutine_threadsafe(server._open(port), server._loop).result(timeout=10)
         return server
@@ -96,6 +102,7 @@ class LocalFcm:
         if not isinstance(token, str):
             return _refusal(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "no token", field="message")
         self.requests[token] += 1
+        await asyncio.sleep(self._latency)
         if not request.headers.get("authorization", "").startswith("Bearer "):
             return _refusal(*_REFUSALS["auth"])
         if not all(isinstance(value, str) for value in message.get("data", {}).values()):
