@@ -45,10 +45,10 @@ def calls(events: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 def send_each(url: str, events: Path) -> None:
     """Send pushes in batches, with as many connections as the real address gets."""
-    messaging._MessagingService.FCM_URL = url + "/v1/projects/{0}/messages:send"  # noqa: SLF001 - its only seam
+    messaging._MessagingService.FCM_URL = url + "/v1/projects/{0}/messages:send"
     app = firebase_admin.initialize_app(_Local(), {"projectId": "bench"})
-    service = messaging._get_messaging_service(app)  # noqa: SLF001
-    session = service._client.session  # noqa: SLF001
+    service = messaging._get_messaging_service(app)
+    session = service._client.session
     retries = session.get_adapter("https://fcm.googleapis.com").max_retries
     session.mount(url, requests.adapters.HTTPAdapter(pool_connections=100, pool_maxsize=100, max_retries=retries))
     batch: list[messaging.Message] = []

@@ -6,6 +6,7 @@ nobody knows the end; `todoke sweep` settles those when their lease is over.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,6 +32,8 @@ from transforms.storage.store import StoreError
 __all__ = ["LEASE", "RELEASED", "RESENDS", "Courier"]
 
 IN_FLIGHT = 64
+#: So many calls are started together at least, where there are so many: each start costs a turn of the ledger.
+REFILL = 16
 #: Longer than any hand-off with its tries and pauses; in microseconds.
 LEASE = 300 * 1_000_000
 TRIES = 3
@@ -50,6 +53,25 @@ _NOTHING_SAID = Rule()
 
 _Asked = ParamSpec("_Asked")
 _Answer = TypeVar("_Answer")
+
+
+class _Flight:
+    """What one `deliver` has done: its open calls with their claims, what is to be recorded, and the answers."""
+
+    def __init__(self) -> None:
+        self.calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
+        self.rows: list[LedgerRow] = []
+        self.answers: dict[int, Delivery] = {}
+        self.taken: set[str] = set()
+        self.failed: BaseException | None = None
+        self.called: set[str] = set()
+        self.reached: set[str] = set()
+        self.missed: Counter[str] = Counter()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing new may be called: something failed for all, or outcomes could not be recorded yet."""
+        return self.failed is not None or bool(self.rows)
 
 
 class Courier:
@@ -113,10 +135,7 @@ class Courier:
           OlderDefinitions, MemoryError, OSError: no other message would fare better. All else that was called is
             recorded first.
         """
-        deliveries: list[Delivery] = []
-        for start in range(0, len(sends), IN_FLIGHT):
-            deliveries += self._runner.run(self._deliver(sends[start : start + IN_FLIGHT], waited))
-        return deliveries
+        return self._runner.run(self._deliver(sends, waited))
 
     def follow(self, messages: Mapping[str, Message], default_locale: str, rules: Rules) -> None:
         """Go on with other definitions; see the arguments of the same names."""
@@ -139,34 +158,54 @@ class Courier:
         return await asyncio.get_running_loop().run_in_executor(self._storing, partial(ask, *args, **kwargs))
 
     async def _deliver(self, sends: Sequence[Send], waited: bool) -> list[Delivery]:
-        answers: dict[int, Delivery] = {}
+        """Keep up to `IN_FLIGHT` calls open; start new ones as others end, `REFILL` or more together."""
+        flight, start = _Flight(), 0
+        try:
+            while start < len(sends) or flight.calls:
+                free = min(IN_FLIGHT - len(flight.calls), len(sends) - start)
+                if free < min(REFILL, len(sends) - start) or not free or flight.is_stopped:
+                    if not flight.calls:
+                        break
+                    await self._collect(sends, flight)
+                    continue
+                try:
+                    await self._start(sends, range(start, start + free), flight, waited)
+                except PASSES as error:
+                    flight.failed = flight.failed or error
+                start += free
+        finally:
+            for call in flight.calls:
+                call.cancel()
+            await asyncio.gather(*flight.calls, return_exceptions=True)
+        if flight.failed is not None:
+            raise flight.failed
+        self._away |= flight.called - flight.reached
+        return [flight.answers[place] for place in range(len(sends))]
+
+    async def _start(self, sends: Sequence[Send], places: range, flight: "_Flight", waited: bool) -> None:
+        """Make and claim the sends at these places, and call those whose claim this one made."""
         prepared: dict[str, tuple[int, Any]] = {}
-        taken: set[str] = set()
-        profiles = await self._ask(self._gate.profiles, sends)
-        for place, send in enumerate(sends):
-            if send.id in taken:
-                answers[place] = Delivery(send, "duplicate")
+        profiles = await self._ask(self._gate.profiles, sends[places.start : places.stop])
+        for place in places:
+            send = sends[place]
+            if send.id in flight.taken:
+                flight.answers[place] = Delivery(send, "duplicate")
                 continue
-            taken.add(send.id)
+            flight.taken.add(send.id)
             ready = made(send, partial(self._make, send, profiles, waited), self._complaints)
             if isinstance(ready, Delivery) and (ready.state == "later" or ready.reason == "deleted"):
-                answers[place] = ready  # not claimed: it is to come again; or nothing is kept of the user
+                # Not claimed: it is to come again; or nothing is kept of the user.
+                flight.answers[place] = ready
             else:
                 prepared[send.id] = (place, ready)
         await self._keep_one_an_address(prepared, sends)
         claims = await self._ask(self._claim, [(sends[place], ready) for place, ready in prepared.values()])
-        calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         for send_id, claim in claims.items():
             place, ready = prepared[send_id]
             if isinstance(claim, Delivery):
-                answers[place] = claim
+                flight.answers[place] = claim
             elif not isinstance(ready, Delivery):
-                calls[asyncio.create_task(self._call(sends[place], ready))] = (place, claim)
-        await self._collect(sends, calls, answers)
-        called = [answers[place] for place, _ in calls.values()]
-        reached = {each.send.channel for each in called if (each.state, each.reason) != ("later", "connect")}
-        self._away = (self._away | {each.send.channel for each in called}) - reached
-        return [answers[place] for place in range(len(sends))]
+                flight.calls[asyncio.create_task(self._call(sends[place], ready))] = (place, claim)
 
     def _make(self, send: Send, profiles: Profiles, waited: bool) -> Any:
         """What is handed over, or why nothing is."""
@@ -279,43 +318,43 @@ class Courier:
         """Whether a send is to be tried again after an outcome."""
         return outcome.state == "retry" or (outcome.state == "unknown" and self._rule(send).resend)
 
-    async def _collect(
-        self,
-        sends: Sequence[Send],
-        calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]],
-        answers: dict[int, Delivery],
-    ) -> None:
-        """Record outcomes as they come; those that come together are written together.
+    async def _collect(self, sends: Sequence[Send], flight: "_Flight") -> None:
+        """Wait for an outcome, and record all that have come; while the store refuses, they wait for the others.
 
-        What raises ends this when all others are recorded, and while the store refuses, outcomes wait for the others.
+        Raises:
+          StoreError: it still refused when the last outcome had come.
         """
-        pending = set(calls)
-        rows: list[LedgerRow] = []
-        failed: BaseException | None = None
+        done, _ = await asyncio.wait(flight.calls, return_when=asyncio.FIRST_COMPLETED)
+        for call in done:
+            place, claim = flight.calls.pop(call)
+            send, error = sends[place], call.exception()
+            if isinstance(error, PASSES):
+                flight.failed = flight.failed or error
+                if isinstance(error, NotWritten):
+                    flight.rows.append(self._released(claim, "not_written", now := self._clock(send), now))
+                continue
+            flight.answers[place], row = self._settle(send, claim, call.result())
+            flight.rows.append(row)
+            self._note_reached(flight, flight.answers[place])
         try:
-            while pending:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for call in done:
-                    place, claim = calls[call]
-                    if isinstance(call.exception(), PASSES):
-                        failed = failed or call.exception()
-                        if isinstance(call.exception(), NotWritten):
-                            rows.append(self._released(claim, "not_written", now := self._clock(sends[place]), now))
-                        continue
-                    answers[place], row = self._settle(sends[place], claim, call.result())
-                    rows.append(row)
-                try:
-                    await self._ask(self._ledger.record, rows)
-                    rows = []
-                except StoreError:
-                    if not pending:
-                        raise
-        finally:
-            for call in pending:
-                call.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
-        if failed is not None:
-            raise failed
+            await self._ask(self._ledger.record, flight.rows)
+            flight.rows = []
+        except StoreError as error:
+            if not flight.calls:
+                flight.failed = flight.failed or error
+
+    def _note_reached(self, flight: "_Flight", answer: Delivery) -> None:
+        """Note whether a channel's provider was there; it is away when so many calls in turn did not reach it."""
+        channel = answer.send.channel
+        flight.called.add(channel)
+        if (answer.state, answer.reason) != ("later", "connect"):
+            flight.reached.add(channel)
+            flight.missed[channel] = 0
+            self._away.discard(channel)
+        else:
+            flight.missed[channel] += 1
+            if flight.missed[channel] >= IN_FLIGHT:
+                self._away.add(channel)
 
     def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:
         now = self._clock(send)

@@ -17,6 +17,7 @@ import msgspec
 from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
@@ -38,6 +39,7 @@ from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
 from transforms.users.control import encode_receipt
+from transforms.users.inputs.transforms import globally
 from transforms.users.tally import Tallies
 
 __all__ = [
@@ -53,6 +55,8 @@ __all__ = [
 
 #: Shards of a channel, which bound concurrency and split rate limits.
 SHARDS = 32
+#: So many sends of a bounded run are delivered together, and held in memory.
+TOGETHER = 10_000
 #: What the transforms put out beside tallies.
 RECEIPTS = "receipts"
 #: A timer that fires so long (in microseconds) before its time on the wall clock comes from a drain.
@@ -247,8 +251,25 @@ class Delivering(beam.DoFn):
 
 
 class _DeliverShard(Delivering):
-    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
-        sends = [self._decoder.decode(data) for data in element[1]]
+    """Delivers the shards of a bundle together: one that waits for a provider holds up no other."""
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._sends: list[Send] = []
+        self._latest: Any = GlobalWindow().start
+
+    def process(self, element: tuple[str, Iterable[bytes]], timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
+        self._sends += [self._decoder.decode(data) for data in element[1]]
+        self._latest = timestamp
+        if len(self._sends) >= TOGETHER:
+            yield from self._deliver()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        if self._sends:
+            yield from globally(self._deliver(), self._latest)
+
+    def _deliver(self) -> Iterator[Any]:
+        sends, self._sends = self._sends, []
         sends.sort(key=lambda send: (send.decided_at, send.id))
         yield from self.hand_over(sends, [])
 

@@ -57,9 +57,7 @@ class LocalFcm:
         self._thread = threading.Thread(target=self._loop.run_forever, name="local-fcm", daemon=True)
 
     @classmethod
-    def start(
-        cls, port: int = 0, *, slow: float = 30.0, retry_after: int = 1, latency: float = 0.0
-    ) -> "LocalFcm":
+    def start(cls, port: int = 0, *, slow: float = 30.0, retry_after: int = 1, latency: float = 0.0) -> "LocalFcm":
         """Start a server; port 0 takes a free one (see `url`).
 
         `slow`, `retry_after` and `latency`, after which everything is answered, are in seconds.
