@@ -62,7 +62,9 @@ class Watermark:
     """The publish time before which no message is expected; it never goes back.
 
     Pub/Sub says nothing of what is still to come, so it is what can be seen from here: the oldest message that waits,
-    and some time behind the clock when nothing has come for that long.
+    and some time behind the clock when nothing has come for that long. Once the start is over it is no less than what
+    was handed on: a runner lets a message wait behind an earlier timer of its key, and no message that could move it
+    comes while as many as may be wait so.
 
     Args:
       clock: the time now.
@@ -70,7 +72,7 @@ class Watermark:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._time = 0
+        self._time = self._oldest = 0
         self._opened = self._quiet_since = clock()
 
     def seen(self, oldest: int | None, *, deaf: bool) -> int:
@@ -84,11 +86,12 @@ class Watermark:
         moment = self._clock()
         if oldest is not None or deaf:
             self._quiet_since = moment
+        if oldest is not None:
+            self._oldest = max(self._oldest, oldest)
         if moment - self._opened < START:
             return self._time
-        if oldest is not None:
-            self._time = max(self._time, oldest)
-        elif moment - self._quiet_since >= IDLE:
+        self._time = max(self._time, self._oldest)
+        if oldest is None and moment - self._quiet_since >= IDLE:
             self._time = max(self._time, moment - IDLE)
         return self._time
 
