@@ -20,7 +20,7 @@ from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, secret_of, secrets_for
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.identity.channels import channels
-from transforms.segments.values import written_time
+from transforms.segments.values import DAY, duration, written_time
 from transforms.storage.open import parse_store
 
 __all__ = [
@@ -57,7 +57,7 @@ class Config(msgspec.Struct, frozen=True):
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
     `told` is what was said of channels, and `outbox` where those write of which nothing was; see `Channels`, which says
     what `replay` is, too. `live` reads a subscription in this process (see `transforms.events.live`); else Beam's own
-    source does.
+    source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
     sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication.
@@ -73,6 +73,7 @@ class Config(msgspec.Struct, frozen=True):
     outbox: str = "outbox"
     told: Told = {}
     dead_letters: str = ""
+    letters_kept_for: int = 30 * DAY
     summary: str = ""
     replay: bool = False
     live: bool = False
@@ -124,6 +125,12 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         metavar="SINK",
         help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
     )
+    add(
+        "--keep-dead-letters",
+        default="30d",
+        metavar="DURATION",
+        help="how long the store keeps them too, such as 7d; 0 keeps none (default: 30d)",
+    )
     live("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
     live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
     live("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
@@ -162,6 +169,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         outbox=flags.outbox,
         told=_travelling(told),
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
+        letters_kept_for=parsed("--keep-dead-letters", _kept_for, flags.keep_dead_letters),
         live=not source.bounded and here,
         control=_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
@@ -303,6 +311,10 @@ def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
         return parse(said)
     except ValueError as error:
         raise WrongUse(f"{flag}: {error}") from error
+
+
+def _kept_for(said: str) -> int:
+    return 0 if said in ("0", "0s", "0d") else duration(said)
 
 
 def _check_written(flags: argparse.Namespace) -> None:

@@ -210,7 +210,8 @@ def _dead_letters(config: Config, undecoded: Any, anonymous: Any, advanced: Any)
     written = (
         (undecoded, refused)
         | "DeadLetters" >> beam.Flatten()
-        | "WriteDeadLetters" >> WriteDeadLetters(config.dead_letters, live=config.live)
+        | "WriteDeadLetters"
+        >> WriteDeadLetters(config.dead_letters, store=config.store, kept_for=config.letters_kept_for, live=config.live)
     )
     return undecoded | "CountDeadLetters" >> CountDeadLetters(), written
 

@@ -21,6 +21,7 @@ from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
 from transforms.events.files import UnreadableFile, read_messages
+from transforms.events.kept.transforms import KEPT_FOR, KeepDeadLetters
 from transforms.events.live.transforms import Publish
 from transforms.events.sources import Files, Message, Source, Subscription
 
@@ -183,10 +184,13 @@ class WriteDeadLetters(beam.PTransform):
 
     A local file is made if need be and appended to as the letters come, so it serves live jobs too; a bundle that runs
     again repeats its lines. A file elsewhere (`gs://...`) is written once, at the end of a bounded job. A letter that
-    is larger than a topic takes goes there with the beginning of its payload, and says so.
+    is larger than a topic takes goes there with the beginning of its payload, and says so. A store keeps each letter,
+    once, before it is written to the sink (`KeepDeadLetters`).
 
     Args:
       sink: a path, or `pubsub:projects/P/topics/T`.
+      store: the URL of the store that keeps letters too; None for none.
+      kept_for: how long it keeps them, in microseconds; 0 keeps none.
       live: the letters have handles; with a path or a topic the result is the handles of letters that are written, in
         lists.
 
@@ -194,13 +198,17 @@ class WriteDeadLetters(beam.PTransform):
       ValueError: while the graph is built, for the name of a topic that cannot be, or a live job's file elsewhere.
     """
 
-    def __init__(self, sink: str, *, live: bool = False) -> None:
+    def __init__(self, sink: str, *, store: str | None = None, kept_for: int = KEPT_FOR, live: bool = False) -> None:
         super().__init__()
         self._sink = sink
+        self._store = store
+        self._kept_for = kept_for
         self._live = live
 
     def expand(self, letters: beam.PCollection[DeadLetter]) -> Any:
         """Wire the writer that fits the sink."""
+        if self._store is not None and self._kept_for:
+            letters = letters | "Keep" >> KeepDeadLetters(self._store, self._kept_for)
         if self._sink.startswith("pubsub:"):
             topic = self._sink.removeprefix("pubsub:")
             lines = letters | "ToJson" >> beam.Map(_message).with_output_types(tuple[bytes, str])

@@ -1,0 +1,1 @@
+"""Dead letters that the store keeps for a while."""

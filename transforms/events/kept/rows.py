@@ -1,0 +1,86 @@
+"""Dead letters as rows of the store: named by what was refused, and by whose it is as far as that can be read."""
+
+import re
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.ids import MAX_ID_BYTES
+from transforms.storage.rows import DeadLetterRow
+
+__all__ = ["BEGINNING", "WHOLE", "kept", "named_user"]
+
+#: A payload of at most so many bytes is kept whole: more than any that could be an event (`decode`). Of a larger one
+#: the beginning is kept.
+WHOLE, BEGINNING = 1_000_000, 64_000
+#: Characters that are kept of a detail, which may be a traceback: the last.
+_DETAIL = 8_000
+
+#: What begins the key of an anonymous id.
+_ANONYMOUS = "~"
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    """Whom a message names: a call, an input of the control topic, or (without `Id`) an event that was decoded once."""
+
+    user_id: Any = None
+    anonymous_id: Any = None
+    user: Any = None
+    anonymous: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Named)
+#: The same in what is no JSON, or only begins as JSON.
+_NAMED = {
+    name: re.compile(rb'"%s"\s*:\s*("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20})' % name.encode())
+    for name in ("userId", "anonymousId")
+}
+
+
+def kept(letter: DeadLetter) -> DeadLetterRow:
+    """A letter as its row: the same for the same refusal of the same message, however often it is made."""
+    payload = letter.payload
+    name = blake2b(digest_size=12)
+    for part in (letter.source.encode(), letter.cause.encode(), payload):
+        name.update(len(part).to_bytes(8, "big") + part)
+    return DeadLetterRow(
+        time=letter.time,
+        id=name.hexdigest(),
+        user=named_user(payload),
+        source=letter.source,
+        cause=str(letter.cause),
+        detail=letter.detail[-_DETAIL:],
+        payload=payload if len(payload) <= WHOLE else payload[:BEGINNING],
+        size=len(payload),
+    )
+
+
+def named_user(payload: bytes) -> str:
+    """The key of whom a message names, `~` and an anonymous id for a visitor; empty where none can be read.
+
+    A payload that is no JSON is searched for the names of the fields.
+    """
+    payload = payload if len(payload) <= WHOLE else payload[:BEGINNING]
+    try:
+        found = _decoder.decode(payload.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        user, anonymous = (_searched(pattern, payload) for pattern in _NAMED.values())
+    else:
+        user, anonymous = _id(found.user_id) or _id(found.user), _id(found.anonymous_id) or _id(found.anonymous)
+    return user or (_ANONYMOUS + anonymous if anonymous else "")
+
+
+def _searched(pattern: re.Pattern[bytes], payload: bytes) -> str:
+    match = pattern.search(payload)
+    try:
+        return "" if match is None else _id(msgspec.json.decode(match[1]))
+    except msgspec.MsgspecError:
+        return ""
+
+
+def _id(said: Any) -> str:
+    """An id as text; nothing for what names nobody."""
+    text = str(said) if isinstance(said, str | int) and not isinstance(said, bool) else ""
+    return text if len(text.encode()) <= MAX_ID_BYTES else ""
