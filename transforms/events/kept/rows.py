@@ -41,17 +41,17 @@ _NAMED = {
 
 def kept(letter: DeadLetter) -> DeadLetterRow:
     """A letter as its row: the same for the same refusal of the same message, however often it is made."""
-    payload = letter.payload
+    payload, source, cause = letter.payload, _text(letter.source), _text(letter.cause)
     name = blake2b(digest_size=12)
-    for part in (letter.source.encode(), letter.cause.encode(), payload):
+    for part in (source.encode(), cause.encode(), payload):
         name.update(len(part).to_bytes(8, "big") + part)
     return DeadLetterRow(
         time=letter.time,
         id=name.hexdigest(),
         user=named_user(payload),
-        source=letter.source,
-        cause=str(letter.cause),
-        detail=letter.detail[-_DETAIL:],
+        source=source,
+        cause=cause,
+        detail=_text(letter.detail[-_DETAIL:]),
         payload=payload if len(payload) <= WHOLE else payload[:BEGINNING],
         size=len(payload),
     )
@@ -82,5 +82,10 @@ def _searched(pattern: re.Pattern[bytes], payload: bytes) -> str:
 
 def _id(said: Any) -> str:
     """An id as text; nothing for what names nobody."""
-    text = str(said) if isinstance(said, str | int) and not isinstance(said, bool) else ""
+    text = _text(str(said)) if isinstance(said, str | int) and not isinstance(said, bool) else ""
     return text if len(text.encode()) <= MAX_ID_BYTES else ""
+
+
+def _text(said: str) -> str:
+    """Text as stores take it: a file's name may have bytes that are none."""
+    return said.encode(errors="replace").decode()

@@ -1,0 +1,134 @@
+"""Dead letters in the store: whose they are, what is kept of them, and that each is kept once before it is written."""
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.decode import Cause, Refused, decode
+from transforms.events.kept.rows import BEGINNING, WHOLE, kept, named_user
+from transforms.events.transforms import WriteDeadLetters
+from transforms.storage.open import open_reader
+from transforms.storage.rows import DeadLetterRow
+
+NOW = 1_772_000_000_000_000
+DAY = 24 * 3_600_000_000
+
+
+def letter(payload: bytes = b'{"type":"track","userId":"ada"}', time: int = NOW, **changes: str) -> DeadLetter:
+    return DeadLetter(payload, **{"source": "pubsub:p/s", "cause": Cause.NO_EVENT, "detail": "d", **changes}, time=time)
+
+
+NAMED = {
+    b'{"userId": "ada", "anonymousId": "a1"}': "ada",
+    b'\xef\xbb\xbf{"userId": "ada"}': "ada",
+    b'{"anonymousId": "a1", "userId": null}': "~a1",
+    b'{"userId": 17}': "17",
+    b'{"userId": true, "anonymousId": 1.5}': "",
+    b'{"userId": ["ada"]}': "",
+    b'{"userId": ""}': "",
+    b'{"user": "ada", "anonymous": "a1", "type": "track"}': "ada",
+    b'{"user": null, "anonymous": "a1"}': "~a1",
+    b'{"type": "inputs", "userId": "~a1", "data": "x"}': "~a1",
+    b'{"userId": "\\u0061d\\"a"}': 'ad"a',
+    '{"userId": "届け"}'.encode(): "届け",
+    b'{"properties": {"userId": "other"}, "userId": "ada"}': "ada",
+    b'{"userId": "ada", "properties": {"a": NaN}}': "ada",
+    b'{"userId":"ada","properties":{"a": "cut of': "ada",
+    b'{"type":"track","anonymousId"  :\n"a1","x":\xff}': "~a1",
+    b'{"userId": "a\\"da", ': 'a"da',
+    b'{"userId": "\\u00"': "",
+    b'{"userId": "\\ud800"}': "",
+    b'{"userId": ' + b"[" * 100_000: "",
+    b'{"userId": "ada", "a":' + b"[" * 100_000: "ada",
+    b'{"userId": "' + b"x" * 256 + b'"}': "x" * 256,
+    b'{"userId": "' + b"x" * 257 + b'"}': "",
+    b'{"userId": ' + b"9" * 4_000 + b"}": "",
+    b'"userId"': "",
+    b"": "",
+    b"\0\xff": "",
+    b'[{"userId": "ada"}]': "ada",
+}
+
+
+@pytest.mark.parametrize("payload", NAMED, ids=lambda payload: repr(payload[:40]))
+def test_whom_a_message_names(payload: bytes) -> None:
+    assert named_user(payload) == NAMED[payload]
+
+
+JSON = st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode)
+
+
+@given(st.binary() | st.text().map(str.encode) | JSON)
+def test_any_payload_is_a_row(payload: bytes) -> None:
+    row = kept(letter(payload))
+    assert (row.payload, row.size, row.time, row.cause) == (payload, len(payload), NOW, "no_event")
+    assert kept(letter(payload)) == row
+    assert kept(letter(payload + b" ")).id != row.id
+
+
+def test_the_parts_of_a_name_do_not_run_into_each_other() -> None:
+    names = {kept(letter(b"a", source="bc", cause="d")).id, kept(letter(b"a", source="b", cause="cd")).id}
+    assert len(names | {kept(letter(b"da", source="bc", cause="")).id}) == 3
+
+
+def test_a_file_whose_name_is_no_text_and_a_long_traceback() -> None:
+    row = kept(letter(source="/tmp/\udcff.jsonl", detail="\ud800" + "x" * 10_000 + "the end"))
+    assert row.source == "/tmp/?.jsonl"
+    assert len(row.detail) == 8_000
+    assert row.detail.endswith("the end")
+
+
+def test_what_could_be_an_event_is_kept_whole_and_of_what_is_larger_the_beginning() -> None:
+    whole, larger = b"x" * WHOLE, b'{"userId": "ada", "x": "' + b"x" * WHOLE
+    assert kept(letter(whole)).payload == whole
+    row = kept(letter(larger))
+    assert (row.payload, row.size, row.user) == (larger[:BEGINNING], len(larger), "ada")
+    with pytest.raises(Refused, match="too_large"):
+        decode(b'{"type":"identify","userId":"ada","traits":{"x":"' + b"x" * WHOLE + b'"}}', NOW)
+
+
+def run(letters: list[DeadLetter], sink: str, url: str | None, kept_for: int = 10_000 * DAY) -> None:
+    options = PipelineOptions(["--runner=FnApiRunner"], save_main_session=False)
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Create" >> beam.Create(letters)
+            | "WriteDeadLetters" >> WriteDeadLetters(sink, store=url, kept_for=kept_for)
+        )
+
+
+def rows(url: str) -> list[DeadLetterRow]:
+    reader = open_reader(url)
+    found = reader.page_dead_letters(1_000)
+    reader.close()
+    assert found.next is None
+    return found.rows
+
+
+def test_letters_are_kept_once_and_written_as_before(url: str, tmp_path: Path) -> None:
+    letters = [letter(b"%d" % number, NOW - number) for number in range(700)]
+    for times in (1, 2):
+        run(letters, str(tmp_path / "letters.jsonl"), url)
+        assert rows(url) == [kept(each) for each in letters]
+        assert len((tmp_path / "letters.jsonl").read_text().splitlines()) == 700 * times
+
+
+def test_what_is_older_than_it_is_kept_for_goes(url: str, tmp_path: Path) -> None:
+    run([letter(time=0)], str(tmp_path / "letters.jsonl"), url, kept_for=10**18)
+    assert [row.time for row in rows(url)] == [0]
+    run([letter(b"newer", time=2 * NOW)], str(tmp_path / "letters.jsonl"), url, kept_for=DAY)
+    assert [row.payload for row in rows(url)] == [b"newer"]
+
+
+def test_without_a_store_or_with_nothing_to_keep_they_are_only_written(tmp_path: Path) -> None:
+    sink = tmp_path / "letters.jsonl"
+    run([letter()], str(sink), None)
+    run([letter()], str(sink), f"sqlite:{tmp_path / 'store.db'}", kept_for=0)
+    assert len(sink.read_text().splitlines()) == 2
+    assert not (tmp_path / "store.db").exists()
