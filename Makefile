@@ -15,7 +15,7 @@ BIGTABLE := 1.58.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test test-long mutants lint format bench docs schema lock setup prism emulator clean
+.PHONY: help demo test test-long mutants lint format bench docs reference schema lock setup prism emulator clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -47,6 +47,9 @@ bench: setup prism emulator ## Measure on this machine
 
 docs: setup ## The site, from docs/, into out/site; open out/site/index.html
 	@$(BIN)/zensical build --clean --strict
+
+reference: setup ## Write docs/reference/command-line.md anew from the code
+	@$(BIN)/python -m tools.command_line > docs/reference/command-line.md
 
 schema: setup ## Write docs/todoke.schema.json anew from the code
 	@$(BIN)/todoke schema > docs/todoke.schema.json
