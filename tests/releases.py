@@ -34,7 +34,7 @@ def seed_for(user: User, definitions: Definitions, before: int, name: str = "bac
     """The seed of a user, as the whole history before an activation leaves it by the new definitions alone."""
     new = {leaf for leaf, at in definitions.activations.items() if at == before}
     evidence = {key: state.evidence for key, state in states_of(user).items() if key in new}
-    return Seed(name, user.id, before, definitions.serial, evidence)
+    return Seed(name, user.id, before, definitions.release, evidence)
 
 
 def seeds_for(events: Iterable[Event], plain: Plain, release: Release, before: int) -> dict[str, Seed]:

@@ -27,7 +27,7 @@ class Runs:
 
     def run(self, events: Iterable[Event], compiled: Definitions, as_of: int, most: int | None = None) -> None:
         """A run that continues; with `most` it is cut off after so many users."""
-        self.judged[compiled.revision] = asked_of(compiled)
+        self.judged[compiled.definitions_hash] = asked_of(compiled)
         inputs: dict[str, list[Input]] = {name: [] for name in self.users}
         for event in events:
             if event.arrival <= as_of:
@@ -38,7 +38,7 @@ class Runs:
             passes += 1
             if most is not None:
                 return
-        self.judged = {compiled.revision: asked_of(compiled)}
+        self.judged = {compiled.definitions_hash: asked_of(compiled)}
 
     def _pass(
         self, inputs: dict[str, list[Input]], compiled: Definitions, as_of: int, most: int | None

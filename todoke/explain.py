@@ -84,14 +84,14 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
     if until is not None and until < user.clock:
         raise WrongUse(f"--as-of: {user_id!r} is settled up to {write_time(user.clock)} already; name a later time")
     last = store.read_run()
-    kept = () if last is None else last.judged.get(user.definitions, last.leaves)
+    kept = () if last is None else last.judged.get(user.definitions_hash, last.leaves)
     if last is not None and (new := tree.leaves & set(tree.definitions.event_leaves) - set(kept)):
         names = ", ".join(sorted(tree.definitions.segments_of(set(new))))
         raise WrongUse(
             f"segments or audiences {names} ask about events in a way that {user_id!r} was not judged by yet: name the "
             "definitions that the store was last run with, or bring its users over: `todoke run --continue` with these"
         )
-    if last is None and user.definitions != tree.definitions.revision:
+    if last is None and user.definitions_hash != tree.definitions.definitions_hash:
         cause = "judged by other definitions; what these ask anew about events it has no history for"
         print(f"todoke: {user_id!r} was {cause}", file=sys.stderr)
     # A bounded run has settled everybody; a user who is ahead of it belongs to a live job, and so does its time.

@@ -87,14 +87,14 @@ def check_release(store: Store, definitions: Definitions) -> None:
     Raises:
       OlderDefinitions: there are some, of those who are asked.
     """
-    newest = max(map(_serial, islice(store.scan_users(), ASKED_USERS)), default=0)
-    if newest > definitions.serial:
-        raise OlderDefinitions(newest, definitions.serial)
+    newest = max(map(_release, islice(store.scan_users(), ASKED_USERS)), default=0)
+    if newest > definitions.release:
+        raise OlderDefinitions(newest, definitions.release)
 
 
-def _serial(row: UserRow) -> int:
+def _release(row: UserRow) -> int:
     try:
-        return decode_user(row.state).serial
+        return decode_user(row.state).release
     except (msgspec.MsgspecError, ValueError):  # what becomes of a state that cannot be read is the job's to say
         return 0
 

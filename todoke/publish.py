@@ -67,9 +67,9 @@ def _named_from(texts: Texts, place: Path) -> Texts:
 def _write(pointer: str, release: Release, found: bytes) -> None:
     """Write the new texts, then the pointer: who reads it finds all that it names."""
     stem = pointer.rpartition("/")[2].removesuffix(".json")
-    files = {each.revision: f"{stem}-{each.revision}.json" for each in release.revisions}
+    files = {each.definitions_hash: f"{stem}-{each.definitions_hash}.json" for each in release.revisions}
     newest = release.revisions[0]
-    write_file(beside(pointer, files[newest.revision]), encode_texts(newest.texts))
+    write_file(beside(pointer, files[newest.definitions_hash]), encode_texts(newest.texts))
     if (read_file(pointer) if file_exists(pointer) else b"") != found:
         raise PointerError(f"{pointer} was changed by somebody else meanwhile: publish again")
     write_file(pointer, encode_pointer(release, files))
@@ -77,8 +77,8 @@ def _write(pointer: str, release: Release, found: bytes) -> None:
 
 def _described(changes: Changes) -> dict[str, object]:
     return {
-        "serial": changes.release.serial,
-        "revision": changes.release.revisions[0].revision,
+        "serial": changes.release.number,
+        "revision": changes.release.revisions[0].definitions_hash,
         "new": [f"{leaf:016x}" for leaf in changes.new],
         "kept": [f"{leaf:016x}" for leaf in changes.kept],
         "dropped": [f"{leaf:016x}" for leaf in changes.dropped],
@@ -89,19 +89,19 @@ def _described(changes: Changes) -> dict[str, object]:
 
 
 def _print_unchanged(before: Release, pointer: str, *, json: bool) -> None:
-    newest = before.revisions[0].revision
+    newest = before.revisions[0].definitions_hash
     if json:
-        print(json_text({"serial": before.serial, "revision": newest, "unchanged": True}))
+        print(json_text({"serial": before.number, "revision": newest, "unchanged": True}))
     else:
-        print(f"{pointer}: revision {newest} is published already, as release {before.serial}")
+        print(f"{pointer}: revision {newest} is published already, as release {before.number}")
 
 
 def _print(changes: Changes, pointer: str, activate: str | None) -> None:
     release = changes.release
-    print(f"{pointer}: revision {release.revisions[0].revision} is release {release.serial}")
+    print(f"{pointer}: revision {release.revisions[0].definitions_hash} is release {release.number}")
     print(counted_text(len(changes.new), len(changes.kept), len(changes.dropped)))
     if changes.activation is None:
-        if release.serial == 1:
+        if release.number == 1:
             print("all of them count from the beginning: right for a job without users, or with these definitions")
         elif activate is not None:
             print("none is new: --activate has no effect", file=sys.stderr)

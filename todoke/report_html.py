@@ -37,7 +37,7 @@ def write_html(
         title=title,
         read=f"{report['read']:,}",
         report={**report, "as_of": report["as_of"][:16].replace("T", " ")},
-        definitions=definitions.revision,
+        definitions=definitions.definitions_hash,
         accounts=_accounts(report),
         adds_up=accounts_add_up(report),
         tiles=_tiles(summary, report),

@@ -59,7 +59,7 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
     return {
         "write": "seeds",
         "engine": engine,
-        "release": definitions.serial,
+        "release": definitions.release,
         **read,
         "users": done.users,
         "seeded": done.seeded.total(),

@@ -43,7 +43,7 @@ def validate(path: Path, events: str | None, *, json: bool) -> int:
         elif definitions is not None:
             counts = ("segments", "campaigns", "messages")
             found = ", ".join(f"{len(getattr(definitions, name))} {name}" for name in counts)
-            print(f"{path}: {found}; revision {definitions.revision}")
+            print(f"{path}: {found}; revision {definitions.definitions_hash}")
     return 2 if definitions is None else 0
 
 

@@ -72,9 +72,9 @@ class Shop:
         now = time.time_ns() // 1000
         changes = next_release(release, read_texts(self.definitions(text)), now - LEAST_AHEAD, now + SOON)
         assert changes is not None
-        files = {each.revision: f"shop-{each.revision}.json" for each in changes.release.revisions}
+        files = {each.definitions_hash: f"shop-{each.definitions_hash}.json" for each in changes.release.revisions}
         newest = changes.release.revisions[0]
-        write_file(beside(self.pointer, files[newest.revision]), encode_texts(newest.texts))
+        write_file(beside(self.pointer, files[newest.definitions_hash]), encode_texts(newest.texts))
         write_file(self.pointer, encode_pointer(changes.release, files))
         assert changes.activation is not None
         return changes.activation

@@ -126,9 +126,9 @@ def test_what_a_campaign_says_and_what_it_leaves_open(valid):
 
 
 def test_the_revision_is_that_of_the_content_whatever_files_are_called(valid):
-    revision = compiled((("a.yaml", valid),)).revision
-    assert compiled((("/elsewhere/b.yaml", valid),)).revision == revision
-    assert compiled((("a.yaml", valid + "\n"),)).revision != revision
+    revision = compiled((("a.yaml", valid),)).definitions_hash
+    assert compiled((("/elsewhere/b.yaml", valid),)).definitions_hash == revision
+    assert compiled((("a.yaml", valid + "\n"),)).definitions_hash != revision
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def leaves(**segments: Plain) -> tuple[int, ...]:
 def test_in_a_first_release_nothing_is_new() -> None:
     changes = next_release(None, texts_of(plain(a=at_least(1))), START)
     assert changes is not None
-    assert (changes.release.serial, changes.new, changes.activation) == (1, (), None)
+    assert (changes.release.number, changes.new, changes.activation) == (1, (), None)
     assert changes.kept == leaves(a=at_least(1))
 
 
@@ -106,7 +106,7 @@ def test_a_pointer_keeps_the_newest_revisions() -> None:
     release = release_of(plain(a=at_least(1)))
     for count in range(2, 8):
         release = publish(release, plain(a=at_least(count)), START + count * DAY)
-    assert (release.serial, len(release.revisions)) == (7, MOST_REVISIONS)
+    assert (release.number, len(release.revisions)) == (7, MOST_REVISIONS)
     counted = {leaf for activation in release.activations for leaf in activation.leaves}
     assert counted == {leaf for count in range(4, 8) for leaf in leaves(a=at_least(count))}
 
@@ -117,8 +117,10 @@ def test_a_revision_that_asks_the_same_takes_the_place_of_the_last() -> None:
     named = plain(a=at_least(2))
     named["segments"]["a"]["name"] = "Another name"
     after = publish(before, named, START + DAY)
-    assert after.serial == 3
-    assert [each.revision for each in after.revisions[1:]] == [each.revision for each in before.revisions[1:]]
+    assert after.number == 3
+    assert [each.definitions_hash for each in after.revisions[1:]] == [
+        each.definitions_hash for each in before.revisions[1:]
+    ]
     assert after.activations == before.activations
 
 
@@ -131,8 +133,8 @@ class TestPointer:
 
     @pytest.fixture
     def files(self, release: Release) -> dict[str, bytes]:
-        names = {each.revision: f"{each.revision}.json" for each in release.revisions}
-        files = {f"gs://b/d/{each.revision}.json": encode_texts(each.texts) for each in release.revisions}
+        names = {each.definitions_hash: f"{each.definitions_hash}.json" for each in release.revisions}
+        files = {f"gs://b/d/{each.definitions_hash}.json": encode_texts(each.texts) for each in release.revisions}
         return {"gs://b/d/p.json": encode_pointer(release, names), **files}
 
     def read(self, files: dict[str, bytes], known: Release | None = None) -> Release:
@@ -146,13 +148,13 @@ class TestPointer:
     def test_it_is_read_as_it_was_written(self, release: Release, files: dict[str, bytes]) -> None:
         found = self.read(files)
         assert found.pointer == "gs://b/d/p.json"
-        assert (found.serial, found.revisions, found.activations) == (2, release.revisions, release.activations)
+        assert (found.number, found.revisions, found.activations) == (2, release.revisions, release.activations)
 
     def test_texts_that_are_known_are_not_read_again(self, release: Release, files: dict[str, bytes]) -> None:
         assert self.read({"gs://b/d/p.json": files["gs://b/d/p.json"]}, release).revisions == release.revisions
 
     def test_other_texts_than_it_names_are_refused(self, release: Release, files: dict[str, bytes]) -> None:
-        newest = f"gs://b/d/{release.revisions[0].revision}.json"
+        newest = f"gs://b/d/{release.revisions[0].definitions_hash}.json"
         with pytest.raises(PointerError, match="does not hold revision"):
             self.read({**files, newest: encode_texts((("a.yaml", "segments: {}"),))})
         with pytest.raises(PointerError, match="not the texts of definitions"):
@@ -182,6 +184,6 @@ class TestPointer:
 
     @pytest.mark.parametrize("name", ["../x.json", "/etc/x.json", "a\\\\b.json", ""])
     def test_it_names_files_beside_it_only(self, release: Release, files: dict[str, bytes], name: str) -> None:
-        names = {each.revision: name for each in release.revisions}
+        names = {each.definitions_hash: name for each in release.revisions}
         with pytest.raises(PointerError, match="the name of a file beside it"):
             self.read({**files, "gs://b/d/p.json": encode_pointer(release, names)})

@@ -20,8 +20,8 @@ from transforms.campaigns.release import (
     beside,
     encode_pointer,
     encode_texts,
+    hash_definitions,
     read_release,
-    revision_of,
 )
 from transforms.campaigns.transforms import file_exists, read_definitions, read_file, watch, write_file
 from transforms.campaigns.watcher import DefinitionsWatcher
@@ -34,9 +34,9 @@ def plain(count: int) -> Plain:
 
 
 def write(pointer: str, release: Release) -> None:
-    names = {each.revision: f"{each.revision}.json" for each in release.revisions}
+    names = {each.definitions_hash: f"{each.definitions_hash}.json" for each in release.revisions}
     for each in release.revisions:
-        write_file(beside(pointer, names[each.revision]), encode_texts(each.texts))
+        write_file(beside(pointer, names[each.definitions_hash]), encode_texts(each.texts))
     write_file(pointer, encode_pointer(release, names))
 
 
@@ -58,16 +58,16 @@ def watching(pointer: str, release: Release = FIRST) -> DefinitionsWatcher:
 def test_what_the_pointer_names_is_taken_when_it_is_looked_at(pointer: str) -> None:
     seen = watching(pointer)
     write(pointer, SECOND)
-    assert seen.now().serial == 1
+    assert seen.now().release == 1
     seen.poll()
-    assert (seen.now().serial, seen.now().revision) == (2, SECOND.revisions[0].revision)
+    assert (seen.now().release, seen.now().definitions_hash) == (2, SECOND.revisions[0].definitions_hash)
     assert set(seen.now().activations) == set(SECOND.activations[0].leaves)
 
 
 def test_who_needs_newer_ones_looks_at_once(pointer: str) -> None:
     seen = watching(pointer)
     write(pointer, THIRD)
-    assert seen.at_least(2).serial == 3
+    assert seen.at_least(2).release == 3
     with pytest.raises(OlderDefinitions, match=r"release 4 .* knows release 3"):
         seen.at_least(4)
 
@@ -76,7 +76,7 @@ def test_plain_definitions_are_never_newer() -> None:
     seen = watch(texts_of(plain(1)))
     seen.start()
     seen.poll()
-    assert seen.at_least(0).serial == 0
+    assert seen.at_least(0).release == 0
     with pytest.raises(OlderDefinitions):
         seen.at_least(1)
 
@@ -89,16 +89,18 @@ def test_a_thread_takes_them_in_the_background(pointer: str) -> None:
     assert watch(release) is seen, "one for each pointer in a process"
     write(pointer, SECOND)
     until = time.monotonic() + 60
-    while seen.now().serial == 1 and time.monotonic() < until:
+    while seen.now().release == 1 and time.monotonic() < until:
         time.sleep(0.01)
     seen.stop()
-    assert seen.now().serial == 2
+    assert seen.now().release == 2
 
 
 BROKEN: dict[str, bytes | Release] = {
     "no JSON": b"{",
     "another file": b'{"type": "service_account"}',
-    "texts that are not there": encode_pointer(THIRD, {each.revision: "missing.json" for each in THIRD.revisions}),
+    "texts that are not there": encode_pointer(
+        THIRD, {each.definitions_hash: "missing.json" for each in THIRD.revisions}
+    ),
     "an older release": FIRST,
     "another release of that number": publish(FIRST, plain(4), START),
 }
@@ -116,21 +118,21 @@ def test_a_broken_pointer_leaves_what_was_and_says_so_once(
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             seen.poll()
-    assert seen.now().serial == 2
+    assert seen.now().release == 2
     (said,) = caplog.records
     assert said.getMessage().startswith("the definitions stay those of release 2: ")
     write(pointer, THIRD)
     seen.poll()
-    assert seen.now().serial == 3
+    assert seen.now().release == 3
 
 
 def test_definitions_with_mistakes_are_not_taken(pointer: str, caplog: pytest.LogCaptureFixture) -> None:
     """Such as those of a newer version of the program."""
     seen = watching(pointer)
     wrong = (("w.yaml", "segments: {a: {owner: o, members: {evnt: A}}}"),)
-    write(pointer, msgspec.structs.replace(SECOND, revisions=(Revision(revision_of(wrong), wrong),)))
+    write(pointer, msgspec.structs.replace(SECOND, revisions=(Revision(hash_definitions(wrong), wrong),)))
     seen.poll()
-    assert seen.now().serial == 1
+    assert seen.now().release == 1
     assert "w.yaml:1: error: segments.a.members: expected one of" in caplog.text
 
 
@@ -166,7 +168,7 @@ def test_a_pointer_may_lie_in_any_of_beams_file_systems(tmp_path: Path) -> None:
     assert file_exists(pointer)
     release = read_definitions(pointer)
     assert isinstance(release, Release)
-    assert (release.pointer, release.serial, release.revisions) == (pointer, 2, SECOND.revisions)
+    assert (release.pointer, release.number, release.revisions) == (pointer, 2, SECOND.revisions)
     assert (tmp_path / "p.json").exists()
 
 

@@ -52,9 +52,9 @@ class Shop:
         self.url = f"sqlite:{folder / 'live.db'}"
         self.pointer = str(folder / "shop.json")
         self.store = open_store(self.url)
-        names = {each.revision: f"{each.revision}.json" for each in self.release.revisions}
+        names = {each.definitions_hash: f"{each.definitions_hash}.json" for each in self.release.revisions}
         for each in self.release.revisions:
-            write_file(beside(self.pointer, names[each.revision]), encode_texts(each.texts))
+            write_file(beside(self.pointer, names[each.definitions_hash]), encode_texts(each.texts))
         write_file(self.pointer, encode_pointer(self.release, names))
         for message in (call(-60, "ann"), call(-50, "ann"), call(-40, "bob"), call(-30, "cat", event="B")):
             self.take(message, first)

@@ -56,9 +56,9 @@ class Shop:
 
     def write(self, release: Release) -> None:
         pointer = str(self.folder / "shop.json")
-        names = {each.revision: f"{each.revision}.json" for each in release.revisions}
+        names = {each.definitions_hash: f"{each.definitions_hash}.json" for each in release.revisions}
         for each in release.revisions:
-            write_file(beside(pointer, names[each.revision]), encode_texts(each.texts))
+            write_file(beside(pointer, names[each.definitions_hash]), encode_texts(each.texts))
         write_file(pointer, encode_pointer(release, names))
 
     def take(self, key: str, inputs: list[Any], release: Release) -> None:

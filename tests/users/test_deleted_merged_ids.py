@@ -31,7 +31,7 @@ from transforms.users.write_batch import WriteBatch
 
 CAMPAIGNS = compile_plain(SHOP)
 #: What a tombstone may hold: whose it was, the deletion, and bookkeeping that says nothing of anybody.
-KEPT = {"id", "revision", "clock", "definitions", "seen", "deleted", "deleted_at", "owner", "former"}
+KEPT = {"id", "revision", "clock", "definitions_hash", "seen", "deleted", "deleted_at", "owner", "former"}
 GONE = START + DAY
 
 

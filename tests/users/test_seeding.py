@@ -231,7 +231,7 @@ def test_columns_and_rows_make_the_same_seeds(change: Change) -> None:
 
 
 def test_a_row_that_cannot_be_read_keeps_nobody_from_a_seed() -> None:
-    waits = User("u", clock=PUBLISHED, created=START, serial=1)
+    waits = User("u", clock=PUBLISHED, created=START, release=1)
     definitions = release_of_both()
     rows = [UserRow("torn", 1, b"\xc1", b"{}"), user_row(waits, encode_user(waits))]
     assert awaited(rows, definitions) == {ACTIVE}
@@ -239,8 +239,8 @@ def test_a_row_that_cannot_be_read_keeps_nobody_from_a_seed() -> None:
 
 
 def test_nor_from_one_of_the_archive() -> None:
-    waits = User("u", clock=PUBLISHED, created=START, serial=1)
-    owner = User("v", clock=PUBLISHED, created=START, serial=1, seeds={ACTIVE: {"torn": SeedState.AWAITED}})
+    waits = User("u", clock=PUBLISHED, created=START, release=1)
+    owner = User("v", clock=PUBLISHED, created=START, release=1, seeds={ACTIVE: {"torn": SeedState.AWAITED}})
     store = SqliteStore(":memory:")
     store.write_users([UserRow("torn", 1, b"\xc1", b"{}"), *(user_row(u, encode_user(u)) for u in (waits, owner))])
     made = archive_payloads(store, release_of_both(), {ACTIVE}, Seeding())

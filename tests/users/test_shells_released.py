@@ -48,9 +48,9 @@ def saying(title: str, **segments: Plain) -> Plain:
 
 
 def write(pointer: str, release: Release) -> None:
-    names = {each.revision: f"{each.revision}.json" for each in release.revisions}
+    names = {each.definitions_hash: f"{each.definitions_hash}.json" for each in release.revisions}
     for each in release.revisions:
-        write_file(beside(pointer, names[each.revision]), encode_texts(each.texts))
+        write_file(beside(pointer, names[each.definitions_hash]), encode_texts(each.texts))
     write_file(pointer, encode_pointer(release, names))
 
 
@@ -73,7 +73,7 @@ def publish_at(event: Event, pointer: str, release: Release, launch: Release) ->
     if event.name == "Publish":
         write(pointer, release)
         until = time.monotonic() + 60
-        while watch(launch).now().serial < release.serial and time.monotonic() < until:
+        while watch(launch).now().release < release.number and time.monotonic() < until:
             time.sleep(0.01)
     return event
 
@@ -142,7 +142,7 @@ def test_a_worker_that_is_behind_reads_the_pointer_before_it_judges(tmp_path: Pa
     behind = launched(str(tmp_path / "p.json"), FIRST)
     write(str(tmp_path / "p.json"), NEXT)
     user = applied(url, behind, call("A", HOUR))
-    assert (user.serial, user.clock, len(states_of(user))) == (2, START + HOUR, 2)
+    assert (user.release, user.clock, len(states_of(user))) == (2, START + HOUR, 2)
 
 
 def test_a_worker_that_cannot_know_better_writes_nothing(tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ def test_every_shape_of_evidence_can_be_cut(shape: str) -> None:
     large = compile_plain({"segments": {f"s{n}": {"members": each} for n, each in enumerate(numbered)}})
     states = {key: leaf.evaluate(leaf.unseen, evidence, START, "UTC") for key, leaf in large.index.leaves.items()}
     held = dict.fromkeys(large.segments, START) if all(state.truth for state in states.values()) else {}
-    user = User("u", 1, START, START - DAY, large.revision, leaves=states, packed_members=pack_members(held))
+    user = User("u", 1, START, START - DAY, large.definitions_hash, leaves=states, packed_members=pack_members(held))
     assert len(encode_user(user)) > SIZE_LIMIT
     cut, data, effects = enforce_size_limit(user, large)
     assert decode_user(data) == cut

@@ -54,7 +54,7 @@ ANONYMOUS = User(
     "~a1",
     clock=START,
     created=START - HOUR,
-    definitions="0123456789abcdef",
+    definitions_hash="0123456789abcdef",
     profile=Profile({"context.locale": (START, "m1", "ja")}, {"t1": (START, "m1", None)}, {}),
     leaves={1: LeafState(True, None, ((START, 2**64 - 1),))},
     entries={"cart": Entry(START, "e0")},
@@ -66,7 +66,7 @@ RICH = User(
     revision=7,
     clock=START,
     created=START - DAY,
-    definitions="fedcba9876543210",
+    definitions_hash="fedcba9876543210",
     profile=Profile(
         {
             "plan": (START, "m1", "pro"),
@@ -111,14 +111,14 @@ RICH = User(
             {"plan": "pro"},
             {"n": 1.5},
             (22 * HOUR, 8 * HOUR),
-            serial=3,
+            release=3,
         )
     },
     deleted_at=START - DAY,
     truncated=3,
     rate_window=(START // MINUTE, 17),
     owners=(2**64 - 1, 0),
-    serial=3,
+    release=3,
     seeds={START - HOUR: {"ü1": SeedState.COME, "~a1": SeedState.MISSED}, START: {"ü1": SeedState.AWAITED}},
     session=Session(START - MINUTE, START, START + HOUR, 3, historical=False),
 )

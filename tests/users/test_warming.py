@@ -55,7 +55,7 @@ def seed(story: Story, before: int = ACTIVE, **stamps: list[int]) -> Seed:
         name = next(iter(leaf.names))
         if at == START + before and name in stamps:
             leaves[key] = tuple(sorted(((START + time, time) for time in stamps[name]), reverse=True))
-    return Seed("backfill", story.user.id, START + before, definitions.serial, leaves)
+    return Seed("backfill", story.user.id, START + before, definitions.release, leaves)
 
 
 def outcome(effects: list[Any]) -> tuple[str, str]:
@@ -165,7 +165,7 @@ def test_a_seed_makes_nobody_known() -> None:
 
 def test_a_seed_for_another_activation_is_not_taken(story: Story) -> None:
     story.track("Other", HOUR)
-    strange = Seed("strange", "u", START + ACTIVE + 1, story.definitions.serial)
+    strange = Seed("strange", "u", START + ACTIVE + 1, story.definitions.release)
     assert outcome(story.take(strange)) == ("duplicate", "not_awaited")
     assert shown(story) == ["s"]
 
@@ -270,10 +270,10 @@ def test_an_older_revision_does_not_write_over_a_newer_one(story: Story) -> None
 
 def test_whole_histories_wait_for_nothing() -> None:
     release = released(OLD, NEW)
-    told = Story(compiled(Release(release.serial, release.revisions, release.activations, whole=True)))
+    told = Story(compiled(Release(release.number, release.revisions, release.activations, whole=True)))
     told.track("A", 0)
     told.track("A", 1)
-    assert (set(told.user.members), told.user.serial) == ({"s"}, 2)
+    assert (set(told.user.members), told.user.release) == ({"s"}, 2)
     changed(told, release)
     told.track("Other", HOUR)
     assert (told.user.seeds, set(told.user.members)) == ({}, {"s"})
@@ -293,7 +293,7 @@ class TestMerging:
     def past(self, story: Story, visitor: User) -> Seed:
         definitions = story.definitions
         (key,) = definitions.activations
-        return Seed("backfill", "~x", START + ACTIVE, definitions.serial, {key: ((START, 77),)})
+        return Seed("backfill", "~x", START + ACTIVE, definitions.release, {key: ((START, 77),)})
 
     def test_the_user_waits_for_the_seeds_of_both(self, story: Story) -> None:
         visitor, merge = self.visitor(story, HOUR)

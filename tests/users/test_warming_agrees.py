@@ -88,7 +88,7 @@ def lived(draw: st.DrawFn) -> Change:
     latest = max(activation, arrivals[-1])
     as_of = draw(st.sampled_from([at for at in instants(new, history) if at >= latest] or [latest]))
     first_release = release_of(old)
-    if compile_plain(old).revision == compile_plain(new).revision:
+    if compile_plain(old).definitions_hash == compile_plain(new).definitions_hash:
         second = first_release
     else:
         second = publish(first_release, new, published, activation)

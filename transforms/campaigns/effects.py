@@ -22,7 +22,7 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     `attributes` are the user's at the time of the decision, `event` the properties of the event that triggered the
     campaign (empty for triggers by segment or time). `not_after` is when the send expires, `quiet` the hours of the
     user's day in which it must not go out (see `QuietHours`; None where there are none): Deliver checks both by the
-    wall clock. `serial` is that of the definitions that decided it: older ones may not know the campaign.
+    wall clock. `release` is that of the definitions that decided it: older ones may not know the campaign.
     `template_events` are the properties of the events that the campaign's `with` names, by these names; they are
     written as `given`, and left out where there are none.
     """
@@ -44,7 +44,7 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     attributes: dict[str, Any] = {}
     event: dict[str, Any] = {}
     quiet: tuple[int, int] | None = None
-    serial: int = 0
+    release: int = msgspec.field(default=0, name="serial")
     template_events: dict[str, Any] | UnsetType = msgspec.field(default=UNSET, name="given")
 
     def __reduce__(self) -> tuple[type["Send"], tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.grammar import read_campaigns
 from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
-from transforms.campaigns.release import Release, Texts, revision_of
+from transforms.campaigns.release import Release, Texts, hash_definitions
 from transforms.campaigns.retention import check_retention
 from transforms.messages.definitions import Message, without_locale
 from transforms.messages.files import SUFFIXES, file_meant, names_in, rendered
@@ -51,10 +51,10 @@ class DefinitionsError(Exception):
 class Definitions:
     """Everything that `advance` and Deliver need, compiled.
 
-    `revision` is the hash of the content, `asked` what the definitions ask; `index` and `routes` are the segments and
+    `definitions_hash` is that of the texts, `asked` what the definitions ask; `index` and `routes` are the segments and
     the campaigns compiled.
 
-    Those of a pointer have a `serial`, one more with each publication (0: no pointer), the time (microseconds UTC)
+    Those of a pointer have a `release`, one more with each publication (0: no pointer), the time (microseconds UTC)
     when they were `published` (0 where the whole history is read), and `activations`: since when the leaves count that
     are newer than the pointer, by key; `since` has them as they were published.
     `awaited` are the activations that users may have to wait for, None where nobody has to: without a pointer, and
@@ -73,12 +73,12 @@ class Definitions:
         older: Sequence["Definitions"] = (),
     ) -> None:
         self.texts = texts
-        self.revision = revision_of(texts)
+        self.definitions_hash = hash_definitions(texts)
         self.segments = segments
         self.campaigns = campaigns
         self.messages = messages
         self.policies = policies
-        self.serial = release.serial if release is not None else 0
+        self.release = release.number if release is not None else 0
         self.since = release.activations if release is not None else ()
         whole = release is None or release.whole
         self.published = release.revisions[0].published if release is not None and not whole else 0
@@ -105,7 +105,7 @@ class Definitions:
         }
 
     def only(self, segment: str) -> "Definitions":
-        """One segment with those that it refers to, and nothing else; the revision stays."""
+        """One segment with those that it refers to, and nothing else; the hash stays."""
         named, waiting = {segment}, [segment]
         while waiting:
             more = references(self.segments[waiting.pop()].members) - named

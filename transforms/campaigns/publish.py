@@ -52,7 +52,7 @@ def next_release(before: Release | None, texts: Texts, now: int, activate: int |
       ActivationRefused: the time is too near, or not later than that of an earlier publication.
     """
     definitions = compiled(texts)
-    if before is not None and before.revisions[0].revision == definitions.revision:
+    if before is not None and before.revisions[0].definitions_hash == definitions.definitions_hash:
         return None
     known = compiled(before) if before is not None else None
     # What the running job keeps up to date goes on: also what it asks for older revisions only.
@@ -60,11 +60,11 @@ def next_release(before: Release | None, texts: Texts, now: int, activate: int |
     new = tuple(leaf for leaf in definitions.event_leaves if leaf not in counted)
     at = _activation(before, now, activate) if new else None
     revisions = _revisions(before, known, definitions, texts, now)
-    serial = before.serial + 1 if before is not None else 1
+    number = before.number + 1 if before is not None else 1
     activations = _still_asked(before, revisions, set(new)) if before is not None else ()
     if at is not None:
-        activations = (*activations, Activation(serial, at, new))
-    release = Release(serial, revisions, activations)
+        activations = (*activations, Activation(number, at, new))
+    release = Release(number, revisions, activations)
     dropped = set(known.event_leaves) - set(definitions.event_leaves) if known is not None else set()
     kept = tuple(leaf for leaf in definitions.event_leaves if leaf in counted)
     changes = Changes(release, new, kept, tuple(sorted(dropped)), at)
@@ -90,7 +90,7 @@ def _revisions(
     before: Release | None, known: Definitions | None, definitions: Definitions, texts: Texts, now: int
 ) -> tuple[Revision, ...]:
     """The newest revision and those that may still answer: one that asks the same takes the place of the last."""
-    newest = Revision(definitions.revision, texts, now)
+    newest = Revision(definitions.definitions_hash, texts, now)
     if before is None or known is None:
         return (newest,)
     older = before.revisions[1:] if known.asked == definitions.asked else before.revisions

@@ -32,8 +32,8 @@ __all__ = [
     "decode_texts",
     "encode_pointer",
     "encode_texts",
+    "hash_definitions",
     "read_release",
-    "revision_of",
 ]
 
 #: File names with their contents, in order.
@@ -55,21 +55,21 @@ class OlderDefinitions(Exception):
             f"release {judged} of the definitions was used already, and this process knows release {known}: "
             "start the job with the pointer (--definitions) that the store's users were judged by"
         )
-        self.serial = judged
+        self.release = judged
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """Definitions as published: their texts, the hash of these, and when they were published."""
+    """Definitions as published: the hash of their texts, these, and when they were published."""
 
-    revision: str
+    definitions_hash: str
     texts: Texts
     published: int = 0
 
 
 class Activation(msgspec.Struct, frozen=True):
-    """Leaves that came with the release `serial`: live events count for them if they arrived at `at` or later."""
+    """Leaves that came with a release: live events count for them if they arrived at `at` or later."""
 
-    serial: int
+    release: int
     at: int
     leaves: tuple[int, ...]
 
@@ -77,11 +77,12 @@ class Activation(msgspec.Struct, frozen=True):
 class Release(msgspec.Struct, frozen=True):
     """What travels to the steps of a job in place of plain texts.
 
-    `revisions` has the newest first. `pointer` is polled for newer releases every `every` seconds; None polls
-    nothing. With `whole` the job reads the whole history, so that no leaf is new to anybody.
+    `number` is one more with each publication. `revisions` has the newest first. `pointer` is polled for newer releases
+    every `every` seconds; None polls nothing. With `whole` the job reads the whole history, so that no leaf is new to
+    anybody.
     """
 
-    serial: int
+    number: int
     revisions: tuple[Revision, ...]
     activations: tuple[Activation, ...] = ()
     pointer: str | None = None
@@ -89,20 +90,20 @@ class Release(msgspec.Struct, frozen=True):
     whole: bool = False
 
 
-class _Named(msgspec.Struct):
-    revision: str
+class _Named(msgspec.Struct, rename={"definitions_hash": "revision"}):
+    definitions_hash: str
     file: str
     published: str
 
 
-class _Since(msgspec.Struct):
-    serial: int
+class _Since(msgspec.Struct, rename={"release": "serial"}):
+    release: int
     at: str
     leaves: list[str]
 
 
-class _Pointer(msgspec.Struct):
-    serial: int
+class _Pointer(msgspec.Struct, rename={"number": "serial"}):
+    number: int
     revisions: list[_Named]
     activations: list[_Since] = []
 
@@ -114,10 +115,13 @@ _texts_decoder = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 def encode_pointer(release: Release, files: dict[str, str]) -> bytes:
     """The pointer to a release. `files` names the file of each revision."""
     pointer = _Pointer(
-        release.serial,
-        [_Named(each.revision, files[each.revision], write_time(each.published)) for each in release.revisions],
+        release.number,
         [
-            _Since(each.serial, write_time(each.at), [f"{leaf:016x}" for leaf in each.leaves])
+            _Named(each.definitions_hash, files[each.definitions_hash], write_time(each.published))
+            for each in release.revisions
+        ],
+        [
+            _Since(each.release, write_time(each.at), [f"{leaf:016x}" for leaf in each.leaves])
             for each in release.activations
         ],
     )
@@ -132,17 +136,17 @@ def decode_pointer(data: bytes) -> tuple[Release, dict[str, str]]:
     """
     try:
         pointer = _pointer_decoder.decode(data)
-        revisions = tuple(Revision(each.revision, (), read_time(each.published)) for each in pointer.revisions)
+        revisions = tuple(Revision(each.definitions_hash, (), read_time(each.published)) for each in pointer.revisions)
         activations = tuple(
-            Activation(each.serial, read_time(each.at), tuple(int(leaf, 16) for leaf in each.leaves))
+            Activation(each.release, read_time(each.at), tuple(int(leaf, 16) for leaf in each.leaves))
             for each in pointer.activations
         )
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise PointerError(f"not a pointer of `todoke publish`: {error}") from error
-    if pointer.serial < 1 or not revisions:
+    if pointer.number < 1 or not revisions:
         raise PointerError("not a pointer of `todoke publish`: it needs a serial of 1 or more, and a revision")
-    release = Release(pointer.serial, revisions, activations)
-    return release, {each.revision: each.file for each in pointer.revisions}
+    release = Release(pointer.number, revisions, activations)
+    return release, {each.definitions_hash: each.file for each in pointer.revisions}
 
 
 def read_release(pointer: str, read: Callable[[str], bytes], known: Release | None = None) -> tuple[Release, bytes]:
@@ -158,11 +162,11 @@ def read_release(pointer: str, read: Callable[[str], bytes], known: Release | No
     """
     data = read(pointer)
     release, files = decode_pointer(data)
-    texts = {each.revision: each.texts for each in known.revisions} if known is not None else {}
-    for revision, file in files.items():
-        if revision not in texts:
-            texts[revision] = _read_texts(beside(pointer, file), read, revision)
-    revisions = tuple(msgspec.structs.replace(each, texts=texts[each.revision]) for each in release.revisions)
+    texts = {each.definitions_hash: each.texts for each in known.revisions} if known is not None else {}
+    for definitions_hash, file in files.items():
+        if definitions_hash not in texts:
+            texts[definitions_hash] = _read_texts(beside(pointer, file), read, definitions_hash)
+    revisions = tuple(msgspec.structs.replace(each, texts=texts[each.definitions_hash]) for each in release.revisions)
     return msgspec.structs.replace(release, revisions=revisions, pointer=pointer), data
 
 
@@ -178,15 +182,15 @@ def beside(pointer: str, file: str) -> str:
     return f"{folder}{slash}{file}"
 
 
-def _read_texts(place: str, read: Callable[[str], bytes], revision: str) -> Texts:
+def _read_texts(place: str, read: Callable[[str], bytes], definitions_hash: str) -> Texts:
     texts = decode_texts(read(place))
-    if revision_of(texts) != revision:
-        raise PointerError(f"{place} does not hold revision {revision}: publish again")
+    if hash_definitions(texts) != definitions_hash:
+        raise PointerError(f"{place} does not hold revision {definitions_hash}: publish again")
     return texts
 
 
-def revision_of(texts: Texts) -> str:
-    """The hash of the content, whatever the files are called and wherever they lie."""
+def hash_definitions(texts: Texts) -> str:
+    """The hash of texts, whatever the files are called and wherever they lie."""
     digest = blake2b(digest_size=8)
     for _, text in texts:
         digest.update(text.encode() + b"\0")

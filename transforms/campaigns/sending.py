@@ -150,7 +150,7 @@ class Sending:
                 attributes=attributes,
                 event=subject.event,
                 quiet=campaign.quiet,
-                serial=self.definitions.serial,
+                release=self.definitions.release,
                 template_events=self.template_events(campaign) or UNSET,
             )
             for address in message.receivers(user.addresses(message.channel))

@@ -55,7 +55,7 @@ def watcher_of(source: Texts | Release) -> DefinitionsWatcher:
         known = _watches.get(source.pointer)
         if known is None:
             known = _watches[source.pointer] = DefinitionsWatcher(source, read_file)
-        elif known.now().serial < source.serial:
+        elif known.now().release < source.number:
             known.poll()
         known.start()
         return known

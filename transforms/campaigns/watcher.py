@@ -57,18 +57,18 @@ class DefinitionsWatcher:
             self.start()
         return self._definitions
 
-    def at_least(self, serial: int) -> Definitions:
-        """The newest definitions, from a release that is no older than `serial`.
+    def at_least(self, release: int) -> Definitions:
+        """The newest definitions, from a release that is no older than `release`.
 
         The pointer is read for it: who used that release has read it there.
 
         Raises:
           OlderDefinitions: it is not there (yet); whoever asked may try again.
         """
-        if self._definitions.serial < serial:
+        if self._definitions.release < release:
             self.poll()
-        if self._definitions.serial < serial:
-            raise OlderDefinitions(serial, self._definitions.serial)
+        if self._definitions.release < release:
+            raise OlderDefinitions(release, self._definitions.release)
         return self._definitions
 
     def poll(self) -> None:
@@ -77,12 +77,12 @@ class DefinitionsWatcher:
             try:
                 newer = self._newer()
             except (PointerError, DefinitionsError) as error:
-                self._complain(f"the definitions stay those of release {self._definitions.serial}: {error}")
+                self._complain(f"the definitions stay those of release {self._definitions.release}: {error}")
                 return
             self._complain("")
             if newer is not None:
                 self._definitions = newer
-                _log.info("definitions are those of release %s, revision %s", newer.serial, newer.revision)
+                _log.info("definitions are those of release %s, revision %s", newer.release, newer.definitions_hash)
 
     def _newer(self) -> Definitions | None:
         """What the pointer names, if it is newer than what is known."""
@@ -93,16 +93,16 @@ class DefinitionsWatcher:
         if data == self._data:
             return None
         named, _ = decode_pointer(data)
-        if named.serial < known.serial:
-            raise PointerError(f"{known.pointer} went back to release {named.serial}: publish again")
-        if named.serial > known.serial:
+        if named.number < known.number:
+            raise PointerError(f"{known.pointer} went back to release {named.number}: publish again")
+        if named.number > known.number:
             release, data = read_release(known.pointer, self._read, known)
             release = msgspec.structs.replace(release, every=known.every, whole=known.whole)
             definitions = compiled(release)
             self._release, self._data = release, data
             return definitions
-        if named.revisions[0].revision != known.revisions[0].revision:
-            raise PointerError(f"{known.pointer} names another revision as release {named.serial}: publish again")
+        if named.revisions[0].definitions_hash != known.revisions[0].definitions_hash:
+            raise PointerError(f"{known.pointer} names another revision as release {named.number}: publish again")
         self._data = data
         return None
 

@@ -189,7 +189,7 @@ class Delivering(beam.DoFn):
 
     def hand_over(self, sends: list[Send], later: list[Delivery], *, waited: bool = False) -> Iterator[Any]:
         """Deliver, count, and put out receipts; what is to come again is added to `later`. `waited`: they were."""
-        self._follow(max((send.serial for send in sends), default=0))
+        self._follow(max((send.release for send in sends), default=0))
         with progress.delivers(len(sends)):
             deliveries = self._courier.deliver(sends, waited=waited)
         for delivery in deliveries:
@@ -230,9 +230,9 @@ class Delivering(beam.DoFn):
         """Whether it is only time because the watermark moved to the end of time; what waits then stays, unsent."""
         return bool(timestamp.micros > self.clock() + DRAIN)
 
-    def _follow(self, serial: int) -> None:
+    def _follow(self, release: int) -> None:
         """Take the newest definitions: no older than those that decided the sends, who may not know the campaign."""
-        definitions = self._watcher.at_least(serial)
+        definitions = self._watcher.at_least(release)
         if definitions is not self._definitions:
             self._definitions, self._rules = definitions, rules_of(definitions)
             self._courier.follow(definitions.messages, definitions.policies.default_locale, self._rules)

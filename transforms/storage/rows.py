@@ -137,14 +137,14 @@ class InboxRow(msgspec.Struct, frozen=True, gc=False):
     expires: int
 
 
-class RunRow(msgspec.Struct, frozen=True, gc=False):
-    """What the last bounded run on a store left: `as_of`, the definitions' revision, leaf keys and segments.
+class RunRow(msgspec.Struct, frozen=True, gc=False, rename={"definitions_hash": "definitions"}):
+    """What the last bounded run on a store left: `as_of`, the definitions' hash, leaf keys and segments.
 
-    `judged` says of each revision that some user may still be judged by what it keeps of events (see `users.rebuild`).
+    `judged` says of each hash that some user may still be judged by what it keeps of events (see `users.rebuild`).
     """
 
     as_of: int
-    definitions: str
+    definitions_hash: str
     leaves: tuple[int, ...] = ()
     segments: tuple[str, ...] = ()
     finished: bool = True

@@ -299,7 +299,7 @@ def _alias_again(editor: UserEditor, event: Event, owner: Owner) -> None:
 
 def _apply_seed(editor: UserEditor, seed: Seed) -> None:
     """Join the history before an activation, once; that triggers nothing, since it is history."""
-    _check_serial(editor, seed.serial)
+    _check_release(editor, seed.release)
     outcome, cause = _seed_outcome(editor, seed)
     if outcome == "applied":
         editor.advance_to(seed.arrival)
@@ -324,13 +324,13 @@ def _seed_outcome(editor: UserEditor, seed: Seed) -> tuple[str, str]:
     return "applied", ""
 
 
-def _check_serial(editor: UserEditor, serial: int) -> None:
-    if serial > editor.definitions.serial:
-        raise OlderDefinitions(serial, editor.definitions.serial)
+def _check_release(editor: UserEditor, release: int) -> None:
+    if release > editor.definitions.release:
+        raise OlderDefinitions(release, editor.definitions.release)
 
 
 def _apply_merge(editor: UserEditor, merge: Merge) -> None:
-    _check_serial(editor, merge.user.serial)
+    _check_release(editor, merge.user.release)
     _account_control(editor, merge)
     if merge.user.id in editor.merged:
         link_tokens(editor, merge)

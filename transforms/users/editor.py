@@ -42,11 +42,11 @@ class UserEditor(Judging):
     """
 
     # One is made for each input, which takes less time with slots.
-    __slots__ = (*User.__struct_fields__, "_members", "effects", "index", "policies")
+    __slots__ = (*User.__struct_fields__, "definitions", "_members", "effects", "index", "policies")
 
     def __init__(self, user: User, definitions: Definitions) -> None:
-        if user.serial > definitions.serial:
-            raise OlderDefinitions(user.serial, definitions.serial)
+        if user.release > definitions.release:
+            raise OlderDefinitions(user.release, definitions.release)
         self.id = user.id
         self.revision = user.revision
         self.definitions = definitions
@@ -54,7 +54,7 @@ class UserEditor(Judging):
         self.policies = definitions.policies
         self.effects: list[Effect] = []
         self.load(user)
-        judged = user.definitions == definitions.revision and user.serial == definitions.serial
+        judged = user.definitions_hash == definitions.definitions_hash and user.release == definitions.release
         if not judged and user.created is not None and user.owner is None:
             self._redefine()
 
@@ -82,7 +82,7 @@ class UserEditor(Judging):
         self.truncated = user.truncated
         self.rate_window = user.rate_window
         self.owners = user.owners
-        self.serial = user.serial
+        self.release = user.release
         self.seeds = dict(user.seeds)
         self.early = dict(user.early)
         self.session = user.session if self.policies.sessions is not None else None
@@ -110,7 +110,7 @@ class UserEditor(Judging):
             self.revision + 1,
             self.clock,
             self.created,
-            self.definitions.revision,
+            self.definitions.definitions_hash,
             self.profile,
             self.leaves.pack(),
             # A copy does not hold on to all of the state that was read.
@@ -126,7 +126,7 @@ class UserEditor(Judging):
             self.truncated,
             self.rate_window,
             self.owners,
-            self.serial,
+            self.release,
             self.seeds,
             self.session,
             self.goals.after(self.clock) if self.goals.open else {},
@@ -237,7 +237,7 @@ class UserEditor(Judging):
     def begin(self) -> list[int]:
         """Make a user known; returns the leaves that this changes."""
         self.created = self.clock
-        self.serial = self.definitions.serial
+        self.release = self.definitions.release
         self.occurrences.plan(max(self.clock, self.definitions.published))
         if self.definitions.awaited:
             self._await(seeds_of(User(self.id, clock=self.clock, created=self.clock), self.definitions))
@@ -352,9 +352,9 @@ class UserEditor(Judging):
     def _redefine(self, cause: str = "definition") -> None:
         """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
         index, before = self.index, self.members
-        known = User(self.id, clock=self.clock, created=self.created, serial=self.serial, seeds=self.seeds)
+        known = User(self.id, clock=self.clock, created=self.created, release=self.release, seeds=self.seeds)
         self.seeds = seeds_of(known, self.definitions)
-        self.serial = self.definitions.serial
+        self.release = self.definitions.release
         self._note_warming()
         self.leaves = self.leaves.only(index.leaves)
         self.recent.only(self.definitions.routes.recent_keys)

@@ -63,7 +63,7 @@ def bring_over(store: Store, users: Mapping[str, User], definitions: Definitions
     for name, user in users.items():
         if user.created is None:
             continue
-        judge = user.definitions, user.serial
+        judge = user.definitions_hash, user.release
         if judge not in new:
             new[judge] = _new_to(user, definitions, asked, judged)
         seeded = user.warming
@@ -76,13 +76,15 @@ def bring_over(store: Store, users: Mapping[str, User], definitions: Definitions
 
 def _new_to(user: User, definitions: Definitions, asked: frozenset[int], judged: Judged) -> frozenset[int]:
     """What of all that is asked nobody has kept for users who were judged as this one."""
-    if user.definitions == definitions.revision and user.serial == definitions.serial:
+    if user.definitions_hash == definitions.definitions_hash and user.release == definitions.release:
         return _NONE
-    if user.serial and user.definitions not in judged:  # a live job's, and its releases say which leaves came when
+    if (
+        user.release and user.definitions_hash not in judged
+    ):  # a live job's, and its releases say which leaves came when
         kept = definitions.event_leaves
-        later = {key for each in definitions.since if each.serial > user.serial for key in each.leaves}
+        later = {key for each in definitions.since if each.release > user.release for key in each.leaves}
         return asked.difference(key for key in kept if key not in later)
-    return asked.difference(judged.get(user.definitions, ()))
+    return asked.difference(judged.get(user.definitions_hash, ()))
 
 
 def _brought_over(
@@ -119,7 +121,7 @@ def _brought_over(
         "seeds": seeds,
         "early": {},
     }
-    return msgspec.structs.replace(user, definitions="", **found)
+    return msgspec.structs.replace(user, definitions_hash="", **found)
 
 
 def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, list[EventQuery]]:

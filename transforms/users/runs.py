@@ -42,7 +42,7 @@ def begin_run(
         )
     if lease.take() or (last is not None and not last.finished):
         store.delete_unapplied()
-    judged = {} if last is None else last.judged or {last.definitions: last.leaves}
+    judged = {} if last is None else last.judged or {last.definitions_hash: last.leaves}
     store.write_run(_row(definitions, as_of, judged, finished=False))
     return as_of
 
@@ -55,5 +55,5 @@ def finish_run(store: Store, definitions: Definitions, as_of: int) -> None:
 def _row(definitions: Definitions, as_of: int, judged: Mapping[str, tuple[int, ...]], *, finished: bool) -> RunRow:
     """What is noted of a run. Until it has finished, users may still be as earlier definitions left them."""
     own = definitions.event_leaves, tuple(sorted(definitions.segments))
-    known = {**judged, definitions.revision: asked_of(definitions)}
-    return RunRow(as_of, definitions.revision, *own, finished, known)
+    known = {**judged, definitions.definitions_hash: asked_of(definitions)}
+    return RunRow(as_of, definitions.definitions_hash, *own, finished, known)

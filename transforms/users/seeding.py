@@ -132,7 +132,7 @@ def seed_payloads(
             leaves = evidence[at].get(name, {})
             (done.seeded if leaves else done.empty)[at] += 1
             yield encode_inputs_control(
-                user, [Seed(f"backfill {write_time(at)}", name, at, definitions.serial, leaves)]
+                user, [Seed(f"backfill {write_time(at)}", name, at, definitions.release, leaves)]
             )
 
 

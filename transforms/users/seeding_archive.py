@@ -52,10 +52,10 @@ def archive_payloads(store: Store, definitions: Definitions, wanted: set[int], d
 
 def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> Seed | None:
     """What the archive has of one id from before an activation; None while its row cannot be read."""
-    name, serial = f"archive {write_time(owed.at)}", definitions.serial
+    name, release = f"archive {write_time(owed.at)}", definitions.release
     found = row if row.user == owed.name else store.read_users([owed.name]).get(owed.name)
     if found is None:
-        return Seed(name, owed.name, owed.at, serial, revision=_GONE)
+        return Seed(name, owed.name, owed.at, release, revision=_GONE)
     user = open_user(found.user, found.state)
     if not isinstance(user, User):
         return None
@@ -70,7 +70,7 @@ def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> S
     rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at and not unapplied(each))
     states = counted(rows, user.id, leaves, definitions.index)
     evidence: dict[int, Evidence] = {key: state.evidence for key, state in states.items() if state.evidence}
-    return Seed(name, owed.name, owed.at, serial, evidence, revision=found.revision)
+    return Seed(name, owed.name, owed.at, release, evidence, revision=found.revision)
 
 
 class _Unapplied:

@@ -10,21 +10,21 @@ from transforms.campaigns.load import Definitions
 from transforms.segments.values import DAY
 from transforms.users.user import Input, Merge, Seed, Seeds, SeedState, User
 
-__all__ = ["newest_serial", "seeds_of"]
+__all__ = ["newest_release", "seeds_of"]
 
 #: How long it is remembered that a seed has come. One that comes again so late finds that nobody waits for it.
 REMEMBERED = 30 * DAY
 
 
-def newest_serial(user: User, inputs: Iterable[Input]) -> int:
-    """The serial that the definitions need at least to apply these inputs to this user."""
-    serial = user.serial
+def newest_release(user: User, inputs: Iterable[Input]) -> int:
+    """The release that the definitions need at least, to apply these inputs to this user."""
+    release = user.release
     for item in inputs:
         if isinstance(item, Seed):
-            serial = max(serial, item.serial)
+            release = max(release, item.release)
         elif isinstance(item, Merge):
-            serial = max(serial, item.user.serial)
-    return serial
+            release = max(release, item.user.release)
+    return release
 
 
 def seeds_of(user: User, definitions: Definitions) -> Seeds:
@@ -35,7 +35,7 @@ def seeds_of(user: User, definitions: Definitions) -> Seeds:
     seeds = {at: states for at, states in user.seeds.items() if at in times and not _is_old(at, states, user.clock)}
     for activation in definitions.awaited:
         at = activation.at
-        if activation.serial > user.serial and user.created is not None and user.created < at:
+        if activation.release > user.release and user.created is not None and user.created < at:
             state = SeedState.AWAITED if user.clock < at else SeedState.MISSED
             seeds[at] = seeds.get(at, {}) | {user.id: state}
     return seeds

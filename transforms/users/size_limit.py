@@ -200,7 +200,7 @@ def _empty(editor: UserEditor) -> None:
             truncated=editor.truncated,
             rate_window=editor.rate_window,
             owners=editor.owners,
-            serial=editor.serial,
+            release=editor.release,
             seeds=editor.seeds,
             early=editor.early,
         )

@@ -31,7 +31,7 @@ from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
-from transforms.users.seeds import newest_serial
+from transforms.users.seeds import newest_release
 from transforms.users.user import (
     ANONYMOUS,
     Announcement,
@@ -77,8 +77,8 @@ class AdvanceDoFn(beam.DoFn):
 
     def apply(self, batch: WriteBatch, user: User, inputs: list[Input]) -> tuple[User, bytes]:
         """Apply inputs, by newer definitions than the bundle's where a user was judged by newer ones already."""
-        if (serial := newest_serial(user, inputs)) > batch.definitions.serial:
-            batch.definitions = self._watcher.at_least(serial)
+        if (release := newest_release(user, inputs)) > batch.definitions.release:
+            batch.definitions = self._watcher.at_least(release)
         return batch.apply(user, inputs)
 
     def put_out(self, batch: WriteBatch) -> Iterator[Any]:

@@ -111,14 +111,14 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of a user, or of an anonymous id (then `id` starts with `~`).
 
     `clock` is the newest arrival applied. `created` is the arrival of the first input, None while nothing is known.
-    `definitions` is the revision that `leaves` and `members` were judged by; these are read only when they are asked
+    `definitions_hash` is of those that `leaves` and `members` were judged by; these are read only when they are asked
     for, which few inputs do. `seen` has hashes of recent message ids with the clock at which they were applied.
     `merged` holds the ids taken over, anonymous ones with their `~`. `owner` is set for an id that was taken over.
     `deleted` is the time of the newest deletion: older events are dropped. `sends` are the decided ones of which no
     receipt has come, by id. `deleted_at` is when the newest deletion arrived: what was merged before is not merged
     again. `truncated` is how much of the state was dropped by its size limit. `rate_window` is the newest minute in
     which messages arrived, and how many. `owners` are hashes of the user ids that an anonymous id was named with.
-    `serial` is that of the definitions that the user was judged by, `seeds` what is known of the seeds of leaves that
+    `release` is that of the definitions that the user was judged by, `seeds` what is known of the seeds of leaves that
     are newer than the user. `session` is the open one; an id that was taken over keeps it for those who ask again for
     its past. `goals` are those of its entries that events may still reach, by `OpenGoal.key`, `cap_history` the
     messages that frequency caps count, the oldest first, and `latest_events` the newest events that a campaign's `with`
@@ -134,7 +134,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revision: int = 0
     clock: int = 0
     created: int | None = None
-    definitions: str = ""
+    definitions_hash: str = ""
     profile: Profile = msgspec.field(default_factory=Profile)
     leaves: Kept = PackedLeaves()
     packed_members: msgspec.Raw = msgspec.Raw(b"\x80")
@@ -149,7 +149,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     truncated: int = 0
     rate_window: tuple[int, int] = (0, 0)
     owners: tuple[int, ...] = ()
-    serial: int = 0
+    release: int = 0
     seeds: Seeds = {}
     session: Session | None = None
     goals: dict[str, OpenGoal] = {}
@@ -261,7 +261,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
     """What the history of `user` before an activation gives to the leaves that came with it: the evidence, by key.
 
     It speaks for all leaves of that activation: one that it does not name has nothing. `name` is the seed's own,
-    `before` the activation (microseconds UTC): only what arrived earlier is in it. `serial` is that of the definitions
+    `before` the activation (microseconds UTC): only what arrived earlier is in it. `release` is that of the definitions
     that it was made by. `handle`: see `Event`. One that was made of the store's archive names the `revision` up to
     which what was applied to `user` is in it (-1: it was made of files, which have all that arrived).
     """
@@ -269,7 +269,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
     name: str
     user: str
     before: int
-    serial: int
+    release: int
     leaves: dict[int, Evidence] = {}
     handle: str = ""
     revision: int = -1
