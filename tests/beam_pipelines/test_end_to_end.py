@@ -136,7 +136,7 @@ def subjects(smtp: LocalSmtp) -> Counter[tuple[str, str]]:
 
 
 def content(store: Store) -> Plain:
-    """What a repeated run must leave as it was: everything but revisions."""
+    """What a repeated run must leave as it was: everything but versions."""
     return {
         "profiles": {row.user: json.loads(row.profile) for row in store.scan_users()},
         "events": {row.user: store.read_events(row.user) for row in store.scan_users()},

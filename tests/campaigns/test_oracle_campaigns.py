@@ -135,7 +135,7 @@ def test_the_core_decides_as_the_oracle(campaign: Plain, history: list[Event]) -
         live, found = advance(decode_user(encode_user(live)), item, machine)
         one_by_one += found
     assert told(one_by_one) == told(effects)
-    assert msgspec.structs.replace(live, revision=0) == msgspec.structs.replace(user, revision=0)
+    assert msgspec.structs.replace(live, version=0) == msgspec.structs.replace(user, version=0)
 
 
 NEEDED = [("token", None), ("traits", {"email": "u@x.com"}), ("traits", {"vip": True}), ("consent", ("email", True))]

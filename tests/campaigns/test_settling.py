@@ -314,7 +314,7 @@ def visitor_who(*calls: tuple[str, int], **campaign: Any) -> Story:
 
 def past(of: Story, at: int) -> Merge:
     """What a visitor, or another user, hands over."""
-    return Merge(START + at, msgspec.structs.replace(of.user, revision=0))
+    return Merge(START + at, msgspec.structs.replace(of.user, version=0))
 
 
 def test_a_visitor_does_not_move_the_deadline_and_its_pending_entries_come_along() -> None:

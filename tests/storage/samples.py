@@ -56,9 +56,9 @@ HOSTILE = [
 ]
 
 
-def user(name: str, revision: int = 1, **changes: Any) -> UserRow:
-    fields = {"state": f"state {revision} of {name}".encode() + b"\0\xff", "profile": b"{}", "deadline": None}
-    return UserRow(user=name, revision=revision, **{**fields, **changes})
+def user(name: str, version: int = 1, **changes: Any) -> UserRow:
+    fields = {"state": f"state {version} of {name}".encode() + b"\0\xff", "profile": b"{}", "deadline": None}
+    return UserRow(user=name, version=version, **{**fields, **changes})
 
 
 def event(name: str, time: int = NOW, message: str = "m1", **changes: Any) -> EventRow:
@@ -71,8 +71,8 @@ def inbox(name: str, at: int = NOW, send: str = "s1", **changes: Any) -> InboxRo
     return InboxRow(user=name, at=at, send=send, **{**texts, "data": b"{}", "expires": 0, **changes})
 
 
-def identity(value: str, owner: str, revision: int = 1, kind: str = "anonymous") -> IdentityRow:
-    return IdentityRow(kind, value, owner, revision)
+def identity(value: str, owner: str, version: int = 1, kind: str = "anonymous") -> IdentityRow:
+    return IdentityRow(kind, value, owner, version)
 
 
 def lease(token: str, until: int = NOW) -> LeaseRow:
@@ -84,8 +84,8 @@ def letter(number: int = 1, name: str = "", time: int = NOW, **changes: Any) -> 
     return DeadLetterRow(time=time, id=f"l{number:05}", user=name, **{**fields, **changes})
 
 
-def member(segment: str, name: str, revision: int = 1, *, active: bool = True) -> MemberRow:
-    return MemberRow(segment, name, NOW, revision, active)
+def member(segment: str, name: str, version: int = 1, *, active: bool = True) -> MemberRow:
+    return MemberRow(segment, name, NOW, version, active)
 
 
 def sent(name: str, send: str = "s1", state: str = "claimed", **changes: Any) -> LedgerRow:

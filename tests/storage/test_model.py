@@ -17,18 +17,18 @@ EXAMPLES = count()
 
 NAMES = st.text(alphabet="ab#$\0 é~", min_size=1, max_size=3)
 TIMES = st.integers(-2, 2)
-REVISIONS = st.integers(0, 4)
+VERSIONS = st.integers(0, 4)
 SEGMENTS = ["vip", "vip_old"]
 DETAILS = st.sampled_from(["", "retry: 503", "sent"])
 
-USERS = st.builds(lambda name, revision, state: user(name, revision, state=state), NAMES, REVISIONS, st.binary())
+USERS = st.builds(lambda name, version, state: user(name, version, state=state), NAMES, VERSIONS, st.binary())
 EVENTS = st.builds(lambda name, time, text: event(name, time, text, payload=text.encode()), NAMES, TIMES, NAMES)
-OWNED = st.builds(identity, NAMES, NAMES, REVISIONS, st.sampled_from(["anonymous", "token"]))
+OWNED = st.builds(identity, NAMES, NAMES, VERSIONS, st.sampled_from(["anonymous", "token"]))
 MEMBERS = st.builds(
-    lambda segment, name, revision, active: member(segment, name, revision, active=active),
+    lambda segment, name, version, active: member(segment, name, version, active=active),
     st.sampled_from(SEGMENTS),
     NAMES,
-    REVISIONS,
+    VERSIONS,
     st.booleans(),
 )
 SENDS = st.builds(lambda name, send, detail, at: sent(name, send, detail=detail, at=at), NAMES, NAMES, DETAILS, TIMES)
@@ -50,15 +50,15 @@ CALLS = st.lists(
 
 
 class Model:
-    """Rows by key, as dicts. Users, identities and members keep the greatest revision, the rest what was last."""
+    """Rows by key, as dicts. Users, identities and members keep the greatest version, the rest what was last."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[Any, ...], Any] = {}
 
     def write(self, row: Any) -> None:
         before = self.rows.get(key_of(row))
-        revised = before is not None and isinstance(row, UserRow | IdentityRow | MemberRow)
-        if not revised or row.revision >= before.revision:
+        versioned = before is not None and isinstance(row, UserRow | IdentityRow | MemberRow)
+        if not versioned or row.version >= before.version:
             self.rows[key_of(row)] = row
 
     def claim(self, rows: list[LedgerRow]) -> dict[str, LedgerRow | None]:

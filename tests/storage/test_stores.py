@@ -82,9 +82,9 @@ def test_what_was_written_outlives_the_connection(url: str) -> None:
 
 
 REVISED: dict[str, Callable[[int, str], Any]] = {
-    "users": lambda revision, text: user("u1", revision, profile=text.encode()),
-    "identities": lambda revision, text: identity("a1", text, revision),
-    "members": lambda revision, text: member("vip", "u1", revision, active=text != "left"),
+    "users": lambda version, text: user("u1", version, profile=text.encode()),
+    "identities": lambda version, text: identity("a1", text, version),
+    "members": lambda version, text: member("vip", "u1", version, active=text != "left"),
 }
 
 
@@ -98,7 +98,7 @@ def standing(store: Store, table: str) -> Any:
 
 
 @pytest.mark.parametrize("table", REVISED)
-def test_the_greater_revision_stands_in_whatever_order(store: Store, table: str) -> None:
+def test_the_greater_version_stands_in_whatever_order(store: Store, table: str) -> None:
     make, write = REVISED[table], getattr(store, f"write_{table}")
     write([make(5, "old")])
     write([make(7, "new")])
@@ -112,7 +112,7 @@ def test_the_greater_revision_stands_in_whatever_order(store: Store, table: str)
 
 
 @pytest.mark.parametrize("table", REVISED)
-def test_of_equal_revisions_the_last_write_stands(store: Store, table: str) -> None:
+def test_of_equal_versions_the_last_write_stands(store: Store, table: str) -> None:
     make, write = REVISED[table], getattr(store, f"write_{table}")
     write([make(0, "left")])
     write([make(0, "left"), make(0, "second")])
@@ -177,9 +177,9 @@ def test_thousands_of_events_of_one_user(store: Store) -> None:
 
 def test_events_of_which_users_know_nothing_can_be_deleted(store: Store) -> None:
     store.write_users([user("u1", 5), user("u2#", 1), user("~a", 3), user("older", 9)])
-    kept = [event("u1", message="m5", revision=5), event("u1", NOW - 1, revision=1), event("older"), event("nobody")]
-    kept += [event("u2#", revision=1), *(event("~a", message=f"m{number}", revision=3) for number in range(1_100))]
-    gone = [event("u1", message="m6", revision=6), event("u2", revision=1), event("~a", NOW + 1, revision=4)]
+    kept = [event("u1", message="m5", version=5), event("u1", NOW - 1, version=1), event("older"), event("nobody")]
+    kept += [event("u2#", version=1), *(event("~a", message=f"m{number}", version=3) for number in range(1_100))]
+    gone = [event("u1", message="m6", version=6), event("u2", version=1), event("~a", NOW + 1, version=4)]
     store.write_events([*kept, *gone])
     for _ in range(2):
         store.delete_unapplied()

@@ -130,7 +130,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(todoke: To
 def test_what_a_run_archived_and_did_not_apply_is_applied_when_its_file_is_read_again(
     todoke: Todoke, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if another file was read in between, by which users got the revisions that its rows of events name."""
+    """Even if another file was read in between, by which users got the versions that its rows of events name."""
 
     def refuse(*_: Any) -> None:
         raise StoreError("the disk is full")

@@ -128,5 +128,5 @@ def test_a_user_of_a_live_job_is_shown_as_of_now(todoke, finished, tmp_path):
     assert "'x' was judged by other definitions" in done.stderr
     assert json.loads(done.stdout)["as_of"] > "2026"
     reopened = open_store(f"sqlite:{tmp_path / 'store.db'}", create=False)
-    assert reopened.read_users(["x"])["x"].revision == 0  # nothing was written
+    assert reopened.read_users(["x"])["x"].version == 0  # nothing was written
     reopened.close()

@@ -31,7 +31,7 @@ from transforms.users.write_batch import WriteBatch
 
 CAMPAIGNS = compile_plain(SHOP)
 #: What a tombstone may hold: whose it was, the deletion, and bookkeeping that says nothing of anybody.
-KEPT = {"id", "revision", "clock", "definitions_hash", "seen", "deleted", "deleted_at", "owner", "former"}
+KEPT = {"id", "version", "clock", "definitions_hash", "seen", "deleted", "deleted_at", "owner", "former"}
 GONE = START + DAY
 
 
@@ -84,7 +84,7 @@ def test_what_a_job_holds_of_a_merged_id_becomes_a_tombstone(before: User) -> No
     assert (deleted.user, deleted.users, deleted.time) == (before.id, (before.id,), GONE)
     again, effects = advance(user, told(), CAMPAIGNS)
     assert effects == []
-    assert msgspec.structs.replace(again, revision=user.revision) == user
+    assert msgspec.structs.replace(again, version=user.version) == user
 
 
 def test_a_deletion_tells_each_merged_id() -> None:
@@ -121,9 +121,9 @@ def test_an_id_of_which_nothing_is_known_goes_on_to_who_was_deleted() -> None:
 
 def test_an_older_deletion_takes_nothing_from_what_began_since() -> None:
     began = held(deletion("u1"), ordered(2 * DAY, user="u1"), key="u1")
-    assert msgspec.structs.replace(advance(began, told("u2"), CAMPAIGNS)[0], revision=began.revision) == began
+    assert msgspec.structs.replace(advance(began, told("u2"), CAMPAIGNS)[0], version=began.version) == began
     fresh = held(ordered(2 * DAY, user="u1"), key="u1")
-    assert msgspec.structs.replace(advance(fresh, told("u2"), CAMPAIGNS)[0], revision=fresh.revision) == fresh
+    assert msgspec.structs.replace(advance(fresh, told("u2"), CAMPAIGNS)[0], version=fresh.version) == fresh
 
 
 def test_word_of_a_deletion_is_accounted_for_as_control() -> None:

@@ -27,7 +27,7 @@ some = settings(max_examples=examples(60), deadline=None, suppress_health_check=
 
 
 #: What a tombstone may hold: when the user was deleted, and bookkeeping that says nothing of anybody.
-KEPT = {"id", "revision", "clock", "definitions_hash", "seen", "deleted", "deleted_at"}
+KEPT = {"id", "version", "clock", "definitions_hash", "seen", "deleted", "deleted_at"}
 
 
 def remains(user: User) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_a_bundle_that_wrote_its_rows_and_runs_again_decides_the_same(
     assert found.send_ids == once.send_ids
     assert len(found.send_ids) == 1
     assert found.summary.by_label("accounts") == {"applied": 1}
-    assert found.users["u1"].revision == 2 if known else 1
+    assert found.users["u1"].version == 2 if known else 1
 
 
 def test_a_user_who_comes_back_in_a_bundle_that_runs_again_gets_what_is_open(

@@ -160,7 +160,7 @@ def test_one_call_an_input_is_the_same_as_one_fold(history: list[Plain]) -> None
         user, found = advance(decode_user(encode_user(user)), item, CAMPAIGNS)
         singly += found
     assert singly == effects
-    assert msgspec.structs.replace(user, revision=0) == msgspec.structs.replace(folded, revision=0)
+    assert msgspec.structs.replace(user, version=0) == msgspec.structs.replace(folded, version=0)
 
 
 @some(100)

@@ -99,7 +99,7 @@ def run(definitions: Definitions, inputs: Iterable[tuple[str, Input]], as_of: in
         for forward in [result for result in results if isinstance(result, Forward)]:
             waiting.setdefault(forward.user, []).append(forward.input)
     kept = {
-        key: msgspec.structs.asdict(user) | {"revision": 0, "packed_members": user.members, "rate_window": 0}
+        key: msgspec.structs.asdict(user) | {"version": 0, "packed_members": user.members, "rate_window": 0}
         for key, user in users.items()
     }
     letters = [result for result in results if isinstance(result, DeadLetter)]

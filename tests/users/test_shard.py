@@ -19,19 +19,19 @@ def test_parts_come_back() -> None:
     assert decode_parts(encode_parts([("ada", b"1"), ("~x", b"2")])) == [("ada", b"1"), ("~x", b"2")]
 
 
-def waiting(name: str, due: int | None = None, revision: int = 0) -> User:
+def waiting(name: str, due: int | None = None, version: int = 0) -> User:
     """A user, with a journey that is due then."""
     journeys = {} if due is None else {"e": Journey("e", "c", name, 0, 0, "w", due, (), {})}
-    return User(name, revision, journeys=journeys)
+    return User(name, version, journeys=journeys)
 
 
 def test_what_a_bundle_wrote_is_its_own_until_its_rows_are_written() -> None:
     shard = Shard()
-    shard.write(waiting("ada", revision=1), 1)
-    assert shard.users(["ada", "ben"]) == {"ada": waiting("ada", revision=1)}
+    shard.write(waiting("ada", version=1), 1)
+    assert shard.users(["ada", "ben"]) == {"ada": waiting("ada", version=1)}
     shard.commit()
-    shard.write(waiting("ada", revision=2), 1)
-    assert shard.users(["ada"]) == {"ada": waiting("ada", revision=2)}
+    shard.write(waiting("ada", version=2), 1)
+    assert shard.users(["ada"]) == {"ada": waiting("ada", version=2)}
 
 
 def test_who_was_not_heard_of_for_longest_goes_first() -> None:

@@ -63,7 +63,7 @@ ANONYMOUS = User(
 
 RICH = User(
     id="ü1",
-    revision=7,
+    version=7,
     clock=START,
     created=START - DAY,
     definitions_hash="fedcba9876543210",

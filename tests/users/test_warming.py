@@ -257,7 +257,7 @@ def test_what_a_new_attribute_would_have_said_before_its_publication_triggers_no
     assert (told.entered, told.reasons) == ([], [])
 
 
-def test_an_older_revision_does_not_write_over_a_newer_one(story: Story) -> None:
+def test_an_older_release_does_not_write_over_a_newer_one(story: Story) -> None:
     story.track("Other", HOUR)
     old = compiled(release_of(OLD, START))
     with pytest.raises(OlderDefinitions, match="release 2 of the definitions was used already"):

@@ -108,7 +108,7 @@ def _still_asked(before: Release, revisions: tuple[Revision, ...], new: set[int]
 
 
 def _with_waiting(changes: Changes, at: int) -> Changes:
-    versions = compiled(changes.release).index.versions
+    versions = compiled(changes.release).index.wordings
     waiting = {
         name: found
         for known in (versions.segments, versions.campaigns)

@@ -47,7 +47,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one source has added up, of one value of `same` (its hash; 0 where it is not asked for).
 
     `owner` is 0 for what was counted here, else the hash of the user who was merged; `seed` is 0 for live events, else
-    the hash of the seed's id. `revision` is how many events the source has taken: of two copies the greater one is
+    the hash of the seed's id. `version` is how many events the source has taken: of two copies the greater one is
     newer. `newest` is the time of the newest of them. `cells` maps buckets of time to (how many, how much); an amount
     beyond 64 bits is written as text, since MessagePack's integers end there.
     """
@@ -55,7 +55,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     owner: int = 0
     seed: int = 0
     value: int = 0
-    revision: int = 0
+    version: int = 0
     newest: int = 0
     cells: dict[int, tuple[int, int | str]] = {}
 

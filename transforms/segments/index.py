@@ -25,7 +25,7 @@ from transforms.segments.document import Node, Problems
 from transforms.segments.grammar import read_condition
 from transforms.segments.leaf_facts import ZONE_NAMES
 from transforms.segments.leaves import AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
-from transforms.segments.warming import AskedConditions, Test, Versions, answering, atoms, references
+from transforms.segments.warming import AskedConditions, Test, Wordings, answering, atoms, references
 
 __all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
 
@@ -67,14 +67,14 @@ class SegmentIndex:
         self.leaves: dict[int, Leaf] = {}
         self.tests = tuple(self.compile(segments[name]) for name in self.order)
         self.campaigns = {name: self.compile(condition) for name, condition in asked.campaigns.items()}
-        self.versions = Versions((asked, *older), activations or {}, self.compile)
-        self.may_warm = tuple(sorted(self.rank[name] for name in self.versions.segments))
+        self.wordings = Wordings((asked, *older), activations or {}, self.compile)
+        self.may_warm = tuple(sorted(self.rank[name] for name in self.wordings.segments))
         dependents: dict[int, list[int]] = {}
         referrers: list[list[int]] = [[] for _ in self.order]
         for rank, name in enumerate(self.order):
             for leaf in atoms(segments[name]):
                 dependents.setdefault(leaf_key(leaf), []).append(rank)
-            for _, leaves, _ in self.versions.segments.get(name, ()):
+            for _, leaves, _ in self.wordings.segments.get(name, ()):
                 for key in leaves:
                     dependents.setdefault(key, []).append(rank)
             for other in graph[name]:
@@ -95,11 +95,11 @@ class SegmentIndex:
         if not warming:
             return self.tests
         if (tests := self._tests_while.get(warming)) is None:
-            versions = self.versions.segments
+            wordings = self.wordings.segments
             if len(self._tests_while) >= _TABLES:
                 self._tests_while.clear()
             tests = self._tests_while[warming] = tuple(
-                answering(versions[name], warming) if name in versions else test
+                answering(wordings[name], warming) if name in wordings else test
                 for name, test in zip(self.order, self.tests, strict=True)
             )
         return tests
@@ -138,14 +138,14 @@ class SegmentIndex:
 
     def answer(self, name: str, warming: frozenset[int]) -> Test | None:
         """The test of a condition of a campaign, `nobody` where nothing can answer yet; None if there is none."""
-        if warming and (versions := self.versions.campaigns.get(name)):
-            return answering(versions, warming)
+        if warming and (wordings := self.wordings.campaigns.get(name)):
+            return answering(wordings, warming)
         return self.campaigns.get(name)
 
     def waiting(self, warming: frozenset[int]) -> list[str]:
         """The segments, sorted, whose conditions do not answer yet for users to whom these leaves are warming."""
-        versions = self.versions.segments if warming else {}
-        return sorted(name for name, (newest, *_) in versions.items() if not newest.waits.isdisjoint(warming))
+        wordings = self.wordings.segments if warming else {}
+        return sorted(name for name, (newest, *_) in wordings.items() if not newest.waits.isdisjoint(warming))
 
     def compile(self, condition: Condition, refer: Callable[[str], Test] | None = None) -> Test:
         """A test of a condition; its leaves join the index. `refer` gives a segment's test in place of membership."""

@@ -122,7 +122,7 @@ def _compile_sum(condition: Total) -> Kind:
         if buckets.within is not None and kept:
             floor = buckets.oldest(max(tally.newest for tally in kept))
             kept = [_without(tally, floor) for tally in kept]
-        # One's own source stays, so that its revision goes on; values of `same` stay, since nothing is an answer too.
+        # One's own source stays, so that its version goes on; values of `same` stay, since nothing is an answer too.
         kept = [tally for tally in kept if tally.cells or tally.owner == 0 or tally.value]
         return Tallies(tuple(sorted(kept, key=_key)))
 
@@ -138,7 +138,7 @@ def _compile_sum(condition: Total) -> Kind:
         fresh = values is not None
         for value in asked:
             before = found.get((0, 0, value), Tally(0, 0, value))
-            fresh = fresh or not before.revision or (cell is not None and cell[0] not in before.cells)
+            fresh = fresh or not before.version or (cell is not None and cell[0] not in before.cells)
             found[0, 0, value] = _added(before, time, cell)
         return prune(found.values()) if fresh else Tallies(tuple(found.values()))
 
@@ -149,7 +149,7 @@ def _compile_sum(condition: Total) -> Kind:
         for theirs in other.tallies:
             tally = _renamed(theirs, origin)
             mine = found.get(_key(tally))
-            if mine is None or tally.revision > mine.revision:
+            if mine is None or tally.version > mine.version:
                 found[_key(tally)] = tally
         return prune(found.values())
 
@@ -288,13 +288,13 @@ def _key(tally: Tally) -> tuple[int, int, int]:
 
 
 def _added(tally: Tally, time: int, cell: tuple[int, int, int] | None) -> Tally:
-    newest = max(time, tally.newest) if tally.revision else time
+    newest = max(time, tally.newest) if tally.version else time
     cells = tally.cells
     if cell is not None:
         bucket, many, much = cell
         before = cells.get(bucket, (0, 0))
         cells = {**cells, bucket: (before[0] + many, written_amount(int(before[1]) + much))}
-    return msgspec.structs.replace(tally, revision=tally.revision + 1, newest=newest, cells=cells)
+    return msgspec.structs.replace(tally, version=tally.version + 1, newest=newest, cells=cells)
 
 
 def _without(tally: Tally, floor: int) -> Tally:

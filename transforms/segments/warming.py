@@ -12,7 +12,7 @@ from typing import NamedTuple
 from transforms.segments.conditions import All, Any_, Condition, EventCondition, FactCondition, Not, SegmentRef
 from transforms.segments.leaves import LeafState, leaf_key
 
-__all__ = ["AskedConditions", "Compile", "Test", "Version", "Versions", "answering", "atoms", "nobody", "references"]
+__all__ = ["AskedConditions", "Compile", "Test", "Wording", "Wordings", "answering", "atoms", "nobody", "references"]
 
 #: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
 Test = Callable[[Mapping[int, LeafState], dict[str, int]], bool]
@@ -28,7 +28,7 @@ class AskedConditions(NamedTuple):
     campaigns: Mapping[str, Condition]
 
 
-class Version(NamedTuple):
+class Wording(NamedTuple):
     """A condition of one revision: its test, its leaves, and the activations (times) that these wait for."""
 
     test: Test
@@ -41,12 +41,12 @@ def nobody(_leaves: Mapping[int, LeafState], _members: dict[str, int]) -> bool:
     return False
 
 
-def answering(versions: Sequence[Version], warming: frozenset[int]) -> Test:
-    """The test of the newest version none of whose leaves is warming; `nobody` where there is none."""
-    return next((version.test for version in versions if version.waits.isdisjoint(warming)), nobody)
+def answering(wordings: Sequence[Wording], warming: frozenset[int]) -> Test:
+    """The test of the newest wording none of whose leaves is warming; `nobody` where there is none."""
+    return next((wording.test for wording in wordings if wording.waits.isdisjoint(warming)), nobody)
 
 
-class Versions:
+class Wordings:
     """The conditions that may have to wait, with the older ones that answer meanwhile.
 
     Args:
@@ -65,14 +65,14 @@ class Versions:
         self.segments = self._of_all([asked.segments for asked in revisions])
         self.campaigns = self._of_all([asked.campaigns for asked in revisions])
 
-    def _of_all(self, revisions: Sequence[Mapping[str, Condition]]) -> dict[str, tuple[Version, ...]]:
+    def _of_all(self, revisions: Sequence[Mapping[str, Condition]]) -> dict[str, tuple[Wording, ...]]:
         names = revisions[0] if self._activations else ()
         found = {name: self._of([conditions.get(name) for conditions in revisions]) for name in names}
-        return {name: versions for name, versions in found.items() if versions}
+        return {name: wordings for name, wordings in found.items() if wordings}
 
-    def _of(self, conditions: Sequence[Condition | None]) -> tuple[Version, ...]:
-        """The versions of one condition back to the first that waits for nothing; empty if that is the newest."""
-        versions: list[Version] = []
+    def _of(self, conditions: Sequence[Condition | None]) -> tuple[Wording, ...]:
+        """The wordings of one condition back to the first that waits for nothing; empty if that is the newest."""
+        wordings: list[Wording] = []
         for place, condition in enumerate(conditions):
             if condition is None:
                 break
@@ -80,10 +80,10 @@ class Versions:
             waits = frozenset(self._activations[leaf] for leaf in leaves if leaf in self._activations)
             if place == 0 and not waits:
                 break
-            versions.append(Version(self._test(place, condition), leaves, waits))
+            wordings.append(Wording(self._test(place, condition), leaves, waits))
             if not waits:
                 break
-        return tuple(versions)
+        return tuple(wordings)
 
     def _leaves(self, place: int, condition: Condition) -> frozenset[int]:
         """The leaves of a condition, with those of the segments that it refers to."""

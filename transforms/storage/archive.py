@@ -15,7 +15,7 @@ class Archive(Protocol):
         """Add events to the archive; the same (user, time, id) is one row."""
 
     def existing_events(self, keys: Sequence[EventKey]) -> dict[EventKey, int]:
-        """Those of `keys` that the archive holds, with the revision of each row."""
+        """Those of `keys` that the archive holds, with the version of each row."""
 
     def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
         """A user's events, newest first."""

@@ -11,7 +11,7 @@ __all__ = ["Identities"]
 class Identities(Protocol):
     """Whose an anonymous id, a device token or an address is.
 
-    Of two writes to one row the one with the greater revision wins, whichever comes last.
+    Of two writes to one row the one with the greater version wins, whichever comes last.
     """
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:

@@ -11,7 +11,7 @@ __all__ = ["Members"]
 class Members(Protocol):
     """Who is in a segment, and who was: an index of what the rows of users say (see `transforms.users.members`).
 
-    Of two writes to one row the one with the greater revision wins, whichever comes last.
+    Of two writes to one row the one with the greater version wins, whichever comes last.
     """
 
     def write_members(self, rows: Sequence[MemberRow]) -> None:

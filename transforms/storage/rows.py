@@ -19,18 +19,18 @@ __all__ = [
 ]
 
 
-class UserRow(msgspec.Struct, frozen=True, gc=False):
+class UserRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
     """One user, or one anonymous id (then `user` is `~` and the id).
 
     `state` is the whole encoded state, which only the state machine reads; `profile` is JSON for everybody
-    else: attributes, contacts, consent, memberships, journeys. `revision` grows by at least one with every write
+    else: attributes, contacts, consent, memberships, journeys. `version` grows by at least one with every write
     and is the cell's timestamp in milliseconds, so a retried older write never shadows a newer one.
     `deadline` is the next time at which something changes without an event, or None. `open_sends` is the number of
     decided sends of which nobody has told yet what became of them.
     """
 
     user: str
-    revision: int
+    version: int
     state: bytes
     profile: bytes
     deadline: int | None = None
@@ -45,10 +45,10 @@ class EventKey(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class EventRow(msgspec.Struct, frozen=True, gc=False):
+class EventRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
     """One event in the archive of record. `payload` is the JSON of the decoded event.
 
-    `revision` is that of the user in whose row the event counts (0: written before rows said so). A row that a process
+    `version` is that of the user in whose row the event counts (0: written before rows said so). A row that a process
     wrote before it died, and of which the user knows nothing, has a greater one than the user's row.
     """
 
@@ -60,13 +60,13 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     name: str
     source: str
     payload: bytes
-    revision: int = 0
+    version: int = 0
 
 
-class IdentityRow(msgspec.Struct, frozen=True, gc=False):
+class IdentityRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
     """Whose an anonymous id, a device token or an address is.
 
-    `kind` is `anonymous`, `token` or `address`. `revision` is the time of the registering event in
+    `kind` is `anonymous`, `token` or `address`. `version` is the time of the registering event in
     milliseconds: the newest registration wins, in whatever order they are written. `previous` is whose it was before,
     who may not have been told yet.
     """
@@ -74,17 +74,17 @@ class IdentityRow(msgspec.Struct, frozen=True, gc=False):
     kind: str
     value: str
     user: str
-    revision: int
+    version: int
     previous: str = ""
 
 
-class MemberRow(msgspec.Struct, frozen=True, gc=False):
+class MemberRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
     """Membership of one user in one segment; leaving writes the same row with `active` False (a tombstone)."""
 
     segment: str
     user: str
     since: int
-    revision: int
+    version: int
     active: bool = True
 
 

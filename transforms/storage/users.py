@@ -11,7 +11,7 @@ __all__ = ["Users"]
 class Users(Protocol):
     """The rows of users, anonymous ones too; only the state machine writes them.
 
-    Of two writes to one row the one with the greater revision wins, whichever comes last.
+    Of two writes to one row the one with the greater version wins, whichever comes last.
     """
 
     def write_users(self, rows: Sequence[UserRow]) -> None:

@@ -315,7 +315,7 @@ def _seed_outcome(editor: UserEditor, seed: Seed) -> tuple[str, str]:
     state = editor.seeds.get(seed.before, {}).get(seed.user)
     if state is not None and state >= SeedState.COME:
         return "duplicate", ""
-    if 0 <= seed.revision < editor.early.get(seed.before, {}).get(seed.user, 0):
+    if 0 <= seed.version < editor.early.get(seed.before, {}).get(seed.user, 0):
         return "again", ""
     if state is SeedState.MISSED:
         return "duplicate", "missed"

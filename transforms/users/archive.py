@@ -35,8 +35,8 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Payload).decode
 
 
-def event_row(recorded: Recorded, revision: int) -> EventRow:
-    """An event as the archive keeps it; `revision` is that of the user to whom it was applied."""
+def event_row(recorded: Recorded, version: int) -> EventRow:
+    """An event as the archive keeps it; `version` is that of the user to whom it was applied."""
     event = recorded.event
     ids = (event.user, event.anonymous, event.previous, event.group)
     said = (event.properties, event.traits, event.context, *ids, event.integrations)
@@ -49,7 +49,7 @@ def event_row(recorded: Recorded, revision: int) -> EventRow:
         name=event.name,
         source="historical" if event.historical else "live",
         payload=_encode(_Payload(*said)),
-        revision=revision,
+        version=version,
     )
 
 
@@ -95,8 +95,8 @@ def knows_ids(row: EventRow) -> bool:
     return _decode(row.payload).user is not msgspec.UNSET
 
 
-def rows_of(store: Store, revisions: dict[str, int]) -> Iterator[EventRow]:
-    """The rows of keys that are one person, each message once; `revisions` has those of their users' rows.
+def rows_of(store: Store, versions: dict[str, int]) -> Iterator[EventRow]:
+    """The rows of keys that are one person, each message once; `versions` has those of their users' rows.
 
     A row that its user knows nothing of was written by a process that died, and comes again. A message that stands
     under two keys came again after such a death.
@@ -105,8 +105,8 @@ def rows_of(store: Store, revisions: dict[str, int]) -> Iterator[EventRow]:
       StoreError: they cannot be read.
     """
     seen: set[str] = set()
-    for key, revision in revisions.items():
+    for key, version in versions.items():
         for row in store.scan_events(key):
-            if row.revision <= revision and row.id not in seen:
+            if row.version <= version and row.id not in seen:
                 seen.add(row.id)
                 yield row

@@ -48,7 +48,7 @@ class UserEditor(Judging):
         if user.release > definitions.release:
             raise OlderDefinitions(user.release, definitions.release)
         self.id = user.id
-        self.revision = user.revision
+        self.version = user.version
         self.definitions = definitions
         self.index = definitions.index
         self.policies = definitions.policies
@@ -107,7 +107,7 @@ class UserEditor(Judging):
         """The user after all changes."""
         return User(
             self.id,
-            self.revision + 1,
+            self.version + 1,
             self.clock,
             self.created,
             self.definitions.definitions_hash,
@@ -283,7 +283,7 @@ class UserEditor(Judging):
         """What a merge carries: the user as it was at `clock`, without what only this draft knows."""
         own: dict[str, Any] = {"owner": None, "sends": {}, "truncated": 0, "rate_window": (0, 0), "owners": ()}
         own |= {"packed_members": pack_members({}), "next_occurrence": None, "former": ""}
-        return msgspec.structs.replace(self.close(), revision=0, clock=clock, **own)
+        return msgspec.structs.replace(self.close(), version=0, clock=clock, **own)
 
     def revive(self) -> None:
         """Be a user of one's own again, after having been merged in a circle."""
@@ -342,9 +342,9 @@ class UserEditor(Judging):
             leaf = self.index.leaves.get(key)
             if isinstance(leaf, EventLeaf) and activations.get(key) == seed.before:
                 changed += self._join_leaf(leaf, LeafState(truth=False, evidence=evidence, source=seed.name), seed.user)
-        if seed.revision >= 0 and seed.user == self.id:
+        if seed.version >= 0 and seed.user == self.id:
             self._count_early(seed.before)
-        come = SeedState.COME if seed.revision < 0 else SeedState.WHOLE
+        come = SeedState.COME if seed.version < 0 else SeedState.WHOLE
         warmed = self._await({seed.before: {seed.user: come}})
         self.resolve(changed, Trigger("seed"), self.clock, warmed=warmed)
         self.journeys.decide(self.clock)

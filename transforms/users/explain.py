@@ -179,8 +179,8 @@ class Tree:
         more: dict[str, Any] = {"parts": parts}
         if node.form == "segment":
             more["warming"] = node.text in self.definitions.index.waiting(user.warming)
-            versions = self.definitions.index.versions.segments.get(node.text, ())
-            answers = any(version.waits.isdisjoint(user.warming) for version in versions)
+            wordings = self.definitions.index.wordings.segments.get(node.text, ())
+            answers = any(wording.waits.isdisjoint(user.warming) for wording in wordings)
             more["older"] = more["warming"] and answers
         elif isinstance(node.condition, Attribute):
             more |= _said(node.condition, user)
@@ -256,13 +256,13 @@ def _deadlines(user: User, until: int, tree: Tree) -> Iterator[Wake]:
 
 def _leaves_below(segment: str, definitions: Definitions) -> frozenset[int]:
     """The leaves of a segment and of all that it refers to, also of older conditions that answer meanwhile."""
-    asked, versions = definitions.asked.segments, definitions.index.versions.segments
+    asked, wordings = definitions.asked.segments, definitions.index.wordings.segments
     waiting, seen = [segment], {segment}
     leaves: set[int] = set()
     while waiting:
         name = waiting.pop()
         leaves.update(leaf_key(atom) for atom in atoms(asked[name]))
-        leaves.update(*(version.leaves for version in versions.get(name, ())))
+        leaves.update(*(wording.leaves for wording in wordings.get(name, ())))
         found = references(asked[name]) - seen
         seen |= found
         waiting += found

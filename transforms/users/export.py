@@ -58,9 +58,9 @@ def exported(store: Store, counts: Counter[str]) -> Iterator[tuple[int, dict[str
         if user.owner is not None and _is_taken_over(store, user):
             continue
         merged = store.read_users(user.merged)
-        revisions = {user.id: row.revision} | {name: each.revision for name, each in merged.items()}
+        versions = {user.id: row.version} | {name: each.version for name, each in merged.items()}
         found, older = 0, False
-        for each in rows_of(store, revisions):
+        for each in rows_of(store, versions):
             if each.type == SESSION:  # made again of its calls
                 continue
             older = older or not knows_ids(each)

@@ -27,7 +27,7 @@ class Judging(ProfileFacts):
     __slots__ = ("_tests", "warming")
 
     clock: int
-    revision: int
+    version: int
     early: dict[int, dict[str, int]]
     leaves: LeafStates
     seeds: Seeds
@@ -84,7 +84,7 @@ class Judging(ProfileFacts):
         """Note that something that arrived at a time is applied: a seed that was made before lacks it."""
         for at in self.warming:
             if arrival < at:
-                self.early[at] = self.early.get(at, {}) | {self.id: self.revision + 1}
+                self.early[at] = self.early.get(at, {}) | {self.id: self.version + 1}
 
     def _count_early(self, at: int) -> None:
         """Let what arrived before an activation count from now on: the seed had all that was applied until now."""

@@ -28,9 +28,9 @@ from transforms.users.facts import ProfileFacts
 from transforms.users.seen import hash_message
 from transforms.users.user import SeedState, User
 
-__all__ = ["Judged", "asked_of", "bring_over", "counted", "revisions_of"]
+__all__ = ["Judged", "asked_of", "bring_over", "counted", "versions_of"]
 
-#: What the definitions of each revision keep of events (see `asked_of`).
+#: What definitions keep of events, by their hash (see `asked_of`).
 Judged = Mapping[str, Collection[int]]
 
 
@@ -51,7 +51,7 @@ def _remembered(event: str) -> int:
 def bring_over(store: Store, users: Mapping[str, User], definitions: Definitions, judged: Judged) -> dict[str, User]:
     """Those of these users to whom something is new, with what the archive has of it; nothing is written.
 
-    Who was judged by a revision that `judged` does not know is taken to have been asked nothing. The definitions must
+    Who was judged by definitions that `judged` does not know is taken to have been asked nothing. The definitions must
     be plain or whole: with those that let leaves warm up, seeds do this.
 
     Raises:
@@ -104,12 +104,14 @@ def _brought_over(
             latest_events[event.name] = newest(latest_events.get(event.name), (event.time, event.id, event.properties))
 
     if wanted:
-        rows = rows_of(store, revisions_of(store, user, user.revision))
+        rows = rows_of(store, versions_of(store, user, user.version))
         fresh = counted(rows, user.id, leaves, index, asks=lambda name: name in names or recent.asks(name), tell=tell)
     states, zone = LeafStates(user.leaves, index.leaves), _Known(user, definitions.policies).zone
     for name, leaf in leaves.items():
         made = fresh.get(name, leaf.unseen)
-        if name in states and name not in warming:  # of a revision that nobody knows: it may know more than the archive
+        if (
+            name in states and name not in warming
+        ):  # of definitions that nobody knows: it may know more than the archive
             made = leaf.join(states.opened[name], made)
         if name in fresh or name in states:
             states.put(name, leaf.evaluate(made, made.evidence, user.clock, zone))
@@ -129,10 +131,10 @@ def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, l
     return by_name(each for asked in definitions.routes.recent.values() for each in asked if each.key in wanted)
 
 
-def revisions_of(store: Store, user: User, revision: int, without: Container[str] = ()) -> dict[str, int]:
-    """The keys of all that was ever a user's, each with the revision of its row; `revision` is that of the user's."""
+def versions_of(store: Store, user: User, version: int, without: Container[str] = ()) -> dict[str, int]:
+    """The keys of all that was ever a user's, each with the version of its row; `version` is that of the user's."""
     merged = [name for name in user.merged if name not in without]
-    return {user.id: revision} | {name: row.revision for name, row in store.read_users(merged).items()}
+    return {user.id: version} | {name: row.version for name, row in store.read_users(merged).items()}
 
 
 def counted(

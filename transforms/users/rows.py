@@ -33,10 +33,10 @@ class Rows:
         """Add what became of one user, whose encoded state comes with it. `warming`: see `profile_json`."""
         for effect in effects:
             if isinstance(effect, Recorded):
-                self.events.append(event_row(effect, user.revision))
+                self.events.append(event_row(effect, user.version))
             elif isinstance(effect, SegmentEntered | SegmentLeft):
                 entered = isinstance(effect, SegmentEntered)
-                row = MemberRow(effect.segment, effect.user, effect.at, user.revision, entered)
+                row = MemberRow(effect.segment, effect.user, effect.at, user.version, entered)
                 self.members[effect.segment, effect.user] = row
             elif isinstance(effect, Linked):
                 self.identities.append(IdentityRow(effect.kind, effect.value, effect.user, effect.time // 1000))
@@ -94,7 +94,7 @@ class Rows:
                 if (owner := after.get(row.value)) is not None and owner.user != user:
                     losers[user, row.value] = None
         return [
-            Forward(user, TokenReassigned(after[token].revision * 1000, token, after[token].revision * 1000))
+            Forward(user, TokenReassigned(after[token].version * 1000, token, after[token].version * 1000))
             for user, token in losers
         ]
 
@@ -125,7 +125,7 @@ def tombstone_of(id_: str, deleted: Deleted, row: UserRow | None) -> User:
     """What is left of an id that was merged into a deleted user; `row` is its own as it was."""
     found = User(id_) if row is None else open_user(id_, row.state)
     clock, owner = (found.clock, found.owner) if isinstance(found, User) else (0, None)
-    left = User(id_, 1 if row is None else row.revision + 1, max(clock, deleted.at), deleted=deleted.time)
+    left = User(id_, 1 if row is None else row.version + 1, max(clock, deleted.at), deleted=deleted.time)
     owner = owner or Owner(deleted.user, deleted.at, deleted.user)
     return msgspec.structs.replace(left, owner=owner, deleted_at=deleted.at)
 
@@ -156,7 +156,7 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
 def user_row(user: User, state: bytes, warming: Sequence[str] = ()) -> UserRow:
     """A user as its row; `state` is the user encoded. `warming`: see `profile_json`."""
     shown = msgspec.json.encode(profile_json(user, warming))
-    return UserRow(user.id, user.revision, state, shown, user.deadline, len(user.sends))
+    return UserRow(user.id, user.version, state, shown, user.deadline, len(user.sends))
 
 
 def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def begin_run(
     """Check that a bounded run up to `until` (microseconds UTC, None: to be found) may use a store; note its begin.
 
     Takes the lease on the store. Where who had it before died, or failed, what was archived then and not applied goes:
-    from now on users get the revisions that its rows name. Returns the time (microseconds UTC) up to which the users in
+    from now on users get the versions that its rows name. Returns the time (microseconds UTC) up to which the users in
     it are settled, 0 for an empty one.
 
     Raises:

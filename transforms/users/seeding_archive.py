@@ -16,7 +16,7 @@ from transforms.storage.store import Store
 from transforms.users.archive import rows_of
 from transforms.users.control import encode_inputs_control
 from transforms.users.faults import open_user
-from transforms.users.rebuild import counted, revisions_of
+from transforms.users.rebuild import counted, versions_of
 from transforms.users.seeding import Owed, Seeding, activated, owed_to
 from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, hash_message
@@ -24,7 +24,7 @@ from transforms.users.user import Seed, User
 
 __all__ = ["archive_payloads"]
 
-#: The revision of a user whose row is gone, and whose events went with it.
+#: The version of a user whose row is gone, and whose events went with it.
 _GONE = 2**62
 
 
@@ -55,7 +55,7 @@ def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> S
     name, release = f"archive {write_time(owed.at)}", definitions.release
     found = row if row.user == owed.name else store.read_users([owed.name]).get(owed.name)
     if found is None:
-        return Seed(name, owed.name, owed.at, release, revision=_GONE)
+        return Seed(name, owed.name, owed.at, release, version=_GONE)
     user = open_user(found.user, found.state)
     if not isinstance(user, User):
         return None
@@ -64,19 +64,19 @@ def _seed(store: Store, row: UserRow, owed: Owed, definitions: Definitions) -> S
     for other in store.read_users(sorted(others)).values():
         if isinstance(opened := open_user(other.user, other.state), User):
             others |= set(opened.merged)
-    revisions = revisions_of(store, user, found.revision, without=others)
+    versions = versions_of(store, user, found.version, without=others)
     leaves = {leaf.key: leaf for leaf in activated(definitions, owed.at)}
-    unapplied = _Unapplied(user, store, [*revisions])
-    rows = (each for each in rows_of(store, revisions) if each.arrival < owed.at and not unapplied(each))
+    unapplied = _Unapplied(user, store, [*versions])
+    rows = (each for each in rows_of(store, versions) if each.arrival < owed.at and not unapplied(each))
     states = counted(rows, user.id, leaves, definitions.index)
     evidence: dict[int, Evidence] = {key: state.evidence for key, state in states.items() if state.evidence}
-    return Seed(name, owed.name, owed.at, release, evidence, revision=found.revision)
+    return Seed(name, owed.name, owed.at, release, evidence, version=found.version)
 
 
 class _Unapplied:
     """Finds rows of messages that a process wrote before it died, and that have not come again yet.
 
-    Another message may have got the revision since then, so that this says nothing; but its user does not know it,
+    Another message may have got the version since then, so that this says nothing; but its user does not know it,
     within the duplicate horizon. If it came after a seed that has it, sums would have it twice.
     """
 

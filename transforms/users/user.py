@@ -82,7 +82,7 @@ class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class SeedState(IntEnum):
     """What is known of one seed; of two states the greater stands.
 
-    `MISSED`: the user was judged by an older revision after the activation, so that no seed can make up for what has
+    `MISSED`: the user was judged by older definitions after the activation, so that no seed can make up for what has
     come since. `COME`: it was joined. `WHOLE`: it was, and had all that the user had applied until then, so that what
     arrived before the activation and comes now counts as everything does.
     """
@@ -126,12 +126,12 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     user, by campaign, and `next_occurrence` is when the next of them is due, or another begins. `first` is the arrival
     of the first input of a user id that was merged into this one, where it is earlier than `created`, and `recent` the
     newest of the events that end journeys and waits and that reach goals. `early` says by activation and id, as
-    `seeds`, by which revision something that arrived before the activation was last applied while a seed was awaited.
+    `seeds`, by which version something that arrived before the activation was last applied while a seed was awaited.
     `former` is into whom the user was merged until a circle of such merges ended here.
     """
 
     id: str
-    revision: int = 0
+    version: int = 0
     clock: int = 0
     created: int | None = None
     definitions_hash: str = ""
@@ -262,7 +262,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
 
     It speaks for all leaves of that activation: one that it does not name has nothing. `name` is the seed's own,
     `before` the activation (microseconds UTC): only what arrived earlier is in it. `release` is that of the definitions
-    that it was made by. `handle`: see `Event`. One that was made of the store's archive names the `revision` up to
+    that it was made by. `handle`: see `Event`. One that was made of the store's archive names the `version` up to
     which what was applied to `user` is in it (-1: it was made of files, which have all that arrived).
     """
 
@@ -272,7 +272,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
     release: int
     leaves: dict[int, Evidence] = {}
     handle: str = ""
-    revision: int = -1
+    version: int = -1
 
     @property
     def arrival(self) -> int:

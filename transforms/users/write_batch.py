@@ -326,4 +326,4 @@ def applied_before(store: Store, users: Mapping[str, User], inputs: Mapping[str,
         ]
     found = store.existing_events(keys) if keys else {}
     # A row of which the user knows nothing is one that a process wrote before it died.
-    return {(key.user, key.id) for key, revision in found.items() if revision <= users[key.user].revision}
+    return {(key.user, key.id) for key, version in found.items() if version <= users[key.user].version}

@@ -26,7 +26,7 @@ _TIME, _BUCKET, _NUMBER = pl.col("time"), pl.col("bucket"), pl.col("number")
 
 
 class _Sums(NamedTuple):
-    """`tallies`: `user`, `group`, `revision`, `newest`; `cells`: `user`, `group`, `bucket` and amounts."""
+    """`tallies`: `user`, `group`, `version`, `newest`; `cells`: `user`, `group`, `bucket` and amounts."""
 
     tallies: pl.DataFrame
     cells: pl.DataFrame
@@ -53,7 +53,7 @@ class Added(Gathered):
         summands = self._summands(rows).drop_nulls("bucket")
         counted = rows if same is not None else summands
         keys = ["user"] if same is None else ["user", GROUP]
-        tallies = counted.group_by(keys).agg(pl.col("event").n_unique().alias("revision"), _TIME.max().alias("newest"))
+        tallies = counted.group_by(keys).agg(pl.col("event").n_unique().alias("version"), _TIME.max().alias("newest"))
         cells = summands.group_by(*keys, "bucket").agg(_amounts())
         if same is None:
             nothing = pl.lit(0, pl.UInt64).alias(GROUP)
@@ -93,8 +93,8 @@ class Added(Gathered):
         for user, group, bucket, many, *amount in cells.select(columns).sort("bucket").iter_rows():
             buckets[user, group][bucket] = many, written_amount(_amount(*amount))
         found: dict[int, list[Tally]] = defaultdict(list)
-        for user, group, revision, newest_ in tallies.select("user", GROUP, "revision", "newest").iter_rows():
-            found[user].append(Tally(0, 0, group, revision, newest_, buckets.get((user, group), {})))
+        for user, group, version, newest_ in tallies.select("user", GROUP, "version", "newest").iter_rows():
+            found[user].append(Tally(0, 0, group, version, newest_, buckets.get((user, group), {})))
         return ((user, Tallies(tuple(each))) for user, each in found.items())
 
 

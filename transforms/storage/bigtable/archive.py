@@ -27,10 +27,10 @@ class BigtableArchive(BigtableUsers):
         self._tables.mutate("events", [set_only_cell(key, ROW, value, at) for key, value, at in encoded])
 
     def existing_events(self, wanted: Sequence[EventKey]) -> dict[EventKey, int]:
-        """Those keys that the archive holds, with the revision of each row."""
+        """Those keys that the archive holds, with the version of each row."""
         by_key = {keys.event_key(key.user, key.time, key.id): key for key in wanted}
         found = self._tables.read("events", list(by_key))
-        return {by_key[key]: record(EventRow, row).revision for key, row in found.items()}
+        return {by_key[key]: record(EventRow, row).version for key, row in found.items()}
 
     def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
         """A user's events, newest first."""
@@ -46,6 +46,6 @@ class BigtableArchive(BigtableUsers):
         while some := list(islice(found, _ROWS_AT_ONCE)):
             rows = {row.row_key: record(EventRow, row) for row in some}
             known = self.read_users(sorted({row.user for row in rows.values()}))
-            revisions = {name: row.revision for name, row in known.items()}
-            gone = [key for key, row in rows.items() if row.revision > revisions.get(row.user, 0)]
+            versions = {name: row.version for name, row in known.items()}
+            gone = [key for key, row in rows.items() if row.version > versions.get(row.user, 0)]
             self._delete("events", gone)

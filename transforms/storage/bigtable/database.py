@@ -40,8 +40,7 @@ class Database:
 
     def _write(self, table: str, rows: Mapping[bytes, tuple[int, msgspec.Struct]]) -> None:
         entries = [
-            set_cell(key, ROW, msgspec.msgpack.encode(row), timestamp(revision))
-            for key, (revision, row) in rows.items()
+            set_cell(key, ROW, msgspec.msgpack.encode(row), timestamp(version)) for key, (version, row) in rows.items()
         ]
         self._tables.mutate(table, entries)
 
@@ -50,11 +49,11 @@ class Database:
 
 
 def newest(rows: Iterable[tuple[bytes, int, _Record]]) -> dict[bytes, tuple[int, _Record]]:
-    """One row a key: the one of the greatest revision, of equal ones the last. A batch is applied in no order."""
+    """One row a key: the one of the greatest version, of equal ones the last. A batch is applied in no order."""
     newest: dict[bytes, tuple[int, _Record]] = {}
-    for key, revision, row in rows:
-        if key not in newest or revision >= newest[key][0]:
-            newest[key] = (revision, row)
+    for key, version, row in rows:
+        if key not in newest or version >= newest[key][0]:
+            newest[key] = (version, row)
     return newest
 
 
@@ -63,9 +62,9 @@ def cell(row: msgspec.Struct, timestamp: int) -> SetCell:
     return SetCell(FAMILY, ROW, msgspec.msgpack.encode(row), timestamp)
 
 
-def timestamp(revision: int) -> int:
-    """The timestamp, in microseconds, of cells of a revision, which is in milliseconds."""
-    return max(0, revision) * 1000
+def timestamp(version: int) -> int:
+    """The timestamp, in microseconds, of cells of a version, which is in milliseconds."""
+    return max(0, version) * 1000
 
 
 def records(kind: type[_Record], rows: Iterable[Row]) -> Iterator[_Record]:

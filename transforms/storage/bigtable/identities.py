@@ -14,7 +14,7 @@ class BigtableIdentities(Database):
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
         """Say whose ids, tokens and addresses are."""
-        self._write("identities", newest((keys.identity_key(row.kind, row.value), row.revision, row) for row in rows))
+        self._write("identities", newest((keys.identity_key(row.kind, row.value), row.version, row) for row in rows))
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those values that have one."""

@@ -14,7 +14,7 @@ class BigtableMembers(Database):
 
     def write_members(self, rows: Sequence[MemberRow]) -> None:
         """Write memberships and their tombstones."""
-        self._write("members", newest((keys.member_key(row.segment, row.user), row.revision, row) for row in rows))
+        self._write("members", newest((keys.member_key(row.segment, row.user), row.version, row) for row in rows))
 
     def scan_members(self, segment: str) -> Iterator[MemberRow]:
         """The active members of a segment."""

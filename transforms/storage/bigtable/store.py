@@ -3,8 +3,8 @@
 **Cells.** A row is one cell, `r:row`, with the whole record in MessagePack, so that no reader sees half of one. The
 cell's timestamp decides which of two writes stands:
 
-* Users, identities and members: the revision, in milliseconds. Reads take the newest cell, so an older write that is
-  retried late changes nothing; of equal revisions the last write stands. Revisions before 1970 count as 0.
+* Users, identities and members: the version, in milliseconds. Reads take the newest cell, so an older write that is
+  retried late changes nothing; of equal versions the last write stands. Versions before 1970 count as 0.
 * Events: the arrival, for rules of garbage collection by age. Each write deletes the cell that is there, in the same
   mutation, so that the last one stands.
 * All else: always 0. Bigtable overwrites a cell of the same timestamp, so the write that it applies last stands,
@@ -24,7 +24,7 @@ before there were lists is in none.
 
 **Deletes** remove the cells that are there, and leave nothing that holds off later writes: a write that was in flight
 when its user was deleted brings that row back. What follows: the users row of a deleted user is overwritten with a
-tombstone of a greater revision in place of being deleted, state machines drop what is older than it, and deleting again
+tombstone of a greater version in place of being deleted, state machines drop what is older than it, and deleting again
 removes what came back.
 
 **Control** is a queue for live runs on one machine, for tests and small stores: keys in the order of publishing lie on
@@ -108,7 +108,7 @@ class BigtableStore(
             owned = record(IdentityRow, found)
             if owned.user == user:
                 # Only up to what was read: a newer registration by somebody else must outlive this.
-                until = timestamp(owned.revision) + 1000
+                until = timestamp(owned.version) + 1000
                 theirs.append(delete_until(key, ROW, until))
         self._tables.mutate("identities", theirs)
         if row:

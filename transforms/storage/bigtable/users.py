@@ -16,7 +16,7 @@ class BigtableUsers(Database):
 
     def write_users(self, rows: Sequence[UserRow]) -> None:
         """Write whole user rows."""
-        self._write("users", newest((keys.user_key(row.user), row.revision, row) for row in rows))
+        self._write("users", newest((keys.user_key(row.user), row.version, row) for row in rows))
 
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
         """The rows of those users that have one."""

@@ -16,7 +16,7 @@ class SqliteArchive(Database):
         self._upsert("events", ("user", "time", "id"), rows)
 
     def existing_events(self, keys: Sequence[EventKey]) -> dict[EventKey, int]:
-        """Those keys that the archive holds, with the revision of each row."""
+        """Those keys that the archive holds, with the version of each row."""
         found = {}
         with self._transaction() as connection:
             for key in keys:

@@ -41,7 +41,7 @@ class Database:
     def _upsert(self, table: str, keys: tuple[str, ...], rows: Sequence[Any], *, newest: bool = False) -> None:
         if not rows:
             return
-        fields = [name for name in rows[0].__struct_fields__ if name not in keys]
+        fields = [name for name in rows[0].__struct_encode_fields__ if name not in keys]
         sql = f"INSERT INTO {table} {columns(type(rows[0]))} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
         sql += ", ".join(f"{name} = excluded.{name}" for name in fields)
         if newest:
@@ -121,7 +121,7 @@ class Database:
             until, place = getattr(rows[-1], time), tuple(getattr(rows[-1], key) for key in keys)
 
     def _select(self, kind: type[_Row], rest: str, values: tuple[Any, ...]) -> list[_Row]:
-        names = kind.__struct_fields__
+        names = kind.__struct_encode_fields__
         found = self._query(f"SELECT {', '.join(names)} FROM {rest}", values)
         return msgspec.convert([dict(zip(names, row, strict=True)) for row in found], list[kind], strict=False)  # type: ignore[valid-type]
 
@@ -157,7 +157,7 @@ def surfacing(what: str) -> Iterator[None]:
 
 def columns(kind: type[msgspec.Struct]) -> str:
     """What follows the name of a table where records of a kind are inserted."""
-    names = kind.__struct_fields__
+    names = kind.__struct_encode_fields__
     return f"({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 

@@ -22,7 +22,7 @@ class SqliteDeadLetters(Database):
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
         """Keep letters that are not kept yet."""
-        names = (*DeadLetterRow.__struct_fields__, "weight")
+        names = (*DeadLetterRow.__struct_encode_fields__, "weight")
         sql = f"INSERT OR IGNORE INTO dead_letters ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
         with self._transaction() as connection:
             connection.executemany(sql, [(*values(row), row.weight) for row in rows])

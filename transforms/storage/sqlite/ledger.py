@@ -32,7 +32,7 @@ class SqliteLedger(Database):
 
     def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
         """Replace rows that stand as they were read; the new rows that this call wrote."""
-        names = LedgerRow.__struct_fields__
+        names = LedgerRow.__struct_encode_fields__
         sql = f"UPDATE ledger SET {', '.join(f'{name} = ?' for name in names)} "
         sql += f"WHERE {' AND '.join(f'{name} = ?' for name in names)}"
         with self._transaction() as connection:
