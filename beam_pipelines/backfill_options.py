@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
-from beam_pipelines.options import CONTROL_RATE, Config, WrongUse, parsed, read_flags, read_time
+from beam_pipelines.options import CONTROL_RATE, Config, add_log_format, parsed, read_flags, read_time
 from beam_pipelines.places import check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
+from transforms.errors import WrongUse
 from transforms.events.sources import parse_source, parse_topic
+from transforms.logs import FORMATS
 from transforms.storage.open import parse_store
 
 __all__ = ["Backfill", "parse", "parser"]
@@ -41,6 +43,7 @@ class Backfill(msgspec.Struct, frozen=True):
     rate: float = CONTROL_RATE
     report: str | None = None
     of_archive: bool = False
+    log_format: str = FORMATS[0]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"seeds: so many a second (default: {CONTROL_RATE:.0f})",
     )
+    add_log_format(flags)
     return flags
 
 
@@ -137,7 +141,9 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     )
     activation = None if flags.activation is None else read_time("--activation", flags.activation)
     seeding = (release, activation, flags.control_topic, flags.rate)
-    asked = Backfill(config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report, of_archive)
+    asked = Backfill(
+        config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report, of_archive, flags.log_format
+    )
     return asked, beam_flags
 
 

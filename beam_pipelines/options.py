@@ -12,14 +12,16 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow, unknown_words
-from beam_pipelines.places import WrongUse, check_events, check_written
+from beam_pipelines.places import check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, secret_of, secrets_for
+from transforms.errors import WrongUse
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.identity.channels import channels
+from transforms.logs import FORMATS
 from transforms.segments.values import DAY, duration, written_time
 from transforms.storage.open import parse_store
 
@@ -28,7 +30,7 @@ __all__ = [
     "FIRST_BEAM",
     "Config",
     "Misread",
-    "WrongUse",
+    "add_log_format",
     "parse",
     "parsed",
     "parser",
@@ -135,8 +137,19 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
     live("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
     live("--restarts", type=int, default=8, metavar="N", help="on this machine: give up after N failures in a row")
+    add_log_format(flags)
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
+
+
+def add_log_format(flags: argparse.ArgumentParser) -> None:
+    """The flag of all commands that run jobs; `transforms.logs.asked_format` has looked at it before they do."""
+    flags.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="what standard error shows: text (default), or json, an object a line",
+    )
 
 
 def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argparse.Namespace, list[str]]:

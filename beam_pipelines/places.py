@@ -3,15 +3,12 @@
 import os
 from pathlib import Path
 
+from transforms.errors import WrongUse
 from transforms.events.sources import Files, Source
 
-__all__ = ["WrongUse", "check_events", "check_written"]
+__all__ = ["check_events", "check_written"]
 
 _PATTERN = "*?[{"
-
-
-class WrongUse(ValueError):
-    """Flags that cannot be; the message says what to write instead."""
 
 
 def check_events(source: Source) -> None:

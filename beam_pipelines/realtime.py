@@ -3,6 +3,7 @@
 One graph for both kinds of source: files go through the bounded shells, Pub/Sub through the unbounded ones.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,15 +11,16 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.options import FIRST_BEAM, Config, WrongUse, parse
-from transforms.campaigns.load import DefinitionsError
+from beam_pipelines.options import FIRST_BEAM, Config, parse
 from transforms.campaigns.transforms import Announced
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
+from transforms.errors import NotStarted, WrongUse
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
 from transforms.events.plain import plain_lines
 from transforms.events.sources import Subscription
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
+from transforms.logs import asked_format, fields, write_log
 from transforms.metrics.live.transforms import SumHere
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
 from transforms.users.inputs.transforms import (
@@ -37,6 +39,8 @@ from transforms.users.live.transforms import AdvanceLive, ByShard, TakeIn
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 
 __all__ = ["Folded", "build", "fold_files", "launch_options", "main", "passed_on", "run", "sum_up"]
+
+_log = logging.getLogger(__name__)
 
 
 def build(pipeline: beam.Pipeline, config: Config) -> None:
@@ -242,12 +246,15 @@ def launch_options(beam_flags: Sequence[str]) -> PipelineOptions:
 
 def main() -> None:
     """Launch the job; wrong use ends it with its cause and exit code 2."""
-    try:
-        run()
-    except (DefinitionsError, WrongUse) as error:
-        said = str(error) if isinstance(error, DefinitionsError) else f"realtime: {error}"
-        sys.stderr.write(plain_lines(f"{said}\n"))
-        sys.exit(2)
+    with write_log(asked_format(sys.argv), job="realtime", debug=True):
+        try:
+            run()
+        except NotStarted as error:
+            if asked_format(sys.argv) == "json":
+                _log.error("%s", error, extra=fields(error=type(error).__name__, exit_code=error.exit_code))
+            else:
+                sys.stderr.write(plain_lines(f"{error.told('realtime')}\n"))
+            sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from beam_pipelines import backfill as job
 from beam_pipelines.backfill_options import Backfill
-from beam_pipelines.options import WrongUse
 from todoke.run import check_beam_flags, print_report, run_bounded, write_report
 from todoke.seeds import write_seeds
 from todoke.terminal import Screen
+from transforms.errors import WrongUse
 
 __all__ = ["backfill"]
 
@@ -39,7 +39,7 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
 
 def _write_users(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
     """Whole users, by rows."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=asked.log_format == "json")
     _, report = run_bounded(asked.config, console=console, beam_flags=beam_flags, build=job.build)
     return report | {"write": "users", "engine": "rows"}
 

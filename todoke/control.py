@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from beam_pipelines.options import WrongUse
+from transforms.errors import TodokeError, WrongUse
 from transforms.events.sources import parse_topic
 from transforms.storage.store import Store
 
@@ -20,7 +20,7 @@ _AT_ONCE = 500
 PUBLISH_SECONDS = 60.0
 
 
-class ControlFailed(Exception):
+class ControlFailed(TodokeError):
     """The control topic did not take the messages; the message says why."""
 
 

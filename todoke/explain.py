@@ -10,13 +10,14 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from beam_pipelines.options import WrongUse, read_time
+from beam_pipelines.options import read_time
 from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.differences import UNTIL_SEEDED
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
+from transforms.errors import WrongUse
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.store import Store
 from transforms.users.boundary import Failed

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from beam_pipelines.options import WrongUse
-from todoke.run import RunFailed
 from todoke.store import open_asked
+from transforms.errors import RunFailed, WrongUse
 from transforms.users.export import Days, exported
 
 __all__ = ["export"]

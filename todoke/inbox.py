@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
 from todoke.terminal import json_text
+from transforms.errors import WrongUse
 from transforms.events.plain import plain
 from transforms.events.times import write_time
 from transforms.storage.rows import InboxRow

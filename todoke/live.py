@@ -1,5 +1,6 @@
 """A live job on this machine: Beam's Prism, a supervisor that restarts it, and a line a minute about how it does."""
 
+import logging
 import os
 import shutil
 import signal
@@ -21,19 +22,22 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines import realtime
 from beam_pipelines.options import Config
 from todoke.control import open_control
-from todoke.run import RunFailed, last_line
 from todoke.self_seeding import keep_seeded
-from todoke.terminal import print_error
+from todoke.terminal import last_line
 from todoke.wake import wake_all
 from transforms.channels.held_up import held_up
+from transforms.errors import NotStarted, RunFailed
 from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
 from transforms.events.progress import progress
+from transforms.logs import fields
 from transforms.metrics.live.transforms import sums
 from transforms.storage.open import open_store
 from transforms.users.lease import Lease
 
 __all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
+
+_log = logging.getLogger(__name__)
 
 #: How fast users with a deadline or an open send are woken at the start of a run.
 WAKES_A_SECOND = 10_000.0
@@ -55,8 +59,6 @@ HEARTBEAT_SECONDS = 60.0
 BUILD_SECONDS, ASK_SECONDS = 600, 10
 
 _MODULE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
-#: The exit code of wrong use and of mistakes in definitions.
-_WRONG_USE = 2
 _CHECKOUT = Path(__file__).parent.parent
 #: Beam gives up listening to a job server after five minutes, and then ends the job: this is ten years, in seconds. And
 #: Prism splits bundles that seem slow, which loses state: it lets a key into a second bundle while the first has it
@@ -90,11 +92,11 @@ def find_prism(flag: str | None = None) -> Prism:
     if os.access(cache / "prism", os.X_OK):
         return Prism(str(cache / "prism"), "an earlier build")
     if shutil.which("go") is not None:
-        _say(f"building Prism {beam.__version__} with Go, once (a minute or two)")
+        _log.info("building Prism %s with Go, once (a minute or two)", beam.__version__)
         problem = _build(cache)
         if problem is None:
             return Prism(str(cache / "prism"), "a build with Go")
-        _say(f"Prism could not be built: {problem}")
+        _log.warning("Prism could not be built: %s", problem)
     return Prism(None, "Beam's own download")
 
 
@@ -223,14 +225,15 @@ def run_graph(
 def _flags(beam_flags: Sequence[str]) -> list[str]:
     named = PipelineOptions(list(beam_flags)).get_all_options().get("prism_location")
     prism = find_prism(named)
-    _say(f"Prism from {prism.how}: {prism.path}" if prism.path else f"Prism: {prism.how}")
+    _log.info("%s", f"Prism from {prism.how}: {prism.path}" if prism.path else f"Prism: {prism.how}")
     location = () if named or prism.path is None else (f"--prism_location={prism.path}",)
     return [*_PRISM_FLAGS, *beam_flags, *location, "--runner=PrismRunner", "--environment_type=LOOPBACK", "--streaming"]
 
 
 def _drain() -> None:
     """Bring what is in flight to its end: inputs first, then the sends that they led to."""
-    _say(f"stopping; {len(in_flight):,} messages are in flight")
+    held = len(in_flight)
+    _log.info("stopping; %s messages are in flight", f"{held:,}", extra=fields(in_flight=held))
     feeds.pause()
     until = time.monotonic() + DRAIN_SECONDS
     sends, rested = progress.sends, time.monotonic()
@@ -239,7 +242,8 @@ def _drain() -> None:
             sends, rested = progress.sends, time.monotonic()
         time.sleep(0.05)
     if in_flight:
-        _say(f"stopped with {len(in_flight):,} messages in flight; they come again")
+        held = len(in_flight)
+        _log.warning("stopped with %s messages in flight; they come again", f"{held:,}", extra=fields(in_flight=held))
     feeds.close()
 
 
@@ -249,10 +253,7 @@ def _heartbeat(seconds: float) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(seconds):
-            _say(
-                f"read {progress.read:,}  sends {progress.sends:,}  "
-                f"in flight {len(in_flight):,}, the oldest for {in_flight.oldest():.0f} s{_waiting()}"
-            )
+            _tell_progress()
             held_up.tell()
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -264,10 +265,17 @@ def _heartbeat(seconds: float) -> Iterator[None]:
         thread.join()
 
 
-def _waiting() -> str:
-    counts = held_up.counts()
-    said = ", ".join(f"{channel} {count:,}" for channel, count in counts.items())
-    return f"  waiting for providers {sum(counts.values()):,} ({said})" if counts else ""
+def _tell_progress() -> None:
+    flight, oldest, waiting = len(in_flight), in_flight.oldest(), held_up.counts()
+    said = ", ".join(f"{channel} {count:,}" for channel, count in waiting.items())
+    _log.info(
+        "%s",
+        f"read {progress.read:,}  sends {progress.sends:,}  in flight {flight:,}, the oldest for {oldest:.0f} s"
+        + (f"  waiting for providers {sum(waiting.values()):,} ({said})" if waiting else ""),
+        extra=fields(
+            read=progress.read, sends=progress.sends, in_flight=flight, oldest_s=round(oldest, 3), waiting=waiting
+        ),
+    )
 
 
 def _end_within(seconds: float) -> None:
@@ -323,7 +331,7 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
         while True:
             started = time.monotonic()
             code = _run(command)
-            if code == _WRONG_USE:
+            if code == NotStarted.exit_code:
                 raise SystemExit(code)
             if code == 0:
                 raise RunFailed("the run ended by itself, which a live run does not")
@@ -331,7 +339,14 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
             if pause is None:
                 raise RunFailed(f"gave up after {patience.failures} failures in a row; the cause of the last is above")
             died = f"was killed by {signal.Signals(-code).name}" if code < 0 else "failed"
-            _say(f"the run {died}; restart {patience.failures} of {restarts} in {pause:.0f} s")
+            _log.warning(
+                "the run %s; restart %d of %d in %.0f s",
+                died,
+                patience.failures,
+                restarts,
+                pause,
+                extra=fields(restart=patience.failures, pause_s=pause),
+            )
             time.sleep(pause)
     except KeyboardInterrupt:
         return
@@ -357,7 +372,3 @@ def _run(command: Sequence[str]) -> int:
         with suppress(ProcessLookupError, PermissionError):  # macOS allows no signal to a group of zombies
             os.killpg(guard.pid, signal.SIGKILL)
         guard.communicate()
-
-
-def _say(text: str) -> None:
-    print_error(f"todoke: {text}")

@@ -3,9 +3,9 @@
 import sys
 from json import dumps
 
-from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
 from todoke.terminal import json_text
+from transforms.errors import WrongUse
 from transforms.events.plain import plain
 from transforms.events.times import write_time
 from transforms.storage.open import parse_store

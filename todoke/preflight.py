@@ -15,10 +15,11 @@ from google.api_core.exceptions import (
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from beam_pipelines.options import Config, WrongUse
+from beam_pipelines.options import Config
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
+from transforms.errors import WrongUse
 from transforms.events.sources import Files, Subscription
 from transforms.identity.channels import channels
 from transforms.storage.open import open_store

@@ -11,12 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from beam_pipelines.options import WrongUse, read_time
+from beam_pipelines.options import read_time
 from beam_pipelines.places import check_events
 from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.explain import check_known, explained_json, print_explained, print_failed
 from todoke.preflight import check_files
-from todoke.run import RunFailed
 from todoke.terminal import Screen, json_text, plain_text
 from todoke.weeks import numbers, weeks_table
 from transforms.campaigns.definitions import Campaign
@@ -24,6 +23,7 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.preview import CampaignPreview, preview_campaign
+from transforms.errors import RunFailed, WrongUse
 from transforms.events.sources import Files, parse_source
 from transforms.events.times import write_time
 from transforms.events.transforms import read_files

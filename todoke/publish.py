@@ -4,7 +4,6 @@ import sys
 import time
 from pathlib import Path
 
-from beam_pipelines.options import WrongUse
 from todoke.terminal import json_text
 from transforms.campaigns.differences import UNTIL_SEEDED, counted_text
 from transforms.campaigns.load import read_texts
@@ -19,6 +18,7 @@ from transforms.campaigns.release import (
     read_release,
 )
 from transforms.campaigns.transforms import file_exists, is_pointer, read_file, write_file
+from transforms.errors import WrongUse
 from transforms.events.times import read_time, write_time
 
 __all__ = ["publish"]

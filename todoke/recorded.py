@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from beam_pipelines.options import WrongUse
 from todoke.preflight import check_files
+from transforms.errors import WrongUse
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
 from transforms.events.sources import Files, parse_source

@@ -21,11 +21,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from beam_pipelines import realtime
-from beam_pipelines.options import Config, WrongUse
+from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
 from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_release
-from todoke.terminal import Screen
+from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
+from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
 from transforms.events.progress import progress as counts
 from transforms.events.sources import Files
@@ -36,17 +37,13 @@ from transforms.users.inputs.transforms import CONTROL_ROWS
 from transforms.users.lease import Lease
 from transforms.users.runs import begin_run, finish_run
 
-__all__ = ["RunFailed", "check_beam_flags", "last_line", "print_report", "run", "run_bounded", "write_report"]
+__all__ = ["check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
 #: How often a bounded run reads what it left itself: each merge of a user who was merged takes one pass.
 MOST_PASSES = 100
 
 #: Adds the steps of a job to a pipeline.
 Build = Callable[[beam.Pipeline, Config], None]
-
-
-class RunFailed(Exception):
-    """A run that ended without its work done; the message says why."""
 
 
 def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]], started: float) -> None:
@@ -66,7 +63,8 @@ def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]]
     if not config.source.bounded:
         _run_unbounded(config, flags, argv, beam_flags)
         return
-    _, report = run_bounded(config, console=Console(stderr=True), beam_flags=beam_flags, started=started)
+    console = Console(stderr=True, quiet=flags.log_format == "json")
+    _, report = run_bounded(config, console=console, beam_flags=beam_flags, started=started)
     if flags.report:
         write_report(flags.report, report)
     try:
@@ -193,11 +191,6 @@ class _Counts(ProgressColumn):
     def render(self, task: Task) -> Text:  # noqa: ARG002 - the counts are the process's
         """The line as it is now."""
         return Text(f"read {counts.read:,}  users {counts.users:,}  sends {counts.sends:,}")
-
-
-def last_line(text: str) -> str:
-    """The last line that is not blank: there stands the cause, where Beam put a worker's traceback into a message."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def check_beam_flags(beam_flags: Sequence[str]) -> None:

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from beam_pipelines import backfill as job
 from beam_pipelines.backfill_options import Backfill
-from beam_pipelines.options import WrongUse
 from todoke.control import open_control, publish_evenly
 from todoke.preflight import check_files
-from todoke.run import RunFailed, run_bounded
+from todoke.run import run_bounded
 from transforms.campaigns.load import Definitions, compiled
+from transforms.errors import RunFailed, WrongUse
 from transforms.events.sources import Files
 from transforms.events.times import write_time
 from transforms.events.transforms import read_files

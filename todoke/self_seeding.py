@@ -5,20 +5,23 @@ looked at again until nobody waits: a message that lagged behind lets a seed end
 waits like the others. Times are microseconds UTC.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
 from beam_pipelines.options import CONTROL_RATE, Config
 from todoke.seeds import seed_from_archive
-from todoke.terminal import print_error
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.transforms import watcher_of
 from transforms.events.times import write_time
+from transforms.logs import fields
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.seeding import Seeding
 
 __all__ = ["Looks", "keep_seeded"]
+
+_log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000
 #: How long an activation is over before its seeds are made: most of what arrived before it has been applied then.
@@ -76,4 +79,6 @@ def _look(store: Store, definitions: Definitions, topic: str | None, looks: Look
     looks.note(wanted, done, time.time_ns() // 1000)
     for at in sorted(wanted):
         if seeds := done.seeded[at] + done.empty[at]:
-            print_error(f"todoke: {seeds:,} seeds for conditions that count from {write_time(at)}")
+            _log.info(
+                "%s seeds for conditions that count from %s", f"{seeds:,}", write_time(at), extra=fields(seeds=seeds)
+            )

@@ -1,6 +1,6 @@
 """The store that a command is asked about."""
 
-from beam_pipelines.options import WrongUse
+from transforms.errors import WrongUse
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 

@@ -3,13 +3,13 @@
 import sys
 import time
 
-from beam_pipelines.options import WrongUse
 from todoke.control import open_control
 from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.campaigns.load import compiled
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.sweep import Swept, sweep
+from transforms.errors import WrongUse
 from transforms.segments.values import duration
 
 __all__ = ["sweep_ledger"]

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from transforms.events.plain import is_plain, plain, plain_lines
 
-__all__ = ["Screen", "json_text", "plain_text", "print_error", "print_plain"]
+__all__ = ["Screen", "json_text", "last_line", "plain_text", "print_error", "print_plain"]
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 
@@ -40,6 +40,11 @@ def print_plain(text: str) -> None:
 def print_error(text: str) -> None:
     """Print text to standard error likewise, at once."""
     print(plain_lines(text), file=sys.stderr, flush=True)
+
+
+def last_line(text: str) -> str:
+    """The last line that is not blank: there stands the cause, where Beam put a worker's traceback into a message."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def plain_text(text: str, style: str = "") -> Text:

@@ -6,9 +6,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from beam_pipelines.options import WrongUse
 from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text
+from transforms.errors import WrongUse
 from transforms.events.event import GROUP, SET
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState

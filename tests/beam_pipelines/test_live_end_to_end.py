@@ -196,6 +196,28 @@ def test_kills_lose_nothing_and_send_nothing_twice(
 
 @pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
+def test_each_line_of_its_log_is_an_object_where_that_is_asked_for(
+    job: Job, topic: str, servers: tuple[LocalFcm, LocalSmtp]
+) -> None:
+    fcm, _ = servers
+    fcm.go_down()
+    publish(topic, calls(0, 20))
+    job.command += ["--log-format", "json", "--job_name", "shop"]
+    job.start()
+    wait_for(lambda: "waiting for providers" in job.log.read_text(), job.log)
+    assert job.stop() == 0
+    said = [json.loads(line) for line in job.log.read_text().splitlines()]
+    assert {line["job"] for line in said} == {"shop"}
+    refused = next(line for line in said if line["message"].startswith("push refuses: connect: "))
+    assert (refused["severity"], refused["channel"], refused["reason"]) == ("WARNING", "push", "connect")
+    told = next(line for line in said if line["message"].startswith("read "))
+    assert told["waiting"] == {"push": told["waiting"]["push"]}
+    assert min(told["read"], told["waiting"]["push"]) > 0
+    assert said[-1]["message"].startswith("stop")
+
+
+@pytest.mark.all_in_ci
+@pytest.mark.usefixtures("prism")
 def test_a_provider_that_is_down_is_told_with_its_reason_and_how_many_wait(
     job: Job, topic: str, servers: tuple[LocalFcm, LocalSmtp]
 ) -> None:

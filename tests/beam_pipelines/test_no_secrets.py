@@ -14,11 +14,12 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.options import WrongUse, parse
+from beam_pipelines.options import parse
 from beam_pipelines.realtime import build, launch_options
 from transforms.channels.email.settings import SMTP_PASSWORD, SMTP_USER
 from transforms.channels.line.settings import LINE_TOKEN
 from transforms.channels.webhook.settings import WEBHOOK_SECRET
+from transforms.errors import WrongUse
 
 SECRETS = {
     "TODOKE_UNSUBSCRIBE_SECRET": "forge-no-links-7731",

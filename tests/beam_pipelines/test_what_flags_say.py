@@ -4,11 +4,12 @@ import pytest
 
 from beam_pipelines.backfill_options import parse as parse_backfill
 from beam_pipelines.options import Misread, parse
-from beam_pipelines.places import WrongUse, check_written
+from beam_pipelines.places import check_written
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.line.settings import parse_line
 from transforms.channels.push.settings import parse_fcm
 from transforms.channels.webhook.transport import check_secret
+from transforms.errors import WrongUse
 from transforms.storage.open import parse_store
 
 

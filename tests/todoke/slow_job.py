@@ -14,7 +14,7 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.transforms.window import TimestampedValue
 
 from todoke.live import run_graph
-from todoke.run import RunFailed
+from transforms.errors import RunFailed
 
 KEYS, EACH = 3, 20
 #: Longer than Prism waits for progress; in seconds.

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from todoke.live import LIVED_WELL, LONGEST_PAUSE, Patience, supervise
-from todoke.run import RunFailed
+from transforms.errors import RunFailed
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -15,15 +15,16 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
-from beam_pipelines.options import Config, WrongUse
+from beam_pipelines.options import Config
 from todoke.demo.orders import write_events
 from todoke.report_html import write_html
-from todoke.run import RunFailed, print_report, run_bounded
+from todoke.run import print_report, run_bounded
 from todoke.terminal import Screen
 from todoke.user import print_user
 from transforms.campaigns.load import compiled, read_texts
 from transforms.channels.email.local_smtp import LocalSmtp
 from transforms.channels.push.local_fcm import LocalFcm
+from transforms.errors import RunFailed, WrongUse
 from transforms.events.sources import Files
 from transforms.storage.open import open_store, parse_store
 from transforms.storage.rows import LedgerRow, LedgerState

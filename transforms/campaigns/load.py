@@ -13,6 +13,7 @@ from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
 from transforms.campaigns.release import Release, Texts, hash_definitions
 from transforms.campaigns.retention import check_retention
+from transforms.errors import NotStarted
 from transforms.messages.definitions import Message, without_locale
 from transforms.messages.files import SUFFIXES, file_meant, names_in, rendered
 from transforms.messages.grammar import read_messages
@@ -40,12 +41,16 @@ _LONGEST_TEXT = 1_000_000
 _SECTIONS = ("segments", "campaigns", "messages", "policies")
 
 
-class DefinitionsError(Exception):
+class DefinitionsError(NotStarted):
     """Definitions with mistakes; `problems` holds each with its place."""
 
     def __init__(self, problems: Problems) -> None:
         super().__init__("\n".join(str(problem) for problem in problems.errors))
         self.problems = problems
+
+    def told(self, program: str) -> str:  # noqa: ARG002 - each line begins with the file
+        """Each mistake with its place, one a line."""
+        return str(self)
 
 
 class Definitions:

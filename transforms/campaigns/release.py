@@ -17,6 +17,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from transforms.errors import NotStarted, TodokeError
 from transforms.events.times import read_time, write_time
 
 __all__ = [
@@ -43,11 +44,11 @@ Texts = tuple[tuple[str, str], ...]
 MOST_REVISIONS = 4
 
 
-class PointerError(Exception):
+class PointerError(TodokeError):
     """A pointer, or a file that it names, that cannot be read or written; the message says which and why."""
 
 
-class OlderDefinitions(Exception):
+class OlderDefinitions(NotStarted):
     """Something was judged by newer definitions than these: what older ones make of it must not be written."""
 
     def __init__(self, judged: int, known: int) -> None:

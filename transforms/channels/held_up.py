@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from transforms.channels.outcome import Delivery
+from transforms.logs import fields
 
 __all__ = ["HeldUp", "held_up"]
 
@@ -29,7 +30,7 @@ class HeldUp:
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: dict[str, set[str]] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[str, tuple[str, str]] = {}
         self._told: dict[str, float] = {}
 
     def note(self, delivery: Delivery) -> None:
@@ -40,7 +41,7 @@ class HeldUp:
             if delivery.state == "later" and delivery.reason != "quiet":
                 waiting.add(delivery.send.id)
                 if delivery.detail or channel not in self._said:
-                    self._said[channel] = ": ".join(filter(None, (delivery.reason, delivery.detail)))
+                    self._said[channel] = delivery.reason, delivery.detail
             else:
                 waiting.discard(delivery.send.id)
 
@@ -52,7 +53,9 @@ class HeldUp:
                     self._said.pop(channel, None)
                 elif self._clock() >= self._told.get(channel, -TOLD_SECONDS) + TOLD_SECONDS:
                     self._told[channel] = self._clock()
-                    _log.warning("%s refuses: %s; %s wait", channel, self._said[channel], f"{len(waiting):,}")
+                    reason, detail = self._said[channel]
+                    why, about = ": ".join(filter(None, (reason, detail))), fields(channel=channel, reason=reason)
+                    _log.warning("%s refuses: %s; %s wait", channel, why, f"{len(waiting):,}", extra=about)
 
     def counts(self) -> dict[str, int]:
         """How many wait, by channel; those where none does are left out."""

@@ -13,6 +13,7 @@ from transforms.channels.outcome import DETAIL, PASSES, Delivery, Outcome
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
 from transforms.events.plain import plain, plain_lines
+from transforms.logs import fields
 from transforms.messages.definitions import Message
 from transforms.messages.render import Rendered, RenderError
 from transforms.messages.secrets import MASK
@@ -44,7 +45,11 @@ class Complaints:
             return
         self._known.add(fault)
         trace = plain_lines(self._masked("".join(traceback.format_exception(error)))[-_LONGEST_TRACE:])
-        _log.error("%s: send %s, message `%s`, channel %s\n%s", what, plain(send.id), send.message, send.channel, trace)
+        _log.error(
+            "%s: send %s, message `%s`, channel %s\n%s",
+            *(what, plain(send.id), send.message, send.channel, trace),
+            extra=fields(campaign=send.campaign, channel=send.channel, send=send.id, reason=what),
+        )
 
     def said(self, error: BaseException) -> str:
         """What kind of an error it is, and what it says, if it can."""

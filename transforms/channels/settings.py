@@ -11,6 +11,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.identity.mailbox import named_mailbox
+from transforms.logs import fields
 from transforms.messages.definitions import Message
 from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
@@ -96,7 +97,10 @@ class MailSettings(msgspec.Struct, frozen=True):
         if base and not _URL.fullmatch(base):
             raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {base!r}")
         if base and not environment.get(UNSUBSCRIBE_SECRET):
-            _log.warning("TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links")
+            _log.warning(
+                "TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links",
+                extra=fields(channel="email"),
+            )
         named: dict[str, Any] = {
             "sender": environment.get("TODOKE_MAIL_FROM"),
             "unsubscribe_base": base,

@@ -35,6 +35,7 @@ from transforms.channels.settings import MailSettings, secrets_for
 from transforms.events.progress import progress
 from transforms.identity.channels import channels as every_channel
 from transforms.identity.channels import check_installed, versions
+from transforms.logs import show_fields
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
@@ -156,6 +157,7 @@ class Delivering(beam.DoFn):
     def setup(self) -> None:
         """Find the definitions, and open the courier."""
         weigh_quickly()
+        show_fields()
         self._watcher = watcher_of(self.texts)
         self._definitions = self._watcher.now()
         check_installed(self.channels.installed)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from transforms.errors import NotStarted, TodokeError
 from transforms.storage.archive import Archive
 from transforms.storage.control import Control
 from transforms.storage.dead_letters import DeadLetters
@@ -18,11 +19,11 @@ from transforms.storage.users import Users
 __all__ = ["NoStore", "OlderStore", "Store", "StoreError"]
 
 
-class StoreError(Exception):
+class StoreError(TodokeError):
     """A read or write that failed after its bounded retries. Never swallowed: the bundle or the command fails."""
 
 
-class NoStore(StoreError):
+class NoStore(StoreError, NotStarted):
     """A store that cannot be opened: it is not there, or is something else, or may not be used. Nothing was done."""
 
 

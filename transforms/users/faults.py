@@ -16,6 +16,7 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.user_view import Trigger
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
+from transforms.logs import fields
 from transforms.segments.leaf_states import LeafStates
 from transforms.storage.store import StoreError
 from transforms.users.advance import accounts_of, fold
@@ -122,7 +123,8 @@ def _without_faults(user: User, wake: Wake, definitions: Definitions) -> tuple[U
         except Exception:  # noqa: BLE001 - so this one stays dropped
             continue
         dropped.remove(part)
-    _log.error("of %r fails and is dropped: %s", user.id, ", ".join(f"{kind} {name}" for kind, name in dropped))
+    names = ", ".join(f"{kind} {name}" for kind, name in dropped)
+    _log.error("of %r fails and is dropped: %s", user.id, names, extra=fields(reason=INTERNAL))
     return after
 
 

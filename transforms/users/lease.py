@@ -19,6 +19,7 @@ from threading import Event
 
 import msgspec
 
+from transforms.errors import NotStarted, TodokeError
 from transforms.events.times import write_time
 from transforms.storage.rows import LeaseRow
 from transforms.storage.store import Store
@@ -36,7 +37,7 @@ _RENEWALS = 2
 _TRIES = 8
 
 
-class LeaseHeld(Exception):
+class LeaseHeld(NotStarted):
     """Somebody else works on the store; the message says who, until when, and what to do."""
 
     def __init__(self, row: LeaseRow) -> None:
@@ -46,7 +47,7 @@ class LeaseHeld(Exception):
         )
 
 
-class LeaseLost(Exception):
+class LeaseLost(TodokeError):
     """A job that did not renew its lease in time, and somebody else has it now: what it would write is not wanted."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from transforms.campaigns.load import Definitions
+from transforms.errors import NotStarted
 from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
 from transforms.storage.store import Store
@@ -12,7 +13,7 @@ from transforms.users.rebuild import asked_of
 __all__ = ["RunRefused", "begin_run", "finish_run"]
 
 
-class RunRefused(Exception):
+class RunRefused(NotStarted):
     """A bounded run that would give wrong answers on this store; the message says what to do."""
 
 

@@ -21,6 +21,7 @@ from transforms.campaigns.transforms import watcher_of
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.progress import progress
+from transforms.logs import show_fields
 from transforms.segments.values import DAY
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
@@ -71,6 +72,7 @@ class AdvanceDoFn(beam.DoFn):
     def setup(self) -> None:
         """Find the definitions, and open the store."""
         weigh_quickly()
+        show_fields()
         self._watcher = watcher_of(self.texts)
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)

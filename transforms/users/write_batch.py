@@ -16,6 +16,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.live.inflight import in_flight
+from transforms.logs import fields
 from transforms.segments.values import DAY
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
@@ -130,7 +131,12 @@ class WriteBatch:
             if len(users) > 1:
                 apart = [self.brought_over(store, {name: user}, judged) for name, user in users.items()]
                 return {name: user for each in apart for name, user in each.items()}
-            _log.error("what is new to %s cannot be made from the archive", [*users], exc_info=error)
+            _log.error(
+                "what is new to %s cannot be made from the archive",
+                [*users],
+                exc_info=error,
+                extra=fields(reason="rebuild"),
+            )
             self.tallies.count("internal", "rebuild")
             return {}
         for user in anew.values():
@@ -196,7 +202,15 @@ class WriteBatch:
                 user, state = self._keep(*found)
                 continue
             item, error = found
-            _log.error("%s %r for %r is set aside as %s", called(item), item.id, user.id, INTERNAL, exc_info=error)
+            _log.error(
+                "%s %r for %r is set aside as %s",
+                called(item),
+                item.id,
+                user.id,
+                INTERNAL,
+                exc_info=error,
+                extra=fields(reason=INTERNAL),
+            )
             self.tallies.count("internal", called(item))
             self._set_aside(user.id, item, INTERNAL, traced(error))
         return user, encode_user(user) if state is None else state
@@ -260,7 +274,9 @@ class WriteBatch:
         hot, self._set_aside_by_rate = self._set_aside_by_rate, Counter()
         if hot:
             worst = ", ".join(f"{key!r} ({count:,})" for key, count in hot.most_common(_NAMED))
-            _log.warning("%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst)
+            _log.warning(
+                "%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst, extra=fields(reason=HOT_ID)
+            )
 
     def _note_handles(self, inputs: Iterable[Input], going_on: Collection[str]) -> None:
         """Messages that end here are acknowledged after the writes; those that go on, where they end."""

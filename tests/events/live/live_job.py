@@ -18,7 +18,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
 from todoke.live import run_graph
-from todoke.run import RunFailed
+from transforms.errors import RunFailed
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.transforms import Acknowledge, ReadControlTable, ReadLive
 from transforms.events.sources import Message

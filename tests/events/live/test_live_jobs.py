@@ -10,7 +10,7 @@ import pytest
 from live_cases import Jobs, Topic, wait_for
 
 from todoke.live import supervise
-from todoke.run import RunFailed
+from transforms.errors import RunFailed
 from transforms.storage.open import open_store
 
 #: What leases of a killed process last, in seconds, and a little.
