@@ -321,7 +321,7 @@ def test_consent_that_is_not_clear_is_a_dead_letter(said: dict[str, Any]) -> Non
     assert cause_of(json.dumps(consent(**said)).encode(), ARRIVAL) == Cause.INVALID
 
 
-@pytest.mark.parametrize("said", [{"channel": "Push"}, {"channel": " EMAIL "}, {"topic": "All"}])
+@pytest.mark.parametrize("said", [{"channel": "Push"}, {"channel": " EMAIL "}, {"topic": "All"}, {"channel": "sms"}])
 def test_consent_in_another_case_is_clear_and_kept_as_it_stands(said: dict[str, Any]) -> None:
     assert read(consent(**said), ARRIVAL).properties == consent(**said)["properties"]
 

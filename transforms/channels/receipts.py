@@ -2,6 +2,7 @@
 
 from transforms.channels.channel import settings_of
 from transforms.channels.outcome import Delivery
+from transforms.events.consent import EVERY_TOPIC
 from transforms.events.times import write_time
 from transforms.storage.rows import LedgerState
 from transforms.users.control import Receipt
@@ -42,6 +43,6 @@ def receipt_of(delivery: Delivery, *, bounded: bool) -> Receipt | None:
         message=send.message,
         variant=send.variant,
         address=send.address,
-        topic=send.topic,
+        topic=EVERY_TOPIC if kind == "unsubscribed" else send.topic,  # of a provider, who knows of no topics
         reason=delivery.reason,
     )

@@ -1,7 +1,6 @@
 """A local FCM server: the real paths, checks and error bodies, and failures on demand. For the demo and the tests."""
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from transforms.channels.local_server import LocalServer
 from transforms.channels.script import Script
 
 __all__ = ["LocalFcm"]
@@ -30,7 +30,7 @@ _REFUSALS = {
 _RETRY_AFTER = {"quota", "busy"}
 
 
-class LocalFcm:
+class LocalFcm(LocalServer):
     """Speaks `POST /v1/projects/PROJECT/messages:send` on 127.0.0.1, in a thread of its own.
 
     A token's first word decides (`script.Script`): `dead- invalid- auth- mismatch- internal- unavailable-` are
@@ -45,16 +45,14 @@ class LocalFcm:
     """
 
     def __init__(self, *, slow: float, retry_after: int, latency: float) -> None:
+        super().__init__()
         self.received: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.requests: Counter[str] = Counter()
-        self.url = ""
         self._slow = slow
         self._retry_after = retry_after
         self._latency = latency
         self._script = Script([*_REFUSALS, "slow", "cutbefore", "cutafter"])
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="local-fcm", daemon=True)
 
     @classmethod
     def start(cls, port: int = 0, *, slow: float = 30.0, retry_after: int = 1, latency: float = 0.0) -> "LocalFcm":
@@ -63,33 +61,12 @@ class LocalFcm:
         `slow`, `retry_after` and `latency`, after which everything is answered, are in seconds.
         """
         server = cls(slow=slow, retry_after=retry_after, latency=latency)
-        server._thread.start()
-        asyncio.run_coroutine_threadsafe(server._open(port), server._loop).result(timeout=10)
+        server.begin(port)
         return server
 
-    def go_down(self) -> None:
-        """Refuse connections until `come_back`; open requests are dropped."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(timeout=10)
-
-    def come_back(self) -> None:
-        """Serve again, on the same port."""
-        port = int(self.url.rpartition(":")[2])
-        asyncio.run_coroutine_threadsafe(self._open(port), self._loop).result(timeout=10)
-
-    def stop(self) -> None:
-        """Stop serving; open requests are dropped."""
-        self.go_down()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
-
-    async def _open(self, port: int) -> None:
-        app = web.Application()
-        app.router.add_post("/v1/projects/{project}/messages:send", self._send)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """FCM's path."""
+        router.add_post("/v1/projects/{project}/messages:send", self._send)
 
     async def _send(self, request: web.Request) -> web.Response:
         try:

@@ -1,0 +1,55 @@
+"""What somebody replied to a text message: STOP and START, as receipts for the control topic.
+
+Twilio tells it by a POST to the URL that the number or messaging service names
+(https://www.twilio.com/docs/messaging/guides/webhook-request). Who answers that POST publishes the receipt.
+"""
+
+import hmac
+from base64 import b64encode
+from collections.abc import Mapping
+
+from transforms.events.times import write_time
+from transforms.users.control import Receipt
+
+__all__ = ["is_from_twilio", "receipt_of_reply"]
+
+#: What Twilio takes for STOP and START by itself, where the message is nothing but that word:
+#: https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords-SMS-STOP-filtering-
+_STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
+_START = {"START", "YES", "UNSTOP"}
+
+
+def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | None:
+    """What a reply means for a user, at a time in microseconds UTC; None: nothing to Todoke.
+
+    STOP denies text messages as a whole, START takes that back. With Advanced Opt-Out, Twilio says which it was
+    (`OptOutType`), whatever the language; else the word does.
+
+    Args:
+      form: what Twilio posts: `From`, `Body`, `MessageSid`, …
+      user: whose number `From` is: the store's `identities` say so, kind `address`.
+      now: when it came.
+    """
+    word = form.get("OptOutType") or form.get("Body", "")
+    word = word.strip().upper()
+    if word not in _STOP | _START:
+        return None
+    return Receipt(
+        user_id=user,
+        kind="unsubscribed" if word in _STOP else "resubscribed",
+        channel="sms",
+        time=write_time(now),
+        id=f"sms:{form['MessageSid']}" if form.get("MessageSid") else "",
+        address=form.get("From", ""),
+        reason=word,
+    )
+
+
+def is_from_twilio(url: str, form: Mapping[str, str], signature: str, token: str) -> bool:
+    """Whether a POST to a URL is signed (`X-Twilio-Signature`) with the account's auth token.
+
+    https://www.twilio.com/docs/usage/security#validating-requests
+    """
+    signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
+    made = b64encode(hmac.digest(token.encode(), signed.encode(), "sha1"))
+    return hmac.compare_digest(made, signature.encode("utf-8", "surrogatepass"))
