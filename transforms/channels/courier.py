@@ -20,11 +20,10 @@ from transforms.channels.channel import Sender
 from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import Ledger, Memory
 from transforms.channels.making import Complaints, content_of, made
-from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome
+from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome, said_of
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
-from transforms.events.plain import plain
-from transforms.identity.channels import channels
+from transforms.identity.channels import shared_key
 from transforms.messages.definitions import Message
 from transforms.storage.rows import LedgerRow, LedgerState
 from transforms.storage.store import StoreError
@@ -236,7 +235,7 @@ class Courier:
         mine: dict[str, str] = {}
         for id_, (place, ready) in prepared.items():
             send = sends[place]
-            key = _shared_key(send)
+            key = shared_key(send.channel, send.address)
             if key and not isinstance(ready, Delivery) and self._rule(send).run:
                 mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, key)
                 asked.setdefault(mine[id_], self._mailbox_row(send, mine[id_]))
@@ -292,7 +291,7 @@ class Courier:
     def _claim_row(self, send: Send, ready: Any) -> LedgerRow:
         if not isinstance(ready, Delivery):
             return self._row(send, LedgerState.CLAIMED)
-        return msgspec.structs.replace(self._row(send, ready.state), detail=_said(ready.reason, ready.detail))
+        return msgspec.structs.replace(self._row(send, ready.state), detail=said_of(ready.reason, ready.detail))
 
     async def _call(self, send: Send, content: Any) -> Outcome:
         outcome = await self._call_once(send, content)
@@ -365,7 +364,7 @@ class Courier:
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
         state = LedgerState.FAILED if outcome.state == "retry" else outcome.state
         handed_off = state == LedgerState.HANDED_OFF
-        said = outcome.detail if handed_off else _said(outcome.reason, outcome.detail)
+        said = outcome.detail if handed_off else said_of(outcome.reason, outcome.detail)
         row = msgspec.structs.replace(claim, state=state, at=now, lease=0, detail=said)
         return Delivery(send, state, outcome.reason, outcome.detail, at=now), row
 
@@ -389,12 +388,6 @@ class Courier:
         )
 
 
-def _shared_key(send: Send) -> str:
-    """What an address that users may share is known by; empty for one that they cannot."""
-    channel = channels().get(send.channel)
-    return channel.key(send.address) if channel is not None and channel.shared and channel.key else ""
-
-
 def _duplicate(send: Send, before: LedgerRow) -> Delivery:
     called = before.state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED)
     return Delivery(send, "duplicate", "" if called else before.detail.partition(": ")[0], before.state, at=before.at)
@@ -403,7 +396,3 @@ def _duplicate(send: Send, before: LedgerRow) -> Delivery:
 def _pause(after: float, attempts: int) -> float:
     """Seconds until the next try: at least what was asked for, and twice as long after each try that was refused."""
     return max(after, min(LONGEST_WAIT, after * 2.0 ** min(attempts - 1, 10)))
-
-
-def _said(reason: str, detail: str) -> str:
-    return plain(": ".join(filter(None, (reason, detail))))

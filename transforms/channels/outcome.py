@@ -7,7 +7,7 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.events.plain import plain
 from transforms.storage.store import StoreError
 
-__all__ = ["DETAIL", "PASSES", "Delivery", "NotWritten", "Outcome"]
+__all__ = ["DETAIL", "PASSES", "Delivery", "NotWritten", "Outcome", "said_of"]
 
 #: What is no fault of one message: for the store, the definitions and the machine a whole bundle fails.
 PASSES = (StoreError, OlderDefinitions, MemoryError, OSError)
@@ -78,6 +78,11 @@ class Delivery(msgspec.Struct, frozen=True):
     detail: str = ""
     retry_at: int | None = None
     at: int = 0
+
+
+def said_of(reason: str, detail: str) -> str:
+    """A reason with what the provider said, as the ledger has it: in one line."""
+    return plain(": ".join(filter(None, (reason, detail))))
 
 
 def _bounded(text: str) -> str:

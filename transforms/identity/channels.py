@@ -26,6 +26,7 @@ __all__ = [
     "channels",
     "check_installed",
     "part_of",
+    "shared_key",
     "versions",
 ]
 
@@ -108,6 +109,12 @@ def part_of(channel: str, part: str, kind: type[_Part]) -> _Part:
 def attributes_of(channel: str) -> tuple[str, ...]:
     """The attributes that a channel's addresses are made of."""
     return tuple(name for name in channels()[channel].reads if not name.startswith("#"))
+
+
+def shared_key(channel: str, address: str) -> str:
+    """What an address that users may share is known by; empty for one that they cannot."""
+    declared = channels().get(channel)
+    return declared.key(address) if declared is not None and declared.shared and declared.key else ""
 
 
 def versions() -> dict[str, str]:
