@@ -17,7 +17,7 @@ from transforms.channels.settings import MailSettings
 from transforms.events.event import Event
 from transforms.users.advance import advance, fold
 from transforms.users.effects import Forward
-from transforms.users.size_limit import CAP, fit
+from transforms.users.size_limit import SIZE_LIMIT, enforce_size_limit
 from transforms.users.user import User
 
 Plain = dict[str, Any]
@@ -176,8 +176,8 @@ def merged() -> list[str]:
 def truncated() -> list[str]:
     told = Story(compile_plain(definitions(WAIT, FIRST)))
     told.device(0)
-    told.track("Bought", HOUR, {"body": "x" * CAP})
-    _, _, effects = fit(told.user, told.definitions)
+    told.track("Bought", HOUR, {"body": "x" * SIZE_LIMIT})
+    _, _, effects = enforce_size_limit(told.user, told.definitions)
     return [each.reason for each in of_type(Suppressed, effects)]
 
 

@@ -5,7 +5,7 @@ from campaigns.campaign_story import conversions, definitions, refusals, sends, 
 from core import HOUR, MINUTE, Story, compile_plain
 
 from transforms.users.editor import UserEditor
-from transforms.users.size_limit import CAP, fit
+from transforms.users.size_limit import SIZE_LIMIT, enforce_size_limit
 from transforms.users.user import decode_user, encode_user
 
 S = 1_000_000
@@ -188,8 +188,8 @@ def test_what_the_cap_drops_is_looked_back_at_no_more() -> None:
     told = story(exit=EXIT)
     told.track("Ordered", 3 * MINUTE)
     told.identify(4 * MINUTE, {f"trait_{number}": "x" * 3_000 for number in range(100)})
-    user, data, effects = fit(told.user, told.definitions)
-    assert len(data) <= CAP
+    user, data, effects = enforce_size_limit(told.user, told.definitions)
+    assert len(data) <= SIZE_LIMIT
     assert effects
     assert user.recent == told.user.recent  # a guard goes after what is known of the user
     editor = UserEditor(told.user, told.definitions)

@@ -20,7 +20,7 @@ from releases import publish, release_of, seed_for
 
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, beside, encode_pointer, encode_texts
-from transforms.campaigns.transforms import read_definitions, watch, write_file
+from transforms.campaigns.transforms import read_definitions, watcher_of, write_file
 from transforms.channels.transforms import Channels, DeliverUnbounded
 from transforms.events.event import Event
 from transforms.events.live.transforms import CONTROL
@@ -73,7 +73,7 @@ def publish_at(event: Event, pointer: str, release: Release, launch: Release) ->
     if event.name == "Publish":
         write(pointer, release)
         until = time.monotonic() + 60
-        while watch(launch).now().release < release.number and time.monotonic() < until:
+        while watcher_of(launch).now().release < release.number and time.monotonic() < until:
             time.sleep(0.01)
     return event
 
@@ -95,7 +95,7 @@ def test_a_running_job_takes_changed_texts_and_segments(tmp_path: Path) -> None:
         advanced = keyed.users | "Advance" >> AdvanceUnbounded(launch, store)
         deliver = DeliverUnbounded(launch, Channels(str(tmp_path)), store, partial(int, START + HOUR))
         _ = advanced.sends | "Deliver" >> deliver
-    watch(launch).stop()
+    watcher_of(launch).stop()
     lines = [line for file in sorted(tmp_path.glob("push-*.jsonl")) for line in file.read_bytes().splitlines()]
     assert [msgspec.json.decode(line)["title"] for line in lines] == ["Old", "New"]
     opened = open_store(store)
