@@ -23,6 +23,7 @@ from beam_pipelines import realtime
 from beam_pipelines.options import Config
 from todoke.control import open_control
 from todoke.self_seeding import keep_seeded
+from todoke.stalled import keep_moving
 from todoke.terminal import last_line
 from todoke.wake import wake_all
 from transforms.channels.held_up import held_up
@@ -140,6 +141,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
       RunFailed: the job failed.
       LeaseLost: it stood still for so long that somebody else took the store.
       StoreError, ControlFailed: the users could not be woken, or the counts not written.
+      RunStalled: nothing ended for minutes with messages in flight.
     """
 
     assert config.store is not None
@@ -156,7 +158,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     lease = Lease(held, "a live job")
     lease.await_and_take()
     seed = (partial(keep_seeded, config),) if config.seed else ()
-    beside = wake, lease.keep, partial(sums.keep, held), *seed
+    beside = wake, lease.keep, partial(sums.keep, held), keep_moving, *seed
     run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=beside)
     sums.write(held)
     lease.release()

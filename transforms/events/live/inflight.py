@@ -19,7 +19,7 @@ Acknowledge = Callable[[list[Any]], None]
 
 
 class InFlight:
-    """How each message in flight is acknowledged, by its handle. Safe for threads.
+    """How each message in flight is acknowledged, by its handle. Safe for threads. `settled` counts those that were.
 
     Args:
       clock: seconds on any scale that does not go back.
@@ -29,6 +29,7 @@ class InFlight:
         self._clock = clock
         self._held: dict[str, _Held] = {}
         self._numbers = count()
+        self.settled = 0
         self._lock = threading.Lock()
         self._mine = f"{os.getpid()}:"
 
@@ -78,6 +79,7 @@ class InFlight:
                 held.left -= 1
                 if not held.left:
                     del self._held[handle]
+                    self.settled += 1
                     done.setdefault(held.acknowledge, []).append(held.message)
         for acknowledge, messages in done.items():
             acknowledge(messages)
