@@ -19,6 +19,7 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, secret_of, secrets_for
 from transforms.errors import WrongUse
+from transforms.events.plain import quoted
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.identity.channels import channels
 from transforms.logs import FORMATS
@@ -258,7 +259,7 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
     except ValueError as error:
         raise WrongUse(f"--control: {error}") from error
     if not isinstance(source, Subscription) or not topic:
-        raise WrongUse(f"--control: expected pubsub:projects/P/subscriptions/S; found {flags.control!r}")
+        raise WrongUse(f"--control: expected pubsub:projects/P/subscriptions/S; found {quoted(flags.control)}")
     return source
 
 
@@ -364,5 +365,5 @@ def read_time(flag: str, text: str) -> int:
     """
     moment = written_time(text)
     if not isinstance(moment, int):
-        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {text!r}")
+        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {quoted(text)}")
     return moment

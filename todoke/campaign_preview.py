@@ -11,6 +11,7 @@ from rich.table import Table
 from todoke.terminal import plain_text
 from todoke.weeks import numbers, weeks_table
 from transforms.channels.preview import CampaignPreview, Happening
+from transforms.events.plain import quoted
 from transforms.events.times import write_time
 
 __all__ = ["campaign_json", "print_campaign"]
@@ -64,6 +65,6 @@ def _line(happening: Happening) -> str:
     if happening.what == "entered":
         return "entered"
     if happening.what == "sent":
-        return f"{happening.step}: {happening.channel} {happening.message}, {happening.text!r}"
+        return f"{happening.step}: {happening.channel} {happening.message}, {quoted(happening.text)}"
     where = happening.step or "not entered"
     return f"{where}: no send, {happening.reason}" + (f" ({happening.text})" if happening.text else "")

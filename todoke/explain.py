@@ -18,6 +18,7 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.transforms import read_definitions
 from transforms.errors import WrongUse
+from transforms.events.plain import quoted
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.store import Store
 from transforms.users.boundary import Failed
@@ -77,24 +78,26 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
     """The user as of the time that is asked; nothing is written."""
     row = store.read_users([user_id]).get(user_id)
     if row is None:
-        raise WrongUse(f"the store knows no user {user_id!r}")
+        raise WrongUse(f"the store knows no user {quoted(user_id)}")
     user = open_user(user_id, row.state)
     if not isinstance(user, User):
         raise WrongUse(user.detail)
     _check_known(user)
     if until is not None and until < user.clock:
-        raise WrongUse(f"--as-of: {user_id!r} is settled up to {write_time(user.clock)} already; name a later time")
+        raise WrongUse(
+            f"--as-of: {quoted(user_id)} is settled up to {write_time(user.clock)} already; name a later time"
+        )
     last = store.read_run()
     kept = () if last is None else last.judged.get(user.definitions_hash, last.leaves)
     if last is not None and (new := tree.leaves & set(tree.definitions.event_leaves) - set(kept)):
         names = ", ".join(sorted(tree.definitions.segments_of(set(new))))
         raise WrongUse(
-            f"segments or audiences {names} ask about events in a way that {user_id!r} was not judged by yet: name the "
+            f"segments or audiences {names} ask about events in a way that {quoted(user_id)} was not judged by yet: name the "
             "definitions that the store was last run with, or bring its users over: `todoke run --continue` with these"
         )
     if last is None and user.definitions_hash != tree.definitions.definitions_hash:
         cause = "judged by other definitions; what these ask anew about events it has no history for"
-        print(f"todoke: {user_id!r} was {cause}", file=sys.stderr)
+        print(f"todoke: {quoted(user_id)} was {cause}", file=sys.stderr)
     # A bounded run has settled everybody; a user who is ahead of it belongs to a live job, and so does its time.
     settled_by_run = last is not None and user.clock <= last.as_of
     now = last.as_of if last is not None and settled_by_run else time.time_ns() // 1000
@@ -107,11 +110,13 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
 def _check_known(user: User) -> None:
     if user.owner is not None:
         since = write_time(user.owner.since)
-        raise WrongUse(f"user {user.id!r} was merged into {user.owner.latest!r} at {since}: ask for that one")
+        raise WrongUse(
+            f"user {quoted(user.id)} was merged into {quoted(user.owner.latest)} at {since}: ask for that one"
+        )
     if user.created is None and user.deleted is not None:
-        raise WrongUse(f"user {user.id!r} was deleted: nothing from before {write_time(user.deleted)} is known")
+        raise WrongUse(f"user {quoted(user.id)} was deleted: nothing from before {write_time(user.deleted)} is known")
     if user.created is None:
-        raise WrongUse(f"nothing is known of user {user.id!r}")
+        raise WrongUse(f"nothing is known of user {quoted(user.id)}")
 
 
 def explained_json(explained: Explained) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import msgspec
 
 from todoke.store import open_asked
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.plain import quoted
 from transforms.users.export import Days, exported
 
 __all__ = ["export"]
@@ -25,9 +26,9 @@ def export(url: str, events: str, *, json: bool) -> None:
       StoreError: the store cannot be read.
     """
     if _SCHEME.match(events):
-        raise WrongUse(f"--events: an export is written to files of this machine; found {events!r}")
+        raise WrongUse(f"--events: an export is written to files of this machine; found {quoted(events)}")
     if events.count("*") > 1:
-        raise WrongUse(f"--events: one `*` stands for the day of arrival; found {events!r}")
+        raise WrongUse(f"--events: one `*` stands for the day of arrival; found {quoted(events)}")
     store, counts = open_asked(url), Counter[str]()
     try:
         with tempfile.TemporaryDirectory(prefix="todoke-") as folder:

@@ -6,6 +6,7 @@ import msgspec
 
 from todoke.store import open_asked
 from todoke.terminal import json_text
+from transforms.events.plain import quoted
 from transforms.events.times import write_time
 from transforms.metrics.flow import flows
 
@@ -23,7 +24,9 @@ def flow(segment: str, url: str, *, json: bool) -> None:
     rows = (row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/"))
     found = list(flows(segment, rows))
     if not found and not json:
-        print(f"todoke: nobody was counted as coming or going in {segment!r}; only live jobs count", file=sys.stderr)
+        print(
+            f"todoke: nobody was counted as coming or going in {quoted(segment)}; only live jobs count", file=sys.stderr
+        )
     for each in found:
         shown = {**msgspec.structs.asdict(each), "window": write_time(each.window)}
         print(json_text(shown) if json else "\t".join(map(str, shown.values())))

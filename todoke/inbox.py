@@ -8,7 +8,7 @@ import msgspec
 from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.errors import WrongUse
-from transforms.events.plain import plain
+from transforms.events.plain import plain, quoted
 from transforms.events.times import write_time
 from transforms.storage.rows import InboxRow
 from transforms.storage.store import Store
@@ -40,7 +40,7 @@ def _names(user: str, store: Store) -> list[str]:
         if profile.get("owner", name) == name:
             return [name, *profile.get("merged", ())]
         name = profile["owner"]
-    raise WrongUse(f"there is no user {user!r}")
+    raise WrongUse(f"there is no user {quoted(user)}")
 
 
 def _said(row: InboxRow) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from transforms.campaigns.release import (
 )
 from transforms.campaigns.transforms import file_exists, is_pointer, read_file, write_file
 from transforms.errors import WrongUse
+from transforms.events.plain import quoted
 from transforms.events.times import read_time, write_time
 
 __all__ = ["publish"]
@@ -32,7 +33,7 @@ def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool
       PointerError: the pointer cannot be read or written, or somebody else published meanwhile; it names what it did.
     """
     if not is_pointer(pointer):
-        raise WrongUse(f"--to: a pointer is a file that ends in .json; found {pointer!r}")
+        raise WrongUse(f"--to: a pointer is a file that ends in .json; found {quoted(pointer)}")
     texts = _named_from(read_texts(definitions), definitions)
     at = None if activate is None else _time(activate)
     before, found = read_release(pointer, read_file) if file_exists(pointer) else (None, b"")

@@ -5,7 +5,6 @@ All that is printed and may hold text of others goes through here; JSON says the
 
 import errno
 import os
-import re
 import sys
 from typing import Any
 
@@ -13,11 +12,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from transforms.events.plain import is_plain, plain, plain_lines
+from transforms.events.plain import escaped, plain, plain_lines
 
 __all__ = ["Screen", "json_text", "last_line", "plain_text", "print_error", "print_plain"]
-
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 
 
 class Screen(Console):
@@ -55,13 +52,4 @@ def plain_text(text: str, style: str = "") -> Text:
 def json_text(value: Any, *, indent: int = 0) -> str:
     """A value as JSON, in which what is no plain text is escaped. Whoever reads it finds what was there."""
     encoded = msgspec.json.encode(value)
-    text = (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
-    return text if text.isascii() and "\x7f" not in text else _BEYOND_ASCII.sub(_escaped, text)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    letter = match[0]
-    if is_plain(letter):
-        return letter
-    units = letter.encode("utf-16-be")
-    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
+    return escaped((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode())

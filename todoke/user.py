@@ -10,6 +10,7 @@ from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.errors import WrongUse
 from transforms.events.event import GROUP, SET
+from transforms.events.plain import quoted
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState
 from transforms.storage.store import Store
@@ -46,7 +47,7 @@ def user_json(store: Store, user_id: str) -> dict[str, Any]:
     """
     row = store.read_users([user_id]).get(user_id)
     if row is None:
-        raise WrongUse(f"the store knows no user {user_id!r}")
+        raise WrongUse(f"the store knows no user {quoted(user_id)}")
     shown: dict[str, Any] = msgspec.json.decode(row.profile)
     entries: list[dict[str, Any]] = []
     # By id: what a process was writing for a visitor when it died may have come again for the user.

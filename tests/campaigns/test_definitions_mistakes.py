@@ -77,7 +77,7 @@ CHANGED = [
     (
         "consent: news",
         "consent: news\n    status: draft",
-        [(12, "campaigns.greet.status", "expected one of live, paused, stopped; found 'draft'")],
+        [(12, "campaigns.greet.status", 'expected one of live, paused, stopped; found "draft"')],
     ),
     ("consent: news", "consent: all", [(11, "campaigns.greet.consent", "`all` is no topic")]),
     (
@@ -101,7 +101,7 @@ CHANGED = [
     (
         "consent: news",
         "consent: news\n    on_unknown: retry",
-        [(12, "campaigns.greet.on_unknown", "expected one of skip, resend; found 'retry'")],
+        [(12, "campaigns.greet.on_unknown", 'expected one of skip, resend; found "retry"')],
     ),
     (
         "consent: news",
@@ -181,7 +181,7 @@ CHANGED = [
     (
         "consent: news",
         "consent: news\n    reenter: sometimes",
-        [(12, "campaigns.greet.reenter", "expected one of never, always, restart; found 'sometimes'")],
+        [(12, "campaigns.greet.reenter", 'expected one of never, always, restart; found "sometimes"')],
     ),
     (
         "consent: news",
@@ -296,13 +296,13 @@ CHANGED = [
     (
         "segments:\n",
         "policies: {default_zone: Mars/Olympus}\nsegments:\n",
-        [(1, "policies.default_zone", "no time zone of the IANA database is called 'Mars/Olympus'")],
+        [(1, "policies.default_zone", 'no time zone of the IANA database is called "Mars/Olympus"')],
     ),
     *(
         (
             "segments:\n",
             f"policies: {{default_zone: {zone}}}\nsegments:\n",
-            [(1, "policies.default_zone", f"no time zone of the IANA database is called {zone!r}")],
+            [(1, "policies.default_zone", f'no time zone of the IANA database is called "{zone}"')],
         )
         for zone in ("localtime", "posixrules", "right/UTC", "posix/Asia/Tokyo", "Factory", "../UTC", "asia/tokyo")
     ),

@@ -39,8 +39,8 @@ CHANGED = [
         "consent: news",
         "consent: news\n    quiet_hours: {from: 9pm, to: 24:00}",
         [
-            (12, "campaigns.greet.quiet_hours.from", 'a local time from "00:00" to "23:59"; found \'9pm\''),
-            (12, "campaigns.greet.quiet_hours.to", "found '24:00'"),
+            (12, "campaigns.greet.quiet_hours.from", 'a local time from "00:00" to "23:59"; found "9pm"'),
+            (12, "campaigns.greet.quiet_hours.to", 'found "24:00"'),
         ],
     ),
     (
@@ -48,7 +48,7 @@ CHANGED = [
         "consent: news\n    quiet_hours: {from: 21, to: '8:00'}",
         [
             (12, "campaigns.greet.quiet_hours.from", "found 21"),
-            (12, "campaigns.greet.quiet_hours.to", "found '8:00'"),
+            (12, "campaigns.greet.quiet_hours.to", 'found "8:00"'),
         ],
     ),
     (

@@ -11,12 +11,12 @@ from transforms.events.decode import Cause
 
 
 def test_a_line() -> None:
-    letter = DeadLetter(b'{"type": "group"}\x00', "events.jsonl", Cause.UNKNOWN_TYPE, "`type` is 'group'", 250_000)
+    letter = DeadLetter(b'{"type": "group"}\x00', "events.jsonl", Cause.UNKNOWN_TYPE, '`type` is "group"', 250_000)
     assert json.loads(letter.to_json()) == {
         "payload": '{"type": "group"}\x00',
         "source": "events.jsonl",
         "cause": "unknown_type",
-        "detail": "`type` is 'group'",
+        "detail": '`type` is "group"',
         "time": "1970-01-01T00:00:00.250000Z",
     }
 

@@ -55,7 +55,7 @@ def test_a_later_time_is_what_becomes_of_it_if_nothing_comes(explain):
 def test_an_earlier_time_is_wrong_use(explain):
     done = explain("bob", "recent", "--as-of", "2026-03-18T00:00:00Z")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "'bob' is settled up to 2026-03-20T12:00:00Z already" in done.stderr
+    assert '"bob" is settled up to 2026-03-20T12:00:00Z already' in done.stderr
 
 
 @pytest.mark.parametrize("moment", ["tomorrow", "2026-03-26", "2026-03-26T12:00:00"])
@@ -74,13 +74,13 @@ def test_an_unknown_segment_names_those_called_alike(explain):
 def test_an_unknown_user_is_wrong_use(explain):
     done = explain("nobody", "buyers")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the store knows no user 'nobody'" in done.stderr
+    assert 'the store knows no user "nobody"' in done.stderr
 
 
 def test_a_visitor_who_was_identified_is_asked_by_the_owners_id(explain):
     done = explain("~device-1", "buyers")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "'~device-1' was merged into 'ann' at 2026-03-03T12:00:00Z: ask for that one" in done.stderr
+    assert '"~device-1" was merged into "ann" at 2026-03-03T12:00:00Z: ask for that one' in done.stderr
 
 
 def test_conditions_of_which_the_store_has_no_history_are_refused(explain, tmp_path):
@@ -93,7 +93,7 @@ def test_conditions_of_which_the_store_has_no_history_are_refused(explain, tmp_p
     )
     done = explain("ann", "spenders", definitions=other)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "spenders ask about events in a way that 'ann' was not judged by yet" in done.stderr
+    assert 'spenders ask about events in a way that "ann" was not judged by yet' in done.stderr
     renamed = explain("ann", "customers", definitions=other)
     assert (renamed.returncode, renamed.stderr) == (0, "")
     assert "yes segment customers" in renamed.stdout
@@ -102,9 +102,9 @@ def test_conditions_of_which_the_store_has_no_history_are_refused(explain, tmp_p
 @pytest.mark.parametrize(
     ("user", "said"),
     [
-        (User("x", deleted=0, deleted_at=5), "'x' was deleted: nothing from before 1970-01-01T00:00:00Z is known"),
-        (User("x", created=1, owner=Owner("y", 0, "z")), "'x' was merged into 'z'"),
-        (User("x"), "nothing is known of user 'x'"),
+        (User("x", deleted=0, deleted_at=5), '"x" was deleted: nothing from before 1970-01-01T00:00:00Z is known'),
+        (User("x", created=1, owner=Owner("y", 0, "z")), '"x" was merged into "z"'),
+        (User("x"), 'nothing is known of user "x"'),
     ],
 )
 def test_a_user_who_is_none_any_more(todoke, finished, tmp_path, user, said):
@@ -125,7 +125,7 @@ def test_a_user_of_a_live_job_is_shown_as_of_now(todoke, finished, tmp_path):
     flags = ("--store", "sqlite:store.db", "--definitions", finished / "definitions.yaml")
     done = todoke("explain", "x", "buyers", *flags, "--json")
     assert done.returncode == 0
-    assert "'x' was judged by other definitions" in done.stderr
+    assert '"x" was judged by other definitions' in done.stderr
     assert json.loads(done.stdout)["as_of"] > "2026"
     reopened = open_store(f"sqlite:{tmp_path / 'store.db'}", create=False)
     assert reopened.read_users(["x"])["x"].version == 0  # nothing was written

@@ -63,7 +63,7 @@ def test_an_unknown_segment_is_wrong_use_and_the_known_ones_are_named(todoke, st
 def test_a_store_of_no_kind_is_wrong_use(todoke):
     done = todoke("members", "buyers", "--store", "users.db")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'" in done.stderr
+    assert '--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found "users.db"' in done.stderr
 
 
 def test_a_store_that_is_not_there_fails_and_is_not_made(todoke, tmp_path):

@@ -25,7 +25,7 @@ def run(todoke, tmp_path, finished):
 
 
 WRONG_USE = [
-    ({"events": "kafka:topic"}, "--events: unknown kind of source 'kafka:'"),
+    ({"events": "kafka:topic"}, '--events: unknown kind of source "kafka:"'),
     ({"events": " "}, "--events: a source is a path or pattern of files"),
     ({"events": "pubsub:nothing"}, "--events: expected pubsub:projects/PROJECT/subscriptions/NAME"),
     ({"events": "pubsub:projects/proj-x/subscriptions/events", "store": "none"}, "a live job needs a store"),
@@ -34,13 +34,13 @@ WRONG_USE = [
     ({"as_of": "tomorrow"}, "--as-of: expected a time with a zone"),
     ({"definitions": "nowhere.yaml"}, "todoke: nowhere.yaml: there is no such file or folder"),
     ({"definitions": None}, "the following arguments are required: --definitions"),
-    ({"store": "users.db"}, "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'users.db'"),
+    ({"store": "users.db"}, '--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found "users.db"'),
     ({"runner": "FnApiRuner"}, "--runner: Unexpected pipeline runner: FnApiRuner"),
     ({"runner": "nowhere.Runner"}, "--runner: "),
     ({"push": "fcm"}, "--push: expected fcm:PROJECT"),
     ({"push": "fcm:shop-1@http://[::1"}, "--push: Invalid IPv6 URL"),
     ({"email": "imap://localhost"}, "--email: expected smtp"),
-    ({"line": "lines"}, "--line: expected line or line@http://HOST:PORT; found 'lines'"),
+    ({"line": "lines"}, '--line: expected line or line@http://HOST:PORT; found "lines"'),
     ({"line": "line"}, "--line: set TODOKE_LINE_TOKEN"),
 ]
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from todoke.cli import app
 from todoke.terminal import json_text
-from transforms.events.plain import plain, plain_lines, plain_records
+from transforms.events.plain import plain, plain_lines, plain_records, quoted
 
 #: A title of the window, red, C1, right to left, a half-hidden tag, a line that looks like another one.
 EVIL = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202eevil\u2066\U000e0041\u200b\nfake"
@@ -126,6 +126,31 @@ def test_json_says_the_same_by_escapes(value: dict[str, object]) -> None:
         return
     assert json.loads(json_text(value)) == value
     assert commands(json_text(value)) <= {"\u200c", "\u200d"}
+
+
+DATA = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+    lambda each: st.one_of(st.lists(each, max_size=3), st.dictionaries(st.text(), each, max_size=3)),
+)
+
+
+@given(DATA)
+def test_what_is_found_is_said_as_json(value: object) -> None:
+    shown = quoted(value, most=1_000_000)
+    assert json.loads(shown) == value
+    assert commands(shown) <= {"\u200c", "\u200d"}
+    assert "\n" not in shown
+
+
+def test_of_long_values_the_beginning_is_said() -> None:
+    assert quoted("abcdef", most=3) == '"abc…"'
+    assert quoted([1, 2, 3, 4], most=5) == "[1, 2…"
+    assert (quoted(True), quoted(None), quoted("a'b"), quoted({"a": [1.5]})) == (
+        "true",
+        "null",
+        '"a\'b"',
+        '{"a": [1.5]}',
+    )
 
 
 def test_logs_hold_no_commands(caplog: pytest.LogCaptureFixture) -> None:

@@ -86,13 +86,13 @@ def test_an_anonymous_user_who_became_known(todoke, store):
 def test_an_unknown_user_is_wrong_use(todoke, store, flags):
     done = todoke("user", "device-2", "--store", store, *flags)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the store knows no user 'device-2'" in done.stderr
+    assert 'the store knows no user "device-2"' in done.stderr
 
 
 def test_a_store_of_no_kind_is_wrong_use(todoke):
     done = todoke("user", "ann", "--store", "bigtable:p")
     assert done.returncode == 2
-    assert "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'bigtable:p'" in done.stderr
+    assert '--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found "bigtable:p"' in done.stderr
 
 
 def test_a_call_that_stands_at_the_visitor_and_at_the_user_is_shown_once(tmp_path):

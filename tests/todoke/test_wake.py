@@ -169,7 +169,7 @@ def test_a_store_that_is_not_there_fails_and_is_not_made(todoke: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--store", "people.db"), "--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found 'people.db'"),
+        (("--store", "people.db"), '--store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found "people.db"'),
         (("--control-topic", "projects/project-x/topics/t"), "expected pubsub:projects/PROJECT/topics/NAME"),
         (("--control-topic", "pubsub:projects/project-x/subscriptions/tom"), "expected pubsub:projects/PROJECT/topics"),
         (("--control-topic", "pubsub:projects/project-x/topics/goog1"), "expected pubsub:projects/PROJECT/topics/NAME"),

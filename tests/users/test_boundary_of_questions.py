@@ -82,7 +82,7 @@ def test_a_preview_of_a_segment_goes_on(poison: None, tmp_path: Path) -> None:
     assert (found.members, found.users, {each.user for each in found.sample}) == (3, 3, {"u1", "u2", "v2"})
     assert histories.failed.inputs == {(user, f"{user} Sound {HOUR}") for user in ("u1", "v1")}
     assert {(key, what) for key, what, _ in histories.failed.dropped} == {("u2", "leaf")}
-    assert histories.failed.first == "a leaf of 'u2'"
+    assert histories.failed.first == 'a leaf of "u2"'
 
 
 def test_a_preview_of_a_campaign_goes_on(poison: None, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_live_bundle_gives_its_handles_to_the_dead_letters(caplog: pytest.LogC
     ]
     assert (("accounts", "dead_letter", "hot_id", 0), 2) in results
     (warning,) = caplog.messages
-    assert "'u1' (2)" in warning
+    assert '"u1" (2)' in warning
     assert list(batch.flush()) == []
     assert len(caplog.messages) == 1
 

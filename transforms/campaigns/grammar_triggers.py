@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from transforms.campaigns.definitions import Exit, Reentry, TriggerRule
 from transforms.campaigns.schedule import EACH_USER, Schedule, check_cron
+from transforms.events.plain import quoted
 from transforms.identity.zones import known_zone
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_filter
@@ -116,7 +117,7 @@ def read_minute(node: Node, problems: Problems) -> int | None:
     """Read a local time of the day as a minute of it."""
     match = _LOCAL_TIME.fullmatch(node.value) if isinstance(node.value, str) else None
     if match is None:
-        problems.add(node, f'expected a local time from "00:00" to "23:59"; found {node.plain()!r}')
+        problems.add(node, f'expected a local time from "00:00" to "23:59"; found {quoted(node.plain())}')
         return None
     return int(match[1]) * 60 + int(match[2])
 
@@ -127,7 +128,7 @@ def read_zone(fields: Document, default: str, problems: Problems) -> str | None:
         return default
     zone = problems.text(fields["zone"])
     if zone is not None and zone != EACH_USER and not known_zone(zone):
-        problems.add(fields["zone"], f"expected user; no time zone of the IANA database is called {zone!r}")
+        problems.add(fields["zone"], f"expected user; no time zone of the IANA database is called {quoted(zone)}")
     return zone
 
 
@@ -194,11 +195,11 @@ def _at(fields: Document, zone: str, problems: Problems) -> Schedule | None:
     try:
         local = datetime.fromisoformat(text) if _LOCAL.fullmatch(text) else None
     except ValueError:
-        problems.add(node, f"there is no such time; found {text!r}")
+        problems.add(node, f"there is no such time; found {quoted(text)}")
         return None
     if local is None:
         daily = _LOCAL_TIME.fullmatch(text)
         hint = f'; for every day write cron: "{int(daily[2])} {int(daily[1])} * * *"' if daily else ""
-        problems.add(node, f'expected a local time such as "2026-07-01T10:00"; found {node.plain()!r}{hint}')
+        problems.add(node, f'expected a local time such as "2026-07-01T10:00"; found {quoted(node.plain())}{hint}')
         return None
     return Schedule(zone, (local - _EPOCH) // _MICROSECOND)

@@ -9,6 +9,7 @@ import msgspec
 from transforms.campaigns.grammar_triggers import read_minute
 from transforms.campaigns.quiet import QuietHours
 from transforms.events.channels import installed
+from transforms.events.plain import quoted
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import LOCALE_FORM
 from transforms.segments.document import Document, Node, Problems
@@ -101,7 +102,7 @@ def read_quiet(node: Node, problems: Problems, *, or_none: bool = False) -> Quie
 def _zone(node: Node, problems: Problems) -> str | None:
     zone = problems.text(node)
     if zone and not known_zone(zone):
-        problems.add(node, f"no time zone of the IANA database is called {zone!r}")
+        problems.add(node, f"no time zone of the IANA database is called {quoted(zone)}")
     return zone
 
 

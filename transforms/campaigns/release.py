@@ -18,6 +18,7 @@ from hashlib import blake2b
 import msgspec
 
 from transforms.errors import NotStarted, TodokeError
+from transforms.events.plain import quoted
 from transforms.events.times import read_time, write_time
 
 __all__ = [
@@ -178,7 +179,7 @@ def beside(pointer: str, file: str) -> str:
       PointerError: it is not beside the pointer.
     """
     if not file or "/" in file or "\\" in file:
-        raise PointerError(f"{pointer}: expected the name of a file beside it; found {file!r}")
+        raise PointerError(f"{pointer}: expected the name of a file beside it; found {quoted(file)}")
     folder, slash, _ = pointer.rpartition("/")
     return f"{folder}{slash}{file}"
 

@@ -14,6 +14,7 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from transforms.campaigns.local_time import MINUTE, local_of
+from transforms.events.plain import quoted
 from transforms.segments.values import DAY, HOUR, instant_of, known_or_utc
 
 __all__ = ["EACH_USER", "EARLIEST", "Occurrence", "Schedule", "check_cron"]
@@ -122,13 +123,13 @@ def check_cron(text: str) -> None:
       ValueError: it is none, or never comes.
     """
     if len(text.split()) != 5:
-        raise ValueError(f'expected five fields, such as "30 7 * * 1" for Mondays at 7:30; found {text!r}')
+        raise ValueError(f'expected five fields, such as "30 7 * * 1" for Mondays at 7:30; found {quoted(text)}')
     try:
         never = next(CronSim(text, _EPOCH), None) is None
     except CronSimError as error:
-        raise ValueError(f"not a cron expression: {str(error).lower()} in {text!r}") from error
+        raise ValueError(f"not a cron expression: {str(error).lower()} in {quoted(text)}") from error
     if never:
-        raise ValueError(f"there is no such day: {text!r} never comes")
+        raise ValueError(f"there is no such day: {quoted(text)} never comes")
 
 
 def _next_occurrence(schedule: Schedule, after: int, *, twice: bool) -> Occurrence | None:

@@ -2,7 +2,7 @@
 
 from urllib.parse import SplitResult, urlsplit
 
-from transforms.events.plain import without_user
+from transforms.events.plain import quoted, without_user
 
 __all__ = ["local_server", "port_of"]
 
@@ -16,7 +16,7 @@ def local_server(text: str, url: str) -> str:
     server = urlsplit(text)
     port_of(server, without_user(url))
     if server.path.strip("/") or server.query or server.fragment:
-        raise ValueError(f"a local server is http://HOST:PORT with no path; found {without_user(url)!r}")
+        raise ValueError(f"a local server is http://HOST:PORT with no path; found {quoted(without_user(url))}")
     return text.rstrip("/")
 
 
@@ -29,7 +29,7 @@ def port_of(parts: SplitResult, shown: str) -> int:
     try:
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"the port of {shown!r} is not a number from 0 to 65535") from error
+        raise ValueError(f"the port of {quoted(shown)} is not a number from 0 to 65535") from error
     if not parts.hostname or not port:
-        raise ValueError(f"a host and a port are needed, such as localhost:8025; found {shown!r}")
+        raise ValueError(f"a host and a port are needed, such as localhost:8025; found {quoted(shown)}")
     return port

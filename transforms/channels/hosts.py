@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import idna
 import msgspec
 
-from transforms.events.plain import without_user
+from transforms.events.plain import quoted, without_user
 
 __all__ = ["Allowed", "RefusedHost", "canonical_host", "is_address", "is_public", "parse_allowed"]
 
@@ -103,7 +103,7 @@ def canonical_host(host: str) -> str:
     try:
         name = host if host.isascii() else idna.encode(host, uts46=True).decode()
     except idna.IDNAError as error:
-        raise ValueError(f"{host[:80]!r} is not a host: {error}") from error
+        raise ValueError(f"{quoted(host)} is not a host: {error}") from error
     name = name.removesuffix(".").lower()
     try:
         # Decimal, octal, hexadecimal and short forms, as a resolver takes them: https://url.spec.whatwg.org/#ipv4
@@ -111,7 +111,7 @@ def canonical_host(host: str) -> str:
     except (OSError, ValueError):
         pass
     if len(name) > 253 or not _NAME.fullmatch(name):
-        raise ValueError(f"{host[:80]!r} is not a host")
+        raise ValueError(f"{quoted(host)} is not a host")
     return name
 
 
@@ -151,7 +151,7 @@ def parse_allowed(texts: Iterable[str]) -> Allowed:
             port = parts.port
         except ValueError as error:
             raise ValueError(
-                f"expected HOST, HOST:PORT or a network such as 10.0.0.0/8; found {without_user(text)!r}"
+                f"expected HOST, HOST:PORT or a network such as 10.0.0.0/8; found {quoted(without_user(text))}"
             ) from error
         try:
             networks.append((ipaddress.ip_network(host), port))

@@ -10,6 +10,7 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.unsubscribe import unsubscribe_url
+from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
 from transforms.logs import fields
 from transforms.messages.definitions import Message
@@ -92,10 +93,12 @@ class MailSettings(msgspec.Struct, frozen=True):
           ValueError: the URL or the sender is not one, or the file of the secret cannot be read.
         """
         if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
-            raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {sender!r}")
+            raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {quoted(sender)}")
         base = environment.get("TODOKE_UNSUBSCRIBE_URL")
         if base and not _URL.fullmatch(base):
-            raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {base!r}")
+            raise ValueError(
+                f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {quoted(base)}"
+            )
         if base and not environment.get(UNSUBSCRIBE_SECRET):
             _log.warning(
                 "TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links",

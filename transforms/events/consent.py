@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transforms.events.channels import installed
+from transforms.events.plain import quoted
 
 __all__ = ["CONSENT_CHANGED", "EVERY_TOPIC", "folded_channel", "folded_topic", "read_consent"]
 
@@ -43,4 +44,4 @@ def read_consent(said: Mapping[str, Any]) -> tuple[str, str, bool]:
 
 
 def _shown(value: Any) -> str:
-    return "missing" if value is None else f"{value!r:.80}"
+    return "missing" if value is None else quoted(value)

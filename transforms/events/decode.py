@@ -13,6 +13,7 @@ import msgspec
 from transforms.events.consent import CONSENT_CHANGED, read_consent
 from transforms.events.event import Event
 from transforms.events.ids import refused_id
+from transforms.events.plain import quoted
 from transforms.events.records import read_record
 from transforms.events.times import FIRST_TIME, read_time
 from transforms.events.wire import TYPES, Alias, Call, Delete, Group, Id, Identify, Page, Screen, Track
@@ -172,7 +173,7 @@ def _mismatch(payload: bytes, detail: str) -> tuple[Cause, str]:
     if word is None:
         batch = ": a batch is not taken apart, write each of its calls by itself" if "batch" in message else ""
         return Cause.UNKNOWN_TYPE, f"there is no `type`{batch}"
-    return Cause.UNKNOWN_TYPE, f"`type` is {word!r:.80}" if isinstance(word, str) else "`type` is not text"
+    return Cause.UNKNOWN_TYPE, f"`type` is {quoted(word)}" if isinstance(word, str) else "`type` is not text"
 
 
 def _content(call: Call) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Which ids name nobody."""
 
+from transforms.events.plain import quoted
+
 __all__ = ["MAX_ID_BYTES", "REFUSED_IDS", "refused_id"]
 
 #: Longer ids are refused: they stand in row keys, which Bigtable limits to 4 KB.
@@ -35,7 +37,7 @@ def refused_id(text: str) -> str | None:
     """
     word = text.strip()
     if len(word) <= _LONGEST and word.lower() in REFUSED_IDS:
-        return f"{text!r} names nobody" if word else "it is empty"
+        return f"{quoted(text)} names nobody" if word else "it is empty"
     if len(text) * 4 > MAX_ID_BYTES and len(text.encode("utf-8", "surrogatepass")) > MAX_ID_BYTES:
         return f"it is longer than {MAX_ID_BYTES} bytes"
     return None

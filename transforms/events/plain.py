@@ -7,12 +7,14 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from json import dumps
 from typing import Any
 
-__all__ = ["is_plain", "plain", "plain_lines", "plain_records", "without_user"]
+__all__ = ["escaped", "plain", "plain_lines", "plain_records", "quoted", "without_user"]
 
 #: All that printable ASCII, and a space, is not.
 _SUSPECT = re.compile(r"[^ -~]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 #: Controls, formats (among them those that turn the direction of text), half surrogates, separators of lines.
 _COMMANDS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 #: Formats that scripts and emoji are written with: zero-width joiner and non-joiner.
@@ -22,6 +24,25 @@ _JOINERS = "\u200c\u200d"
 def plain(text: str) -> str:
     """One line without commands: each character that a terminal may obey, or that hides or turns others, is `�`."""
     return _SUSPECT.sub(_shown, text)
+
+
+def quoted(value: object, most: int = 80) -> str:
+    """A value as it may stand in a sentence: as JSON, such as `"x"`, `true` or `null`; of a long one the beginning.
+
+    Args:
+      value: data; what JSON has no form for is written as text.
+      most: how many characters of a text, or of the JSON of anything else.
+    """
+    if isinstance(value, str):
+        value = value if len(value) <= most else f"{value[:most]}…"
+        return escaped(dumps(value, ensure_ascii=False))
+    text = escaped(dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def escaped(text: str) -> str:
+    """JSON with what is not plain by escapes: who reads it finds what was there."""
+    return text if text.isascii() and "\x7f" not in text else _BEYOND_ASCII.sub(_escaped, text)
 
 
 def without_user(url: str) -> str:
@@ -49,10 +70,18 @@ def plain_records(make: Callable[..., logging.LogRecord]) -> Callable[..., loggi
 
 
 @lru_cache(4096)
-def is_plain(letter: str) -> bool:
+def _is_plain(letter: str) -> bool:
     """Whether a character can be shown as it is."""
     return unicodedata.category(letter) not in _COMMANDS or letter in _JOINERS
 
 
 def _shown(match: re.Match[str]) -> str:
-    return match[0] if is_plain(match[0]) else "�"
+    return match[0] if _is_plain(match[0]) else "�"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    letter = match[0]
+    if _is_plain(letter):
+        return letter
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))

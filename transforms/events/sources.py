@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import msgspec
 
+from transforms.events.plain import quoted
+
 __all__ = ["PARQUET", "Files", "Message", "Source", "Subscription", "parse_source", "parse_topic"]
 
 #: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the
@@ -55,10 +57,12 @@ def parse_source(text: str) -> Source:
     if text.startswith("pubsub:"):
         path = text.removeprefix("pubsub:")
         if not _SUBSCRIPTION.fullmatch(path):
-            raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME ({_NAMES}); found {text!r}")
+            raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME ({_NAMES}); found {quoted(text)}")
         return Subscription(path)
     if scheme := _SCHEME.match(text):
-        raise ValueError(f"unknown kind of source {scheme[0]!r}; write pubsub:..., or ./{text} for a file of that name")
+        raise ValueError(
+            f"unknown kind of source {quoted(scheme[0])}; write pubsub:..., or ./{text} for a file of that name"
+        )
     # Beam looks for patterns without a folder nowhere, and not in the working directory.
     return Files(f"./{text}" if "/" not in text and any(sign in text for sign in "*?[") else text)
 
@@ -71,5 +75,5 @@ def parse_topic(text: str) -> str:
     """
     path = text.removeprefix("pubsub:")
     if not text.startswith("pubsub:") or not _TOPIC.fullmatch(path):
-        raise ValueError(f"expected pubsub:projects/PROJECT/topics/NAME ({_NAMES}); found {text!r}")
+        raise ValueError(f"expected pubsub:projects/PROJECT/topics/NAME ({_NAMES}); found {quoted(text)}")
     return path

@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from transforms.events.plain import quoted
+
 __all__ = ["FIRST_TIME", "LAST_TIME", "read_time", "write_time"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,15 +30,15 @@ def read_time(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"not an ISO 8601 time: {text[:64]!r}") from None
+        raise ValueError(f"not an ISO 8601 time: {quoted(text, 64)}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"a time needs a zone, such as Z or +09:00: {text!r}")
+        raise ValueError(f"a time needs a zone, such as Z or +09:00: {quoted(text)}")
     if len(text) >= _SHORTEST_WITH_SEVEN and ("." in text or "," in text) and not _LONG_FRACTION.fullmatch(text):
-        raise ValueError(f"not an ISO 8601 time: {text[:64]!r}")
+        raise ValueError(f"not an ISO 8601 time: {quoted(text, 64)}")
     since = moment - _EPOCH
     time = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if not FIRST_TIME <= time <= LAST_TIME:
-        raise ValueError(f"outside the years 1 to 9999, UTC: {text!r}")
+        raise ValueError(f"outside the years 1 to 9999, UTC: {quoted(text)}")
     return time
 
 

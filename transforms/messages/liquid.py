@@ -27,6 +27,7 @@ from liquid.span import Span
 from liquid.token import Token
 from liquid.undefined import UNDEFINED
 
+from transforms.events.plain import quoted
 from transforms.messages.definitions import Partials
 from transforms.messages.liquid_parts import CALL, PARTIAL, TURN, Steps, rendered_by, replaced, text_of_value, weight
 from transforms.messages.scope import SCOPE
@@ -66,7 +67,7 @@ class _Missing(Undefined):
     """What is not there: nil in conditions and loops, and an error where it would be shown."""
 
     def __str__(self) -> str:
-        raise UndefinedError(self.hint or f"{self.name!r} is undefined", token=self.token)
+        raise UndefinedError(self.hint or f"{quoted(self.name)} is undefined", token=self.token)
 
     __int__ = __str__  # type: ignore[assignment]
 
@@ -203,7 +204,7 @@ def _date(value: object, pattern: object, *, context: RenderContext) -> str:
         moment = now if value in ("now", "today") else _moment(value, now.tzinfo)
         return str(moment.strftime(_OWN.sub(lambda match: _own(match, moment), form)))
     except (ValueError, OverflowError, OSError) as error:
-        raise FilterArgumentError(f"not a date: {value!r} ({error})", token=None) from error
+        raise FilterArgumentError(f"not a date: {quoted(value)} ({error})", token=None) from error
 
 
 def _moment(value: object, zone: tzinfo) -> datetime:

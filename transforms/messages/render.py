@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text, Tree, locale_key
 from transforms.messages.liquid import fill
 
@@ -83,7 +84,7 @@ class Texts:
         """One line without white space around it; None where nothing is left."""
         filled = (self.body(field, text) or "").strip()
         if has_break(filled):
-            raise RenderError(f"{field}: a line break or control character in {filled[:80]!r}")
+            raise RenderError(f"{field}: a line break or control character in {quoted(filled)}")
         return filled or None
 
     def tree(self, field: str, tree: Tree) -> Any:

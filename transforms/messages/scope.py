@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from transforms.events.plain import quoted
+
 __all__ = ["RESERVED", "SCOPE", "scope_of"]
 
 #: What every template may use (docs/reference/messages.md).
@@ -43,7 +45,7 @@ def scope_of(
     try:
         known = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone {zone!r}") from error
+        raise ValueError(f"unknown time zone {quoted(zone)}") from error
     local = (_EPOCH + timedelta(microseconds=now_us)).astimezone(known)
     now = _Now.fromisoformat(local.isoformat()).replace(tzinfo=known, fold=local.fold)
     scope = {**more, "user": _nested(user, attributes), "now": now}

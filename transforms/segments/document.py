@@ -11,6 +11,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
+from transforms.events.plain import quoted
 from transforms.segments.compose import compose
 from transforms.segments.synonyms import meant
 
@@ -201,7 +202,8 @@ class Problems:
         if whole and not isinstance(value, bool) and least <= value <= most:
             return int(value)
         self.add(
-            node, f"expected a whole number from {least:,} to {most:,}; found {node.plain()!r}{_number_meant(value)}"
+            node,
+            f"expected a whole number from {least:,} to {most:,}; found {quoted(node.plain())}{_number_meant(value)}",
         )
         return None
 
@@ -210,7 +212,9 @@ class Problems:
         value = node.value
         if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.add(node, f"expected a number from {least:,} to {most:,}; found {node.plain()!r}{_number_meant(value)}")
+        self.add(
+            node, f"expected a number from {least:,} to {most:,}; found {quoted(node.plain())}{_number_meant(value)}"
+        )
         return None
 
     def choice(
@@ -224,7 +228,7 @@ class Problems:
             return node.value
         word = instead or meant(str(node.value), options)
         hint = f"; write {word}" if word else ""
-        self.add(node, f"expected one of {', '.join(options)}; found {node.plain()!r}{hint}")
+        self.add(node, f"expected one of {', '.join(options)}; found {quoted(node.plain())}{hint}")
         return None
 
 

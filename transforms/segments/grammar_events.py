@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from transforms.events.plain import quoted
 from transforms.segments.conditions import (
     Condition,
     Count,
@@ -210,7 +211,9 @@ def _read_comparison(name: str, node: Node, problems: Problems) -> Operator | No
     """A comparison with numbers."""
     nodes = [node] if name != "between" else problems.sequence(node, "two numbers, low and high") or []
     if any(isinstance(each.value, bool) or not isinstance(each.value, int | float) for each in nodes):
-        problems.add(node, f"expected {'two numbers' if name == 'between' else 'a number'}; found {node.plain()!r}")
+        problems.add(
+            node, f"expected {'two numbers' if name == 'between' else 'a number'}; found {quoted(node.plain())}"
+        )
         return None
     operator = read_operator(name, node, problems) if nodes else None
     if operator is None or name != "is":
@@ -248,7 +251,7 @@ def _bounds(node: Node, limit: int, problems: Problems) -> tuple[int, int] | Non
         return None
     bounds = [problems.integer(item, 0, limit) for item in items]
     if len(bounds) != 2:
-        problems.add(node, f"expected [low, high]; found {node.plain()!r}")
+        problems.add(node, f"expected [low, high]; found {quoted(node.plain())}")
         return None
     low, high = bounds
     if low is None or high is None:

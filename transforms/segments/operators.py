@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import re2
 
+from transforms.events.plain import quoted
 from transforms.segments.anniversaries import is_anniversary, next_turn
 from transforms.segments.document import Node, Problems
 from transforms.segments.values import (
@@ -118,7 +119,7 @@ def read_moment(node: Node, problems: Problems) -> int | date | None:
     if moment is None:
         written = isinstance(value, str) and re.fullmatch(f"{TIME_FORM}|{DATE_FORM}", value)
         expected = "there is no such time" if written else "expected an ISO 8601 time with a zone, or a date"
-        problems.add(node, f"{expected}; found {value!r}")
+        problems.add(node, f"{expected}; found {quoted(value)}")
     return moment
 
 
@@ -294,10 +295,10 @@ def _range(node: Node, problems: Problems) -> tuple[Any, ...] | None:
     if any(value is None for value in values):
         return None
     if len(values) != 2 or not _same_kind(*values):
-        problems.add(node, f"expected [low, high] of one type; found {node.plain()!r}")
+        problems.add(node, f"expected [low, high] of one type; found {quoted(node.plain())}")
         return None
     if values[0] > values[1]:
-        problems.add(node, f"can never hold: {values[0]!r} is above {values[1]!r}")
+        problems.add(node, f"can never hold: {quoted(values[0])} is above {quoted(values[1])}")
         return None
     return tuple(values)
 
@@ -316,7 +317,7 @@ def _version_text(node: Node, problems: Problems) -> str | None:
     parts = version(node.value)
     if parts is None:
         hint = "; a number needs quotes, since 2.10 would be 2.1" if isinstance(node.value, int | float) else ""
-        problems.add(node, f'expected a version such as "2.10.1"; found {node.plain()!r}{hint}')
+        problems.add(node, f'expected a version such as "2.10.1"; found {quoted(node.plain())}{hint}')
         return None
     return ".".join(str(part) for part in parts or (0,))
 
@@ -333,7 +334,7 @@ def _days_before(node: Node, problems: Problems) -> int | None:
         return None
     age = read_duration(fields["before"], problems)
     if age is not None and (age % DAY or age > 365 * DAY):
-        problems.add(fields["before"], f"expected whole days, at most 365d; found {fields['before'].plain()!r}")
+        problems.add(fields["before"], f"expected whole days, at most 365d; found {quoted(fields['before'].plain())}")
         return None
     return None if age is None else age // DAY
 

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
+from transforms.events.plain import quoted
 from transforms.events.times import read_time
 from transforms.identity.zones import known_zone
 
@@ -84,18 +85,18 @@ def duration(text: object) -> int:
         if match := _DURATION.fullmatch(text):
             length = int(match[1]) * _UNITS[match[2]]
             if length <= 0:
-                raise ValueError(f"a duration must be longer than zero; found {text!r}")
+                raise ValueError(f"a duration must be longer than zero; found {quoted(text)}")
             if length > 100 * 366 * DAY:
-                raise ValueError(f"a duration is at most a hundred years; found {text!r}")
+                raise ValueError(f"a duration is at most a hundred years; found {quoted(text)}")
             return length
         if re.fullmatch(r"[0-9]+ ?(mo|M|y|Y|months?|years?)", text):
             raise ValueError(
-                f"months and years have no fixed length; write days or weeks, such as 30d or 52w, not {text!r}"
+                f"months and years have no fixed length; write days or weeks, such as 30d or 52w, not {quoted(text)}"
             )
         if spelled := _SPELLED.fullmatch(text.strip()):
             meant = f"{spelled[1]}{spelled[2][0].lower()}"
-            raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {text!r}; write {meant}")
-    raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {text!r}")
+            raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {quoted(text)}; write {meant}")
+    raise ValueError(f"expected a duration such as 30s, 15m, 2h, 7d or 4w; found {quoted(text)}")
 
 
 def written_time(text: str) -> int | date | None:
@@ -188,7 +189,7 @@ def compile_path(path: str) -> Path:
     steps = [(step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".")]
     if not _PATH.fullmatch(path):
         raise ValueError(
-            f"expected a path such as revenue or products[].category, of names, dots and []; found {path!r}"
+            f"expected a path such as revenue or products[].category, of names, dots and []; found {quoted(path)}"
         )
     if len(steps) == 1 and not steps[0][1]:
         key = steps[0][0]

@@ -1,5 +1,6 @@
 """Stores by their URL."""
 
+from json import dumps
 from pathlib import Path
 
 from transforms.storage.reader import Lists, Reader
@@ -19,7 +20,7 @@ def parse_store(url: str) -> tuple[str, str]:
     if (kind == "sqlite" and place) or (kind == "bigtable" and project and instance and "/" not in instance):
         return kind, place
     shown = url.rpartition("@")[2]  # what stands before may be a password
-    raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {shown!r}")
+    raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {dumps(shown)}")
 
 
 def open_store(url: str, *, create: bool = True) -> Store:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
+from transforms.events.plain import quoted
 from transforms.users.advance import fold
 from transforms.users.effects import Effect, Faulted
 from transforms.users.faults import PASSED, called, pass_time
@@ -111,14 +112,14 @@ class Failed:
         """Note an input that was set aside."""
         item, error = aside
         self.inputs.add((key, item.id))
-        self.first = self.first or f"{called(item)} {item.id!r} of {key!r}: {type(error).__name__}: {error}"
+        self.first = self.first or f"{called(item)} {quoted(item.id)} of {quoted(key)}: {type(error).__name__}: {error}"
 
     def note_dropped(self, key: str, effects: Iterable[Effect]) -> None:
         """Note what was dropped of a user."""
         for effect in effects:
             if isinstance(effect, Faulted):
                 self.dropped.add((key, effect.what, effect.at))
-                self.first = self.first or f"a {effect.what} of {key!r}"
+                self.first = self.first or f"a {effect.what} of {quoted(key)}"
 
 
 class _Folded(NamedTuple):

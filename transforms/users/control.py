@@ -21,6 +21,7 @@ from transforms.events.consent import folded_channel
 from transforms.events.decode import Cause, Refused
 from transforms.events.event import RECEIPT, Event
 from transforms.events.ids import refused_id
+from transforms.events.plain import quoted
 from transforms.events.times import read_time, write_time
 from transforms.users.user import ANONYMOUS, Input, decode_inputs, encode_inputs
 
@@ -105,10 +106,12 @@ def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
       Refused: the receipt says nothing that could be applied.
     """
     if receipt.kind not in KINDS:
-        raise Refused(Cause.INVALID, f"`kind` is {receipt.kind!r:.80}; expected one of {', '.join(KINDS)}")
+        raise Refused(Cause.INVALID, f"`kind` is {quoted(receipt.kind)}; expected one of {', '.join(KINDS)}")
     receipt = msgspec.structs.replace(receipt, channel=folded_channel(receipt.channel))
     if receipt.channel not in installed():
-        raise Refused(Cause.INVALID, f"`channel` is {receipt.channel!r:.80}; expected one of {', '.join(installed())}")
+        raise Refused(
+            Cause.INVALID, f"`channel` is {quoted(receipt.channel)}; expected one of {', '.join(installed())}"
+        )
     user = str(receipt.user_id)
     if reason := refused_id(user):
         raise Refused(Cause.REFUSED_ID, f"`userId`: {reason}")

@@ -16,6 +16,7 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.campaigns.user_view import Trigger
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
+from transforms.events.plain import quoted
 from transforms.logs import fields
 from transforms.segments.leaf_states import LeafStates
 from transforms.storage.store import StoreError
@@ -81,8 +82,8 @@ def open_user(name: str, state: bytes) -> User | Unreadable:
     except PASSED:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the bytes
-        return Unreadable(f"the state of {name!r} cannot be read: {error}")
-    return user if user.id == name else Unreadable(f"under {name!r} there is the state of {user.id!r:.80}")
+        return Unreadable(f"the state of {quoted(name)} cannot be read: {error}")
+    return user if user.id == name else Unreadable(f"under {quoted(name)} there is the state of {quoted(user.id)}")
 
 
 def pass_time(user: User, until: int, definitions: Definitions, *, historical: bool) -> tuple[User, list[Effect]]:
@@ -124,7 +125,7 @@ def _without_faults(user: User, wake: Wake, definitions: Definitions) -> tuple[U
             continue
         dropped.remove(part)
     names = ", ".join(f"{kind} {name}" for kind, name in dropped)
-    _log.error("of %r fails and is dropped: %s", user.id, names, extra=fields(reason=INTERNAL))
+    _log.error("of %s fails and is dropped: %s", quoted(user.id), names, extra=fields(reason=INTERNAL))
     return after
 
 

@@ -16,6 +16,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.live.inflight import in_flight
+from transforms.events.plain import quoted
 from transforms.logs import fields
 from transforms.segments.values import DAY
 from transforms.storage.rows import EventKey
@@ -151,7 +152,7 @@ class WriteBatch:
         except PASSED:
             raise
         except Exception:  # noqa: BLE001 - the boundary around a key
-            _log.critical("%r cannot be counted", user.id, exc_info=True)
+            _log.critical("%s cannot be counted", quoted(user.id), exc_info=True)
             self.tallies.count("internal", "state")
         else:
             self.tallies.join(counted)
@@ -203,10 +204,10 @@ class WriteBatch:
                 continue
             item, error = found
             _log.error(
-                "%s %r for %r is set aside as %s",
+                "%s %s for %s is set aside as %s",
                 called(item),
-                item.id,
-                user.id,
+                quoted(item.id),
+                quoted(user.id),
                 INTERNAL,
                 exc_info=error,
                 extra=fields(reason=INTERNAL),
@@ -273,7 +274,7 @@ class WriteBatch:
     def _warn(self) -> None:
         hot, self._set_aside_by_rate = self._set_aside_by_rate, Counter()
         if hot:
-            worst = ", ".join(f"{key!r} ({count:,})" for key, count in hot.most_common(_NAMED))
+            worst = ", ".join(f"{quoted(key)} ({count:,})" for key, count in hot.most_common(_NAMED))
             _log.warning(
                 "%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst, extra=fields(reason=HOT_ID)
             )

@@ -6,6 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from transforms.channels.texts import text_schemas
+from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
@@ -81,7 +82,7 @@ def _mailbox(texts: Texts, field: str, text: Text | None) -> str | None:
     """A mailbox, with a name or without."""
     filled = texts.line(field, text)
     if text is not None and (filled is None or named_mailbox(filled) is None):
-        raise RenderError(f"{field}: expected a mailbox, such as Shop <shop@example.com>; found {filled or ''!r}")
+        raise RenderError(f"{field}: expected a mailbox, such as Shop <shop@example.com>; found {quoted(filled or '')}")
     return filled
 
 
@@ -113,7 +114,7 @@ def _no_mailbox(text: str) -> str | None:
     # Where Liquid makes the name alone, the mailbox can be seen.
     seen = text if "{" not in text else "".join(text.rpartition("<")[1:])
     wrong = "{" not in seen and named_mailbox(seen) is None
-    return f"expected a mailbox, such as Shop <shop@example.com>; found {text!r}" if wrong else None
+    return f"expected a mailbox, such as Shop <shop@example.com>; found {quoted(text)}" if wrong else None
 
 
 _MEANINGS = {

@@ -27,6 +27,7 @@ from transforms.channels.email.message import RenderedMail
 from transforms.channels.email.settings import SMTP_PASSWORD, SmtpAddress, parse_smtp
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings, secret_of
+from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox, on_the_wire
 from transforms.messages.render import Rendered, has_break
 
@@ -67,18 +68,18 @@ def compose(send: Send, mail: RenderedMail, settings: MailSettings) -> Composed 
     """
     recipient = on_the_wire(send.address)
     if recipient is None:
-        return Outcome.failed("bad_address", f"{send.address[:80]!r} is not a mailbox")
+        return Outcome.failed("bad_address", f"{quoted(send.address)} is not a mailbox")
     written = mail.sender or settings.sender
     if any(has_break(text) for text in (written, mail.reply_to or "", mail.subject)):
         return Outcome.failed("rejected", "header: a line break or control character")
     sender = named_mailbox(written)
     if sender is None:
-        return Outcome.failed("rejected", f"From is not one mailbox: {written[:80]!r}")
+        return Outcome.failed("rejected", f"From is not one mailbox: {quoted(written)}")
     headers = {"From": _address(*sender)}
     if mail.reply_to is not None:
         reply_to = named_mailbox(mail.reply_to)
         if reply_to is None:
-            return Outcome.failed("rejected", f"Reply-To is not one mailbox: {mail.reply_to[:80]!r}")
+            return Outcome.failed("rejected", f"Reply-To is not one mailbox: {quoted(mail.reply_to)}")
         headers["Reply-To"] = _address(*reply_to)
     headers |= {
         "To": recipient,

@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.channels.address import local_server
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
-from transforms.events.plain import without_user
+from transforms.events.plain import quoted, without_user
 
 __all__ = ["LINE_TOKEN", "SETTINGS", "LineAddress", "parse_line"]
 
@@ -32,7 +32,7 @@ def parse_line(url: str) -> LineAddress:
     """
     match = _LINE.fullmatch(url)
     if not match:
-        raise ValueError(f"expected line or line@http://HOST:PORT; found {without_user(url)!r}")
+        raise ValueError(f"expected line or line@http://HOST:PORT; found {quoted(without_user(url))}")
     return LineAddress() if match["server"] is None else LineAddress(local_server(match["server"], url), local=True)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.channels.address import local_server
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
-from transforms.events.plain import without_user
+from transforms.events.plain import quoted, without_user
 
 __all__ = ["SETTINGS", "FcmAddress", "parse_fcm"]
 
@@ -30,7 +30,7 @@ def parse_fcm(url: str) -> FcmAddress:
     """
     match = _FCM.fullmatch(url)
     if not match:
-        raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {without_user(url)!r}")
+        raise ValueError(f"expected fcm:PROJECT or fcm:PROJECT@http://HOST:PORT; found {quoted(without_user(url))}")
     if match["server"] is None:
         return FcmAddress(match["project"])
     return FcmAddress(match["project"], local_server(match["server"], url), local=True)

@@ -6,6 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from transforms.channels.sms.segments import Segments, segments_of
+from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
 from transforms.messages.render import Rendered, RenderError, Texts
@@ -56,7 +57,7 @@ class SmsMessage(Message, frozen=True):
             raise RenderError(f"text: a text message has at most {_MAX_TEXT:,} characters")
         sender = texts.line("from", self.sender)
         if self.sender is not None and not is_sender(sender or ""):
-            raise RenderError(f"from: expected a number such as +819012345678, or a name; found {sender or ''!r}")
+            raise RenderError(f"from: expected a number such as +819012345678, or a name; found {quoted(sender or '')}")
         return RenderedSms(text, sender)
 
 
@@ -78,7 +79,7 @@ def _no_sender(text: str) -> str | None:
         return None
     return (
         "expected a number such as +819012345678, a short code, or a name of at most 11 letters, digits and blanks; "
-        f"found {text!r}"
+        f"found {quoted(text)}"
     )
 
 

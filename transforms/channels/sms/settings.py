@@ -10,7 +10,7 @@ import msgspec
 from transforms.channels.address import local_server, port_of
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
 from transforms.channels.settings import secret_of
-from transforms.events.plain import without_user
+from transforms.events.plain import quoted, without_user
 
 __all__ = ["SETTINGS", "SMS_FROM", "SMS_TOKEN", "SmsAddress", "parse_sms"]
 
@@ -43,16 +43,16 @@ def parse_sms(url: str) -> SmsAddress:
         return SmsAddress(server + path, match["account"], local=match["server"] is not None)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{_EXPECTED}; found {without_user(url)!r}")
+        raise ValueError(f"{_EXPECTED}; found {quoted(without_user(url))}")
     if parts.username is not None or parts.fragment:
         raise ValueError(
-            f"{_EXPECTED}, without a user: what it asks for is in {SMS_TOKEN}; found {without_user(url)!r}"
+            f"{_EXPECTED}, without a user: what it asks for is in {SMS_TOKEN}; found {quoted(without_user(url))}"
         )
     local = _is_loopback(parts.hostname)
     if parts.port is not None:
         port_of(parts, url)
     if parts.scheme == "http" and not local:
-        raise ValueError(f"over http:// all could read {SMS_TOKEN}: {url!r} must be https://")
+        raise ValueError(f"over http:// all could read {SMS_TOKEN}: {quoted(url)} must be https://")
     return SmsAddress(url, local=local)
 
 
@@ -72,7 +72,7 @@ def _check(told: Told, environment: Mapping[str, str]) -> None:
         raise ValueError(f"--sms: set {SMS_TOKEN} to {whose}")
     sender = environment.get(SMS_FROM, "")
     if sender and not is_sender(sender):
-        raise ValueError(f"{SMS_FROM} must be a number such as +819012345678, or a name; found {sender!r}")
+        raise ValueError(f"{SMS_FROM} must be a number such as +819012345678, or a name; found {quoted(sender)}")
 
 
 def _check_here(_told: Told, environment: Mapping[str, str]) -> None:

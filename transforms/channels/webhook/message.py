@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from transforms.events.plain import without_user
+from transforms.events.plain import quoted, without_user
 from transforms.messages.definitions import Message, Text, Tree
 from transforms.messages.form import MessageForm, MessageReader
 from transforms.messages.render import Rendered, RenderError, Texts
@@ -97,7 +97,7 @@ class WebhookMessage(Message, frozen=True):
         written = texts.line("url", self.url) or ""
         url = web_address(written)
         if url is None:
-            raise RenderError(f"url: expected https://… with a host; found {without_user(written)[:80]!r}")
+            raise RenderError(f"url: expected https://… with a host; found {quoted(without_user(written))}")
         return url
 
     def _headers(self, texts: Texts) -> dict[str, str]:
@@ -134,7 +134,7 @@ def _no_address(url: str) -> str | None:
             if wrong and wrong[1] not in ("http", "https")
             else None
         )
-    return None if web_address(url.strip()) else f"expected https://… with a host; found {without_user(url)[:80]!r}"
+    return None if web_address(url.strip()) else f"expected https://… with a host; found {quoted(without_user(url))}"
 
 
 def _schema() -> Schema:

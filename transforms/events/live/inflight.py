@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
+from transforms.events.plain import quoted
+
 __all__ = ["InFlight", "in_flight"]
 
 #: Acknowledges messages by what `InFlight.add` was told of each: a call for all that are settled together.
@@ -96,8 +98,8 @@ class InFlight:
     def _check(self, handle: str) -> None:
         if not handle.startswith(self._mine):
             raise RuntimeError(
-                f"message {handle!r} was read by another process than {os.getpid()}: a live run on one machine needs "
-                "its steps in one process (--environment_type=LOOPBACK)"
+                f"message {quoted(handle)} was read by another process than {os.getpid()}: a live run on one machine "
+                "needs its steps in one process (--environment_type=LOOPBACK)"
             )
 
 
