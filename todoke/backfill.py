@@ -11,6 +11,7 @@ from todoke.run import check_beam_flags, print_report, run_bounded, write_report
 from todoke.seeds import write_seeds
 from todoke.terminal import Screen
 from transforms.errors import WrongUse
+from transforms.events.plain import counted
 
 __all__ = ["backfill"]
 
@@ -48,7 +49,7 @@ def _print_seeds(report: dict[str, Any]) -> None:
     if not report["activations"]:
         print("nobody waits for a seed")
     for at, counts in report["activations"].items():
-        print(f"activation {at}, by {report['engine']}: {counts['seeded']:,} seeds, {counts['empty']:,} empty ones")
+        print(f"activation {at}, by {report['engine']}: {counted(counts['seeded'], 'seed')}, {counts['empty']:,} empty")
         if counts["missed"]:
             print(f"  {counts['missed']:,} cannot be made up for: see `missed` in docs/how-to/change-definitions.md")
     print(f"users: {report['users']:,}")

@@ -8,44 +8,50 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from todoke.clock import Clock, clock
 from todoke.terminal import plain_text
 from todoke.weeks import numbers, weeks_table
 from transforms.channels.preview import CampaignPreview, Happening
-from transforms.events.plain import quoted
-from transforms.events.times import write_time
+from transforms.events.plain import counted, quoted
 
 __all__ = ["campaign_json", "print_campaign"]
 
 
-def campaign_json(found: CampaignPreview) -> dict[str, Any]:
-    """All of it for programs: times as text."""
+def campaign_json(found: CampaignPreview, zone: str) -> dict[str, Any]:
+    """All of it for programs: times as text, by `--zone`."""
+    by = clock(zone)
     return {
         "campaign": found.campaign,
-        "as_of": write_time(found.as_of),
+        "as_of": by.write(found.as_of),
         "users": found.users,
         "entries": found.entries,
-        "weeks": [{"at": write_time(week.at), "entries": week.entries, "sends": week.sends} for week in found.weeks],
+        "weeks": [{"at": by.write(week.at), "entries": week.entries, "sends": week.sends} for week in found.weeks],
         "sends": [each._asdict() for each in found.decided],
         "refusals": [each._asdict() for each in found.refused],
-        "sample": [{"user": each.user, "happened": [_shown(one) for one in each.happened]} for each in found.sample],
+        "sample": [
+            {"user": each.user, "happened": [_shown(one, clock(zone, each.zone)) for one in each.happened]}
+            for each in found.sample
+        ],
     }
 
 
-def _shown(happening: Happening) -> dict[str, Any]:
+def _shown(happening: Happening, by: Clock) -> dict[str, Any]:
     """Without what is not said of it."""
-    return {**msgspec.to_builtins(happening), "at": write_time(happening.at)}
+    return {**msgspec.to_builtins(happening), "at": by.write(happening.at)}
 
 
-def print_campaign(console: Console, found: CampaignPreview, called: str) -> None:
+def print_campaign(console: Console, found: CampaignPreview, called: str, zone: str) -> None:
     """Entries and sends by week, what is sent by step, what is refused and why, and some users one by one."""
-    title = f"{called}, up to {write_time(found.as_of)}: {found.entries:,} journeys, {found.users:,} users"
+    by = clock(zone)
+    counts = f"{counted(found.entries, 'journey')}, {counted(found.users, 'user')}"
+    title = f"{called}, up to {by.write(found.as_of)}: {counts}"
     console.print(plain_text(title, "bold"))
     most = max(week.entries for week in found.weeks)
     rows = (
         (week.at, week.entries, (f"{week.entries:,}", f"{week.sends:,}"))
         for week in dropwhile(lambda week: not week.entries and not week.sends, found.weeks)
     )
-    weeks = weeks_table(("journeys", "sends"), rows, most)
+    weeks = weeks_table(("journeys", "sends"), rows, most, by)
     sends = Table(numbers("sends"), "step", "message", "channel", box=box.SIMPLE_HEAD)
     for decided in found.decided:
         sends.add_row(f"{decided.sends:,}", *map(plain_text, (decided.step, decided.message, decided.channel)))
@@ -57,8 +63,9 @@ def print_campaign(console: Console, found: CampaignPreview, called: str) -> Non
             console.print(table)
     for told in found.sample:
         console.print(plain_text(told.user, "bold"))
+        own = clock(zone, told.zone)
         for each in told.happened:
-            console.print(plain_text(f"  {write_time(each.at)}  {_line(each)}"))
+            console.print(plain_text(f"  {own.write(each.at)}  {_line(each)}"))
 
 
 def _line(happening: Happening) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from beam_pipelines.options import read_time
+from todoke.clock import Clock, check_zone, clock
 from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.differences import UNTIL_SEEDED
@@ -23,20 +24,24 @@ from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.store import Store
 from transforms.users.boundary import Failed
 from transforms.users.explain import Explained, Tree, settled
+from transforms.users.facts import zone_of
 from transforms.users.faults import open_user
 from transforms.users.user import User
 
 __all__ = ["check_known", "explain", "explained_json", "print_explained", "print_failed"]
 
 
-def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, json: bool) -> None:
-    """Print the tree of a segment's conditions with what each says about a user.
+def explain(
+    user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, zone: str, json: bool
+) -> None:
+    """Print the tree of a segment's conditions with what each says about a user; times by `--zone`.
 
     Raises:
-      WrongUse: the URL, the user or the segment is unknown, or the definitions are not those of the store.
+      WrongUse: the URL, the user, the segment or the zone is unknown, or the definitions are not those of the store.
       DefinitionsError: they cannot be read, or have mistakes.
       StoreError: the store cannot be read.
     """
+    check_zone(zone)
     known = compiled(read_definitions(definitions))
     check_known("segment", segment, known.segments)
     until = None if as_of is None else read_time("--as-of", as_of)
@@ -44,15 +49,15 @@ def explain(user_id: str, segment: str, url: str, definitions: str, as_of: str |
     tree = Tree(segment, known)
     user = _settled(store, user_id, tree, until)
     store.close()
-    found = tree.explain(user)
+    found, by = tree.explain(user), clock(zone, zone_of(user.profile, known.policies.default_zone))
     print_failed(tree.failed)
     if json:
-        shown = {"user": user_id, "as_of": write_time(user.clock), "segment": explained_json(found)}
+        shown = {"user": user_id, "as_of": by.write(user.clock), "segment": explained_json(found, by)}
         print(json_text(shown))
     else:
         console = Screen(soft_wrap=True)
-        console.print(plain_text(f"{user_id}, as of {write_time(user.clock)}", "bold"))
-        print_explained(console, found)
+        console.print(plain_text(f"{user_id}, as of {by.write(user.clock)}", "bold"))
+        print_explained(console, found, by)
 
 
 def check_known(kind: str, name: str, names: Collection[str]) -> None:
@@ -92,8 +97,9 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
     if last is not None and (new := tree.leaves & set(tree.definitions.event_leaves) - set(kept)):
         names = ", ".join(sorted(tree.definitions.segments_of(set(new))))
         raise WrongUse(
-            f"segments or audiences {names} ask about events in a way that {quoted(user_id)} was not judged by yet: name the "
-            "definitions that the store was last run with, or bring its users over: `todoke run --continue` with these"
+            f"segments or audiences {names} ask about events in a way that {quoted(user_id)} was not judged by yet: "
+            "name the definitions that the store was last run with, or bring its users over: `todoke run --continue` "
+            "with these"
         )
     if last is None and user.definitions_hash != tree.definitions.definitions_hash:
         cause = "judged by other definitions; what these ask anew about events it has no history for"
@@ -119,12 +125,12 @@ def _check_known(user: User) -> None:
         raise WrongUse(f"nothing is known of user {quoted(user.id)}")
 
 
-def explained_json(explained: Explained) -> dict[str, Any]:
-    """A tree for programs: times as text, and without what is not known."""
+def explained_json(explained: Explained, by: Clock) -> dict[str, Any]:
+    """A tree for programs: times as text by a clock, and without what is not known."""
     shown: dict[str, Any] = {"form": explained.form, "text": explained.text, "holds": explained.holds}
     for name in ("since", "turns", "newest", "written"):
         if (moment := getattr(explained, name)) is not None:
-            shown[name] = _time(moment)
+            shown[name] = _time(moment, by)
     if explained.warming:
         shown["warming"] = True
         if explained.form == "segment":
@@ -134,19 +140,19 @@ def explained_json(explained: Explained) -> dict[str, Any]:
     if explained.value is not None:
         shown["value"] = explained.value
     if explained.parts:
-        shown["parts"] = [explained_json(part) for part in explained.parts]
+        shown["parts"] = [explained_json(part, by) for part in explained.parts]
     return shown
 
 
-def print_explained(console: Console, explained: Explained, indent: int = 0) -> None:
+def print_explained(console: Console, explained: Explained, by: Clock, indent: int = 0) -> None:
     """A tree for people, a condition a line."""
     answer = Text("yes ", "green") if explained.holds else Text("no  ", "red")
     name = f"segment {explained.text}" if explained.form == "segment" else explained.text
-    facts = _facts(explained)
+    facts = _facts(explained, by)
     line = Text("  " * indent).append_text(answer).append_text(plain_text(name))
     console.print(line.append_text(plain_text(f"   ({', '.join(facts)})" if facts else "", "dim")))
     for part in explained.parts:
-        print_explained(console, part, indent + 1)
+        print_explained(console, part, by, indent + 1)
 
 
 def _waits(explained: Explained) -> str:
@@ -156,23 +162,23 @@ def _waits(explained: Explained) -> str:
     return UNTIL_SEEDED["old" if explained.older else "no"]
 
 
-def _facts(explained: Explained) -> list[str]:
+def _facts(explained: Explained, by: Clock) -> list[str]:
     """What is known of one condition beside its answer."""
     facts = [] if explained.measured is None else [str(explained.measured)]
     if explained.since is not None:
-        facts.append(f"since {_time(explained.since)}")
+        facts.append(f"since {_time(explained.since, by)}")
     if explained.turns is not None:
-        facts.append(f"{'until' if explained.holds else 'begins'} {_time(explained.turns)}")
+        facts.append(f"{'until' if explained.holds else 'begins'} {_time(explained.turns, by)}")
     if explained.newest is not None:
-        facts.append(f"newest event {_time(explained.newest)}")
+        facts.append(f"newest event {_time(explained.newest, by)}")
     if explained.written is not None:
         value = "gone" if explained.value is None else f"is {msgspec.json.encode(explained.value).decode()}"
-        facts.append(f"{value[:100]}, as said {_time(explained.written)}")
+        facts.append(f"{value[:100]}, as said {_time(explained.written, by)}")
     if explained.warming:
         facts.append(f"warming: {_waits(explained)}")
     return facts
 
 
-def _time(moment: int) -> str:
+def _time(moment: int, by: Clock) -> str:
     """A deadline may lie beyond the last year that a time can have."""
-    return write_time(min(max(moment, FIRST_TIME), LAST_TIME))
+    return by.write(min(max(moment, FIRST_TIME), LAST_TIME))

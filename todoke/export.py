@@ -9,7 +9,7 @@ import msgspec
 
 from todoke.store import open_asked
 from transforms.errors import RunFailed, WrongUse
-from transforms.events.plain import quoted
+from transforms.events.plain import counted, quoted
 from transforms.users.export import Days, exported
 
 __all__ = ["export"]
@@ -47,7 +47,8 @@ def export(url: str, events: str, *, json: bool) -> None:
     if json:
         print(msgspec.json.encode(said).decode())
         return
-    print(f"{said['events']:,} events of {said['users']:,} users in {said['files']:,} files")
+    events, users, files = (counted(said[f"{kind}s"], kind) for kind in ("event", "user", "file"))
+    print(f"{events} of {users} in {files}")
     if said["truncated"]:
         print(f"  users whose state was truncated, and is less than their events: {said['truncated']:,}")
     if said["unreadable"]:

@@ -4,22 +4,23 @@ import sys
 
 import msgspec
 
+from todoke.clock import check_zone, clock
 from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.events.plain import quoted
-from transforms.events.times import write_time
 from transforms.metrics.flow import flows
 
 __all__ = ["flow"]
 
 
-def flow(segment: str, url: str, *, json: bool) -> None:
+def flow(segment: str, url: str, *, zone: str, json: bool) -> None:
     """Print one line a window in which somebody entered or left.
 
     Raises:
-      WrongUse: the URL is unknown.
+      WrongUse: the URL or the zone is unknown, or the zone is each user's.
       StoreError: the store cannot be read.
     """
+    check_zone(zone, of="those who come and go")
     store = open_asked(url)
     rows = (row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/"))
     found = list(flows(segment, rows))
@@ -28,6 +29,6 @@ def flow(segment: str, url: str, *, json: bool) -> None:
             f"todoke: nobody was counted as coming or going in {quoted(segment)}; only live jobs count", file=sys.stderr
         )
     for each in found:
-        shown = {**msgspec.structs.asdict(each), "window": write_time(each.window)}
+        shown = {**msgspec.structs.asdict(each), "window": clock(zone).write(each.window)}
         print(json_text(shown) if json else "\t".join(map(str, shown.values())))
     store.close()

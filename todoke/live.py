@@ -30,6 +30,7 @@ from transforms.channels.held_up import held_up
 from transforms.errors import NotStarted, RunFailed
 from transforms.events.live.feed import feeds
 from transforms.events.live.inflight import in_flight
+from transforms.events.plain import counted
 from transforms.events.progress import progress
 from transforms.logs import fields
 from transforms.metrics.live.transforms import sums
@@ -235,7 +236,7 @@ def _flags(beam_flags: Sequence[str]) -> list[str]:
 def _drain() -> None:
     """Bring what is in flight to its end: inputs first, then the sends that they led to."""
     held = len(in_flight)
-    _log.info("stopping; %s messages are in flight", f"{held:,}", extra=fields(in_flight=held))
+    _log.info("stopping; %s in flight", counted(held, "message"), extra=fields(in_flight=held))
     feeds.pause()
     until = time.monotonic() + DRAIN_SECONDS
     sends, rested = progress.sends, time.monotonic()
@@ -245,7 +246,9 @@ def _drain() -> None:
         time.sleep(0.05)
     if in_flight:
         held = len(in_flight)
-        _log.warning("stopped with %s messages in flight; they come again", f"{held:,}", extra=fields(in_flight=held))
+        _log.warning(
+            "stopped with %s in flight; they come again", counted(held, "message"), extra=fields(in_flight=held)
+        )
     feeds.close()
 
 
@@ -339,7 +342,9 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
                 raise RunFailed("the run ended by itself, which a live run does not")
             pause = patience.after(time.monotonic() - started)
             if pause is None:
-                raise RunFailed(f"gave up after {patience.failures} failures in a row; the cause of the last is above")
+                raise RunFailed(
+                    f"gave up after {counted(patience.failures, 'failure')} in a row; the cause of the last is above"
+                )
             died = f"was killed by {signal.Signals(-code).name}" if code < 0 else "failed"
             _log.warning(
                 "the run %s; restart %d of %d in %.0f s",

@@ -3,11 +3,11 @@
 import sys
 from json import dumps
 
+from todoke.clock import check_zone, clock
 from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.errors import WrongUse
 from transforms.events.plain import plain
-from transforms.events.times import write_time
 from transforms.storage.open import parse_store
 from transforms.users.members import standing_members
 from transforms.users.user import ANONYMOUS
@@ -15,15 +15,16 @@ from transforms.users.user import ANONYMOUS
 __all__ = ["members"]
 
 
-def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
+def members(segment: str, url: str, *, anonymous: bool, zone: str, json: bool) -> None:
     """Print the members as of the last run, in the order of their ids.
 
     SQLite has them in that order and they are printed as they are read; from Bigtable all are in memory at once.
 
     Raises:
-      WrongUse: the URL or the segment is unknown.
+      WrongUse: the URL, the segment or the zone is unknown, or the zone is each user's.
       StoreError: the store cannot be read.
     """
+    check_zone(zone, of="members")
     store = open_asked(url)
     last = store.read_run()
     if last is not None and segment not in last.segments:
@@ -33,7 +34,7 @@ def members(segment: str, url: str, *, anonymous: bool, json: bool) -> None:
     standing = standing_members(store, segment)
     found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
     for row in found if parse_store(url)[0] == "sqlite" else sorted(found, key=lambda row: row.user):
-        shown = {"user": row.user, "since": write_time(row.since)}
+        shown = {"user": row.user, "since": clock(zone).write(row.since)}
         print(json_text(shown) if json else _line(row.user))
     store.close()
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from beam_pipelines.options import read_time
 from beam_pipelines.places import check_events
 from todoke.campaign_preview import campaign_json, print_campaign
+from todoke.clock import check_zone, clock
 from todoke.explain import check_known, explained_json, print_explained, print_failed
 from todoke.preflight import check_files
 from todoke.terminal import Screen, json_text, plain_text
@@ -24,8 +25,8 @@ from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.preview import CampaignPreview, preview_campaign
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.plain import counted
 from transforms.events.sources import Files, parse_source
-from transforms.events.times import write_time
 from transforms.events.transforms import read_files
 from transforms.segments.index import Segment
 from transforms.users.histories import Histories
@@ -43,15 +44,17 @@ def preview(
     weeks: int,
     sample: int,
     anonymous: bool,
+    zone: str,
     json: bool,
 ) -> None:
     """Print how many would be members, how that went, and some of them with their reasons; or the same of a campaign.
 
     Raises:
-      WrongUse: there is no such segment or campaign, the source is none of files, or nothing in it can be used.
+      WrongUse: there is no such segment, campaign or zone, the source is none of files, or nothing in it can be used.
       DefinitionsError: the definitions cannot be read, or have mistakes.
       RunFailed: the events cannot be read.
     """
+    check_zone(zone)
     known = _definitions(definitions)
     _check_name(name, known)
     source = _files(events)
@@ -66,20 +69,21 @@ def preview(
             found = preview_segment(name, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
     print_failed(histories.failed)
     if json:
-        described = campaign_json(found) if isinstance(found, CampaignPreview) else _described(found)
+        described = campaign_json(found, zone) if isinstance(found, CampaignPreview) else _described(found, zone)
         failed = {"set_aside": len(histories.failed.inputs), "dropped": len(histories.failed.dropped)}
         used = {**histories.accounts, **{kind: count for kind, count in failed.items() if count}}
         print(json_text({**described, "messages": used}))
         return
     left_out = {kind.replace("_", " "): count for kind, count in histories.accounts.items() if kind != "read" and count}
     if left_out:
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in left_out.items())
-        print(f"todoke: of {histories.accounts['read']:,} messages not used: {counts}", file=sys.stderr)
+        counts = ", ".join(counted(count, kind.removesuffix("s"), kind) for kind, count in left_out.items())
+        print(f"todoke: of {counted(histories.accounts['read'], 'message')} not used: {counts}", file=sys.stderr)
     if isinstance(found, CampaignPreview):
-        print_campaign(Screen(soft_wrap=True), found, _called(known.campaigns[name]))
+        print_campaign(Screen(soft_wrap=True), found, _called(known.campaigns[name]), zone)
     else:
-        whom = "users, visitors among them" if anonymous else "users with a user id"
-        _print(Screen(soft_wrap=True), found, _called(known.segments[name]), whom)
+        users = counted(found.users, "user")
+        whom = f"{users}, visitors among them" if anonymous else f"{users} with a user id"
+        _print(Screen(soft_wrap=True), found, _called(known.segments[name]), whom, zone)
 
 
 def _read(folder: Path, source: Files, known: Definitions, until: int | None) -> Histories:
@@ -118,19 +122,23 @@ def _files(events: str) -> Files:
     return source
 
 
-def _described(found: Preview) -> dict[str, Any]:
+def _described(found: Preview, zone: str) -> dict[str, Any]:
+    by = clock(zone)
     return {
         "segment": found.segment,
-        "as_of": write_time(found.as_of),
+        "as_of": by.write(found.as_of),
         "members": found.members,
         "users": found.users,
         "share": _share(found.members, found.users),
         "weeks": [
-            {"at": write_time(week.at), "members": week.members, "users": week.users, "share": _share(*week[1:])}
+            {"at": by.write(week.at), "members": week.members, "users": week.users, "share": _share(*week[1:])}
             for week in found.weeks
         ],
         "conditions": found.conditions,
-        "sample": [{"user": each.user, "because": explained_json(each.because)} for each in found.sample],
+        "sample": [
+            {"user": each.user, "because": explained_json(each.because, clock(zone, each.zone))}
+            for each in found.sample
+        ],
     }
 
 
@@ -147,15 +155,16 @@ def _called(what: Segment | Campaign) -> str:
     return what.id if what.name == what.id else f"{what.id} ({what.name})"
 
 
-def _print(console: Console, found: Preview, called: str, whom: str) -> None:
-    title = f"{called}, as of {write_time(found.as_of)}: {found.members:,} of {found.users:,} {whom}"
+def _print(console: Console, found: Preview, called: str, whom: str, zone: str) -> None:
+    by = clock(zone)
+    title = f"{called}, as of {by.write(found.as_of)}: {found.members:,} of {whom}"
     console.print(plain_text(f"{title} ({_percent(found.members, found.users)})", "bold"), "")
     most = max(week.members for week in found.weeks)
     rows = (
         (week.at, week.members, (f"{week.members:,}", _percent(*week[1:])))
         for week in dropwhile(lambda week: not week.users, found.weeks)
     )
-    console.print(weeks_table(("members", "of all"), rows, most))
+    console.print(weeks_table(("members", "of all"), rows, most, by))
     asked = Table(numbers("users"), numbers("of all"), "condition", box=box.SIMPLE_HEAD)
     for each in found.conditions:
         name = f"segment {each.text}" if each.form == "segment" else each.text
@@ -163,4 +172,4 @@ def _print(console: Console, found: Preview, called: str, whom: str) -> None:
     console.print(asked)
     for reason in found.sample:
         console.print(plain_text(reason.user, "bold"))
-        print_explained(console, reason.because, 1)
+        print_explained(console, reason.because, clock(zone, reason.zone), 1)

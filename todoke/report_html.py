@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from todoke.report_plots import plots_of
 from transforms.campaigns.load import Definitions
+from transforms.events.plain import counted
 from transforms.metrics.report import Summary, accounts_add_up
 
 __all__ = ["write_html"]
@@ -68,9 +69,9 @@ def _tiles(summary: Summary, report: Mapping[str, Any]) -> list[dict[str, str]]:
     per_second = f"{report['read'] / seconds:,.0f} a second" if seconds else ""
     return [
         _tile("messages read", report["read"], per_second),
-        _tile("users", report["users"], f"{summary.total('anonymous'):,} visitors stayed anonymous"),
-        _tile("segment entries", summary.total("entered"), f"and {summary.total('left'):,} exits"),
-        _tile("campaign entries", report["entries"], f"{report['waiting']:,} journeys still waiting"),
+        _tile("users", report["users"], f"{counted(summary.total('anonymous'), 'visitor')} stayed anonymous"),
+        _tile("segment entries", summary.total("entered"), f"and {counted(summary.total('left'), 'exit')}"),
+        _tile("campaign entries", report["entries"], f"{counted(report['waiting'], 'journey')} still waiting"),
         _tile("sends decided", summary.total("decided"), _listed(_by_detail(summary, "decided"))),
         _tile("handed off", sum(handed_off.values()), _listed(handed_off)),
         _tile("refusals", sum(report["suppressed"].values()), "each with its reason"),

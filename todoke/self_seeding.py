@@ -13,6 +13,7 @@ from beam_pipelines.options import CONTROL_RATE, Config
 from todoke.seeds import seed_from_archive
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.transforms import watcher_of
+from transforms.events.plain import counted
 from transforms.events.times import write_time
 from transforms.logs import fields
 from transforms.storage.open import open_store
@@ -80,5 +81,8 @@ def _look(store: Store, definitions: Definitions, topic: str | None, looks: Look
     for at in sorted(wanted):
         if seeds := done.seeded[at] + done.empty[at]:
             _log.info(
-                "%s seeds for conditions that count from %s", f"{seeds:,}", write_time(at), extra=fields(seeds=seeds)
+                "%s for conditions that count from %s",
+                counted(seeds, "seed"),
+                write_time(at),
+                extra=fields(seeds=seeds),
             )

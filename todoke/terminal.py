@@ -3,8 +3,7 @@
 All that is printed and may hold text of others goes through here; JSON says the same text by escapes.
 """
 
-import errno
-import os
+import re
 import sys
 from typing import Any
 
@@ -16,17 +15,22 @@ from transforms.events.plain import escaped, plain, plain_lines
 
 __all__ = ["Screen", "json_text", "last_line", "plain_text", "print_error", "print_plain"]
 
+#: Blanks at the end of a line, and the codes of a terminal that end their style.
+_FILL = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
+
 
 class Screen(Console):
-    """Standard output for what `rich` lays out."""
+    """Standard output for what `rich` lays out, without the blanks with which it fills lines up."""
 
-    def on_broken_pipe(self) -> None:
-        """Say, as `print` does, that nobody reads any more; the exit code is for the command line to choose.
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Lay out and write.
 
         Raises:
-          BrokenPipeError: always.
+          BrokenPipeError: nobody reads any more; the exit code is for the command line to choose.
         """
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        with self.capture() as laid_out:
+            super().print(*objects, **options)
+        self.file.write(_FILL.sub(r"\1", laid_out.get()))
 
 
 def print_plain(text: str) -> None:

@@ -6,13 +6,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from todoke.clock import UTC_CLOCK, Clock, check_zone, clock, zone_in
 from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.errors import WrongUse
 from transforms.events.event import GROUP, SET
 from transforms.events.plain import quoted
-from transforms.events.times import write_time
-from transforms.storage.rows import EventRow, LedgerRow, LedgerState
+from transforms.storage.rows import EventRow, LedgerRow, LedgerState, UserRow
 from transforms.storage.store import Store
 from transforms.users.user import ANONYMOUS
 
@@ -22,58 +22,57 @@ __all__ = ["print_user", "user", "user_json"]
 _EVENTS = 1000
 #: Characters of what an event said that the timeline shows.
 _SHOWN = 100
+#: Where a profile has times, beside those of memberships, journeys and pending entries.
+_TIMES = ("deleted", "known_since", "as_of")
+
+#: What happened when, of which kind it is, and what is shown of it.
+_Entry = tuple[int, str, dict[str, Any]]
 
 
-def user(user_id: str, url: str, *, json: bool) -> None:
-    """Print one user.
+def user(user_id: str, url: str, *, zone: str, json: bool) -> None:
+    """Print one user, with times by `--zone`.
 
     Raises:
-      WrongUse: the URL is none, or the store does not know the user.
+      WrongUse: the URL or the zone is none, or the store does not know the user.
       StoreError: the store cannot be read.
     """
+    check_zone(zone)
     store = open_asked(url)
     if json:
-        print(json_text(user_json(store, user_id)))
+        print(json_text(user_json(store, user_id, zone)))
     else:
-        print_user(Screen(), store, user_id)
+        print_user(Screen(), store, user_id, zone)
     store.close()
 
 
-def user_json(store: Store, user_id: str) -> dict[str, Any]:
+def user_json(store: Store, user_id: str, zone: str = UTC_CLOCK.zone) -> dict[str, Any]:
     """The user's profile as its row has it, and the `timeline`, oldest first; anonymous pasts are part of it.
 
     Raises:
       WrongUse: the store does not know the user.
     """
-    row = store.read_users([user_id]).get(user_id)
-    if row is None:
-        raise WrongUse(f"the store knows no user {quoted(user_id)}")
-    shown: dict[str, Any] = msgspec.json.decode(row.profile)
-    entries: list[dict[str, Any]] = []
-    # By id: what a process was writing for a visitor when it died may have come again for the user.
-    events: dict[str, dict[str, Any]] = {}
-    for name in [user_id, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
-        events |= {event.id: _event(event) for event in store.read_events(name, _EVENTS)}
-        entries += [_decision(sent) for sent in store.read_ledger(name, _EVENTS)]
-    entries += events.values()
-    shown["timeline"] = sorted(entries, key=lambda entry: (entry["time"], entry["kind"]))
-    return shown
+    row = _row(store, user_id)
+    return _shown(store, row, clock(zone, zone_in(row)))
 
 
-def print_user(console: Console, store: Store, user_id: str) -> None:
+def print_user(console: Console, store: Store, user_id: str, zone: str = UTC_CLOCK.zone) -> None:
     """Show a user to people.
 
     Raises:
       WrongUse: the store does not know the user.
     """
-    shown = user_json(store, user_id)
+    row = _row(store, user_id)
+    by = clock(zone, zone_in(row))
+    shown = _shown(store, row, by)
     console.print(plain_text(user_id, "bold"))
     for name in ("known_since", "as_of", "deleted", "owner", "truncated"):
         if name in shown:
             console.print(plain_text(f"  {name.replace('_', ' ')}: {shown[name]}"))
-    for name in ("attributes", "consent", "segments"):
+    for name in ("attributes", "consent"):
         for key, value in shown.get(name, {}).items():
-            console.print(plain_text(f"  {name.removesuffix('s')} {key}: {value}"))
+            console.print(plain_text(f"  {name.removesuffix('s')} {key}: {quoted(value, _SHOWN)}"))
+    for name, since in shown.get("segments", {}).items():
+        console.print(plain_text(f"  segment {name}: {since}"))
     for name in shown.get("warming", []):
         console.print(plain_text(f"  warming {name}: waits for a seed"))
     for journey in shown.get("journeys", []):
@@ -82,38 +81,71 @@ def print_user(console: Console, store: Store, user_id: str) -> None:
         console.print(
             plain_text(f"  entry into {pending['campaign']}: waits for what is missing until {pending['due']}")
         )
-    table = Table("time (UTC)", "what", "detail", box=None, padding=(0, 2, 0, 0))
+    table = Table(f"time ({by.zone})", "what", "detail", box=None, padding=(0, 2, 0, 0))
     for entry in shown["timeline"]:
-        table.add_row(_clock(entry["time"]), *map(plain_text, _describe(entry)))
+        table.add_row(_to_second(entry["time"]), *map(plain_text, _describe(entry)))
     console.print(table)
 
 
-def _clock(time: str) -> str:
-    """A time to the second, as people read it."""
+def _row(store: Store, user_id: str) -> UserRow:
+    row = store.read_users([user_id]).get(user_id)
+    if row is None:
+        raise WrongUse(f"the store knows no user {quoted(user_id)}")
+    return row
+
+
+def _shown(store: Store, row: UserRow, by: Clock) -> dict[str, Any]:
+    shown = _moved(msgspec.json.decode(row.profile), by)
+    entries: list[_Entry] = []
+    # By id: what a process was writing for a visitor when it died may have come again for the user.
+    events: dict[str, _Entry] = {}
+    for name in [row.user, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
+        events |= {event.id: _event(event, by) for event in store.read_events(name, _EVENTS)}
+        entries += [_decision(sent, by) for sent in store.read_ledger(name, _EVENTS)]
+    entries += events.values()
+    shown["timeline"] = [entry for _, _, entry in sorted(entries, key=lambda entry: entry[:2])]
+    return shown
+
+
+def _moved(profile: dict[str, Any], by: Clock) -> dict[str, Any]:
+    """A profile as its row has it, with times by a clock."""
+    times: dict[str, Any] = {name: by.moved(profile[name]) for name in _TIMES if name in profile}
+    if "segments" in profile:
+        times["segments"] = {name: by.moved(since) for name, since in profile["segments"].items()}
+    for name, moments in (("journeys", ("entered", "due")), ("pending", ("triggered", "due"))):
+        if name in profile:
+            times[name] = [each | {moment: by.moved(each[moment]) for moment in moments} for each in profile[name]]
+    return profile | times
+
+
+def _to_second(time: str) -> str:
+    """A time as people read it, under a heading that names the zone."""
     return time[:19].replace("T", " ")
 
 
-def _event(row: EventRow) -> dict[str, Any]:
+def _event(row: EventRow, by: Clock) -> _Entry:
     payload = msgspec.json.decode(row.payload)
     said = payload["traits"] if row.type in ("identify", GROUP, SET) else payload["properties"]
     if group := payload.get("group"):
         said = {"group": group} | said
     shown = {
-        "time": write_time(row.time),
+        "time": by.write(row.time),
         "kind": "event",
         "type": row.type,
         "name": row.name,
         "said": said,
         "id": row.id,
     }
-    return shown if row.arrival == row.time else shown | {"arrival": write_time(row.arrival)}
+    if row.arrival != row.time:
+        shown["arrival"] = by.write(row.arrival)
+    return row.time, "event", shown
 
 
-def _decision(row: LedgerRow) -> dict[str, Any]:
-    refused = row.state == LedgerState.SUPPRESSED
-    return {
-        "time": write_time(row.decided_at),
-        "kind": "refusal" if refused else "send",
+def _decision(row: LedgerRow, by: Clock) -> _Entry:
+    kind = "refusal" if row.state == LedgerState.SUPPRESSED else "send"
+    shown = {
+        "time": by.write(row.decided_at),
+        "kind": kind,
         "campaign": row.campaign,
         "step": row.step,
         "channel": row.channel,
@@ -121,6 +153,7 @@ def _decision(row: LedgerRow) -> dict[str, Any]:
         "detail": row.detail,
         "id": row.send,
     }
+    return row.decided_at, kind, shown
 
 
 def _cut(text: str) -> str:
@@ -130,9 +163,9 @@ def _cut(text: str) -> str:
 
 def _describe(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["kind"] == "event":
-        said = ", ".join(f"{name} {value}" for name, value in entry["said"].items())
-        arrived = _clock(entry.get("arrival", entry["time"]))
-        late = "" if arrived == _clock(entry["time"]) else f" (arrived {arrived})"
+        said = ", ".join(f"{name} {quoted(value, _SHOWN)}" for name, value in entry["said"].items())
+        arrived = _to_second(entry.get("arrival", entry["time"]))
+        late = "" if arrived == _to_second(entry["time"]) else f" (arrived {arrived})"
         return entry["name"] or entry["type"].replace("_", " "), (_cut(said) + late).strip()
     what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
     if entry["kind"] == "refusal":

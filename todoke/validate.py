@@ -9,6 +9,7 @@ import msgspec
 from todoke.terminal import json_text, print_error
 from transforms.campaigns.load import DefinitionsError, check, read_texts
 from transforms.campaigns.unknown import Sample, unknown_variables
+from transforms.events.plain import counted
 from transforms.messages.needs import Need
 from transforms.segments.document import Problems
 
@@ -38,11 +39,10 @@ def validate(path: Path, events: str | None, *, json: bool) -> int:
         for problem in problems:
             print_error(str(problem))
         if definitions is None and path.exists():
-            count = len(problems.errors)
-            print(f"{count} mistake" if count == 1 else f"{count} mistakes", file=sys.stderr)
+            print(counted(len(problems.errors), "mistake"), file=sys.stderr)
         elif definitions is not None:
-            counts = ("segments", "campaigns", "messages")
-            found = ", ".join(f"{len(getattr(definitions, name))} {name}" for name in counts)
+            kinds = ("segment", "campaign", "message")
+            found = ", ".join(counted(len(getattr(definitions, f"{kind}s")), kind) for kind in kinds)
             print(f"{path}: {found}; revision {definitions.definitions_hash}")
     return 2 if definitions is None else 0
 

@@ -6,7 +6,7 @@ from rich import box
 from rich.bar import Bar
 from rich.table import Column, Table
 
-from transforms.events.times import write_time
+from todoke.clock import Clock
 
 __all__ = ["numbers", "weeks_table"]
 
@@ -18,12 +18,12 @@ def numbers(title: str) -> Column:
     return Column(title, justify="right", no_wrap=True)
 
 
-def weeks_table(titles: Iterable[str], rows: Iterable[tuple[int, int, tuple[str, ...]]], most: int) -> Table:
-    """A row a week: when it ends (microseconds UTC), its size, which is the length of its bar, and what is written.
+def weeks_table(titles: Iterable[str], rows: Iterable[tuple[int, int, tuple[str, ...]]], most: int, by: Clock) -> Table:
+    """A row a week: when it ends by a clock, its size, which is the length of its bar, and what is written.
 
     `most` is the size of the longest bar.
     """
-    table = Table("week to (UTC)", *map(numbers, titles), "", box=box.SIMPLE_HEAD)
+    table = Table(f"week to ({by.zone})", *map(numbers, titles), "", box=box.SIMPLE_HEAD)
     for at, size, written in rows:
-        table.add_row(write_time(at)[:16].replace("T", " "), *written, Bar(most or 1, 0, size, width=_BAR))
+        table.add_row(by.write(at)[:16].replace("T", " "), *written, Bar(most or 1, 0, size, width=_BAR))
     return table

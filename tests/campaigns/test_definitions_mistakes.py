@@ -289,7 +289,7 @@ CHANGED = [
     (
         "channel: push",
         "channel: fax",
-        [(4, "messages.hello.channel", f"expected one of {', '.join(channels())}; found 'fax'")],
+        [(4, "messages.hello.channel", f'expected one of {", ".join(channels())}; found "fax"')],
     ),
     ("title: Hello", "title: Hello, ttl: [1]", [(4, "messages.hello.ttl", "found [1]")]),
     # Policies

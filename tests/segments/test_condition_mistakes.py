@@ -222,7 +222,7 @@ CORPUS = {
     ],
     # Contacts, consent and segments
     "{identified: maybe}": [(1, "identified", "expected true or false; found text")],
-    "{reachable: fax}": [(1, "reachable", f"expected one of {', '.join(channels())}; found 'fax'")],
+    "{reachable: fax}": [(1, "reachable", f'expected one of {", ".join(channels())}; found "fax"')],
     "{reachable: [push]}": [(1, "reachable", 'found ["push"]')],
     "{consented: news}": [(1, "consented", "expected a mapping with channel, topic; found text")],
     "{consented: {topic: news}}": [(1, "consented", "`channel` is missing")],

@@ -102,7 +102,7 @@ def test_a_message_that_lagged_behind_lets_a_seed_be_made_anew(shop: Shop, todok
     shop.take(call(5, "bob"))  # it arrived before the activation, and is applied after the seed was read
     shop.deliver()
     assert shop.members == {"ann", "bob"}, "the condition as it was answers"
-    assert "by archive: 1 seeds, 0 empty ones" in todoke("backfill", *flags).stdout
+    assert "by archive: 1 seed, 0 empty" in todoke("backfill", *flags).stdout
     assert (shop.deliver(), shop.members) == (1, {"ann", "bob"}), "twice 20"
     shop.take(call(6, "cat"))
     shop.take(call(7, "cat"))

@@ -100,8 +100,8 @@ def test_text_for_people(previewed: Callable[..., Any]) -> None:
     assert lines[start : start + 6] == [
         "ann",
         "  2026-03-02T12:00:00Z  entered",
-        "  2026-03-02T12:00:00Z  thanks: email thanks, 'Thank you, Ann'",
-        "  2026-03-04T12:00:00Z  again: push again, 'Come again'",
+        '  2026-03-02T12:00:00Z  thanks: email thanks, "Thank you, Ann"',
+        '  2026-03-04T12:00:00Z  again: push again, "Come again"',
         "  2026-03-06T12:00:00Z  not entered: no send, reentry",
         "  2026-03-20T12:00:00Z  entered",
     ]

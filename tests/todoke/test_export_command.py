@@ -100,7 +100,7 @@ def test_a_new_store_of_an_export_has_the_same_users(shop: Path, todoke: Todoke,
 
 def test_lines_are_those_of_the_calls(shop: Path, todoke: Todoke) -> None:
     done = todoke("export", "--store", "sqlite:a.db", "--events", "all.jsonl")
-    assert done.stdout.splitlines()[0].endswith(" events of 3 users in 1 files")
+    assert done.stdout.splitlines()[0].endswith(" events of 3 users in 1 file")
     calls = {each["messageId"]: each for each in map(json.loads, (shop / "all.jsonl").read_text().splitlines())}
     time = "2026-03-06T12:00:00.000001Z"
     assert calls["m07"] == {

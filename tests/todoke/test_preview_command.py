@@ -26,7 +26,7 @@ def test_the_same_members_as_a_run(preview, finished, tmp_path):
 
 def test_text_for_people(preview):
     done = preview("recent", "--sample", "1")
-    assert (done.returncode, done.stderr) == (0, "todoke: of 11 messages not used: 1 dead letters\n")
+    assert (done.returncode, done.stderr) == (0, "todoke: of 11 messages not used: 1 dead letter\n")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("recent, as of 2026-03-20T12:00:00Z: 2 of 4 users with a user id (50.0 %)")
     weeks = [line.split()[0] for line in lines if " 12:00 " in line]

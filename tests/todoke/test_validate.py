@@ -36,7 +36,7 @@ def test_warnings_are_shown_and_do_not_fail(todoke, tmp_path):
     done = todoke("validate", "d.yaml")
     assert done.returncode == 0
     assert done.stderr.startswith("d.yaml:2: warning: segments.a.members: holds also for users who were never seen")
-    assert done.stdout.startswith("d.yaml: 1 segments, 0 campaigns, 0 messages; revision ")
+    assert done.stdout.startswith("d.yaml: 1 segment, 0 campaigns, 0 messages; revision ")
 
 
 @pytest.mark.parametrize(("text", "code"), [(WRONG, 2), (SURPRISING, 0)])
@@ -85,4 +85,4 @@ def test_what_is_hidden_in_a_folder_is_no_definition(todoke, tmp_path):
     for place in (folder, ".here/shop"):
         done = todoke("validate", place)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "1 segments" in done.stdout
+        assert "1 segment," in done.stdout

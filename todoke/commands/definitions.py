@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import Asked, Json
+from todoke.commands.flags import Asked, Json, Zone
 from todoke.help import Group
 
 __all__ = ["group"]
@@ -55,6 +55,7 @@ def preview(
     weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="so many weeks are shown")] = 12,
     sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="so many users are explained")] = 5,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="of a segment, count anonymous users too")] = False,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Show who would be in a segment, or what a campaign would send, by recorded events.
@@ -62,7 +63,15 @@ def preview(
     It explains a sample of the users. Nothing is sent, and nothing is written.
     """
     import_module("todoke.preview").preview(
-        name, definitions, events, as_of=as_of, weeks=weeks, sample=sample, anonymous=anonymous, json=json
+        name,
+        definitions,
+        events,
+        as_of=as_of,
+        weeks=weeks,
+        sample=sample,
+        anonymous=anonymous,
+        zone=zone,
+        json=json,
     )
 
 

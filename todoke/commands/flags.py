@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Asked", "Json", "Store", "Topic"]
+__all__ = ["Asked", "Json", "Store", "Topic", "Zone"]
 
 Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
 Asked = Annotated[
@@ -13,5 +13,8 @@ Asked = Annotated[
 Topic = Annotated[
     str | None,
     typer.Option(metavar="TOPIC", help="the job's pubsub:projects/P/topics/T; default: the store's own control table"),
+]
+Zone = Annotated[
+    str, typer.Option("--zone", metavar="ZONE", help="times by this zone: UTC, a name such as Europe/Berlin, or user")
 ]
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]

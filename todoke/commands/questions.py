@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import Asked, Json, Store
+from todoke.commands.flags import Asked, Json, Store, Zone
 from todoke.help import Group
 
 __all__ = ["group"]
@@ -20,13 +20,14 @@ group = Group("Questions to a store")
 def user(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
     store: Store,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Show one user: profile, memberships, journeys, and a timeline.
 
     The timeline has events, sends, and sends that were refused.
     """
-    import_module("todoke.user").user(user_id, store, json=json)
+    import_module("todoke.user").user(user_id, store, zone=zone, json=json)
 
 
 @group.command(
@@ -43,13 +44,14 @@ def explain(
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
     ] = None,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Explain why a user is in a segment, or is not.
 
     Each condition says since when it holds or does not, and when that ends by itself.
     """
-    import_module("todoke.explain").explain(user_id, segment, store, definitions, as_of, json=json)
+    import_module("todoke.explain").explain(user_id, segment, store, definitions, as_of, zone=zone, json=json)
 
 
 @group.command("todoke members buyers --store sqlite:users.db", "todoke members buyers --store sqlite:users.db --json")
@@ -57,23 +59,25 @@ def members(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
     store: Store,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="anonymous users too, as ~ID")] = False,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """List who is in a segment as of the last run: one user id a line, sorted."""
-    import_module("todoke.members").members(segment, store, anonymous=anonymous, json=json)
+    import_module("todoke.members").members(segment, store, anonymous=anonymous, zone=zone, json=json)
 
 
 @group.command("todoke flow buyers --store sqlite:users.db")
 def flow(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
     store: Store,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Show who came to a segment and who left it, by minute, as a live job counts.
 
     A line has the start of the minute, how many entered, how many left, and the size since the job began.
     """
-    import_module("todoke.flow").flow(segment, store, json=json)
+    import_module("todoke.flow").flow(segment, store, zone=zone, json=json)
 
 
 @group.command(
@@ -84,7 +88,8 @@ def inbox(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id")],
     store: Store,
     expired: Annotated[bool, typer.Option("--expired", help="those that are shown no longer, too")] = False,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Show what the in-app inbox holds for one user, newest first."""
-    import_module("todoke.inbox").inbox(user_id, store, expired=expired, json=json)
+    import_module("todoke.inbox").inbox(user_id, store, expired=expired, zone=zone, json=json)

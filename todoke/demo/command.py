@@ -25,6 +25,7 @@ from transforms.campaigns.load import compiled, read_texts
 from transforms.channels.email.local_smtp import LocalSmtp
 from transforms.channels.push.local_fcm import LocalFcm
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.plain import counted
 from transforms.events.sources import Files
 from transforms.storage.open import open_store, parse_store
 from transforms.storage.rows import LedgerRow, LedgerState
@@ -58,7 +59,8 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
         (out / name).unlink(missing_ok=True)
     with _timed(console, f"events in {out / 'events.jsonl'}"):
         count = _write(out / "events.jsonl", customers)
-    console.print(f"{count:,} events: the orders are real, everything about the customers is invented", highlight=False)
+    events = counted(count, "event")
+    console.print(f"{events}: the orders are real, everything about the customers is invented", highlight=False)
     with _servers() as (fcm, smtp):
         config = _config(out, url, fcm, smtp)
         with _timed(console, "the pipeline"):

@@ -22,6 +22,7 @@ from transforms.messages.render import Rendered
 from transforms.segments.evidence import hash_of
 from transforms.users.boundary import fold_apart
 from transforms.users.effects import Effect
+from transforms.users.facts import zone_of
 from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
 from transforms.users.user import User, Wake, by_arrival
@@ -73,9 +74,10 @@ class RefusalCount(NamedTuple):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A user, and what the campaign does with them, in order."""
+    """A user, the zone they are in, and what the campaign does with them, in order."""
 
     user: str
+    zone: str
     happened: tuple[Happening, ...]
 
 
@@ -102,17 +104,18 @@ def preview_campaign(
       sample: of how many users it is told: first those who enter, then those who are refused, by the hash of their id.
     """
     counts, complaints = _Counts(as_of, weeks), Complaints()
-    chosen: list[tuple[bool, int, str, tuple[Happening, ...]]] = []
+    chosen: list[tuple[bool, int, str, Told]] = []
     for key, inputs in histories.each(definitions):
         told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs
-        _, effects = fold_apart(User(key), (*told, Wake(as_of)), definitions, histories.failed)
+        user, effects = fold_apart(User(key), (*told, Wake(as_of)), definitions, histories.failed)
         happened = tuple(_happened(campaign, effects, definitions, complaints))
         if not happened:
             continue
         enters = counts.add(happened)
         if sample:
             push = heappush if len(chosen) < sample else heappushpop
-            push(chosen, (enters, -hash_of(key), key, happened))
+            zone = zone_of(user.profile, definitions.policies.default_zone)
+            push(chosen, (enters, -hash_of(key), key, Told(key, zone, happened)))
     order = [step.id for step in definitions.campaigns[campaign].every_step]
     return CampaignPreview(
         campaign,
@@ -122,7 +125,7 @@ def preview_campaign(
         tuple(counts.weekly()),
         tuple(Decided(counts.decided[what], *what) for what in _by_step(counts.decided, order)),
         tuple(RefusalCount(counts.refused[what], *what) for what in _by_step(counts.refused, order)),
-        tuple(Told(key, happened) for _, _, key, happened in sorted(chosen, reverse=True)),
+        tuple(told for *_, told in sorted(chosen, key=lambda each: each[:3], reverse=True)),
     )
 
 

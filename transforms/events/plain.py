@@ -10,7 +10,7 @@ from functools import lru_cache
 from json import dumps
 from typing import Any
 
-__all__ = ["escaped", "plain", "plain_lines", "plain_records", "quoted", "without_user"]
+__all__ = ["counted", "escaped", "plain", "plain_lines", "plain_records", "quoted", "without_user"]
 
 #: All that printable ASCII, and a space, is not.
 _SUSPECT = re.compile(r"[^ -~]")
@@ -24,6 +24,11 @@ _JOINERS = "\u200c\u200d"
 def plain(text: str) -> str:
     """One line without commands: each character that a terminal may obey, or that hides or turns others, is `�`."""
     return _SUSPECT.sub(_shown, text)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with what there is of it, such as `1 segment` or `2,000 segments`; `many` where no `s` makes it."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def quoted(value: object, most: int = 80) -> str:

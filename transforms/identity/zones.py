@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["known_zone"]
+__all__ = ["known_zone", "zone_names"]
 
 #: No zone but what a computer has before somebody sets one.
 _NO_ZONE = "Factory"
@@ -17,11 +17,12 @@ def known_zone(name: Any) -> bool:
     Its canonical names and those of its file `backward` are. What else lies in the folders of a machine is not:
     `localtime` and `posixrules` are whatever somebody set there, `right/…` counts leap seconds.
     """
-    return isinstance(name, str) and name in _names() and _loads(name)
+    return isinstance(name, str) and name in zone_names() and _loads(name)
 
 
 @lru_cache(maxsize=1)
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """The names of the IANA database, canonical or not."""
     names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return frozenset(names) - {_NO_ZONE}
 

@@ -8,7 +8,7 @@ from transforms.identity.zones import known_zone
 from transforms.segments.leaf_facts import ZONE_NAMES
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["ProfileFacts"]
+__all__ = ["ProfileFacts", "zone_of"]
 
 
 class ProfileFacts:
@@ -23,10 +23,9 @@ class ProfileFacts:
 
     @property
     def zone(self) -> str:
-        """Trait `timezone`, else the newest `context.timezone`, else the policy's; unknown names are passed over."""
+        """What the user said, else the policy's."""
         if self._zone is None:
-            named = [self.profile.value(name) for name in ZONE_NAMES]
-            self._zone = next((name for name in named if known_zone(name)), self.policies.default_zone)
+            self._zone = zone_of(self.profile, self.policies.default_zone)
         return self._zone
 
     def value(self, name: str) -> object:
@@ -53,3 +52,9 @@ class ProfileFacts:
     def is_denied(self, topic: str, channel: str) -> bool:
         """Whether a topic was denied a channel, which unset consent is not."""
         return self.profile.denied(topic, channel)
+
+
+def zone_of(profile: Profile, default: str) -> str:
+    """Trait `timezone`, else the newest `context.timezone`, else `default`; unknown names are passed over."""
+    named = [profile.value(name) for name in ZONE_NAMES]
+    return str(next((name for name in named if known_zone(name)), default))

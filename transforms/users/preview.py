@@ -15,6 +15,7 @@ from transforms.segments.evidence import hash_of
 from transforms.segments.values import DAY
 from transforms.users.boundary import Failed, fold_apart
 from transforms.users.explain import Explained, Tree, decisive, replay
+from transforms.users.facts import zone_of
 from transforms.users.histories import Histories
 from transforms.users.user import ANONYMOUS, Input, User, Wake
 
@@ -41,9 +42,10 @@ class ConditionCount(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """A member, and the conditions that make it one."""
+    """A member, the zone it is in, and the conditions that make it one."""
 
     user: str
+    zone: str
     because: Explained
 
 
@@ -124,4 +126,5 @@ def _at_each(
 
 def _reason(tree: Tree, key: str, inputs: Sequence[Input], as_of: int) -> Reason:
     user, since = replay(tree, key, inputs, as_of)
-    return Reason(key, decisive(tree.explain(user, since)))
+    zone = zone_of(user.profile, tree.definitions.policies.default_zone)
+    return Reason(key, zone, decisive(tree.explain(user, since)))

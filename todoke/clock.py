@@ -1,0 +1,71 @@
+"""Times as people ask for them: in UTC, in a zone of the IANA database, or in that of the user whom they concern."""
+
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from transforms.errors import WrongUse
+from transforms.events.plain import quoted
+from transforms.events.times import read_time, write_time
+from transforms.identity.zones import known_zone, zone_names
+from transforms.storage.rows import UserRow
+from transforms.users.facts import zone_of
+from transforms.users.faults import open_user
+from transforms.users.user import User
+
+__all__ = ["UTC_CLOCK", "Clock", "check_zone", "clock", "zone_in"]
+
+_UTC = "UTC"
+#: Stands for the zone of each user, as it does in definitions.
+_EACH_USER = "user"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """Writes times, microseconds UTC, by a zone."""
+
+    zone: str = _UTC
+
+    def write(self, time: int) -> str:
+        """A time as ISO 8601: in UTC with `Z`, elsewhere with the offset."""
+        if self.zone == _UTC:
+            return write_time(time)
+        try:
+            return (_EPOCH + timedelta(microseconds=time)).astimezone(ZoneInfo(self.zone)).isoformat()
+        except OverflowError:  # it lies beyond the year 9999 there, or before the first
+            return write_time(time)
+
+    def moved(self, text: str) -> str:
+        """A time that is written already."""
+        return text if self.zone == _UTC else self.write(read_time(text))
+
+
+UTC_CLOCK = Clock()
+
+
+def check_zone(asked: str, *, of: str = "") -> None:
+    """Find a `--zone` that is none; with `of`, which says of whom the times are, no user has one for all of them.
+
+    Raises:
+      WrongUse: it is none.
+    """
+    if asked == _EACH_USER and of:
+        raise WrongUse(f"--zone: {of} are many users: name UTC or a zone such as Europe/Berlin")
+    if asked != _EACH_USER and not known_zone(asked):
+        [meant] = get_close_matches(asked.lower(), map(str.lower, zone_names()), 1) or [""]
+        close = next((name for name in zone_names() if name.lower() == meant), "")
+        hint = f"; did you mean `{close}`?" if close else ""
+        raise WrongUse(f"--zone: expected user, UTC or a zone such as Europe/Berlin; found {quoted(asked)}{hint}")
+
+
+def clock(asked: str, own: str = _UTC) -> Clock:
+    """The clock of a `--zone` that is one, for a user whose own zone is `own`."""
+    return Clock(own if asked == _EACH_USER else asked)
+
+
+def zone_in(row: UserRow) -> str:
+    """A user's own zone; UTC where none is known: a store does not know the policy's."""
+    user = open_user(row.user, row.state)
+    return zone_of(user.profile, _UTC) if isinstance(user, User) else _UTC
