@@ -29,13 +29,13 @@ def campaign_json(found: CampaignPreview, zone: str) -> dict[str, Any]:
         "sends": [each._asdict() for each in found.decided],
         "refusals": [each._asdict() for each in found.refused],
         "sample": [
-            {"user": each.user, "happened": [_shown(one, clock(zone, each.zone)) for one in each.happened]}
+            {"user": each.user, "happened": [_as_json(one, clock(zone, each.zone)) for one in each.happened]}
             for each in found.sample
         ],
     }
 
 
-def _shown(happening: Happening, by: Clock) -> dict[str, Any]:
+def _as_json(happening: Happening, by: Clock) -> dict[str, Any]:
     """Without what is not said of it."""
     return {**msgspec.to_builtins(happening), "at": by.write(happening.at)}
 
@@ -65,10 +65,10 @@ def print_campaign(console: Console, found: CampaignPreview, called: str, zone: 
         console.print(plain_text(told.user, "bold"))
         own = clock(zone, told.zone)
         for each in told.happened:
-            console.print(plain_text(f"  {own.write(each.at)}  {_line(each)}"))
+            console.print(plain_text(f"  {own.write(each.at)}  {_as_line(each)}"))
 
 
-def _line(happening: Happening) -> str:
+def _as_line(happening: Happening) -> str:
     if happening.what == "entered":
         return "entered"
     if happening.what == "sent":

@@ -30,12 +30,12 @@ def diff(old: str, new: str, *, json: bool) -> None:
     """
     found = differences(compiled(read_definitions(old)), compiled(read_definitions(new)))
     if json:
-        print(json_text(_described(found)))
+        print(json_text(_as_json(found)))
     else:
         _print(found)
 
 
-def _described(found: Differences) -> dict[str, object]:
+def _as_json(found: Differences) -> dict[str, object]:
     leaves = [{**msgspec.to_builtins(leaf), "key": f"{leaf.key:016x}"} for leaf in found.leaves]
     changes = {"segments": found.segments, "campaigns": found.campaigns, "policies": found.policies}
     return {"leaves": leaves, **changes}
@@ -49,7 +49,7 @@ def _print(found: Differences) -> None:
         _title(title, [change.kind for change in changes])
         for change in changes:
             if change.kind != "unchanged" or change.warming is not None:
-                print_plain(f"  {_SIGNS[change.kind]} {change.id}: {_said(change)}")
+                print_plain(f"  {_SIGNS[change.kind]} {change.id}: {_change_text(change)}")
     if found.policies:
         print(f"policies: {', '.join(found.policies)} changed")
 
@@ -59,7 +59,7 @@ def _title(title: str, kinds: Iterable[str]) -> None:
     print(f"{title}: {counts or 'none'}")
 
 
-def _said(change: SegmentChange | CampaignChange) -> str:
+def _change_text(change: SegmentChange | CampaignChange) -> str:
     said = change.kind
     if isinstance(change, SegmentChange):
         if change.kind == "changed":

@@ -31,7 +31,7 @@ def inbox(user: str, url: str, *, expired: bool, zone: str, json: bool) -> None:
     rows = [row for name in (owner.user, *merged) for row in store.read_inbox(name)]
     shown = [row for row in rows if expired or not row.expires or row.expires > now]
     for row in sorted(shown, key=lambda row: (-row.at, row.send)):
-        print(json_text(_said(row, by)) if json else _line(row, by))
+        print(json_text(_as_json(row, by)) if json else _as_line(row, by))
     store.close()
 
 
@@ -46,7 +46,7 @@ def _owner(user: str, store: Store) -> tuple[UserRow, list[str]]:
     raise WrongUse(f"there is no user {quoted(user)}")
 
 
-def _said(row: InboxRow, by: Clock) -> dict[str, Any]:
+def _as_json(row: InboxRow, by: Clock) -> dict[str, Any]:
     said = {
         "send": row.send,
         "at": by.write(row.at),
@@ -62,7 +62,7 @@ def _said(row: InboxRow, by: Clock) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _line(row: InboxRow, by: Clock) -> str:
+def _as_line(row: InboxRow, by: Clock) -> str:
     until = f"  until {by.write(row.expires)}" if row.expires else ""
     text = " ".join(f"{row.title}  {row.body}".split())
     return plain(f"{by.write(row.at)}  {text}  ({row.campaign}){until}")

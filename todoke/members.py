@@ -35,11 +35,11 @@ def members(segment: str, url: str, *, anonymous: bool, zone: str, json: bool) -
     found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
     for row in found if parse_store(url)[0] == "sqlite" else sorted(found, key=lambda row: row.user):
         shown = {"user": row.user, "since": clock(zone).write(row.since)}
-        print(json_text(shown) if json else _line(row.user))
+        print(json_text(shown) if json else _as_line(row.user))
     store.close()
 
 
-def _line(user: str) -> str:
+def _as_line(user: str) -> str:
     """An id as it stands; one that would be several lines, or drive a terminal, as a JSON string, quotes and all.
 
     So is one that begins with a quote, that none is mistaken.

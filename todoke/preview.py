@@ -69,7 +69,7 @@ def preview(
             found = preview_segment(name, histories, known, moment, weeks=weeks, sample=sample, anonymous=anonymous)
     print_failed(histories.failed)
     if json:
-        described = campaign_json(found, zone) if isinstance(found, CampaignPreview) else _described(found, zone)
+        described = campaign_json(found, zone) if isinstance(found, CampaignPreview) else _as_json(found, zone)
         failed = {"set_aside": len(histories.failed.inputs), "dropped": len(histories.failed.dropped)}
         used = {**histories.accounts, **{kind: count for kind, count in failed.items() if count}}
         print(json_text({**described, "messages": used}))
@@ -122,7 +122,7 @@ def _files(events: str) -> Files:
     return source
 
 
-def _described(found: Preview, zone: str) -> dict[str, Any]:
+def _as_json(found: Preview, zone: str) -> dict[str, Any]:
     by = clock(zone)
     return {
         "segment": found.segment,

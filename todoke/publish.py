@@ -47,7 +47,7 @@ def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool
         return
     _write(pointer, changes.release, found)
     if json:
-        print(json_text(_described(changes)))
+        print(json_text(_as_json(changes)))
     else:
         _print(changes, pointer, activate)
 
@@ -76,7 +76,7 @@ def _write(pointer: str, release: Release, found: bytes) -> None:
     write_file(pointer, encode_pointer(release, files))
 
 
-def _described(changes: Changes) -> dict[str, object]:
+def _as_json(changes: Changes) -> dict[str, object]:
     return {
         "serial": changes.release.number,
         "revision": changes.release.revisions[0].definitions_hash,

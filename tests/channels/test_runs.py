@@ -20,7 +20,7 @@ class Kept(Whole):
         return Outcome.handed_off("kept")
 
 
-RULES = {"win_back": Rule(run=True)}
+RULES = {"win_back": Rule(broadcast=True)}
 
 
 def said(deliveries):
@@ -92,7 +92,7 @@ def test_the_claim_of_a_mailbox_is_no_claim_that_lapses(make_courier, store, mak
 
 def test_what_campaigns_say(compiled_run):
     assert rules_of(compiled_run) == {
-        "sale": Rule("paused", resend=True, run=True, scheduled=True, interval=60_000.0),
+        "sale": Rule("paused", resend=True, broadcast=True, scheduled=True, interval=60_000.0),
         "hello": Rule("live"),
     }
 

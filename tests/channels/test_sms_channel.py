@@ -154,7 +154,7 @@ def test_the_users_state_is_told_of_stops_and_dead_numbers(make, courier_of, num
 
 def test_one_number_gets_one_message_of_a_run_whoever_shares_it(server, make, courier_of, store) -> None:
     sends = [make(id=f"s{user}", user=user) for user in ("ada", "ben")]
-    deliveries = courier_of("twilio", store, rules={"win_back": Rule(run=True)}).deliver(sends)
+    deliveries = courier_of("twilio", store, rules={"win_back": Rule(broadcast=True)}).deliver(sends)
     assert [(each.state, each.reason) for each in deliveries] == [("handed_off", ""), ("suppressed", "same_mailbox")]
     assert len(server.received) == 1
 

@@ -16,7 +16,7 @@ from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 NOW = 1_772_000_000_000_000
-RULES = {"win_back": Rule(run=True)}
+RULES = {"win_back": Rule(broadcast=True)}
 
 
 class Beside:

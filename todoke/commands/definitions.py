@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import Asked, Json, Zone
+from todoke.commands.flags import DefinitionsPath, Json, Zone
 from todoke.help import Group
 
 __all__ = ["group"]
@@ -45,7 +45,7 @@ def schema() -> None:
 def preview(
     name: Annotated[str, typer.Argument(metavar="SEGMENT|CAMPAIGN", help="its id in the definitions")],
     *,
-    definitions: Asked,
+    definitions: DefinitionsPath,
     events: Annotated[
         str, typer.Option(metavar="SRC", help="a path or pattern of JSON Lines or Parquet, plain or .gz")
     ],

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Asked", "Json", "Store", "Topic", "Zone"]
+__all__ = ["DefinitionsPath", "Json", "Store", "Topic", "Zone"]
 
 Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
-Asked = Annotated[
+DefinitionsPath = Annotated[
     str, typer.Option("--definitions", metavar="PATH", help="a definitions file, a folder of them, or a pointer")
 ]
 Topic = Annotated[

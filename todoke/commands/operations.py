@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import Asked, Json, Store, Topic
+from todoke.commands.flags import DefinitionsPath, Json, Store, Topic
 from todoke.help import Group
 
 __all__ = ["group"]
@@ -49,7 +49,7 @@ def wake(
 )
 def sweep(
     store: Store,
-    definitions: Asked,
+    definitions: DefinitionsPath,
     control_topic: Topic = None,
     older_than: Annotated[
         str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")

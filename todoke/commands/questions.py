@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import Asked, Json, Store, Zone
+from todoke.commands.flags import DefinitionsPath, Json, Store, Zone
 from todoke.help import Group
 
 __all__ = ["group"]
@@ -40,7 +40,7 @@ def explain(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
     *,
     store: Store,
-    definitions: Asked,
+    definitions: DefinitionsPath,
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
     ] = None,

@@ -173,8 +173,8 @@ def _segments(old: _Side, new: _Side, needed: set[int]) -> tuple[SegmentChange, 
         if not was:
             found.append(SegmentChange(name, "added", warming=warming))
             continue
-        said = _said(before[was])
-        fields = tuple(field for field, value in _said(segment).items() if said[field] != value)
+        said = _descriptive(before[was])
+        fields = tuple(field for field, value in _descriptive(segment).items() if said[field] != value)
         if new.meanings[name] != old.meanings[was]:
             found.append(SegmentChange(name, "changed", None, fields, warming))
         elif was != name or fields:
@@ -185,7 +185,7 @@ def _segments(old: _Side, new: _Side, needed: set[int]) -> tuple[SegmentChange, 
     return tuple(sorted(found, key=lambda segment: segment.id))
 
 
-def _said(segment: Segment) -> dict[str, str | None]:
+def _descriptive(segment: Segment) -> dict[str, str | None]:
     """What is said beside the members; a name that is only the id is none."""
     return {"name": None if segment.name == segment.id else segment.name, "owner": segment.owner}
 

@@ -39,7 +39,7 @@ class Newest(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.time, self.id
 
 
-#: By `Asked.key`, then by the value at the path of `same` (see `place_of`). Never changed in place.
+#: By `EventQuery.key`, then by the value at the path of `same` (see `place_of`). Never changed in place.
 KeptRecent = dict[int, dict[str, Newest]]
 
 

@@ -227,7 +227,7 @@ class Courier:
         )
 
     async def _keep_one_an_address(self, prepared: dict[str, tuple[int, Any]], sends: Sequence[Send]) -> None:
-        """Refuse messages of a run for addresses, shared by users, that another user's has gone to, or goes to now.
+        """Refuse messages of a broadcast for shared addresses that another user's has gone to, or goes to now.
 
         Such a mailbox is claimed in the ledger like a send, in a row that names the send that has it.
         """
@@ -236,7 +236,7 @@ class Courier:
         for id_, (place, ready) in prepared.items():
             send = sends[place]
             key = shared_key(send.channel, send.address)
-            if key and not isinstance(ready, Delivery) and self._rule(send).run:
+            if key and not isinstance(ready, Delivery) and self._rule(send).broadcast:
                 mine[id_] = digest("mailbox", send.campaign, send.entry, send.step, key)
                 asked.setdefault(mine[id_], self._mailbox_row(send, mine[id_]))
         standing = await self._ask(self._ledger.claim, list(asked.values())) if asked else {}

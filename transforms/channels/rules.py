@@ -12,14 +12,14 @@ __all__ = ["Rule", "Rules", "rules_of"]
 class Rule(msgspec.Struct, frozen=True):
     """What one campaign says.
 
-    `resend`: what nobody knows to have gone out goes out again. `run`: it reaches many at once, so that a mailbox that
-    several share gets one mail of it. `scheduled`: it goes out at planned times. `interval` is the time between two of
-    its sends, in microseconds, None for any.
+    `resend`: what nobody knows to have gone out goes out again. `broadcast`: it reaches many at once, so that a mailbox
+    that several share gets one mail of it. `scheduled`: it goes out at planned times. `interval` is the time between
+    two of its sends, in microseconds, None for any.
     """
 
     status: str = "live"
     resend: bool = False
-    run: bool = False
+    broadcast: bool = False
     scheduled: bool = False
     interval: float | None = None
 
@@ -34,7 +34,7 @@ def rules_of(definitions: Definitions) -> Rules:
         name: Rule(
             campaign.status,
             resend=campaign.on_unknown == "resend",
-            run=campaign.trigger.kind in ("schedule", "announcement"),
+            broadcast=campaign.trigger.kind in ("schedule", "announcement"),
             scheduled=campaign.trigger.kind == "schedule",
             interval=campaign.rate.per / campaign.rate.at_most if campaign.rate is not None else None,
         )

@@ -35,13 +35,13 @@ def read_consent(said: Mapping[str, Any]) -> tuple[str, str, bool]:
     """
     topic, channel, granted = (said.get(name) for name in ("topic", "channel", "granted"))
     if not isinstance(topic, str) or not topic.strip():
-        raise ValueError(f"`topic` is {_shown(topic)}; expected text, such as `{EVERY_TOPIC}`")
+        raise ValueError(f"`topic` is {_excerpt(topic)}; expected text, such as `{EVERY_TOPIC}`")
     if not isinstance(channel, str) or folded_channel(channel) not in installed():
-        raise ValueError(f"`channel` is {_shown(channel)}; expected one of {', '.join(installed())}")
+        raise ValueError(f"`channel` is {_excerpt(channel)}; expected one of {', '.join(installed())}")
     if not isinstance(granted, bool):
-        raise ValueError(f"`granted` is {_shown(granted)}; expected true or false")
+        raise ValueError(f"`granted` is {_excerpt(granted)}; expected true or false")
     return folded_topic(topic), folded_channel(channel), granted
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     return "missing" if value is None else quoted(value)

@@ -23,7 +23,7 @@ _JOINERS = "\u200c\u200d"
 
 def plain(text: str) -> str:
     """One line without commands: each character that a terminal may obey, or that hides or turns others, is `�`."""
-    return _SUSPECT.sub(_shown, text)
+    return _SUSPECT.sub(_replaced, text)
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -80,7 +80,7 @@ def _is_plain(letter: str) -> bool:
     return unicodedata.category(letter) not in _COMMANDS or letter in _JOINERS
 
 
-def _shown(match: re.Match[str]) -> str:
+def _replaced(match: re.Match[str]) -> str:
     return match[0] if _is_plain(match[0]) else "�"
 
 

@@ -221,11 +221,11 @@ class WriteDeadLetters(beam.PTransform):
                 raise ValueError(f"{self._sink}: a live job writes its dead letters to a local file or a topic")
             lines = letters | "ToJson" >> beam.Map(DeadLetter.to_json).with_output_types(str)
             return lines | "WriteLines" >> beam.io.WriteToText(self._sink, num_shards=1, shard_name_template="")
-        lines = letters | "ToJson" >> beam.Map(_line).with_output_types(tuple[bytes, str])
+        lines = letters | "ToJson" >> beam.Map(_jsonl).with_output_types(tuple[bytes, str])
         return lines | "AppendLines" >> beam.ParDo(_AppendLines(self._sink))
 
 
-def _line(letter: DeadLetter) -> tuple[bytes, str]:
+def _jsonl(letter: DeadLetter) -> tuple[bytes, str]:
     return f"{letter.to_json()}\n".encode(), letter.handle
 
 

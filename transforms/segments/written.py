@@ -47,7 +47,7 @@ _AGES = ("within", "older_than", "within_next")
 
 def condition_text(condition: Condition) -> str:
     """A condition on one line of YAML, without the braces around it."""
-    return _line(plain_condition(condition))
+    return _flow_yaml(plain_condition(condition))
 
 
 def plain_condition(condition: Condition) -> Plain:
@@ -164,7 +164,7 @@ def _time(moment: int | date) -> str:
     return moment.isoformat() if isinstance(moment, date) else write_time(moment)
 
 
-def _line(plain: Plain) -> str:
+def _flow_yaml(plain: Plain) -> str:
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.default_flow_style = True
     yaml.allow_unicode = True

@@ -183,7 +183,7 @@ class Tree:
             answers = any(wording.waits.isdisjoint(user.warming) for wording in wordings)
             more["older"] = more["warming"] and answers
         elif isinstance(node.condition, Attribute):
-            more |= _said(node.condition, user)
+            more |= _attribute_value(node.condition, user)
         elif node.form == "condition":
             state, zone = self._state(node, user), self._zone(node, user)
             times = [piece.time for piece in pieces(state.evidence) if piece.time is not None]
@@ -269,7 +269,7 @@ def _leaves_below(segment: str, definitions: Definitions) -> frozenset[int]:
     return frozenset(leaves)
 
 
-def _said(condition: Attribute, user: User) -> dict[str, Any]:
+def _attribute_value(condition: Attribute, user: User) -> dict[str, Any]:
     """What the asked attribute has, and when that was said."""
     written = user.profile.attributes.get(condition.name)
     if written is None:

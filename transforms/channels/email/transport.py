@@ -210,10 +210,12 @@ class Mail:
             return Outcome.failed("auth", str(error))
         except SMTPResponseException as error:
             if error.code < 500 and isinstance(error, SMTPAuthenticationError):  # it cannot ask who we are (454)
-                return Outcome.retry("connect", REFUSED_SECONDS, f"credentials: {_said(error)}")
+                return Outcome.retry("connect", REFUSED_SECONDS, f"credentials: {_reply_text(error)}")
             if error.code < 500:
-                return Outcome.retry("unavailable", REFUSED_SECONDS, _said(error))
-            return Outcome.failed("auth" if isinstance(error, SMTPAuthenticationError) else "rejected", _said(error))
+                return Outcome.retry("unavailable", REFUSED_SECONDS, _reply_text(error))
+            return Outcome.failed(
+                "auth" if isinstance(error, SMTPAuthenticationError) else "rejected", _reply_text(error)
+            )
         except (SMTPException, OSError) as error:
             return Outcome.retry("connect", CONNECT_SECONDS, str(error))
         return client
@@ -236,10 +238,10 @@ class Mail:
             if error.code == CLOSING and not written:
                 # The end of the connection (RFC 5321, 3.8), said before it was asked: idle ones are closed so.
                 client.close()
-                return Outcome.retry("connect", CONNECT_SECONDS, _said(error))
+                return Outcome.retry("connect", CONNECT_SECONDS, _reply_text(error))
             await self._reset(client)
             if written and not 400 <= error.code < 600:
-                return Outcome.unknown("server_error", _said(error))
+                return Outcome.unknown("server_error", _reply_text(error))
             return _refused(error)
         except (SMTPException, OSError) as error:
             client.close()
@@ -277,10 +279,10 @@ TRANSPORT = Transport(_open, _show)
 def _refused(error: SMTPResponseException) -> Outcome:
     if 400 <= error.code < 500:
         reason = "greylisted" if error.code in (450, 451) else "unavailable"
-        return Outcome.retry(reason, REFUSED_SECONDS, _said(error))
+        return Outcome.retry(reason, REFUSED_SECONDS, _reply_text(error))
     hard_bounce = isinstance(error, SMTPRecipientRefused)
-    return Outcome.failed("bad_address" if hard_bounce else "rejected", _said(error))
+    return Outcome.failed("bad_address" if hard_bounce else "rejected", _reply_text(error))
 
 
-def _said(error: SMTPResponseException) -> str:
+def _reply_text(error: SMTPResponseException) -> str:
     return f"{error.code} {error.message}"

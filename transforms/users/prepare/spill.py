@@ -91,7 +91,7 @@ class Rows:
                 if value is not None:
                     self._put(column, dtype, value)
         if self._facts and (event.traits or event.context or event.type == GROUP or event.name == CONSENT_CHANGED):
-            for fact, value in self._said(event):
+            for fact, value in self._facts_of(event):
                 self._put(f"{FACT}{fact}", pl.String, _encode(value).decode())
 
     @property
@@ -114,7 +114,7 @@ class Rows:
         numbers.append(len(self._base) - 1)
         values.append(value)
 
-    def _said(self, event: Event) -> Iterator[tuple[str, Any]]:
+    def _facts_of(self, event: Event) -> Iterator[tuple[str, Any]]:
         """What one event says about the asked facts."""
         profile = Profile()
         profile.apply(event)
