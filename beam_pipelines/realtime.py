@@ -21,7 +21,7 @@ from transforms.events.plain import plain_lines
 from transforms.events.sources import Subscription
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.logs import asked_format, fields, write_log
-from transforms.metrics.live.transforms import SumHere
+from transforms.metrics.live.transforms import CountEnded
 from transforms.metrics.transforms import WriteMetrics, WriteSummary
 from transforms.users.inputs.transforms import (
     Announce,
@@ -107,7 +107,8 @@ def fold_files(pipeline: beam.Pipeline, config: Config) -> Folded:
 
 def sum_up(config: Config, folded: Folded, *more: Any) -> None:
     """Write the dead letters and the sums of a bounded run; `more` are tallies of further steps."""
-    letters, _ = _dead_letters(config, folded.undecoded, folded.anonymous, folded.advanced)
+    _write_dead_letters(config, folded.undecoded, folded.anonymous, folded.advanced)
+    letters = folded.undecoded | "CountDeadLetters" >> CountDeadLetters()
     counted = (folded.keyed.tallies, folded.anonymous.tallies, folded.advanced.tallies, *more, letters)
     _ = counted | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, folded.as_of)
 
@@ -136,19 +137,26 @@ def _build_unbounded(pipeline: beam.Pipeline, config: Config) -> None:
     advance = _advance_here if config.live else _advance
     undecoded, tallies, announcements, anonymous, advanced = advance(pipeline, config, store)
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
-    deliver = DeliverLive if config.live else DeliverUnbounded
-    delivered = sends | "Deliver" >> deliver(texts, _channels(config), store)
+    if config.live:
+        receipts = sends | "Deliver" >> DeliverLive(texts, _channels(config), store)
+    else:
+        delivered = sends | "Deliver" >> DeliverUnbounded(texts, _channels(config), store)
+        receipts = delivered.receipts
     undecoded = undecoded | "Undecoded" >> beam.Flatten()
-    letters, written = _dead_letters(config, undecoded, anonymous, advanced)
+    if config.live:
+        undecoded |= "CountUndecoded" >> CountEnded(store)
+        announcements |= "CountAnnouncements" >> CountEnded(store)
+    written = _write_dead_letters(config, undecoded, anonymous, advanced)
     announced = announcements | "Announce" >> Announce(store)
-    going_back = (_going_back(anonymous, advanced, delivered.receipts), announced.payloads) | "Back" >> beam.Flatten()
+    going_back = (_going_back(anonymous, advanced, receipts), announced.payloads) | "Back" >> beam.Flatten()
     published = going_back | "PublishControl" >> _publishing(config, store)
     if config.live:
         ended = (anonymous.accounted, advanced.accounted, announced.accounted, written, published)
         _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge()
+        return
+    letters = undecoded | "CountDeadLetters" >> CountDeadLetters()
     counted = (*tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
-    metrics = SumHere() if config.live else WriteMetrics(store)
-    _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> metrics
+    _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> WriteMetrics(store)
 
 
 def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, Any, Any, Any, Any]:
@@ -168,7 +176,7 @@ def _advance(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[Any, 
         | "UserInputs" >> beam.Flatten()
         | "Advance" >> AdvanceUnbounded(config.definitions, store)
     )
-    undecoded, tallies = (decoded.dead_letters, control.dead_letters), (keyed.tallies, control.tallies)
+    undecoded, tallies = (decoded.dead_letters, control.dead_letters), (keyed.tallies,)
     return undecoded, tallies, keyed.announcements, anonymous, advanced
 
 
@@ -183,8 +191,8 @@ def _advance_here(pipeline: beam.Pipeline, config: Config, store: str) -> tuple[
     )
     forwarded = anonymous.forwarded | "Forwarded" >> ByShard()
     advanced = (events.users, control.users, forwarded) | "Advance" >> AdvanceLive(config.definitions, store)
-    undecoded, tallies = (events.dead_letters, control.dead_letters), (events.tallies, control.tallies)
-    return undecoded, tallies, events.announcements, anonymous, advanced
+    undecoded = events.dead_letters, control.dead_letters
+    return undecoded, (), events.announcements, anonymous, advanced
 
 
 def _publishing(config: Config, store: str) -> beam.PTransform:
@@ -208,16 +216,15 @@ def _without_handle(payload: bytes) -> tuple[bytes, str]:
     return payload, ""
 
 
-def _dead_letters(config: Config, undecoded: Any, anonymous: Any, advanced: Any) -> tuple[Any, Any]:
-    """Write every dead letter; returns the tallies of those not decoded, and the handles of those written."""
+def _write_dead_letters(config: Config, undecoded: Any, anonymous: Any, advanced: Any) -> Any:
+    """Write every dead letter; returns the handles of those written."""
     refused = (anonymous.refused, advanced.refused) | "Refused" >> beam.Flatten() | "RefusedLetters" >> RefusedLetters()
-    written = (
+    return (
         (undecoded, refused)
         | "DeadLetters" >> beam.Flatten()
         | "WriteDeadLetters"
         >> WriteDeadLetters(config.dead_letters, store=config.store, kept_for=config.letters_kept_for, live=config.live)
     )
-    return undecoded | "CountDeadLetters" >> CountDeadLetters(), written
 
 
 def _channels(config: Config) -> Channels:

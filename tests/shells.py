@@ -19,11 +19,15 @@ from shop import SHOP
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Texts
 from transforms.events.event import Event
+from transforms.metrics.counts import counts_of
 from transforms.metrics.report import Summary
 from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerState
+from transforms.storage.store import Store
 from transforms.users.effects import Account
 from transforms.users.inputs.transforms import KeyInputs, NewestArrival
+from transforms.users.measures import HISTOGRAM, METRICS
+from transforms.users.tally import Tally
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 from transforms.users.user import User, decode_user
 
@@ -32,6 +36,7 @@ __all__ = [
     "Outcome",
     "append",
     "bounded",
+    "kept_tallies",
     "lines",
     "one_by_one",
     "stream_of",
@@ -60,7 +65,7 @@ class Outcome(msgspec.Struct):
         return sorted(send.id for send in self.sends)
 
     def adds_up(self, messages: int) -> bool:
-        return self.summary.total("read") == messages == sum(self.summary.by_label("accounts").values())
+        return self.summary.total("read") == messages == sum(self.summary.by_label("accounts", "outcome").values())
 
 
 def wire(advance: Any, keyed: Any, folder: Path) -> None:
@@ -94,9 +99,19 @@ def outcome(folder: Path, url: str | None) -> Outcome:
             (row.campaign, row.step, row.detail) for row in store.scan_ledger() if row.state == LedgerState.SUPPRESSED
         )
         store.close()
-    tallies = lines(folder / "tallies", tuple[tuple[str, str, str, int], int])
+    tallies = lines(folder / "tallies", Tally)
     refused = sorted((account.message, account.cause) for account in lines(folder / "refused", Account))
     return Outcome(users, lines(folder / "sends", Send), refusals, refused, Summary.of(AS_OF, tallies))
+
+
+def kept_tallies(store: Store) -> list[Tally]:
+    """What a live job on one machine has counted in its store, as tallies; without histograms."""
+    found: list[Tally] = []
+    for count in counts_of(store):
+        if count.name in METRICS and METRICS[count.name].kind != HISTOGRAM:
+            values = tuple(count.labels.get(label, "") for label in METRICS[count.name].labels)
+            found.append(((count.name, values, count.window), count.count))
+    return found
 
 
 def store_in(folder: Path) -> str:

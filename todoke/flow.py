@@ -8,7 +8,7 @@ from todoke.clock import check_zone, clock
 from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.events.plain import quoted
-from transforms.metrics.flow import flows
+from transforms.metrics.flow import flow_of
 
 __all__ = ["flow"]
 
@@ -22,8 +22,7 @@ def flow(segment: str, url: str, *, zone: str, json: bool) -> None:
     """
     check_zone(zone, of="those who come and go")
     store = open_asked(url)
-    rows = (row for series in ("entered", "left") for row in store.scan_metrics(f"{series}/{segment}/"))
-    found = list(flows(segment, rows))
+    found = flow_of(store, segment)
     if not found and not json:
         print(
             f"todoke: nobody was counted as coming or going in {quoted(segment)}; only live jobs count", file=sys.stderr

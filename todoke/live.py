@@ -33,7 +33,7 @@ from transforms.events.live.inflight import in_flight
 from transforms.events.plain import counted
 from transforms.events.progress import progress
 from transforms.logs import fields
-from transforms.metrics.live.transforms import sums
+from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
 from transforms.users.lease import Lease
 
@@ -134,8 +134,8 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     It is for a process of its own under `supervise`, and ends it where it is told to stop.
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
-    holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes what
-    the job counts, and seeds what a publication asks anew of the past.
+    holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes how
+    far the job is behind, and seeds what a publication asks anew of the past.
 
     Raises:
       LeaseHeld: another job works on the store.
@@ -159,9 +159,8 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     lease = Lease(held, "a live job")
     lease.await_and_take()
     seed = (partial(keep_seeded, config),) if config.seed else ()
-    beside = wake, lease.keep, partial(sums.keep, held), keep_moving, *seed
+    beside = wake, lease.keep, partial(keep_behind, in_flight, feeds, held), keep_moving, *seed
     run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=beside)
-    sums.write(held)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.

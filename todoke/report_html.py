@@ -72,7 +72,7 @@ def _tiles(summary: Summary, report: Mapping[str, Any]) -> list[dict[str, str]]:
         _tile("users", report["users"], f"{counted(summary.total('anonymous'), 'visitor')} stayed anonymous"),
         _tile("segment entries", summary.total("entered"), f"and {counted(summary.total('left'), 'exit')}"),
         _tile("campaign entries", report["entries"], f"{counted(report['waiting'], 'journey')} still waiting"),
-        _tile("sends decided", summary.total("decided"), _listed(_by_detail(summary, "decided"))),
+        _tile("sends decided", summary.total("decided"), _listed(summary.by_label("decided", "channel"))),
         _tile("handed off", sum(handed_off.values()), _listed(handed_off)),
         _tile("refusals", sum(report["suppressed"].values()), "each with its reason"),
     ]
@@ -86,16 +86,8 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
-def _by_detail(summary: Summary, series: str) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for inner in summary.by_labels(series).values():
-        for detail, count in inner.items():
-            sums[detail] = sums.get(detail, 0) + count
-    return dict(sorted(sums.items()))
-
-
 def _segment_rows(summary: Summary, report: Mapping[str, Any], definitions: Definitions) -> list[dict[str, str]]:
-    entered, left = summary.by_label("entered"), summary.by_label("left")
+    entered, left = summary.by_label("entered", "segment"), summary.by_label("left", "segment")
     return [
         {
             "id": name,
@@ -112,9 +104,9 @@ def _segment_rows(summary: Summary, report: Mapping[str, Any], definitions: Defi
 def _campaign_rows(summary: Summary, report: Mapping[str, Any], definitions: Definitions) -> list[dict[str, Any]]:
     """From those who qualified down to what was decided, and why the rest was not."""
     entries, decided, reasons = (
-        summary.by_label("entries"),
-        summary.by_labels("decided"),
-        summary.by_labels("suppressed"),
+        summary.by_label("entries", "campaign"),
+        summary.by_labels("decided", "campaign", "channel"),
+        summary.by_labels("suppressed", "reason", "campaign"),
     )
     rows = []
     for name, campaign in definitions.campaigns.items():
@@ -143,12 +135,12 @@ def _goal_line(goal: Mapping[str, Any]) -> str:
 
 
 def _delivery_rows(summary: Summary) -> list[dict[str, Any]]:
-    decided = _by_detail(summary, "decided")
+    decided = summary.by_label("decided", "channel")
     return [
         {
             "channel": channel,
             "decided": f"{decided.get(channel, 0):,}",
             "states": [{"name": state.replace("_", " "), "count": f"{count:,}"} for state, count in states.items()],
         }
-        for channel, states in summary.by_labels("sends").items()
+        for channel, states in summary.by_labels("sends", "channel", "state").items()
     ]

@@ -85,14 +85,14 @@ def plots_of(summary: Summary, definitions: Definitions) -> list[Plot]:
 
 
 def _events(summary: Summary, bar: int, period: str) -> _Figure:
-    counts = _in_bars(_most(summary.by_day("events")), bar)
+    counts = _in_bars(_most(summary.by_day("events", "event")), bar)
     colours = dict(zip(counts, _COLOURS, strict=False)) | {_OTHERS: _OTHERS_COLOUR}
     traces = [_bars(name, inner, colours[name], bar) for name, inner in counts.items()]
     return _figure(traces, f"events per {period}", barmode="stack")
 
 
 def _sizes(summary: Summary, colours: dict[str, str]) -> _Figure:
-    entered, left = summary.by_day("entered"), summary.by_day("left")
+    entered, left = summary.by_day("entered", "segment"), summary.by_day("left", "segment")
     days = [day for flows in (entered, left) for counts in flows.values() for day in counts]
     if not days:
         return _figure([], "")
@@ -113,7 +113,7 @@ def _sizes(summary: Summary, colours: dict[str, str]) -> _Figure:
 def _flows(summary: Summary, colours: dict[str, str], bar: int, period: str) -> _Figure:
     traces: list[_Figure] = []
     for series, sign in (("entered", 1), ("left", -1)):
-        counts = _in_bars(summary.by_day(series), bar)
+        counts = _in_bars(summary.by_day(series, "segment"), bar)
         for name in (name for name in colours if name in counts):
             trace = _bars(name, {start: sign * count for start, count in counts[name].items()}, colours[name], bar)
             # One entry of the legend stands for both directions, and hides both.
@@ -125,11 +125,7 @@ def _flows(summary: Summary, colours: dict[str, str], bar: int, period: str) -> 
 
 
 def _sends(summary: Summary, bar: int, period: str) -> _Figure:
-    counts: _Counts = {}
-    for (series, channel, state, day), count in summary.counts.items():
-        if series == "sends":
-            counts.setdefault(f"{channel}: {state}", {})[day] = count
-    largest = _in_bars(_most(counts), bar)
+    largest = _in_bars(_most(summary.by_day("sends", "channel", "state")), bar)
     good, bad = cycle(_GOOD_COLOURS), cycle(_BAD_COLOURS)
     colours = {name: next(good if name.endswith(_GOOD_STATES) else bad) for name in largest}
     traces = [_bars(name.replace("_", " "), inner, colours[name], bar) for name, inner in largest.items()]
@@ -137,7 +133,7 @@ def _sends(summary: Summary, bar: int, period: str) -> _Figure:
 
 
 def _refusals(summary: Summary, definitions: Definitions) -> _Figure:
-    reasons = summary.by_labels("suppressed")
+    reasons = summary.by_labels("suppressed", "reason", "campaign")
     by_size = sorted(reasons, key=lambda reason: (sum(reasons[reason].values()), reason))
     campaigns = [name for name in definitions.campaigns if any(name in inner for inner in reasons.values())]
     traces = [
@@ -178,7 +174,7 @@ def _figure(traces: Sequence[dict[str, Any]], what: str, **layout: Any) -> _Figu
 
 def _bar_length(summary: Summary) -> int:
     """A week or a day, in microseconds."""
-    days = [day for series, _, _, day in summary.counts if series == "events"]
+    days = [day for metric, _, day in summary.counts if metric == "events"]
     return _WEEK if days and max(days) - min(days) > _DAYS_AS_BARS * DAY else DAY
 
 
@@ -206,7 +202,7 @@ def _most(counts: _Counts) -> _Counts:
 
 def _segments_shown(summary: Summary, definitions: Definitions) -> dict[str, str]:
     """The segments that plots show, in the order of the definitions, with their colours."""
-    entered = summary.by_label("entered")
+    entered = summary.by_label("entered", "segment")
     most = sorted(definitions.segments, key=lambda name: (-entered.get(name, 0), name))[:_NAMES_SHOWN]
     return dict(zip((name for name in definitions.segments if name in most), _COLOURS, strict=False))
 

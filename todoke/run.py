@@ -36,6 +36,7 @@ from transforms.storage.store import NoStore, Store
 from transforms.users.inputs.transforms import CONTROL_ROWS
 from transforms.users.lease import Lease
 from transforms.users.runs import begin_run, finish_run
+from transforms.users.tally import Tally
 
 __all__ = ["check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
@@ -136,7 +137,7 @@ def _run_passes(
 
 class _Sums(msgspec.Struct):
     as_of: int
-    tallies: list[tuple[tuple[str, str, str, int], int]]
+    tallies: list[Tally]
 
 
 def _sums(config: Config) -> _Sums:

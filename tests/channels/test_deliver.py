@@ -1,5 +1,6 @@
 """Deliver in Beam: what waits for the morning or for quota comes again by timer, and a drain sends nothing."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from transforms.channels.push.local_fcm import LocalFcm
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
 from transforms.events.times import read_time
 from transforms.storage.open import open_store
+from transforms.users.tally import series_for
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -105,15 +107,23 @@ class Delivered:
         receipts = [msgspec.json.decode(receipt) for receipt in lines(folder / "receipts")]
         self.told = sorted((receipt["send"], receipt["kind"], receipt["reason"]) for receipt in receipts)
         self.times = {receipt["send"]: read_time(receipt["time"]) for receipt in receipts}
-        self.tallies = {tuple(key[:3]): count for key, count in lines(folder / "tallies")}
+        self.counts: Counter[str] = Counter()
+        for (metric, values, _), count in lines(folder / "tallies"):
+            self.counts[series_for(metric, tuple(values))] += count
         store = open_store(url)
+        for row in store.scan_metrics(""):
+            self.counts[row.series] += row.count
         self.ledger = {row.send: row.state for row in store.scan_ledger()}
         store.close()
 
 
 def keep(delivered: Any, folder: Path) -> None:
-    _ = delivered.tallies | "KeepTallies" >> beam.Map(append, str(folder / "tallies"))
-    receipts = delivered.receipts | "Text" >> beam.Map(bytes.decode)
+    """Receipts, and tallies; on one machine those are in the store."""
+    receipts = delivered
+    if not isinstance(delivered, beam.PCollection):
+        _ = delivered.tallies | "KeepTallies" >> beam.Map(append, str(folder / "tallies"))
+        receipts = delivered.receipts
+    receipts |= "Text" >> beam.Map(bytes.decode)
     _ = receipts | "KeepReceipts" >> beam.Map(append, str(folder / "receipts"))
 
 
@@ -161,7 +171,9 @@ def test_a_send_of_the_night_goes_out_in_the_morning(tmp_path: Path) -> None:
     assert sorted(found.sent) == ["asleep", "awake", "morning"]
     assert found.told == [(name, "accepted", "") for name in ("asleep", "awake", "morning")]
     assert found.times == {"awake": EVENING, "asleep": MORNING + SECOND, "morning": MORNING + SECOND}
-    assert found.tallies["sends", "push", "handed_off"] == 1
+    labels = 'campaign="c",channel="push"'
+    assert found.counts[f'sends{{{labels},state="handed_off",step="s"}}'] == 3
+    assert found.counts[f'latency{{{labels},from="arrival",le="0.001",to="handed_off"}}'] >= 1, "of who was awake"
     assert set(found.ledger.values()) == {"handed_off"}
 
 
@@ -266,7 +278,7 @@ def test_what_a_schedule_sends_too_late_is_missed_where_nothing_held_it_here(url
         **dict.fromkeys(("event", "asleep", "night", "quota1-busy", "second"), ("expired", "")),
     }
     assert {name for name, state in found.ledger.items() if state == "suppressed"} == set(missed)
-    assert found.tallies["suppressed", "missed", "daily"] == 1
+    assert found.counts['suppressed{campaign="daily",channel="push",reason="missed",step="s"}'] == 1
 
 
 @LIVE

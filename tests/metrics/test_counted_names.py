@@ -8,9 +8,19 @@ from core import START, compile_plain
 from shop import SHOP
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
+from transforms.events.event import Event
 from transforms.metrics.report import Summary, report_json
-from transforms.users.effects import Account, Effect, Faulted, Merged, SegmentEntered, SegmentLeft, Truncated
-from transforms.users.tally import Tallies
+from transforms.users.effects import (
+    Account,
+    Effect,
+    Faulted,
+    Merged,
+    Recorded,
+    SegmentEntered,
+    SegmentLeft,
+    Truncated,
+)
+from transforms.users.tally import Tallies, Tally
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "counted_names.json"
 
@@ -39,18 +49,38 @@ def golden() -> dict[str, Any]:
     return found
 
 
-def counted() -> list[Any]:
+#: What a live job alone counts: what became part of users, and how soon it led to sends.
+LIVE: list[Effect] = [
+    *(
+        Recorded("u", Event(kind, kind, name, START, START, user="u"))
+        for kind, name in (
+            ("track", "Order Completed"),
+            ("page", "Any"),
+            ("identify", ""),
+            ("session", "Session Ended"),
+        )
+    ),
+    Send("s2", "weekly", "e1", "week", "u", "push", "push_g", "t1", START, START + 1, held_since=START - 50_000_000),
+]
+
+
+def counted() -> list[Tally]:
     tallies = Tallies()
     tallies.effects(EFFECTS)
-    return [[list(key), count] for key, count in tallies.drain()]
+    return list(tallies.drain())
 
 
 def test_what_effects_are_counted_as() -> None:
-    assert counted() == golden()["tallies"]
+    assert [[metric, list(values), at, count] for (metric, values, at), count in counted()] == golden()["tallies"]
+
+
+def test_the_series_in_which_tallies_are_kept() -> None:
+    tallies = Tallies()
+    tallies.effects(EFFECTS)
+    tallies.live(LIVE, {"Order Completed"}, START + 5_000_000)
+    assert [row.series for row in tallies.rows(START)] == golden()["series"]
 
 
 def test_what_a_report_says() -> None:
-    summary = Summary.of(
-        START, [((series, label, detail, at), count) for (series, label, detail, at), count in counted()]
-    )
+    summary = Summary.of(START, counted())
     assert report_json(summary, compile_plain(SHOP), 1.0) == golden()["report"]

@@ -54,7 +54,7 @@ def test_the_report_counts_what_happened_however_it_was_bundled(data: st.DataObj
     events = decode_all(data.draw(histories()))
     as_of = max(event.arrival for event in events) + 60 * DAY
     users, effects = run_bounded(events, CAMPAIGNS, as_of)
-    tallies: list[Tally] = [(("read", "", "", 0), len(events))]
+    tallies: list[Tally] = [(("read", (), 0), len(events))]
     bundle = Tallies()
     for effect in effects:
         bundle.effects([effect])
@@ -122,10 +122,10 @@ def test_a_series_is_summed_by_labels_and_by_day() -> None:
     tallies.effects([CampaignEntered("c", "u", "e", START), CampaignEntered("c", "v", "f", START + 25 * HOUR)])
     tallies.effects([CampaignEntered("d", "u", "g", TODAY), Suppressed("c", "u", "too_old", START)])
     summary = Summary.of(START, tallies.drain())
-    assert summary.by_day("entries") == {"c": {TODAY: 1, TODAY + DAY: 1}, "d": {TODAY: 1}}
-    assert summary.by_label("entries") == {"c": 2, "d": 1}
-    assert summary.by_labels("suppressed") == {"too_old": {"c": 1}}
-    assert (summary.total("entries"), summary.total("entries", "d")) == (3, 1)
+    assert summary.by_day("entries", "campaign") == {"c": {TODAY: 1, TODAY + DAY: 1}, "d": {TODAY: 1}}
+    assert summary.by_label("entries", "campaign") == {"c": 2, "d": 1}
+    assert summary.by_labels("suppressed", "reason", "campaign") == {"too_old": {"c": 1}}
+    assert (summary.total("entries"), summary.total("entries", campaign="d")) == (3, 1)
     assert list(tallies.drain()) == []
 
 
@@ -133,13 +133,13 @@ def test_a_send_is_counted_on_the_day_that_it_was_decided() -> None:
     send = Send("i", "c", "e", "s", "u", "push", "m", "t", START - 1, START)
     tallies = Tallies()
     tallies.effects([send])
-    assert list(tallies.drain()) == [(("decided", "c", "push", TODAY - DAY if START == TODAY else TODAY), 1)]
+    assert list(tallies.drain()) == [(("decided", ("c", "push", "s", ""), TODAY - DAY if START == TODAY else TODAY), 1)]
 
 
 TALLIES: list[Tally] = [
-    (("accounts", "applied", "", TODAY), 2),
-    (("accounts", "applied", "", TODAY + DAY), 5),
-    (("accounts", "applied", "", TODAY), 3),
+    (("accounts", ("", "applied"), TODAY), 2),
+    (("accounts", ("", "applied"), TODAY + DAY), 5),
+    (("accounts", ("", "applied"), TODAY), 3),
 ]
 
 
@@ -150,7 +150,7 @@ def test_a_bounded_run_leaves_one_file_of_sums(tmp_path: Path) -> None:
         _ = pipeline | "Tallies" >> beam.Create(TALLIES) | WriteSummary(str(path), as_of)
     assert json.loads(path.read_bytes()) == {
         "as_of": START,
-        "tallies": [[["accounts", "applied", "", TODAY], 5], [["accounts", "applied", "", TODAY + DAY], 5]],
+        "tallies": [[["accounts", ["", "applied"], TODAY], 5], [["accounts", ["", "applied"], TODAY + DAY], 5]],
     }
 
 
@@ -167,7 +167,7 @@ def test_a_live_job_writes_whole_windows_of_a_minute(tmp_path: Path) -> None:
             )
     store = open_store(url)
     assert [(row.series, row.window, row.count) for row in store.scan_metrics("accounts")] == [
-        ("accounts/applied/", 0, 7),
-        ("accounts/applied/", 60_000_000, 3),
+        ('accounts{outcome="applied"}', 0, 7),
+        ('accounts{outcome="applied"}', 60_000_000, 3),
     ]
     store.close()

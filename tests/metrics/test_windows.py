@@ -16,6 +16,7 @@ from core import HOUR, MINUTE, START, texts_of
 
 from transforms.events.event import Event
 from transforms.metrics import transforms as metrics
+from transforms.metrics.counts import counts_of
 from transforms.metrics.flow import flows
 from transforms.metrics.transforms import EARLY_COUNT, LATE_SECONDS, WriteMetrics
 from transforms.storage.open import open_store
@@ -73,8 +74,11 @@ def written(url: str) -> dict[str, dict[int, int]]:
     return found
 
 
+SERIES_A, SERIES_B = (f'repeated{{campaign="{label}",channel="push"}}' for label in "ab")
+
+
 def tally(count: int, label: str = "a") -> Tally:
-    return ("sends", "push", label, 0), count
+    return ("repeated", (label, "push"), 0), count
 
 
 def test_what_comes_late_is_added_to_what_was_written(tmp_path: Path) -> None:
@@ -92,7 +96,7 @@ def test_what_comes_late_is_added_to_what_was_written(tmp_path: Path) -> None:
         (tally(128), FIRST + 2 * HOUR),
     )
     run(lambda pipeline: pipeline | "Tallies" >> stream | "Metrics" >> WriteMetrics(url, clock))
-    assert written(url) == {"sends/push/a": {0: 75, 1: 4, 9: 16, 120: 128}, "sends/push/b": {0: 32}}
+    assert written(url) == {SERIES_A: {0: 75, 1: 4, 9: 16, 120: 128}, SERIES_B: {0: 32}}
 
 
 def test_what_is_later_than_windows_are_kept_counts_in_the_minute_in_which_it_comes(tmp_path: Path) -> None:
@@ -101,13 +105,13 @@ def test_what_is_later_than_windows_are_kept_counts_in_the_minute_in_which_it_co
     past = clock() - LATE_SECONDS * 1_000_000
     stream = stream_of((tally(1), clock()), clock(), (tally(2), past), (tally(4), past + 1000), (tally(8), FIRST))
     run(lambda pipeline: pipeline | "Tallies" >> stream | "Metrics" >> WriteMetrics(url, clock))
-    found = written(url)["sends/push/a"]
+    found = written(url)[SERIES_A]
     assert sum(found.values()) == 15
     assert found[(clock() - FIRST) // MINUTE] == 3
 
 
 def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each pane is written whole; what is read after one is right for what came until then."""
+    """Each pane is written whole; what is read after one is right for what came until then. Nobody is a member now."""
     url = f"sqlite:{tmp_path / 'store.db'}"
     panes: list[list[tuple[int, int, int, int]]] = []
 
@@ -118,15 +122,15 @@ def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypat
         def watched(rows: Any) -> None:
             write(rows)
             if rows:
-                found = flows("vip", store.scan_metrics(""))
+                found = flows("vip", counts_of(store), 0)
                 panes.append([((flow.window - FIRST) // MINUTE, flow.entered, flow.left, flow.size) for flow in found])
 
         monkeypatch.setattr(store, "write_metrics", watched, raising=False)
         return store
 
     monkeypatch.setattr(metrics, "open_store", opened)
-    entered: Any = (("entered", "vip", "event", 0), 1)
-    left: Any = (("left", "vip", "time", 0), 1)
+    entered: Any = (("entered", ("vip", "event"), 0), 1)
+    left: Any = (("left", ("vip", "time"), 0), 1)
     stream = stream_of(
         *((entered, FIRST + number) for number in range(EARLY_COUNT)),  # an early pane
         (entered, FIRST + 30),
@@ -134,15 +138,15 @@ def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypat
         *((left, FIRST + MINUTE + number) for number in range(3)),
         FIRST + 2 * MINUTE,
         (left, FIRST + 1),  # late, which changes the sizes of both minutes
-        ((("entered", "other", "event", 0), 5), FIRST),
+        ((("entered", ("other", "event"), 0), 5), FIRST),
     )
     run(lambda pipeline: pipeline | "Tallies" >> stream | "Metrics" >> WriteMetrics(url, clock))
     first = EARLY_COUNT
     assert [pane for pane, before in zip(panes, [[], *panes], strict=False) if pane != before] == [
-        [(0, first, 0, first)],
-        [(0, first + 1, 0, first + 1)],
-        [(0, first + 1, 0, first + 1), (1, 0, 3, first - 2)],
-        [(0, first + 1, 1, first), (1, 0, 3, first - 3)],
+        [(0, first, 0, 0)],
+        [(0, first + 1, 0, 0)],
+        [(0, first + 1, 0, 3), (1, 0, 3, 0)],
+        [(0, first + 1, 1, 3), (1, 0, 3, 0)],
     ]
 
 
@@ -233,15 +237,20 @@ def test_a_bundle_that_is_tried_again_counts_once(tmp_path: Path, faltering: Any
     run(lambda pipeline: advance(pipeline, stream, url))
     assert set(failures) == set(methods)
     found = written(url)
+    latency = [found.pop(series) for series in list(found) if series.startswith("latency{")]
+    sums = [found.pop(series) for series in list(found) if series.startswith("latency_sum{")]
+    decided = {0: 2, 1: 1, 30: 1, 2: 1, 120: 1}
+    assert latency == [decided] * 2, "by the wall clock, from arrival and from trigger"
+    assert [each.keys() for each in sums] == [decided.keys()] * 2
     assert found == {
-        "read//": {0: 4, 1: 1, 30: 1, 2: 1, 60: 1, 120: 1},
-        "events/Viewed/": {0: 4, 1: 1, 30: 1, 2: 1, 120: 1},
-        "accounts/applied/": {0: 3, 1: 1, 30: 1, 2: 1, 60: 1, 120: 1},
-        "accounts/duplicate/": {0: 1},
-        "entered/active/event": {0: 2, 1: 1, 2: 1, 120: 1},
-        "left/active/time": {120: 1, 121: 1, 122: 1, 150: 1, 240: 1},
-        "entries/hello/": {0: 2, 1: 1, 30: 1, 2: 1, 120: 1},
-        "decided/hello/push": {0: 2, 1: 1, 30: 1, 2: 1, 120: 1},
-        "suppressed/unreachable/hello": {0: 1},
-        "merged//": {60: 1},
+        'events{event="Viewed",type="track"}': {0: 3, 1: 1, 30: 1, 2: 1, 120: 1},
+        'events{type="identify"}': {60: 1},
+        'accounts{outcome="applied"}': {0: 3, 1: 1, 30: 1, 2: 1, 60: 1, 120: 1},
+        'accounts{outcome="duplicate"}': {0: 1},
+        'entered{segment="active",via="event"}': {0: 2, 1: 1, 2: 1, 120: 1},
+        'left{segment="active",via="time"}': {120: 1, 121: 1, 122: 1, 150: 1, 240: 1},
+        'entries{campaign="hello"}': {0: 2, 1: 1, 30: 1, 2: 1, 120: 1},
+        'decided{campaign="hello",channel="push",step="push"}': decided,
+        'suppressed{campaign="hello",reason="unreachable"}': {0: 1},
+        "merged{}": {60: 1},
     }

@@ -182,7 +182,7 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "scan_members": ("`members`", lambda store: list(store.scan_members("vip"))),
     "read_ledger": ("`ledger`", lambda store: store.read_ledger("u1")),
     "scan_ledger": ("`ledger`", lambda store: list(store.scan_ledger())),
-    "read_metrics": ("`metrics`", lambda store: store.read_metrics([("a", 0)])),
+    "add_metrics": ("`metrics`", lambda store: store.add_metrics([MetricRow("a", 0, 1)])),
     "scan_metrics": ("`metrics`", lambda store: list(store.scan_metrics(""))),
     "read_run": ("`runs`", lambda store: store.read_run()),
     "read_lease": ("`runs`", lambda store: store.read_lease()),

@@ -1,11 +1,15 @@
 """What every store promises: users, events, identities, members, metrics, runs and deletion."""
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from samples import HOSTILE, NOW, event, identity, inbox, lease, member, sent, user
+from strength import examples
 
 from transforms.storage.open import open_store
 from transforms.storage.rows import EventKey, MetricRow, RunRow
@@ -216,10 +220,57 @@ def test_metrics_come_by_series_and_window(store: Store) -> None:
     expected = sorted(written, key=lambda row: (row.series, row.window))
     for prefix in ("", "a", "a ", "a#", "a\0", "flow/", "flow/届", "c"):
         assert list(store.scan_metrics(prefix)) == [row for row in expected if row.series.startswith(prefix)]
-    wanted = [("a\0b", NOW), ("a", 2), ("", -NOW), ("flow/届け", 0)]
-    found = store.read_metrics(wanted)
-    assert sorted(found, key=lambda row: row.series) == [row for row in expected if (row.series, row.window) in wanted]
-    assert len(found) == 3
+        assert list(store.scan_metrics(prefix, 0)) == [
+            row for row in expected if row.series.startswith(prefix) and row.window >= 0
+        ]
+
+
+MOST = 2**63 - 1
+added = st.lists(
+    st.tuples(
+        st.sampled_from(["read{}", 'sends{reason="\\""}', "a\0b/届"]), st.sampled_from([0, NOW]), st.integers(-9, 9)
+    )
+)
+
+
+@settings(max_examples=examples(30), suppress_health_check=list(HealthCheck))
+@given(st.lists(added, max_size=4))
+def test_counts_add_up_however_they_are_added(store: Store, writes: list[list[tuple[str, int, int]]]) -> None:
+    before = {(row.series, row.window): row.count for row in store.scan_metrics("")}
+    expected = Counter(before)
+    for rows in writes:
+        store.add_metrics([MetricRow(*row) for row in rows])
+        for *key, count in rows:
+            expected[tuple(key)] += count
+    found = {(row.series, row.window): row.count for row in store.scan_metrics("")}
+    assert found == {key: expected[key] for key in found}
+    assert all(found.get(key, 0) == count for key, count in expected.items())
+
+
+def test_a_count_is_at_most_what_64_bits_hold(store: Store) -> None:
+    store.write_metrics([MetricRow("a", 0, MOST - 1), MetricRow("b", 0, 1 - MOST)])
+    for count in (0, 1, 1, MOST, -3):
+        store.add_metrics([MetricRow("a", 0, count), MetricRow("b", 0, -count)])
+    assert [row.count for row in store.scan_metrics("")] == [MOST - 3, -MOST + 2]
+
+
+def test_a_transaction_that_fails_leaves_nothing_in_sqlite_and_rows_by_themselves_in_bigtable(store: Store) -> None:
+    with store.transaction():
+        store.write_users([user("u1")])
+        store.add_metrics([MetricRow("a", 0, 1)])
+
+    def fail() -> None:
+        with store.transaction():
+            store.write_users([user("u2")])
+            with store.transaction():
+                store.add_metrics([MetricRow("a", 0, 2)])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    whole = type(store).__name__ == "SqliteStore"
+    assert [row.user for row in store.scan_users()] == (["u1"] if whole else ["u1", "u2"])
+    assert list(store.scan_metrics("")) == [MetricRow("a", 0, 1 if whole else 3)]
 
 
 def test_the_last_run_stands(store: Store) -> None:

@@ -75,7 +75,7 @@ def check(files: Files, events: list[Event]) -> None:
     kept = None if any(event.type == "delete" for event in events) else whole
     for _ in range(3):
         summary = files.run(events, AS_OF)
-        ended = summary.by_label("accounts")
+        ended = summary.by_label("accounts", "outcome")
         assert sum(ended.values()) == len(events)
         assert set(files.sent.values()) <= {1}
         runs.append((members_of(files), set(files.sent)))

@@ -14,7 +14,7 @@ from core import HOUR, START, compile_plain, decode_all, texts_of
 from generators import histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shells import AS_OF, append, lines, track
+from shells import AS_OF, append, kept_tallies, lines, track
 from shop import SHOP
 from strength import examples
 
@@ -35,6 +35,7 @@ from transforms.users.effects import Forward
 from transforms.users.inputs.transforms import KeyInputs, NewestArrival, RefusedLetters
 from transforms.users.live.transforms import AdvanceLive, ByShard
 from transforms.users.seen import Seen
+from transforms.users.tally import Tally
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
 from transforms.users.user import ANONYMOUS, Input, Merge, Seed, User, Wake, by_arrival, decode_user, encode_user, route
 from transforms.users.write_batch import WriteBatch
@@ -131,7 +132,7 @@ def test_what_raises_takes_nothing_else_with_it(poison: None, history: list[Plai
     assert all(user["created"] is None for key, user in among.users.items() if key not in alone.users)
     assert among.sends == alone.sends
     assert among.causes == Counter({"internal": len(hostile)} if hostile else {})
-    ends = [found.summary.by_label("accounts") for found in (alone, among)]
+    ends = [found.summary.by_label("accounts", "outcome") for found in (alone, among)]
     assert ends[1] == ends[0] | ({"dead_letter": len(hostile)} if hostile else {})
 
 
@@ -142,7 +143,7 @@ def test_a_dead_letter_says_what_was_raised(poison: None) -> None:
     assert "Poisoned" in letter.detail
     assert "Traceback" in letter.detail
     assert json.loads(letter.payload)["properties"] == {"poison": 1}
-    assert found.summary.by_label("internal") == {"track": 1}
+    assert found.summary.by_label("internal", "kind") == {"track": 1}
 
 
 FRAGILE = {
@@ -169,11 +170,11 @@ def test_of_time_that_raises_only_the_leaf_is_dropped(poison: None) -> None:
         run(compile_plain(FRAGILE), [("u1", each) for each in some], AS_OF) for some in (events, events[1:])
     )
     assert found.letters == []
-    assert found.summary.by_label("internal") == {"leaf": 1}
+    assert found.summary.by_label("internal", "kind") == {"leaf": 1}
     assert found.sends == sound.sends != []
     assert found.users["u1"]["packed_members"] == sound.users["u1"]["packed_members"] == {"lost": START + 3 * HOUR}
-    assert found.summary.by_labels("left")["fragile"] == {"truncated": 1}
-    assert found.summary.by_label("accounts") == {"applied": 2}
+    assert found.summary.by_labels("left", "segment", "via")["fragile"] == {"truncated": 1}
+    assert found.summary.by_label("accounts", "outcome") == {"applied": 2}
 
 
 def test_of_time_that_raises_only_the_wait_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,8 +186,8 @@ def test_of_time_that_raises_only_the_wait_is_dropped(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Sending, "decide", decide)
     found = run(compile_plain(FRAGILE), [("u1", track("Sound", 0, "s"))], AS_OF)
     assert (found.letters, found.sends) == ([], [])
-    assert found.summary.by_label("internal") == {"wait": 1}
-    assert found.summary.by_label("suppressed") == {"internal": 1}
+    assert found.summary.by_label("internal", "kind") == {"wait": 1}
+    assert found.summary.by_label("suppressed", "reason") == {"internal": 1}
     assert found.users["u1"]["packed_members"] == {"lost": START + 3 * HOUR}
 
 
@@ -202,9 +203,9 @@ def test_a_merge_and_a_seed_are_set_aside_whole(monkeypatch: pytest.MonkeyPatch)
     seed = Seed("s", "u1", START + 1, 0)
     found = run(compile_plain(FRAGILE), [("u1", merge), ("u1", track("Sound", HOUR, "s")), ("u1", seed)], AS_OF)
     assert found.causes == {"internal": 2}
-    assert found.summary.by_label("internal") == {"merge": 1, "seed": 1}
-    assert found.summary.by_labels("control") == {"dead_letter": {"internal": 2}}
-    assert found.summary.by_label("accounts") == {"applied": 1}
+    assert found.summary.by_label("internal", "kind") == {"merge": 1, "seed": 1}
+    assert found.summary.by_labels("control", "outcome", "cause") == {"dead_letter": {"internal": 2}}
+    assert found.summary.by_label("accounts", "outcome") == {"applied": 1}
     back = [decode_control(letter.payload, None) for letter in found.letters]
     assert back == [("u1", [merge]), ("u1", [seed])]
 
@@ -228,7 +229,7 @@ def test_the_largest_numbers_are_numbers() -> None:
     found = run(definitions, [("u1", each) for each in worth], AS_OF)
     assert found.letters == []
     exact = (int(1.8e302) + 2 * int(1.7e308) + 2**64) * 10**6 - 1_500_000
-    assert found.summary.by_label("value") == {"wait": exact}, "but for what triggered it"
+    assert found.summary.by_label("value", "campaign") == {"wait": exact}, "but for what triggered it"
     (goals,) = report_json(found.summary, definitions, 0)["goals"]
     assert (goals["conversions"], goals["value"]) == (1, exact // 10**6), "which no float can hold"
 
@@ -266,8 +267,8 @@ def through_a_shell(shell: str, folder: Path, events: list[Event], url: str) -> 
         _ = tallies | "WriteTallies" >> beam.Map(append, str(folder / "tallies"))
     store = open_store(url)
     users = {row.user: row.state for row in store.scan_users()}
+    counts = [*lines(folder / "tallies", Tally), *kept_tallies(store)]
     store.close()
-    counts = lines(folder / "tallies", tuple[tuple[str, str, str, int], int])
     return Written(users, lines(folder / "letters", tuple[str, str]), Summary.of(AS_OF, counts))
 
 
@@ -285,7 +286,7 @@ def test_every_shell_has_the_boundary(poison: None, tmp_path: Path, shell: str) 
     events = [track("Viewed", hour * HOUR, f"{name} {hour}", user=name) for name in names for hour in range(3)]
     found = through_a_shell(shell, tmp_path / "run", [*events, hostile], url)
     assert Counter(cause for cause, _ in found.letters) == {"internal": 1, "bad_state": 9}
-    ended = found.summary.by_labels("accounts")
+    ended = found.summary.by_labels("accounts", "outcome", "cause")
     assert ended == {"applied": {"": 6}, "dead_letter": {"internal": 1, "bad_state": 9}}
     assert found.summary.total("read") == 16
     assert {row.user: row.state for row in garbage}.items() <= found.users.items(), "it may still be mended"

@@ -127,7 +127,7 @@ def test_a_live_bundle_gives_its_handles_to_the_dead_letters(caplog: pytest.LogC
         f"h{MOST}",
         f"h{MOST + 1}",
     ]
-    assert (("accounts", "dead_letter", "hot_id", 0), 2) in results
+    assert (("accounts", ("hot_id", "dead_letter"), 0), 2) in results
     (warning,) = caplog.messages
     assert '"u1" (2)' in warning
     assert list(batch.flush()) == []
@@ -139,7 +139,7 @@ def test_both_shells_set_the_same_aside(tmp_path: Path) -> None:
     (tmp_path / "bounded").mkdir()
     for found in (bounded(tmp_path / "bounded", events, TEXTS), streamed(tmp_path / "live", one_by_one(events), TEXTS)):
         assert found.set_aside == [("i20 20", "hot_id"), ("i21 21", "hot_id")]
-        assert found.summary.by_labels("accounts")["dead_letter"] == {"hot_id": 2}
+        assert found.summary.by_labels("accounts", "outcome", "cause")["dead_letter"] == {"hot_id": 2}
         assert found.adds_up(len(events))
 
 
@@ -157,6 +157,6 @@ def test_without_a_store_an_alias_of_two_users_is_set_aside(tmp_path: Path) -> N
     ]
     found = bounded(tmp_path, events, TEXTS, stored=False)
     assert found.set_aside == [(name, "unsupported") for name in ("to another", "to one", "two users")]
-    ended = found.summary.by_labels("accounts")
+    ended = found.summary.by_labels("accounts", "outcome", "cause")
     assert (ended["applied"], ended["dead_letter"]) == ({"": 5}, {"unsupported": 3})
     assert found.adds_up(len(events))

@@ -110,7 +110,7 @@ def test_time_alone_ends_a_wait_and_a_membership(tmp_path: Path) -> None:
     ]
     assert [send.decided_at - START for send in found.sends if send.user == "u1"] == [HOUR, 2 * HOUR]
     assert found.users["u1"].members == {}
-    assert found.summary.by_labels("left") == {"active": {"time": 1}}
+    assert found.summary.by_labels("left", "segment", "via") == {"active": {"time": 1}}
     assert found.adds_up(5)
 
 
@@ -144,7 +144,7 @@ def test_elements_behind_the_watermark_are_not_lost(tmp_path: Path) -> None:
     after = streamed(tmp_path, stream)
     assert "buyers" in after.users["u1"].members
     assert after.users["u2"].created == START + HOUR
-    assert after.summary.by_label("accounts") == {"applied": 3}
+    assert after.summary.by_label("accounts", "outcome") == {"applied": 3}
     assert after.adds_up(3)
 
 
@@ -161,5 +161,5 @@ def test_every_way_to_end_is_accounted_for(tmp_path: Path) -> None:
     expected = {"applied": 5, "deleted": 1, "duplicate": 1}
     (tmp_path / "bounded").mkdir()
     for ended in (bounded(tmp_path / "bounded", events), streamed(tmp_path / "streamed", one_by_one(events))):
-        assert ended.summary.by_label("accounts") == expected
+        assert ended.summary.by_label("accounts", "outcome") == expected
         assert ended.adds_up(len(events))

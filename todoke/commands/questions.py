@@ -75,9 +75,30 @@ def flow(
 ) -> None:
     """Show who came to a segment and who left it, by minute, as a live job counts.
 
-    A line has the start of the minute, how many entered, how many left, and the size since the job began.
+    A line has the start of the minute, how many entered, how many left, and how many there were at its end.
     """
     import_module("todoke.flow").flow(segment, store, zone=zone, json=json)
+
+
+@group.command(
+    "todoke metrics --store sqlite:users.db",
+    "todoke metrics --store sqlite:users.db --name sends --since 2026-08-01T00:00:00Z",
+    "todoke metrics --store sqlite:users.db --prometheus > todoke.prom",
+)
+def metrics(
+    store: Store,
+    name: Annotated[str | None, typer.Option(metavar="METRIC", help="one metric alone")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="what was counted from then on; default: all")
+    ] = None,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="in Prometheus' text format")] = False,
+    json: Json = False,
+) -> None:
+    """Show what live jobs have counted: sends, refusals, latencies, and how far they were behind.
+
+    With --json there is one line a metric, labels and minute.
+    """
+    import_module("todoke.metrics").metrics(store, name, since, prometheus=prometheus, json=json)
 
 
 @group.command(

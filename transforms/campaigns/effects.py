@@ -24,7 +24,8 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     user's day in which it must not go out (see `QuietHours`; None where there are none): Deliver checks both by the
     wall clock. `release` is that of the definitions that decided it: older ones may not know the campaign.
     `template_events` are the properties of the events that the campaign's `with` names, by these names; they are
-    written as `given`, and left out where there are none.
+    written as `given`, and left out where there are none. `held_since`, left out where it was not, is when the step
+    fell due of a send that waited since then for facts about the user, or for quiet hours to be over.
     """
 
     id: str
@@ -46,11 +47,24 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
     quiet: tuple[int, int] | None = None
     release: int = msgspec.field(default=0, name="serial")
     template_events: dict[str, Any] | UnsetType = msgspec.field(default=UNSET, name="given")
+    held_since: int | UnsetType = UNSET
 
-    def __reduce__(self) -> tuple[type["Send"], tuple[Any, ...]]:
+    @property
+    def due(self) -> int:
+        """When its step fell due: with what triggered it, or when a wait was over."""
+        return self.decided_at if self.held_since is UNSET else self.held_since
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """What pickle writes, without `UNSET`: to find that, it looks through all modules, for a millisecond a send."""
         fields = msgspec.structs.astuple(self)
-        return Send, fields[:-1] if self.template_events is UNSET else fields
+        if self.held_since is not UNSET:
+            return _pickled, tuple(None if each is UNSET else each for each in fields)
+        return Send, fields[:-2] if self.template_events is UNSET else fields[:-1]
+
+
+def _pickled(*fields: Any) -> Send:
+    named = zip(Send.__struct_fields__, fields, strict=True)
+    return Send(**{name: value for name, value in named if name != "template_events" or value is not None})
 
 
 class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):

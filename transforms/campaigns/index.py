@@ -18,7 +18,8 @@ class CampaignIndex:
     triggers. `exits` has the events that end a campaign's journeys, `waits` those that end a wait, by campaign and
     step, `goals` those of its goals; `recent` are all of these, by name, and `recent_keys` their keys. `continuations`
     leads from a step to all that come next, itself the first, in the order of the walk; what an `if` chooses is not
-    among them. `remembered` are the events of which templates see the newest.
+    among them. `remembered` are the events of which templates see the newest, `events` the names of all events that
+    any of them names.
     """
 
     def __init__(self, campaigns: Mapping[str, Campaign]) -> None:
@@ -50,6 +51,7 @@ class CampaignIndex:
         self.recent_keys = frozenset(each.key for each in asked)
         self.continuations = {name: _continuations(campaign.steps, ()) for name, campaign in campaigns.items()}
         self.remembered = frozenset(name for each in campaigns.values() for name in each.template_events.values())
+        self.events = self.remembered | self.recent.keys() | self._by_event.keys() | self._announced.keys()
 
     def triggered(self, event: Event) -> list[Campaign]:
         """The campaigns that an event triggers."""

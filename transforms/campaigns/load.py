@@ -57,7 +57,7 @@ class Definitions:
     """Everything that `advance` and Deliver need, compiled.
 
     `definitions_hash` is that of the texts, `asked` what the definitions ask; `index` and `routes` are the segments and
-    the campaigns compiled.
+    the campaigns compiled, `events` the names of the events that either asks about.
 
     Those of a pointer have a `release`, one more with each publication (0: no pointer), the time (microseconds UTC)
     when they were `published` (0 where the whole history is read), and `activations`: since when the leaves count that
@@ -94,6 +94,7 @@ class Definitions:
         )
         self.index = SegmentIndex(self.asked, [each.asked for each in older], self.activations)
         self.routes = CampaignIndex(campaigns)
+        self.events = self.routes.events | self.index.events.keys()
 
     @property
     def event_leaves(self) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class Sending:
         channel = self.definitions.messages[name].channel
         if is_capped(self.user.cap_history, caps, channel, now):
             return Decision(now, "capped")
-        sends = self._send(campaign, subject, step, name, now, not_after=self._not_after(campaign, due, now))
+        sends = self._send(campaign, subject, step, name, now, due=due)
         self.user.cap_history = counted_after(self.user.cap_history, caps, Counted(now, channel, sends))
         return Decision(now)
 
@@ -125,12 +125,13 @@ class Sending:
         return latest if following is None else min(latest, following)
 
     def _send(
-        self, campaign: Campaign, subject: Subject, step: Step, name: str, now: int, *, not_after: int
+        self, campaign: Campaign, subject: Subject, step: Step, name: str, now: int, *, due: int
     ) -> tuple[str, ...]:
         """Send a message to the addresses of its channel; returns the ids of the sends."""
         message, user = self.definitions.messages[name], self.user
         several = channels()[message.channel].several
         attributes = user.profile.values()
+        not_after = self._not_after(campaign, due, now)
         sends = [
             Send(
                 id=digest(campaign.id, subject.user, subject.entry, step.id, *((address,) if several else ())),
@@ -143,6 +144,7 @@ class Sending:
                 address=address,
                 decided_at=now,
                 not_after=not_after,
+                held_since=due if due < now else UNSET,
                 topic=campaign.consent,
                 variant=subject.variant,
                 zone=user.zone,

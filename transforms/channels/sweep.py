@@ -16,11 +16,13 @@ read. A courier that was held up for longer than its lease records its outcome n
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
+from transforms.channels.counted import CountedLedger
 from transforms.channels.courier import LEASE, RELEASED, RESENDS
 from transforms.events.times import write_time
 from transforms.storage.rows import LedgerRow, LedgerState
@@ -72,6 +74,7 @@ def sweep(
     Raises:
       StoreError: the ledger does not answer. What was resolved until then stands; sweep again.
     """
+    ledger = CountedLedger(store, partial(int, now))
     resolved, resent = Counter[str](), Counter[str]()
     told_again = running = changed = 0
     due = now - older_than
@@ -82,7 +85,7 @@ def sweep(
         untold = [row for row in rows if row.state == LedgerState.UNKNOWN]
         running += len(rows) - len(lapsed) - len(untold)
         after = {row.send: _next(row, now, resend) for row in lapsed}
-        written = store.resolve([(row, after[row.send]) for row in lapsed]) if lapsed else []
+        written = ledger.resolve([(row, after[row.send]) for row in lapsed]) if lapsed else []
         changed += len(lapsed) - len(written)
         released = [row for row in written if row.state == LedgerState.CLAIMED]
         written = [row for row in written if row.state == LedgerState.UNKNOWN]

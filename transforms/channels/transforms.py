@@ -25,6 +25,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watcher_of
 from transforms.channels.channel import Opening, Sender, Told, settings_of, transport_of
+from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import Courier
 from transforms.channels.held_up import held_up
 from transforms.channels.outbox import Outbox
@@ -142,7 +143,12 @@ def shard_of(send: Send) -> str:
 
 
 class Delivering(beam.DoFn):
-    """What all shells share: a courier with its connections, and counting what became of sends."""
+    """What all shells share: a courier with its connections, and counting what became of sends.
+
+    With `counts_in_ledger` that is done with the ledger's rows, and no tallies are put out.
+    """
+
+    counts_in_ledger = False
 
     def __init__(
         self, texts: Texts | Release, channels: Channels, store: str | None, clock: Callable[[], int], *, bounded: bool
@@ -170,13 +176,14 @@ class Delivering(beam.DoFn):
         definitions = self._definitions
         self._rules = rules_of(definitions)
         store = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
+        self._counted = CountedLedger(store, self.clock) if store is not None and self.counts_in_ledger else None
         self._courier = Courier(
             definitions.messages,
             _open_senders(self.channels, settings, store),
             settings,
             definitions.policies.default_locale,
             _clock(self.channels, self.clock, bounded=self.bounded),
-            store=store,
+            store=self._counted or store,
             rules=self._rules,
             bounded=self.bounded,
         )
@@ -192,8 +199,12 @@ class Delivering(beam.DoFn):
     def hand_over(self, sends: list[Send], later: list[Delivery], *, waited: bool = False) -> Iterator[Any]:
         """Deliver, count, and put out receipts; what is to come again is added to `later`. `waited`: they were."""
         self._follow(max((send.release for send in sends), default=0))
+        if self._counted is not None:
+            self._counted.expect(sends)
         with progress.delivers(len(sends)):
             deliveries = self._courier.deliver(sends, waited=waited)
+        if self._counted is not None:
+            self._counted.count_unclaimed(deliveries)
         for delivery in deliveries:
             self._count(delivery)
             if delivery.state == "later":
@@ -240,16 +251,11 @@ class Delivering(beam.DoFn):
             self._courier.follow(definitions.messages, definitions.policies.default_locale, self._rules)
 
     def _count(self, delivery: Delivery) -> None:
-        send, at = delivery.send, delivery.send.decided_at
         progress.sends += 1
         if not self.bounded:
             held_up.note(delivery)
-        if delivery.state in ("suppressed", "expired"):
-            self._tallies.count("suppressed", delivery.reason or delivery.state, send.campaign, at)
-        elif delivery.state == "duplicate":
-            self._tallies.count("repeated", send.channel, send.campaign, at)
-        elif delivery.state != "later" or self.bounded:  # live, it is counted when it ends
-            self._tallies.count("sends", send.channel, delivery.state, at)
+        if self._counted is None:
+            count_delivery(self._tallies, delivery, bounded=self.bounded)
 
 
 class _DeliverShard(Delivering):

@@ -1,12 +1,19 @@
-"""How segments fill and empty: entries, exits and size by window, from the counts of the metrics table."""
+"""How segments fill and empty: entries, exits and size by window, from what was counted and who is a member."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
-from transforms.storage.rows import MetricRow
+from transforms.metrics.counts import Count, counts_in
+from transforms.storage.series import series_start
+from transforms.storage.store import Store
+from transforms.users.members import standing_members
+from transforms.users.user import ANONYMOUS
 
-__all__ = ["Flow", "flows"]
+__all__ = ["Flow", "flow_of", "flows"]
+
+#: How often a store is read anew that changes meanwhile.
+_TRIES = 5
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -21,17 +28,47 @@ class Flow(msgspec.Struct, frozen=True):
     size: int
 
 
-def flows(segment: str, rows: Iterable[MetricRow], before: int = 0) -> Iterator[Flow]:
+def flows(segment: str, counts: Iterable[Count], members: int) -> list[Flow]:
     """The flow of a segment by window, oldest first.
 
-    The size is the running sum of entries less exits, from the size `before` the first window on. It is never kept:
-    a window that is written again with what came late corrects all sizes after it.
+    Sizes are counted back from the `members` that there are now: what was never counted (runs over files, a process
+    that died before it counted) can make an old size wrong, and never the last one. None of them is kept, so that what
+    comes late corrects all sizes before it.
     """
-    counts: dict[int, list[int]] = {}
-    for row in rows:
-        series, _, rest = row.series.partition("/")
-        if series in ("entered", "left") and rest.rpartition("/")[0] == segment:
-            counts.setdefault(row.window, [0, 0])[series == "left"] += row.count
-    for window, (entered, left) in sorted(counts.items()):
-        before += entered - left
-        yield Flow(window, entered, left, before)
+    found: dict[int, list[int]] = {}
+    for count in counts:
+        if count.name in ("entered", "left") and count.labels["segment"] == segment:
+            found.setdefault(count.window, [0, 0])[count.name == "left"] += count.count
+    flow, size = [], members
+    for window, (entered, left) in sorted(found.items(), reverse=True):
+        flow.append(Flow(window, entered, left, size))
+        size += left - entered
+    return flow[::-1]
+
+
+def flow_of(store: Store, segment: str) -> list[Flow]:
+    """The flow of a segment by window, and its sizes up to now.
+
+    Who came or went while members were read would be in one of both and not in the other: then both are read again. Of
+    a segment in which that never ends the last reading stands.
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    counts = _counts(store, segment)
+    for _ in range(_TRIES):
+        before = counts
+        members = sum(not row.user.startswith(ANONYMOUS) for row in standing_members(store, segment))
+        counts = _counts(store, segment)
+        if counts == before:
+            break
+    return flows(segment, counts, members)
+
+
+def _counts(store: Store, segment: str) -> list[Count]:
+    return [
+        count
+        for name in ("entered", "left")
+        for prefix in (series_start(name, "segment", segment), f"{name}/{segment}/")
+        for count in counts_in(store, prefix)
+    ]

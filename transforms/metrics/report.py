@@ -1,6 +1,6 @@
 """The report of a run, made from summed tallies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -8,13 +8,14 @@ import msgspec
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
 from transforms.users.effects import OUTCOMES
+from transforms.users.measures import METRICS
 from transforms.users.tally import MILLION, Tally, TallyKey
 
 __all__ = ["Summary", "accounts_add_up", "report_json"]
 
 
 class Summary(msgspec.Struct):
-    """The summed tallies of a run, by (series, label, detail, day), and the time as of which users were settled."""
+    """The summed tallies of a run, and the time as of which users were settled."""
 
     as_of: int
     counts: dict[TallyKey, int]
@@ -27,37 +28,40 @@ class Summary(msgspec.Struct):
             counts[key] = counts.get(key, 0) + count
         return cls(as_of, counts)
 
-    def total(self, series: str, label: str | None = None) -> int:
-        """The sum of a series, or of one label of it."""
-        return sum(
-            count for (name, first, _, _), count in self.counts.items() if name == series and label in (None, first)
-        )
+    def total(self, metric: str, **labels: str) -> int:
+        """The sum of a metric, or of what has these labels."""
+        wanted = labels.items()
+        return sum(count for found, _, count in self._of(metric) if wanted <= found.items())
 
-    def by_label(self, series: str) -> dict[str, int]:
-        """The sums of a series by its first label, sorted."""
+    def by_label(self, metric: str, label: str) -> dict[str, int]:
+        """The sums of a metric by one label, sorted."""
         sums: dict[str, int] = {}
-        for (name, label, _, _), count in sorted(self.counts.items()):
-            if name == series:
-                sums[label] = sums.get(label, 0) + count
-        return sums
+        for labels, _, count in self._of(metric):
+            sums[labels[label]] = sums.get(labels[label], 0) + count
+        return dict(sorted(sums.items()))
 
-    def by_labels(self, series: str) -> dict[str, dict[str, int]]:
-        """The sums of a series by its first, then its second label, sorted."""
+    def by_labels(self, metric: str, label: str, further: str) -> dict[str, dict[str, int]]:
+        """The sums of a metric by one label, then by another one, sorted."""
         sums: dict[str, dict[str, int]] = {}
-        for (name, label, detail, _), count in sorted(self.counts.items()):
-            if name == series:
-                inner = sums.setdefault(label, {})
-                inner[detail] = inner.get(detail, 0) + count
-        return sums
+        for labels, _, count in self._of(metric):
+            inner = sums.setdefault(labels[label], {})
+            inner[labels[further]] = inner.get(labels[further], 0) + count
+        return {name: dict(sorted(inner.items())) for name, inner in sorted(sums.items())}
 
-    def by_day(self, series: str) -> dict[str, dict[int, int]]:
-        """The sums of a series by its first label, then day (its start in microseconds UTC), sorted."""
+    def by_day(self, metric: str, *names: str) -> dict[str, dict[int, int]]:
+        """The sums of a metric by labels (`push: handed_off`), then day (its start in microseconds UTC), sorted."""
         sums: dict[str, dict[int, int]] = {}
-        for (name, label, _, day), count in sorted(self.counts.items()):
-            if name == series:
-                inner = sums.setdefault(label, {})
-                inner[day] = inner.get(day, 0) + count
-        return sums
+        for labels, day, count in self._of(metric):
+            inner = sums.setdefault(": ".join(labels[name] for name in names), {})
+            inner[day] = inner.get(day, 0) + count
+        return {name: dict(sorted(inner.items())) for name, inner in sorted(sums.items())}
+
+    def _of(self, metric: str) -> Iterator[tuple[dict[str, str], int, int]]:
+        """The labels, day and count of each tally of a metric."""
+        names = METRICS[metric].labels
+        for (name, values, day), count in self.counts.items():
+            if name == metric:
+                yield dict(zip(names, values, strict=True)), day, count
 
 
 def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) -> dict[str, Any]:
@@ -67,8 +71,8 @@ def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) ->
       definitions: those of the run, whose segments and goals are there even where they are empty.
       elapsed_s: how long the run took, in seconds.
     """
-    accounts = summary.by_label("accounts")
-    members = summary.by_label("members of users")
+    accounts = summary.by_label("accounts", "outcome")
+    members = summary.by_labels("members", "known", "segment").get("users", {})
     return {
         "read": summary.total("read"),
         "applied": accounts.get("applied", 0),
@@ -78,11 +82,11 @@ def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) ->
         "later": accounts.get("later", 0),
         "users": summary.total("users"),
         "entries": summary.total("entries"),
-        "sends": summary.by_labels("sends"),
-        "suppressed": summary.by_label("suppressed"),
-        "truncated": summary.by_label("truncated"),
-        "rebuilt": summary.by_label("rebuilt"),
-        "internal": summary.by_label("internal"),
+        "sends": summary.by_labels("sends", "channel", "state"),
+        "suppressed": summary.by_label("suppressed", "reason"),
+        "truncated": summary.by_label("truncated", "kind"),
+        "rebuilt": summary.by_label("rebuilt", "how"),
+        "internal": summary.by_label("internal", "kind"),
         "segments": {name: members.get(name, 0) for name in sorted(definitions.segments)},
         "waiting": summary.total("waiting"),
         "goals": _goals(summary, definitions),
@@ -96,15 +100,15 @@ def _goals(summary: Summary, definitions: Definitions) -> list[dict[str, Any]]:
 
     The arm of those who were held out is `holdout`; a campaign without variants has the arm `treated` beside it.
     """
-    entries, reached, values = (summary.by_labels(series) for series in ("entries", "conversions", "value"))
+    entries = summary.by_labels("entries", "campaign", "arm")
     return [
         {
             "campaign": name,
             "goal": goal,
             "arm": arm or "treated",
             "entries": count,
-            "conversions": reached.get(name, {}).get(f"{goal}/{arm}", 0),
-            "value": _amount(values.get(name, {}).get(f"{goal}/{arm}", 0)),
+            "conversions": summary.total("conversions", campaign=name, goal=goal, arm=arm),
+            "value": _amount(summary.total("value", campaign=name, goal=goal, arm=arm)),
         }
         for name, campaign in sorted(definitions.campaigns.items())
         for goal in sorted(campaign.goals)

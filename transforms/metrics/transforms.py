@@ -15,9 +15,9 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.events.live.feed import now
 from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
-from transforms.users.tally import Tally
+from transforms.users.tally import Tally, saturated, series_for
 
-__all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at", "saturated"]
+__all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at"]
 
 #: Windows of live metrics, and for how long after its end a window is kept for what comes late, in seconds.
 WINDOW_SECONDS = 60
@@ -62,11 +62,6 @@ def counted_at(time: int, now: int) -> int:
     return now if time <= now - LATE_SECONDS * 1_000_000 else time
 
 
-def saturated(count: int) -> int:
-    """A count as a row holds it, in 64 bits: what is beyond is worth no more than the most."""
-    return max(-(2**63), min(count, 2**63 - 1))
-
-
 class WriteMetrics(beam.PTransform):
     """Sum tallies in fixed windows into the metrics table.
 
@@ -101,18 +96,22 @@ class WriteMetrics(beam.PTransform):
         )
 
 
-@with_output_types(tuple[tuple[str, str, str], int])
+#: What a running job has sums of: a series of before, as its name and two labels, or one of now, whole in the first.
+_Named = tuple[str, str, str]
+
+
+@with_output_types(tuple[_Named, int])
 class _Series(beam.DoFn):
-    """By series, without the day."""
+    """By series, without the window. What a live job read is the sum of how it ended, and no series of its own."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
 
     def process(self, tally: Tally, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
-        key, count = tally
-        yield TimestampedValue(
-            (key[:3], saturated(count)), Timestamp(micros=counted_at(timestamp.micros, self.clock()))
-        )
+        (metric, values, _), count = tally
+        if metric != "read":
+            at = Timestamp(micros=counted_at(timestamp.micros, self.clock()))
+            yield TimestampedValue(((series_for(metric, values), "", ""), saturated(count)), at)
 
 
 class _WriteMetrics(beam.DoFn):
@@ -126,9 +125,10 @@ class _WriteMetrics(beam.DoFn):
     def start_bundle(self) -> None:
         self._rows: list[MetricRow] = []
 
-    def process(self, element: tuple[tuple[str, str, str], int], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
-        labels, count = element
-        self._rows.append(MetricRow("/".join(labels), window.start.micros, saturated(count)))
+    def process(self, element: tuple[_Named, int], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
+        named, count = element
+        series = named[0] if named[0].endswith("}") else "/".join(named)
+        self._rows.append(MetricRow(series, window.start.micros, saturated(count)))
         return iter(())
 
     def finish_bundle(self) -> None:

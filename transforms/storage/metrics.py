@@ -1,6 +1,6 @@
 """The table of metrics."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from transforms.storage.rows import MetricRow
@@ -14,8 +14,11 @@ class Metrics(Protocol):
     def write_metrics(self, rows: Sequence[MetricRow]) -> None:
         """Write the counts of windows whole."""
 
-    def read_metrics(self, wanted: Collection[tuple[str, int]]) -> list[MetricRow]:
-        """The counts that stand at these series and windows."""
+    def add_metrics(self, rows: Sequence[MetricRow]) -> None:
+        """Add to the counts of windows; a sum that 64 bits do not hold is the most or the least that they do.
 
-    def scan_metrics(self, prefix: str) -> Iterator[MetricRow]:
-        """The counts of every series that starts with `prefix`, by series and window."""
+        Not safe to repeat. SQLite adds whoever else does at the same time; in Bigtable one process may.
+        """
+
+    def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+        """The counts of every series that starts with `prefix`, by series and window, of windows from `since` on."""

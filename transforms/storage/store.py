@@ -1,6 +1,7 @@
 """The one interface of storage: the sum of a protocol a table. Two implementations pass the same tests."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from transforms.errors import NotStarted, TodokeError
@@ -34,9 +35,15 @@ class OlderStore(NoStore):
 class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLetters, Control, Runs, Lease, Protocol):
     """All tables. Who needs some of them takes their protocols.
 
-    Every write takes a batch, and all but `publish_control` are safe to repeat; every method raises `StoreError` when
-    the backend goes on refusing after bounded retries.
+    Every write takes a batch, and all but `publish_control` and `add_metrics` are safe to repeat; every method raises
+    `StoreError` when the backend goes on refusing after bounded retries.
     """
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What this thread writes within it stands whole or not at all in SQLite, where nobody else writes meanwhile.
+
+        In Bigtable each row stands by itself, in the order of the calls.
+        """
 
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False

@@ -13,6 +13,7 @@ from transforms.storage.store import Store
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
+from transforms.users.tally import MINUTE, Tallies
 from transforms.users.user import ANONYMOUS, Owner, TokenReassigned, User, encode_user
 
 __all__ = ["Rows", "profile_json", "user_row"]
@@ -28,6 +29,8 @@ class Rows:
         self.members: dict[tuple[str, str], MemberRow] = {}
         self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
+        #: What is counted with these writes.
+        self.tallies = Tallies(MINUTE)
 
     def add(self, user: User, state: bytes, effects: list[Effect], warming: Sequence[str] = ()) -> None:
         """Add what became of one user, whose encoded state comes with it. `warming`: see `profile_json`."""
@@ -56,17 +59,29 @@ class Rows:
         self.members |= later.members
         self.users |= later.users
 
-    def write(self, store: Store) -> list[Forward]:
-        """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease.
+    def write(self, store: Store, now: int) -> list[Forward]:
+        """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease, and
+        what was counted. In SQLite that is one transaction.
 
-        What comes again after a crash in between may come in another order, and then undo nothing: so no row may say
-        that somebody is no member before their own row says so (see `members`).
+        In Bigtable what comes again after a crash in between may come in another order, and then undo nothing: so no
+        row may say that somebody is no member before their own row says so (see `members`). Counts are the last, so
+        that a crash may lose some, and doubles none.
 
         Returns what users must be told whose tokens are somebody else's: each token belongs to who registered it last.
+
+        Args:
+          store: where to.
+          now: the minute in which counts without a time count; microseconds UTC.
 
         Raises:
           StoreError: if the store goes on refusing; nothing that depends on these rows may be emitted then.
         """
+        if not (self.users or self.tallies):
+            return []
+        with store.transaction():
+            return self._write(store, now)
+
+    def _write(self, store: Store, now: int) -> list[Forward]:
         for deleted in self.deletions:
             self._bury(store, deleted)
             for user in deleted.users:
@@ -77,6 +92,8 @@ class Rows:
         store.record(self.refusals)
         store.write_users([*self.users.values()])
         store.write_members([row for row in self.members.values() if not row.active])
+        if self.tallies:
+            store.add_metrics(self.tallies.rows(now))
         return taken
 
     def _write_identities(self, store: Store) -> list[Forward]:

@@ -1,27 +1,42 @@
-"""Tallies: counts that are elements of the pipeline, committed with their bundles, unlike Beam's counters.
+"""Tallies: counts of one bundle, which are committed with it, unlike Beam's counters.
 
-A tally is ((series, label, label, window), count); `window` is the start of its UTC day in microseconds, or of its
-minute where a live job decided it, and 0 for what has no time of its own. Sums of tallies make the accounts, the report
-and the plots.
+A tally is ((metric, values of its labels, window), count), see `measures`; `window` is the start of its UTC day in
+microseconds, or of its minute where a live job counts, and 0 for what has no time of its own. Sums of tallies make the
+accounts, the report and the plots, and the table of metrics.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
 
 from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, Send, Suppressed
+from transforms.events.event import SESSION, SET, TOKEN_LOST
 from transforms.segments.leaf_totals import MICRO, micros
 from transforms.segments.values import DAY
-from transforms.users.effects import Account, Effect, Faulted, Merged, SegmentEntered, SegmentLeft, Truncated
+from transforms.storage.rows import MetricRow
+from transforms.storage.series import series_of
+from transforms.users.effects import Account, Effect, Faulted, Merged, Recorded, SegmentEntered, SegmentLeft, Truncated
+from transforms.users.measures import METRICS, OTHER, bound_of, sum_of
 from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name"]
+__all__ = ["MILLION", "MINUTE", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
 
-#: A tuple, since a union is made anew each time that it is asked.
-_FLOWS = (SegmentEntered, SegmentLeft)
-
+#: The window of what a live job counts, in microseconds.
+MINUTE = 60_000_000
 #: Values of goals are counted in millionths, since tallies are whole numbers; one of 1.8e302, too.
 MILLION = MICRO
 
-TallyKey = tuple[str, str, str, int]
+#: Events that are ours: nobody sent them.
+_OURS = frozenset((SESSION, SET, TOKEN_LOST))
+#: Labels whose values are words of ours; what is none, from wherever it comes, makes no series.
+_WORDS = frozenset(
+    ("cause", "channel", "from", "how", "kind", "known", "outcome", "reason", "state", "to", "type", "via")
+)
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+#: The name of a metric, the values of its labels, and the start of the window.
+TallyKey = tuple[str, tuple[str, ...], int]
 Tally = tuple[TallyKey, int]
 
 
@@ -32,36 +47,49 @@ class Tallies:
         self._window = window
         self._counts: dict[TallyKey, int] = {}
 
-    def count(self, series: str, label: str = "", detail: str = "", at: int = 0, by: int = 1) -> None:
-        """Add to a series, in the window of `at` (microseconds UTC)."""
-        counts, key = self._counts, (series, label, detail, at - at % self._window)
+    def __bool__(self) -> bool:
+        """Whether anything was counted."""
+        return bool(self._counts)
+
+    def count(self, metric: str, *values: str, at: int = 0, by: int = 1) -> None:
+        """Add to a metric with these values of its labels, in their order, in the window of `at` (microseconds UTC)."""
+        counts, key = self._counts, (metric, values, at - at % self._window)
         counts[key] = counts.get(key, 0) + by
+
+    def observe(self, metric: str, *values: str, micros: int, at: int = 0) -> None:
+        """Add a time to a histogram; one before its beginning, which clocks that differ make, is none."""
+        micros = max(0, micros)
+        self.count(metric, *values, bound_of(micros), at=at)
+        self.count(sum_of(metric), *values, at=at, by=micros)
 
     def effects(self, effects: Iterable[Effect]) -> None:
         """Count what `advance` decided. Memberships are those of users with a user id."""
         for effect in effects:
-            if isinstance(effect, Account):
-                self.count("control" if effect.control else "accounts", effect.outcome, effect.cause)
-            elif isinstance(effect, _FLOWS):
-                if not effect.user.startswith(ANONYMOUS):
-                    series = "entered" if isinstance(effect, SegmentEntered) else "left"
-                    self.count(series, effect.segment, effect.cause, effect.at)
-            elif isinstance(effect, CampaignEntered):
-                self.count("entries", effect.campaign, arm_name(effect), effect.at)
-            elif isinstance(effect, Converted):
-                goal = f"{effect.goal}/{arm_name(effect)}"
-                self.count("conversions", effect.campaign, goal, effect.at, int(effect.first))
-                self.count("value", effect.campaign, goal, effect.at, micros(effect.value))
-            elif isinstance(effect, Send):
-                self.count("decided", effect.campaign, effect.channel, effect.decided_at)
-            elif isinstance(effect, Suppressed):
-                self.count("suppressed", effect.reason, effect.campaign, effect.at)
-            elif isinstance(effect, Merged):
-                self.count("merged", at=effect.at)
-            elif isinstance(effect, Truncated):
-                self.count("truncated", effect.kind, "", effect.at, effect.count)
-            elif isinstance(effect, Faulted):
-                self.count("internal", effect.what, "", effect.at)
+            if (count := _COUNTED.get(effect.__class__)) is not None:
+                count(self, effect)
+
+    def live(self, effects: Iterable[Effect], named: Collection[str], now: int) -> None:
+        """Count of effects what only a job that keeps up with its events can say: what comes in, and how soon it led
+        to a decision.
+
+        Args:
+          effects: what `advance` decided.
+          named: the events that are told apart by name.
+          now: the wall clock, in microseconds UTC.
+        """
+        for effect in effects:
+            if effect.__class__ is Recorded:
+                event = effect.event
+                if event.type not in _OURS:
+                    name = event.name if event.name in named or not event.name else OTHER
+                    self.count("events", name, event.type)
+            elif effect.__class__ is Send:
+                self.send_latency(effect, "decided", now)
+
+    def send_latency(self, send: Send, to: str, now: int) -> None:
+        """Count how long it took until a send was `decided`, or `handed_off`."""
+        for since, at in (("arrival", send.decided_at), ("trigger", send.due)):
+            self.observe("latency", send.campaign, send.channel, since, to, micros=now - at)
 
     def join(self, other: "Tallies") -> None:
         """Add what another one counted."""
@@ -77,14 +105,91 @@ class Tallies:
         self.count(known, by=by)
         self.count("waiting", by=by * sum(not journey.is_pending for journey in user.journeys.values()))
         for segment in user.members:
-            self.count(f"members of {known}", segment, by=by)
+            self.count("members", known, segment, by=by)
 
     def drain(self) -> Iterator[Tally]:
         """Give out what was counted, and begin anew."""
         counts, self._counts = self._counts, {}
         yield from counts.items()
 
+    def rows(self, now: int) -> list[MetricRow]:
+        """What was counted as rows of the table of metrics; what has no time of its own counts in the minute of `now`.
+
+        Args:
+          now: microseconds UTC.
+        """
+        minute, counts = now - now % MINUTE, dict[tuple[str, int], int]()
+        for (metric, values, window), count in self._counts.items():
+            key = series_for(metric, values), window or minute
+            counts[key] = counts.get(key, 0) + count
+        return [MetricRow(*key, saturated(count)) for key, count in counts.items() if count]
+
+
+@lru_cache(8192)
+def series_for(metric: str, values: tuple[str, ...]) -> str:
+    """The series in which a tally is kept."""
+    name = metric.removesuffix("_sum")
+    labels = METRICS[name].labels
+    if len(values) == len(labels) + 1:  # a bucket
+        labels = (*labels, "le")
+    return series_of(metric, zip(labels, map(_bounded, labels, values), strict=True))
+
+
+def _bounded(label: str, value: str) -> str:
+    return value if not value or label not in _WORDS or _WORD.fullmatch(value) else OTHER
+
+
+def saturated(count: int) -> int:
+    """A count as a row holds it, in 64 bits: what is beyond is worth no more than the most."""
+    return max(-(2**63), min(count, 2**63 - 1))
+
 
 def arm_name(effect: CampaignEntered | Converted) -> str:
     """The arm of an entry: `HOLDOUT`, the variant, or nothing where the campaign has none."""
     return HOLDOUT if effect.held_out else effect.variant or ""
+
+
+def _account(tallies: Tallies, effect: Account) -> None:
+    tallies.count("control" if effect.control else "accounts", effect.cause, effect.outcome)
+
+
+def _entered(tallies: Tallies, effect: SegmentEntered) -> None:
+    if not effect.user.startswith(ANONYMOUS):
+        tallies.count("entered", effect.segment, effect.cause, at=effect.at)
+
+
+def _left(tallies: Tallies, effect: SegmentLeft) -> None:
+    if not effect.user.startswith(ANONYMOUS):
+        tallies.count("left", effect.segment, effect.cause, at=effect.at)
+
+
+def _entry(tallies: Tallies, effect: CampaignEntered) -> None:
+    tallies.count("entries", arm_name(effect), effect.campaign, at=effect.at)
+
+
+def _converted(tallies: Tallies, effect: Converted) -> None:
+    labels = arm_name(effect), effect.campaign, effect.goal
+    tallies.count("conversions", *labels, at=effect.at, by=int(effect.first))
+    tallies.count("value", *labels, at=effect.at, by=micros(effect.value))
+
+
+def _decided(tallies: Tallies, effect: Send) -> None:
+    tallies.count("decided", effect.campaign, effect.channel, effect.step, effect.variant or "", at=effect.decided_at)
+
+
+def _suppressed(tallies: Tallies, effect: Suppressed) -> None:
+    tallies.count("suppressed", effect.campaign, "", effect.reason, effect.step, at=effect.at)
+
+
+_COUNTED: dict[type, Callable[[Tallies, Any], None]] = {
+    Account: _account,
+    SegmentEntered: _entered,
+    SegmentLeft: _left,
+    CampaignEntered: _entry,
+    Converted: _converted,
+    Send: _decided,
+    Suppressed: _suppressed,
+    Merged: lambda tallies, effect: tallies.count("merged", at=effect.at),
+    Truncated: lambda tallies, effect: tallies.count("truncated", effect.kind, at=effect.at, by=effect.count),
+    Faulted: lambda tallies, effect: tallies.count("internal", effect.what, at=effect.at),
+}

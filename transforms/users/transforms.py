@@ -323,4 +323,4 @@ def _itself(keyed: Keyed) -> Keyed:
 def time_of(result: Any, latest: Any) -> Any:
     """What was decided at a time of its own is counted then: one bundle may have timers of many."""
     tally = isinstance(result, beam.pvalue.TaggedOutput) and result.tag == TALLIES
-    return Timestamp(micros=result.value[0][3]) if tally and result.value[0][3] else latest
+    return Timestamp(micros=result.value[0][2]) if tally and result.value[0][2] else latest

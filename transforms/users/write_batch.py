@@ -5,7 +5,7 @@ Both Beam shells use it; they differ in where a user's state comes from and in w
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import Definitions
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
+from transforms.events.live.feed import now
 from transforms.events.live.inflight import in_flight
 from transforms.events.plain import quoted
 from transforms.logs import fields
@@ -40,7 +41,7 @@ from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, hash_message
 from transforms.users.size_limit import enforce_size_limit
-from transforms.users.tally import Tallies, Tally
+from transforms.users.tally import MINUTE, Tallies, Tally
 from transforms.users.user import ANONYMOUS, Input, User, Wake, encode_user
 
 __all__ = ["Handles", "WriteBatch", "applied_before", "open_users"]
@@ -48,8 +49,6 @@ __all__ = ["Handles", "WriteBatch", "applied_before", "open_users"]
 _log = logging.getLogger(__name__)
 #: Hot keys that a warning names, one warning a bundle.
 _NAMED = 5
-#: The window of what a live job counts.
-MINUTE = 60_000_000
 
 
 class Handles(msgspec.Struct, frozen=True):
@@ -71,15 +70,27 @@ class _Made(NamedTuple):
 class WriteBatch:
     """What a bundle has decided and not yet given out. Without a store nothing is written.
 
-    With `live`, handles of messages that end here are given out too.
+    With `live`, handles of messages that end here are given out too, and it is counted by minute of the `clock`
+    (microseconds UTC) how soon what came in led to decisions. With `counts_with_rows` tallies are not given out, but
+    written with the rows of which they tell.
     """
 
-    def __init__(self, definitions: Definitions, store: Store | None, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        store: Store | None,
+        *,
+        live: bool = False,
+        counts_with_rows: bool = False,
+        clock: Callable[[], int] = now,
+    ) -> None:
         self.live = live
+        self._counts_with_rows = counts_with_rows
+        self._clock = clock
         self.definitions = definitions
         self.store = store
         self._window = MINUTE if live else DAY
-        self.tallies = Tallies(self._window)
+        self._tallies = Tallies(self._window)
         self._rows = Rows()
         self._writing: Future[list[Forward]] | None = None
         self._sends: list[Send] = []
@@ -88,6 +99,11 @@ class WriteBatch:
         self._ended: list[str] = []
         self._gone_on: list[str] = []
         self._set_aside_by_rate: Counter[str] = Counter()
+
+    @property
+    def tallies(self) -> Tallies:
+        """What was counted and is neither written nor given out yet."""
+        return self._rows.tallies if self._counts_with_rows else self._tallies
 
     def apply(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
         """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too.
@@ -168,6 +184,8 @@ class WriteBatch:
         """All that is to be written and given out of a user, with nothing done yet."""
         tallies, rows = Tallies(self._window), None
         tallies.effects(effects)
+        if self.live:
+            tallies.live(effects, self.definitions.events, self._clock())
         if self.store is not None:
             rows = Rows()
             rows.add(user, state, effects, self.definitions.index.waiting(user.warming))
@@ -232,7 +250,7 @@ class WriteBatch:
     def _write_after(self, earlier: Future[list[Forward]] | None, rows: Rows) -> list[Forward]:
         """Write rows after those of before, and not if these failed: a user may be among both."""
         taken = earlier.result() if earlier is not None else []
-        return taken + (rows.write(self.store) if self.store is not None else [])
+        return taken + (rows.write(self.store, self._clock()) if self.store is not None else [])
 
     def flush(self) -> Iterator[Send | Forward | Account | DeadLetter | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.

@@ -9,7 +9,7 @@ would hold up everything: so a channel has one, and what comes meanwhile goes in
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -23,7 +23,7 @@ from transforms.channels.outcome import Delivery
 from transforms.channels.transforms import RECEIPTS, Channels, Delivering, Waiting, shard_of, wall_clock
 from transforms.users.inputs.transforms import Keyed, globally
 
-__all__ = ["DeliverLive", "Delivered"]
+__all__ = ["DeliverLive"]
 
 #: Sends that are to come again, by shard.
 LATER = "later"
@@ -31,18 +31,11 @@ LATER = "later"
 _encoder = msgspec.msgpack.Encoder()
 
 
-class Delivered(NamedTuple):
-    """Outputs: tallies, and messages of the control topic that say what became of each send."""
-
-    tallies: beam.PCollection
-    receipts: beam.PCollection
-
-
 class DeliverLive(beam.PTransform):
     """Like `DeliverUnbounded`, without a queue: only what quota refuses, falls into quiet hours, or comes faster than
     its campaign's rate, waits in state.
 
-    Returns `Delivered`.
+    What becomes of sends is counted with the ledger's rows. Returns messages of the control topic that say it.
     """
 
     def __init__(
@@ -57,18 +50,14 @@ class DeliverLive(beam.PTransform):
         """Deliver what comes together; let wait what must, and deliver it then."""
         place = self.texts, self.channels, self.store, self.clock
         deliver = beam.ParDo(_DeliverAtOnce(*place, bounded=False))
-        sent = (
-            sends | "Channel" >> beam.Map(_by_channel) | "Send" >> deliver.with_outputs(RECEIPTS, LATER, main="tallies")
-        )
-        again = sent[LATER] | "Typed" >> beam.Map(_itself)
-        again |= "SendAgain" >> beam.ParDo(_DeliverAgain(*place, bounded=False)).with_outputs(RECEIPTS, main="tallies")
-        return Delivered(
-            (sent.tallies, again.tallies) | "Tallies" >> beam.Flatten(),
-            (sent[RECEIPTS], again[RECEIPTS]) | "Receipts" >> beam.Flatten(),
-        )
+        sent = sends | "Channel" >> beam.Map(_by_channel) | "Send" >> deliver.with_outputs(RECEIPTS, LATER)
+        deliver_again = beam.ParDo(_DeliverAgain(*place, bounded=False))
+        again = sent[LATER] | "Typed" >> beam.Map(_itself) | "SendAgain" >> deliver_again.with_outputs(RECEIPTS)
+        return (sent[RECEIPTS], again[RECEIPTS]) | "Receipts" >> beam.Flatten()
 
 
 class _DeliverAtOnce(Delivering):
+    counts_in_ledger = True
     #: A step with state has each key, which is a channel, in one bundle at a time.
     PACE = ReadModifyWriteStateSpec("pace", BytesCoder())
 
@@ -100,6 +89,8 @@ class _DeliverAtOnce(Delivering):
 
 
 class _DeliverAgain(Waiting):
+    counts_in_ledger = True
+
     def process(
         self,
         element: Keyed,

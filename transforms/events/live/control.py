@@ -57,7 +57,7 @@ class ControlTable:
         row = self._waiting.popleft()
         with self._lock:
             self._handed_on.add(row.id)
-        return Arrived(row.payload, self._registry.add(self._delete, row.id), row.published)
+        return Arrived(row.payload, self._registry.add(self._delete, row.id, row.published), row.published)
 
     def watermark(self) -> int:
         """The time before which no row is expected: the oldest that waits, else a little before the last look."""

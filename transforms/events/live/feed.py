@@ -122,6 +122,12 @@ class Feeds:
             del self._open[name]
         feed.close()
 
+    def watermark(self) -> int:
+        """The least watermark of the open feeds that have one yet; 0 where none has."""
+        with self._lock:
+            open_feeds = list(self._open.values())
+        return min(filter(None, (feed.watermark() for feed in open_feeds)), default=0)
+
     def pause(self) -> None:
         """Hand on nothing more, so that what is in flight can come to its end."""
         with self._lock:

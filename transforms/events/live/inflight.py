@@ -38,11 +38,13 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, acknowledge: Acknowledge, message: Any) -> str:
-        """Note a message that was read; returns the handle that travels with it."""
+    def add(self, acknowledge: Acknowledge, message: Any, published: int | None = None) -> str:
+        """Note a message that was read, and was published then (microseconds UTC); returns the handle that travels
+        with it.
+        """
         with self._lock:
             handle = f"{self._mine}{next(self._numbers)}"
-            self._held[handle] = _Held(acknowledge, message, self._clock())
+            self._held[handle] = _Held(acknowledge, message, self._clock(), published)
         return handle
 
     def retain(self, handle: str, times: int = 1) -> None:
@@ -95,6 +97,11 @@ class InFlight:
             first = next(iter(self._held.values()), None)
             return self._clock() - first.since if first else 0.0
 
+    def oldest_published(self) -> int | None:
+        """When the oldest message that is in flight was published, None where none is."""
+        with self._lock:
+            return min((each.published for each in self._held.values() if each.published is not None), default=None)
+
     def _check(self, handle: str) -> None:
         if not handle.startswith(self._mine):
             raise RuntimeError(
@@ -104,9 +111,10 @@ class InFlight:
 
 
 class _Held:
-    __slots__ = ("acknowledge", "left", "message", "since")
+    __slots__ = ("acknowledge", "left", "message", "published", "since")
 
-    def __init__(self, acknowledge: Acknowledge, message: Any, since: float) -> None:
+    def __init__(self, acknowledge: Acknowledge, message: Any, since: float, published: int | None) -> None:
+        self.published = published
         self.acknowledge = acknowledge
         self.message = message
         self.since = since

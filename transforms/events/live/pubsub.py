@@ -137,7 +137,7 @@ class Subscriber:
         if self._waiting:
             published, ack_id, payload = heapq.heappop(self._waiting)
             self._watermark.seen(published, deaf=False)
-            return Arrived(payload, self._registry.add(self._settled.put, ack_id), published)
+            return Arrived(payload, self._registry.add(self._settled.put, ack_id, published), published)
         if not self._failures.empty():
             raise self._failures.get()
         if not self._closing.is_set() and not all(thread.is_alive() for thread in self._threads):

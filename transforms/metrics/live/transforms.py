@@ -1,107 +1,64 @@
-"""Tallies of a live job on one machine, summed in its process and written to the metrics table every second.
+"""What a live job on one machine counts beside users and the ledger: what ends before it comes to a user.
 
-Prism keeps every element of a window in which panes accumulate until the window is closed, and goes through all of them
-whenever the watermark moves: a job whose windows wait a day for what comes late gets slower with every minute. Here
-nothing is kept but what is not written yet. A row is read before it is added to, so that a run goes on counting where
-the one before it was killed (docs/decisions/0024-metrics-in-process.md). Times are microseconds UTC.
+There what is counted is written with what it counts: a user's rows and their tallies are one transaction (`Bundle`),
+and so are the ledger's outcomes and theirs (`Courier`). Here are messages that end without either.
 """
 
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.event import Event
 from transforms.events.live.feed import now
-from transforms.metrics.transforms import WINDOW_SECONDS, counted_at, saturated
-from transforms.storage.rows import MetricRow
-from transforms.storage.store import Store
-from transforms.users.tally import Tally
+from transforms.storage.open import open_store
+from transforms.users.inputs.transforms import tally_letter
+from transforms.users.tally import Tallies
 
-__all__ = ["SumHere", "Sums", "sums"]
-
-#: How long a count may wait to be written, in seconds.
-WRITE_SECONDS = 1.0
-_WINDOW = WINDOW_SECONDS * 1_000_000
-#: How often a job that is to stop is looked after, in seconds.
-_LOOK_SECONDS = 0.1
-
-#: A series and the start of its window.
-_Key = tuple[str, int]
+__all__ = ["CountEnded"]
 
 
-class Sums:
-    """Counts that are not written yet, by series and window. Safe for threads; one process writes to a store."""
+class CountEnded(beam.PTransform):
+    """Count messages that end here, and let them go on once that stands: what was not counted comes again.
 
-    def __init__(self) -> None:
-        self._counts: Counter[_Key] = Counter()
-        self._lock = threading.Lock()
-
-    def add(self, counts: Counter[_Key]) -> None:
-        """Count these, too."""
-        with self._lock:
-            self._counts.update(counts)
-
-    def write(self, store: Store) -> None:
-        """Add to the rows of the store what was counted since the last time.
-
-        Raises:
-          StoreError: the store cannot be read or written; these counts are lost.
-        """
-        with self._lock:
-            counts, self._counts = self._counts, Counter()
-        if not counts:  # as every second in a job that has nothing to do
-            return
-        for row in store.read_metrics(counts.keys()):
-            counts[row.series, row.window] += row.count
-        store.write_metrics([MetricRow(*key, saturated(count)) for key, count in counts.items()])
-
-    def keep(self, store: Store, stopped: Callable[[], bool]) -> None:
-        """Write every `WRITE_SECONDS` until it is told to stop, and what is left then is for the caller to write.
-
-        Raises:
-          StoreError: as `write`.
-        """
-        written = time.monotonic()
-        while not stopped():
-            if time.monotonic() >= written + WRITE_SECONDS:
-                self.write(store)
-                written = time.monotonic()
-            time.sleep(_LOOK_SECONDS)
-
-
-sums = Sums()
-
-
-class SumHere(beam.PTransform):
-    """Count tallies in `sums`, in the minutes that `WriteMetrics` counts them in; somebody must write them.
+    They are dead letters of what could not be decoded, and events that concern no user.
 
     Args:
-      clock: the wall clock.
+      store: URL of the store.
     """
 
-    def __init__(self, clock: Callable[[], int] = now) -> None:
-        self.clock = clock
+    def __init__(self, store: str) -> None:
+        self.store = store
 
-    def expand(self, tallies: beam.PCollection[Tally]) -> Any:
-        """Sum."""
-        return tallies | "Sum" >> beam.ParDo(_Sum(self.clock))
+    def expand(self, ended: beam.PCollection[DeadLetter | Event]) -> Any:
+        """Wire the step."""
+        return ended | "Count" >> beam.ParDo(_CountEnded(self.store))
 
 
-class _Sum(beam.DoFn):
-    def __init__(self, clock: Callable[[], int]) -> None:
-        self.clock = clock
+class _CountEnded(beam.DoFn):
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
 
     def start_bundle(self) -> None:
-        self._counts: Counter[_Key] = Counter()
+        self._ended: list[WindowedValue] = []
 
-    def process(self, tally: Tally, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[None]:
-        (*labels, _), count = tally
-        at = counted_at(timestamp.micros, self.clock())
-        self._counts["/".join(labels), at - at % _WINDOW] += count
-        return iter(())
+    def process(self, message: DeadLetter | Event, timestamp: Any = beam.DoFn.TimestampParam) -> None:
+        self._ended.append(WindowedValue(message, timestamp, (GlobalWindow(),)))
 
-    def finish_bundle(self) -> None:
-        sums.add(self._counts)
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        tallies = Tallies()
+        for each in self._ended:
+            if isinstance(each.value, DeadLetter):
+                tallies.count(*tally_letter(each.value))
+            else:
+                tallies.count("accounts", "", "applied")
+        self._store.add_metrics(tallies.rows(now()))
+        yield from self._ended

@@ -35,6 +35,7 @@ The application profile must route to one cluster: CheckAndMutateRow needs it, a
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.archive import BigtableArchive
@@ -91,6 +92,10 @@ class BigtableStore(
         super().__init__(Tables(project, instance, NAMES, create=create, timeout=timeout, tries=tries))
         self._claims = ThreadPoolExecutor(_CLAIMS_AT_ONCE, "claim")
         self._control = ControlRows()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Nothing: each row stands by itself; see `Store.transaction`."""
+        return nullcontext()
 
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False

@@ -125,6 +125,9 @@ class Database:
         found = self._query(f"SELECT {', '.join(names)} FROM {rest}", values)
         return msgspec.convert([dict(zip(names, row, strict=True)) for row in found], list[kind], strict=False)  # type: ignore[valid-type]
 
+    def _is_open(self) -> bool:
+        return self._connection.in_transaction
+
     def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock, surfacing(sql):
             return self._connection.execute(sql, values).fetchall()
@@ -132,6 +135,9 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, surfacing(self._path):
+            if self._is_open():  # by this thread, which has the lock
+                yield self._connection
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

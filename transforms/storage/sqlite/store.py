@@ -1,7 +1,8 @@
 """A store in one SQLite file: its parts together, and what concerns several of them."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transforms.storage.control import ControlRows
@@ -57,6 +58,12 @@ class SqliteStore(
         with surfacing(str(path)):
             for index in INDEXES:
                 connection.execute(index)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write what follows whole or not at all; see `Store.transaction`."""
+        with self._transaction():
+            yield
 
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False

@@ -49,6 +49,7 @@ __all__ = [
     "RefusedLetters",
     "ToControl",
     "globally",
+    "tally_letter",
 ]
 
 #: What steps put out beside inputs of users with a user id.
@@ -67,7 +68,8 @@ class KeyInputs(beam.PTransform):
     """Events by key, several of one bundle together (which makes the shuffle cheaper).
 
     Args:
-      until: events that arrived after this time (microseconds UTC) are counted as later and go no further.
+      until: events that arrived after this time (microseconds UTC) are counted as later and go no further; None of a
+        live job, where none does.
       historical: all of them are history, whatever they say, and bring about no send.
 
     Returns outputs `users` and `anonymous` (both (key, inputs)), `announcements` (events that concern no user),
@@ -103,25 +105,23 @@ class _KeyInputs(beam.DoFn):
         self._tallies = Tallies()
 
     def process(self, event: Event) -> Iterable[Any]:
-        if event.type == RECEIPT:  # of an export: its account is among those of control, as when it was first read
-            self._tallies.count("control", "read")
-        else:
+        if event.type != RECEIPT:  # one of an export has its account among those of control, as when it was first read
             self._read += 1
         self._any = True
         progress.read += 1
         if self.until is not None and event.arrival > self.until:
-            self._tallies.count("control" if event.type == RECEIPT else "accounts", "later")
+            self._tallies.count("control" if event.type == RECEIPT else "accounts", "", "later")
             return ()
         if self._newest is None or event.arrival > self._newest:
             self._newest = event.arrival
         if _names_no_zone(event):
             self._unknown_zones.inc()
-        if event.name:
-            self._tallies.count("events", event.name, "", event.time)
+        if event.name and self.until is not None:  # a live job counts what it applies
+            self._tallies.count("events", event.name, event.type, at=event.time)
         if self.historical:
             event = msgspec.structs.replace(event, historical=True)
         if event.user is None and event.anonymous is None:
-            self._tallies.count("accounts", "applied")
+            self._tallies.count("accounts", "", "applied")
             return (beam.pvalue.TaggedOutput(ANNOUNCEMENTS, event),)
         self._inputs.setdefault(route(event), []).append(event)
         self._held += 1
@@ -242,13 +242,18 @@ class CountDeadLetters(beam.PTransform):
 
     def expand(self, letters: beam.PCollection[DeadLetter]) -> Any:
         """Count them by cause."""
-        return letters | "Count" >> beam.FlatMap(_tally_letter)
+        return letters | "Count" >> beam.FlatMap(_tallies_of)
 
 
-def _tally_letter(letter: DeadLetter) -> list[Tally]:
-    if letter.source == CONTROL:
-        return [(("control", "read", "", 0), 1), (("control", "dead_letter", str(letter.cause), 0), 1)]
-    return [(("read", "", "", 0), 1), (("accounts", "dead_letter", str(letter.cause), 0), 1)]
+def tally_letter(letter: DeadLetter) -> tuple[str, str, str]:
+    """What a message that could not be decoded counts as: metric, cause and outcome."""
+    return "control" if letter.source == CONTROL else "accounts", str(letter.cause), "dead_letter"
+
+
+def _tallies_of(letter: DeadLetter) -> list[Tally]:
+    metric, *ended = tally_letter(letter)
+    ends: Tally = (metric, tuple(ended), 0), 1
+    return [ends] if metric == "control" else [(("read", (), 0), 1), ends]
 
 
 class KnownUsers(beam.PTransform):
@@ -297,7 +302,7 @@ def _control_rows(url: str) -> list[Message]:
 class DecodeControl(beam.PTransform):
     """Messages of the control topic as inputs by key.
 
-    Returns outputs `users` and `anonymous` (both (key, inputs)), `dead_letters` and `tallies`.
+    Returns outputs `users` and `anonymous` (both (key, inputs)), and `dead_letters`.
     """
 
     def step(self) -> beam.DoFn:
@@ -307,7 +312,7 @@ class DecodeControl(beam.PTransform):
     def expand(self, messages: beam.PCollection[Message]) -> Any:
         """Decode and key them."""
         decode = beam.ParDo(self.step())
-        return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, TALLIES, main="users")
+        return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, main="users")
 
 
 class _DecodeControl(beam.DoFn):
@@ -323,10 +328,6 @@ class _DecodeControl(beam.DoFn):
         if handle:
             in_flight.retain(handle, len(inputs) - 1)
         inputs = [_from_control(item, handle) for item in inputs]
-        for item in inputs:
-            # An event that was passed on has its account among the events, where it was read first.
-            if not isinstance(item, Event) or item.type == RECEIPT:
-                yield beam.pvalue.TaggedOutput(TALLIES, (("control", "read", "", 0), 1))
         keyed = (key, encode_inputs(inputs))
         yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
 

@@ -39,6 +39,8 @@ from transforms.users.write_batch import WriteBatch, open_users
 
 __all__ = ["AdvanceLive", "ByShard", "TakeIn"]
 
+#: What is not asked of events here: how they end is counted where they end.
+_COUNTED_ELSEWHERE = (ARRIVALS, TALLIES)
 #: Users whose rows go to the store together, while those who follow are computed.
 ROWS_AT_ONCE = 400
 
@@ -48,8 +50,7 @@ class TakeIn(beam.PTransform):
 
     A local runner does not fuse steps, so that each of them would cost it a hop for each message.
 
-    Returns outputs `users` and `anonymous` (both (shard, parts), see `shard`), `announcements`, `dead_letters` and
-    `tallies`.
+    Returns outputs `users` and `anonymous` (both (shard, parts), see `shard`), `announcements` and `dead_letters`.
 
     Args:
       definitions: of the announcements.
@@ -63,7 +64,7 @@ class TakeIn(beam.PTransform):
     def expand(self, batches: beam.PCollection[bytes]) -> Any:
         """Decode, key, and bring to shards."""
         take = beam.ParDo(_TakeControl() if self.control else _TakeEvents(self.definitions))
-        outputs = (ANONYMOUS_INPUTS, ANNOUNCEMENTS, DEAD_LETTERS, TALLIES)
+        outputs = (ANONYMOUS_INPUTS, ANNOUNCEMENTS, DEAD_LETTERS)
         return batches | "Take" >> take.with_outputs(*outputs, main="users")
 
 
@@ -83,7 +84,7 @@ class _TakeEvents(beam.DoFn):
                 else:
                     taken += self._keys.process(event)
         taken += (_bare(result) for result in self._keys.finish_bundle())
-        yield from _by_shard(result for result in taken if getattr(result, "tag", "") != ARRIVALS)
+        yield from _by_shard(result for result in taken if getattr(result, "tag", "") not in _COUNTED_ELSEWHERE)
 
 
 @with_output_types(Keyed)
@@ -204,7 +205,7 @@ class _ApplyShard(AdvanceDoFn):
         self._writer.shutdown()
 
     def start_bundle(self) -> None:
-        self._batch = WriteBatch(self._watcher.now(), self._store, live=True)
+        self._batch = WriteBatch(self._watcher.now(), self._store, live=True, counts_with_rows=True)
         self._touched: set[Shard] = set()
         self._latest: Any = GlobalWindow().start
 

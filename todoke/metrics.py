@@ -1,0 +1,82 @@
+"""`todoke metrics`: what a live job has counted: sums by metric and labels, windows as JSON, or Prometheus' format."""
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from rich import box
+from rich.table import Table
+
+from beam_pipelines.options import WrongUse, read_time
+from todoke.store import open_asked
+from todoke.terminal import Screen, json_text, plain_text, print_plain
+from transforms.events.times import write_time
+from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
+from transforms.metrics.prometheus import exposition
+from transforms.users.measures import HISTOGRAM, METRICS
+
+__all__ = ["metrics"]
+
+_Labels = tuple[tuple[str, str], ...]
+#: Shares of a histogram's values of which the table says the bound.
+_SHARES = (0.5, 0.95, 0.99)
+
+
+def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, json: bool) -> None:
+    """Print what was counted.
+
+    Raises:
+      WrongUse: the URL or the metric is unknown, or the time is none.
+      StoreError: the store cannot be read.
+    """
+    if name is not None and name not in METRICS:
+        raise WrongUse(f"--name: there is no metric `{name}`; there are {', '.join(sorted(METRICS))}")
+    start = None if since is None else read_time("--since", since)
+    store = open_asked(url)
+    counts = counts_of(store, name or "", start)
+    if json:
+        _print_windows(counts)
+    elif prometheus:
+        for line in exposition(summed(counts)):
+            print_plain(line)
+    else:
+        _print_table(summed(counts))
+    store.close()
+
+
+def _print_windows(counts: Iterable[Count]) -> None:
+    """One line a series and window; buckets and sums of histograms are series, too."""
+    for count in counts:
+        shown = {"name": count.name, "labels": count.labels, "window": write_time(count.window), "count": count.count}
+        print(json_text(shown))
+
+
+def _print_table(sums: Mapping[tuple[str, _Labels], int]) -> None:
+    if not sums:
+        print("todoke: nothing was counted; only live jobs count", file=sys.stderr)
+        return
+    table = Table("metric", "labels", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("count", justify="right")
+    for name in sorted(METRICS):
+        if METRICS[name].kind == HISTOGRAM:
+            for labels, histogram in histograms_of(sums, name).items():
+                table.add_row(name, plain_text(_said(labels)), plain_text(_bounds(histogram)))
+            continue
+        for (found, labels), count in sums.items():
+            if found == name:
+                shown = count / METRICS[name].unit if METRICS[name].unit != 1 else count
+                table.add_row(name, plain_text(_said(labels)), f"{shown:,}")
+    Screen().print(table)
+
+
+def _said(labels: _Labels) -> str:
+    return ", ".join(f"{name} {value}" for name, value in labels)
+
+
+def _bounds(histogram: Histogram) -> str:
+    """How many values there are, and what so large a share of them does not exceed."""
+    bounds = ", ".join(f"{share:.0%} within {_seconds(histogram.quantile(share))}" for share in _SHARES)
+    return f"{histogram.count:,}: {bounds}"
+
+
+def _seconds(edge: str) -> str:
+    return "more than a day" if edge == "+Inf" else f"{edge} s"

@@ -1,0 +1,115 @@
+"""A ledger that counts what it is told, in the transaction in which it is told: see `measures` for the metrics."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from transforms.campaigns.effects import Send
+from transforms.channels.courier import RELEASED
+from transforms.channels.outcome import Delivery
+from transforms.storage.rows import LedgerRow, LedgerState, UserRow
+from transforms.storage.store import Store
+from transforms.users.tally import MINUTE, Tallies
+
+__all__ = ["CountedLedger", "count_delivery"]
+
+
+class CountedLedger:
+    """The ledger of a store. What ends in it, by a claim, a record or a sweep, is counted once.
+
+    In Bigtable, where a row and its count are no transaction, a process that dies in between loses the count.
+
+    Args:
+      store: whose it is.
+      clock: the wall clock in microseconds: outcomes count in its minute.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        self._sends: dict[str, Send] = {}
+
+    def expect(self, sends: Iterable[Send]) -> None:
+        """The sends of which it will be told, in place of those of before: rows say less of them than they know."""
+        self._sends = {send.id: send for send in sends}
+
+    def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        """Claim sends; see `Ledger`. Who had it before is a repetition, unless the claim was released."""
+        with self._store.transaction():
+            standing = self._store.claim(rows)
+            tallies = Tallies(MINUTE)
+            for row in rows:
+                before = standing[row.send]
+                if before is None:
+                    self._count(tallies, row)
+                elif row.send in self._sends and not (
+                    before.state == LedgerState.CLAIMED and before.detail.startswith(RELEASED)
+                ):
+                    tallies.count("repeated", row.campaign, row.channel)
+            self._add(tallies)
+        return standing
+
+    def record(self, rows: Sequence[LedgerRow]) -> None:
+        """Write outcomes; see `Ledger`."""
+        with self._store.transaction():
+            self._store.record(rows)
+            self._add_rows(rows)
+
+    def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
+        """Replace rows that have not changed; see `Ledger`. A row that ended before ends no second time."""
+        claimed = {old.send for old, _ in changes if old.state == LedgerState.CLAIMED}
+        with self._store.transaction():
+            written = self._store.resolve(changes)
+            self._add_rows([row for row in written if row.send in claimed])
+        return written
+
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
+        """Rows of users."""
+        return self._store.read_users(users)
+
+    def count_unclaimed(self, deliveries: Iterable[Delivery]) -> None:
+        """Count those of deliveries that came to no row: of a deleted user nothing is kept, and of two equal sends in
+        a batch one is.
+        """
+        tallies = Tallies(MINUTE)
+        for delivery in deliveries:
+            if delivery.reason == "deleted" or (delivery.state == "duplicate" and not delivery.detail):
+                count_delivery(tallies, delivery, bounded=False)
+        self._add(tallies)
+
+    def _add_rows(self, rows: Iterable[LedgerRow]) -> None:
+        tallies = Tallies(MINUTE)
+        for row in rows:
+            self._count(tallies, row)
+        self._add(tallies)
+
+    def _add(self, tallies: Tallies) -> None:
+        if tallies:
+            self._store.add_metrics(tallies.rows(self._clock()))
+
+    def _count(self, tallies: Tallies, row: LedgerRow) -> None:
+        if row.state == LedgerState.CLAIMED:
+            return
+        said = row.detail.partition(": ")[0].replace(" ", "_")
+        if row.state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED):  # it is the provider's id
+            said = ""
+        send = self._sends.get(row.send)
+        if row.state in (LedgerState.SUPPRESSED, LedgerState.EXPIRED):
+            tallies.count("suppressed", row.campaign, row.channel, said or row.state, row.step)
+            return
+        variant = send.variant if send is not None and send.variant is not None else ""
+        tallies.count("sends", row.campaign, row.channel, said, row.state, row.step, variant)
+        if send is not None and row.state == LedgerState.HANDED_OFF:
+            tallies.send_latency(send, "handed_off", row.at)
+
+
+def count_delivery(tallies: Tallies, delivery: Delivery, *, bounded: bool) -> None:
+    """Count what became of a send where that is no transaction: by the time of the decision."""
+    send, at = delivery.send, delivery.send.decided_at
+    if delivery.state in (LedgerState.SUPPRESSED, LedgerState.EXPIRED):
+        tallies.count("suppressed", send.campaign, send.channel, delivery.reason or delivery.state, send.step, at=at)
+    elif delivery.state == "duplicate":
+        tallies.count("repeated", send.campaign, send.channel, at=at)
+    elif delivery.state != "later" or bounded:  # live, it is counted when it ends
+        labels = send.campaign, send.channel, delivery.reason, delivery.state, send.step, send.variant or ""
+        tallies.count("sends", *labels, at=at)
+        if delivery.state == LedgerState.HANDED_OFF and not bounded:
+            tallies.send_latency(send, "handed_off", delivery.at)

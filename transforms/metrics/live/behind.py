@@ -1,0 +1,55 @@
+"""How far a live job on one machine is behind: looked at every second, and kept in the table of metrics.
+
+Times are microseconds since the epoch, UTC.
+"""
+
+import time
+from collections.abc import Callable
+
+from transforms.events.live.feed import Feeds, now
+from transforms.events.live.inflight import InFlight
+from transforms.events.live.pubsub import IDLE
+from transforms.storage.store import Store
+from transforms.users.tally import MINUTE, Tallies
+
+__all__ = ["keep_behind", "time_behind"]
+
+#: Between two looks, and between two writes of what they found, in seconds. A process that dies loses the last looks.
+LOOK_SECONDS, WRITE_SECONDS = 1.0, 10.0
+#: How often a job that is to stop is looked after, in seconds.
+_REST_SECONDS = 0.1
+
+
+def time_behind(in_flight: InFlight, feeds: Feeds, moment: int) -> int:
+    """For how long the oldest message that was published has waited until now, whatever for; 0 where none waits.
+
+    What was handed on is known by its time. Of what may wait at the broker the watermark tells, which stands still
+    while nothing can come, and else is `IDLE` behind the clock.
+    """
+    oldest, watermark = in_flight.oldest_published(), feeds.watermark()
+    unseen = moment - watermark - IDLE if watermark else 0
+    return max(0, unseen, moment - oldest if oldest is not None else 0)
+
+
+def keep_behind(
+    in_flight: InFlight,
+    feeds: Feeds,
+    store: Store,
+    stopped: Callable[[], bool],
+    clock: Callable[[], int] = now,
+) -> None:
+    """Look and write until it is told to stop.
+
+    Raises:
+      StoreError: the store cannot be written.
+    """
+    tallies, looked, written = Tallies(MINUTE), 0.0, time.monotonic()
+    while not stopped():
+        if time.monotonic() >= looked + LOOK_SECONDS:
+            looked, moment = time.monotonic(), clock()
+            tallies.observe("behind", micros=time_behind(in_flight, feeds, moment), at=moment)
+        if looked >= written + WRITE_SECONDS:
+            store.add_metrics(tallies.rows(clock()))
+            tallies, written = Tallies(MINUTE), looked
+        time.sleep(_REST_SECONDS)
+    store.add_metrics(tallies.rows(clock()))

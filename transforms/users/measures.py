@@ -1,0 +1,106 @@
+"""What is counted: every metric with its labels.
+
+A metric is a name, labels and a window. A label's values come from the definitions, or are words of ours; what comes
+from outside (names of events, ids) is none, or is told apart only where the definitions name it, so that nobody can
+make series without end. A histogram is as many counters as it has buckets, by the label `le`, and one of its sum; so
+all that is kept is counts, which add up however they were split.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+
+import msgspec
+
+from transforms.segments.leaf_totals import MICRO
+
+__all__ = [
+    "BOUNDS",
+    "COUNTER",
+    "GAUGE",
+    "HISTOGRAM",
+    "METRICS",
+    "MICRO_SECONDS",
+    "OTHER",
+    "Metric",
+    "bound_of",
+    "seconds_text",
+    "sum_of",
+]
+
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+#: The value of a label for whatever the definitions do not name.
+OTHER = "other"
+
+#: Microseconds in a second: times are counted in these, and shown in those.
+MICRO_SECONDS = _SECOND = 1_000_000
+_MINUTE, _HOUR = 60 * _SECOND, 3600 * _SECOND
+#: Upper bounds of the buckets of histograms, in microseconds; a service level's `below` is one of them.
+BOUNDS = (
+    *(1_000 * each for each in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *(_SECOND * each for each in (1, 2, 5, 10, 15, 30, 60)),
+    *(_MINUTE * each for each in (2, 5, 10, 15, 30, 60)),
+    *(_HOUR * each for each in (2, 6, 12, 24)),
+)
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric: what it counts, its labels (sorted), and its kind.
+
+    A counter only grows, a gauge is a sum that may shrink. Of a histogram the values are times in microseconds.
+    `unit` is how many of what is counted make one of what is shown.
+    """
+
+    says: str
+    labels: tuple[str, ...] = ()
+    kind: str = COUNTER
+    unit: int = 1
+
+
+#: By name. The names and labels are a schema: rows of stores have them.
+METRICS: Mapping[str, Metric] = {
+    "read": Metric("messages read by a run over files; live it is the sum of `accounts`"),
+    "accounts": Metric("how messages ended; a repeated one is read again, and a duplicate", ("cause", "outcome")),
+    "control": Metric("how messages of the way back ended", ("cause", "outcome")),
+    "events": Metric("events that became part of a user's history", ("event", "type")),
+    "entered": Metric("users with a user id who became members", ("segment", "via")),
+    "left": Metric("users with a user id who are members no longer", ("segment", "via")),
+    "entries": Metric("journeys begun, those of who is held out too", ("arm", "campaign")),
+    "conversions": Metric("entries that reached a goal", ("arm", "campaign", "goal")),
+    "value": Metric("what conversions are worth", ("arm", "campaign", "goal"), GAUGE, MICRO),
+    "decided": Metric("sends decided", ("campaign", "channel", "step", "variant")),
+    "suppressed": Metric("decisions not to send; of entries without a step", ("campaign", "channel", "reason", "step")),
+    "sends": Metric("sends that ended", ("campaign", "channel", "reason", "state", "step", "variant")),
+    "repeated": Metric("sends that the ledger had already", ("campaign", "channel")),
+    "latency": Metric(
+        "from the arrival of what led to a send, or from when its step fell due (`trigger`), to its decision and "
+        "to its hand-off",
+        ("campaign", "channel", "from", "to"),
+        HISTOGRAM,
+    ),
+    "behind": Metric("how far the job is behind, looked at every second and with each batch", (), HISTOGRAM),
+    "merged": Metric("pasts that became part of another user"),
+    "truncated": Metric("things that the cap on users' states dropped", ("kind",)),
+    "rebuilt": Metric("users to whom the archive gave what changed definitions ask", ("how",)),
+    "internal": Metric("inputs, or parts of users, that raised and were set aside or dropped", ("kind",)),
+    "users": Metric("users with a user id at the end of a run over files", (), GAUGE),
+    "anonymous": Metric("anonymous ids at the end of a run over files", (), GAUGE),
+    "waiting": Metric("journeys that wait at the end of a run over files", (), GAUGE),
+    "members": Metric("members at the end of a run over files", ("known", "segment"), GAUGE),
+}
+
+
+def bound_of(micros: int) -> str:
+    """The label `le` of the bucket that has a time: the least bound that is not below it, in seconds."""
+    place = bisect_left(BOUNDS, micros)
+    return seconds_text(BOUNDS[place]) if place < len(BOUNDS) else "+Inf"
+
+
+def seconds_text(micros: int) -> str:
+    """A bound in seconds, as a decimal without trailing zeros."""
+    whole, rest = divmod(micros, _SECOND)
+    return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
+
+
+def sum_of(name: str) -> str:
+    """The counter of a histogram's sum, in microseconds."""
+    return f"{name}_sum"
