@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from rich import box
 from rich.table import Table
 
-from beam_pipelines.options import WrongUse, read_time
+from beam_pipelines.options import read_time
 from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text, print_plain
+from transforms.errors import WrongUse
 from transforms.events.times import write_time
 from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
 from transforms.metrics.prometheus import exposition
