@@ -50,3 +50,24 @@ def test_pages_of_the_site_link_to_the_site(page: Path) -> None:
 def test_each_decision_is_in_the_list_of_decisions() -> None:
     records = {path.name for path in (DOCS / "decisions").glob("[0-9]*.md")}
     assert set(links(DOCS / "decisions" / "README.md")) == records
+
+
+def glossary() -> Iterator[tuple[str, list[str]]]:
+    """Each word of the glossary, and the code that its last column names."""
+    for line in (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[0] != "word":
+            yield cells[0], re.findall(r"`([^`]+)`", cells[-1])
+
+
+@pytest.mark.parametrize(("word", "named"), [*glossary()])
+def test_the_glossary_names_what_there_is(word: str, named: list[str]) -> None:
+    """Paths, and names in the files that are named beside them."""
+    paths = [ROOT / base / name for name in named for base in ("transforms", ".") if "/" in name or ".py" in name]
+    found = [path for path in paths if path.exists()]
+    names = [name for name in named if "/" not in name and ".py" not in name]
+    assert len(found) == len(named) - len(names), word
+    files = [file for path in found for file in (path.rglob("*.py") if path.is_dir() else [path])]
+    text = "".join(file.read_text(encoding="utf-8") for file in files or (ROOT / "transforms").rglob("*.py"))
+    for name in names:
+        assert all(re.search(rf"\b{part}\b", text) for part in name.split(".")), (word, name)
