@@ -9,8 +9,8 @@ import json
 import sys
 from collections import Counter
 
-from transforms.channels.local_fcm import LocalFcm
-from transforms.channels.local_smtp import LocalSmtp
+from transforms.channels.email.local_smtp import LocalSmtp
+from transforms.channels.push.local_fcm import LocalFcm
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Hashable
 
+from transforms.errors import RunFailed
 from transforms.events.live.inflight import in_flight
 from transforms.events.progress import progress
 
@@ -14,7 +15,7 @@ STALL_SECONDS = 180.0
 _LOOK_SECONDS = 1.0
 
 
-class RunStalled(RuntimeError):
+class RunStalled(RunFailed):
     """A live run stands still; it is started again, which loses nothing: what is in flight was never acknowledged."""
 
 

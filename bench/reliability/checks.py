@@ -12,6 +12,7 @@ from bench.reliability.rig import DEFINITIONS, Rig
 from bench.reliability.stream import Call, merged_users, owners, tokens_of
 from bench.reliability.watch import Progress
 from transforms.campaigns.entry import digest
+from transforms.events.event import RECEIPT, SET, TOKEN_LOST
 from transforms.events.times import read_time
 from transforms.storage.rows import EventRow, LedgerRow, LedgerState, UserRow
 from transforms.users.members import standing_members
@@ -25,6 +26,8 @@ Plain = dict[str, Any]
 
 _MESSAGE_ID = re.compile(rb"(?im)^message-id: *<([0-9a-f]+)@")
 #: By the event that triggers a campaign: its id and its step.
+#: Types of the archive's rows that no sender published: what became of sends, and what users lost or were given.
+OWN_TYPES = {RECEIPT, SET, TOKEN_LOST}
 _TRIGGERED = {"Session Started": ("hello", "hello_push"), "Order Completed": ("receipt", "receipt_mail")}
 #: How a send may end, beside having been handed off.
 _ENDS = (LedgerState.HANDED_OFF, LedgerState.UNKNOWN, LedgerState.SUPPRESSED, LedgerState.EXPIRED, LedgerState.FAILED)
@@ -106,15 +109,15 @@ def _published(rig: Rig, calls: list[Call]) -> list[Check]:
 
 def _archive(rig: Rig, calls: list[Call], users: list[UserRow], history: list[Plain]) -> list[Check]:
     rows: list[EventRow] = [event for row in users for event in rig.store.read_events(row.user)]
-    found = Counter(row.id for row in rows if row.type != "receipt")
+    found = Counter(row.id for row in rows if row.type not in OWN_TYPES)
     at_both = [name for name, count in found.items() if count > 1]
-    receipts = Counter((row.user, row.id) for row in rows if row.type == "receipt")
+    receipts = Counter((row.user, row.id) for row in rows if row.type == RECEIPT)
     arrivals: dict[str, set[int]] = {}
     for plain in history:
         arrivals.setdefault(plain["messageId"], set()).add(read_time(plain["arrival"]))
     times = {call.id: call.time for call in calls}
-    odd = [row.id for row in rows if row.type != "receipt" and row.arrival not in arrivals.get(row.id, ())]
-    odd += [row.id for row in rows if row.type != "receipt" and row.time != times.get(row.id)]
+    odd = [row.id for row in rows if row.type not in OWN_TYPES and row.arrival not in arrivals.get(row.id, ())]
+    odd += [row.id for row in rows if row.type not in OWN_TYPES and row.time != times.get(row.id)]
     distinct = {call.id for call in calls}
     return [
         Check("calls in the archive", len(found), odd[:5]),
@@ -132,7 +135,7 @@ def _astray(rows: list[EventRow], names: list[str], calls: list[Call]) -> list[s
     owner = owners(calls)
     wrong = []
     for name in names:
-        users = sorted(row.user for row in rows if row.id == name and row.type != "receipt")
+        users = sorted(row.user for row in rows if row.id == name and row.type not in OWN_TYPES)
         if len(users) != 2 or users[0] != owner.get(users[1]):
             wrong.append(f"{name}: {users}")
     return wrong[:5]
