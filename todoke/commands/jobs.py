@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from todoke.extras import import_with
 from todoke.help import Group
 
 __all__ = ["group"]
@@ -23,8 +24,11 @@ def demo(
     store: Annotated[str | None, typer.Option(metavar="URL", help="default: a new SQLite file under --out")] = None,
     customers: Annotated[int | None, typer.Option(min=1, metavar="N", help="take only so many customers")] = None,
 ) -> None:
-    """Replay the real orders of a real shop through the whole pipeline, on this machine."""
-    import_module("todoke.demo.command").demo(out, store, customers)
+    """Replay the real orders of a real shop through the whole pipeline, on this machine.
+
+    It wants the extra todoke[demo]: a mail server, and what draws its report.
+    """
+    import_with("demo", "todoke.demo.command").demo(out, store, customers)
 
 
 @group.command(
