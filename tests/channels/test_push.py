@@ -62,6 +62,7 @@ def test_the_message_on_the_wire(fcm, make_send):
     assert fcm.received[-1] == json.loads((GOLDEN / "push.json").read_text())
 
 
+@pytest.mark.filterwarnings("error::DeprecationWarning")
 def test_what_is_not_given_is_not_sent(make_send):
     assert message_of(RenderedPush("Hi", ""), make_send("t")) == {"notification": {"title": "Hi"}}
 

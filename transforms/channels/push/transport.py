@@ -31,6 +31,9 @@ __all__ = ["TRANSPORT", "Push", "PushLine", "measured", "message_of"]
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
 PAYLOAD_BYTES = 4096
 
+#: The encoder insists on a target. The token, which firebase-admin deprecates there, is added to what is posted.
+_NO_TARGET = "none"
+
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
@@ -152,6 +155,7 @@ def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
     apns["apns-expiration"] = None if push.ttl is None else str(send.decided_at // 1_000_000 + push.ttl)
     aps = messaging.Aps(badge=push.badge, sound=push.sound, mutable_content=True if push.image else None)
     message = messaging.Message(
+        topic=_NO_TARGET,
         data=push.data,
         notification=messaging.Notification(push.title or None, push.body or None, push.image),
         android=messaging.AndroidConfig(
@@ -165,10 +169,8 @@ def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
             payload=messaging.APNSPayload(aps),
         ),
     )
-    # The encoder insists on a target; the argument of this name is deprecated in favour of installation ids.
-    message.token = send.address
     encoded: dict[str, Any] = msgspec.json.decode(str(message))
-    del encoded["token"]
+    del encoded["topic"]
     for part, value in push.parts.items():
         name = {"web": "webpush"}.get(part, part)
         encoded[name] = _merged(encoded.get(name), value)
