@@ -7,10 +7,10 @@ from rich import box
 from rich.table import Table
 
 from beam_pipelines.options import read_time
+from todoke.clock import Clock, check_zone, clock
 from todoke.store import open_asked
 from todoke.terminal import Screen, json_text, plain_text, print_plain
 from transforms.errors import WrongUse
-from transforms.events.times import write_time
 from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
 from transforms.metrics.prometheus import exposition
 from transforms.users.measures import HISTOGRAM, METRICS
@@ -22,20 +22,21 @@ _Labels = tuple[tuple[str, str], ...]
 _SHARES = (0.5, 0.95, 0.99)
 
 
-def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, json: bool) -> None:
-    """Print what was counted.
+def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, zone: str, json: bool) -> None:
+    """Print what was counted; the times of windows by `--zone`.
 
     Raises:
-      WrongUse: the URL or the metric is unknown, or the time is none.
+      WrongUse: the URL, the metric or the zone is unknown, or the time is none.
       StoreError: the store cannot be read.
     """
+    check_zone(zone, of="those who are counted")
     if name is not None and name not in METRICS:
         raise WrongUse(f"--name: there is no metric `{name}`; there are {', '.join(sorted(METRICS))}")
     start = None if since is None else read_time("--since", since)
     store = open_asked(url)
     counts = counts_of(store, name or "", start)
     if json:
-        _print_windows(counts)
+        _print_windows(counts, clock(zone))
     elif prometheus:
         for line in exposition(summed(counts)):
             print_plain(line)
@@ -44,10 +45,10 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
     store.close()
 
 
-def _print_windows(counts: Iterable[Count]) -> None:
+def _print_windows(counts: Iterable[Count], by: Clock) -> None:
     """One line a series and window; buckets and sums of histograms are series, too."""
     for count in counts:
-        shown = {"name": count.name, "labels": count.labels, "window": write_time(count.window), "count": count.count}
+        shown = {"name": count.name, "labels": count.labels, "window": by.write(count.window), "count": count.count}
         print(json_text(shown))
 
 

@@ -89,11 +89,11 @@ def test_a_preview_tells_each_user_by_their_own_zone_and_weeks_by_one(asked):
         ("localtime", 'found "localtime"'),
     ],
 )
-@pytest.mark.parametrize("command", ["user", "explain", "members", "flow", "inbox", "preview"])
+@pytest.mark.parametrize("command", ["user", "explain", "members", "flow", "inbox", "preview", "metrics"])
 def test_a_zone_that_is_none_is_wrong_use(todoke, finished, store, command, wrong):
     zone, said = wrong
     there = ("--store", store) if command != "preview" else ("--events", finished / "events.jsonl")
-    words = {"explain": ("ann", "buyers"), "user": ("ann",), "inbox": ("ann",)}.get(command, ("buyers",))
+    words = {"explain": ("ann", "buyers"), "user": ("ann",), "inbox": ("ann",), "metrics": ()}.get(command, ("buyers",))
     definitions = ("--definitions", finished / "definitions.yaml") if command in ("explain", "preview") else ()
     done = todoke(command, *words, *there, *definitions, "--zone", zone)
     assert (done.returncode, done.stdout) == (2, "")
@@ -101,9 +101,9 @@ def test_a_zone_that_is_none_is_wrong_use(todoke, finished, store, command, wron
     assert said in done.stderr
 
 
-@pytest.mark.parametrize("command", ["members", "flow"])
-def test_many_users_have_no_zone_of_their_own(todoke, store, command):
-    done = todoke(command, "buyers", "--store", store, "--zone", "user")
+@pytest.mark.parametrize("words", [("members", "buyers"), ("flow", "buyers"), ("metrics",)], ids=" ".join)
+def test_many_users_have_no_zone_of_their_own(todoke, store, words):
+    done = todoke(*words, "--store", store, "--zone", "user")
     assert (done.returncode, done.stdout) == (2, "")
     assert "are many users: name UTC or a zone" in done.stderr
 

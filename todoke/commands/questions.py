@@ -82,7 +82,8 @@ def flow(
 
 @group.command(
     "todoke metrics --store sqlite:users.db",
-    "todoke metrics --store sqlite:users.db --name sends --since 2026-08-01T00:00:00Z",
+    "todoke metrics --store sqlite:users.db --name sends \\",
+    "  --since 2026-08-01T00:00:00Z",
     "todoke metrics --store sqlite:users.db --prometheus > todoke.prom",
 )
 def metrics(
@@ -91,14 +92,16 @@ def metrics(
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="what was counted from then on; default: all")
     ] = None,
+    *,
     prometheus: Annotated[bool, typer.Option("--prometheus", help="in Prometheus' text format")] = False,
+    zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Show what live jobs have counted: sends, refusals, latencies, and how far they were behind.
 
     With --json there is one line a metric, labels and minute.
     """
-    import_module("todoke.metrics").metrics(store, name, since, prometheus=prometheus, json=json)
+    import_module("todoke.metrics").metrics(store, name, since, prometheus=prometheus, zone=zone, json=json)
 
 
 @group.command(
