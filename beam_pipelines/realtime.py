@@ -109,7 +109,8 @@ def sum_up(config: Config, folded: Folded, *more: Any) -> None:
     """Write the dead letters and the sums of a bounded run; `more` are tallies of further steps."""
     _write_dead_letters(config, folded.undecoded, folded.anonymous, folded.advanced)
     letters = folded.undecoded | "CountDeadLetters" >> CountDeadLetters()
-    counted = (folded.keyed.tallies, folded.anonymous.tallies, folded.advanced.tallies, *more, letters)
+    keyed = () if config.amend else (folded.keyed.tallies,)  # what a run left for itself was counted as it was read
+    counted = (*keyed, folded.anonymous.tallies, folded.advanced.tallies, *more, letters)
     _ = counted | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, folded.as_of)
 
 
