@@ -1,4 +1,4 @@
-"""One POST, written once, and what can become of it: the side effect of push, LINE and webhooks.
+"""One POST, written once, and what can become of it: the side effect of every channel over HTTP.
 
 No request is repeated here: whether it may be is decided by what was answered, and by whoever asked.
 """
