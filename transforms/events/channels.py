@@ -10,13 +10,15 @@ from types import MappingProxyType
 
 import msgspec
 
+from transforms.errors import NotStarted
+
 __all__ = ["GROUP", "ChannelError", "Installed", "installed"]
 
 #: Where a package says which channels it has (docs/extending.md).
 GROUP = "todoke.channels"
 
 
-class ChannelError(Exception):
+class ChannelError(NotStarted):
     """A channel that is not installed as it should be; the message says which, and what to do."""
 
 
