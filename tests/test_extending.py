@@ -47,7 +47,7 @@ def todoke(tmp_path: Path) -> Run:
 def test_without_the_package_its_channel_is_a_mistake(todoke: Run) -> None:
     done = todoke("validate", EXAMPLE / "pager.yaml")
     assert done.returncode == 2
-    assert re.search(r"pager\.yaml:3: error: messages\.order_stuck\.channel: .* found 'pager'", done.stderr)
+    assert re.search(r'pager\.yaml:3: error: messages\.order_stuck\.channel: .* found "pager"', done.stderr)
 
 
 def test_the_package_is_validated_described_and_run(todoke: Run, tmp_path: Path, site: Path) -> None:

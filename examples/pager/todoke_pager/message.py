@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
 from transforms.messages.render import Rendered, RenderError, Texts
@@ -38,7 +39,7 @@ class PageMessage(Message, frozen=True):
         """The page for one user."""
         text = texts.line("text", self.text)
         if text is None or len(text) > _MAX_TEXT:
-            raise RenderError(f"text: expected 1 to {_MAX_TEXT} characters; found {text!r}")
+            raise RenderError(f"text: expected 1 to {_MAX_TEXT} characters; found {quoted(text)}")
         return RenderedPage(text, self.urgent)
 
 

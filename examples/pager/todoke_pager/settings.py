@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
+from transforms.events.plain import quoted
 
 __all__ = ["PAGER_KEY", "SETTINGS", "parse_gateway"]
 
@@ -19,7 +20,7 @@ def parse_gateway(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise ValueError(f"expected https://HOST/PATH; found {url!r}")
+        raise ValueError(f"expected https://HOST/PATH; found {quoted(url)}")
     return url
 
 
