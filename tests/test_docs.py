@@ -1,20 +1,21 @@
-"""Every link between the pages leads somewhere."""
+"""Links and files that pages name are there, and every page of the site is reached."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"), ROOT / "todoke" / "demo" / "data" / "README.md"]
-)
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "todoke" / "demo" / "data" / "README.md"])
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
+MODULE = re.compile(r"`([\w/]+\.py)`")
 
 
 def links(page: Path) -> Iterator[str]:
@@ -24,11 +25,27 @@ def links(page: Path) -> Iterator[str]:
 
 
 @cache
+def modules() -> list[str]:
+    """Every module of the repository, from its root."""
+    places = ("beam_pipelines", "bench", "tests", "todoke", "tools", "transforms")
+    return [f"/{path.relative_to(ROOT).as_posix()}" for place in places for path in (ROOT / place).rglob("*.py")]
+
+
+@cache
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub and the site make them of plain ones."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
     return {re.sub(r"\s", "-", heading) for heading in plain}
+
+
+def files(nav: Any) -> Iterator[str]:
+    """The pages of a navigation."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for inner in nav.values() if isinstance(nav, dict) else nav:
+            yield from files(inner)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -47,27 +64,22 @@ def test_pages_of_the_site_link_to_the_site(page: Path) -> None:
         assert not path or DOCS in (page.parent / path).resolve().parents, target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_modules_that_a_page_names_are_there(page: Path) -> None:
+    """Of decisions and the changelog, which say how things were then, those of today alone are asked."""
+    if page.parent.name == "decisions" or page.name == "CHANGELOG.md":
+        pytest.skip("what was called so then may be called otherwise now")
+    named = set(MODULE.findall(page.read_text(encoding="utf-8")))
+    assert {module for module in named if not any(path.endswith(f"/{module}") for path in modules())} == set()
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    nav = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    records = {page for page in pages if re.match(r"decisions/\d{4}-", page)}
+    assert sorted(files(nav)) == sorted(pages - records)
+
+
 def test_each_decision_is_in_the_list_of_decisions() -> None:
     records = {path.name for path in (DOCS / "decisions").glob("[0-9]*.md")}
     assert set(links(DOCS / "decisions" / "README.md")) == records
-
-
-def glossary() -> Iterator[tuple[str, list[str]]]:
-    """Each word of the glossary, and the code that its last column names."""
-    for line in (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| ") and cells[0] != "word":
-            yield cells[0], re.findall(r"`([^`]+)`", cells[-1])
-
-
-@pytest.mark.parametrize(("word", "named"), [*glossary()])
-def test_the_glossary_names_what_there_is(word: str, named: list[str]) -> None:
-    """Paths, and names in the files that are named beside them."""
-    paths = [ROOT / base / name for name in named for base in ("transforms", ".") if "/" in name or ".py" in name]
-    found = [path for path in paths if path.exists()]
-    names = [name for name in named if "/" not in name and ".py" not in name]
-    assert len(found) == len(named) - len(names), word
-    files = [file for path in found for file in (path.rglob("*.py") if path.is_dir() else [path])]
-    text = "".join(file.read_text(encoding="utf-8") for file in files or (ROOT / "transforms").rglob("*.py"))
-    for name in names:
-        assert all(re.search(rf"\b{part}\b", text) for part in name.split(".")), (word, name)
