@@ -1,1 +1,1 @@
-"""Whose it is: ids, profiles, contacts and consent."""
+"""Users: ids, profiles, contacts and consent."""

@@ -1,4 +1,4 @@
-"""Mailboxes: which may be written to, how one is written on the wire, and when two are the same."""
+"""Mailboxes: which may get mail, how one is written on the wire, and when two are the same."""
 
 import re
 
@@ -10,7 +10,7 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _MAILBOX = re.compile(rf"(?=.{{1,64}}@)(?P<local>({_ATOM}|\.)+)@(?P<domain>{_LABEL}(\.{_LABEL})*)")
 #: Dots as RFC 5321 has them: between atoms.
 _ATOMS = re.compile(rf"{_ATOM}(\.{_ATOM})*")
-#: Carriers that gave their customers addresses with dots in a row, or at an end, which are in use to this day.
+#: Carriers that gave customers addresses with dots in a row, or at an end; these are still in use.
 _CARRIERS = re.compile(
     r"(.+\.)?(docomo|ezweb|softbank|vodafone|disney|ymobile|pdx)\.ne\.jp|(au|willcom)\.com|i\.softbank\.jp",
     re.IGNORECASE,
@@ -22,10 +22,10 @@ _QUOTED = re.compile(r'"(?P<text>([^"\\]|\\.)*)"', re.DOTALL)
 
 
 def on_the_wire(mailbox: str) -> str | None:
-    """A mailbox in ASCII, its domain encoded by IDNA (UTS 46); None where no mail may be addressed to it.
+    """A mailbox in ASCII, its domain encoded by IDNA (UTS 46); None if no mail may be addressed to it.
 
     It has one @, no white space, no quotes, and at most 254 characters. A local part beyond ASCII would need
-    SMTPUTF8, which few servers take. Dots that RFC 5321 forbids are quoted, and taken of Japanese carriers only.
+    SMTPUTF8, which few servers take. Dots that RFC 5321 forbids are quoted, and allowed for Japanese carriers only.
     """
     local, at, domain = mailbox.rpartition("@")
     written = mailbox if domain.isascii() else f"{local}{at}{_ascii_domain(domain)}"
@@ -43,9 +43,9 @@ def is_mailbox(text: str) -> bool:
 
 
 def mailbox_key(mailbox: str) -> str:
-    """What the ways to write one mailbox have in common: small letters, and the domain by IDNA.
+    """One form for all ways to write a mailbox: small letters, and the domain by IDNA.
 
-    RFC 5321 lets servers tell letters' case in local parts; none that matters does, and a complaint must count.
+    RFC 5321 lets servers distinguish case in local parts. None that matters does, and a complaint must count.
     """
     local, at, domain = mailbox.strip().rpartition("@")
     return f"{local.lower()}{at}{(domain if domain.isascii() else _ascii_domain(domain) or domain).lower()}"
@@ -54,8 +54,7 @@ def mailbox_key(mailbox: str) -> str:
 def named_mailbox(text: str) -> tuple[str, str] | None:
     """The display name (empty: none) and the mailbox on the wire of `MAILBOX` or `NAME <MAILBOX>`; None: it is neither.
 
-    A name is taken as it is written, with or without quotes around it: it is never a group, a comment or a second
-    address.
+    A name is taken literally, with or without quotes around it: it is never a group, a comment or a second address.
     """
     match = _NAMED.fullmatch(text.strip())
     mailbox = on_the_wire(match["mailbox"].strip() if match else text.strip())

@@ -1,4 +1,4 @@
-"""A stable place for each user in a hundred percent, other ones for other salts."""
+"""A stable place for each user in a hundred percent; a different one for each salt."""
 
 from fractions import Fraction
 from hashlib import blake2b
@@ -17,5 +17,5 @@ def place(salt: str, user: str) -> int:
 
 
 def threshold(percent: float) -> int:
-    """The first place at or after a percentage as it is written in decimals: below it stand the first `percent`."""
+    """The first place at or after a percentage, exactly as its decimals say: the first `percent` are below it."""
     return ceil(Fraction(str(percent)) * _PLACES / 100)

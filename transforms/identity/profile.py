@@ -25,7 +25,7 @@ __all__ = [
 _CONTEXT = ("locale", "timezone")
 _CONTEXT_OF = {"app": ("version", "build"), "os": ("name", "version"), "device": ("type", "model")}
 
-#: What is kept of an event's context, beside `context.location.*`.
+#: What is kept of an event's context, besides `context.location.*`.
 CONTEXT_NAMES = (
     *(f"context.{name}" for name in _CONTEXT),
     *(f"context.{part}.{name}" for part, names in _CONTEXT_OF.items() for name in names),
@@ -37,13 +37,13 @@ KNOWN_ZONE = "#zone"
 #: What group calls set: the group's id, and each of its traits behind this.
 GROUP_ID, GROUP_TRAITS = "group.id", "group.traits."
 
-#: How names begin that no trait can have, since others say what stands there.
+#: Prefixes that no trait can have, since other calls write there.
 RESERVED = ("context.", "group.", "#")
 
-#: What stands in place of the device's type where a token must not be used.
+#: In place of the device's type: the token must not be used.
 GONE = False
 
-#: (time in microseconds UTC, message id, value): of two, the greater (time, message id) stands.
+#: (time in microseconds UTC, message id, value). Of two writes, the one with the greater (time, message id) stands.
 Written = tuple[int, str, Any]
 
 
@@ -73,7 +73,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         return Profile(dict(self.attributes), dict(self.tokens), dict(self.consent), dict(self.blocked))
 
     def apply(self, event: Event) -> list[str]:
-        """Take what an event says about the user; returns the names of facts that may have changed.
+        """Apply what an event says about the user; returns the names of facts that may have changed.
 
         The names are those of attributes, `#reachable` and `#consent` (see `segments.index`).
         """
@@ -107,7 +107,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         return changed
 
     def release(self, token: str, stamp: tuple[int, str]) -> list[str]:
-        """Give up a token that was dead or somebody else's at a time; a later registration brings it back."""
+        """Give up a token that was dead, or somebody else's, at a time; a later registration brings it back."""
         before = self.tokens.get(token)
         if before is None or before[:2] > stamp:
             return []
@@ -167,7 +167,9 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         return value if isinstance(value, str) else None
 
     def consented(self, topic: str, channel: str) -> bool:
-        """Whether a topic may use a channel: denied as a whole, then as said, then the channel's default."""
+        """Whether a topic may use a channel: a denial of the whole channel first, then consent for the topic, then the
+        default.
+        """
         whole = self.consent.get(f"all/{channel}")
         if whole is not None and not whole[2]:
             return False
@@ -175,7 +177,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         return channels()[channel].granted if said is None else bool(said[2])
 
     def denied(self, topic: str, channel: str) -> bool:
-        """Whether somebody said no: to the channel as a whole, or to this topic on it. Unset consent is no denial."""
+        """Whether the user said no, to the whole channel or to this topic on it. Unset consent is no denial."""
         said = self.consent.get(f"all/{channel}"), self.consent.get(f"{topic}/{channel}")
         return any(written is not None and not written[2] for written in said)
 
@@ -216,20 +218,20 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     def _read_consent(self, event: Event, changed: list[str]) -> None:
         try:
             topic, channel, granted = read_consent(event.properties)
-        except ValueError:  # in archives from before this was a dead letter
+        except ValueError:  # in archives that are older than this dead letter
             return
         key = f"{topic}/{channel}"
         self.consent[key] = newest(self.consent.get(key), (event.time, event.id, granted))
         changed.append("#consent")
 
     def _read_receipt(self, event: Event, changed: list[str]) -> None:
-        """What a provider or a reader said: a dead token, an address that must not be used, a topic that is denied."""
+        """What a provider or a reader reports: a dead token, an address that must not be used, a denied topic."""
         said, stamp = event.properties, (event.time, event.id)
         kind, address, channel = said.get("kind"), said.get("address"), said.get("channel")
         if kind == "dead_token" and isinstance(address, str):
             changed += self.release(address, stamp)
         elif kind in ("bounced", "complained") and isinstance(address, str) and isinstance(channel, str):
-            declared = channels().get(channel)  # of a channel that is installed no more, nothing is asked either
+            declared = channels().get(channel)  # nothing asks about a channel that is no longer installed
             if declared is not None and declared.key is not None:
                 key = declared.key(address)
                 self.blocked[key] = newest(self.blocked.get(key), (*stamp, kind))

@@ -7,22 +7,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["known_zone", "zone_names"]
 
-#: No zone but what a computer has before somebody sets one.
+#: Not a zone: what a computer has before somebody sets one.
 _NO_ZONE = "Factory"
 
 
 def known_zone(name: Any) -> bool:
-    """Whether this, which may be any value of a message, is the name of a time zone in the IANA database.
+    """Whether any value of a message is the name of a time zone in the IANA database.
 
-    Its canonical names and those of its file `backward` are. What else lies in the folders of a machine is not:
-    `localtime` and `posixrules` are whatever somebody set there, `right/…` counts leap seconds.
+    Its canonical names are, and those of its file `backward`. Other files in the folders of a machine are not:
+    `localtime` and `posixrules` are whatever somebody set there, and `right/…` counts leap seconds.
     """
     return isinstance(name, str) and name in zone_names() and _loads(name)
 
 
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
-    """The names of the IANA database, canonical or not."""
+    """All names of the IANA database."""
     names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return frozenset(names) - {_NO_ZONE}
 

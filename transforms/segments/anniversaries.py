@@ -1,4 +1,4 @@
-"""Anniversaries: days that come back every year, by the user's calendar."""
+"""Anniversaries: days that return every year, by the user's calendar."""
 
 from datetime import date, timedelta
 
@@ -8,14 +8,14 @@ __all__ = ["is_anniversary", "next_turn"]
 
 
 def is_anniversary(value: object, before: int, now: int, zone: str) -> bool:
-    """Whether today, in the zone, lies `before` days ahead of the month and day of a date or time."""
+    """Whether today, in the zone, is `before` days ahead of the month and day of a date or time."""
     origin, today = _origin(value, zone), local_day(now, zone)
     target = None if today is None else _shifted(today, before)
     return origin is not None and target is not None and _in_year(origin, target.year) == target
 
 
 def next_turn(value: object, before: int, now: int, zone: str) -> int | None:
-    """The first time after `now` at which `is_anniversary` answers otherwise, None where there is none."""
+    """The first time after `now` at which the answer of `is_anniversary` changes; None: never."""
     origin, today = _origin(value, zone), local_day(now, zone)
     target = None if today is None else _shifted(today, before)
     if origin is None or today is None or target is None:

@@ -1,9 +1,9 @@
-"""The node tree of a YAML text: by libyaml, which is fast, and by ruamel.yaml where libyaml does not do.
+"""The node tree of a YAML text: by libyaml, which is fast, or by ruamel.yaml where libyaml will not do.
 
-Libyaml reads YAML 1.1, but all that differs from 1.2 in the texts that it is trusted with here is what plain scalars
-mean, and that is decided by ruamel.yaml's own table for 1.2. Tags, anchors, directives and what else the two may read
-differently are left to ruamel.yaml, and so is a text with a mistake, which ruamel.yaml words. So the answer is always
-that of ruamel.yaml; the tests compare them.
+Libyaml reads YAML 1.1. In the texts that it gets here, 1.1 differs from 1.2 only in what plain scalars mean, and
+ruamel.yaml's own table for 1.2 decides that. Ruamel.yaml reads texts with tags, anchors, directives and whatever else
+the two may read differently, and texts with mistakes, since it words the messages. So the answer is always that of
+ruamel.yaml; the tests compare them.
 """
 
 import re
@@ -19,13 +19,13 @@ from yaml.cyaml import CParser
 
 __all__ = ["compose", "compose_carefully"]
 
-#: What the two read differently, or may: ends of lines, directives, marks of byte order, tabs, some headers of blocks.
+#: What the two may read differently: ends of lines, directives, byte order marks, tabs, some headers of blocks.
 _SPECIAL = re.compile("[\x85\u2028\u2029\ufeff\t\r]|^%|^\\.\\.\\.|[|>][-+0-9]*(?:#| *\n +\n)", re.MULTILINE)
-#: Deeper than this is left to ruamel.yaml, which stops before the stack is exhausted.
+#: Ruamel.yaml reads what is nested deeper: it stops before the stack is exhausted.
 _DEEP = 250
 
 _STR, _SEQ, _MAP = (f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
-#: By the first character of a plain scalar: the tags of YAML 1.2 that it may have.
+#: The tags of YAML 1.2 that a plain scalar may have, by its first character.
 _PLAIN: dict[str, list[tuple[str, Any]]] = {}
 for _versions, _tag, _pattern, _firsts in implicit_resolvers:
     for _first in _firsts if (1, 2) in _versions else ():
@@ -74,7 +74,7 @@ class _Tree:
         self.tops: list[YamlNode] = []
 
     def build(self) -> YamlNode | None:
-        """The only document's top node; None where that is no collection, or something is left to ruamel.yaml."""
+        """The top node of the only document; None where it is no collection, or ruamel.yaml must read the text."""
         while (event := self.next()).__class__ is not events.StreamEndEvent:
             if not self._take(event):
                 return None
@@ -103,7 +103,7 @@ class _Tree:
         (self.open[-1][1] if self.open else self.tops).append(node)
 
     def _is_value(self) -> bool:
-        """Whether what came last is a field's value. Elsewhere the two put what is not written on different lines."""
+        """Whether the last event was a field's value. Elsewhere the two disagree about the line of what is left out."""
         return bool(self.open) and self.open[-1][0].__class__ is MappingNode and len(self.open[-1][1]) % 2 == 0
 
 

@@ -41,17 +41,17 @@ __all__ = [
     "paths_of",
 ]
 
-#: The name that stands for every event.
+#: The name that means every event.
 ANY = "any"
 
-#: Microseconds UTC, or a date, which means another instant in each zone; None: no limit.
+#: Microseconds UTC, or a date, which is a different instant in each zone; None: no limit.
 Since = int | date | None
 
 
 class Element(msgspec.Struct, frozen=True):
-    """What is asked of one element of a list, all of it of the same one: its paths begin in the element.
+    """What one element of a list must satisfy, all of it at once. Its paths begin in the element.
 
-    One that is no object has nothing at any path.
+    An element that is no object has nothing at any path.
     """
 
     where: "Where"
@@ -62,7 +62,7 @@ class Element(msgspec.Struct, frozen=True):
         return ["element", _canonical_where(self.where)]
 
 
-#: What is asked of properties: paths, each with an operator or, where the path ends in `[]`, with an element.
+#: What properties must satisfy: paths, each with an operator or, where the path ends in `[]`, with an element.
 Where = tuple[tuple[str, Operator | Element], ...]
 
 
@@ -83,9 +83,9 @@ class EventFilter(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """How many events match, in (now - within, now] or at or after `since`, is in [low, high] (None: no limit).
+    """The number of matching events in (now - within, now], or since `since`, is in [low, high] (None: no limit).
 
-    With `same`, of the events that share a value of that path.
+    With `same`, the number of those that share a value of that path.
     """
 
     events: EventFilter
@@ -158,7 +158,7 @@ class Total(msgspec.Struct, frozen=True):
 
 
 class Distinct(msgspec.Struct, frozen=True):
-    """How many different values matching events have at a path is in [low, high] (None: no limit)."""
+    """The number of distinct values that matching events have at a path is in [low, high] (None: no limit)."""
 
     events: EventFilter
     of: str
@@ -279,7 +279,7 @@ class All(msgspec.Struct, frozen=True):
 
 
 class Any_(msgspec.Struct, frozen=True):
-    """One part holds at least."""
+    """At least one part holds."""
 
     parts: tuple["Condition", ...]
 
@@ -290,14 +290,14 @@ class Not(msgspec.Struct, frozen=True):
     part: "Condition"
 
 
-#: Conditions over what happened, and over what is known.
+#: Conditions on events, and conditions on facts.
 EventCondition = Count | FirstLast | Missing | Total | Distinct | Sequence
 FactCondition = Attribute | Identified | Reachable | Consented | Bucket | Near
 Condition = All | Any_ | Not | SegmentRef | EventCondition | FactCondition
 
 
 def filters_of(condition: EventCondition) -> list[EventFilter]:
-    """Which events a condition asks about, by step or, of a missing one, A and B."""
+    """The events that a condition asks about: by step, or A and B of a missing event."""
     if isinstance(condition, Sequence):
         return [step.events for step in condition.steps]
     return [condition.events, condition.missing] if isinstance(condition, Missing) else [condition.events]
@@ -320,5 +320,5 @@ def _canonical_since(since: Since) -> str | None:
 
 
 def _canonical_same(same: str | None) -> list[str]:
-    """Keys of conditions without `same` are older than it, and stay what they were."""
+    """Conditions without `same` have the keys that they had before there was `same`."""
     return [] if same is None else [same]

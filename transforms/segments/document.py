@@ -1,4 +1,4 @@
-"""Definition files as trees that know their file, line and path, so that every mistake can be shown at its place."""
+"""Definition files as trees that know their file, line and path, so that every mistake is shown where it is."""
 
 import math
 import re
@@ -19,25 +19,25 @@ __all__ = ["ID_FORM", "Document", "Node", "Problem", "Problems", "read_documents
 
 #: Nesting beyond this is refused, so that no file can exhaust the stack (conditions stop at 32 long before).
 MAX_DEPTH = 200
-#: A file may hold that many values once its aliases are written out; 10,000 segments have some 200,000.
+#: A file may hold this many values once its aliases are written out; 10,000 segments have some 200,000.
 MAX_VALUES = 500_000
 
-#: What ids are made of.
+#: The form of ids.
 ID_FORM = r"[a-z][a-z0-9_]*"
 _ID = re.compile(ID_FORM)
 
-#: Text that needs no quotes wherever it stands, and how much of a value is shown.
+#: Text that never needs quotes, and how much of a value is shown.
 _PLAIN = re.compile(r"[0-9]+[smhdw]|[^\W\d][\w.-]*( [\w.-]+)*")
 _SHOWN = 60
-#: What other versions of YAML take for true or false.
+#: Words that other versions of YAML read as true or false.
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 Document = dict[str, "Node"]
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """One mistake (or, with `warning`, something legal that surprises people) and where it stands: in line 0 of what
-    is not there.
+    """One mistake (or, with `warning`, something legal that surprises people), and where it is; line 0 if there is no
+    file.
     """
 
     file: str
@@ -74,7 +74,7 @@ class Node:
 
     @property
     def written(self) -> str:
-        """A short value as one would write it, a longer one as its beginning."""
+        """A short value as people write it; the beginning of a longer one."""
         value = self.value
         if isinstance(value, list):
             return f"[{', '.join(each.written for each in value[:5])}{', …' if len(value) > 5 else ''}]"
@@ -100,7 +100,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
-        #: How many mistakes were noted so far, repetitions among them: grows whenever something is wrong.
+        #: How many mistakes were noted so far, repetitions included: it grows whenever something is wrong.
         self.mistakes = 0
 
     def __iter__(self) -> Iterator[Problem]:
@@ -121,7 +121,7 @@ class Problems:
         self.note(Problem(node.file, node.line, node.path, cause, warning))
 
     def note(self, problem: Problem) -> None:
-        """Note a problem that was found elsewhere."""
+        """Note a problem that something else found."""
         self.found.append(problem)
         self.mistakes += not problem.warning
 
@@ -137,8 +137,8 @@ class Problems:
     ) -> Document | None:
         """The fields of a mapping; unknown, missing and not yet supported keys are problems.
 
-        `shown` are the keys that mistakes name, where not all that are allowed; `instead` is what to write in place of
-        something that is no mapping.
+        `shown` are the keys that mistakes name, if not all that are allowed; `instead` says what to write where there
+        is no mapping.
         """
         offered = ", ".join(sorted(allowed if shown is None else shown))
         if not isinstance(node.value, dict):
@@ -158,7 +158,7 @@ class Problems:
         return {key: child for key, child in node.value.items() if key in allowed}
 
     def one_key(self, node: Node, fields: Document, keys: Collection[str]) -> str | None:
-        """The one of these keys that a mapping has. Where `mapping` noted another key, that is the whole mistake."""
+        """The one of these keys that a mapping has. Where `mapping` noted another key, no more is noted."""
         found = [key for key in keys if key in fields]
         if len(found) == 1:
             return found[0]
@@ -167,7 +167,7 @@ class Problems:
         return None
 
     def sequence(self, node: Node, what: str, instead: str = "") -> list[Node] | None:
-        """The items of a list that is not empty; `instead` is what to write in place of what is none."""
+        """The items of a list that is not empty; `instead` says what to write where there is no list."""
         if isinstance(node.value, list) and node.value:
             return node.value
         found = "an empty list" if isinstance(node.value, list) else node.kind
@@ -175,12 +175,12 @@ class Problems:
         return None
 
     def check_id(self, name: str, node: Node) -> None:
-        """See that what is at a node may be called so."""
+        """Check that a name is allowed as an id."""
         if not _ID.fullmatch(name):
             self.add(node, f"`{name}` is not an id: small letters, digits and _, beginning with a letter")
 
     def text(self, node: Node, instead: str = "") -> str | None:
-        """Text that is not empty; `instead` is what to write in place of what is none."""
+        """Text that is not empty; `instead` says what to write where there is no text."""
         if isinstance(node.value, str) and node.value:
             return node.value
         found = "empty text" if node.value == "" else node.kind
@@ -220,7 +220,7 @@ class Problems:
     def choice(
         self, node: Node, options: Collection[str], *, later: Collection[str] = (), instead: str = ""
     ) -> str | None:
-        """One of a few words; `instead` is what to write in place of what is none."""
+        """One of a few words; `instead` says what to write where there is another value."""
         if node.value in later:
             self.add(node, f"`{node.value}` is part of the language but not supported by this version")
             return None
@@ -262,11 +262,11 @@ def read_documents(texts: Mapping[str, str], problems: Problems) -> list[Node]:
 
 
 class _TooMany(Exception):
-    """A file whose aliases stand for more values than anybody wrote."""
+    """A file whose aliases stand for more values than anybody would write."""
 
 
 class _Reader:
-    """Makes nodes of one file's YAML."""
+    """Makes nodes from the YAML of one file."""
 
     def __init__(self, file: str, problems: Problems) -> None:
         self.file = file
@@ -360,7 +360,7 @@ def _number(tag: str, text: str) -> int | float | None:
 
 
 def _unicode(text: str, node: Node, problems: Problems) -> str:
-    """Text that can be encoded: an escape such as `\\ud800` names half a character."""
+    """Text that can be encoded: an escape such as `\\ud800` is half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:

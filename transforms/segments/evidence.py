@@ -1,4 +1,4 @@
-"""What leaves over events keep, and what every kind of leaf can do with it.
+"""The evidence that leaves over events keep, and what every kind of leaf can do with it.
 
 A *stamp* is (time in microseconds UTC, 8-byte hash of the message id, or of what else tells events apart). *Evidence*,
 all that a leaf keeps, has one of four shapes; in each of them an empty tuple is nothing. None is ever changed in place.
@@ -30,7 +30,7 @@ __all__ = [
     "without",
 ]
 
-#: The longest text whose hash is remembered.
+#: Hashes of texts up to this length are cached.
 _USUAL = 256
 
 Stamp = tuple[int, int]
@@ -44,7 +44,7 @@ class Groups(msgspec.Struct, frozen=True, tag="groups", tag_field="kept", gc=Fal
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one source has added up, of one value of `same` (its hash; 0 where it is not asked for).
+    """What one source has added up for one value of `same` (its hash; 0 without `same`).
 
     `owner` is 0 for what was counted here, else the hash of the user who was merged; `seed` is 0 for live events, else
     the hash of the seed's id. `version` is how many events the source has taken: of two copies the greater one is
@@ -76,7 +76,9 @@ Evidence = Stamps | Groups | Tallies | Extremes
 
 
 class Piece(NamedTuple):
-    """What can be dropped from evidence by itself: its key in it, its newest time, None if unknown, and the thing."""
+    """A part of evidence that can be dropped alone: its key in the evidence, its newest time (None: unknown), its
+    content.
+    """
 
     key: Any
     time: int | None
@@ -107,7 +109,7 @@ class Kind(NamedTuple):
 
 def hash_of(text: str) -> int:
     """The 8-byte hash of a text."""
-    # What users write may be of any length, and is not kept then. Ids have at most 256 bytes.
+    # Users may write texts of any length; long ones are not cached. Ids have at most 256 bytes.
     return _known_hash(text) if len(text) <= _USUAL else _hash(text)
 
 
@@ -125,14 +127,15 @@ def value_hashes(values: Iterable[Any]) -> list[int]:
 
 
 def exact(value: Any) -> Any:
-    """A float that is a whole number of 64 bits as that number, so that equal numbers are one."""
+    """A float that is a whole number of 64 bits as an integer, so that equal numbers are one value."""
     return int(value) if isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**64 else value
 
 
 def pieces(evidence: Evidence) -> Iterator[Piece]:
-    """What can be dropped by itself.
+    """The parts that can be dropped alone.
 
-    That is each stamp; of sums each value with all its sources, since a part of a sum is none; extremes as a whole.
+    These are the stamps; for sums, each value with all its sources, since a part of a sum is no sum; extremes as a
+    whole.
     """
     match evidence:
         case Groups(groups):

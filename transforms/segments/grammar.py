@@ -28,21 +28,21 @@ __all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "Arm", "read_conditi
 #: LANGUAGE: conditions nest at most 32 deep.
 MAX_DEPTH = 32
 
-#: An attribute of several parts, which `near` reads together.
+#: An attribute in several parts, which `near` reads together.
 LOCATION = "context.location"
 #: No two places are farther apart: half of the equator is 20,038 km.
 FARTHEST_KM = 20_100
 
 
 class Arm(NamedTuple):
-    """For whom a campaign's condition is read: who got the variant `mine` of these, empty where there are none."""
+    """The arm that a campaign's condition is read for: the variant `mine` of these; empty without variants."""
 
     variants: Collection[str]
     mine: str
 
 
 class _Place(NamedTuple):
-    """How deep a condition lies, and for whom it is read: None outside campaigns."""
+    """How deep a condition is nested, and the arm it is read for (None outside campaigns)."""
 
     depth: int
     arm: Arm | None
@@ -51,7 +51,7 @@ class _Place(NamedTuple):
 def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth: int = 1) -> Condition | None:
     """Read one condition and everything inside it, noting every mistake; None if there was one.
 
-    `arm` answers `variant:` conditions, which are for campaigns only: what comes out has none.
+    `arm` answers `variant:` conditions, which only campaigns have: the result has none.
     """
     if depth > MAX_DEPTH:
         problems.add(node, f"conditions nest at most {MAX_DEPTH} deep")
@@ -75,7 +75,7 @@ def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth
 
 
 def _instead(node: Node) -> str:
-    """What may have been meant by something that is no condition."""
+    """A hint for something that is no condition: what may have been meant."""
     if isinstance(node.value, list):
         return "; several are {all: […]} or {any: […]}"
     return f"; write {{event: {node.written}}} or {{segment: …}}" if isinstance(node.value, str) else ""
@@ -156,8 +156,8 @@ def _check_kept(name: str, inner: str, node: Node, problems: Problems) -> None:
 def _split_attribute(path: str) -> tuple[str, str]:
     """`context.app.version` and `group.id` are one attribute each.
 
-    Of a trait the first step is the attribute, and the path goes on inside; of a group's trait what follows
-    `group.traits.` likewise.
+    The first step of a trait's path is the attribute, and the rest leads inside it. The same holds after
+    `group.traits.`.
     """
     if path.startswith("context.") or path == GROUP_ID:
         return path, ""

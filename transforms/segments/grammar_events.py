@@ -40,7 +40,7 @@ __all__ = [
 
 #: LANGUAGE: counts up to a thousand are exact, greater ones keep buckets.
 MAX_EXACT = 1000
-#: Nobody does a thing more often.
+#: Nobody does anything more often.
 MAX_COUNT = 1_000_000_000
 
 EVENT_TYPES = ("track", "page", "screen")
@@ -100,7 +100,7 @@ def read_sequence(node: Node, problems: Problems, _place: object) -> Condition |
 def read_filter(fields: Document, problems: Problems, several: str = "one name") -> EventFilter:
     """Read `event`, `type` and `where` of a mapping whose keys were checked.
 
-    `several` is what to write in place of a list of names.
+    `several` says what to write instead of a list of names.
     """
     name = _read_name(fields["event"], several, problems) if "event" in fields else None
     kind = problems.choice(fields["type"], EVENT_TYPES) if "type" in fields else None
@@ -195,14 +195,14 @@ def _read_amount(
 
 
 def _comparison_with(node: Node) -> str:
-    """What may have been meant by a number, or by a pair of them."""
+    """A hint for a number, or a pair of numbers: what may have been meant."""
     if isinstance(node.value, list):
         return f"{{between: {node.written}}}"
     return f"{{at_least: {node.written if isinstance(node.value, int | float) else 3}}}"
 
 
 def _amount_of(node: Node) -> str:
-    """What may have been meant by a path, or by a number."""
+    """A hint for a path, or a number: what may have been meant."""
     path = node.written if isinstance(node.value, str) else "revenue"
     return f"{{of: {path}, {_comparison_with(node)[1:]}"
 

@@ -1,4 +1,4 @@
-"""What is asked of an event's properties, read from a definition file."""
+"""Conditions on an event's properties, read from a definition file."""
 
 from datetime import date
 
@@ -10,7 +10,7 @@ from transforms.segments.operators import MOVING_OPERATORS, OPERATORS, Operator,
 
 __all__ = ["WHERE_OPERATORS", "read_where"]
 
-#: An event is tested once: what moves with the clock is not for it.
+#: An event is tested once, so operators that depend on the clock are not allowed.
 WHERE_OPERATORS = tuple(name for name in OPERATORS if name not in MOVING_OPERATORS)
 
 
@@ -30,7 +30,7 @@ def read_where(node: Node, problems: Problems) -> Where:
 
 
 def _asks_elements(path: str, node: Node) -> bool:
-    """Whether properties of one element are asked, not operators of it: of these none has a mapping here."""
+    """Whether a mapping asks for properties of one element: no operator has a mapping as its operand here."""
     asked = node.value.values() if isinstance(node.value, dict) else ()
     return path.endswith("[]") and any(isinstance(each.value, dict) for each in asked)
 

@@ -1,7 +1,7 @@
 """All segments compiled together: which leaves an event can change, and which segments those leaves can change.
 
-The cost of an event follows what it touches: `events` leads from an event's name to leaves, `facts` from an
-attribute's name to leaves, `dependents` from a leaf to segments. Segments stand in dependency order (their rank), so
+An event costs what it touches: `events` leads from an event's name to leaves, `facts` from an
+attribute's name to leaves, `dependents` from a leaf to segments. Segments are ordered by dependency (their rank), so
 that one pass upward settles segments that refer to segments.
 """
 
@@ -29,12 +29,12 @@ from transforms.segments.warming import AskedConditions, Test, Wordings, answeri
 
 __all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
 
-#: Tables of tests that are kept for users to whom something is warming; mostly there is one.
+#: How many tables of tests are kept for users who wait for seeds; mostly there is one.
 _TABLES = 64
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A segment as written."""
+    """A segment as it was defined."""
 
     id: str
     name: str
@@ -44,7 +44,7 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class SegmentIndex:
-    """Segments and conditions of campaigns, compiled, with the `older` conditions that may answer in their place.
+    """Compiled segments and conditions of campaigns, with the `older` conditions that may answer instead.
 
     `events` maps an event's name to its leaves, those of all events among them, and `anything` holds the latter alone,
     for every other name; `facts` maps an attribute's name (or `#identified`, `#reachable`,
@@ -91,7 +91,7 @@ class SegmentIndex:
         self.at_first = tuple(self.rank[name] for name in members)
 
     def tests_while(self, warming: frozenset[int]) -> tuple[Test, ...]:
-        """The segments' tests by rank for users to whom the leaves of these activations are warming."""
+        """The segments' tests by rank, for users for whom the leaves of these activations are warming."""
         if not warming:
             return self.tests
         if (tests := self._tests_while.get(warming)) is None:
@@ -112,7 +112,7 @@ class SegmentIndex:
         ranks: list[int],
         now: int,
     ) -> tuple[list[str], list[str]]:
-        """Judge the segments of these ranks (a heap, used up) again, and those that refer to what changed.
+        """Evaluate the segments of these ranks (a heap, used up), and those that refer to a segment that changed.
 
         `members` (segment to since) is brought up to date; returns the segments that were entered, and that were left.
         """
@@ -137,13 +137,13 @@ class SegmentIndex:
         return entered, left
 
     def answer(self, name: str, warming: frozenset[int]) -> Test | None:
-        """The test of a condition of a campaign, `nobody` where nothing can answer yet; None if there is none."""
+        """The test of a campaign's condition; `nobody` where nothing can answer yet, None without a condition."""
         if warming and (wordings := self.wordings.campaigns.get(name)):
             return answering(wordings, warming)
         return self.campaigns.get(name)
 
     def waiting(self, warming: frozenset[int]) -> list[str]:
-        """The segments, sorted, whose conditions do not answer yet for users to whom these leaves are warming."""
+        """The segments, sorted, whose conditions cannot answer yet for users for whom these leaves are warming."""
         wordings = self.wordings.segments if warming else {}
         return sorted(name for name, (newest, *_) in wordings.items() if not newest.waits.isdisjoint(warming))
 
@@ -197,7 +197,7 @@ class SegmentIndex:
 
 
 def read_segments(node: Node, problems: Problems) -> dict[str, Segment]:
-    """Read the `segments:` section; those with mistakes are left out after the mistakes were noted."""
+    """Read the `segments:` section; segments with mistakes are noted and left out."""
     segments: dict[str, Segment] = {}
     if not isinstance(node.value, dict):
         problems.add(node, f"expected a mapping of segments; found {node.kind}")
@@ -215,7 +215,7 @@ def read_segments(node: Node, problems: Problems) -> dict[str, Segment]:
 
 
 def check_references(node: Node, known: Collection[str], problems: Problems) -> None:
-    """Note references to unknown segments anywhere below a node, also beside other mistakes."""
+    """Note references to unknown segments anywhere below a node, whatever else is wrong."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
             if key == "segment" and isinstance(child.value, str) and child.value not in known:
@@ -231,12 +231,12 @@ def check_circles(segments: dict[str, Segment], problems: Problems) -> None:
     graph = {
         segment.id: {name for name in references(segment.members) if name in segments} for segment in segments.values()
     }
-    for _ in graph:  # each round takes one reference out of one more circle
+    for _ in graph:  # each round removes one reference of one more circle
         try:
             TopologicalSorter({name: sorted(graph[name]) for name in sorted(graph)}).prepare()
         except CycleError as error:
             circle = error.args[1][::-1]
-            # A circle is shown from its first segment on, so that it reads the same wherever it was entered.
+            # A circle is shown from its first segment on, so that it reads the same wherever the search began.
             start = circle.index(min(circle))
             circle = [*circle[start:-1], *circle[:start], circle[start]]
             cause = f"segments refer to each other in a circle: {' → '.join(circle)}"

@@ -13,13 +13,13 @@ from transforms.segments.values import compile_inner
 
 __all__ = ["CONSENT", "IDENTIFIED", "REACHABLE", "ZONE_NAMES", "Facts", "Nobody", "compile_facts"]
 
-#: Names of facts that are no attributes.
+#: Names of facts other than attributes.
 REACHABLE, CONSENT, IDENTIFIED = "#reachable", "#consent", "#identified"
 ZONE_NAMES = ("timezone", KNOWN_ZONE)
 
 
 class Facts(Protocol):
-    """What these leaves read of a user."""
+    """What leaves read of a user."""
 
     id: str
 
@@ -41,7 +41,7 @@ class Facts(Protocol):
 
 
 class Nobody:
-    """The facts of a user about whom nothing is known."""
+    """A user about whom nothing is known."""
 
     id = ""
     zone = "UTC"
@@ -67,7 +67,7 @@ _EvaluateFacts = Callable[[Facts, int], tuple[bool, int | None]]
 
 
 def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _EvaluateFacts]:
-    """The names of the facts that a condition asks for, and how it is judged: truth and next deadline."""
+    """The names of the facts that a condition reads, and a function that gives its truth and next deadline."""
     if isinstance(condition, Identified):
         return (IDENTIFIED,), lambda facts, _now: (facts.is_identified(), None)
     if isinstance(condition, Reachable):
@@ -98,7 +98,7 @@ def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _Evaluate
 
 
 def _values(name: str, path: str) -> Callable[[Facts], list[Any]]:
-    """What stands at a path inside an attribute, or the attribute itself where there is no path."""
+    """The values at a path inside an attribute; without a path, the attribute itself."""
     find = compile_inner(name, path) if path else None
 
     def values(facts: Facts) -> list[Any]:
@@ -112,12 +112,12 @@ def _values(name: str, path: str) -> Callable[[Facts], list[Any]]:
 
 def _evaluate_bucket(condition: Bucket) -> _EvaluateFacts:
     salt, low, high = condition.salt, threshold(condition.low), threshold(condition.high)
-    # Of a user of whom nothing is known there is no place.
+    # A user about whom nothing is known has no place.
     return lambda facts, _now: (bool(facts.id) and low <= place(salt, facts.id) < high, None)
 
 
 def _compile_near(condition: Near) -> tuple[tuple[str, ...], _EvaluateFacts]:
-    """A trait is an object with `latitude` and `longitude`; of the context these are attributes of their own."""
+    """A trait is an object with `latitude` and `longitude`; in the context these two are attributes of their own."""
     centre, limit = (condition.latitude, condition.longitude), condition.within_km
     if condition.path:
         names: tuple[str, ...] = (condition.name,)

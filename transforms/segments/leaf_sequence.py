@@ -39,7 +39,7 @@ def compile_sequence(condition: Sequence) -> Kind:
 
 
 def steps_reached(condition: Sequence, kept: Groups) -> list[int]:
-    """How far the events have come, whatever the window: of each step that was reached the newest time."""
+    """How far the events have come, whatever the window: the newest time of each step that was reached."""
     groups = kept.stamps if kept else {}
     reached = groups.get(0, ())[::-1]
     found: list[int] = []
@@ -52,13 +52,13 @@ def steps_reached(condition: Sequence, kept: Groups) -> list[int]:
 
 
 def _follow(reached: Stamps, stamps: Stamps, within: int | None) -> Stamps:
-    """Those of the stamps that come after one that was reached, and less than `within` after it; oldest first."""
+    """The stamps that come after a reached one, less than `within` later; oldest first."""
     found: list[Stamp] = []
     index = 0
     for stamp in stamps:
         while index < len(reached) and reached[index] < stamp:
             index += 1
-        # Of all that came before, the newest is the nearest.
+        # The newest of those before is the nearest.
         if index and (within is None or stamp[0] - reached[index - 1][0] < within):
             found.append(stamp)
     return tuple(found)

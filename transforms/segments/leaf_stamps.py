@@ -28,22 +28,22 @@ __all__ = [
 MAX_DISTINCT, MAX_SAME = 10_000, 64
 
 _Insert = Callable[[Stamps, Stamp, int], Stamps]
-_Judge = Callable[[Stamps, int, str], tuple[bool, int | None]]
+_Evaluate = Callable[[Stamps, int, str], tuple[bool, int | None]]
 
 
 def compile_count(condition: Count) -> Kind:
-    """Keeps the newest n stamps, n being the largest count that makes a difference (≤ 1,001); with `same` 64 times."""
+    """Keeps the newest n stamps, as many as make a difference (at most 1,001); with `same`, 64 times that."""
     low, high = condition.low, condition.high
     keep = most_stamps(low, high)
-    evaluate = _judge_count(low, high, condition.within, condition.since)
+    evaluate = _evaluate_count(low, high, condition.within, condition.since)
     return _kind(lambda stamps, stamp, _tag: newest_stamps(stamps, stamp, keep), evaluate, condition.same)
 
 
 def compile_distinct(condition: Distinct) -> Kind:
     """Keeps the last time of each of the newest n values, as (time, hash of the value).
 
-    n is the largest number that makes a difference (1 to 10,000): what is left out has n newer values before it for
-    ever after.
+    n is the largest number that makes a difference (1 to 10,000). A value that is left out has n newer ones before it
+    for good.
     """
     low, high = condition.low, condition.high
     keep = most_stamps(low, high)
@@ -55,7 +55,7 @@ def compile_distinct(condition: Distinct) -> Kind:
             stamps = insert(stamps, (stamp[0], value), 0)
         return stamps
 
-    return Kind(add, _union(insert), _judge_count(low, high, condition.within, condition.since))
+    return Kind(add, _union(insert), _evaluate_count(low, high, condition.within, condition.since))
 
 
 def compile_first_last(condition: FirstLast) -> Kind:
@@ -75,7 +75,7 @@ def compile_first_last(condition: FirstLast) -> Kind:
 
 
 def compile_missing(condition: Missing) -> Kind:
-    """Keeps the newest time of A and of B, as stamps (time, 0) and (time, 1); 64 times with `same`."""
+    """Keeps the newest time of A and of B, as stamps (time, 0) and (time, 1); with `same`, 64 times that."""
     age, within = condition.age, condition.within
     floor = floor_of(within, condition.since)
 
@@ -100,12 +100,12 @@ def compile_missing(condition: Missing) -> Kind:
 
 
 def most_stamps(low: int, high: int | None) -> int:
-    """How many stamps make a difference to a count in [low, high]."""
+    """How many stamps make a difference for a count in [low, high]."""
     return max(1, low, 0 if high is None else high + 1)
 
 
 def newest_stamps(stamps: Stamps, stamp: Stamp, keep: int) -> Stamps:
-    """The newest stamps, newest first, at most so many."""
+    """The newest stamps, newest first, at most `keep`."""
     if not stamps or stamp > stamps[0]:
         return (stamp, *stamps[: keep - 1])
     if stamp in stamps or (len(stamps) == keep and stamp < stamps[-1]):
@@ -127,7 +127,7 @@ def _newest_values(keep: int) -> _Insert:
 
 
 def floor_of(within: int | None, since: Since) -> Callable[[int, str], int] | None:
-    """The time that an event must be later than to count at `now`."""
+    """A function that gives the time which an event must be later than to count at `now`."""
     if within is not None:
         return lambda now, _zone: now - within
     if isinstance(since, date):
@@ -137,11 +137,11 @@ def floor_of(within: int | None, since: Since) -> Callable[[int, str], int] | No
     return None
 
 
-def _judge_count(low: int, high: int | None, within: int | None, since: Since) -> _Judge:
-    reaches = _judge_reached(low, within, since)
+def _evaluate_count(low: int, high: int | None, within: int | None, since: Since) -> _Evaluate:
+    reaches = _evaluate_reached(low, within, since)
     if high is None:
         return reaches
-    exceeds = _judge_reached(high + 1, within, since)
+    exceeds = _evaluate_reached(high + 1, within, since)
 
     def evaluate(stamps: Stamps, now: int, zone: str) -> tuple[bool, int | None]:
         enough, ends = reaches(stamps, now, zone)
@@ -151,8 +151,8 @@ def _judge_count(low: int, high: int | None, within: int | None, since: Since) -
     return evaluate
 
 
-def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
-    """Whether so many stamps lie in the window, and until when."""
+def _evaluate_reached(bound: int, within: int | None, since: Since) -> _Evaluate:
+    """Whether at least `bound` stamps lie in the window, and until when."""
     if bound == 0:
         return lambda _stamps, _now, _zone: (True, None)
     floor = floor_of(within, since)
@@ -170,8 +170,8 @@ def _judge_reached(bound: int, within: int | None, since: Since) -> _Judge:
     return evaluate
 
 
-def _kind(insert: _Insert, evaluate: _Judge, same: str | None = None) -> Kind:
-    """A kind of leaf that looks at no properties but, with `same`, at those that tell its events apart."""
+def _kind(insert: _Insert, evaluate: _Evaluate, same: str | None = None) -> Kind:
+    """A kind of leaf that reads no properties, except those of `same`."""
     if same is not None:
         return _by_value(same, insert, evaluate)
     return Kind(lambda stamps, stamp, tag, _properties: insert(stamps, stamp, tag), _union(insert), evaluate)
@@ -186,10 +186,10 @@ def _union(insert: _Insert) -> Callable[[Stamps, Stamps, Origin], Stamps]:
     return join
 
 
-def _by_value(path: str, insert: _Insert, evaluate: _Judge) -> Kind:
-    """The same question of each value at a path, of the 64 with the newest events; one is enough.
+def _by_value(path: str, insert: _Insert, evaluate: _Evaluate) -> Kind:
+    """The same question for each value at a path, for the 64 with the newest events; one that holds is enough.
 
-    What is known of an older value is forgotten: should it come back, it begins anew.
+    Older values are forgotten: a value that comes back begins anew.
     """
     find = compile_path(path)
     union = _union(insert)
@@ -211,12 +211,12 @@ def _by_value(path: str, insert: _Insert, evaluate: _Judge) -> Kind:
             groups[value] = union(groups.get(value, ()), stamps, origin)
         return Groups(_newest_groups(groups))
 
-    def judge_all(kept: Groups, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate_all(kept: Groups, now: int, zone: str) -> tuple[bool, int | None]:
         answers = [evaluate(stamps, now, zone) for stamps in kept.stamps.values()] if kept else []
         deadlines = [deadline for _, deadline in answers if deadline is not None]
         return any(truth for truth, _ in answers), min(deadlines, default=None)
 
-    return Kind(add, join, judge_all)
+    return Kind(add, join, evaluate_all)
 
 
 def _newest_groups(groups: dict[int, Stamps]) -> dict[int, Stamps]:

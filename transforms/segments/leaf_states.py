@@ -1,9 +1,9 @@
-"""The leaf states of one user: kept in pages, so that an event opens and writes those only that it touches.
+"""The leaf states of one user, in pages, so that an event decodes and encodes only those that it touches.
 
-A user with hundreds of leaves has tens of kilobytes of state, of which an event concerns a handful. So a user carries
-its leaf states in pages that are encoded by themselves (`PackedLeaves`), and who works on them reads the pages that are
-asked, and writes those that changed. The leaves of one event are mostly touched together, and share a page.
-Times are microseconds UTC.
+A user with hundreds of leaves has tens of kilobytes of state, and an event concerns a handful of them. So a user
+carries its leaf states in pages that are encoded each by itself (`PackedLeaves`). Pages are read when they are needed,
+and written when they changed. The leaves of one event are mostly touched together, and share a page. Times are
+microseconds UTC.
 """
 
 import heapq
@@ -23,13 +23,13 @@ _Page = dict[int, LeafState]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Page).decode
 _decode_one = msgspec.msgpack.Decoder(LeafState).decode
-#: No deadline is the last of all.
+#: No deadline sorts last.
 _NEVER = 2**63 - 1
 #: Bytes of a key, and of the number of a page.
 _KEY, _HOME = 8, 4
-#: At most so many leaves share a page: who asks for one of them reads all.
+#: At most this many leaves share a page: reading one of them reads all.
 _TOGETHER = 8
-#: A page of more bytes is taken apart, and a leaf with more than its share of them stands alone from then on.
+#: A page with more bytes is split, and a leaf with more than its share of them has a page alone from then on.
 _LARGE = 4096
 _SHARE = _LARGE // _TOGETHER - 2 * _KEY  # what is around a state is counted, too
 
@@ -37,12 +37,12 @@ _SHARE = _LARGE // _TOGETHER - 2 * _KEY  # what is around a state is counted, to
 class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=False):
     """Leaf states by key in `pages`, each encoded by itself.
 
-    `homes` has the number of the page of each of `keys`: eight bytes a key, four a number, big-endian, as lists of
-    integers would be read and written whole for the few that are asked for. `due` says of each page when the truth of
-    one of its leaves may change, and `first` is the earliest. Nothing is ever changed in place.
+    `homes` has the number of the page of each of `keys`: eight bytes a key, four a number, big-endian. Lists of
+    integers would be decoded and encoded whole for the few that are needed. `due` says for each page when the truth of
+    one of its leaves may change, and `first` is the earliest of these. Nothing is ever changed in place.
 
-    Before there were pages, the states stood one after the other in `body`, in the order of `keys` and of `deadlines`;
-    `bounds` says in four bytes each where one begins, and the last one ends. They are empty since then.
+    Before there were pages, the states were one after another in `body`, in the order of `keys` and `deadlines`;
+    `bounds` has, in four bytes each, where each state begins and where the last one ends. New states leave these empty.
     """
 
     keys: bytes = b""
@@ -55,7 +55,7 @@ class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=Fa
     due: list[int] = []
 
     def __eq__(self, other: object) -> bool:
-        """Whether these are the same states; pages may be others, and a mapping in one written in another order."""
+        """Whether these are the same states, however they are spread over pages and ordered in a mapping."""
         return isinstance(other, PackedLeaves) and [*LeafStates(self).items()] == [*LeafStates(other).items()]
 
     __hash__ = None  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=Fa
 
 _NOTHING = PackedLeaves()
 
-#: Leaf states as a user holds them. A mapping is how they were written before they were packed.
+#: Leaf states as a user holds them. Before they were packed they were a mapping.
 Kept = PackedLeaves | dict[int, LeafState]
 
 
@@ -113,7 +113,7 @@ class _Opened(dict[int, LeafState]):
         return state
 
     def page(self, home: int) -> _Page:
-        """The page of a number, read if it was not."""
+        """The page with a number; it is read if it was not yet."""
         if (page := self.pages.get(home)) is None:
             page = self.pages[home] = _decode(self.packed.pages[home])
             self.update(page)
@@ -123,12 +123,12 @@ class _Opened(dict[int, LeafState]):
 class LeafStates:
     """Leaf states being changed.
 
-    `opened` is where conditions look leaves up: each page is decoded when one of its leaves is first asked for, and a
-    leaf of which nothing is kept says what it says of somebody unknown.
+    Conditions look leaves up in `opened`. It decodes a page when one of its leaves is first needed. A leaf without a
+    state has that of an unknown user.
 
     Args:
       kept: the states.
-      leaves: what may be looked up beside these, by key.
+      leaves: the leaves that may be looked up besides these, by key.
     """
 
     def __init__(self, kept: Kept, leaves: Mapping[int, Leaf] = MappingProxyType({})) -> None:
@@ -143,7 +143,7 @@ class LeafStates:
         self._agenda: list[tuple[int, int]] = []
         #: A heap of (deadline, number) of the pages that did not join, None until one is due.
         self._later: list[tuple[int, int]] | None = None
-        #: No deadline is earlier; None where there is none.
+        #: The earliest deadline or an earlier time; None without deadlines.
         self.first = packed.first
         if found is not None:
             self.opened |= found
@@ -153,16 +153,16 @@ class LeafStates:
                 self.plan(key)
 
     def __contains__(self, key: int) -> bool:
-        """Whether something is kept of a leaf."""
+        """Whether there is a state of a leaf."""
         return key in self._put or self._packed.home(key) is not None
 
     def items(self) -> Iterator[tuple[int, LeafState]]:
-        """What is kept, by key in their order."""
+        """The states by key, in the order of keys."""
         for key in sorted({key for key, _ in self._packed.placed()} | self._put):
             yield key, self.opened[key]
 
     def put(self, key: int, state: LeafState) -> bool:
-        """Keep another state of a leaf; whether its truth is another than before."""
+        """Set the state of a leaf; returns whether its truth changed."""
         before = self.opened[key]
         self.opened[key] = state
         self._put.add(key)
@@ -172,11 +172,11 @@ class LeafStates:
         return state.truth is not before.truth
 
     def only(self, keys: Container[int]) -> "LeafStates":
-        """These without what is kept of all other leaves."""
+        """These states, without those of all other leaves."""
         return LeafStates({key: state for key, state in self.items() if key in keys}, self.opened.leaves)
 
     def pop_due(self, due: int) -> set[int]:
-        """The leaves whose deadline is `due`, which is `first`. They must be judged, put and planned again."""
+        """The leaves whose deadline is `due`, which is `first`. They must be evaluated, put and planned again."""
         agenda, opened, later = self._agenda, self.opened, self._later
         if later is None:
             later = self._later = [(at, home) for home, at in enumerate(self._packed.due) if at != _NEVER]
@@ -196,7 +196,7 @@ class LeafStates:
         return found
 
     def plan(self, key: int) -> None:
-        """Note the deadline of a leaf that was due and judged again."""
+        """Note the deadline of a leaf that was due and evaluated again."""
         if (deadline := self.opened[key].deadline) is not None:
             self._plan(deadline, key)
 
@@ -206,7 +206,7 @@ class LeafStates:
             self.first = deadline
 
     def pack(self) -> PackedLeaves:
-        """All states, packed; pages of which nothing changed are taken as they are."""
+        """All states, packed; pages without a change are taken as they are."""
         packed, put, opened = self._packed, self._put, self.opened
         if not put:
             return packed
@@ -223,7 +223,7 @@ class LeafStates:
         return msgspec.structs.replace(packed, first=_known(min(due)), pages=pages, due=due)
 
     def _pack_anew(self) -> PackedLeaves:
-        """Also with leaves that had no page, and without pages that are too large."""
+        """Pack when some leaves have no page yet, or some page is too large."""
         packed, put = self._packed, self._put
         made: list[tuple[list[int], bytes, int]] = []
         for home, keys in enumerate(self._settled()):
@@ -242,7 +242,7 @@ class LeafStates:
         )
 
     def _settled(self) -> list[list[int]]:
-        """The keys of each page. Those that had none are in the first of their group with room, or in more pages."""
+        """The keys of each page. Leaves without one go to the first page of their group with room, or to new pages."""
         packed = self._packed
         pages: list[list[int]] = [[] for _ in packed.pages]
         for key, home in packed.placed():
@@ -261,7 +261,7 @@ class LeafStates:
         return pages
 
     def _apart(self, keys: list[int]) -> Iterator[tuple[_Page, bytes]]:
-        """One page of these leaves, encoded, or more of them where it would be too large."""
+        """These leaves as one encoded page, or as several where one would be too large."""
         page = {key: self.opened[key] for key in keys}
         if len(data := _encode(page)) <= _LARGE or len(page) == 1:
             yield page, data
@@ -273,13 +273,13 @@ class LeafStates:
                 yield part, _encode(part)
 
     def _group(self, key: int) -> str:
-        """Leaves of one group are mostly touched together; a leaf that no definition knows stands alone."""
+        """Leaves of one group are mostly touched together; a leaf that no definition knows has a group alone."""
         leaf = self.opened.leaves.get(key)
         return str(key) if leaf is None else leaf.group
 
 
 def _deadline(page: _Page) -> int:
-    """The earliest of a page."""
+    """The earliest deadline of a page."""
     return min([_NEVER if (at := state.deadline) is None else at for state in page.values()], default=_NEVER)
 
 

@@ -1,11 +1,11 @@
 """Leaves that add up: sums, averages, extremes and counts beyond a thousand.
 
-What lies in a window is kept in buckets of width b = max(1 s, W/512), rounded up to a microsecond and aligned to the
-epoch; a bucket counts while now < its end + W. That is the meaning, not an approximation of another one.
+A window W is kept in buckets of width b = max(1 s, W/512), rounded up to a microsecond and aligned to the epoch. A
+bucket counts while now < its end + W. That is the meaning of such a window, not an approximation of another meaning.
 
-Additions cannot be told apart once they are made, so they are kept by source: what is counted here, each seed, each
-merged user. A join takes the newer copy of each source and adds across sources. Least and greatest numbers are joined
-as sets. What can never count again, seen from the newest event, is dropped.
+An addition cannot be undone or recognised later, so amounts are kept by source: what was counted here, each seed, each
+merged user. A join takes the newer copy of each source and adds across sources. Minima and maxima are joined as sets.
+Buckets that can never count again after the newest event are dropped.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,13 +41,13 @@ QUARTER = 15 * 60 * SECOND
 _FARTHEST = 15 * HOUR
 
 _Cells = dict[int, tuple[int, int]]
-#: Whether an amount and a number of summands satisfy.
+#: Whether an amount and a number of summands are as asked.
 _Test = Callable[[int, int], bool]
 
 
 class Buckets:
-    """Into which buckets time falls, and until when each counts. `width` is microseconds; without `within` there is one
-    bucket for all time, or with `since` a date those around the day, from `first` to `last`.
+    """The buckets of time, and until when each counts. `width` is in microseconds. Without `within` there is one bucket
+    for all time; with a date as `since`, those around the day, from `first` to `last`.
     """
 
     def __init__(self, within: int | None, since: Since) -> None:
@@ -58,10 +58,10 @@ class Buckets:
         self.first, self.last = (day - _FARTHEST) // QUARTER, (day + _FARTHEST) // QUARTER
 
     def of(self, time: int) -> int | None:
-        """The bucket of a time, None if it can never count."""
+        """The bucket of a time; None if it can never count."""
         if self.within is not None:
             return time // self.width
-        if isinstance(self.since, date):  # only around the change of day does the zone matter
+        if isinstance(self.since, date):  # the zone matters only around the change of day
             bucket = time // self.width
             return None if bucket < self.first else min(bucket, self.last)
         return 0 if self.since is None or time >= self.since else None
@@ -73,7 +73,7 @@ class Buckets:
         return -(-start_of_day(self.since, zone) // self.width) if isinstance(self.since, date) else 0
 
     def oldest(self, newest: int) -> int:
-        """The first bucket of a window that may count, once time has come to the bucket of a time."""
+        """The first bucket that may still count once time has come to a bucket."""
         return self.floor(newest // self.width * self.width, "")
 
     def end(self, bucket: int) -> int:
@@ -82,9 +82,9 @@ class Buckets:
 
 
 def compile_total(condition: Total) -> Kind:
-    """Keeps at most 514 buckets with `within`, 121 with `since` a date, else one; of sums, one set a source.
+    """Keeps at most 514 buckets with `within`, 121 with a date as `since`, else one; for sums, one set for each source.
 
-    With `same` that is for each of the 64 values with the newest events. A merged user is a source as long as it
+    With `same`, it keeps that for each of the 64 values with the newest events. A merged user is a source as long as it
     has a bucket that may count.
     """
     if condition.aggregate in ("minimum", "maximum"):
@@ -104,7 +104,7 @@ def flatten(kept: Tallies) -> Tallies | tuple[()]:
 
 
 def micros(value: float) -> int:
-    """A number in millionths: the product in double precision, rounded half to even; of a whole number exact."""
+    """A number in millionths: the product in double precision, rounded half to even; exact for a whole number."""
     if isinstance(value, float) and not value.is_integer():
         return round(value * MICRO)
     return int(value) * MICRO
@@ -163,14 +163,14 @@ def _compile_sum(condition: Total) -> Kind:
 
 
 def amounts_of(condition: Total, kept: Tallies, now: int, zone: str) -> list[tuple[int, int]]:
-    """How many summands count now, and what they add up to in millionths: once, or for each value of `same`."""
+    """The number of summands that count now, and their sum in millionths: once, or for each value of `same`."""
     floor = Buckets(condition.within, condition.since).floor(now, zone)
     found = [cells.values() for cells in _cells_by_value(condition, kept, floor)]
     return [(sum(many for many, _ in cells), sum(much for _, much in cells)) for cells in found]
 
 
 def extremes_of(condition: Total, kept: Extremes, now: int, zone: str) -> list[Any]:
-    """The least or greatest numbers of all buckets that count now."""
+    """The minima or maxima of all buckets that count now."""
     floor = Buckets(condition.within, condition.since).floor(now, zone)
     return [value for bucket, value in kept.cells.items() if bucket >= floor] if kept else []
 
@@ -182,7 +182,7 @@ def _cells_by_value(condition: Total, kept: Tallies, floor: int) -> list[_Cells]
 
 
 def _turn(cells: _Cells, test: _Test, buckets: Buckets) -> tuple[bool, int | None]:
-    """The truth, and when it turns as one bucket after the other leaves the window."""
+    """The truth, and when it changes as one bucket after another leaves the window."""
     many, much = sum(n for n, _ in cells.values()), sum(amount for _, amount in cells.values())
     truth = test(much, many)
     if buckets.within is not None:
@@ -194,7 +194,7 @@ def _turn(cells: _Cells, test: _Test, buckets: Buckets) -> tuple[bool, int | Non
 
 
 def compile_comparison(condition: Total) -> _Test:
-    """Whether an amount in millionths and a number of summands are as asked."""
+    """A test of an amount in millionths and a number of summands."""
     compare = _compile_bounds(condition.operator, 1 if condition.aggregate == "count" else MICRO)
     if condition.aggregate == "count":
         return lambda _much, many: compare(many, 1)
@@ -204,7 +204,7 @@ def compile_comparison(condition: Total) -> _Test:
 
 
 def _compile_bounds(operator: Operator, scale: int) -> Callable[[int, int], bool]:
-    """Compares an amount with so many times a bound, in whole numbers; a bound is what it is written in decimals."""
+    """Compares an amount with a multiple of a bound, in whole numbers; a bound is exactly what its decimals say."""
     name, operand = operator.name, operator.operand
     low, high = (
         (Fraction(str(bound)) * scale).as_integer_ratio()
@@ -258,7 +258,7 @@ def _compile_extreme(condition: Total) -> Kind:
         cells = kept.cells if kept else {}
         floor = buckets.floor(now, zone)
         order = sorted(bucket for bucket in cells if bucket >= floor)
-        # What the answer will be as one bucket after the other leaves, from the last on.
+        # The answers as one bucket after another leaves, from the last on.
         answers, value = [False], None
         for bucket in reversed(order):
             value = cells[bucket] if value is None else best(value, cells[bucket])
@@ -306,7 +306,7 @@ def _without(tally: Tally, floor: int) -> Tally:
 
 
 def _renamed(tally: Tally, origin: Origin) -> Tally:
-    """A source as the user who takes it over calls it."""
+    """A source under the name that it has for the user who takes it over."""
     owner, seed = tally.owner, tally.seed
     if owner == 0 and seed == 0 and origin.source != "live":
         seed = hash_of(origin.source)

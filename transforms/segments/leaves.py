@@ -1,12 +1,11 @@
-"""Leaves: the atomic conditions, each with the least state that answers it exactly for ever after.
+"""Leaves: the atomic conditions, each with the least state that answers it exactly for ever.
 
-What a leaf over events keeps, its *evidence*, is only ever joined: as sets where it can be, else by source. So any
-order and repetition of events, and any merge of users, ends in the same answers. The state also remembers the leaf's
-truth and the next time at which that truth may change without an event; both hold until then. Times are microseconds
-UTC.
+The *evidence* that a leaf over events keeps is only ever joined: as sets where possible, else by source. So the answers
+are the same whatever the order and repetition of events, and the merges of users. The state also has the leaf's truth,
+and the next time at which that truth may change without an event; both hold until then. Times are microseconds UTC.
 
 `key` is the hash of the canonical condition: renaming a segment, or writing the same condition twice, costs nothing.
-The kinds stand in `leaf_stamps`, `leaf_totals` and `leaf_sequence`, and in `leaf_facts` those that keep nothing.
+The kinds are in `leaf_stamps`, `leaf_totals` and `leaf_sequence`; those in `leaf_facts` keep nothing.
 """
 
 from collections.abc import Callable
@@ -44,7 +43,7 @@ from transforms.segments.values import compile_path
 
 __all__ = ["AttributeLeaf", "EventLeaf", "Leaf", "LeafState", "compile_asked", "compile_leaf", "leaf_key", "matcher"]
 
-#: The numbers of the filters that an event passes; of a single filter whether it does.
+#: The numbers of the filters that an event passes; for a single filter, whether it does.
 Passed = bool | tuple[int, ...]
 #: Every kind of leaf over events.
 _KINDS: dict[type, Callable[[Any], Kind]] = {
@@ -58,7 +57,7 @@ _KINDS: dict[type, Callable[[Any], Kind]] = {
 
 
 class LeafState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a user's state holds of one leaf.
+    """The state of one leaf for one user.
 
     `activation`: live events count only if they arrived at or after this time (0: from the beginning). `source` says
     where the evidence came from. `deadline` is when the truth may change without an event.
@@ -72,9 +71,9 @@ class LeafState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class EventLeaf:
-    """A leaf over events. `names` are those of the events that it counts, `ANY` among them where it counts all.
+    """A leaf over events. `names` are the names of the events that it counts, with `ANY` if it counts all.
 
-    `passed` says which of its filters an event passes: what is kept is looked at only where it is any.
+    `passed` says which of its filters an event passes. Only if there are any is the state read.
     """
 
     def __init__(self, condition: EventCondition) -> None:
@@ -92,7 +91,7 @@ class EventLeaf:
         self.unseen = LeafState(*self._kind.evaluate((), 0, "UTC"))
 
     def add(self, state: LeafState, event: Event, message_hash: int, passed: Passed | None = None) -> Evidence:
-        """The evidence after an event, the very same object if nothing changed. `message_hash` is of its id.
+        """The evidence after an event; the very same object if nothing changed. `message_hash` is that of its id.
 
         `passed` is given where it is known already.
         """
@@ -108,22 +107,22 @@ class EventLeaf:
         return evidence
 
     def join(self, one: LeafState, other: LeafState, mine: str = "", theirs: str = "") -> LeafState:
-        """The union of two users' evidence; the truth must be judged again.
+        """The union of two users' evidence; the truth must be evaluated again.
 
-        `mine` and `theirs` are the users' ids; without them both are of the same user. `other.source` names the seed
-        that it is from, if it is from one.
+        `mine` and `theirs` are the users' ids; without them both states are of the same user. If `other` is from a
+        seed, `other.source` names it.
         """
         evidence = self._kind.join(one.evidence, other.evidence, Origin(mine, theirs, other.source))
         return msgspec.structs.replace(one, evidence=evidence)
 
     def evaluate(self, state: LeafState, evidence: Evidence, now: int, zone: str) -> LeafState:
-        """The state with this evidence, its truth at `now` and the next deadline."""
+        """The state with this evidence: its truth at `now`, and the next deadline."""
         truth, deadline = self._kind.evaluate(evidence, now, zone)
         return LeafState(truth, deadline, evidence, state.activation, state.source)
 
 
 class AttributeLeaf:
-    """A leaf over what is known about the user: attributes, contacts, consent, identity, place. It keeps nothing."""
+    """A leaf over facts about the user: attributes, contacts, consent, identity, place. It keeps no evidence."""
 
     def __init__(self, condition: FactCondition) -> None:
         self.key = leaf_key(condition)
@@ -156,7 +155,7 @@ def leaf_key(condition: EventCondition | FactCondition) -> int:
 
 
 def matcher(events: EventFilter) -> Callable[[Event], bool]:
-    """Whether an event is one of these; compiled."""
+    """A compiled test whether an event passes a filter."""
     name, kind = events.name, events.type
     every = name == ANY
     kinds = (kind,) if kind is not None else CALLS if every else (*CALLS, RECEIPT, SESSION)
@@ -171,13 +170,13 @@ def matcher(events: EventFilter) -> Callable[[Event], bool]:
 
 
 def _compile_where(where: Where) -> Callable[[dict[str, Any]], bool]:
-    """Whether properties, or an object among them, are as asked."""
+    """A compiled test of properties, or of an object among them."""
     tests = [(compile_path(path), compile_asked(asked)) for path, asked in where]
     return lambda properties: all(test(path(properties)) for path, test in tests)
 
 
 def compile_asked(asked: Operator | Element) -> Callable[[list[Any]], bool]:
-    """Whether any of the values at a path is as asked: once, so that times need no clock and no zone."""
+    """A compiled test whether some value at a path is as asked. It is made once, so times need no clock and no zone."""
     if isinstance(asked, Operator):
         return partial(time_test, asked, now=0, zone="UTC") if asked.name in TIME_OPERATORS else compile_test(asked)
     holds = _compile_where(asked.where)

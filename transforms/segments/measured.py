@@ -1,6 +1,6 @@
-"""What a condition on events has found of what it asks, in numbers: for people who ask why.
+"""How far a condition on events is met, in numbers, for people who ask why.
 
-Times are microseconds UTC. Leaves keep no more than makes a difference, so that a number may be the least it can be.
+Times are microseconds UTC. Leaves keep no more than makes a difference, so the true number may be greater.
 """
 
 from decimal import Decimal
@@ -24,7 +24,7 @@ _SIGNS = {"is": "is", "at_least": "at least", "at_most": "at most", "more_than":
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
-#: From here on a number is shortened for people.
+#: Numbers from here on are shortened for people.
 _LONG = 10**15
 
 
@@ -33,8 +33,8 @@ class Measured(msgspec.Struct, frozen=True):
 
     `what` is count, sum, average, minimum, maximum, distinct, steps (of a sequence, how many were reached) or age (of
     the first or last event, or of the newest of which another one is missing, in seconds). `amount` is None where there
-    is nothing to take it of; with `more` it may be greater, since no more is kept. `asked` says what is asked, as
-    people write it. With `same` the amount is that of the value that comes nearest, if there is any value.
+    is nothing to measure; with `more` the true amount may be greater, since no more is kept. `asked` is what the
+    condition asks, as people write it. With `same` the amount is that of the value that comes nearest, if there is any.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 def measured(condition: Condition, state: LeafState, now: int, zone: str) -> Measured | None:
-    """What a leaf over events has found at `now`; None where the answer itself says it all."""
+    """How far a leaf over events is met at `now`; None where its truth says it all."""
     evidence: Any = state.evidence
     match condition:
         case Count(low=1, high=None):
@@ -92,7 +92,7 @@ def _counted(what: str, counts: list[int], low: int, high: int | None) -> Measur
 
 
 def _nearest(amounts: list[Any], low: Any, high: Any) -> Any:
-    """Of several amounts the one inside a range or next to it; None of none."""
+    """Of several amounts, the one inside a range or nearest to it; None without amounts."""
 
     def off(amount: Any) -> Any:
         return max(0 if low is None else low - amount, 0 if high is None else amount - high, 0)
@@ -119,7 +119,7 @@ def _total(condition: Total, evidence: Any, now: int, zone: str) -> Measured:
 
 
 def _missing(kept: list[Stamps], age: int, now: int) -> Measured:
-    """The newest event of which none of the others came, else the newest of all."""
+    """The newest A that no B followed, else the newest A."""
     begun = [stamps for stamps in kept if stamps and stamps[0][1] == 0]
     waiting = [stamps for stamps in begun if len(stamps) == 1 or stamps[1][0] < stamps[0][0]]
     oldest = min((stamps[0][0] for stamps in waiting), default=None)
@@ -153,17 +153,17 @@ def _asked(operator: Operator) -> str:
 
 
 def _short(number: float) -> str:
-    """A number as people read it: of one with more than 15 digits the first six."""
+    """A number for people; of one with more than 15 digits, the first six."""
     return f"{number:,}" if abs(number) < _LONG else f"{Decimal(number):.6g}"
 
 
 def _plain(amount: Fraction) -> int | float:
-    whole = amount.denominator == 1 or abs(amount) >= _LONG  # no float has what is behind its point
+    whole = amount.denominator == 1 or abs(amount) >= _LONG  # no float holds digits after the point here
     return int(amount) if whole else round(float(amount), 6)
 
 
 def _age(seconds: float) -> str:
-    """Seconds as the two greatest units that they have: `29d 23h`."""
+    """Seconds in their two greatest units: `29d 23h`."""
     left, found = int(seconds), []
     for unit, size in _UNITS:
         if left >= size:

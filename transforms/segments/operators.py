@@ -1,7 +1,7 @@
 """Operators on values: `is`, `at_least`, `contains`, `within` and the others, read from a definition and compiled.
 
-An operator tests one value; a path may yield many, and one that satisfies is enough. A missing value satisfies only
-`exists: false`; values of a different type satisfy nothing.
+An operator tests one value. A path may yield many; one that satisfies the operator is enough. A missing value satisfies
+only `exists: false`, and a value of a different type satisfies nothing.
 """
 
 import re
@@ -55,11 +55,11 @@ OPERATORS = (
     *TIME_OPERATORS,
 )
 
-#: How versions are written.
+#: The form of a version.
 VERSION_FORM = r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}"
 _VERSION = re.compile(VERSION_FORM)
 
-#: Tests the values at a path.
+#: A test of the values at a path.
 Test = Callable[[list[Any]], bool]
 
 
@@ -67,8 +67,8 @@ class Operator(msgspec.Struct, frozen=True):
     """An operator with its operand in canonical form.
 
     Durations are microseconds; `before` and `after` hold microseconds UTC, or a date, which means
-    the start of that day in the user's zone. An `anniversary` holds how many days it lies ahead, a version its
-    numbers without zeros at the end.
+    the start of that day in the user's zone. An `anniversary` holds how many days ahead it is, a version its numbers
+    without trailing zeros.
     """
 
     name: str
@@ -88,7 +88,7 @@ def read_operator(name: str, node: Node, problems: Problems) -> Operator | None:
 
 
 def read_path(node: Node, problems: Problems, instead: str = "") -> str | None:
-    """Read a path such as `products[].category`; `instead` is what to write in place of what is no text."""
+    """Read a path such as `products[].category`; `instead` says what to write where there is no text."""
     path = problems.text(node, instead)
     if path is not None:
         check_path(path, node, problems)
@@ -96,7 +96,7 @@ def read_path(node: Node, problems: Problems, instead: str = "") -> str | None:
 
 
 def check_path(path: str, node: Node, problems: Problems) -> None:
-    """Note a path that is none."""
+    """Note text that is no path."""
     try:
         compile_path(path)
     except ValueError as error:
@@ -133,7 +133,7 @@ def compile_test(operator: Operator) -> Test:
 
 
 def time_test(operator: Operator, values: list[Any], now: int, zone: str) -> bool:
-    """Whether any value satisfies one of `TIME_OPERATORS` at `now` for a user in `zone`."""
+    """Whether any value satisfies an operator of `TIME_OPERATORS` at `now` for a user in `zone`."""
     name, operand = operator.name, operator.operand
     if name == "anniversary":
         return any(is_anniversary(value, operand, now, zone) for value in values)
@@ -156,7 +156,7 @@ def time_test(operator: Operator, values: list[Any], now: int, zone: str) -> boo
 
 
 def next_change(operator: Operator, values: list[Any], now: int, zone: str) -> int | None:
-    """The first time after `now` at which `time_test` may answer otherwise, None where there is none."""
+    """The first time after `now` at which the answer of `time_test` may change; None: never."""
     name, operand = operator.name, operator.operand
     if name == "anniversary":
         turns = [next_turn(value, operand, now, zone) for value in values]
@@ -219,7 +219,7 @@ def _kind(value: object) -> type:
 
 
 def _outside(value: object, options: tuple[Any, ...]) -> bool:
-    """Values of another type than every option compare false, as `is_not` does."""
+    """A value whose type no option has compares false, as with `is_not`."""
     return any(_same_kind(value, option) for option in options) and not any(equal(value, o) for o in options)
 
 
@@ -274,7 +274,7 @@ def _scalars(node: Node, problems: Problems) -> tuple[Any, ...] | None:
     values = [_scalar(item, problems) for item in items]
     if any(value is None for value in values):
         return None
-    # In one order and once each, so that the same set is the same condition. As text, since 1 and true are not one.
+    # Sorted and without repetition, so that the same set is the same condition. As text, since 1 is not true.
     distinct = {msgspec.json.encode(value): value for value in values}
     return tuple(distinct[text] for text in sorted(distinct))
 
@@ -304,7 +304,7 @@ def _range(node: Node, problems: Problems) -> tuple[Any, ...] | None:
 
 
 def version(value: object) -> tuple[int, ...] | None:
-    """The numbers of a dotted version, without zeros at the end (2 is 2.0); None for anything else."""
+    """The numbers of a dotted version, without trailing zeros (2 is 2.0); None for anything else."""
     if not isinstance(value, str) or not _VERSION.fullmatch(value):
         return None
     parts = [int(part) for part in value.split(".")]
@@ -323,7 +323,7 @@ def _version_text(node: Node, problems: Problems) -> str | None:
 
 
 def _days_before(node: Node, problems: Problems) -> int | None:
-    """`true`, the day itself, or {before: D}."""
+    """`true` (the day itself), or {before: D}."""
     if node.value is True:
         return 0
     if node.value is False:

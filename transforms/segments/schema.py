@@ -1,7 +1,8 @@
-"""Conditions and segments as JSON Schema (draft 2020-12), made of the tables by which they are read.
+"""Conditions and segments as JSON Schema (draft 2020-12), made from the tables that read them.
 
-An editor shows by it what may stand where. `todoke validate` says what it cannot say (docs/how-to/editor.md). Of the
-newer keywords only those are used that an editor may pass over without refusing what is right.
+It lets an editor show what may be written where. `todoke validate` finds what a schema cannot say
+(docs/how-to/editor.md). Of the newer keywords, only those are used that an editor may ignore without refusing anything
+right.
 """
 
 from collections.abc import Collection, Mapping
@@ -37,7 +38,7 @@ __all__ = [
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string", "minLength": 1}
-#: What the keys of sections are made of.
+#: The form of ids.
 ID: Schema = {"pattern": f"^{ID_FORM}$"}
 DURATION: Schema = {
     "type": "string",
@@ -75,7 +76,7 @@ def mapping(properties: Mapping[str, Schema], required: Collection[str] = (), **
 
 
 def ref(name: str) -> Schema:
-    """What is defined under a name, wherever this stands."""
+    """A reference to what is defined under a name."""
     return {"$ref": f"#/$defs/{name}"}
 
 
@@ -90,7 +91,7 @@ def one_key(keys: Collection[str]) -> Schema:
 
 
 def event_filter() -> dict[str, Schema]:
-    """The keys that say which events count."""
+    """The keys of an event filter."""
     return {
         "event": {**TEXT, "description": f"its name, or {ANY}: every track, page and screen call"},
         "type": {"enum": list(EVENT_TYPES)},
@@ -99,7 +100,7 @@ def event_filter() -> dict[str, Schema]:
 
 
 def condition_schemas() -> dict[str, Schema]:
-    """What a segment is, a condition, and everything inside it, by name."""
+    """The schemas of segments, conditions and all their parts, by name."""
     return {
         "segment": mapping(
             {
@@ -125,7 +126,7 @@ def condition_schemas() -> dict[str, Schema]:
 
 
 def _condition(prefix: str, forms: Collection[str]) -> Schema:
-    """One of these forms; those that hold conditions are defined with a prefix."""
+    """One of these forms; forms that hold conditions are defined under a prefix."""
     places = {form: f"{prefix if form in _nested('') else ''}{form}_condition" for form in forms}
     return {
         "type": "object",
@@ -179,7 +180,7 @@ _OPERANDS: dict[str, Schema] = {
         "anyOf": [{"const": True}, mapping({"before": DURATION}, ["before"])],
     },
 }
-#: An event is tested once, so that a date alone, which begins at another time in each zone, is none.
+#: An event is tested once, so a date alone is not allowed: it begins at a different time in each zone.
 _IN_WHERE = {"before": _MOMENT_WITH_ZONE, "after": _MOMENT_WITH_ZONE}
 
 
@@ -192,7 +193,7 @@ def whole(least: int, most: int) -> Schema:
 
 
 def _whole_comparisons(most: int, *, counted: int | None = None) -> dict[str, Schema]:
-    """Comparisons with whole numbers up to `most`; there are never more than `counted`."""
+    """Comparisons with whole numbers up to `most`; there can never be more than `counted`."""
     found = {name: whole(0, most) for name in COMPARISONS}
     found["between"] = _pair(whole(0, most))
     found["less_than"] = whole(1, most)
@@ -215,7 +216,7 @@ def _aggregate(name: str) -> Schema:
     return mapping({"within": DURATION, "older_than": DURATION}, minProperties=1, maxProperties=1)
 
 
-#: Besides the required key there is exactly one.
+#: Exactly one key besides the required one.
 _ONE_BESIDE = {"minProperties": 2, "maxProperties": 2}
 
 _MEANINGS = {
@@ -299,7 +300,7 @@ def _consented_condition() -> Schema:
     return mapping({"consented": mapping(fields, list(fields))})
 
 
-#: What each form means, in a line, and what it looks like.
+#: What each form means, in one line, and what it looks like.
 _FORMS: dict[str, tuple[str, Schema]] = {
     **_nested("condition"),
     "attribute": ("an attribute satisfies an operator", _attribute_condition()),
@@ -313,5 +314,5 @@ _FORMS: dict[str, tuple[str, Schema]] = {
     "near": ("a place is at most so far away", _near_condition()),
     "variant": ("they got that variant of the campaign", mapping({"variant": TEXT})),
 }
-#: Those that only conditions inside a campaign's steps may have.
+#: Forms that only conditions inside a campaign's steps may have.
 _CAMPAIGN_FORMS = ("variant",)

@@ -1,7 +1,7 @@
-"""Since when a leaf's answer is what it is, where its evidence tells.
+"""Since when a leaf's answer has been what it is, where its evidence tells.
 
-Leaves keep no history of their answers, and of events only what the next answers need. Where that leaves it open
-nothing is said. Times are microseconds UTC, and those of the events: a late one counts as if it had come in time.
+Leaves keep no history of their answers, and of events only what the next answers need. Where that is not enough, the
+answer is None. Times are microseconds UTC, and those of the events: a late event counts as if it had come in time.
 """
 
 from transforms.segments.conditions import Condition, Count, FirstLast, Missing
@@ -12,7 +12,7 @@ __all__ = ["answer_since"]
 
 
 def answer_since(condition: Condition, state: LeafState, now: int) -> int | None:
-    """When the answer at `now` became what it is; None where it was always so, or the evidence does not say."""
+    """When the answer at `now` became what it is; None if it was always so, or the evidence does not tell."""
     stamps = state.evidence
     if not isinstance(stamps, tuple) or not stamps:
         return None
@@ -31,7 +31,7 @@ def _first_last(condition: FirstLast, stamps: Stamps, now: int) -> int | None:
     begun, turn = stamps[0][0], stamps[0][0] + condition.age
     if now >= turn:
         return turn
-    # Of the last event it is not known whether there was one before it.
+    # It is not known whether there was an event before the last one.
     return None if condition.last or condition.older else begun
 
 
@@ -42,7 +42,7 @@ def _missing(condition: Missing, stamps: Stamps, now: int) -> int | None:
     overdue = begun + condition.age
     end = None if condition.within is None else begun + condition.within
     came = stamps[1][0] if len(stamps) == 2 and stamps[1][0] >= begun else None
-    if came is not None:  # of several it is the last one that is known
+    if came is not None:  # of several, only the last one is known
         return None
     if end is not None and end <= now:
         return end
@@ -50,7 +50,7 @@ def _missing(condition: Missing, stamps: Stamps, now: int) -> int | None:
 
 
 def _count(condition: Count, within: int, stamps: Stamps) -> int | None:
-    """Only what was true, or no longer too many, as long as the stamps that are kept had it so."""
+    """When the count fell below its bound; None where the kept stamps do not show that it had reached it."""
     low, high = condition.low, condition.high
     if low > 0 and high is not None:
         return None

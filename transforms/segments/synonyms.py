@@ -1,4 +1,4 @@
-"""Words of other languages and tools for what the language calls otherwise: mistakes say which word is meant."""
+"""Words that other languages and tools use where this one has a different word: mistakes name the right one."""
 
 from collections.abc import Collection, Iterator
 
@@ -71,7 +71,7 @@ _WORDS = {
 
 
 def meant(key: str, allowed: Collection[str]) -> str | None:
-    """Which of the allowed words a key may be meant for, None where nobody knows."""
+    """The allowed word that a key may be meant for; None if none is known."""
     plain = key.lower().replace("-", "_").replace(" ", "_")
     if plain in allowed:
         return plain
@@ -79,7 +79,7 @@ def meant(key: str, allowed: Collection[str]) -> str | None:
 
 
 def _words_for(plain: str) -> Iterator[str]:
-    """All that a word may be meant for; the name of a channel stands for sending there."""
+    """All that a word may be meant for; the name of a channel means sending there."""
     for word, others in _WORDS.items():
         if plain in others or (word == "send" and plain in installed()):
             yield word

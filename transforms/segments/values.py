@@ -51,17 +51,17 @@ _EPOCH_DAY = _EPOCH.toordinal()
 #: Calendars have these days, counted from 1970.
 FIRST_DAY, LAST_DAY = 1 - _EPOCH_DAY, date.max.toordinal() - _EPOCH_DAY
 _MICROSECOND = timedelta(microseconds=1)
-#: No time that anybody means is longer.
+#: No duration that anybody means is longer.
 _USUAL = 64
-#: How durations and paths are written.
+#: The forms of durations and paths.
 DURATION_FORM = r"([0-9]{1,9})([smhdw])"
-#: A name in a path: words of all that is no blank, dot, bracket, quote or sign of arithmetic and logic, with single
-#: hyphens and blanks inside. As a pattern of JSON Schema, whose `\w` knows ASCII alone.
+#: A name in a path: words without blanks, dots, brackets, quotes and signs of arithmetic and logic, with single hyphens
+#: and blanks between. It is also a pattern of JSON Schema, whose `\w` knows ASCII alone.
 _WORD = r"[^\s\x00-\x1f\x7f.\[\](){}<>=!*+/%&|^~,;?#'\"`\\-]+"
 _NAME_FORM = rf"{_WORD}([ -]{_WORD})*"
 _STEP_FORM = rf"{_NAME_FORM}(\[\])?"
 PATH_FORM = rf"{_STEP_FORM}(\.{_STEP_FORM})*"
-#: How a date, and a time with a zone, is written. Not every such text is one: there is no 30 February.
+#: The forms of a date, and of a time with a zone. Not every such text is valid: there is no 30 February.
 DATE_FORM = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE_FORM = r"(Z|[+-][0-9]{2}(:?[0-9]{2}){0,2}([.][0-9]+)?)"
 TIME_FORM = rf"{DATE_FORM}T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]+)?)?{_ZONE_FORM}"
@@ -71,7 +71,7 @@ _SPELLED = re.compile(
 )
 _DURATION, _PATH, _DATE = re.compile(DURATION_FORM), re.compile(PATH_FORM), re.compile(DATE_FORM)
 
-#: From the values at a path of a mapping: none, one, or with `[]` many. Missing values and nulls are left out.
+#: Gives the values at a path of a mapping: none, one, or with `[]` many. Missing values and nulls are left out.
 Path = Callable[[dict[str, Any]], list[Any]]
 
 
@@ -79,7 +79,8 @@ def duration(text: object) -> int:
     """Read `30s 15m 2h 7d 4w` as microseconds; a day is 24 hours.
 
     Raises:
-      ValueError: saying what a duration looks like, also for months and years, whose length is not fixed.
+      ValueError: the text is no duration; it says what one looks like, also for months and years, whose length is not
+      fixed.
     """
     if isinstance(text, str):
         if match := _DURATION.fullmatch(text):
@@ -101,7 +102,7 @@ def duration(text: object) -> int:
 
 def written_time(text: str) -> int | date | None:
     """An ISO 8601 time with a zone as microseconds, a date alone as a date, anything else as None."""
-    # What users write may be of any length, and is not kept then.
+    # Users may write texts of any length; long ones are not cached.
     return _known_time(text) if len(text) <= _USUAL else _read_written(text)
 
 
@@ -118,7 +119,7 @@ _known_time = lru_cache(maxsize=65536)(_read_written)
 
 
 def instant(value: object, zone: str) -> int | None:
-    """The time that a value means for a user in `zone`, or None where it means no time."""
+    """The time that a value means for a user in `zone`; None if it means no time."""
     if not isinstance(value, str):
         return None
     moment = written_time(value)
@@ -126,7 +127,7 @@ def instant(value: object, zone: str) -> int | None:
 
 
 def is_duration(text: str) -> bool:
-    """Whether a text is written as a duration is."""
+    """Whether a text has the form of a duration."""
     return _DURATION.fullmatch(text) is not None
 
 
@@ -134,12 +135,12 @@ def is_duration(text: str) -> bool:
 def instant_of(local: int, zone: str) -> int:
     """A local time as microseconds UTC; an unknown zone means UTC.
 
-    `local` is microseconds since 1970 as a clock on the wall shows them. One that a clock change skips moves forward by
-    the gap, one that comes twice means the first (RFC 5545, section 3.3.5).
+    `local` is microseconds since 1970 as a clock on the wall shows them. A time that a clock change skips moves forward
+    by the gap; a time that comes twice means the first (RFC 5545, section 3.3.5).
     """
     moment = _EPOCH + timedelta(microseconds=min(max(local, FIRST_DAY * DAY), LAST_DAY * DAY))
     offset = moment.replace(tzinfo=known_or_utc(zone)).utcoffset() or timedelta()
-    # In whole numbers: east of Greenwich the first day of year 1 begins before what `datetime` can hold.
+    # In integers: east of Greenwich the first day of year 1 begins before the first `datetime`.
     return local - offset // _MICROSECOND
 
 
@@ -149,7 +150,7 @@ def start_of_day(day: date, zone: str) -> int:
 
 
 def local_day(moment: int, zone: str) -> date | None:
-    """The local day that a time lies in: the last one that has begun. None outside the years 1 to 9999."""
+    """The local day of a time: the last one that has begun. None outside the years 1 to 9999."""
     today = moment // DAY
     for day in (today + 1, today, today - 1):
         if FIRST_DAY <= day <= LAST_DAY and instant_of(day * DAY, zone) <= moment:
@@ -159,19 +160,19 @@ def local_day(moment: int, zone: str) -> date | None:
 
 @lru_cache(maxsize=1024)
 def known_or_utc(name: str) -> ZoneInfo | timezone:
-    """A zone of the IANA database, UTC for an unknown name."""
+    """A zone of the IANA database; UTC for an unknown name."""
     return ZoneInfo(name) if known_zone(name) else UTC
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number: true is none, nor is what no decimals can write."""
+    """Whether a value is a number: true is not, and neither are infinity and NaN."""
     if isinstance(value, float):
         return isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def equal(left: object, right: object) -> bool:
-    """Whether two values are the same: 5 is 5.0, true is not 1, different types never are."""
+    """Whether two values are the same: 5 is 5.0, true is not 1, and different types never are."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, int | float) and isinstance(right, int | float):
@@ -212,7 +213,7 @@ def compile_path(path: str) -> Path:
 
 
 def compile_inner(attribute: str, path: str) -> Callable[[Any], list[Any]]:
-    """Compile a path that begins with an attribute's name, such as `home.city`, to ask it of the attribute's value.
+    """Compile a path that begins with an attribute's name, such as `home.city`, to apply it to the attribute's value.
 
     Raises:
       ValueError: if this is no path.

@@ -1,8 +1,8 @@
-"""Conditions as they are and as they were: what answers while leaves are warming for a user.
+"""Conditions as they are and as they were: which of them answers while leaves are warming for a user.
 
-A leaf that came with a new revision counts events from its activation on, and is warming for a user who was known
-before until a seed has brought what came before. Until then the condition as it was one revision earlier answers, or
-the one before that; a condition that is new answers no. References to segments follow the same revision, so that an old
+A leaf that came with a new revision counts events from its activation on. For a user who was known before, it is
+warming until a seed has brought what came earlier. Until then the condition answers as it was one revision earlier, or
+the one before that; a new condition answers no. References to segments follow the same revision, so that an old
 condition means what it meant.
 """
 
@@ -17,19 +17,19 @@ __all__ = ["AskedConditions", "Compile", "Test", "Wording", "Wordings", "answeri
 #: Whether a condition holds, from the states of leaves and the memberships (segment id to since) of one user.
 Test = Callable[[Mapping[int, LeafState], dict[str, int]], bool]
 
-#: Compiles a condition; the other argument gives the test of a segment that it refers to (None: membership).
+#: Compiles a condition; the second argument gives the test of a segment that it refers to (None: membership).
 Compile = Callable[[Condition, Callable[[str], Test] | None], Test]
 
 
 class AskedConditions(NamedTuple):
-    """What a revision asks: conditions by the id of their segment, and those of campaigns by a name."""
+    """What a revision asks: conditions by the id of their segment, and campaigns' conditions by a name."""
 
     segments: Mapping[str, Condition]
     campaigns: Mapping[str, Condition]
 
 
 class Wording(NamedTuple):
-    """A condition of one revision: its test, its leaves, and the activations (times) that these wait for."""
+    """A condition as one revision has it: its test, its leaves, and the activations (times) that they wait for."""
 
     test: Test
     leaves: frozenset[int]
@@ -42,16 +42,16 @@ def nobody(_leaves: Mapping[int, LeafState], _members: dict[str, int]) -> bool:
 
 
 def answering(wordings: Sequence[Wording], warming: frozenset[int]) -> Test:
-    """The test of the newest wording none of whose leaves is warming; `nobody` where there is none."""
+    """The test of the newest wording that waits for nothing; `nobody` if there is none."""
     return next((wording.test for wording in wordings if wording.waits.isdisjoint(warming)), nobody)
 
 
 class Wordings:
-    """The conditions that may have to wait, with the older ones that answer meanwhile.
+    """The conditions that may have to wait, with the older wordings that answer meanwhile.
 
     Args:
       revisions: what each asks, the newest first.
-      activations: of leaves, by key; others are as old as the users.
+      activations: of leaves, by key; other leaves are as old as the users.
       compile_: compiles a condition; its leaves join the index.
     """
 
@@ -61,7 +61,7 @@ class Wordings:
         self._compile = compile_
         self._leaves_known: dict[tuple[int, str], frozenset[int]] = {}
         self._tests_known: dict[tuple[int, str], Test] = {}
-        #: Of those segments and campaigns' conditions that have to wait for something: the newest first.
+        #: The wordings of those segments and campaigns' conditions that have to wait: the newest first.
         self.segments = self._of_all([asked.segments for asked in revisions])
         self.campaigns = self._of_all([asked.campaigns for asked in revisions])
 
@@ -71,7 +71,7 @@ class Wordings:
         return {name: wordings for name, wordings in found.items() if wordings}
 
     def _of(self, conditions: Sequence[Condition | None]) -> tuple[Wording, ...]:
-        """The wordings of one condition back to the first that waits for nothing; empty if that is the newest."""
+        """The wordings of one condition, back to the first that waits for nothing; empty if that is the newest."""
         wordings: list[Wording] = []
         for place, condition in enumerate(conditions):
             if condition is None:
@@ -97,7 +97,7 @@ class Wordings:
         return known[key]
 
     def _test(self, place: int, condition: Condition) -> Test:
-        """The newest refer to what the user is a member of; older ones to the conditions of their own time."""
+        """The newest wording refers to memberships; older ones refer to the conditions of their own revision."""
         return self._compile(condition, None if place == 0 else lambda name: self._test_of(place, name))
 
     def _test_of(self, place: int, segment: str) -> Test:

@@ -1,7 +1,7 @@
-"""Conditions as one would write them: from the records back to the language, for people who ask why.
+"""Conditions as people write them: from records back to the language, for people who ask why.
 
-What `grammar` reads of it is the same condition again. Forms that mean the same were made one when they were read, so
-that it may be another form than was written at first.
+`grammar` reads the same condition from it again. Forms that mean the same became one when they were read, so the form
+may differ from the one that was first written.
 """
 
 import io
@@ -127,7 +127,7 @@ def _same(path: str | None) -> Plain:
 
 def _range(low: int, high: int | None) -> Plain:
     if high is None:
-        # Counts of which a number beyond a thousand is written keep buckets; this one does not.
+        # A count that is written with a number beyond a thousand keeps buckets; this one does not.
         return {"at_least": low} if low <= MAX_EXACT else {"more_than": low - 1}
     if low == high:
         return {"is": low}
@@ -139,7 +139,7 @@ def _amount(aggregate: str, of: str, operator: Operator) -> Plain:
     if aggregate != "count":
         single = name == "between" and operand[0] == operand[1]
         return {"of": of, **({"is": operand[0]} if single else _operator(operator))}
-    # One that keeps buckets was written with a number beyond a thousand.
+    # A count that keeps buckets was written with a number beyond a thousand.
     return {"less_than": operand + 1} if name == "at_most" and operand <= MAX_EXACT else _operator(operator)
 
 

@@ -1,7 +1,7 @@
-"""What is asked of each user's events of one name, without a group-by.
+"""Counts, first and last times of each user's events of one name, without a group-by.
 
-The events lie sorted by (user, time), and users are numbered. So those of a user are a run, counting is measuring runs,
-the first and the last are where runs begin and end, and a user's answer is put to the user's place.
+The events are sorted by (user, time), and users are numbered. So a user's events are a run of rows: a count is the
+length of a run, the first and the last event are its ends, and each answer goes to the user's place.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Aggregate(msgspec.Struct, frozen=True):
 
 
 def aggregated(events: pl.LazyFrame, asked: Mapping[str, Aggregate], users: int) -> list[pl.Series]:
-    """The aggregates of one name's events, each a value a user; null (of a count: 0) where there is no such event."""
+    """The aggregates of one name's events, one value for each user; null (for a count: 0) where no event matches."""
     tests = {name: pl.all_horizontal(one.tests) for name, one in asked.items() if one.tests}
     times = ["time"] if any(one.how != "count" for one in asked.values()) else []
     rows = events.select("user", *times, **tests).collect(engine="streaming")
@@ -40,5 +40,5 @@ def _of_runs(rows: pl.DataFrame, name: str, asked: Aggregate, users: int) -> pl.
 
 
 def placed(users: int, dtype: Any, otherwise: Any, at: pl.Series, values: pl.Series) -> pl.Series:
-    """A value a user: these, by the users' numbers, and for all others `otherwise`."""
+    """One value for each user: these, by the users' numbers, and `otherwise` for everybody else."""
     return pl.repeat(otherwise, users, dtype=dtype, eager=True).scatter(at, values.cast(dtype))

@@ -1,8 +1,8 @@
-"""Stamps as MessagePack, all users of a partition at once.
+"""Stamps as MessagePack, for all users of a partition at once.
 
-A stamp is two 64-bit integers and takes 19 bytes. So every place is known beforehand, and a column is written at once;
-one user after another, with an object for each stamp, takes several times as long. The result is what msgspec decodes
-as `dict[int, tuple[tuple[int, int], ...]]` (msgpack.org: fixmap, map 16, fixarray, array 16, int 64, uint 64).
+A stamp is two 64-bit integers and takes 19 bytes. So every position is known beforehand, and a whole column is written
+at once. Going through users one by one, with an object for each stamp, takes several times as long. msgspec decodes the
+result as `dict[int, tuple[tuple[int, int], ...]]` (msgpack.org: fixmap, map 16, fixarray, array 16, int 64, uint 64).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ __all__ = ["encode_stamps"]
 
 _FIXMAP, _MAP_16, _FIXARRAY, _ARRAY_16, _UINT_64, _INT_64 = 0x80, 0xDE, 0x90, 0xDC, 0xCF, 0xD3
 _KEY = 9
-#: As many entries fit into a head of one byte; more take three.
+#: Up to this many entries, a head has one byte; beyond, three.
 _FEW = 15
 #: A stamp as it stands in the buffer.
 _STAMP = np.dtype(
@@ -24,11 +24,11 @@ _STAMP = np.dtype(
 
 
 def encode_stamps(leaves: Mapping[int, Sequence[pl.DataFrame]], more: Any) -> tuple[Any, bytes]:
-    """Where each user's part ends, and the parts of all users one after another, of users without stamps too.
+    """Where each user's part ends, and all parts in a row; users without stamps have one too.
 
-    `leaves` holds by key the frames of its stamps: `user` (the number), `time` and `hash`, sorted. A user's stamps of
-    the first frame come first; within a frame they are turned round: newest first. `more` says for each user how many
-    entries will be put behind them.
+    `leaves` holds, by key, the frames of a leaf's stamps: `user` (the number), `time` and `hash`, sorted. A user's
+    stamps of the first frame come first; within a frame the newest come first. `more` says how many entries will follow
+    for each user.
     """
     users = len(more)
     counts = {
@@ -64,12 +64,12 @@ def _head(count: Any) -> Any:
 
 
 def _size(count: Any) -> Any:
-    """The bytes of a leaf with so many stamps; one without any is not there."""
+    """The size in bytes of a leaf with this many stamps; a leaf without stamps takes none."""
     return np.where(count > 0, _KEY + _head(count) + _STAMP.itemsize * count, 0)
 
 
 def _put_stamps(buffer: Any, at: Any, frame: pl.DataFrame) -> Any:
-    """Write a frame's stamps, each user's from their place on, newest first; returns the places after them."""
+    """Write a frame's stamps, each user's from their position on, newest first; returns the positions after them."""
     user = frame["user"].to_numpy()
     stamps = np.zeros(len(user), _STAMP)
     stamps["head"], stamps["time_is"], stamps["hash_is"] = _FIXARRAY | 2, _INT_64, _UINT_64
@@ -81,7 +81,7 @@ def _put_stamps(buffer: Any, at: Any, frame: pl.DataFrame) -> Any:
 
 
 def _put(buffer: Any, places: Any, records: Any) -> None:
-    """Write records of one size, which may stand anywhere."""
+    """Write records of one size at any positions."""
     size = records.dtype.itemsize
     if len(places):
         anywhere: Any = np.ndarray((len(buffer) - size + 1,), f"V{size}", buffer, strides=(1,))

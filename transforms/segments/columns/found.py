@@ -1,6 +1,6 @@
-"""What stands at a path of each event, as rows: its different values by hash, or its numbers.
+"""The values at a path of each event, as rows: the distinct values by hash, or the numbers.
 
-What a double cannot hold exactly is kept as text. Values are looked at in Python, once for each different one.
+A number that a double cannot hold exactly is kept as text. Python looks at each distinct value once.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ _decode = msgspec.json.Decoder().decode
 
 
 def each_value(events: pl.DataFrame, path: str) -> pl.DataFrame:
-    """Each event once for each different value at a path, with the value's hash as `GROUP`; the order is lost."""
+    """A row for each event and distinct value at a path, with the value's hash as `GROUP`; the order is lost."""
     return _spread(events, path, {GROUP: pl.UInt64}, lambda values: [(each,) for each in value_hashes(values)])
 
 
 def each_number(events: pl.DataFrame, path: str) -> pl.DataFrame:
-    """Each event once for each number at a path: as a double in `number`, else as decimals in `exactly`.
+    """A row for each event and number at a path: a double in `number`, else decimals in `exactly`.
 
     The order is lost.
     """
@@ -56,7 +56,7 @@ def _spread(
     find: Callable[[list[Any]], list[Any]],
     without: str | None = None,
 ) -> pl.DataFrame:
-    """Each event once for each thing that `find` makes of the values at a path, with the things in new columns."""
+    """A row for each event and item that `find` makes of the values at a path, with the items in new columns."""
     parts = [events.clear().with_columns(pl.lit(None, dtype).alias(name) for name, dtype in schema.items())]
     for column in columns_of(path):
         if column not in events.columns or column == without:
@@ -71,7 +71,7 @@ def _spread(
 
 
 def _values(column: str, held: Any) -> list[Any]:
-    """The values that a column holds as one."""
+    """The list of values that one cell holds."""
     kind = column.rpartition("#")[2]
     if kind == "many":
         values: list[Any] = _decode(held)

@@ -1,7 +1,7 @@
-"""Leaves over events that need more than runs of rows: different values, questions of each value, sequences.
+"""Leaves over events that need more than runs of rows: distinct values, a question for each value, sequences.
 
-From the matching events of a partition each makes its evidence, which is what rows keep, and answers from it. Evidence
-is frames in the order in which rows keep it; `user` is the number of a user in the partition.
+Each leaf makes its evidence from the matching events of a partition, and answers from it. The evidence is the same that
+rows keep, as a frame in the same order; `user` is the number of a user in the partition.
 """
 
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ _TIME, _HASH = pl.col("time"), pl.col("hash")
 
 
 class Gathered(ABC):
-    """One leaf. `reads` are the filters of the events that it wants to see, `paths` those of the properties it asks."""
+    """One leaf. `reads` are the filters of the events that it reads, `paths` those of the properties."""
 
     def __init__(self, condition: Any) -> None:
         self.condition = condition
@@ -39,9 +39,9 @@ class Gathered(ABC):
 
     @abstractmethod
     def truths(self, evidence: Any, now: int, starts: pl.Series | None) -> pl.DataFrame:
-        """`user` and `truth`; who is not in it has the truth of somebody unknown.
+        """`user` and `truth`; a user who is missing has the truth of an unknown user.
 
-        `starts` is for each user when the date of `since` begins.
+        `starts` says for each user when the date of `since` begins.
         """
 
     @abstractmethod
@@ -50,7 +50,7 @@ class Gathered(ABC):
 
 
 class DistinctValues(Gathered):
-    """How many different values there are: evidence is the newest values, each with its last time."""
+    """How many distinct values there are. The evidence is the newest values, each with its last time."""
 
     def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `time` and `hash`, the hash of the value."""
@@ -59,7 +59,7 @@ class DistinctValues(Gathered):
         return _first(rows, most_stamps(self.condition.low, self.condition.high), "user")
 
     def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
-        """Whether so many lie in the window."""
+        """Whether enough of them, and not too many, lie in the window."""
         found = _inside(evidence, self.condition, now, starts)
         return found.group_by("user").agg(between(pl.col("inside").sum(), self.condition).alias("truth"))
 
@@ -69,7 +69,7 @@ class DistinctValues(Gathered):
 
 
 class EachCount(Gathered):
-    """A count of each value of `same`: evidence is the newest events of the values with the newest ones."""
+    """A count for each value of `same`. The evidence is the newest events of the values with the newest events."""
 
     def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group`, `time` and `hash`."""
@@ -82,7 +82,7 @@ class EachCount(Gathered):
         )
 
     def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
-        """Whether so many of one value lie in the window."""
+        """Whether enough events of one value, and not too many, lie in the window."""
         found = _inside(evidence, self.condition, now, starts).group_by("user", GROUP)
         return _any(found.agg(between(pl.col("inside").sum(), self.condition).alias("truth")))
 
@@ -92,7 +92,7 @@ class EachCount(Gathered):
 
 
 class EachMissing(Gathered):
-    """A missing event of each value of `same`: evidence is the newest A (tag 0) and the newest B (tag 1) of each."""
+    """A missing event for each value of `same`. The evidence is the newest A (tag 0) and B (tag 1) of each."""
 
     def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group`, `time` and `hash`, the tag."""
@@ -104,7 +104,7 @@ class EachMissing(Gathered):
         return newest_values(newest).select("user", GROUP, "time", "hash").sort("user", GROUP, "hash")
 
     def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
-        """Whether of one value the newest A is old enough, in the window, and unanswered."""
+        """Whether the newest A of some value is old enough, in the window, and unanswered."""
         answered = pl.when(_HASH == 1).then(_TIME).max()
         begun = _inside(evidence, self.condition, now, starts).group_by("user", GROUP)
         pairs = begun.agg(
@@ -123,7 +123,7 @@ class EachMissing(Gathered):
 
 
 class OneAfterAnother(Gathered):
-    """A sequence: evidence is the newest events of each step."""
+    """A sequence. The evidence is the newest events of each step."""
 
     def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """`user`, `group` (the step), `time` and `hash`."""
@@ -148,13 +148,13 @@ class OneAfterAnother(Gathered):
         return _kept_groups(evidence)
 
 
-#: Users in order, of each the newest first.
+#: By user, the newest first.
 _NEW = [False, True, True]
 _NEW_IN = [False, False, True, True]
 
 
 def newest_values(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the values of each user that have the newest events."""
+    """For each user, the rows of those values that have the newest events."""
     newest = rows.group_by("user", GROUP).agg(_TIME.max()).sort("user", "time", GROUP, descending=_NEW)
     chosen = _first(newest, MAX_SAME, "user")
     if chosen.height == newest.height:
@@ -163,7 +163,7 @@ def newest_values(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _follow(reached: pl.DataFrame, stamps: pl.DataFrame, within: int | None) -> pl.DataFrame:
-    """Those of the stamps that come after one that was reached, and less than `within` after it."""
+    """The stamps that come after a reached one, less than `within` later."""
     # At one instant and hash a stamp comes before one that was reached: nothing follows itself.
     both = pl.concat([stamps.with_columns(pl.lit(0).alias("last")), reached.with_columns(pl.lit(1).alias("last"))])
     before = pl.when(pl.col("last") == 1).then(_TIME).forward_fill().over("user")
@@ -173,7 +173,7 @@ def _follow(reached: pl.DataFrame, stamps: pl.DataFrame, within: int | None) -> 
 
 
 def _first(rows: pl.DataFrame, most: int, *keys: str) -> pl.DataFrame:
-    """So many of the first rows of each key; they are sorted by it."""
+    """The first rows of each key, at most `most`; the frame is sorted by the key."""
     other = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift(most)) for key in keys)
     return rows.filter(other)
 
@@ -190,12 +190,12 @@ def _inside(
 
 
 def _any(truths: pl.DataFrame) -> pl.DataFrame:
-    """Whether it is true of one value at least."""
+    """Whether it is true for at least one value."""
     return truths.group_by("user").agg(pl.col("truth").any())
 
 
 def _by_user(rows: pl.DataFrame, columns: list[str]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """Each user's rows, in their order; they stand by user."""
+    """Each user's rows, in their order; the frame is sorted by user."""
     for user, found in groupby(rows.select("user", *columns).iter_rows(), itemgetter(0)):
         yield user, [row[1:] for row in found]
 

@@ -3,11 +3,11 @@
 A folder holds `prepared.json` and for each partition two files:
 
 * `NNN-users.parquet`: `user` (a number, from 0 in each partition), `id` (`~` and the anonymous id of an anonymous
-  user) and the columns of the asked paths of each asked fact (see `values`). A fact is an attribute, or a word in
-  brackets.
+  user) and, for each fact that conditions ask for, the columns of the paths that they ask for (see `values`). A fact is
+  an attribute, or a word in brackets.
 * `NNN-events.parquet`, sorted by (name, user, time, hash): `name`, `user`, `time` (microseconds UTC), `hash` (8
-  bytes, of the message id), `type`, and the columns of the asked paths of its properties. Each event is there
-  once, under the user whose it is in the end.
+  bytes, of the message id), `type`, and the columns of those paths of its properties that conditions ask for. Each
+  event is there once, under the user who owns it in the end.
 """
 
 from collections import deque
@@ -58,7 +58,7 @@ TOKEN = "[token]"
 #: Where a user's zone is found, in this order.
 ZONE_FACTS = ("timezone", KNOWN_ZONE)
 
-#: Partitions that are worked on side by side: polars leaves cores idle between the steps of one.
+#: Partitions that are worked on at once: polars leaves cores idle between the steps of a single one.
 _AT_ONCE = 2
 
 Paths = dict[str, tuple[str, ...]]
@@ -66,21 +66,21 @@ _Made = TypeVar("_Made")
 
 
 class NotColumnar(Exception):
-    """A condition that has no columnar form; rows must answer it. The message names it."""
+    """A condition has no columnar form, so rows must answer it. The message names it."""
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What conditions ask of events and users.
+    """What conditions read of events and users.
 
-    `events` holds the asked paths of properties by the event's name, `facts` those inside a fact by its name: `""` is
-    the whole of it.
+    `events` holds the paths of properties by the event's name, `facts` the paths inside a fact by its name; `""` is the
+    whole fact.
     """
 
     events: Paths
     facts: Paths
 
     def missing_in(self, other: "Needs") -> list[str]:
-        """What these ask and the others do not."""
+        """What these need and the others lack."""
         return [
             f"{kind} {name}" + (f" ({path})" if path else "")
             for kind, mine, theirs in (("event", self.events, other.events), ("fact", self.facts, other.facts))
@@ -114,7 +114,7 @@ class Prepared(msgspec.Struct, frozen=True):
         return pl.scan_parquet(Path(self.folder) / partition.events)
 
     def each(self, work: Callable[[Partition], _Made]) -> Iterator[_Made]:
-        """What `work` makes of each partition, in their order; it is called in threads, for a few at a time."""
+        """The result of `work` for each partition, in order; threads work on a few at a time."""
         waiting: deque[Future[_Made]] = deque()
         with ThreadPoolExecutor(_AT_ONCE, "partitions") as pool:
             for partition in self.partitions:
@@ -125,7 +125,7 @@ class Prepared(msgspec.Struct, frozen=True):
                 yield waiting.popleft().result()
 
     def check(self, conditions: Iterable[Condition]) -> None:
-        """Raise `ValueError` where the conditions ask what was not prepared."""
+        """Raise `ValueError` if the conditions need something that was not prepared."""
         if missing := needs_of(conditions).missing_in(self.needs):
             raise ValueError(
                 f"{self.folder}: prepared for other definitions, without {', '.join(missing)}: prepare anew"
@@ -139,14 +139,14 @@ def open_prepared(folder: Path) -> Prepared:
 
 
 def events_named(events: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """Those that a filter of this name may take, sorted by (user, time, hash)."""
+    """The events that a filter with this name may take, sorted by (user, time, hash)."""
     if name == ANY:
         return events.filter(pl.col("type").is_in(CALLS)).sort("user", "time", "hash")
     return events.filter(pl.col("name") == name)
 
 
 def consent_fact(topic: str, channel: str) -> str:
-    """The fact whether a topic may use a channel, as said last."""
+    """The name of the fact whether a topic may use a channel, as the user said last."""
     return f"[consent]{topic}/{channel}"
 
 
@@ -156,7 +156,7 @@ def place_facts(name: str) -> list[str]:
 
 
 def needs_of(conditions: Iterable[Condition]) -> Needs:
-    """What atomic conditions ask.
+    """What atomic conditions read.
 
     Raises:
       NotColumnar: for one that has no columnar form.

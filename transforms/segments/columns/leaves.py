@@ -61,7 +61,7 @@ class Scope(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """Which events a leaf keeps as stamps: the newest `most` of each user, or with `oldest` the oldest.
 
-    With a `tag` the stamp is (time, tag) in place of (time, hash of the message id).
+    With a `tag`, stamps are (time, tag) instead of (time, hash of the message id).
     """
 
     events: EventFilter
@@ -71,12 +71,12 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class ColumnLeaf(msgspec.Struct, frozen=True):
-    """A leaf compiled.
+    """A compiled leaf.
 
-    `aggregates` holds, by the event's name, what is asked of each user's events of that name. `truth` is asked of the
-    users with those aggregates, which may be null; itself it never is. A leaf that needs more is `gathered`, and its
-    truth a column named by its key. `since` holds the dates that times are compared with (see `floor_of`); `zone` says
-    that the truth asks for `ZONE`.
+    `aggregates` holds, by the event's name, what to compute of each user's events of that name. `truth` is an
+    expression over users with those aggregates. An aggregate may be null; the truth never is. A leaf that needs more is
+    `gathered`, and its truth is a column named by its key. `since` holds the dates that times are compared with (see
+    `floor_of`). `zone` says that the truth reads `ZONE`.
     """
 
     key: int
@@ -159,7 +159,7 @@ def _missing(condition: Missing, key: str, scope: Scope) -> ColumnLeaf:
     for alias, events in ((begun, condition.events), (ended, condition.missing)):
         newest = Aggregate("last", tuple(matching(events, scope.events)))
         aggregates.setdefault(events.name, {})[alias] = newest
-    # The newest A itself must lie in the window: where it does not, no older one is asked.
+    # The newest A itself must lie in the window: if it does not, no older A counts.
     overdue = pl.col(begun) <= scope.now - condition.age
     unanswered = pl.col(ended).is_null() | (pl.col(ended) < pl.col(begun))
     truth = pl.all_horizontal(overdue, unanswered, *inside(pl.col(begun), condition, scope.now)).fill_null(value=False)
@@ -184,7 +184,7 @@ def _bucket(condition: Bucket, key: str, _scope: Scope) -> ColumnLeaf:
 
 
 def _near(condition: Near, key: str, scope: Scope) -> ColumnLeaf:
-    """A trait is an object with `latitude` and `longitude`; of the context these are facts of their own."""
+    """A trait is an object with `latitude` and `longitude`; in the context these two are facts of their own."""
     centre, limit = (condition.latitude, condition.longitude), condition.within_km
 
     def near(values: list[Any]) -> bool:

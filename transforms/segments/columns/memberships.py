@@ -1,4 +1,4 @@
-"""Memberships as of a time, of all users of a prepared folder, a partition at a time."""
+"""Memberships as of a time, for all users of a prepared folder, one partition at a time."""
 
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
@@ -19,7 +19,7 @@ from transforms.segments.warming import atoms, references
 
 __all__ = ["USER", "memberships"]
 
-#: The column with the user's id, `~` and the anonymous id of an anonymous user. No segment can be called so.
+#: The column with the user's id, or `~` and the anonymous id. No segment can have this name.
 USER = "[user]"
 
 
@@ -30,7 +30,7 @@ def memberships(
     default_zone: str = "UTC",
     default_region: str = "",
 ) -> Iterator[pl.DataFrame]:
-    """Who is in which segment at `as_of` (microseconds UTC), a frame a partition.
+    """Who is in which segment at `as_of` (microseconds UTC), one frame for each partition.
 
     A frame has every known user of the partition: `USER`, and for each segment a column of true and false. Events that
     were not prepared, because they arrived later, do not count.
@@ -78,7 +78,7 @@ def _ask(
 
 
 def _answer(leaf: ColumnLeaf, evidence: Any, as_of: int, known: pl.DataFrame) -> pl.Series:
-    """The truth of a leaf that gathers events, a value a user; who has no evidence is as somebody unknown."""
+    """The truth of a leaf that gathers events, one value for each user; without evidence, that of an unknown user."""
     assert leaf.gathered is not None
     starts = [known[floor_of(day)] for day in leaf.since]
     truths = leaf.gathered.truths(evidence, as_of, starts[0] if starts else None)
@@ -87,7 +87,7 @@ def _answer(leaf: ColumnLeaf, evidence: Any, as_of: int, known: pl.DataFrame) ->
 
 
 def _by_name(leaves: Mapping[int, ColumnLeaf]) -> dict[str, dict[str, Aggregate]]:
-    """What is asked of the events of each name, which are read once for all leaves."""
+    """What to compute of the events of each name; they are read once for all leaves."""
     found: dict[str, dict[str, Aggregate]] = {}
     for leaf in leaves.values():
         for name, aggregates in leaf.aggregates.items():
@@ -96,12 +96,12 @@ def _by_name(leaves: Mapping[int, ColumnLeaf]) -> dict[str, dict[str, Aggregate]
 
 
 def _name(key: int) -> str:
-    """The column of a leaf's truth. No segment can be called so."""
+    """The column of a leaf's truth. No segment can have this name."""
     return f"[leaf]{key:016x}"
 
 
 def _levels(segments: Mapping[str, Condition]) -> Iterator[list[str]]:
-    """The segments, those that others refer to first."""
+    """The segments; those that others refer to come first."""
     order = TopologicalSorter({name: references(condition) for name, condition in segments.items()})
     order.prepare()
     while ready := order.get_ready():

@@ -1,4 +1,4 @@
-"""The events of a partition that leaves want to see, read once a name however many leaves ask."""
+"""The events of a partition that leaves read. Each name is read once, however many leaves ask for it."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["gathered", "needed", "passing"]
 
 
 def needed(asked: EventFilter, columns: Collection[str]) -> set[str]:
-    """The columns of events that a filter looks at, and those of a stamp."""
+    """The columns that a filter reads, and those of a stamp."""
     tested = {column for test in matching(asked, columns) for column in test.meta.root_names()}
     return {"user", "time", "hash"} | tested
 

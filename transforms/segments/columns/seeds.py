@@ -1,7 +1,7 @@
 """The evidence of leaves as columns: what rows keep of each user's events, so that a job can go on from there.
 
-Events lie sorted by (name, user, time, hash). Of the matching ones, the newest n of each user are therefore those whose
-n-th successor is somebody else's: no group-by is needed, and leaves that ask for the same events share the work.
+Events are sorted by (name, user, time, hash). So among the matching events, a user's newest n are those whose n-th
+successor belongs to somebody else. That needs no group-by, and leaves over the same events share the work.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,8 +26,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class Seeds:
     """The evidence of one partition's users.
 
-    `users` are the ids by number. `leaves` holds by key one frame a kept kind of stamp, in the order of rows: `user`
-    (the number), `time` and `hash`, sorted by user, time and hash. `gathered` has the other leaves with their evidence.
+    `users` are the ids by number. `leaves` holds, by key, a frame for each kind of stamp that is kept, in the order of
+    rows: `user` (the number), `time` and `hash`, sorted by user, time and hash. `gathered` has the other leaves with
+    their evidence.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Seeds:
         self.gathered = gathered
 
     def encoded(self) -> Iterator[tuple[str, bytes]]:
-        """By user id the MessagePack of {leaf: evidence}; users without any have an empty one."""
+        """The MessagePack of {leaf: evidence} by user id; it is empty for users without evidence."""
         more: dict[int, list[bytes]] = {}
         for leaf, evidence in self.gathered:
             assert leaf.gathered is not None
@@ -55,7 +56,7 @@ class Seeds:
 
 
 def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepared) -> Iterator[Seeds]:
-    """The evidence of the leaves over events among atomic `conditions`, a partition at a time.
+    """The evidence of those atomic `conditions` that are over events, one partition at a time.
 
     Raises:
       NotColumnar: a condition has no columnar form.
@@ -89,7 +90,7 @@ def _stamps(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[s
 
 
 def _keep(rows: pl.DataFrame, kept: Kept) -> pl.DataFrame:
-    """Of the matching events those that a leaf keeps."""
+    """Those of the matching events that a leaf keeps."""
     user = rows["user"]
     stamps = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))
     return stamps if kept.tag is None else stamps.with_columns(pl.lit(kept.tag, dtype=pl.UInt64).alias("hash"))

@@ -1,7 +1,7 @@
 """Leaves that add up, as columns: sums, averages, extremes and counts beyond a thousand, by buckets of time.
 
-Whole numbers are added in 128 bits, which no partition fills. What a double or millionths of 64 bits cannot hold is
-added in Python, as are comparisons: the answer must be exact.
+Whole numbers are added in 128 bits, which no partition fills. Python adds what neither a double nor 64 bits of
+millionths can hold, and makes all comparisons, so that the answer is exact.
 """
 
 from collections import defaultdict
@@ -38,14 +38,14 @@ def gather_total(condition: Total) -> "Added | Extreme":
 
 
 class Added(Gathered):
-    """A sum, an average, or a count without a limit; with `same` of each value."""
+    """A sum, an average, or a count without a limit; with `same`, one for each value."""
 
     def __init__(self, condition: Total) -> None:
         super().__init__(condition)
         self.buckets = Buckets(condition.within, condition.since)
 
     def evidence(self, events: Sequence[pl.DataFrame]) -> _Sums:
-        """What each bucket adds up to, and how many events each value has, of the values with the newest events."""
+        """The amount of each bucket, and the number of events of each value, for the values with the newest events."""
         rows = events[0].with_row_index("event").with_columns(_bucket(self.buckets).alias("bucket"))
         same = self.condition.same
         if same is not None:
@@ -61,13 +61,13 @@ class Added(Gathered):
         return _Sums(tallies.sort("user", GROUP), cells)
 
     def _summands(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Each event once for each number that it adds; counted are zeros."""
+        """A row for each event and number that it adds; a count adds zeros."""
         if self.condition.aggregate == "count":
             return rows.with_columns(number=pl.lit(0.0), exactly=pl.lit(None, pl.String))
         return each_number(rows, self.condition.of)
 
     def truths(self, evidence: _Sums, now: int, starts: pl.Series | None) -> pl.DataFrame:
-        """Whether the sum of the buckets that count is as asked, of one value at least."""
+        """Whether the sum of the buckets that count is as asked, for at least one value."""
         inside = _counting(evidence.cells, self.buckets, now, starts)
         sums = inside.group_by("user", GROUP).agg(_again())
         rows = evidence.tallies.select("user", GROUP).join(sums, on=["user", GROUP], how="left")
@@ -80,7 +80,7 @@ class Added(Gathered):
         return answers.group_by("user").agg(pl.col("truth").any())
 
     def kept(self, evidence: _Sums) -> Iterator[tuple[int, Evidence]]:
-        """Tallies of live events; what can never count again, seen from the newest event, is left out."""
+        """Tallies of live events, without what can never count again after the newest event."""
         tallies = evidence.tallies
         cells = evidence.cells
         if self.condition.within is not None:
@@ -107,7 +107,7 @@ class Extreme(Gathered):
         self.least = condition.aggregate == "minimum"
 
     def evidence(self, events: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """`user`, `bucket`, `number`, the best double, and `exactly`, all that is none."""
+        """`user`, `bucket`, `number` (the best double), and `exactly` (all numbers that no double holds)."""
         rows = each_number(events[0], self.condition.of).with_columns(_bucket(self.buckets).alias("bucket"))
         return rows.drop_nulls("bucket").group_by("user", "bucket").agg(self._best(), pl.col("exactly").drop_nulls())
 
@@ -123,7 +123,7 @@ class Extreme(Gathered):
         return best.select("user").with_columns(pl.Series("truth", truths, dtype=pl.Boolean))
 
     def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
-        """Extremes; what can never count again, seen from the newest bucket, is left out."""
+        """Extremes, without what can never count again after the newest bucket."""
         found: dict[int, dict[int, Any]] = defaultdict(dict)
         for user, bucket, *each in (
             evidence.select("user", "bucket", "number", "exactly").sort("user", "bucket").iter_rows()
@@ -175,7 +175,7 @@ def _amounts() -> list[pl.Expr]:
 
 
 def _again() -> list[pl.Expr]:
-    """Amounts of several buckets as one."""
+    """The amounts of several buckets, added."""
     return [
         pl.col("many").sum(),
         pl.col("micros").sum(),

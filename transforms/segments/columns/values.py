@@ -1,12 +1,12 @@
-"""Values as columns, one a kind, since values of different types compare false; and operators as expressions.
+"""Values as columns, one for each kind, since values of different types compare false; and operators as expressions.
 
-A path has four columns: `PATH#number` (doubles), `PATH#text`, `PATH#boolean`, and `PATH#other`, the JSON of what is
-none of these: arrays, objects, and integers that a double cannot hold. A path with `[]` finds many values: it has one
-column, `PATH#many`, the JSON of the list of them. A value that is missing is null in each. A table leaves out the
-columns in which it has no value at all.
+A path has four columns: `PATH#number` (doubles), `PATH#text`, `PATH#boolean`, and `PATH#other`, the JSON of everything
+else: arrays, objects, and integers that a double cannot hold. A path with `[]` finds many values: it has one column,
+`PATH#many`, the JSON of their list. A missing value is null in each column. A table leaves out columns without any
+value.
 
-An operator that has an expression of polars uses it. Every other one, and whatever stands in `other` and `many`, is
-tested by the very code of the rows, once for each distinct value.
+An operator is an expression of polars where there is one. Every other operator, and every value in `other` and `many`,
+is tested by the code of the rows, once for each distinct value.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -32,7 +32,7 @@ def columns_of(path: str) -> dict[str, Any]:
 
 
 def split(path: str, values: list[Any]) -> tuple[Any, ...]:
-    """What the values found at a path put into its columns, in the order of `columns_of`."""
+    """The cells for the values at a path, in the order of `columns_of`."""
     if "[]" in path:
         return (_encode(values).decode() if values else None,)
     value = values[0] if values else None
@@ -74,18 +74,18 @@ def satisfies(
 
 
 def any_element(path: str, test: Callable[[list[Any]], bool], present: Collection[str]) -> pl.Expr:
-    """Whether the elements at a path that ends in `[]` satisfy a test, which is false of none."""
+    """Whether some element at a path that ends in `[]` satisfies a test; false without elements."""
     column = f"{path}#many"
     return by_value(column, lambda text: test(_decode(text))) if column in present else pl.lit(value=False)
 
 
 def either(tests: list[pl.Expr]) -> pl.Expr:
-    """Whether any test is true; of none it is false."""
+    """Whether any test is true; false without tests."""
     return pl.any_horizontal(tests) if tests else pl.lit(value=False)
 
 
 def by_value(columns: str | Sequence[str], test: Callable[..., bool], zone: str | None = None) -> pl.Expr:
-    """Test each distinct value of a column in Python, or each distinct row of several; with `zone` of that one too.
+    """Test each distinct value of a column, or row of several columns, in Python; with `zone`, for each zone too.
 
     Where one of `columns` is null it is false.
     """
@@ -118,7 +118,7 @@ def by_row(columns: Sequence[pl.Expr], test: Callable[..., bool]) -> pl.Expr:
 
 
 _SCALARS = ("number", "text", "boolean")
-#: An expression for each kind of value of which an operator can be true.
+#: An expression for each kind of value for which an operator can be true.
 _Vectors = dict[str, Callable[[pl.Expr], pl.Expr]]
 
 
@@ -134,7 +134,7 @@ def _kind(value: Any) -> str | None:
 
 
 def _vectors(operator: Operator) -> _Vectors | None:  # noqa: PLR0911 - one return an operator
-    """An operator as expressions, None where it has none or where its operand is not exact in a column."""
+    """An operator as expressions; None where there is none, or where a column cannot hold its operand exactly."""
     name, operand = operator.name, operator.operand
     operands = operand if isinstance(operand, tuple) else (operand,)
     kinds = {_kind(each) for each in operands}

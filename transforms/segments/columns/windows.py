@@ -1,4 +1,4 @@
-"""What lies in the window of a condition, as expressions."""
+"""The window of a condition, as expressions."""
 
 from datetime import date
 
@@ -24,6 +24,6 @@ def inside(time: pl.Expr, condition: Count | Distinct | Missing, now: int) -> li
 
 
 def between(count: pl.Expr, condition: Count | Distinct) -> pl.Expr:
-    """Whether so many are as many as asked."""
+    """Whether a count is in the range that is asked for."""
     low, high = condition.low, condition.high
     return count >= low if high is None else count.is_between(low, high)

@@ -1,4 +1,4 @@
-"""Time zones of users, and what depends on them, as columns."""
+"""The time zones of users, and what depends on them, as columns."""
 
 from collections.abc import Collection, Iterable
 from datetime import date
@@ -30,7 +30,7 @@ def with_floors(users: pl.LazyFrame, since: Iterable[date]) -> pl.LazyFrame:
 
 
 def floors_only(users: pl.LazyFrame, since: Iterable[date]) -> pl.LazyFrame:
-    """Only what `with_floors` added, by `user`."""
+    """Only the columns that `with_floors` added, by `user`."""
     return users.select("user", *(floor_of(day) for day in sorted(since)))
 
 
