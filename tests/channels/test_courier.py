@@ -1,3 +1,5 @@
+from collections import Counter
+
 import msgspec
 import pytest
 from channels.handing import Whole
@@ -281,24 +283,31 @@ def test_a_big_batch_keeps_its_order(fcm, smtp, store, make_courier, make_send):
     assert len(list(store.scan_ledger())) == 200
 
 
-def test_at_most_64_are_in_flight(make_courier, make_send):
+@pytest.mark.parametrize(("users", "most"), [(1, 64), (1000, 256)])
+def test_at_most_64_of_a_shard_and_256_in_all_are_in_flight(make_courier, make_send, users, most):
     import asyncio
 
+    from transforms.channels.flight import shard_of
     from transforms.channels.outcome import Outcome
 
     class Counting(Whole):
-        now = most = 0
+        def __init__(self):
+            self.now, self.most = Counter(), Counter()
 
         async def send(self, send, made):
-            self.now += 1
-            self.most = max(self.most, self.now)
+            for what in (shard_of(send), "all"):
+                self.now[what] += 1
+                self.most[what] = max(self.most[what], self.now[what])
             await asyncio.sleep(0)
-            self.now -= 1
+            self.now -= Counter([shard_of(send), "all"])
             return Outcome.handed_off("")
 
     channel = Counting()
-    make_courier(senders={"push": channel}).deliver([make_send(f"f{number}") for number in range(150)])
-    assert channel.most == 64
+    sends = [make_send(f"f{number}", user=f"u{number % users}") for number in range(1000)]
+    answers = make_courier(senders={"push": channel}).deliver(sends)
+    assert [answer.send for answer in answers] == sends
+    assert channel.most.pop("all") == most
+    assert max(channel.most.values()) <= 64
 
 
 def test_a_ledger_that_fails_stops_the_batch(fcm, make_courier, make_send):

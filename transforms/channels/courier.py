@@ -1,12 +1,11 @@
 """Takes decided sends to their channels: each at most once, each with an answer.
 
 The order is what makes it so: the claim stands in the ledger before the call, the outcome is written as soon as it is
-known, and at most `IN_FLIGHT` calls are open at a time. A crash in between leaves at most so many claims of which
-nobody knows the end; `todoke sweep` settles those when their lease is over.
+known, and at most `A_SHARD` calls of a shard are open at a time. A crash in between leaves at most so many claims of
+which nobody knows the end; `todoke sweep` settles those when their lease is over.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +16,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
 from transforms.channels.channel import Sender
+from transforms.channels.flight import A_SHARD, Flight
 from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import Ledger, Memory
 from transforms.channels.making import Complaints, content_of, made
@@ -30,9 +30,6 @@ from transforms.storage.store import StoreError
 
 __all__ = ["LEASE", "RELEASED", "RESENDS", "Courier"]
 
-IN_FLIGHT = 64
-#: So many calls are started together at least, where there are so many: each start costs a turn of the ledger.
-REFILL = 16
 #: Longer than any hand-off with its tries and pauses; in microseconds.
 LEASE = 300 * 1_000_000
 TRIES = 3
@@ -54,27 +51,8 @@ _Asked = ParamSpec("_Asked")
 _Answer = TypeVar("_Answer")
 
 
-class _Flight:
-    """What one `deliver` has done: its open calls with their claims, what is to be recorded, and the answers."""
-
-    def __init__(self) -> None:
-        self.calls: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
-        self.rows: list[LedgerRow] = []
-        self.answers: dict[int, Delivery] = {}
-        self.taken: set[str] = set()
-        self.failed: BaseException | None = None
-        self.called: set[str] = set()
-        self.reached: set[str] = set()
-        self.missed: Counter[str] = Counter()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether nothing new may be called: something failed for all, or outcomes could not be recorded yet."""
-        return self.failed is not None or bool(self.rows)
-
-
 class Courier:
-    """Delivers batches of sends of one shard. One thread at a time; it keeps an event loop for its connections.
+    """Delivers batches of sends. One thread at a time; it keeps an event loop for its connections.
 
     Args:
       messages: the definitions' messages by id.
@@ -157,36 +135,27 @@ class Courier:
         return await asyncio.get_running_loop().run_in_executor(self._storing, partial(ask, *args, **kwargs))
 
     async def _deliver(self, sends: Sequence[Send], waited: bool) -> list[Delivery]:
-        """Keep up to `IN_FLIGHT` calls open; start new ones as others end, `REFILL` or more together."""
-        flight, start = _Flight(), 0
+        """Keep calls open, and start new ones as others end; see `Flight`."""
+        flight = Flight(sends)
         try:
-            while start < len(sends) or flight.calls:
-                free = min(IN_FLIGHT - len(flight.calls), len(sends) - start)
-                if free < min(REFILL, len(sends) - start) or not free or flight.is_stopped:
-                    if not flight.calls:
-                        break
-                    await self._collect(sends, flight)
-                    continue
+            while (places := flight.next()) or flight:
                 try:
-                    await self._start(sends, range(start, start + free), flight, waited)
+                    await (self._start(flight, places, waited) if places else self._collect(flight))
                 except PASSES as error:
                     flight.failed = flight.failed or error
-                start += free
         finally:
-            for call in flight.calls:
-                call.cancel()
-            await asyncio.gather(*flight.calls, return_exceptions=True)
+            await flight.cancel()
         if flight.failed is not None:
             raise flight.failed
         self._away |= flight.called - flight.reached
         return [flight.answers[place] for place in range(len(sends))]
 
-    async def _start(self, sends: Sequence[Send], places: range, flight: "_Flight", waited: bool) -> None:
+    async def _start(self, flight: Flight, places: Sequence[int], waited: bool) -> None:
         """Make and claim the sends at these places, and call those whose claim this one made."""
         prepared: dict[str, tuple[int, Any]] = {}
-        profiles = await self._ask(self._gate.profiles, sends[places.start : places.stop])
+        profiles = await self._ask(self._gate.profiles, [flight.sends[place] for place in places])
         for place in places:
-            send = sends[place]
+            send = flight.sends[place]
             if send.id in flight.taken:
                 flight.answers[place] = Delivery(send, "duplicate")
                 continue
@@ -197,14 +166,14 @@ class Courier:
                 flight.answers[place] = ready
             else:
                 prepared[send.id] = (place, ready)
-        await self._keep_one_an_address(prepared, sends)
-        claims = await self._ask(self._claim, [(sends[place], ready) for place, ready in prepared.values()])
+        await self._keep_one_an_address(prepared, flight.sends)
+        claims = await self._ask(self._claim, [(flight.sends[place], ready) for place, ready in prepared.values()])
         for send_id, claim in claims.items():
             place, ready = prepared[send_id]
             if isinstance(claim, Delivery):
                 flight.answers[place] = claim
             elif not isinstance(ready, Delivery):
-                flight.calls[asyncio.create_task(self._call(sends[place], ready))] = (place, claim)
+                flight.call(place, claim, self._call(flight.sends[place], ready))
 
     def _make(self, send: Send, profiles: Profiles, waited: bool) -> Any:
         """What is handed over, or why nothing is."""
@@ -317,16 +286,14 @@ class Courier:
         """Whether a send is to be tried again after an outcome."""
         return outcome.state == "retry" or (outcome.state == "unknown" and self._rule(send).resend)
 
-    async def _collect(self, sends: Sequence[Send], flight: "_Flight") -> None:
+    async def _collect(self, flight: Flight) -> None:
         """Wait for an outcome, and record all that have come; while the store refuses, they wait for the others.
 
         Raises:
           StoreError: it still refused when the last outcome had come.
         """
-        done, _ = await asyncio.wait(flight.calls, return_when=asyncio.FIRST_COMPLETED)
-        for call in done:
-            place, claim = flight.calls.pop(call)
-            send, error = sends[place], call.exception()
+        for place, claim, call in await flight.landed():
+            send, error = flight.sends[place], call.exception()
             if isinstance(error, PASSES):
                 flight.failed = flight.failed or error
                 if isinstance(error, NotWritten):
@@ -338,11 +305,11 @@ class Courier:
         try:
             await self._ask(self._ledger.record, flight.rows)
             flight.rows = []
-        except StoreError as error:
-            if not flight.calls:
-                flight.failed = flight.failed or error
+        except StoreError:
+            if not flight:
+                raise
 
-    def _note_reached(self, flight: "_Flight", answer: Delivery) -> None:
+    def _note_reached(self, flight: Flight, answer: Delivery) -> None:
         """Note whether a channel's provider was there; it is away when so many calls in turn did not reach it."""
         channel = answer.send.channel
         flight.called.add(channel)
@@ -352,7 +319,7 @@ class Courier:
             self._away.discard(channel)
         else:
             flight.missed[channel] += 1
-            if flight.missed[channel] >= IN_FLIGHT:
+            if flight.missed[channel] >= A_SHARD:
                 self._away.add(channel)
 
     def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:

@@ -94,6 +94,7 @@ class Http:
         return aiohttp.ClientSession(
             # A resolver that takes the time of a thread, and gives what the system gives.
             connector=aiohttp.TCPConnector(
+                limit=0,  # who calls bounds what is open
                 resolver=aiohttp.ThreadedResolver(),
                 socket_factory=None if self._allowed is None else self._allowed.open_socket,
             ),

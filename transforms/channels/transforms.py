@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import time
 from typing import Any
-from zlib import crc32
 
 import apache_beam as beam
 import msgspec
@@ -27,6 +26,7 @@ from transforms.campaigns.transforms import watcher_of
 from transforms.channels.channel import Opening, Sender, Told, settings_of, transport_of
 from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import Courier
+from transforms.channels.flight import SHARDS, shard_of
 from transforms.channels.held_up import held_up
 from transforms.channels.outbox import Outbox
 from transforms.channels.outcome import Delivery
@@ -51,12 +51,9 @@ __all__ = [
     "DeliverUnbounded",
     "Delivering",
     "Waiting",
-    "shard_of",
     "wall_clock",
 ]
 
-#: Shards of a channel, which bound concurrency and split rate limits.
-SHARDS = 32
 #: So many sends of a bounded run are delivered together, and held in memory.
 TOGETHER = 10_000
 #: What the transforms put out beside tallies.
@@ -135,11 +132,6 @@ class DeliverUnbounded(beam.PTransform):
 
 def _sharded(send: Send) -> tuple[str, bytes]:
     return shard_of(send), _encoder.encode(send)
-
-
-def shard_of(send: Send) -> str:
-    """The channel and shard that delivers a send."""
-    return f"{send.channel}/{crc32(send.user.encode()) % SHARDS}"
 
 
 class Delivering(beam.DoFn):

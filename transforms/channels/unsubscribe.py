@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -40,6 +41,7 @@ def read_unsubscribe(token: str, secret: str) -> Unsubscribe:
         raise ValueError(f"the unsubscribe token cannot be read: {error}") from error
 
 
+@lru_cache(8)
 def _signer(secret: str) -> Signer:
     """Signs with the secret itself, as links do that are in mailboxes."""
     return Signer(secret, key_derivation="none", digest_method=hashlib.sha256)

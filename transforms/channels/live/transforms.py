@@ -19,8 +19,9 @@ from apache_beam.transforms.window import GlobalWindow
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
+from transforms.channels.flight import shard_of
 from transforms.channels.outcome import Delivery
-from transforms.channels.transforms import RECEIPTS, Channels, Delivering, Waiting, shard_of, wall_clock
+from transforms.channels.transforms import RECEIPTS, Channels, Delivering, Waiting, wall_clock
 from transforms.users.inputs.transforms import Keyed, globally
 
 __all__ = ["DeliverLive"]

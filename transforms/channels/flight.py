@@ -1,0 +1,112 @@
+"""What one delivery of many sends has open: at most so many calls a shard, and so many in all."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Coroutine, Sequence
+from typing import Any
+from zlib import crc32
+
+from transforms.campaigns.effects import Send
+from transforms.channels.outcome import Delivery, Outcome
+from transforms.storage.rows import LedgerRow
+
+__all__ = ["A_SHARD", "IN_ALL", "SHARDS", "Flight", "shard_of"]
+
+#: Shards of a channel, which bound concurrency and split rate limits.
+SHARDS = 32
+#: Calls of one shard that may be open: so many claims are `unknown` at most if the process dies then.
+A_SHARD = 64
+#: Calls of all shards of a process that may be open, each with a connection.
+IN_ALL = 256
+#: So many calls are started together at least, where there are so many: each start costs a turn of the ledger.
+REFILL = 16
+
+
+def shard_of(send: Send) -> str:
+    """The channel and shard that delivers a send."""
+    return f"{send.channel}/{crc32(send.user.encode()) % SHARDS}"
+
+
+class Flight:
+    """The sends of one delivery: those that wait for their turn, the open calls with their claims, and the answers.
+
+    Sends are named by their place in `sends`. Those of one shard keep their order.
+
+    Attributes:
+      sends: what is delivered.
+      answers: by place, what became of it.
+      rows: outcomes that are to be recorded.
+      taken: ids that were started.
+      failed: why nothing new may be started.
+      called, reached: channels that were called, and those of which a provider was there.
+      missed: by channel, the calls in turn that found no provider.
+    """
+
+    def __init__(self, sends: Sequence[Send]) -> None:
+        self.sends = sends
+        self.answers: dict[int, Delivery] = {}
+        self.rows: list[LedgerRow] = []
+        self.taken: set[str] = set()
+        self.failed: BaseException | None = None
+        self.called: set[str] = set()
+        self.reached: set[str] = set()
+        self.missed: Counter[str] = Counter()
+        self._waiting: dict[str, deque[int]] = {}
+        for place, send in enumerate(sends):
+            self._waiting.setdefault(shard_of(send), deque()).append(place)
+        self._open: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
+        self._open_in: Counter[str] = Counter()
+        self._done: deque[asyncio.Task[Outcome]] = deque()
+        self._landed = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many calls are open."""
+        return len(self._open)
+
+    def next(self) -> list[int]:
+        """The places of sends to be started now; none while too few could be, or while nothing may be.
+
+        Nothing is started after a failure for all, or while outcomes could not be recorded.
+        """
+        if self.failed is not None or self.rows:
+            return []
+        room = {shard: min(len(waiting), A_SHARD - self._open_in[shard]) for shard, waiting in self._waiting.items()}
+        free = min(IN_ALL - len(self._open), sum(room.values()))
+        if free < REFILL and len(self._open) >= REFILL:
+            return []
+        places: list[int] = []
+        while len(places) < free:
+            for shard in [shard for shard, left in room.items() if left][: free - len(places)]:
+                places.append(self._waiting[shard].popleft())
+                room[shard] -= 1
+        self._waiting = {shard: waiting for shard, waiting in self._waiting.items() if waiting}
+        return sorted(places)
+
+    def call(self, place: int, claim: LedgerRow, calling: Coroutine[Any, Any, Outcome]) -> None:
+        """Start the call of a claimed send."""
+        task = asyncio.create_task(calling)
+        self._open[task] = place, claim
+        self._open_in[shard_of(self.sends[place])] += 1
+        task.add_done_callback(self._land)
+
+    def _land(self, task: asyncio.Task[Outcome]) -> None:
+        self._done.append(task)
+        self._landed.set()
+
+    async def landed(self) -> list[tuple[int, LedgerRow, asyncio.Task[Outcome]]]:
+        """Wait until calls have ended; their places, their claims, and themselves."""
+        await self._landed.wait()
+        self._landed.clear()
+        ended: list[tuple[int, LedgerRow, asyncio.Task[Outcome]]] = []
+        while self._done:
+            task = self._done.popleft()
+            place, claim = self._open.pop(task)
+            self._open_in[shard_of(self.sends[place])] -= 1
+            ended.append((place, claim, task))
+        return ended
+
+    async def cancel(self) -> None:
+        """Give up what is open, and wait until it is."""
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
