@@ -2,19 +2,17 @@
 
 import json
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from emulators import Instance, Project
-from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+from live_commands import Job, events_topic, publish, wait_for
 
 from transforms.channels.email.local_smtp import LocalSmtp
 from transforms.channels.push.local_fcm import LocalFcm
@@ -50,34 +48,6 @@ messages:
   hello_push: {channel: push, title: "Hello {{ event.number }}"}
   receipt_mail: {channel: email, subject: "Order {{ event.number }}", text: "Thank you"}
 """
-#: Longer than anything here takes on a busy machine, in seconds.
-PATIENCE = 120.0
-
-
-class Job:
-    """The command in a process group of its own."""
-
-    def __init__(self, command: list[str], log: Path) -> None:
-        self.command = command
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
-
-    def kill(self) -> None:
-        """SIGKILL; the supervisor's death takes its child and Prism with it."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(30)
-
-    def stop(self) -> int | None:
-        if self.process is None:
-            return None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -90,13 +60,7 @@ def servers() -> Iterator[tuple[LocalFcm, LocalSmtp]]:
 
 @pytest.fixture
 def topic(pubsub: Project) -> str:
-    publisher, subscriber = PublisherClient(), SubscriberClient()
-    topic = publisher.topic_path(pubsub.name, "events")
-    publisher.create_topic(name=topic)
-    subscriber.create_subscription(
-        name=f"projects/{pubsub.name}/subscriptions/events", topic=topic, ack_deadline_seconds=10
-    )
-    return topic
+    return events_topic(pubsub)
 
 
 @pytest.fixture
@@ -119,13 +83,6 @@ def job(
     made.stop()
 
 
-def publish(topic: str, messages: list[dict[str, Any]]) -> None:
-    publisher = PublisherClient()
-    answers = [publisher.publish(topic, json.dumps(message).encode()) for message in messages]
-    for answer in answers:
-        answer.result(30)
-
-
 def calls(first: int, users: int) -> list[dict[str, Any]]:
     """Two calls a user: one that identifies, with a token and a mailbox, and a visit; every fourth orders too."""
     made: list[dict[str, Any]] = []
@@ -140,13 +97,6 @@ def calls(first: int, users: int) -> list[dict[str, Any]]:
         if number % 4 == 0:
             made.append({"type": "track", "messageId": f"o{number}", "event": "Ordered", **said})
     return made
-
-
-def wait_for(holds: Callable[[], bool], log: Path) -> None:
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < until, log.read_text()[-3000:]
-        time.sleep(0.2)
 
 
 @pytest.mark.usefixtures("prism")
