@@ -1,6 +1,7 @@
 """A process that dies between two writes of a bundle: what comes again leaves rows as if nothing had happened."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -40,10 +41,15 @@ class Died(Exception):
 
 
 class Dying:
-    """A store whose process dies at a write: before it is done, or after."""
+    """A store whose process dies at a write: before it is done, or after. Rows stand by themselves, as in Bigtable,
+    unless they are `whole`.
+    """
 
-    def __init__(self, store: Store, method: str, call: int, *, done: bool) -> None:
-        self._store, self._method, self._left, self._done = store, method, call, done
+    def __init__(self, store: Store, method: str, call: int, *, done: bool, whole: bool = False) -> None:
+        self._store, self._method, self._left, self._done, self._whole = store, method, call, done, whole
+
+    def transaction(self) -> Any:
+        return self._store.transaction() if self._whole else nullcontext()
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
@@ -114,6 +120,36 @@ def test_a_late_message_that_was_archived_and_not_applied_comes_again(store: Sto
     long_after = [event("C", at * DAY, at * DAY, "u9") for at in (2, 4)]
     apply(store, "u9", list(long_after))
     assert applied_before(store, open_users(store, ["u9"]), {"u9": [late]}) == {("u9", late.id)}
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize(("method", "call"), [*WRITES, ("add_metrics", 1)])
+def test_in_sqlite_a_bundle_and_what_it_counts_stand_whole_or_not_at_all(
+    tmp_path: Path, method: str, call: int, done: bool
+) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    count(store, "u1", [event("A", 0, 0, "u1")])
+    before = everything(store, "u1")
+    again = [event("A", 90 * MINUTE, 90 * MINUTE, "u1"), event("B", 100 * MINUTE, 100 * MINUTE, "u1")]
+    with pytest.raises(Died):
+        count(Dying(store, method, call, done=done, whole=True), "u1", again)
+    assert everything(store, "u1") == before
+    count(store, "u1", again)
+    accounts = [(row.series, row.count) for row in store.scan_metrics("accounts{")]
+    assert accounts == [('accounts{outcome="applied"}', 3)]
+    store.close()
+
+
+def count(store: Any, name: str, inputs: list[Input]) -> None:
+    """One bundle of a live job on one machine."""
+    batch = WriteBatch(DEFINITIONS, store, live=True, counts_with_rows=True, clock=lambda: START)
+    batch.apply(open_users(store, [name])[name], inputs)
+    assert not any(isinstance(result, tuple) for result in batch.flush()), "no tally is given out"
+
+
+def everything(store: Store, name: str) -> list[Any]:
+    found: list[Any] = [*store.scan_users(), *store.read_events(name), *store.scan_metrics("")]
+    return found + [row for segment in DEFINITIONS.segments for row in store.scan_members(segment)]
 
 
 @settings(max_examples=examples(60), deadline=None)
