@@ -21,7 +21,9 @@ from transforms.campaigns.effects import Send
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.push.local_fcm import LocalFcm
 from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
+from transforms.events.channels import ChannelError
 from transforms.events.times import read_time
+from transforms.identity.channels import versions
 from transforms.storage.open import open_store
 from transforms.users.tally import series_for
 
@@ -344,3 +346,14 @@ def test_a_bounded_run_tells_what_became_of_its_sends_as_of_their_decisions(tmp_
         assert found.told == [("first", "accepted", ""), ("off", "suppressed", "paused"), ("second", "accepted", "")]
         assert found.times == {"first": MORNING, "second": MORNING + HOUR, "off": 0}
         assert found.sent == (["first", "second"] if run == "once" else [])
+
+
+def test_a_worker_that_lacks_a_channel_of_the_launch_ends_at_its_set_up(tmp_path: Path) -> None:
+    channels = Channels(str(tmp_path), installed={**versions(), "pager": "1.0"})
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _ = pipeline | beam.Create([send_of("first", MORNING)]) | "Deliver" >> DeliverBounded(TEXTS, channels, None)
+    with pytest.raises(
+        (ChannelError, RuntimeError), match=r"launched with channel `pager` 1\.0, and this worker lacks it"
+    ):
+        pipeline.run()
+    assert list(tmp_path.iterdir()) == []
