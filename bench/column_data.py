@@ -37,9 +37,7 @@ def write_prepared(folder: Path, events: int, users: int, parts: int) -> None:
         known.with_columns(pl.col("user") + first).write_parquet(folder / f"everybody-{part:03}.parquet")
         partitions.append(partition)
     whole = pl.scan_parquet(folder / "all-*.parquet").sort("name", "user", "time", "hash").collect()
-    whole.write_parquet(
-        folder / "events.parquet", row_group_size=122_880, compression="lz4"
-    )  # what DuckDB itself writes
+    whole.write_parquet(folder / "events.parquet", row_group_size=122_880, compression="lz4")  # as DuckDB itself writes
     pl.read_parquet(folder / "everybody-*.parquet").write_parquet(folder / "users.parquet")
     asked = [atom for which in ("mixed", "others", "200") for each in segments(which).values() for atom in atoms(each)]
     prepared = Prepared(END, needs_of(asked), tuple(partitions))

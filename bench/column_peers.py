@@ -4,7 +4,7 @@
     python -m bench.column_peers prepare|rows FOLDER EVENTS
 
 `mixed` are the 20 segments of definitions.yaml, `others` eight of the conditions that need more than runs of events,
-NUMBER so many conditions of one leaf each. `start` and `duckdb_start`
+NUMBER that many conditions of one leaf each. `start` and `duckdb_start`
 do all that comes before the first event. `prepare` reads JSON Lines and asks for the mixed memberships of them, `rows`
 is the loop of `bench.peers`.
 """
@@ -35,7 +35,7 @@ segments:
     {event: Order Completed, within: 1d}], within: 7d}}
   lively: {owner: bench, members: {event: any, count: {at_least: 30}, within: 7d}}
 """
-#: What a condition asks of an event's properties: path, operator and operand, and the same in SQL.
+#: Conditions on an event's properties: path, operator and operand, and the same in SQL.
 WHERES: tuple[tuple[Any, str], ...] = (
     ((), ""),
     (("price", "at_least", 500), ' and "price#number" >= 500'),
@@ -61,7 +61,7 @@ def segments(which: str) -> dict[str, Any]:
 
 
 def _counts(which: str) -> Iterator[tuple[str, str, int, Any, str]]:
-    """A name, its event, window and test, and the test in SQL, for each of so many conditions."""
+    """For each condition: its name, event, window and test, and the test in SQL."""
     for number in range(int(which)):
         event, (where, sql) = NAMES[number % len(NAMES)], WHERES[number // len(NAMES) % len(WHERES)]
         yield f"c{number}", event, (1 + number) * 240 // int(which) * HOUR or HOUR, where, sql
@@ -189,7 +189,7 @@ def _seeds(folder: Path, which: str) -> Iterator[Any]:
 
 
 def start(folder: Path, which: str) -> int:
-    """Imports and compiled definitions, and no event."""
+    """Imports and compiled definitions, without events."""
     from transforms.segments.columns.layout import open_prepared  # noqa: PLC0415
     from transforms.segments.columns.memberships import memberships  # noqa: PLC0415
 

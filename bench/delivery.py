@@ -1,4 +1,4 @@
-"""Messages handed over a second, whole: events in, through the ledger and Deliver, to servers on this machine.
+"""Messages handed over a second, end to end: from events, through the ledger and Deliver, to servers on this machine.
 
     python -m bench.delivery [--pushes N] [--mails N] [--latency SECONDS] [--runs N] [--no-faults]
 
@@ -30,12 +30,12 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from emulators import EmulatorMissing, start_bigtable
 
 DEFINITIONS = Path(__file__).parent / "delivery.yaml"
-#: By the number of a user in a hundred: the word that its token begins with.
+#: How a user's token begins, by the user's number modulo a hundred.
 FAULTS = {13: "quota1", 41: "internal1", 73: "cutafter1"}
 
 
 class Figures(msgspec.Struct):
-    """What one size took: seconds and MB of the sender, and what the server says."""
+    """The cost of one size: seconds and MB of the sender, and the server's counts."""
 
     seconds: float
     memory: float
@@ -45,7 +45,7 @@ class Figures(msgspec.Struct):
 
 @contextmanager
 def serving(kind: str, latency: float) -> Iterator[tuple[str, dict[str, int]]]:
-    """A server's URL, and what it says after it was stopped."""
+    """A server's URL, and its report after it was stopped."""
     command = [sys.executable, "-m", "bench.delivery_servers", kind, str(latency)]
     root = Path(__file__).parent.parent
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
@@ -59,7 +59,7 @@ def serving(kind: str, latency: float) -> Iterator[tuple[str, dict[str, int]]]:
 
 
 def write_calls(path: Path, kind: str, size: int, faults: bool) -> None:
-    """One user for each message, who is made known, and then does what it is sent for. All of it just now."""
+    """One user for each message, who identifies, and then triggers the message; all just now."""
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     with path.open("w") as file:
         for number in range(size):

@@ -1,4 +1,4 @@
-"""What else there is to send with: firebase-admin's `send_each`, and smtplib with a connection for each mail.
+"""Other ways to send: firebase-admin's `send_each`, and smtplib with a connection for each mail.
 
 python -m bench.delivery_peers send_each|smtplib URL EVENTS
 
@@ -18,7 +18,7 @@ import google.oauth2.credentials
 import requests
 from firebase_admin import credentials, messaging
 
-#: As many as `send_each` takes: https://firebase.google.com/docs/cloud-messaging/send/admin-sdk
+#: The most that `send_each` takes: https://firebase.google.com/docs/cloud-messaging/send/admin-sdk
 BATCH = 500
 
 
@@ -31,7 +31,7 @@ class _Local(credentials.Base):  # type: ignore[misc]
 
 
 def calls(events: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each event that asks for a message, with what is known of its user: a token or a mailbox, and a name."""
+    """Each event that triggers a message, with its user's token or mailbox, and name."""
     users: dict[str, dict[str, Any]] = {}
     with events.open("rb") as lines:
         for line in lines:

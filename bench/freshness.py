@@ -1,4 +1,4 @@
-"""A thousand segments kept fresh by the core, against ClickHouse (chdb) asked again for all every 120 s of event time.
+"""A thousand segments kept fresh by the core, against ClickHouse (chdb), asked for all every 120 s of event time.
 
     python -m bench.freshness [--events N] [--users N] [--segments N] [--hours H] [--window H]
 
@@ -55,7 +55,7 @@ def write(folder: Path, events: int, users: int, segments: int, hours: float) ->
 
 
 def core(files: list[Path], segments: int, window: float) -> list[int]:
-    """Each event as it comes, each deadline when it comes."""
+    """Apply each event and each deadline when it comes."""
     lines = ["segments:"]
     for number in range(segments):
         name, least, within = asked(number, window)
@@ -97,7 +97,7 @@ def core(files: list[Path], segments: int, window: float) -> list[int]:
 
 
 def clickhouse(files: list[Path], segments: int, window: float) -> list[int]:
-    """Take a round's events, and ask all segments again."""
+    """Insert a round's events, and ask for all segments again."""
     from chdb.session import Session  # noqa: PLC0415 - a peer, imported where it is measured
 
     session = Session()

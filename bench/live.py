@@ -1,4 +1,4 @@
-"""The live job, whole: Pub/Sub's emulator to Bigtable's, 20 segments, 2 campaigns; and the same on Beam's own runner.
+"""The live job, end to end: from Pub/Sub's emulator to Bigtable's, 20 segments, 2 campaigns; also on Beam's own runner.
 
     python -m bench.live [--seconds N] [--rate N] [--users N] [--stock-seconds N]
 
@@ -18,18 +18,18 @@ from collections import Counter
 from bench.live_load import MAIL_EVERY, PUSH_EVERY
 from bench.live_site import ROOT, Job, Load, Site, wait_for
 
-#: How long the job may take after a load until the last push is held to be lost, in seconds.
+#: After how long without pushes, after a load, the rest counts as lost, in seconds.
 REST = 15.0
 #: How long a run that was killed may take until pushes come again.
 RESTART = 60.0
-#: Users of Beam's own runner, which makes some 26 a second known.
+#: How many users Beam's own runner gets: it makes some 26 known a second.
 STOCK_USERS = 1_000
 #: A push that is older is late: the job has not caught up.
 LATE = 3.0
 
 
 def come(job: Job, pushes: int, rest: float) -> None:
-    """Wait until so many pushes have come in all, or none has for `rest` seconds."""
+    """Wait until a number of pushes have come in all, or none has for `rest` seconds."""
     received = job.site.fcm.received
     seen, rested = len(received), time.time()
     while len(received) < pushes and time.time() < rested + rest:
@@ -40,7 +40,7 @@ def come(job: Job, pushes: int, rest: float) -> None:
 
 
 class Figures:
-    """What the pushes of one load show."""
+    """The figures of one load, by its pushes."""
 
     def __init__(self, job: Job, users: int, rate: float, seconds: float, first: int, *, rest: float = REST) -> None:
         site = job.site
@@ -109,7 +109,7 @@ def sends(job: Job) -> None:
 
 
 def recovery(job: Job, users: int, rate: float, first: int) -> None:
-    """Kill the run under load, and say how long until pushes are in time again."""
+    """Kill the run under load, and print how long it takes until pushes are in time again."""
     site = job.site
     before = len(site.fcm.received)
     load = Load(job, users, rate, int(rate * 60), first)

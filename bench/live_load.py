@@ -1,4 +1,4 @@
-"""Publishes events at a steady rate, as a process of its own; prints what it published as JSON.
+"""Publish events at a steady rate, in a process of its own; prints what it published as JSON.
 
     python -m bench.live_load TOPIC --users N --rate N --total N [--first N] [--identify]
 
@@ -19,7 +19,7 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.types import PubsubMessage
 
-#: One event in so many is answered by a push, and by a mail.
+#: Every how many events one is answered by a push, and by a mail.
 PUSH_EVERY, MAIL_EVERY = 50, 500
 #: Requests a second; each carries what fell due since the one before, at most so many messages.
 REQUESTS_A_SECOND, AT_ONCE = 50, 500
@@ -54,7 +54,7 @@ def event(number: int, users: int, chance: random.Random) -> dict[str, Any]:
 
 
 def publish(topic: str, users: int, rate: float, total: int, first: int, *, known: bool) -> dict[str, float]:
-    """Publish so many calls at so many a second; `first` is the number of the first one."""
+    """Publish calls at a rate a second; `first` is the number of the first one."""
     client = _client()
     chance = random.Random(first)
     started, done, behind = time.time(), 0, 0.0

@@ -1,4 +1,4 @@
-"""What a live measurement needs around it: emulators, servers that note when messages came, and the job's processes."""
+"""The surroundings of a live measurement: emulators, servers that note when messages came, and the job's processes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from emulators import start_bigtable, start_pubsub
 __all__ = ["Job", "Load", "Site", "wait_for"]
 
 ROOT = Path(__file__).parent.parent
-#: Longer than anything takes that is waited for, in seconds.
+#: How long to wait for anything, in seconds: longer than it takes.
 PATIENCE = 300.0
 
 #: Beside the segments of bench/definitions.yaml. A push carries when its event was made.
@@ -72,14 +72,14 @@ class Site:
         self._folder.cleanup()
 
     def pushes(self) -> list[tuple[float, float]]:
-        """When the event of each push was made, and when the push had come, in seconds since the epoch."""
+        """For each push, when its event was made and when the push came, in seconds since the epoch."""
         received = self.fcm.received[: len(self.fcm.times)]
         made = (int(message["data"]["published"]) / 1e6 for message in received)
         return list(zip(made, self.fcm.times, strict=False))
 
 
 class Job:
-    """A job of a name, which has a topic, a subscription and a Bigtable instance of its own."""
+    """A named job with a topic, a subscription and a Bigtable instance of its own."""
 
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
@@ -98,7 +98,7 @@ class Job:
         return topic
 
     def start(self, *flags: str, module: str = "todoke", arguments: Sequence[str] = ("run",)) -> None:
-        """Start it; more flags, or another module than the command."""
+        """Start it, with more flags, or with another module than the command."""
         site = self.site
         command = [sys.executable, "-m", module, *arguments, "--definitions", str(site.definitions)]
         command += ["--events", f"pubsub:projects/{self.project}/subscriptions/events", "--store", self.url]
@@ -164,7 +164,7 @@ class Load:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
 
     def wait(self) -> dict[str, Any]:
-        """What was published, when it is done."""
+        """Wait for its end; returns what was published."""
         output, _ = self._process.communicate()
         if self._process.returncode:
             raise SystemExit("the publisher failed")
@@ -172,7 +172,7 @@ class Load:
 
 
 def wait_for(what: str, holds: Callable[[], bool], job: Job) -> float:
-    """Wait until something holds; the time since the epoch then."""
+    """Wait until something holds; returns the time then, since the epoch."""
     until = time.time() + PATIENCE
     while not holds():
         job.check()

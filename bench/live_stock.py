@@ -2,9 +2,9 @@
 
     python -m bench.live_stock FLAGS OF todoke run, with --runner
 
-Two things are made easy for that runner, which would stand still otherwise. It sets every step up anew for each bundle:
-the store stays open. And it reads both subscriptions in one thread, waiting 30 s for messages of an empty one: here an
-empty one answers at once.
+Two things are made easier for that runner, which would stand still otherwise. It sets every step up anew for each
+bundle: the store stays open. And it reads both subscriptions in one thread, waiting 30 s for messages of an empty one:
+here an empty one answers at once.
 """
 
 import sys

@@ -18,7 +18,7 @@ DEFINITIONS = Path(__file__).parent / "definitions.yaml"
 
 
 def loop(events: Path, definitions: Definitions) -> dict[str, int]:
-    """Read, decode, keep every user's draft open, apply each event as it comes, settle at the end."""
+    """Read, decode, keep every user's editor open, apply each event as it comes, settle at the end."""
     editors: dict[str, UserEditor] = {}
     newest = 0
     with events.open("rb") as lines:

@@ -28,7 +28,7 @@ START = 1_772_323_200_000_000  # 2026-03-01
 
 
 def definitions_of(segments: int) -> str:
-    """YAML of so many segments, six of them for each event name; every condition is a different one."""
+    """YAML of a number of segments, six for each event name; every condition is different."""
     lines = ["segments:"]
     for number in range(segments):
         name = f"Event {number // TOUCHED}"
@@ -51,7 +51,7 @@ def definitions_of(segments: int) -> str:
 
 
 def events_of(count: int, users: int, names: int) -> list[Event]:
-    """Tracked events over ten days, in order; those of `names` names, each as often as the others."""
+    """Tracked events over ten days, in order, with `names` different names, each equally often."""
     chance = random.Random(7)
     step = 10 * 24 * HOUR // count
     events = []
@@ -65,7 +65,7 @@ def events_of(count: int, users: int, names: int) -> list[Event]:
 
 
 def live(events: Iterable[Event], definitions: Definitions) -> float:
-    """Seconds to apply events to users whose drafts stay open: the state as live objects."""
+    """Seconds to apply events to users whose editors stay open: the state as live objects."""
     editors: dict[str, UserEditor] = {}
     started = time.process_time()
     for event in events:
@@ -127,7 +127,7 @@ def by_state(count: int, runs: int) -> None:
     print(f"{'leaves':>10}{'live us':>10}{'encoded us':>12}{'ratio':>7}{'bytes':>9}")
     for leaves in LEAVES:
         definitions = compiling(definitions_of(leaves))
-        # So few users that each soon has all leaves, which is the state that is asked about.
+        # Few users, so that each soon has all leaves, which is the state to measure.
         events = events_of(count, max(1, count // 1000), -(-leaves // TOUCHED))
         cost = medians(
             runs,

@@ -36,7 +36,7 @@ DEFINITIONS = (
     ),
 )
 START = 1_772_323_200_000_000  # 2026-03-01
-#: Events that come together, and between two lines.
+#: How many events come together, and how many come between two lines.
 TOGETHER, LINE = 4_000, 100_000
 #: From the first event to the last.
 LENGTH = 120 * DAY
@@ -68,7 +68,7 @@ def resident() -> float:
 
 
 def soak(events: int, users: int, store: str) -> Iterator[_Measured]:
-    """Apply events as the live step does, and say now and then how much memory that takes."""
+    """Apply events as the live step does, and print now and then how much memory that takes."""
     step: Any = AdvanceLive(DEFINITIONS, store).step()
     step.setup()
     chance, timers, started = random.Random(7), {str(number): _Timer() for number in range(16)}, time.monotonic()
@@ -91,7 +91,7 @@ def soak(events: int, users: int, store: str) -> Iterator[_Measured]:
 
 
 def bundle(step: Any, work: Callable[[], None]) -> None:
-    """Do some work of a step as a bundle of its own."""
+    """Do some of a step's work as a bundle of its own."""
     step.start_bundle()
     work()
     for _ in step.finish_bundle():

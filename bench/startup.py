@@ -1,8 +1,8 @@
-"""How long the command line takes to answer, beside an interpreter that does nothing.
+"""How long the command line takes to answer, compared with an interpreter that does nothing.
 
     python -m bench.startup [--runs N]
 
-Wall seconds of whole processes; the first run of each, which fills caches, is left out.
+Wall seconds of whole processes, without the first run of each, which fills caches.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What weighing values in Beam's cache of state costs: the unbounded shell on FnApiRunner, from a file of events.
+"""The cost of weighing values in Beam's cache of state: the unbounded shell on FnApiRunner, from a file of events.
 
     python -m bench.state_cache [--events N] [--users N] [--runs N]
 
@@ -28,7 +28,7 @@ from transforms.users.inputs.transforms import Keyed
 from transforms.users.transforms import AdvanceUnbounded
 from transforms.users.user import Input, encode_inputs
 
-#: What is asked of the remedy: this many times the stock figure.
+#: The goal of the remedy: this many times the stock figure.
 LEAST = 2.5
 
 

@@ -25,7 +25,7 @@ from emulators import EmulatorMissing, start_bigtable
 NOW = 1_772_000_000_000_000
 STATE, PROFILE, PAYLOAD = os.urandom(700), b'{"x": "' + b"y" * 290 + b'"}', b'{"x": "' + b"y" * 390 + b'"}'
 
-#: By name: a row of a number, and what is done with a batch of them.
+#: By name: how to make a row from a number, and what to do with a batch of them.
 WORK: dict[str, tuple[Callable[[int], Any], Callable[[Store], Callable[[Sequence[Any]], Any]]]] = {
     "write users": (
         lambda n: UserRow(f"user-{n}", 1, STATE, PROFILE, NOW),

@@ -1,4 +1,4 @@
-"""Where a command begins and ends: what all of them take, and what an error becomes, a line and an exit code."""
+"""Where a command begins and ends: the flags of all commands, and how an error becomes a line and an exit code."""
 
 import logging
 import sys
@@ -14,8 +14,8 @@ from transforms.logs import asked_format, fields, write_log
 __all__ = ["Manner"]
 
 _log = logging.getLogger(__name__)
-#: What Google's clients raise where this account may not, or there is no such thing. Only what a command has imported
-#: can be raised, and to import it costs a second.
+#: What Google's clients raise when this account may not do something, or a thing does not exist. Only what a command
+#: has imported can be raised, and importing it costs a second.
 _REFUSED = (
     ("google.api_core.exceptions", "Forbidden"),
     ("google.api_core.exceptions", "NotFound"),
@@ -37,7 +37,7 @@ class Manner:
 
     @contextmanager
     def logs(self) -> Iterator[None]:
-        """Log in this manner; no text of others is a command for a terminal."""
+        """Log in this manner; no text from others reaches a terminal as a command."""
         records = logging.getLogRecordFactory()
         logging.setLogRecordFactory(plain_records(records))
         try:
@@ -47,7 +47,7 @@ class Manner:
             logging.setLogRecordFactory(records)
 
     def tell(self, error: Exception) -> int:
-        """Say what ended the command; returns its exit code."""
+        """Report what ended the command; returns its exit code."""
         code = _exit_code(error)
         if self.form == "json":
             about = fields(error=type(error).__name__, exit_code=code)
@@ -77,7 +77,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, TodokeError):
         return error.told("todoke")
     text = " ".join(str(error).split())
-    if not isinstance(error, (OSError, *_refused())):  # these say themselves what happened
+    if not isinstance(error, (OSError, *_refused())):  # these describe themselves what happened
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     return f"todoke: {text or type(error).__name__}"
 

@@ -18,7 +18,7 @@ __all__ = ["campaign_json", "print_campaign"]
 
 
 def campaign_json(found: CampaignPreview, zone: str) -> dict[str, Any]:
-    """All of it for programs: times as text, by `--zone`."""
+    """The whole preview for programs: times as text, by `--zone`."""
     by = clock(zone)
     return {
         "campaign": found.campaign,
@@ -36,7 +36,7 @@ def campaign_json(found: CampaignPreview, zone: str) -> dict[str, Any]:
 
 
 def _as_json(happening: Happening, by: Clock) -> dict[str, Any]:
-    """Without what is not said of it."""
+    """Without fields that are empty."""
     return {**msgspec.to_builtins(happening), "at": by.write(happening.at)}
 
 

@@ -1,4 +1,4 @@
-"""The command `todoke`. Each command imports what it runs when it runs, so that help comes at once."""
+"""The command `todoke`. Each command imports what it needs when it runs, so that help is shown at once."""
 
 import os
 import select
@@ -15,7 +15,7 @@ __all__ = ["app", "main"]
 
 
 class _Commands(Grouped):
-    """The commands, and the one place where what they raise becomes a line and an exit code."""
+    """The commands, and the one place where errors become a line and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `--debug` wherever it stands."""
@@ -23,7 +23,7 @@ class _Commands(Grouped):
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; a mistake ends it with a line, and with a traceback only where that was asked for."""
+        """Run a command; a mistake ends it with one line, and with a traceback only on request."""
         with ctx.obj.logs():
             try:
                 found = super().invoke(ctx)
@@ -39,10 +39,10 @@ class _Commands(Grouped):
 
 
 def _is_read() -> bool:
-    """Whether somebody reads standard output; what is left for one that takes no more goes nowhere."""
+    """Whether somebody still reads standard output; if not, the rest is discarded."""
     try:
         output = sys.stdout.fileno()
-    except (AttributeError, OSError):  # there is none, or it is no file
+    except (AttributeError, OSError):  # there is none, or it is not a file
         return True
     asked = select.poll()
     asked.register(output, 0)

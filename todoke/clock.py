@@ -1,4 +1,4 @@
-"""Times as people ask for them: in UTC, in a zone of the IANA database, or in that of the user whom they concern."""
+"""Times as people ask for them: in UTC, in a zone of the IANA database, or in the user's own zone."""
 
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -38,7 +38,7 @@ class Clock(msgspec.Struct, frozen=True):
             return write_time(time)
 
     def moved(self, text: str) -> str:
-        """A time that is written already."""
+        """A time that was written in UTC already."""
         return text if self.zone == _UTC else self.write(read_time(text))
 
 
@@ -46,7 +46,7 @@ UTC_CLOCK = Clock()
 
 
 def check_zone(asked: str, *, of: str = "") -> None:
-    """Find a `--zone` that is none; with `of`, which says of whom the times are, no user has one for all of them.
+    """Refuse a `--zone` that is no zone, and, with `of` (whose times they are), the zone of each user.
 
     Raises:
       WrongUse: it is none.
@@ -61,7 +61,7 @@ def check_zone(asked: str, *, of: str = "") -> None:
 
 
 def clock(asked: str, own: str = _UTC) -> Clock:
-    """The clock of a `--zone` that is one, for a user whose own zone is `own`."""
+    """The clock of a valid `--zone`, for a user whose own zone is `own`."""
     return Clock(own if asked == _EACH_USER else asked)
 
 

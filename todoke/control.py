@@ -1,4 +1,4 @@
-"""Where commands publish what goes back into a live job: its topic, or the control table of its store."""
+"""Where commands publish messages to a live job: its control topic, or the control table of its store."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,20 +21,20 @@ PUBLISH_SECONDS = 60.0
 
 
 class ControlFailed(TodokeError):
-    """The control topic did not take the messages; the message says why."""
+    """The control topic did not accept the messages; the text says why."""
 
 
 @contextmanager
 def open_control(store: Store, topic: str | None) -> Iterator[Publish]:
-    """How to publish to a live job.
+    """A way to publish to a live job.
 
     Args:
-      store: whose control table is used where there is no topic.
+      store: has the control table that is used if there is no topic.
       topic: `pubsub:projects/P/topics/T`.
 
     Raises:
-      WrongUse: the topic is none, or there are no credentials; or (from what is yielded) it is not there, or may not
-        be published to.
+      WrongUse: the topic's name is wrong, or there are no credentials; or (from what is yielded) there is no such
+        topic, or this account may not publish to it.
       ControlFailed: (from what is yielded) it does not take the messages.
       StoreError: (from what is yielded) the store does not take them.
     """
@@ -58,15 +58,15 @@ def publish_evenly(
     sleep: Callable[[float], None] = time.sleep,
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Publish messages, at most so many a second, evenly; how many there were.
+    """Publish messages evenly, at most `rate` a second; returns how many there were.
 
     Args:
       payloads: the messages.
       publish: where they go.
-      rate: a second; time that was lost is not made up for.
+      rate: messages a second; lost time is not made up for.
       clock: in seconds.
-      sleep: for so many seconds.
-      stopped: asked before each batch; once it is true no more are published.
+      sleep: waits for a number of seconds.
+      stopped: called before each batch; once it is true, no more are published.
     """
     published, due = 0, clock()
     while not stopped() and (batch := list(islice(payloads, max(1, min(_AT_ONCE, int(rate / 10)))))):

@@ -34,7 +34,7 @@ __all__ = ["check_known", "explain", "explained_json", "print_explained", "print
 def explain(
     user_id: str, segment: str, url: str, definitions: str, as_of: str | None, *, zone: str, json: bool
 ) -> None:
-    """Print the tree of a segment's conditions with what each says about a user; times by `--zone`.
+    """Print the tree of a segment's conditions with the answer of each for a user; times by `--zone`.
 
     Raises:
       WrongUse: the URL, the user, the segment or the zone is unknown, or the definitions are not those of the store.
@@ -61,10 +61,10 @@ def explain(
 
 
 def check_known(kind: str, name: str, names: Collection[str]) -> None:
-    """Check that the definitions have what is named.
+    """Check that the definitions have a name.
 
     Raises:
-      WrongUse: they do not; the message names the one that is called alike, else all.
+      WrongUse: they do not; the message names a similar one, else all.
     """
     if name not in names:
         close = get_close_matches(name, names, n=1)
@@ -73,14 +73,14 @@ def check_known(kind: str, name: str, names: Collection[str]) -> None:
 
 
 def print_failed(failed: Failed) -> None:
-    """Say on standard error what raised and was left out; nothing where nothing did."""
+    """Report on standard error what raised and was left out, if anything."""
     for count, what in ((len(failed.inputs), "set aside as internal"), (len(failed.dropped), "dropped as time passed")):
         if count:
             print(f"todoke: {count:,} {what}, for it raised; the first: {failed.first}", file=sys.stderr)
 
 
 def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
-    """The user as of the time that is asked; nothing is written."""
+    """The user as of a time; nothing is written."""
     row = store.read_users([user_id]).get(user_id)
     if row is None:
         raise WrongUse(f"the store knows no user {quoted(user_id)}")
@@ -104,7 +104,7 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
     if last is None and user.definitions_hash != tree.definitions.definitions_hash:
         cause = "judged by other definitions; what these ask anew about events it has no history for"
         print(f"todoke: {quoted(user_id)} was {cause}", file=sys.stderr)
-    # A bounded run has settled everybody; a user who is ahead of it belongs to a live job, and so does its time.
+    # A bounded run has settled everybody; a user who is ahead of it belongs to a live job, so the time is now.
     settled_by_run = last is not None and user.clock <= last.as_of
     now = last.as_of if last is not None and settled_by_run else time.time_ns() // 1000
     try:
@@ -126,7 +126,7 @@ def _check_known(user: User) -> None:
 
 
 def explained_json(explained: Explained, by: Clock) -> dict[str, Any]:
-    """A tree for programs: times as text by a clock, and without what is not known."""
+    """A tree for programs: times as text by a clock, without what is unknown."""
     shown: dict[str, Any] = {"form": explained.form, "text": explained.text, "holds": explained.holds}
     for name in ("since", "turns", "newest", "written"):
         if (moment := getattr(explained, name)) is not None:
@@ -145,7 +145,7 @@ def explained_json(explained: Explained, by: Clock) -> dict[str, Any]:
 
 
 def print_explained(console: Console, explained: Explained, by: Clock, indent: int = 0) -> None:
-    """A tree for people, a condition a line."""
+    """A tree for people, one line for each condition."""
     answer = Text("yes ", "green") if explained.holds else Text("no  ", "red")
     name = f"segment {explained.text}" if explained.form == "segment" else explained.text
     facts = _facts(explained, by)
@@ -163,7 +163,7 @@ def _waits(explained: Explained) -> str:
 
 
 def _facts(explained: Explained, by: Clock) -> list[str]:
-    """What is known of one condition beside its answer."""
+    """What is known about one condition besides its answer."""
     facts = [] if explained.measured is None else [str(explained.measured)]
     if explained.since is not None:
         facts.append(f"since {_time(explained.since, by)}")
@@ -180,5 +180,5 @@ def _facts(explained: Explained, by: Clock) -> list[str]:
 
 
 def _time(moment: int, by: Clock) -> str:
-    """A deadline may lie beyond the last year that a time can have."""
+    """A deadline as text; it may lie beyond the last year that a time can have."""
     return by.write(min(max(moment, FIRST_TIME), LAST_TIME))

@@ -21,7 +21,7 @@ def export(url: str, events: str, *, json: bool) -> None:
     """Write the archive, and print what was written.
 
     Raises:
-      WrongUse: the store or the files cannot be.
+      WrongUse: there is no such store, or the files cannot have this name.
       RunFailed: a file cannot be written.
       StoreError: the store cannot be read.
     """

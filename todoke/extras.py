@@ -1,4 +1,4 @@
-"""What only one command wants is an extra of the package, and may be missing."""
+"""Packages that only one command needs are extras, and may be missing."""
 
 from importlib import import_module
 from types import ModuleType
@@ -11,7 +11,7 @@ _OURS = ("beam_pipelines", "todoke", "transforms")
 
 
 def import_with(extra: str, module: str) -> ModuleType:
-    """Import a module that wants an extra.
+    """Import a module that needs an extra.
 
     Raises:
       NotStarted: the extra is not installed; the text says how to install it.

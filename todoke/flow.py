@@ -14,7 +14,7 @@ __all__ = ["flow"]
 
 
 def flow(segment: str, url: str, *, zone: str, json: bool) -> None:
-    """Print one line a window in which somebody entered or left.
+    """Print a line for each window in which somebody entered or left.
 
     Raises:
       WrongUse: the URL or the zone is unknown, or the zone is each user's.

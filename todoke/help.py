@@ -1,4 +1,4 @@
-"""What `--help` shows: one form for every command, in plain text of any width, with nothing cut off."""
+"""The output of `--help`: one form for every command, in plain text of any width, with nothing cut off."""
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 __all__ = ["Command", "Group", "Grouped", "Job"]
 
 _HELP = "show this help and exit"
-#: What `argparse`, which is not imported for other commands, has in place of the help of a hidden flag.
+#: The help of a hidden flag in `argparse`, which is not imported for other commands.
 _SUPPRESSED = "==SUPPRESS=="
 
 #: Two columns of the help, by the heading above them.
@@ -19,19 +19,19 @@ _Function = Callable[..., Any]
 
 
 class Group:
-    """Commands that stand under one heading of `todoke --help`; `title` is the heading."""
+    """Commands under one heading of `todoke --help`; `title` is the heading."""
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.commands = typer.Typer()
 
     def command(self, *examples: str, job: str = "", name: str | None = None) -> Callable[[_Function], _Function]:
-        """Make a function a command.
+        """Decorate a function as a command.
 
         Args:
-          examples: lines that its help ends with, as one types them.
-          job: the module whose `parser()` has the flags, for a command that hands them over unread.
-          name: where it is another than the function's.
+          examples: command lines at the end of its help.
+          job: the module whose `parser()` has the flags, for a command that passes them on unread.
+          name: if it differs from the function's.
         """
         return self.commands.command(
             name,
@@ -46,7 +46,7 @@ class Command(TyperCommand):
     """A command with its arguments, options and examples."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        """Write what must be given, and that there is more."""
+        """Write the required arguments, and that there is more."""
         formatter.write_usage(ctx.command_path, " ".join([*self.needed(ctx), "[OPTIONS]"]))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -54,14 +54,14 @@ class Command(TyperCommand):
         _write(formatter, self.rows(ctx))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base class calls it so
-        """Write the examples as they stand: they are for copying."""
+        """Write the examples unchanged, for copying."""
         if self.epilog:
             with formatter.section("Examples"):
                 for line in self.epilog.splitlines():
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def needed(self, ctx: Any) -> list[str]:
-        """The arguments and options that must be given."""
+        """The required arguments and options."""
         arguments = [_name(each) for each in self._params(ctx, "argument")]
         return arguments + [_option(each, ctx)[0] for each in self._params(ctx, "option") if each.required]
 
@@ -76,7 +76,7 @@ class Command(TyperCommand):
 
 
 class Job(Command):
-    """A command whose flags are those of an `argparse` parser, which is asked for when they are shown or read."""
+    """A command with the flags of an `argparse` parser, which is made only when they are shown or read."""
 
     module = ""
 
@@ -89,12 +89,12 @@ class Job(Command):
         return args
 
     def get_help_option(self, ctx: Any) -> Any:
-        """The option that `parse_args` looks for itself."""
+        """The help option, which `parse_args` looks for itself."""
         self.add_help_option = True
         return super().get_help_option(ctx)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the job; flags that nobody could read are wrong use like those of any other command."""
+        """Run the job; flags that cannot be read are wrong use, as in any other command."""
         misread = import_module("beam_pipelines.options").Misread
         try:
             return super().invoke(ctx)
@@ -102,7 +102,7 @@ class Job(Command):
             ctx.fail(str(error))
 
     def needed(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """The flags that must be given."""
+        """The required flags."""
         return [_flag(action) for action in self._actions() if action.required]
 
     def rows(self, ctx: Any) -> Rows:
@@ -115,7 +115,7 @@ class Job(Command):
         return rows
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write where other flags go, then the examples."""
+        """Write which other flags are passed on, then the examples."""
         formatter.write_paragraph()
         formatter.write_text(self._parser().epilog)
         super().format_epilog(ctx, formatter)

@@ -1,4 +1,4 @@
-"""A live job on this machine: Beam's Prism, a supervisor that restarts it, and a line a minute about how it does."""
+"""A live job on this machine: Beam's Prism, a supervisor that restarts it, and a line a minute about its progress."""
 
 import logging
 import os
@@ -41,23 +41,23 @@ __all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live
 
 _log = logging.getLogger(__name__)
 
-#: How fast users with a deadline or an open send are woken at the start of a run.
+#: How many users with a deadline or an open send are woken a second at the start of a run.
 WAKES_A_SECOND = 10_000.0
 #: Failures in a row after which a supervisor gives up.
 RESTARTS = 8
 #: The pause before the first restart and the longest one, in seconds; each is twice the one before.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: After a run of so many seconds the failures before it no longer count.
+#: After a run of this many seconds, earlier failures no longer count.
 LIVED_WELL = 600.0
 #: How long a run that is to stop waits for what is in flight, and how long the supervisor waits for the run.
 DRAIN_SECONDS, STOP_SECONDS = 15.0, 45.0
-#: How long nothing may have been in flight or been sent until a run that stops is held to be at rest.
+#: How long nothing must have been in flight or been sent before a stopping run counts as at rest.
 REST_SECONDS = 0.5
-#: How long a process whose run is over may take to end: a step's thread that hangs must not keep it.
+#: How long a process may take to end after its run is over: a hanging thread of a step must not keep it alive.
 EXIT_SECONDS = 20.0
-#: Between two lines about how the run does.
+#: Between two lines about the progress of the run.
 HEARTBEAT_SECONDS = 60.0
-#: How long building Prism may take, and how long a program named `prism` may take to say what it is.
+#: How long building Prism may take, and how long a program named `prism` may take to identify itself.
 BUILD_SECONDS, ASK_SECONDS = 600, 10
 
 _MODULE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
@@ -80,7 +80,7 @@ class Prism(NamedTuple):
 def find_prism(flag: str | None = None) -> Prism:
     """Prism as `--prism_location` names it, else on PATH, else in the checkout, else built with Go, else downloaded.
 
-    A program on PATH is asked whether it is Beam's: others have that name too.
+    A program on PATH must identify itself as Beam's: others have that name too.
     """
     if flag is not None:
         return Prism(flag, "--prism_location")
@@ -111,7 +111,7 @@ def _is_beams(program: str) -> bool:
 
 
 def _build(cache: Path) -> str | None:
-    """Build Prism into the folder; returns what went wrong."""
+    """Build Prism in the folder; returns what went wrong."""
     command = ["go", "install", f"{_MODULE}@v{beam.__version__}"]
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -283,7 +283,7 @@ def _tell_progress() -> None:
 
 
 def _end_within(seconds: float) -> None:
-    """End this process then if it has not ended before; as failed, for a run that stopped well ends in time."""
+    """End this process after a while if it has not ended by then, as failed: a run that stopped well ends in time."""
     timer = threading.Timer(seconds, os._exit, (1,))
     timer.daemon = True
     timer.start()

@@ -40,8 +40,8 @@ def members(segment: str, url: str, *, anonymous: bool, zone: str, json: bool) -
 
 
 def _as_line(user: str) -> str:
-    """An id as it stands; one that would be several lines, or drive a terminal, as a JSON string, quotes and all.
+    """An id as it is; but as a JSON string, with quotes, if it has several lines or commands for a terminal.
 
-    So is one that begins with a quote, that none is mistaken.
+    So is an id that begins with a quote, so that no id is mistaken for another.
     """
     return dumps(user) if user.startswith('"') or plain(user) != user else user

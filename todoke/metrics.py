@@ -18,7 +18,7 @@ from transforms.users.measures import HISTOGRAM, METRICS
 __all__ = ["metrics"]
 
 _Labels = tuple[tuple[str, str], ...]
-#: Shares of a histogram's values of which the table says the bound.
+#: The shares of a histogram's values for which the table shows a bound.
 _SHARES = (0.5, 0.95, 0.99)
 
 
@@ -46,7 +46,7 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
 
 
 def _print_windows(counts: Iterable[Count], by: Clock) -> None:
-    """One line a series and window; buckets and sums of histograms are series, too."""
+    """A line for each series and window; buckets and sums of histograms are series, too."""
     for count in counts:
         shown = {"name": count.name, "labels": count.labels, "window": by.write(count.window), "count": count.count}
         print(json_text(shown))
@@ -75,7 +75,7 @@ def _said(labels: _Labels) -> str:
 
 
 def _bounds(histogram: Histogram) -> str:
-    """How many values there are, and what so large a share of them does not exceed."""
+    """How many values there are, and the bounds that given shares of them do not exceed."""
     bounds = ", ".join(f"{share:.0%} within {_seconds(histogram.quantile(share))}" for share in _SHARES)
     return f"{histogram.count:,}: {bounds}"
 

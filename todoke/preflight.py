@@ -1,4 +1,4 @@
-"""What a job needs from elsewhere, looked at before it is started: what is not there now, no restart mends."""
+"""Checks of what a job needs from elsewhere, before it is started: no restart mends what is missing now."""
 
 import os
 from itertools import islice
@@ -29,19 +29,19 @@ from transforms.users.user import decode_user
 
 __all__ = ["check_channels", "check_files", "check_job", "check_pubsub", "check_release"]
 
-#: How long Pub/Sub may take to answer, in seconds. Whether it is away is nothing that is asked here.
+#: How long Pub/Sub may take to answer, in seconds. These checks do not ask whether it is away.
 ANSWER_SECONDS = 10.0
-#: Of how many users it is asked by which release they were judged.
+#: For how many users the release is checked that they were judged by.
 ASKED_USERS = 1_000
 
 _ADVICE = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
 
 
 def check_files(files: Files) -> None:
-    """Find files that are not there.
+    """Check that there are files.
 
     Raises:
-      WrongUse: no file matches, or nobody can say.
+      WrongUse: no file matches, or that cannot be found out.
     """
     try:
         found = FileSystems.match([files.pattern], [1])[0].metadata_list
@@ -52,7 +52,7 @@ def check_files(files: Files) -> None:
 
 
 def check_job(config: Config) -> None:
-    """Find what a live job on this machine lacks: its subscriptions, topics, store, credentials.
+    """Check what a live job on this machine needs: its subscriptions, topics, store, credentials.
 
     Raises:
       WrongUse, NoStore, OlderDefinitions: something is not there, or may not be used.
@@ -66,10 +66,10 @@ def check_job(config: Config) -> None:
 
 
 def check_pubsub(config: Config) -> None:
-    """Find subscriptions and topics that are not there, or that a job on this machine may not use.
+    """Check that subscriptions and topics exist, and that a job on this machine may use them.
 
     Raises:
-      WrongUse: there is one, or there are no credentials to ask with.
+      WrongUse: one does not, or may not be used, or there are no credentials to ask with.
     """
     assert isinstance(config.source, Subscription)
     here = config.live
@@ -83,10 +83,10 @@ def check_pubsub(config: Config) -> None:
 
 
 def check_release(store: Store, definitions: Definitions) -> None:
-    """Find users who were judged by a newer release of the definitions than these.
+    """Check that no user was judged by a newer release of the definitions than these.
 
     Raises:
-      OlderDefinitions: there are some, of those who are asked.
+      OlderDefinitions: one of those who were looked at was.
     """
     newest = max(map(_release, islice(store.scan_users(), ASKED_USERS)), default=0)
     if newest > definitions.release:
@@ -96,15 +96,15 @@ def check_release(store: Store, definitions: Definitions) -> None:
 def _release(row: UserRow) -> int:
     try:
         return decode_user(row.state).release
-    except (msgspec.MsgspecError, ValueError):  # what becomes of a state that cannot be read is the job's to say
+    except (msgspec.MsgspecError, ValueError):  # the job decides what becomes of a state that cannot be read
         return 0
 
 
 def check_channels(config: Config) -> None:
-    """Find channels whose provider would ask for credentials that are not there.
+    """Check that the credentials of all channels are there.
 
     Raises:
-      WrongUse: there is one.
+      WrongUse: one lacks them.
     """
     for name in channels():
         if name in config.told:
@@ -119,7 +119,7 @@ def _check_subscription(flag: str, path: str, *, here: bool) -> None:
         with SubscriberClient() as client:
             try:
                 client.get_subscription(subscription=path, retry=None, timeout=ANSWER_SECONDS)
-            except Forbidden:  # to look at it is another right than to read it; and another account reads it elsewhere
+            except Forbidden:  # looking needs another right than reading; and elsewhere another account reads it
                 if here and not _may(client, path, "pubsub.subscriptions.consume"):
                     raise
     except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:

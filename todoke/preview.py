@@ -47,10 +47,10 @@ def preview(
     zone: str,
     json: bool,
 ) -> None:
-    """Print how many would be members, how that went, and some of them with their reasons; or the same of a campaign.
+    """Print how many would be members, by week, and some of them with reasons; or the same for a campaign.
 
     Raises:
-      WrongUse: there is no such segment, campaign or zone, the source is none of files, or nothing in it can be used.
+      WrongUse: there is no such segment, campaign or zone, the source is no file, or nothing in it can be used.
       DefinitionsError: the definitions cannot be read, or have mistakes.
       RunFailed: the events cannot be read.
     """
@@ -100,7 +100,7 @@ def _read(folder: Path, source: Files, known: Definitions, until: int | None) ->
 
 
 def _definitions(place: str) -> Definitions:
-    """The newest definitions; whole histories are read, so that none of their conditions is new to anybody."""
+    """The newest definitions; whole histories are read, so none of their conditions is new to anybody."""
     found = read_definitions(place)
     return compiled(found.revisions[0].texts if isinstance(found, Release) else found)
 
@@ -151,7 +151,7 @@ def _percent(members: int, users: int) -> str:
 
 
 def _called(what: Segment | Campaign) -> str:
-    """How people know it: by its id, and the name if it has one."""
+    """Its id, and its name if it has one."""
     return what.id if what.name == what.id else f"{what.id} ({what.name})"
 
 

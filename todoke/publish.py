@@ -1,4 +1,4 @@
-"""`todoke publish`: new definitions for a running job, by a pointer that it looks at."""
+"""`todoke publish`: new definitions for a running job, by a pointer that it watches."""
 
 import sys
 import time
@@ -60,13 +60,13 @@ def _time(text: str) -> int:
 
 
 def _named_from(texts: Texts, place: Path) -> Texts:
-    """Files named from the folder of the definitions, as whoever reads of a mistake knows them."""
+    """Files by their paths from the folder of the definitions, as people know them who read about mistakes."""
     folder = place if place.is_dir() else place.parent
     return tuple((Path(name).relative_to(folder).as_posix(), text) for name, text in texts)
 
 
 def _write(pointer: str, release: Release, found: bytes) -> None:
-    """Write the new texts, then the pointer: who reads it finds all that it names."""
+    """Write the new texts, then the pointer, so that all that it names is there."""
     stem = pointer.rpartition("/")[2].removesuffix(".json")
     files = {each.definitions_hash: f"{stem}-{each.definitions_hash}.json" for each in release.revisions}
     newest = release.revisions[0]

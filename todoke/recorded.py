@@ -1,4 +1,4 @@
-"""Recorded events, as they are read to look at them only."""
+"""Recorded events, for commands that only look at them."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def read_recorded(events: str) -> Iterator[Event]:
     """The events of files; those that would be dead letters are left out.
 
     Raises:
-      WrongUse: it is no source of files, or there is none.
+      WrongUse: the source is no file, or there is no such file.
       UnreadableFile: a file cannot be read to its end.
     """
     try:

@@ -1,7 +1,7 @@
 """The report of a run as one HTML file that opens without a network: accounts, key figures, plots and tables.
 
-The page is the Liquid template `report.html`; here are the numbers that it shows. Its content security policy forbids
-every request, so what the file needs is in it: plotly.js too, which draws the plots.
+The page is the Liquid template `report.html`; this module has the numbers that it shows. Its content security policy
+forbids every request, so what the file needs is in it: plotly.js too, which draws the plots.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def write_html(
     """Write the report of a bounded run.
 
     Args:
-      path: the file, which is written anew.
+      path: the file, which is overwritten.
       summary: the run's tallies.
       report: of the same run, see `report_json`.
       definitions: what it ran with; their order is the page's.
@@ -53,7 +53,7 @@ def write_html(
 
 
 def _json_in_script(value: object) -> str:
-    """JSON that can stand in a script element, whatever texts it holds: no `<` begins a tag or ends the script."""
+    """JSON that is safe in a script element, whatever texts it holds: no `<` begins a tag or ends the script."""
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
@@ -102,7 +102,7 @@ def _segment_rows(summary: Summary, report: Mapping[str, Any], definitions: Defi
 
 
 def _campaign_rows(summary: Summary, report: Mapping[str, Any], definitions: Definitions) -> list[dict[str, Any]]:
-    """From those who qualified down to what was decided, and why the rest was not."""
+    """From the users who qualified down to the sends that were decided, and why others were not."""
     entries, decided, reasons = (
         summary.by_label("entries", "campaign"),
         summary.by_labels("decided", "campaign", "channel"),
@@ -128,7 +128,7 @@ def _campaign_rows(summary: Summary, report: Mapping[str, Any], definitions: Def
 
 
 def _goal_line(goal: Mapping[str, Any]) -> str:
-    """How many of an arm reached a goal, and what that is worth."""
+    """How many users of an arm reached a goal, and its value."""
     share = goal["conversions"] / goal["entries"]
     worth = f", worth {goal['value']:,.2f}" if goal["value"] else ""
     return f"{goal['goal']}, {goal['arm']}: {goal['conversions']:,} of {goal['entries']:,} ({share:.1%}){worth}"

@@ -18,7 +18,7 @@ _WEEK = 7 * DAY
 _MONDAY = 4 * DAY  # 5 January 1970
 #: Bars are weeks where the events span more days than this, else days.
 _DAYS_AS_BARS = 63
-#: Names in one plot, beyond which colours and legends are of no use.
+#: The most names in one plot: with more, colours and legends are of no use.
 _NAMES_SHOWN = 8
 #: Paul Tol's "bright" scheme (https://personal.sron.nl/~pault/), which the colour-blind can tell apart, and two more.
 _COLOURS = ("#4477aa", "#ee8866", "#228833", "#aa3377", "#66ccee", "#ccbb44", "#ee6677", "#44bb99")

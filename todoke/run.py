@@ -40,7 +40,7 @@ from transforms.users.tally import Tally
 
 __all__ = ["check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
-#: How often a bounded run reads what it left itself: each merge of a user who was merged takes one pass.
+#: How often a bounded run reads what it left for itself: each merge of a merged user takes one pass.
 MOST_PASSES = 100
 
 #: Adds the steps of a job to a pipeline.
@@ -52,7 +52,7 @@ def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]]
 
     Args:
       argv: the flags.
-      asked: what `parse` made of them.
+      asked: the parsed flags.
       started: when the process was, by `time.monotonic`.
 
     Raises:
@@ -70,7 +70,7 @@ def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]]
         write_report(flags.report, report)
     try:
         print_report(Screen(), report)
-    finally:  # whoever reads the report may have had enough of it; the exit code is the run's all the same
+    finally:  # the reader of the report may have closed the pipe; the exit code is still that of the run
         _check_handed_over(report)
 
 

@@ -1,4 +1,4 @@
-"""`todoke schema`: what definition files look like, for editors."""
+"""`todoke schema`: the form of definition files, for editors."""
 
 from todoke.terminal import json_text
 from transforms.campaigns.schema import definitions_schema

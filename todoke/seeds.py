@@ -1,4 +1,4 @@
-"""`todoke backfill --write seeds`: for users of a live job, what conditions that are new to them have missed."""
+"""`todoke backfill --write seeds`: the past that new conditions need, for users of a live job."""
 
 import sys
 import tempfile
@@ -33,13 +33,12 @@ __all__ = ["seed_from_archive", "write_seeds"]
 
 
 def write_seeds(asked: Backfill) -> dict[str, Any]:
-    """Make the seeds that users of the store wait for and publish them to its live job; returns the report.
+    """Make the seeds that users of the store wait for, and publish them to its live job; returns the report.
 
-    A seed that has come is never joined again, and nobody who does not wait is sent one: if this is cut off, or fails,
-    it may be done again.
+    A seed is joined only once, and only users who wait get one, so after a failure this may be done again.
 
     Raises:
-      WrongUse: an activation cannot be seeded so, or yet.
+      WrongUse: an activation cannot be seeded this way, or not yet.
       RunFailed: the history cannot be read.
       StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
     """
@@ -114,7 +113,7 @@ def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: st
 
 
 def _wanted(asked: Backfill, definitions: Definitions, store: Store) -> set[int]:
-    """The activations to make seeds for: the one that is named, else all that somebody waits for."""
+    """The activations to make seeds for: the named one, else all that somebody waits for."""
     times = set(definitions.activations.values())
     if asked.activation is not None and asked.activation not in times:
         known = ", ".join(write_time(at) for at in sorted(times)) or "none"
@@ -133,7 +132,7 @@ def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
     """Columns where all conditions have a columnar form, unless rows are asked for.
 
     Raises:
-      WrongUse: columns are asked for and cannot.
+      WrongUse: columns were asked for, and a condition has no columnar form.
     """
     if asked.engine == "rows":
         return "rows"
@@ -174,5 +173,5 @@ def _by_rows(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, hi
 def _evidence(store: Store, leaves: Iterable[EventLeaf]) -> Iterator[tuple[str, bytes]]:
     for row in store.scan_users():
         user = decode_user(row.state)
-        if user.owner is None:  # else whoever has the past has the evidence too
+        if user.owner is None:  # else the user who has the past has the evidence too
             yield user.id, evidence_of(user, leaves)

@@ -1,8 +1,8 @@
-"""A live job on one machine makes its own seeds: what a publication asks anew of the past, of the store's archive.
+"""A live job on one machine makes its own seeds from the store's archive, for what a publication asks anew.
 
-It looks at the definitions that the job has. Once an activation is over, everybody who waits is sent a seed, and is
-looked at again until nobody waits: a message that lagged behind lets a seed end as `again`, and a user who comes late
-waits like the others. Times are microseconds UTC.
+It watches the definitions that the job has. Once an activation is over, each waiting user gets a seed. It looks again
+until nobody waits: a message that lagged behind makes a seed end as `again`, and a user who comes late waits like the
+others. Times are microseconds UTC.
 """
 
 import logging
@@ -25,28 +25,28 @@ __all__ = ["Looks", "keep_seeded"]
 _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000
-#: How long an activation is over before its seeds are made: most of what arrived before it has been applied then.
+#: How long after an activation its seeds are made: by then most of what arrived before it has been applied.
 OVER = 5 * _SECOND
 #: Seconds between looks at the definitions, and between asking whether to stop.
 _LOOK, _NAP = 2.0, 0.2
-#: Until a store in which somebody waited, or nobody did, is looked through again; the latter is doubled each time.
+#: The pause before the store is searched again, after somebody waited or nobody did; the second doubles each time.
 _SOON, _LATER, _LATEST = 10 * _SECOND, 60 * _SECOND, 3600 * _SECOND
 
 
 class Looks:
-    """When the users who wait for an activation are looked for again."""
+    """When to search again for users who wait for an activation."""
 
     def __init__(self) -> None:
         self._next: dict[int, int] = {}
         self._pause: dict[int, int] = {}
 
     def due(self, definitions: Definitions, now: int) -> set[int]:
-        """The activations whose users are to be looked for now."""
+        """The activations whose users must be searched for now."""
         over = {each.at for each in definitions.awaited or () if each.at + OVER <= now}
         return {at for at in over if self._next.get(at, 0) <= now}
 
     def note(self, wanted: set[int], done: Seeding, now: int) -> None:
-        """Note whom a look found."""
+        """Note how many a search found."""
         for at in wanted:
             if done.seeded[at] or done.empty[at]:
                 self._next[at], self._pause[at] = now + _SOON, _LATER

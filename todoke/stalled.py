@@ -1,4 +1,4 @@
-"""Whether a live job stands still: messages are in flight, and nothing has come to its end for minutes."""
+"""Whether a live job stands still: messages are in flight, and none has ended for minutes."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -9,8 +9,8 @@ from transforms.events.progress import progress
 
 __all__ = ["STALL_SECONDS", "RunStalled", "keep_moving"]
 
-#: How long nothing may end while messages are in flight. A store or a provider that does not answer is given up earlier
-#: than that (the clients' deadlines), and fails the run or ends its send.
+#: How long nothing may end while messages are in flight. Clients give up earlier on a store or a provider that does not
+#: answer, which fails the run or ends the send.
 STALL_SECONDS = 180.0
 _LOOK_SECONDS = 1.0
 
@@ -37,7 +37,7 @@ def keep_moving(
     Args:
       stopped: whether the run is over.
       patience: how long nothing may come to its end, in seconds.
-      moved: something that is another one whenever a message was accounted for, or a send ended.
+      moved: returns a value that changes whenever a message was accounted for, or a send ended.
       waiting: how many messages are in flight.
       clock: seconds on any scale that does not go back.
       sleep: how to wait, in seconds.

@@ -1,4 +1,4 @@
-"""The store that a command is asked about."""
+"""The store that a command reads."""
 
 from transforms.errors import WrongUse
 from transforms.storage.open import open_store
@@ -8,10 +8,10 @@ __all__ = ["open_asked"]
 
 
 def open_asked(url: str) -> Store:
-    """Open what `--store` names, which must be there.
+    """Open the store that `--store` names, which must exist.
 
     Raises:
-      WrongUse: the URL is none.
+      WrongUse: it is no URL of a store.
       StoreError: there is no such store.
     """
     try:

@@ -18,12 +18,12 @@ __all__ = ["sweep_ledger"]
 def sweep_ledger(url: str, definitions: str, topic: str | None, older_than: str, *, json: bool) -> None:
     """Resolve claims whose lease is over, by their campaigns' `on_unknown`, and print how many there were.
 
-    Definitions are read because they say what to do; a campaign that is in them no longer counts as `skip`.
+    The definitions say what to do; a campaign that is no longer in them counts as `skip`.
 
     Raises:
       WrongUse, DefinitionsError: nothing was changed.
       StoreError: the store cannot be read or written.
-      ControlFailed: the topic does not take the receipts. Sweep again.
+      ControlFailed: the topic does not accept the receipts; sweep again.
     """
     try:
         age = 0 if older_than in ("0", "0s") else duration(older_than)

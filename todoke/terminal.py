@@ -1,6 +1,6 @@
-"""What commands show: whatever users wrote, no terminal obeys it.
+"""Output of commands, made safe: no terminal obeys what users wrote.
 
-All that is printed and may hold text of others goes through here; JSON says the same text by escapes.
+Everything that may hold text from others is printed through this module; in JSON, escapes keep the same text.
 """
 
 import re
@@ -15,12 +15,12 @@ from transforms.events.plain import escaped, plain, plain_lines
 
 __all__ = ["Screen", "json_text", "last_line", "plain_text", "print_error", "print_plain"]
 
-#: Blanks at the end of a line, and the codes of a terminal that end their style.
+#: Blanks at the end of a line, with the terminal codes that end their style.
 _FILL = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
 
 class Screen(Console):
-    """Standard output for what `rich` lays out, without the blanks with which it fills lines up."""
+    """Standard output for what `rich` lays out, without its trailing blanks."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Lay out and write.
@@ -34,7 +34,7 @@ class Screen(Console):
 
 
 def print_plain(text: str) -> None:
-    """Print text to standard output, each character that is a command as `�`."""
+    """Print text to standard output, with `�` for each character that is a command."""
     print(plain_lines(text))
 
 
@@ -44,16 +44,16 @@ def print_error(text: str) -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line that is not blank: there stands the cause, where Beam put a worker's traceback into a message."""
+    """The last line that is not blank: it has the cause if Beam put a worker's traceback into a message."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def plain_text(text: str, style: str = "") -> Text:
-    """One line for `rich` as it is: what users send is no mark-up, and no commands for a terminal."""
+    """One line for `rich`, literally: what users send is neither mark-up nor a command for a terminal."""
     return Text(plain(text), style)
 
 
 def json_text(value: Any, *, indent: int = 0) -> str:
-    """A value as JSON, in which what is no plain text is escaped. Whoever reads it finds what was there."""
+    """A value as JSON, with escapes for what is no plain text, so that nothing is lost."""
     encoded = msgspec.json.encode(value)
     return escaped((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode())

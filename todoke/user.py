@@ -18,11 +18,11 @@ from transforms.users.user import ANONYMOUS
 
 __all__ = ["print_user", "user", "user_json"]
 
-#: What the timeline shows of the archive, and of the ledger, at most of each id.
+#: How many rows of the archive, and of the ledger, the timeline shows for each id at most.
 _EVENTS = 1000
-#: Characters of what an event said that the timeline shows.
+#: How many characters of an event's content the timeline shows.
 _SHOWN = 100
-#: Where a profile has times, beside those of memberships, journeys and pending entries.
+#: The fields of a profile that are times, besides those of memberships, journeys and pending entries.
 _TIMES = ("deleted", "known_since", "as_of")
 
 #: What happened when, of which kind it is, and what is shown of it.
@@ -33,7 +33,7 @@ def user(user_id: str, url: str, *, zone: str, json: bool) -> None:
     """Print one user, with times by `--zone`.
 
     Raises:
-      WrongUse: the URL or the zone is none, or the store does not know the user.
+      WrongUse: the URL or the zone is wrong, or the store does not know the user.
       StoreError: the store cannot be read.
     """
     check_zone(zone)
@@ -119,7 +119,7 @@ def _moved(profile: dict[str, Any], by: Clock) -> dict[str, Any]:
 
 
 def _to_second(time: str) -> str:
-    """A time as people read it, under a heading that names the zone."""
+    """A time for people, under a heading that names the zone."""
     return time[:19].replace("T", " ")
 
 
@@ -157,7 +157,7 @@ def _decision(row: LedgerRow, by: Clock) -> _Entry:
 
 
 def _cut(text: str) -> str:
-    """As much as a line of the timeline shows."""
+    """A text cut to what a line of the timeline shows."""
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

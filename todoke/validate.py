@@ -19,7 +19,7 @@ __all__ = ["validate"]
 def validate(path: Path, events: str | None, *, json: bool) -> int:
     """Report every problem, mistakes to standard error; returns the exit code: 0 for usable definitions, else 2.
 
-    Variables that messages need are looked for in recorded `events`, too, where there are some.
+    With recorded `events`, variables that messages need are looked for in these, too.
 
     Raises:
       WrongUse, UnreadableFile: the events cannot be read.
@@ -48,7 +48,7 @@ def validate(path: Path, events: str | None, *, json: bool) -> int:
 
 
 def _sample(events: str) -> Sample:
-    """What recorded events hold; those that cannot be read hold nothing."""
+    """The recorded events; those that cannot be read are left out."""
     from todoke.recorded import read_recorded
 
     return Sample.of(read_recorded(events))
@@ -56,5 +56,5 @@ def _sample(events: str) -> Sample:
 
 def _print_json(problems: Problems) -> None:
     found = [msgspec.structs.asdict(problem) for problem in problems]
-    with suppress(BrokenPipeError):  # whoever reads no more is still told by the exit code
+    with suppress(BrokenPipeError):  # the exit code counts even if nobody reads on
         print(json_text({"valid": not problems.errors, "problems": found}))

@@ -1,8 +1,8 @@
-"""`todoke wake`: after a launch that is not an update, bring every user who waits for something back to mind.
+"""`todoke wake`: after a launch that is not an update, wake every user who waits for something.
 
-A new job knows nobody until they are heard of: who is silent has no timer, and nobody would notice that they lapsed, or
-that a send of theirs is still owed. A wake makes the job read the user's row, set the timer, and hand out again every
-send that is open; the ledger lets each out once, so waking somebody twice, or for nothing, changes nothing.
+A new job knows no user until it hears of them: a silent user has no timer, so nobody would notice that they lapsed, or
+that a send is still owed to them. A wake makes the job read the user's row, set the timer, and hand out every open send
+again. The ledger lets each send go out once, so waking somebody twice, or for nothing, changes nothing.
 """
 
 import time
@@ -22,8 +22,8 @@ def wake(url: str, topic: str | None, rate: float) -> None:
     """Wake the users of a store, and print how many there were.
 
     Raises:
-      WrongUse: a URL is none.
-      StoreError: the store cannot be read, or does not take the messages.
+      WrongUse: a URL is wrong.
+      StoreError: the store cannot be read, or does not accept the messages.
       ControlFailed: the topic does not.
     """
     store = open_asked(url)
@@ -41,17 +41,17 @@ def wake_all(
     sleep: Callable[[float], None] = time.sleep,
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Publish a wake for each user, anonymous ones too, with a deadline or an open send; how many there were.
+    """Publish a wake for each user, anonymous ones too, with a deadline or an open send; returns how many.
 
-    It ends with the last row; one that was stopped may be begun again.
+    It ends after the last row, and may be repeated after it was stopped.
 
     Args:
       store: whose users are read, in one pass.
       publish: where the wakes go.
-      rate: at most so many a second, evenly: time that was lost is not made up for.
+      rate: wakes a second, evenly; lost time is not made up for.
       clock: in seconds.
-      sleep: for so many seconds.
-      stopped: asked before each batch; once it is true no more are published.
+      sleep: waits for a number of seconds.
+      stopped: called before each batch; once it is true, no more are published.
 
     Raises:
       StoreError: the rows cannot be read.

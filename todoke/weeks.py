@@ -19,7 +19,7 @@ def numbers(title: str) -> Column:
 
 
 def weeks_table(titles: Iterable[str], rows: Iterable[tuple[int, int, tuple[str, ...]]], most: int, by: Clock) -> Table:
-    """A row a week: when it ends by a clock, its size, which is the length of its bar, and what is written.
+    """A row for each week: its end by a clock, its size as a bar, and the texts beside it.
 
     `most` is the size of the longest bar.
     """

@@ -1,1 +1,1 @@
-"""The proofs of docs/reliability.md: the live job whole, killed and cut off, and held against an oracle."""
+"""The proofs of docs/reliability.md: the whole live job, killed and cut off, and compared with an oracle."""

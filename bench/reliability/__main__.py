@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def kill(made: Rig, progress: Progress, moments: list[float]) -> list[Check]:
-    """Kill the tree at these moments, and start it anew each time."""
+    """Kill the process tree at these moments, and start it again each time."""
     processes = []
     for number, moment in enumerate(moments):
         _watch_until(made, progress, moment)
@@ -173,7 +173,7 @@ def print_checks(checks: list[Check]) -> None:
 
 
 def say(text: str) -> None:
-    """A line about how it goes."""
+    """Print a line about the progress."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What must be true at the end: the store against what was published and the oracle, the ledger against the servers."""
+"""What must be true at the end: the store agrees with what was published and the oracle, the ledger with servers."""
 
 import json
 import re
@@ -30,12 +30,12 @@ _MESSAGE_ID = re.compile(rb"(?im)^message-id: *<([0-9a-f]+)@")
 #: Types of the archive's rows that no sender published: what became of sends, and what users lost or were given.
 OWN_TYPES = {RECEIPT, SET, TOKEN_LOST}
 _TRIGGERED = {"Session Started": ("hello", "hello_push"), "Order Completed": ("receipt", "receipt_mail")}
-#: How a send may end, beside having been handed off.
+#: How a send may end, besides being handed off.
 _ENDS = (LedgerState.HANDED_OFF, LedgerState.UNKNOWN, LedgerState.SUPPRESSED, LedgerState.EXPIRED, LedgerState.FAILED)
 
 
 class Check(NamedTuple):
-    """A figure; `wrong` lists some of what must not be, empty where all is right.
+    """A figure; `wrong` lists some violations, and is empty if all is right.
 
     With `by_order` it holds only if the live job applied each person's calls in the order of their arrival.
     """
@@ -57,7 +57,7 @@ def settled_at(users: Iterable[UserRow]) -> int:
 
 
 def shown(row: UserRow) -> Plain:
-    """A user as others may read it."""
+    """A user as readers of the store see it."""
     found: Plain = json.loads(row.profile)
     return found
 
@@ -84,7 +84,7 @@ def oracle_history(rig: Rig, calls: list[Call]) -> list[Plain]:
 
 
 def check_all(rig: Rig, calls: list[Call], progress: Progress) -> list[Check]:
-    """Read everything there is and hold it against everything known."""
+    """Read everything there is, and compare it with everything known."""
     users = list(rig.store.scan_users())
     ledger = list(rig.store.scan_ledger())
     history = oracle_history(rig, calls)
@@ -132,7 +132,7 @@ def _archive(rig: Rig, calls: list[Call], users: list[UserRow], history: list[Pl
 
 
 def _astray(rows: list[EventRow], names: list[str], calls: list[Call]) -> list[str]:
-    """Those of the calls that stand twice that do not stand at an id and at the one that took it over."""
+    """The calls that are there twice, except those at an id and at the id that took it over."""
     owner = owners(calls)
     wrong = []
     for name in names:
@@ -204,7 +204,7 @@ def _sends(rig: Rig, ledger: list[LedgerRow]) -> list[Check]:
     handed = [row.send for row in sends if (row.channel, row.state) == ("email", LedgerState.HANDED_OFF)]
     unsent = [name for name in handed if name not in mails]
     taken = {row.detail for row in sends if (row.channel, row.state) == ("push", LedgerState.HANDED_OFF)}
-    # The server numbers what it takes; whatever no row names must be one of those of which nobody knew the end.
+    # The server numbers what it takes; a message that no row names must be one whose end nobody knew.
     unnamed = len(rig.fcm.received) - len(taken)
     wrong = [] if 0 <= unnamed <= states["push", LedgerState.UNKNOWN] else [f"{unnamed} pushes that no row names"]
     if len(taken) != states["push", LedgerState.HANDED_OFF]:

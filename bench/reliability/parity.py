@@ -1,4 +1,4 @@
-"""The same calls over a file, with the arrivals that the broker gave them, against what the live job made of them.
+"""The same calls from a file, with the broker's arrivals, compared with what the live job made of them.
 
 What may differ, and is compared without it: `as_of`, which a live user has of the newest input and a bounded one of the
 run. And people who were two known users: a run over files merges those when the files are done, so that when they
@@ -130,7 +130,7 @@ def _ledger(live: Store, bounded: Store, persons: set[str]) -> list[Check]:
 
 
 def _said(row: LedgerRow) -> tuple[Any, ...]:
-    """A row without what the server called the push, and without when it went out."""
+    """A row without the server's name for the push, and without the time when it went out."""
     refusal = "" if row.state == "handed_off" else row.detail
     return row.user, row.campaign, row.step, row.channel, row.state, row.decided_at, refusal
 

@@ -1,4 +1,4 @@
-"""What a proof runs on: emulators behind proxies, local servers, the command with its processes, a publisher."""
+"""The surroundings of a proof: emulators behind proxies, local servers, the command with its processes, a publisher."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ PROJECT = "proofs"
 #: How long the publisher waits for the broker, in seconds.
 PUBLISH_SECONDS = 60.0
 STOP_SECONDS = 90.0
-#: How long the push server keeps the tokens waiting that `stream` names slow, in seconds.
+#: How long the push server delays its answer for tokens that `stream` names slow, in seconds.
 SLOW_SECONDS = 0.2
 
 
@@ -54,7 +54,7 @@ class Broker:
         self.proxy.always("Pull", self._pull)
 
     def _pull(self, requests: Iterable[bytes], upstream: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
-        # The broker must learn that a puller has gone: it would go on giving messages to nobody.
+        # The broker must learn that a puller has gone, or it would go on giving messages to nobody.
         call = upstream(requests, timeout=context.time_remaining())
         context.add_callback(call.cancel)
         for answer in call:
@@ -116,7 +116,7 @@ class Job:
             raise RuntimeError(f"the job ended with {self._process.returncode}:\n{self.tail()}")
 
     def tail(self) -> str:
-        """The end of what it said."""
+        """The end of its log."""
         return self.log.read_text(errors="replace")[-3000:]
 
 
@@ -157,7 +157,7 @@ class Rig:
         self.job = Job(self.flags(f"pubsub:{self.subscription}", self.url), environment, folder / "log.txt")
 
     def flags(self, events: str, store: str) -> dict[str, Any]:
-        """Those of `todoke run`, with the local servers."""
+        """The flags of `todoke run`, with the local servers."""
         return {
             "--definitions": DEFINITIONS,
             "--events": events,

@@ -46,13 +46,13 @@ class Call:
 
 
 def stream(events: int, seconds: float, begin: int, seed: int, *, step: float | None = None) -> list[Call]:
-    """So many calls over so many seconds, in the order of publishing.
+    """A number of calls over a number of seconds, in the order of publishing.
 
     Args:
       begin: the time at which publishing begins, in microseconds.
       step: one person's calls are so many whole seconds apart or a multiple of that, and happened half a second off,
         so that no deadline of theirs falls on a call: what comes first does not depend on milliseconds. Without it they
-        come anyhow.
+        come at any time.
     """
     chance = random.Random(seed)
     placed: list[tuple[float, int, int, Plain]] = []
@@ -75,14 +75,14 @@ def stream(events: int, seconds: float, begin: int, seed: int, *, step: float | 
 
 
 def _anyhow(chance: random.Random, count: int, seconds: float) -> list[float]:
-    """Moments of one person: anywhere, or for one in five in a burst."""
+    """One person's moments: anywhere, or for one person in five in a burst."""
     length = seconds * (0.02 if chance.random() < 0.2 else 1.0)
     first = chance.uniform(0, seconds - length)
     return sorted(first + chance.uniform(0, length) for _ in range(count))
 
 
 def _apart(chance: random.Random, count: int, seconds: float, step: float) -> list[float]:
-    """Moments of one person on a grid of their own."""
+    """One person's moments, on a grid of their own."""
     slots = range(max(count, int(seconds / step)))
     phase = chance.uniform(0, step)
     return [phase + step * slot for slot in sorted(chance.sample(slots, count))]
@@ -113,7 +113,7 @@ def tokens_of(call: Call) -> list[str]:
 
 
 def _token(owner: str) -> str:
-    """A third are answered late by the push server, so that kills come between a hand-off and its answer."""
+    """The push server answers a third of them late, so that kills come between a hand-off and its answer."""
     return f"{'slow' if int(owner[1:]) % 3 == 0 else 'token'}-{owner}"
 
 

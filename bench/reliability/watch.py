@@ -43,12 +43,12 @@ class Progress:
         self.caught_up: dict[int, float] = {}
 
     def note(self, count: int) -> None:
-        """So many of the calls, from the first on, are with the broker."""
+        """Note how many of the calls, from the first on, are with the broker."""
         with self._lock:
             self.published = max(self.published, count)
 
     def milestone(self, number: int) -> None:
-        """From now on, time how long it takes until all is applied that has been published by now."""
+        """Time how long it takes from now until all that has been published by now is applied."""
         self._waiting.append((number, time.monotonic(), self.published))
 
     def look(self) -> int:

@@ -1,1 +1,1 @@
-"""The commands with their flags: one module a heading of `todoke --help`. What they do stands in a file of its own."""
+"""The commands with their flags: a module for each heading of `todoke --help`. Other files do the work."""

@@ -32,7 +32,7 @@ from transforms.storage.rows import LedgerRow, LedgerState
 
 __all__ = ["DEFINITIONS", "demo"]
 
-#: What the demo runs with.
+#: The definitions of the demo.
 DEFINITIONS = Path(__file__).with_name("shop.yaml")
 _SAMPLES = 3
 
@@ -43,9 +43,9 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
     """Write events under `out`, run them through the pipeline, and show what came of it.
 
     Args:
-      out: a folder, made where it is missing; the demo's own files in it are written anew.
+      out: a folder, created if it is missing; the demo's own files in it are overwritten.
       store: an empty store's URL; None for a new SQLite file `demo.db` under `out`.
-      customers: take only so many; None for all.
+      customers: how many of them; None for all.
 
     Raises:
       WrongUse: `customers` or `store` cannot be.
@@ -83,7 +83,7 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
 
 @contextmanager
 def _timed(console: Console, what: str) -> Iterator[None]:
-    """Say how long something took."""
+    """Print how long something took."""
     started = monotonic()
     yield
     console.print(f"{monotonic() - started:6.1f} s  {what}", highlight=False, markup=False, soft_wrap=True)
@@ -166,7 +166,7 @@ def _panel(text: Text, title: str) -> Panel:
 
 
 def _different(items: Iterable[tuple[str, _Item]]) -> list[_Item]:
-    """The first few items whose texts differ."""
+    """The first few items with different texts."""
     found: dict[str, _Item] = {}
     for text, item in items:
         found.setdefault(text, item)
@@ -176,6 +176,6 @@ def _different(items: Iterable[tuple[str, _Item]]) -> list[_Item]:
 
 
 def _busiest(sent: list[LedgerRow]) -> str | None:
-    """The user who was sent most, who has the most to show."""
+    """The user who was sent the most, and so has the most to show."""
     counts = Counter(row.user for row in sent)
     return min(counts, key=lambda user: (-counts[user], user), default=None)

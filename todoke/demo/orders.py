@@ -1,4 +1,4 @@
-"""The demo's events: real orders (data/README.md), and around them what nobody knows and a demo needs.
+"""The demo's events: real orders (data/README.md), with invented details that a demo needs.
 
 Days, quantities and values are real. Names, addresses, tokens, zones, languages, consent, times of day and product
 views are invented, for each customer from a generator seeded by the customer's number: no clock, and the same in any
@@ -43,8 +43,8 @@ _SPANISH = 0.12
 _PUSH = 0.60
 _DEAD_TOKEN = 0.02
 _BOUNCES = 0.01
-#: Asked whether they want offers by mail: that many say yes, that many no, and the rest say nothing. Few enough mails
-#: for a demo: with its server on two cores each costs some 6 ms.
+#: How many say yes to offers by mail, and how many say no; the rest say nothing. That is few enough mails for a demo:
+#: with its server on two cores each costs some 6 ms.
 _GRANTS, _DENIES = 0.16, 0.34
 #: Orders come between these hours of the customer's day.
 _OPENS, _CLOSES = 9, 22
@@ -76,7 +76,7 @@ def write_events(path: Path, *, customers: int | None = None) -> int:
 
     Args:
       path: the file, which is written anew.
-      customers: take only so many, spread evenly over the data; None for all.
+      customers: how many of them, spread evenly over the data; None for all.
 
     Returns how many events were written.
 
@@ -147,7 +147,7 @@ def _account(customer: str, chance: Random, zone: str, time: datetime, visitor: 
 
 
 def _call(kind: str, name: str, customer: str, time: datetime, visitor: str | None = None) -> Event:
-    """What all calls have. The product view, before there is an account, knows the visitor only."""
+    """The common fields of a call. A product view before there is an account names only the visitor."""
     event: Event = {"messageId": f"{name}-{customer}", "type": kind, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ")}
     if name != "view":
         event["userId"] = f"customer-{customer}"

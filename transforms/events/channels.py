@@ -1,6 +1,6 @@
 """Which channels are installed, by their entry points in the group `todoke.channels`: of this package, and of others.
 
-Only names are known here, and nothing is imported; `transforms.identity.channels` loads them.
+This module knows only names, and imports nothing; `transforms.identity.channels` loads the channels.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ GROUP = "todoke.channels"
 
 
 class ChannelError(NotStarted):
-    """A channel that is not installed as it should be; the message says which, and what to do."""
+    """A channel is not installed as it should be; the message says which one, and what to do."""
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Installed(msgspec.Struct, frozen=True):
 
 @cache
 def installed() -> Mapping[str, Installed]:
-    """The installed channels by name, in the order of their names; looked for once a process.
+    """The installed channels by name, in the order of their names; each process looks for them once.
 
     Raises:
       ChannelError: there is none, or two packages have one of the same name.

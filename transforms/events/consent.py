@@ -26,12 +26,12 @@ def folded_topic(text: str) -> str:
 
 
 def read_consent(said: Mapping[str, Any]) -> tuple[str, str, bool]:
-    """The topic, the channel and whether it was granted, of properties of `Consent Changed`.
+    """The topic, the channel, and whether consent was granted, from properties of `Consent Changed`.
 
-    Nothing is guessed: a denial that was not understood must be seen, not taken for nothing (LANGUAGE, section 4).
+    Nothing is guessed: a denial that was not understood must be seen, not ignored (LANGUAGE, section 4).
 
     Raises:
-      ValueError: saying which of them is wrong.
+      ValueError: one of them is wrong; it says which.
     """
     topic, channel, granted = (said.get(name) for name in ("topic", "channel", "granted"))
     if not isinstance(topic, str) or not topic.strip():

@@ -1,4 +1,4 @@
-"""A message that could not be read, kept whole with the reason, so that it can be mended and sent again."""
+"""A message that could not be read, kept whole with the reason, so that somebody can mend it and send it again."""
 
 from base64 import b64encode
 
@@ -13,7 +13,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """One refused message. `source` is a file's name or a subscription; `cause` is one word, as in `decode.Cause`.
 
     `time` is when the message arrived, or when it was refused where that is unknown (a line of a file): microseconds
-    since the epoch, UTC. `handle` is the message's, see `live.inflight`.
+    since the epoch, UTC. `handle` is that of the message, see `live.inflight`.
     """
 
     payload: bytes
@@ -26,7 +26,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     def to_json(self) -> str:
         """One line of JSON, without its newline: payload, source, cause, detail and time (ISO 8601, UTC).
 
-        A payload that is not UTF-8 stands there as base64, which `"encoding": "base64"` says.
+        A payload that is not UTF-8 is written as base64, and `"encoding": "base64"` says so.
         """
         try:
             payload = {"payload": self.payload.decode()}

@@ -24,14 +24,14 @@ __all__ = ["BOM", "MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", 
 #: server/http-api, "Max request size"); sixteen times as much leaves room for other senders, and bounds the work.
 MAX_PAYLOAD_BYTES = 512 * 1024
 
-#: What some programs write before UTF-8; it is skipped.
+#: The byte order mark that some programs write before UTF-8; it is skipped.
 BOM = b"\xef\xbb\xbf"
 
-#: Objects and arrays inside `properties`, `traits`, `context` or `integrations` may be nested this deep, that object
-#: counted. Far below the some hundred levels at which encoders exhaust Python's stack, wherever they are called from.
+#: Objects and arrays inside `properties`, `traits`, `context` or `integrations` may be nested this deep, counting that
+#: object. Encoders exhaust Python's stack only at some hundred levels, wherever they are called from.
 MAX_DEPTH = 64
 
-#: A device's clock that is ahead by more than this is worth counting.
+#: Device clocks that are ahead by more than this are counted.
 SKEW = 5 * 60 * 1_000_000
 
 _MAX_MESSAGE_ID_BYTES = 256
@@ -65,17 +65,18 @@ class Refused(Exception):
 
 
 def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) -> tuple[Event, bool]:
-    """Decode one Segment call; with it comes whether the device's clock was ahead of `arrival` by more than `SKEW`.
+    """Decode one Segment call; returns also whether the device's clock was ahead of `arrival` by more than `SKEW`.
 
     `arrival` is when the message reached us (Pub/Sub's publish time), or None for a line of a file. Then it is the
     line's `arrival` (an export of the archive has it), else `receivedAt`, else `timestamp`, else `originalTimestamp`.
 
     `time` is timestamp + (receivedAt - sentAt) where all three are there (segment.com/docs/connections/spec/common,
     "Timestamps"), else timestamp, else originalTimestamp, corrected likewise, else the arrival, and never after the
-    arrival. Beside an originalTimestamp, timestamp was corrected by who wrote that. A message without an id gets the
-    hash of its bytes, so that a copy of it gets the same. Whatever is returned can be encoded as JSON and as msgpack.
+    arrival. Where there is an originalTimestamp, its writer has corrected timestamp already. A message without an id
+    gets the hash of its bytes, so a copy of it gets the same. Every event that is returned can be encoded as JSON and
+    as msgpack.
 
-    With `nobody` a track call may be without ids: it is for everybody, as announcements are.
+    With `nobody` a track call may have no ids: it is for everybody, as announcements are.
 
     Raises:
       Refused: and nothing else, whatever the bytes.
@@ -114,7 +115,7 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
 
 
 def _record(payload: bytes) -> Event | None:
-    """What an export of the archive has beside calls, where that is what a line of a file is."""
+    """The event of a line that only an export of the archive has; None for a call."""
     if (record := read_record(payload)) is not None:
         for text in filter(None, (record.user, record.anonymous)):
             if reason := refused_id(text):
@@ -144,7 +145,7 @@ def _read(payload: bytes) -> Call:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise Refused(Cause.TOO_LARGE, f"{len(payload):,} bytes; at most {MAX_PAYLOAD_BYTES:,} are read")
     try:
-        payload.decode()  # msgspec does not look into the fields that it skips
+        payload.decode()  # msgspec does not check the fields that it skips
         call: Call = _WIRE.decode(payload)
         return call
     except UnicodeDecodeError as error:
@@ -158,7 +159,7 @@ def _read(payload: bytes) -> Call:
 
 
 def _mismatch(payload: bytes, detail: str) -> tuple[Cause, str]:
-    """Why a payload does not fit any call: msgspec stops at the first wrong value, so the rest is looked at here."""
+    """Why a payload is no call: msgspec stops at the first wrong value, so this looks at the rest."""
     try:
         message = msgspec.json.decode(payload)
     except msgspec.ValidationError:  # a number beyond what a float can hold
@@ -177,7 +178,7 @@ def _mismatch(payload: bytes, detail: str) -> tuple[Cause, str]:
 
 
 def _content(call: Call) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The name, the properties and the traits that this kind of call has."""
+    """The name, properties and traits of a call, by its kind."""
     match call:
         case Track():
             if not call.event:
@@ -206,18 +207,18 @@ def _check_consent(properties: dict[str, Any]) -> None:
 
 
 def _traits(call: Identify) -> dict[str, Any]:
-    """What an identify call knows: some SDKs (RudderStack's for browsers and Python) put it into the context alone."""
+    """The traits of an identify call. Some SDKs (RudderStack's for browsers and Python) put them into the context."""
     traits, elsewhere = call.traits or {}, (call.context or {}).get("traits")
     return elsewhere | traits if isinstance(elsewhere, dict) else traits
 
 
 def _id(value: Id) -> str | None:
-    """An id as text; an empty one is none, as SDKs for browsers send it for visitors."""
+    """An id as text; an empty one means none, since SDKs for browsers send it for visitors."""
     return str(value) if value or value == 0 else None
 
 
 def _ids(call: Call, *, nobody: bool) -> tuple[str | None, str | None, str | None]:
-    """The user id, the anonymous id, and the previous id of an alias; refuse a call that does not say whose it is."""
+    """The user id, the anonymous id, and the previous id of an alias; refuses a call that does not say whose it is."""
     user, anonymous, previous = _id(call.user_id), _id(call.anonymous_id), None
     if isinstance(call, Alias):
         previous = _id(call.previous_id)
@@ -273,7 +274,7 @@ def _time(field: str, text: object) -> int | None:
 
 
 def _message_id(call: Call, payload: bytes) -> str:
-    """The message's id; the hash of its bytes where it has none, and of the id where that is too long for a row key."""
+    """The message's id: the hash of its bytes if it has none, or of the id if that is too long for a row key."""
     text = _id(call.message_id)
     if text is None:
         return blake2b(payload, digest_size=16).hexdigest()
@@ -283,8 +284,8 @@ def _message_id(call: Call, payload: bytes) -> str:
 
 
 def _check_values(payload: bytes, *objects: dict[str, Any]) -> None:
-    """Refuse what JSON can say and no encoder of ours can: integers beyond 64 bits, and nesting without end."""
-    # Most payloads open too few brackets to be deep, which counting shows faster than looking.
+    """Refuse what JSON can say but our encoders cannot: integers beyond 64 bits, and nesting without end."""
+    # Most payloads have too few brackets to be deep; counting them is faster than descending.
     if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH and any(_deeper(values, MAX_DEPTH) for values in objects):
         raise Refused(Cause.TOO_DEEP, f"nested more than {MAX_DEPTH} deep")
     try:
@@ -296,7 +297,7 @@ def _check_values(payload: bytes, *objects: dict[str, Any]) -> None:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    """Whether objects and arrays are nested beyond so many levels."""
+    """Whether objects and arrays are nested beyond a number of levels."""
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list):

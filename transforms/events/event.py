@@ -6,19 +6,19 @@ import msgspec
 
 __all__ = ["CALLS", "GROUP", "RECEIPT", "SESSION", "SESSION_ENDED", "SET", "TOKEN_LOST", "Event"]
 
-#: The types that `event: any` counts, and of which sessions are made.
+#: The types that `event: any` counts, and that make sessions.
 CALLS = ("track", "page", "screen")
 
-#: The type that says to which group a user belongs; `event: any` does not count it.
+#: The type that says which group a user belongs to; `event: any` does not count it.
 GROUP = "group"
 
-#: The type of what became of a send, told as an event of its user; `event: any` does not count it.
+#: The type of a receipt, what became of a send, as an event of its user; `event: any` does not count it.
 RECEIPT = "receipt"
-#: The type and the name of what the state machine says at the end of a session; `event: any` does not count it.
+#: The type and the name of the event at the end of a session; `event: any` does not count it.
 SESSION = "session"
 SESSION_ENDED = "Session Ended"
-#: What else the archive holds, so that a user can be made of it; no condition counts these: attributes that a step of a
-#: campaign set (`traits`), and a device token (`token` of the properties) that somebody else registered.
+#: Types that only the archive holds, so that a user can be made from it; no condition counts them: attributes that a
+#: campaign's step set (`traits`), and a device token that somebody else registered (`token` of the properties).
 SET, TOKEN_LOST = "set", "token_lost"
 
 
@@ -30,8 +30,8 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
     see `decode`).
 
     `name` is the event's name for track, page and screen, and empty for identify, group, alias and delete.
-    `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of
-    them is always there, but in announcements, which concern no user. `previous` is alias's previousId; of another
+    `user` is None for an anonymous-only call, `anonymous` is None where the call has no anonymous id; one of them is
+    always there, except in announcements, which concern no user. `previous` is the previousId of an alias; in another
     call it is the user who asks whether a copy of it counts elsewhere (see `users.advance`).
     """
 
@@ -48,9 +48,9 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="input", array_l
     context: dict[str, Any] = {}
     #: True for backfilled and imported events: they change state and never send.
     historical: bool = False
-    #: With what a live run on one machine acknowledges the message (see `live.inflight`), else empty.
+    #: By this a live job on one machine acknowledges the message (see `live.inflight`); else empty.
     handle: str = ""
     #: The groupId of a group call, whose `traits` are the group's.
     group: str | None = None
-    #: What the call says of other services: nothing here reads it, and the archive keeps it.
+    #: What the call says about other services: nothing here reads it, and the archive keeps it.
     integrations: Any = None

@@ -15,14 +15,14 @@ from transforms.events.sources import PARQUET
 
 __all__ = ["LONGEST_LINE", "UnreadableFile", "read_messages"]
 
-#: What is kept of a line: longer ones are dead letters anyway, and a file without line ends must not fill the memory.
+#: How much of a line is kept: a longer one is a dead letter anyway, and a file without line ends must not fill memory.
 LONGEST_LINE = 16 << 20
 
-#: What is read of a file at once, in bytes and in rows.
+#: How much of a file is read at once, in bytes and in rows.
 _CHUNK = 1 << 20
 _ROWS = 8_192
 _GZIP = b"\x1f\x8b"
-#: The beginnings of files that are no lines of UTF-8, and what to do with them.
+#: How files begin that are not lines of UTF-8, and what to do with them.
 _NO_LINES = {
     _GZIP: "a gzip file: its name must end in .gz",
     b"PAR1": "a Parquet file: its name must end in .parquet",
@@ -44,12 +44,12 @@ class UnreadableFile(OSError):
 
 
 def read_messages(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """The messages of an open file that can seek, as the bytes of JSON objects; its name says of which kind it is.
+    """The messages of an open, seekable file, as the bytes of JSON objects; the file's name tells its kind.
 
-    Blank lines are no messages. Of a line that is longer than `LONGEST_LINE` the beginning is given.
+    Blank lines are skipped. A line longer than `LONGEST_LINE` is cut.
 
     Raises:
-      UnreadableFile: when what is wrong with the file is reached; messages may have been given before.
+      UnreadableFile: the file is damaged, or of another kind; messages may have been given before.
     """
     with _named(name):
         if name.endswith(".gz"):
@@ -60,7 +60,7 @@ def read_messages(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Say of which file an error of a reader is."""
+    """Name the file in an error of its reader."""
     try:
         yield
     except UnreadableFile:
@@ -89,7 +89,7 @@ def _check_gzip(file: BinaryIO, name: str) -> None:
 def _rows(file: BinaryIO, name: str) -> Iterator[bytes]:
     whole = pa.BufferReader(file.read()) if name.endswith(".gz") else file
     try:
-        # Nanoseconds, Arrow's own reading of INT96, end in the year 2262, and go round without a word.
+        # Arrow reads INT96 as nanoseconds, which end in the year 2262 and then wrap silently.
         parquet = pq.ParquetFile(whole, coerce_int96_timestamp_unit="us")
     except pa.ArrowInvalid as error:
         raise UnreadableFile(f"{name}: is no whole Parquet file: {_first_line(error)}") from error
@@ -109,7 +109,7 @@ def _messages(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:
 
 
 def _lines(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:
-    """By whole chunks, since Beam's files read these many times faster than lines."""
+    """Reads whole chunks, since Beam's files read these many times faster than lines."""
     chunk = read(_CHUNK)
     for beginning, what in _NO_LINES.items():
         if chunk.startswith(beginning):

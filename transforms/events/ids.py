@@ -1,13 +1,13 @@
-"""Which ids name nobody."""
+"""Ids that name nobody."""
 
 from transforms.events.plain import quoted
 
 __all__ = ["MAX_ID_BYTES", "REFUSED_IDS", "refused_id"]
 
-#: Longer ids are refused: they stand in row keys, which Bigtable limits to 4 KB.
+#: Longer ids are refused: they are part of row keys, which Bigtable limits to 4 KB.
 MAX_ID_BYTES = 256
 
-#: What programs send when they have no id. Compared without case and without blanks around it.
+#: What programs send when they have no id. Case and blanks around it do not matter.
 REFUSED_IDS = frozenset(
     {
         "",
@@ -32,8 +32,8 @@ _LONGEST = max(map(len, REFUSED_IDS))
 def refused_id(text: str) -> str | None:
     """Why an id cannot name a user, or None where it can.
 
-    An id that is refused would make one user of many people. Any other text is an id, control characters and NUL
-    included, and is taken exactly as it stands.
+    A refused id would make one user of many people. Any other text is an id, control characters and NUL included, and
+    is taken literally.
     """
     word = text.strip()
     if len(word) <= _LONGEST and word.lower() in REFUSED_IDS:

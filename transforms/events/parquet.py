@@ -1,4 +1,4 @@
-"""Rows of Parquet files as the JSON that they would be on the wire."""
+"""Rows of Parquet files as JSON, as they would be on the wire."""
 
 import json
 from base64 import b64encode
@@ -24,7 +24,7 @@ _JSON = msgspec.json.Encoder(decimal_format="number")
 _DAY = 86_400_000_000
 #: After so many microseconds the calendar repeats itself: 400 years.
 _CYCLE = 146_097 * _DAY
-#: How many of a unit of Arrow's make a second.
+#: How many of each of Arrow's units make a second.
 _A_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _NARROW = 32
 _LISTS = {pa.list_(pa.null()).id: pa.list_, pa.large_list(pa.null()).id: pa.large_list}
@@ -33,10 +33,10 @@ _LISTS = {pa.list_(pa.null()).id: pa.list_, pa.large_list(pa.null()).id: pa.larg
 def payloads(batch: pa.RecordBatch | pa.Table) -> Iterator[bytes]:
     """The rows of a batch, each as a JSON object: nulls, NaN and infinite numbers are left out, times are ISO 8601.
 
-    No row can fail another. Times keep microseconds. What JSON, or the wire, cannot say is written as it stands, and
+    No row can fail another. Times keep microseconds. What JSON, or the wire, cannot express is written anyway, and
     refused when it is decoded: a time without a zone or outside the years 1 to 9999, text that is not UTF-8, an integer
     beyond 64 bits. Bytes are text where they are UTF-8, else base64; durations are seconds. Text in `OBJECTS` is taken
-    as JSON; where it is none it stays text, and is refused likewise.
+    as JSON; text that is no JSON stays text, and is refused likewise.
     """
     names = batch.schema.names
     columns = [_chunks(column) for column in batch.columns]
@@ -49,7 +49,7 @@ def payloads(batch: pa.RecordBatch | pa.Table) -> Iterator[bytes]:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """The values of a column as Python has them on the wire: None, booleans, numbers, texts, lists and dictionaries."""
+    """The values of a column as Python objects for the wire: None, booleans, numbers, texts, lists and dictionaries."""
     for has_kind, values in _KINDS:
         if has_kind(column.type):
             return values(column)
@@ -57,10 +57,10 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def with_zones(schema: pa.Schema, leaves: Iterable[str]) -> pa.Schema:
-    """The schema in which times that are kept as INT96 are UTC, as those mean who write them (Spark, Hive, Arrow).
+    """The schema with times that are kept as INT96 in UTC, as their writers mean them (Spark, Hive, Arrow).
 
     Args:
-      schema: what Arrow makes of a file's columns: such times have no zone.
+      schema: Arrow's schema of a file, in which such times have no zone.
       leaves: the physical types of the file's leaves, in their order.
     """
     each = iter(leaves)
@@ -101,7 +101,7 @@ def _structs(column: pa.StructArray) -> list[Any]:
 
 
 def _maps(column: pa.MapArray) -> list[Any]:
-    """Of two entries with one key the later counts; a key that is no text is written as one."""
+    """Of two entries with one key the later counts; a key that is no text becomes text."""
     keys = [_key(key) for key in _values(column.keys)]
     items = _values(column.items)
     ends = column.offsets.to_pylist()
@@ -125,7 +125,7 @@ def _lists(column: pa.ListArray) -> list[Any]:
 
 
 def _temporal(column: pa.Array) -> list[Any]:
-    """Whole numbers first, since Python has neither nanoseconds nor years beyond 9999."""
+    """By integers, since Python has neither nanoseconds nor years beyond 9999."""
     kind = column.type
     width = pa.int32() if kind.bit_width == _NARROW else pa.int64()
     write = _writer(kind)
@@ -154,7 +154,7 @@ def _seconds(value: int, a_second: int) -> float:
 
 
 def _time_text(time: int) -> str:
-    """ISO 8601, with five digits of the year and a sign outside the years that a message may have."""
+    """ISO 8601; outside the years that a message may have, with a sign and more digits."""
     if FIRST_TIME <= time <= LAST_TIME:
         return write_time(time)
     cycles, within = divmod(time, _CYCLE)
@@ -170,7 +170,7 @@ def _texts(column: pa.Array) -> list[Any]:
 
 
 def _text(data: bytes) -> str | msgspec.Raw:
-    """Text, or a JSON string of bytes that are none."""
+    """Text, or for bytes that are no text, a raw JSON string of them."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -210,7 +210,7 @@ def _is(*tests: Callable[[pa.DataType], bool]) -> Callable[[pa.DataType], bool]:
     return lambda kind: any(test(kind) for test in tests)
 
 
-#: What reads columns of a kind; of all others Arrow's own values are right.
+#: Readers of columns by kind; for all other kinds Arrow's own values are right.
 _KINDS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], list[Any]]], ...] = (
     (_is(kinds.is_string, kinds.is_large_string), _texts),
     (_is(kinds.is_floating), _floats),

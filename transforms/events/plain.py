@@ -1,4 +1,4 @@
-"""Text of others as it may be shown: on a terminal, in a log, in the ledger."""
+"""Text from others, made safe to show: on a terminal, in a log, in the ledger."""
 
 import logging
 import re
@@ -12,17 +12,17 @@ from typing import Any
 
 __all__ = ["counted", "escaped", "plain", "plain_lines", "plain_records", "quoted", "without_user"]
 
-#: All that printable ASCII, and a space, is not.
+#: Everything but printable ASCII and the space.
 _SUSPECT = re.compile(r"[^ -~]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
-#: Controls, formats (among them those that turn the direction of text), half surrogates, separators of lines.
+#: Controls, formats (some change the direction of text), half surrogates, line separators.
 _COMMANDS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-#: Formats that scripts and emoji are written with: zero-width joiner and non-joiner.
+#: Formats that scripts and emoji need: zero-width joiner and non-joiner.
 _JOINERS = "\u200c\u200d"
 
 
 def plain(text: str) -> str:
-    """One line without commands: each character that a terminal may obey, or that hides or turns others, is `�`."""
+    """One line without commands: characters that a terminal may obey, or that hide or turn others, become `�`."""
     return _SUSPECT.sub(_replaced, text)
 
 
@@ -32,7 +32,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def quoted(value: object, most: int = 80) -> str:
-    """A value as it may stand in a sentence: as JSON, such as `"x"`, `true` or `null`; of a long one the beginning.
+    """A value for use in a sentence: as JSON, such as `"x"`, `true` or `null`; a long one is cut.
 
     Args:
       value: data; what JSON has no form for is written as text.
@@ -51,7 +51,7 @@ def escaped(text: str) -> str:
 
 
 def without_user(url: str) -> str:
-    """A URL as it may be shown: who signs in, and by what, is left out, wherever in a mistyped one that stands."""
+    """A URL without user and password, wherever they are in a mistyped one."""
     return url if "@" not in url else f"…@{url.rpartition('@')[2]}"
 
 
@@ -61,11 +61,11 @@ def plain_lines(text: str) -> str:
 
 
 def plain_records(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
-    """Makes log records as `make` does, whose texts and tracebacks hold no commands."""
+    """Makes log records as `make` does, but their texts and tracebacks hold no commands."""
 
     def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        with suppress(TypeError, ValueError):  # logging itself says what is wrong with arguments
+        with suppress(TypeError, ValueError):  # logging itself reports wrong arguments
             record.msg, record.args = plain_lines(record.getMessage()), ()
         if record.exc_info and record.exc_info[0] is not None:
             record.exc_text = plain_lines("".join(traceback.format_exception(*record.exc_info)).rstrip())

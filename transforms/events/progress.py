@@ -1,4 +1,4 @@
-"""How far this process has come, for a progress line and nothing else: the accounts are elements of the pipeline."""
+"""How far this process has come, only for a progress line: the accounts are elements of the pipeline."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Progress:
 
     @contextmanager
     def delivers(self, count: int) -> Iterator[None]:
-        """So many sends are on their way in here, and count as `delivering`."""
+        """Count sends as `delivering` while they are on their way in here."""
         with self._lock:
             self.delivering += count
         try:

@@ -1,6 +1,6 @@
-"""What an export of the archive has beside calls: receipts, attributes that steps set, tokens that others registered.
+"""What an export of the archive has besides calls: receipts, attributes that steps set, tokens that others registered.
 
-They are read from files only: what arrives live under such a type is unknown. Times are microseconds UTC.
+They are read from files only: a live message of such a type is unknown. Times are microseconds UTC.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ _decoder = msgspec.json.Decoder(_Record)
 
 
 def read_record(payload: bytes) -> Event | None:
-    """The event of such a line; None for what is none, or could not have been exported."""
+    """The event of such a line; None for any other line, or one that no export could have."""
     try:
         said = _decoder.decode(payload)
         time, arrival = read_time(said.timestamp), read_time(said.arrival)

@@ -9,9 +9,9 @@ from transforms.events.plain import quoted
 
 __all__ = ["PARQUET", "Files", "Message", "Source", "Subscription", "parse_source", "parse_topic"]
 
-#: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the
-#: epoch, UTC (None for files, whose lines say it themselves), and a handle (see `live.inflight`; empty where Beam's own
-#: source acknowledges). A plain tuple, because Beam encodes it as it stands.
+#: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the epoch,
+#: UTC (None for files, whose lines have it), and a handle (see `live.inflight`; empty where Beam's own source
+#: acknowledges). A plain tuple, because Beam encodes it as it stands.
 Message = tuple[bytes, str, int | None, str]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)")
@@ -22,14 +22,14 @@ _SUBSCRIPTION = re.compile(
 )
 _TOPIC = re.compile(r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/topics/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}")
 _NAMES = "a project has 6 characters or more, a name 3 or more, which begin with a letter"
-#: How the names of Parquet files end; all others are JSON Lines.
+#: The suffixes of Parquet files; all other files are JSON Lines.
 PARQUET = (".parquet", ".parquet.gz")
 
 
 class Files(msgspec.Struct, frozen=True):
     """Files of JSON Lines or Parquet; `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket.
 
-    What each file is its own name says: see `files.read_messages`.
+    The name of each file tells its kind: see `files.read_messages`.
     """
 
     pattern: str
@@ -50,7 +50,7 @@ def parse_source(text: str) -> Source:
     """Read SRC: a path or pattern of files, or `pubsub:projects/P/subscriptions/S`.
 
     Raises:
-      ValueError: saying what a source looks like.
+      ValueError: it is no source; the text says what one looks like.
     """
     if not text.strip():
         raise ValueError("a source is a path or pattern of files, or pubsub:projects/P/subscriptions/S; found nothing")
@@ -63,7 +63,7 @@ def parse_source(text: str) -> Source:
         raise ValueError(
             f"unknown kind of source {quoted(scheme[0])}; write pubsub:..., or ./{text} for a file of that name"
         )
-    # Beam looks for patterns without a folder nowhere, and not in the working directory.
+    # Beam finds nothing for patterns without a folder, not even in the working directory.
     return Files(f"./{text}" if "/" not in text and any(sign in text for sign in "*?[") else text)
 
 
@@ -71,7 +71,7 @@ def parse_topic(text: str) -> str:
     """Read `pubsub:projects/P/topics/T`; returns it without `pubsub:`.
 
     Raises:
-      ValueError: saying what a topic looks like.
+      ValueError: it is no topic; the text says what one looks like.
     """
     path = text.removeprefix("pubsub:")
     if not text.startswith("pubsub:") or not _TOPIC.fullmatch(path):

@@ -15,8 +15,8 @@ _MICROSECOND = timedelta(microseconds=1)
 FIRST_TIME = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 LAST_TIME = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
-# datetime.fromisoformat skips whatever follows the sixth digit of a fraction without looking at it. A text must have
-# this length at least to hold seven characters there.
+# datetime.fromisoformat ignores whatever follows the sixth digit of a fraction. Only a text of at least this length can
+# hold seven characters there.
 _SHORTEST_WITH_SEVEN = 26
 _LONG_FRACTION = re.compile(r"[^.,]*[.,][0-9]+(Z|[+-][0-9:.]+)")
 
@@ -25,7 +25,7 @@ def read_time(text: str) -> int:
     """Microseconds of an ISO 8601 time with a zone; digits after the sixth of a fraction are dropped.
 
     Raises:
-      ValueError: for anything else, saying what is wrong.
+      ValueError: it is no such time; the text says what is wrong.
     """
     try:
         moment = datetime.fromisoformat(text)

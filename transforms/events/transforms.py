@@ -30,8 +30,8 @@ __all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
 #: The outputs of `Decode`.
 EVENTS, DEAD_LETTERS = "events", "dead_letters"
 
-#: What a topic takes (cloud.google.com/pubsub/quotas, "Message size"), and how much is kept of a payload that is too
-#: large for it: JSON may write six characters for a byte.
+#: The largest message of a topic (cloud.google.com/pubsub/quotas, "Message size"), and how much is kept of a payload
+#: that is too large for it: JSON may need six characters for a byte.
 _TOPIC_BYTES = 10_000_000
 _CUT_BYTES = 1_000_000
 
@@ -39,7 +39,7 @@ _CUT_BYTES = 1_000_000
 class ReadEvents(beam.PTransform):
     """Read the messages of a source, undecoded; see `Message`.
 
-    No message of a file can fail the read, and no file is read in part, see `files.read_messages`. The messages of a
+    No message can fail the read of a file, and no file is read in part: see `files.read_messages`. The messages of a
     subscription keep their publish time as Beam's timestamp.
 
     Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
@@ -123,16 +123,16 @@ def _nothing(_name: str) -> bool:
 
 
 class Decode(beam.PTransform):
-    """Decode messages into events, and those that cannot be decoded into `DeadLetter` records.
+    """Decode messages into events, or into `DeadLetter` records if they cannot be decoded.
 
-    The result has two outputs, `events` and `dead_letters`; with an error handler the dead letters go to it and the
+    The result has two outputs, `events` and `dead_letters`; with an error handler, the dead letters go to it and the
     result is the events. That is Beam's idiom without `ParDo.with_exception_handling`, which costs more for every good
-    element, formats a traceback for every bad one, and hands on text in place of the cause. The counter
+    element, formats a traceback for every bad one, and gives text instead of the cause. The counter
     `events/clock_ahead` counts devices' clocks that were ahead by more than `decode.SKEW`.
 
     Args:
       clock: the time in microseconds for dead letters from files, which have no arrival.
-      announced: whether track calls of a name may be without ids, since they are announcements.
+      announced: whether track calls with a name may have no ids, since they are announcements.
     """
 
     def __init__(self, clock: Callable[[], int] = _now, announced: Callable[[str], bool] = _nothing) -> None:
@@ -147,11 +147,11 @@ class Decode(beam.PTransform):
         return self
 
     def step(self) -> beam.DoFn:
-        """The step by itself, for a graph that does more in one."""
+        """The step alone, for a graph that does more in one step."""
         return _Decode(self._clock, self._announced)
 
     def expand(self, messages: beam.PCollection[Message]) -> Any:
-        """Decode, and part the events from the dead letters."""
+        """Decode, and separate events from dead letters."""
         decoded = messages | "Decode" >> beam.ParDo(self.step()).with_outputs(DEAD_LETTERS, main=EVENTS)
         if self._handler is None:
             return decoded
@@ -182,10 +182,10 @@ class _Decode(beam.DoFn):
 class WriteDeadLetters(beam.PTransform):
     """Write dead letters as JSON Lines to a file, or as messages to a topic.
 
-    A local file is made if need be and appended to as the letters come, so it serves live jobs too; a bundle that runs
-    again repeats its lines. A file elsewhere (`gs://...`) is written once, at the end of a bounded job. A letter that
-    is larger than a topic takes goes there with the beginning of its payload, and says so. A store keeps each letter,
-    once, before it is written to the sink (`KeepDeadLetters`).
+    A local file is created if needed, and grows as letters come, so it serves live jobs too; a bundle that runs again
+    repeats its lines. A file elsewhere (`gs://...`) is written once, at the end of a bounded job. A letter that is too
+    large for a topic goes there with a cut payload, and says so. A store keeps each letter once, before it is written
+    to the sink (`KeepDeadLetters`).
 
     Args:
       sink: a path, or `pubsub:projects/P/topics/T`.

@@ -1,4 +1,4 @@
-"""The calls of the Segment spec as they stand on the wire: JSON objects told apart by `type`.
+"""The calls of the Segment spec on the wire: JSON objects, distinguished by `type`.
 
 Source: segment.com/docs/connections/spec (common fields, track, identify, group, alias, page, screen); `delete` is ours
 and deletes the user. Unknown fields are ignored. Null counts as absent. Times are kept as they came, for `decode` to
@@ -19,7 +19,7 @@ Id = str | int | None
 class WireCall(msgspec.Struct, rename="camel", tag_field="type", frozen=True):
     """What all calls have.
 
-    `arrival` and `historical` are no part of the spec: an export of the archive has them.
+    `arrival` and `historical` are not in the spec: an export of the archive has them.
     """
 
     message_id: Id = None
@@ -63,14 +63,14 @@ class Identify(WireCall, tag="identify", frozen=True):
 
 
 class Group(WireCall, tag="group", frozen=True):
-    """To which group somebody belongs, such as a company, and what is known about it."""
+    """The group that somebody belongs to, such as a company, and what is known about it."""
 
     group_id: Id = None
     traits: dict[str, Any] | None = None
 
 
 class Alias(WireCall, tag="alias", frozen=True):
-    """Two ids are one user's."""
+    """Two ids belong to one user."""
 
     previous_id: Id = None
 
@@ -81,7 +81,7 @@ class Delete(WireCall, tag="delete", frozen=True):
 
 Call = Track | Page | Screen | Identify | Group | Alias | Delete
 
-#: The word of each kind of call; a message with another `type` is a dead letter.
+#: The `type` of each kind of call; a message with any other `type` is a dead letter.
 TYPES: dict[type[Call], str] = {
     Track: "track",
     Page: "page",

@@ -80,7 +80,7 @@ def duration(text: object) -> int:
 
     Raises:
       ValueError: the text is no duration; it says what one looks like, also for months and years, whose length is not
-      fixed.
+        fixed.
     """
     if isinstance(text, str):
         if match := _DURATION.fullmatch(text):

@@ -9,7 +9,7 @@ __all__ = ["Archive"]
 
 
 class Archive(Protocol):
-    """The archive of record: each event that was applied, under the user to whom it was."""
+    """The archive of record: each event, under the user to whom it was applied."""
 
     def write_events(self, rows: Sequence[EventRow]) -> None:
         """Add events to the archive; the same (user, time, id) is one row."""
@@ -24,7 +24,7 @@ class Archive(Protocol):
         """A user's events, newest first, however many there are."""
 
     def delete_unapplied(self) -> None:
-        """Delete the events that no row of a user knows of: who wrote them died before it wrote the user.
+        """Delete the events that no row of a user knows of: their writer died before it wrote the user.
 
-        They come again, and until then nobody may take them for applied. Nobody else may be at work on the store.
+        They come again, and until then they must not count as applied. Nobody else may work on the store.
         """

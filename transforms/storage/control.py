@@ -1,4 +1,4 @@
-"""The control table: what goes back to the users of a job on one machine."""
+"""The control table: messages back to the users of a job on one machine."""
 
 import os
 import threading
@@ -12,36 +12,36 @@ __all__ = ["Control", "ControlRows", "least_id"]
 
 
 class Control(Protocol):
-    """A queue of messages, read oldest first; on Dataflow it is a topic in its place."""
+    """A queue of messages, read oldest first; on Dataflow a topic takes its place."""
 
     def publish_control(self, payloads: Sequence[bytes], at: int) -> None:
         """Add messages, published at `at`, in their order. They are durable when this returns.
 
-        Durable means that the death of this process, by SIGKILL too, loses none. SQLite's file may lose the last ones
-        when the whole machine loses power. A call that raised may have added them nevertheless.
+        Durable means that no message is lost if this process dies, even by SIGKILL. SQLite's file may lose the last
+        ones if the whole machine loses power. A call that raised may still have added them.
         """
 
     def read_control(self, limit: int, skip: Collection[str] = (), since: int | None = None) -> list[ControlRow]:
         """The oldest messages, at most `limit`, without those whose ids are in `skip`.
 
-        Those published before `since` (microseconds UTC) are not looked at; those to skip are, and cost as much.
+        Messages published before `since` (microseconds UTC) are not read; those to skip are, and cost as much.
         """
 
     def delete_control(self, ids: Sequence[str]) -> None:
-        """Delete messages; those that are gone already are passed over."""
+        """Delete messages; those that are gone already are ignored."""
 
 
 def least_id(published: int) -> str:
-    """What sorts before the id of each row that was published at that time, in microseconds UTC, or later."""
+    """A text that sorts before the ids of all rows that were published at a time (microseconds UTC) or later."""
     return f"{published + 2**63:016x}"
 
 
 class ControlRows:
-    """Makes rows whose ids nobody else makes, and which sort by `published`, then in the order they were made.
+    """Makes rows with unique ids, which sort by `published`, then by the order in which they were made.
 
-    An id is three hexadecimal numbers: the time of publishing; the wall clock in nanoseconds, counted on where the
-    clock stands or is set back, so that the order is exact in one process and the clocks' among several; and a
-    random number for the publisher. Safe for threads.
+    An id is three hexadecimal numbers: the time of publishing; the wall clock in nanoseconds, which counts on if the
+    clock stands still or is set back, so that the order is exact in one process and follows the clocks among several;
+    and a random number for the publisher. Safe for threads.
     """
 
     def __init__(self) -> None:

@@ -9,13 +9,13 @@ __all__ = ["Identities"]
 
 
 class Identities(Protocol):
-    """Whose an anonymous id, a device token or an address is.
+    """The owners of anonymous ids, device tokens and addresses.
 
     Of two writes to one row the one with the greater version wins, whichever comes last.
     """
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
-        """Say whose an anonymous id, token or address is."""
+        """Write who owns an anonymous id, token or address."""
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those of `values` that have one, by value."""

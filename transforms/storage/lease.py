@@ -11,7 +11,7 @@ class Lease(Protocol):
     """The one row that says who works on the store."""
 
     def read_lease(self) -> LeaseRow | None:
-        """Who works on the store, or did; None where nobody has yet."""
+        """Who works on the store, or did last; None if nobody has."""
 
     def swap_lease(self, before: LeaseRow | None, after: LeaseRow) -> bool:
-        """Write `after` where `before` stands (None: nothing), atomically; whether `after` stands now."""
+        """Write `after` in place of `before` (None: nothing), atomically; returns whether `after` is there now."""

@@ -10,10 +10,10 @@ __all__ = ["Ledger", "newest_decisions"]
 
 
 class Ledger(Protocol):
-    """What was decided of each send, from its claim on, and each refusal."""
+    """Each send, from its claim on, and each refusal."""
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
-        """Try to claim each send; by send id: None where this call made the claim, else the row that stood there.
+        """Try to claim each send; returns by send id None if this call made the claim, else the row that was there.
 
         Atomic for each row: of two claims of one send, one gets None.
         """
@@ -22,7 +22,7 @@ class Ledger(Protocol):
         """Write the outcome of sends over their claims."""
 
     def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
-        """Replace rows, each as it was read, by others of the same sends; the new rows that this call wrote.
+        """Replace rows, each as it was read, by others of the same sends; returns the rows that this call wrote.
 
         Atomic for each row: one that has changed since it was read, or is gone, is left alone.
         """
@@ -35,7 +35,7 @@ class Ledger(Protocol):
 
 
 def newest_decisions(rows: Iterable[LedgerRow], limit: int | None) -> list[LedgerRow]:
-    """A user's sends, newest decision first, at most `limit`: no more of them are kept on the way."""
+    """A user's sends, newest decision first, at most `limit`: no more are held in memory."""
 
     def order(row: LedgerRow) -> tuple[int, str]:
         return -row.decided_at, row.send

@@ -9,7 +9,7 @@ __all__ = ["Members"]
 
 
 class Members(Protocol):
-    """Who is in a segment, and who was: an index of what the rows of users say (see `transforms.users.members`).
+    """Who is, and who was, in a segment: an index of the rows of users (see `transforms.users.members`).
 
     Of two writes to one row the one with the greater version wins, whichever comes last.
     """

@@ -15,7 +15,7 @@ class Metrics(Protocol):
         """Write the counts of windows whole."""
 
     def add_metrics(self, rows: Sequence[MetricRow]) -> None:
-        """Add to the counts of windows; a sum that 64 bits do not hold is the most or the least that they do.
+        """Add to the counts of windows; a sum beyond 64 bits becomes the greatest or least that they hold.
 
         Not safe to repeat. SQLite adds whoever else does at the same time; in Bigtable one process may.
         """

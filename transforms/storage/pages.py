@@ -1,7 +1,7 @@
-"""Pages of long lists, and the cursors that go on where a page ended.
+"""Pages of long lists, and the cursors that continue them.
 
-A cursor is opaque text: where its list goes on, by the key of what was read last. It may be kept for any time, and what
-was written meanwhile before that place is not seen. One that comes from outside is checked before it is used.
+A cursor is opaque text with the key of the last row that was read. It never expires; rows that were written meanwhile
+before that place are not seen. A cursor from outside is checked before it is used.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,9 +14,9 @@ __all__ = ["LOOKED_AT", "MOST", "BadCursor", "Page", "check_limit", "page_of", "
 
 #: The most rows of a page.
 MOST = 1_000
-#: What a page may look at and pass over, in rows: it ends there, with fewer rows than were asked for.
+#: How many rows a page may read and skip: it ends there, with fewer rows than the limit.
 LOOKED_AT = 10_000
-#: A cursor longer than this is none: ids are of at most 256 bytes.
+#: No cursor is longer than this: ids have at most 256 bytes.
 _LONGEST = 4_096
 
 #: An integer as stores hold it.
@@ -27,13 +27,13 @@ _Place = TypeVar("_Place", bound=tuple[str | int, ...])
 
 
 class BadCursor(ValueError):
-    """A cursor that no page of this list gave."""
+    """A cursor that is not from a page of this list."""
 
 
 class Page(msgspec.Struct, Generic[_Row], frozen=True):
     """Some rows of a list, and the cursor `next` that goes on after them; None where the list ends.
 
-    A page may have fewer rows than were asked for, or none, and go on: what a page looks at is bounded, too.
+    A page may have fewer rows than the limit, or none, and not be the last: what a page reads is bounded, too.
     """
 
     rows: list[_Row]
@@ -41,7 +41,7 @@ class Page(msgspec.Struct, Generic[_Row], frozen=True):
 
 
 def check_limit(limit: int) -> int:
-    """The limit, if a page may have so many rows.
+    """The limit, if a page may have that many rows.
 
     Raises:
       ValueError: it may not.
@@ -56,7 +56,7 @@ def page_of(name: str, found: Iterable[tuple[_Place, _Row | None]], limit: int) 
 
     Args:
       name: of the list, for its cursor.
-      found: places and rows in the order of the list; None is passed over, and counts as looked at.
+      found: places and rows in the order of the list; None is skipped, and counts as read.
       limit: rows.
     """
     rows: list[_Row] = []
@@ -81,7 +81,7 @@ def read_cursor(name: str, cursor: str, *kinds: type[str] | type[int]) -> Any:
     Args:
       name: of the list.
       cursor: as `write_cursor` wrote it.
-      kinds: what the parts of a place in this list are.
+      kinds: the types of the parts of a place in this list.
 
     Raises:
       BadCursor: it is of another list, or none at all.

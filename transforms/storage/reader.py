@@ -1,4 +1,4 @@
-"""Reading a store page by page, and nothing else: for people, who look at a store that a job writes to meanwhile."""
+"""Reading a store page by page, and nothing else: for people who look at a store while a job writes to it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -23,12 +23,12 @@ __all__ = ["EARLIEST", "Lists", "Reader", "TimeKey"]
 #: The earliest time, in microseconds UTC.
 EARLIEST = -(2**63)
 
-#: What names a row in a list that goes by time: its time and its id.
+#: What identifies a row in a list by time: its time and its id.
 TimeKey = tuple[int, str]
 
 
 class Lists(SendLists, Protocol):
-    """What a store that is open for reading alone has to give; `Reader` makes pages of it.
+    """What a store gives that is open for reading alone; `Reader` makes pages of it.
 
     Iterators are lazy, in the order that `Reader` states, and go on after `after`. They fetch some `at_once` rows.
     """
@@ -65,10 +65,10 @@ class Lists(SendLists, Protocol):
 
 
 class Reader:
-    """A store that is open for reading alone: nothing is made or changed, not at opening either.
+    """A store that is open for reading alone: nothing is created or changed, not even by opening it.
 
     A page has at most `limit` rows, 1 to `MOST`; `cursor` is the `next` of the page before, None for the first. Each
-    page is read by itself: what is written between two of them is in the second, or not, by its place in the order.
+    page is read by itself: a row that is written between two pages is in the second if its place is after the first.
 
     Every method raises `StoreError` when the store goes on refusing; those with pages raise `ValueError` for a limit
     and `BadCursor` for a cursor that cannot be.

@@ -26,7 +26,7 @@ class UserRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revisio
     else: attributes, contacts, consent, memberships, journeys. `version` grows by at least one with every write
     and is the cell's timestamp in milliseconds, so a retried older write never shadows a newer one.
     `deadline` is the next time at which something changes without an event, or None. `open_sends` is the number of
-    decided sends of which nobody has told yet what became of them.
+    decided sends whose outcome has not been reported yet.
     """
 
     user: str
@@ -38,7 +38,7 @@ class UserRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revisio
 
 
 class EventKey(msgspec.Struct, frozen=True, gc=False):
-    """What names an event in the archive."""
+    """What identifies an event in the archive."""
 
     user: str
     time: int
@@ -48,8 +48,8 @@ class EventKey(msgspec.Struct, frozen=True, gc=False):
 class EventRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
     """One event in the archive of record. `payload` is the JSON of the decoded event.
 
-    `version` is that of the user in whose row the event counts (0: written before rows said so). A row that a process
-    wrote before it died, and of which the user knows nothing, has a greater one than the user's row.
+    `version` is that of the user in whose row the event counts (0: written before rows said so). If a process died
+    before it wrote the user, its rows have a greater version than the user's row.
     """
 
     user: str
@@ -64,11 +64,11 @@ class EventRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revisi
 
 
 class IdentityRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
-    """Whose an anonymous id, a device token or an address is.
+    """The owner of an anonymous id, a device token or an address.
 
     `kind` is `anonymous`, `token` or `address`. `version` is the time of the registering event in
-    milliseconds: the newest registration wins, in whatever order they are written. `previous` is whose it was before,
-    who may not have been told yet.
+    milliseconds: the newest registration wins, in whatever order they are written. `previous` is the owner before, who
+    may not have been told yet.
     """
 
     kind: str
@@ -104,8 +104,8 @@ class LedgerState:
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """One decision: a send, from its claim on, or a refusal.
 
-    `lease` is when an unresolved claim lapses; a claim that lapsed keeps it, as `unknown`, until the user's state has
-    been told. `at` is the last change. `detail` is the provider's message id after a hand-off, else the reason.
+    `lease` is when an unresolved claim lapses; a claim that lapsed keeps it, as `unknown`, until the user's state knows
+    of it. `at` is the last change. `detail` is the provider's message id after a hand-off, else the reason.
     """
 
     user: str
@@ -140,7 +140,8 @@ class InboxRow(msgspec.Struct, frozen=True, gc=False):
 class RunRow(msgspec.Struct, frozen=True, gc=False, rename={"definitions_hash": "definitions"}):
     """What the last bounded run on a store left: `as_of`, the definitions' hash, leaf keys and segments.
 
-    `judged` says of each hash that some user may still be judged by what it keeps of events (see `users.rebuild`).
+    `judged` says, for each hash that some user may still be judged by, what those definitions keep of events (see
+    `users.rebuild`).
     """
 
     as_of: int
@@ -152,9 +153,9 @@ class RunRow(msgspec.Struct, frozen=True, gc=False, rename={"definitions_hash": 
 
 
 class LeaseRow(msgspec.Struct, frozen=True, gc=False):
-    """Who works on a store: what kind of job, `pid` and `started` its process on `host`, since and until when.
+    """Who works on a store: what kind of job, its process (`pid`, `started`, `host`), since when and until when.
 
-    `token` tells it from all others.
+    `token` is unique to it.
     """
 
     job: str
@@ -188,10 +189,10 @@ class ControlRow(msgspec.Struct, frozen=True, gc=False):
 class DeadLetterRow(msgspec.Struct, frozen=True, gc=False):
     """A message that was refused at `time` for a `cause`, as the store keeps it for a while.
 
-    `id` tells it from others of its time: the same for the same refusal, however often that is written. `user` is whom
-    the message names (`~` and an anonymous id for a visitor), as far as that can be read, else empty. `payload` is its
-    beginning alone where `size`, of the whole in bytes, is more. `replayed` is when it was published again, or
-    0.
+    `id` distinguishes letters of the same time; it is the same for the same refusal, however often that is written.
+    `user` is whom the message names (`~` and an anonymous id for a visitor), as far as that can be read, else empty.
+    `payload` is its beginning alone where `size`, of the whole in bytes, is more. `replayed` is when it was published
+    again, or 0.
     """
 
     time: int
@@ -206,5 +207,5 @@ class DeadLetterRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def weight(self) -> int:
-        """What keeping it costs, in bytes; about."""
+        """About how many bytes it takes to keep it."""
         return len(self.payload) + len(self.detail) + len(self.source) + 200

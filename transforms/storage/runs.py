@@ -8,7 +8,7 @@ __all__ = ["Runs"]
 
 
 class Runs(Protocol):
-    """The one row that bounded runs leave."""
+    """The one row that a bounded run leaves for the next."""
 
     def read_run(self) -> RunRow | None:
         """What the last bounded run left, or None."""

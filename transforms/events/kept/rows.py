@@ -1,4 +1,4 @@
-"""Dead letters as rows of the store: named by what was refused, and by whose it is as far as that can be read."""
+"""Dead letters as rows of the store: named by what was refused, with the user if one can be read."""
 
 import re
 from hashlib import blake2b
@@ -12,13 +12,12 @@ from transforms.storage.rows import DeadLetterRow
 
 __all__ = ["BEGINNING", "WHOLE", "kept", "named_user"]
 
-#: A payload of at most so many bytes is kept whole: more than any that could be an event (`decode`). Of a larger one
-#: the beginning is kept.
+#: A payload of at most this many bytes is kept whole; an event cannot be larger (`decode`). A larger payload is cut.
 WHOLE, BEGINNING = 1_000_000, 64_000
-#: Characters that are kept of a detail, which may be a traceback: the last.
+#: How many characters are kept of a detail, which may be a traceback: the last ones.
 _DETAIL = 8_000
 
-#: What begins the key of an anonymous id.
+#: The prefix of the key of an anonymous id.
 _ANONYMOUS = "~"
 
 
@@ -32,7 +31,7 @@ class _Named(msgspec.Struct, rename="camel"):
 
 
 _decoder = msgspec.json.Decoder(_Named)
-#: The same in what is no JSON, or only begins as JSON.
+#: The same in text that is no JSON, or only begins as JSON.
 _NAMED = {
     name: re.compile(rb'"%s"\s*:\s*("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20})' % name.encode())
     for name in ("userId", "anonymousId")
@@ -40,7 +39,7 @@ _NAMED = {
 
 
 def kept(letter: DeadLetter) -> DeadLetterRow:
-    """A letter as its row: the same for the same refusal of the same message, however often it is made."""
+    """A letter as a row: the same row for the same refusal of the same message, however often it happens."""
     payload, source, cause = letter.payload, _text(letter.source), _text(letter.cause)
     name = blake2b(digest_size=12)
     for part in (source.encode(), cause.encode(), payload):
@@ -58,7 +57,7 @@ def kept(letter: DeadLetter) -> DeadLetterRow:
 
 
 def named_user(payload: bytes) -> str:
-    """The key of whom a message names, `~` and an anonymous id for a visitor; empty where none can be read.
+    """The key of the user whom a message names, `~` and an anonymous id for a visitor; empty if none can be read.
 
     A payload that is no JSON is searched for the names of the fields.
     """
@@ -81,11 +80,11 @@ def _searched(pattern: re.Pattern[bytes], payload: bytes) -> str:
 
 
 def _id(said: Any) -> str:
-    """An id as text; nothing for what names nobody."""
+    """An id as text; empty if it names nobody."""
     text = _text(str(said)) if isinstance(said, str | int) and not isinstance(said, bool) else ""
     return text if len(text.encode()) <= MAX_ID_BYTES else ""
 
 
 def _text(said: str) -> str:
-    """Text as stores take it: a file's name may have bytes that are none."""
+    """Text that stores take: a file's name may have bytes that are no text."""
     return said.encode(errors="replace").decode()

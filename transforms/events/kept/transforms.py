@@ -16,17 +16,18 @@ __all__ = ["KEPT_FOR", "MOST_BYTES", "MOST_ROWS", "KeepDeadLetters"]
 
 #: How long letters are kept by default, in microseconds: 30 days.
 KEPT_FOR = 30 * 24 * 3_600_000_000
-#: How many are kept at most, and how many bytes of them, about: the newest.
+#: The most letters that are kept, and the most bytes, about: the newest.
 MOST_ROWS, MOST_BYTES = 100_000, 500_000_000
-#: Letters that are written together, and after how many of them it is looked for what must go.
+#: How many letters are written together, and after how many of them old ones are looked for.
 _AT_ONCE, _BETWEEN = 500, 5_000
 
 
 class KeepDeadLetters(beam.PTransform):
     """Keep dead letters in a store, and hand them on.
 
-    They are kept when the bundle ends, before what later steps do at the end of theirs: no message is acknowledged
-    whose letter is not kept. A bundle that runs again keeps none twice. What is too old or too much goes now and then.
+    They are written when the bundle ends, before later steps end theirs: so no message is acknowledged before its
+    letter is kept. A bundle that runs again keeps none twice. Letters that are too old, or too many, are deleted now
+    and then.
 
     Args:
       store: the store's URL.
@@ -56,7 +57,7 @@ class _Keep(beam.DoFn):
 
     def setup(self) -> None:
         self._store = self._shared.acquire(lambda: open_store(self._url), tag=self._url)
-        self._since_pruned = _BETWEEN  # what was kept by a process before is looked at with the first letters
+        self._since_pruned = _BETWEEN  # what an earlier process kept is checked with the first letters
 
     def start_bundle(self) -> None:
         self._rows: list[DeadLetterRow] = []

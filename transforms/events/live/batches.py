@@ -1,4 +1,4 @@
-"""Messages that are handed on together by a live source, as one element: a local runner costs as much for each."""
+"""Messages that a live source hands on together, as one element: a local runner costs as much for one as for many."""
 
 from collections.abc import Sequence
 

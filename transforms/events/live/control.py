@@ -1,4 +1,4 @@
-"""The control table read live by this process: the way back of a job on one machine, where there is no topic for it.
+"""The control table, read live by this process: the way back of a job on one machine without a topic for it.
 
 Times are microseconds since the epoch, UTC.
 """
@@ -18,10 +18,10 @@ __all__ = ["ControlTable"]
 READ_AT_ONCE = 1_000
 #: Rows that may be handed on and not yet deleted.
 IN_FLIGHT_ROWS = 5_000
-#: How long a row may be on its way into the table after the time it is published with.
+#: How long after its time of publishing a row may still reach the table.
 COMMIT = 1_000_000
-#: How often the whole table is read while rows are in flight, which are passed over one by one: for rows that took
-#: longer than that, or whose publisher's clock is behind.
+#: How often the whole table is read while rows are in flight, which are skipped one by one: this finds rows that took
+#: longer, or whose publisher's clock is behind.
 WHOLE = 5_000_000
 
 
@@ -30,7 +30,7 @@ class ControlTable:
 
     Args:
       store: whose table it is; closed with the feed.
-      registry: where it is noted how to delete what was handed on.
+      registry: notes how to delete what was handed on.
     """
 
     def __init__(self, store: Store, registry: InFlight, clock: Callable[[], int] = now) -> None:
@@ -45,7 +45,7 @@ class ControlTable:
         self._since = self._read_whole = 0
 
     def next(self) -> Arrived | None:
-        """The oldest row that waits, or None where none does.
+        """The oldest row that waits; None if there is none.
 
         Raises:
           StoreError: the table could not be read.
@@ -60,7 +60,7 @@ class ControlTable:
         return Arrived(row.payload, self._registry.add(self._delete, row.id, row.published), row.published)
 
     def watermark(self) -> int:
-        """The time before which no row is expected: the oldest that waits, else a little before the last look."""
+        """The time before which no row is expected: the oldest waiting row's, else a little before the last look."""
         if self._waiting:
             self._watermark = max(self._watermark, self._waiting[0].published)
         return self._watermark

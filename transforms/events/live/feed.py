@@ -1,8 +1,8 @@
 """What a live source draws from, shared by all its readers in this process.
 
-Beam makes and closes readers as it likes: one may be parked with a step's instance that is not used again. So a reader
-owns nothing: what waits, what is in flight and the watermark belong to the feed, which is open while a reader is.
-Times are microseconds since the epoch, UTC.
+Beam makes and closes readers as it likes: one may be parked with an instance of a step that is never used again. So a
+reader owns nothing. Waiting messages, messages in flight and the watermark belong to the feed, which is open while any
+reader is. Times are microseconds since the epoch, UTC.
 """
 
 import threading
@@ -19,7 +19,7 @@ def now() -> int:
 
 
 class Arrived(NamedTuple):
-    """A message that is handed on: its payload, its handle (see `InFlight`) and when it was published."""
+    """A message to hand on: its payload, its handle (see `InFlight`) and its time of publishing."""
 
     payload: bytes
     handle: str
@@ -30,13 +30,13 @@ class Feed(Protocol):
     """An open source of messages. One call at a time."""
 
     def next(self) -> Arrived | None:
-        """The oldest message that waits, or None where none does. Never waits for one."""
+        """The oldest message that waits; None if there is none. It never waits for one."""
 
     def watermark(self) -> int:
         """The publish time before which no message is expected; it never goes back."""
 
     def close(self) -> None:
-        """Stop reading; what was not handed on goes back."""
+        """Stop reading; messages that were not handed on go back."""
 
 
 class SharedFeed:
@@ -52,7 +52,7 @@ class SharedFeed:
     def take(self) -> tuple[Arrived, int] | None:
         """The next message with its timestamp for Beam, or None.
 
-        The timestamp is the publish time, but not before a watermark that was reported: fixed windows would drop it.
+        The timestamp is the publish time, but never before a reported watermark: fixed windows would drop the message.
         """
         with self._lock:
             if self._paused:
@@ -101,7 +101,7 @@ class Feeds:
         self._paused = False
 
     def acquire(self, name: str, make: Callable[[], Feed]) -> SharedFeed:
-        """The feed of that name, made if it is not open; `release` it."""
+        """The feed with this name, opened if it is not open yet; `release` it."""
         with self._lock:
             feed = self._open.get(name)
             if feed is None:
@@ -123,13 +123,13 @@ class Feeds:
         feed.close()
 
     def watermark(self) -> int:
-        """The least watermark of the open feeds that have one yet; 0 where none has."""
+        """The least watermark of the open feeds that have one; 0 if none has."""
         with self._lock:
             open_feeds = list(self._open.values())
         return min(filter(None, (feed.watermark() for feed in open_feeds)), default=0)
 
     def pause(self) -> None:
-        """Hand on nothing more, so that what is in flight can come to its end."""
+        """Hand on nothing more, so that what is in flight can end."""
         with self._lock:
             self._paused = True
             for feed in self._open.values():

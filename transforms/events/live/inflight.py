@@ -1,8 +1,8 @@
 """Messages that were read from a live source on this machine and whose outcome is not known yet.
 
 The source of a live run and its last step are in one process and share this registry: the source notes how a message
-is acknowledged, the last step does it once the message has been accounted for. What stays in here when the process
-dies was never acknowledged, and comes again.
+is acknowledged, the last step does it once the message has been accounted for. What is left here when the process dies
+was never acknowledged, and comes again.
 """
 
 import os
@@ -16,7 +16,7 @@ from transforms.events.plain import quoted
 
 __all__ = ["InFlight", "in_flight"]
 
-#: Acknowledges messages by what `InFlight.add` was told of each: a call for all that are settled together.
+#: Acknowledges messages by what `InFlight.add` noted for each: one call for all that are settled together.
 Acknowledge = Callable[[list[Any]], None]
 
 
@@ -48,9 +48,9 @@ class InFlight:
         return handle
 
     def retain(self, handle: str, times: int = 1) -> None:
-        """Wait for so many more calls of `settle`: a message that became n others is retained n - 1 times.
+        """Expect more calls of `settle`: a message that became n others is retained n - 1 times.
 
-        Called before any of those others can be settled. A message that was settled already is passed over.
+        Call this before any of the others can be settled. A message that was settled already is skipped.
 
         Raises:
           RuntimeError: as `settle` does.
@@ -67,7 +67,7 @@ class InFlight:
         return bound
 
     def settle(self, handles: Iterable[str]) -> None:
-        """Acknowledge messages that have been accounted for; one that was settled before is passed over.
+        """Acknowledge messages that have been accounted for; one that was settled before is skipped.
 
         Raises:
           RuntimeError: a handle is of another process, which alone could acknowledge it: source and sink of a live run
@@ -92,13 +92,13 @@ class InFlight:
         self.settle(handle for handles in bound for handle in handles)
 
     def oldest(self) -> float:
-        """For how long the oldest message has been in flight, in seconds; 0 where none is."""
+        """How long the oldest message has been in flight, in seconds; 0 if none is."""
         with self._lock:
             first = next(iter(self._held.values()), None)
             return self._clock() - first.since if first else 0.0
 
     def oldest_published(self) -> int | None:
-        """When the oldest message that is in flight was published, None where none is."""
+        """When the oldest message in flight was published; None if none is."""
         with self._lock:
             return min((each.published for each in self._held.values() if each.published is not None), default=None)
 

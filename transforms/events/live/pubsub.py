@@ -1,10 +1,10 @@
 """A Pub/Sub subscription read live by this process: pulls behind a queue that never blocks its reader.
 
-Messages are pulled, not streamed: what the emulator had put on a stream did not come again within 40 to 90 s after the
-process at its other end was killed, and a stream of its carries 2,000 messages a second where pulls carry 24,000.
-Leases of what is in flight are extended here, and nothing is pulled beyond a number of messages or bytes. Beam's own
-source does all that on Dataflow. A subscription with exactly-once delivery is not meant: where one id has expired it
-refuses a whole request. Times are microseconds since the epoch, UTC.
+Messages are pulled, not streamed. After a process was killed, the emulator took longer than 40 to 90 s to deliver again
+what it had put on that process's stream; and a stream carries 2,000 messages a second where pulls carry 24,000. This
+module extends the leases of messages in flight, and pulls no more than a number of messages or bytes. On Dataflow,
+Beam's own source does all that. Subscriptions with exactly-once delivery will not do: they refuse a whole request if
+one id in it has expired. Times are microseconds since the epoch, UTC.
 """
 
 import heapq
@@ -31,40 +31,40 @@ HELD_BYTES = 128 * 1024 * 1024
 #: Messages asked for in one pull, and pulls that wait for messages together.
 PULLED_AT_ONCE = 1_000
 PULLERS = 2
-#: How long one pull waits for messages, in seconds. The broker knows it, so it is for how long at most it may go on
-#: giving messages to the pull of a process that was killed; they come again only when their leases end.
+#: How long one pull waits for messages, in seconds. The broker knows this time, so it gives messages to the pull of a
+#: killed process for at most as long; these come again only when their leases end.
 PULL_SECONDS = 3.0
-#: For how long leases are extended, and how often, in seconds. What a killed process held comes again after so long.
+#: For how long leases are extended, and how often, in seconds. What a killed process held comes again after that time.
 #: The shortest lease that the service has (cloud.google.com/pubsub/docs/lease-management).
 LEASE_SECONDS = 10
 EXTEND_SECONDS = 3.0
 #: Ids in one request, which must stay below 512 KiB (cloud.google.com/pubsub/quotas).
 IDS_AT_ONCE = 1_000
-#: How long acknowledgements wait for others to go with, in seconds. Who settles a message does not wait for the broker:
+#: How long acknowledgements wait for others to go with, in seconds. Settling a message does not wait for the broker:
 #: a message whose acknowledgement is lost comes again, and is found to be a duplicate.
 ACKNOWLEDGE_SECONDS = 0.05
 #: How long the service may take to answer at the start, in seconds.
 CONNECT_SECONDS = 60.0
-#: How long is waited for pulls and other work when the subscription is closed, in seconds. A pull that waits for
-#: messages then is given up: should the broker have given it one meanwhile, that comes again when its lease ends.
+#: How long closing the subscription waits for pulls and other work, in seconds. A pull that still waits for messages is
+#: then given up; a message that the broker gave it meanwhile comes again when its lease ends.
 CLOSE_SECONDS = 0.2
-#: How long a puller rests while nothing more may be held, in seconds.
+#: How long a puller rests while no more may be held, in seconds.
 FULL_SECONDS = 0.02
 
-#: After so long without a message the subscription is held to be empty.
+#: After this long without a message, the subscription counts as empty.
 IDLE = 2_000_000
-#: For so long after the start the watermark stands still: a backlog is on its way, and what a run that died here had in
-#: flight comes again when its leases end (the supervisor's pause and the start of a process take the rest).
+#: For this long after the start the watermark stands still: a backlog is on its way, and what a dead run had in flight
+#: comes again when its leases end (the supervisor's pause and the start of a process take the rest).
 START = 5_000_000
 
 
 class Watermark:
     """The publish time before which no message is expected; it never goes back.
 
-    Pub/Sub says nothing of what is still to come, so it is what can be seen from here: the oldest message that waits,
-    and some time behind the clock when nothing has come for that long. Once the start is over it is no less than what
-    was handed on: a runner lets a message wait behind an earlier timer of its key, and no message that could move it
-    comes while as many as may be wait so.
+    Pub/Sub does not say what is still to come, so this is what can be seen from here: the time of the oldest message
+    that waits, or some time behind the clock when nothing has come for that long. Once the start is over, it is no less
+    than that of what was handed on. A runner lets a message wait behind an earlier timer of its key, and when as many
+    messages wait as may be held, none comes that could move the watermark.
 
     Args:
       clock: the time now.
@@ -80,8 +80,8 @@ class Watermark:
 
         Args:
           oldest: the publish time of the oldest message that waits or is being handed on, if there is one.
-          deaf: something that was published may be unable to come (as much is in flight as may be, or there is no
-            connection): silence says nothing.
+          deaf: published messages may be unable to come (as much is in flight as may be, or there is no connection), so
+            that silence means nothing.
         """
         moment = self._clock()
         if oldest is not None or deaf:
@@ -101,7 +101,7 @@ class Subscriber:
 
     Args:
       subscription: `projects/P/subscriptions/S`.
-      registry: where it is noted how to acknowledge what was handed on.
+      registry: notes how to acknowledge what was handed on.
 
     Raises:
       ConnectionError: the service does not answer.
@@ -150,7 +150,7 @@ class Subscriber:
         return self._watermark.seen(self._waiting[0][0] if self._waiting else None, deaf=self._deaf())
 
     def close(self) -> None:
-        """Pull nothing more; what was not handed on goes back at once. What was settled is acknowledged.
+        """Pull nothing more. Messages that were not handed on go back at once; settled ones are acknowledged.
 
         Raises:
           google.api_core.exceptions.GoogleAPIError: it could not be given back, and comes again when its leases end.
@@ -192,7 +192,7 @@ class Subscriber:
             self._change_leases(held, LEASE_SECONDS)
 
     def _surfacing(self, work: Callable[[], None]) -> None:
-        """Do work of a thread; what it fails with is raised by `next`."""
+        """Do the work of a thread; if it fails, `next` raises the error."""
         try:
             work()
         except (GoogleAPIError, ValueError) as error:
@@ -249,7 +249,7 @@ class Subscriber:
 
 
 def _client() -> SubscriberClient:
-    """A client that takes messages of any size, which Google's own does not from the emulator: there 4 MB end it."""
+    """A client that takes messages of any size; Google's own fails at 4 MB with the emulator."""
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
     if not emulator:
         return SubscriberClient()

@@ -26,23 +26,23 @@ from transforms.storage.open import open_store
 
 __all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive"]
 
-#: Messages that are handed on together at most, and how long a source is left alone that had fewer, in seconds. A look
-#: costs a bundle of the runner in this step and in those after it.
+#: How many messages are handed on together at most, and how long a source that had fewer is left alone, in seconds.
+#: Each look costs a bundle of the runner in this step and in those after it.
 BATCH_MESSAGES = 1_000
 POLL_SECONDS = 0.1
-#: Full batches that one bundle of the source hands on: later steps see nothing of it before it ends.
+#: How many full batches one bundle of the source hands on: later steps see none of them before it ends.
 BUNDLE_BATCHES = 2
 #: How long the broker may take to answer for a bundle, in seconds.
 PUBLISH_SECONDS = 60.0
 
-#: What `Message.source` says of a row of the control table.
+#: `Message.source` of a row of the control table.
 CONTROL = "control"
 
 
 class ReadLive(beam.PTransform):
     """Read a Pub/Sub subscription as messages with handles, see `inflight`; only for steps in this process.
 
-    What waits is handed on together, as one element (see `batches`) with the timestamp of the oldest message.
+    Waiting messages are handed on together, as one element (see `batches`) with the timestamp of the oldest.
 
     Args:
       subscription: `projects/P/subscriptions/S`.
@@ -178,7 +178,7 @@ class _Settle(beam.DoFn):
 
 
 class Publish(beam.PTransform):
-    """Publish payloads to a Pub/Sub topic; puts out the handles that came with them when the broker has them.
+    """Publish payloads to a Pub/Sub topic; emits the handles that came with them once the broker has them.
 
     Elements are (payload, handle); the handle is empty where there is none. A bundle that runs again publishes again.
 

@@ -13,7 +13,7 @@ from transforms.storage.rows import EventKey, EventRow
 
 __all__ = ["BigtableArchive"]
 
-#: Events that are looked at together.
+#: How many events are looked at together.
 _ROWS_AT_ONCE = 1_000
 
 

@@ -49,7 +49,7 @@ class Database:
 
 
 def newest(rows: Iterable[tuple[bytes, int, _Record]]) -> dict[bytes, tuple[int, _Record]]:
-    """One row a key: the one of the greatest version, of equal ones the last. A batch is applied in no order."""
+    """One row for each key: that with the greatest version, the last of equal ones. A batch has no order."""
     newest: dict[bytes, tuple[int, _Record]] = {}
     for key, version, row in rows:
         if key not in newest or version >= newest[key][0]:
@@ -78,5 +78,5 @@ def record(kind: type[_Record], row: Row) -> _Record:
 
 
 def cell_of(row: Row, column: bytes) -> bytes:
-    """The newest value in a column of a row; nothing where it has none."""
+    """The newest value in a column of a row; empty if it has none."""
     return next((cell.value for cell in row.cells if cell.qualifier == column), b"")

@@ -1,7 +1,7 @@
-"""The table of dead letters in Bigtable: letters by time, and beside them whose they are.
+"""The table of dead letters in Bigtable: letters by time, and entries that say whose they are.
 
-A letter is one row with its record, its weight and, once it was, when it was published again. What says whose it is is
-written before it and deleted before it: no letter is left that deleting its user would not find.
+A letter is one row with its record, its weight and, if it was published again, the time of that. The entry that says
+whose it is comes before it, when writing and when deleting: deleting a user finds all letters that name the user.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ __all__ = ["BigtableDeadLetters", "letter"]
 
 _WEIGHT, _REPLAYED = b"weight", b"replayed"
 _WEIGHTS = RowFilterChain([ColumnQualifierRegexFilter(_WEIGHT), NEWEST])
-#: Letters that are deleted together.
+#: How many letters are deleted together.
 _AT_ONCE = 500
 _TABLE = "dead_letters"
 
@@ -33,7 +33,7 @@ class BigtableDeadLetters(Database):
     _claims: ThreadPoolExecutor
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep letters; what is known of their replay stays."""
+        """Keep letters; the time of their replay stays."""
         named = [keys.letter_of(row.user, row.time, row.id) for row in rows if row.user]
         self._tables.mutate(_TABLE, [set_cell(key, ROW, b"", 0) for key in dict.fromkeys(named)])
         entries = []
@@ -69,7 +69,7 @@ class BigtableDeadLetters(Database):
         return deleted
 
     def _delete_letters(self, user: str) -> None:
-        """Delete the letters that name a user, then what says so."""
+        """Delete the letters that name a user, then the entries that say so."""
         prefix = keys.letters_of(user)
         named = [found.row_key for found in self._scan(_TABLE, prefix, row_filter=KEYS_ONLY)]
         self._delete(_TABLE, [key.removeprefix(prefix) for key in named])
@@ -77,7 +77,7 @@ class BigtableDeadLetters(Database):
 
 
 def letter(row: Row) -> DeadLetterRow:
-    """A letter of its row."""
+    """The letter in a row."""
     said = cell_of(row, _REPLAYED)
     found = record(DeadLetterRow, row)
     return msgspec.structs.replace(found, replayed=msgspec.msgpack.decode(said, type=int)) if said else found

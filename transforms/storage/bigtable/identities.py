@@ -13,7 +13,7 @@ class BigtableIdentities(Database):
     """See `Identities`."""
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
-        """Say whose ids, tokens and addresses are."""
+        """Write who owns ids, tokens and addresses."""
         self._write("identities", newest((keys.identity_key(row.kind, row.value), row.version, row) for row in rows))
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:

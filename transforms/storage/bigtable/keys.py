@@ -40,14 +40,14 @@ __all__ = [
 #: The two rows of the table of runs: the last bounded run, and who works on the store.
 RUN_KEY, LEASE_KEY = b"run", b"lease"
 
-#: What the keys of dead letters start with.
+#: The prefixes of keys of dead letters.
 LETTERS = b"t#"
 #: The shards of a list of sends.
 SHARDS = 8
 
 _LOW = re.compile(rb"[\x00-$]")
 _LONGEST_PART = 1024
-#: The greatest time, in microseconds; what is counted down from it sorts newest first.
+#: The greatest time, in microseconds: times counted down from it sort newest first.
 _END_OF_TIME = 2**63 - 1
 
 
@@ -57,7 +57,7 @@ def user_key(user: str) -> bytes:
 
 
 def events_of(user: str) -> bytes:
-    """What the keys of a user's events start with."""
+    """The prefix of the keys of a user's events."""
     return user_key(user) + b"#"
 
 
@@ -72,7 +72,7 @@ def identity_key(kind: str, value: str) -> bytes:
 
 
 def members_of(segment: str) -> bytes:
-    """What the keys of a segment's members start with."""
+    """The prefix of the keys of a segment's members."""
     return _part(segment) + b"#"
 
 
@@ -82,7 +82,7 @@ def member_key(segment: str, user: str) -> bytes:
 
 
 def ledger_of(user: str) -> bytes:
-    """What the keys of a user's sends start with."""
+    """The prefix of the keys of a user's sends."""
     return user_key(user) + b"#"
 
 
@@ -100,7 +100,7 @@ def listed_of(state: str, campaign: str | None = None, shard: int | None = None)
 
 
 def listed_at(state: str, campaign: str, decided_at: int, shard: int) -> bytes:
-    """What the keys of sends start with that were decided at a time."""
+    """The prefix of the keys of sends that were decided at a time."""
     return b"%s%016x" % (listed_of(state, campaign, shard), _END_OF_TIME - decided_at)
 
 
@@ -122,17 +122,17 @@ def letter_key(time: int, id_: str) -> bytes:
 
 
 def letters_of(user: str) -> bytes:
-    """What the keys of a user's dead letters start with, among those that say whose they are."""
+    """The prefix of the keys that say which dead letters are a user's."""
     return b"u#" + user_key(user) + b"#"
 
 
 def letter_of(user: str, time: int, id_: str) -> bytes:
-    """What says that a dead letter is a user's: u#hash#user#, and the letter's own key."""
+    """The key that says that a dead letter is a user's: u#hash#user#, and the letter's own key."""
     return letters_of(user) + letter_key(time, id_)
 
 
 def inbox_of(user: str) -> bytes:
-    """What the keys of a user's inbox start with."""
+    """The prefix of the keys of a user's inbox."""
     return user_key(user) + b"#"
 
 
@@ -142,7 +142,7 @@ def inbox_key(user: str, at: int, send: str) -> bytes:
 
 
 def metrics_of(prefix: str) -> bytes:
-    """What the keys of all series start with whose names start with `prefix`."""
+    """The prefix of the keys of all series whose names start with `prefix`."""
     return _escape(prefix)
 
 
@@ -157,7 +157,7 @@ def control_key(message: str) -> bytes:
 
 
 def end_of(prefix: bytes) -> bytes | None:
-    """The first key after all that start with `prefix`; None where there is no end."""
+    """The first key after all that start with `prefix`; None if there is none."""
     # The last byte is never 0xff: it is of UTF-8, of a hash, or the separator.
     return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else None
 

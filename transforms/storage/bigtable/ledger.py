@@ -17,12 +17,12 @@ from transforms.storage.store import StoreError
 
 __all__ = ["BigtableLedger", "Listed"]
 
-#: What a list says of a send: its campaign, when it was decided, its user and its id.
+#: An entry of a list of sends: campaign, time of the decision, user and id.
 Listed = tuple[str, int, str, str]
 
 #: The column that says which call made a claim.
 _CLAIM = b"claim"
-#: How often a claim may find that what stood in its way was deleted.
+#: How often a claim may find that the row in its way was deleted meanwhile.
 _ROUNDS = 8
 
 
@@ -47,7 +47,7 @@ class BigtableLedger(Database):
             for key, found in self._tables.read("ledger", taken).items():
                 ours = cell_of(found, _CLAIM) == token
                 standing[pending.pop(key).send] = None if ours else record(LedgerRow, found)
-            # What stood in the way and is gone was deleted in between: claim again.
+            # The row in the way was deleted meanwhile: claim again.
             pending = {key: pending[key] for key in taken if key in pending}
             if not pending:
                 return standing
@@ -64,7 +64,8 @@ class BigtableLedger(Database):
         wanted: dict[bytes, tuple[LedgerRow, LedgerRow]] = {}
         for old, new in changes:
             wanted.setdefault(keys.ledger_key(old.user, old.send), (old, new))
-        # Compared as records here and as bytes there: an older version may have written the same in other bytes.
+        # Compared as records here, and as bytes in Bigtable: an older version may have written the same record as other
+        # bytes.
         standing = {
             key: found
             for key, found in self._tables.read("ledger", list(wanted)).items()
@@ -90,7 +91,7 @@ class BigtableLedger(Database):
         return records(LedgerRow, self._scan("ledger", b""))
 
     def _list(self, rows: Iterable[LedgerRow]) -> None:
-        """List sends by their states, before the ledger has them: who reads a list asks the ledger."""
+        """List sends by their states, before the ledger has them: readers of a list ask the ledger."""
         entries = [
             set_cell(_listed_key(row, row.state), ROW, msgspec.msgpack.encode(_listed(row)), 0)
             for row in rows
@@ -99,7 +100,7 @@ class BigtableLedger(Database):
         self._tables.mutate("ledger_by_state", entries)
 
     def _unlist(self, user: str) -> None:
-        """Take a user's sends out of all lists, as long as the ledger knows which they were."""
+        """Remove a user's sends from all lists, while the ledger still knows them."""
         rows = records(LedgerRow, self._scan("ledger", keys.ledger_of(user)))
         self._delete("ledger_by_state", [_listed_key(row, state) for row in rows for state in STATES])
 

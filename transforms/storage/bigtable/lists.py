@@ -21,7 +21,7 @@ from transforms.storage.sends import SendKey
 
 __all__ = ["BigtableLists"]
 
-#: Entries of a list of sends that are read together, of each shard, and held against the ledger.
+#: How many entries of a list of sends are read together from each shard, and compared with the ledger.
 _AT_ONCE = 100
 
 
@@ -108,7 +108,7 @@ class BigtableLists(BigtableUsers, BigtableRuns, BigtableLease):
     def _shard(
         self, state: str, campaign: str, since: int, after: SendKey | None, shard: int
     ) -> Iterator[tuple[bytes, SendKey]]:
-        """The entries of a shard, each with what it is ordered by among those of the others."""
+        """The entries of a shard, each with its place among those of all shards."""
         start = keys.listed_of(state, campaign, shard)
         first = start if after is None else keys.listed_key(state, campaign, after, shard) + b"\0"
         end = keys.end_of(keys.listed_at(state, campaign, since, shard))
@@ -116,7 +116,7 @@ class BigtableLists(BigtableUsers, BigtableRuns, BigtableLease):
             yield row.row_key.removeprefix(start), _listed(row)[1:]
 
     def _after(self, table: str, prefix: bytes, last: bytes | None, at_once: int = _AT_ONCE) -> Iterator[Row]:
-        """Rows whose keys start so, after one."""
+        """Rows whose keys have a prefix, after one of them."""
         start = prefix if last is None else max(prefix, last + b"\0")
         end = keys.end_of(prefix)
         return iter(()) if end is not None and start >= end else self._tables.scan(table, start, end, at_once=at_once)

@@ -11,7 +11,7 @@ from transforms.storage.rows import MetricRow
 
 __all__ = ["BigtableMetrics"]
 
-#: What a row can hold.
+#: The bounds of a row's number.
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
@@ -29,7 +29,7 @@ class BigtableMetrics(Database):
     def add_metrics(self, rows: Sequence[MetricRow]) -> None:
         """Add to the counts of windows: they are read, added to and written whole, which is safe to try again.
 
-        Bigtable's own addition is not: after a lost answer nobody knows whether it counted.
+        Bigtable's own addition is not safe: after a lost answer nobody knows whether it counted.
         """
         counts: Counter[tuple[str, int]] = Counter()
         for row in rows:

@@ -22,10 +22,9 @@ resolved (CheckAndMutateRow on the very bytes that were read).
 before the ledger, stays until the user is deleted, and is held against the ledger when it is read. What was recorded
 before there were lists is in none.
 
-**Deletes** remove the cells that are there, and leave nothing that holds off later writes: a write that was in flight
-when its user was deleted brings that row back. What follows: the users row of a deleted user is overwritten with a
-tombstone of a greater version in place of being deleted, state machines drop what is older than it, and deleting again
-removes what came back.
+**Deletes** remove the cells that are there, and leave nothing that would stop later writes: a write that was in flight
+when its user was deleted brings that row back. So the users row of a deleted user is not deleted, but overwritten with
+a tombstone of a greater version. State machines drop what is older than it, and deleting again removes what came back.
 
 **Control** is a queue for live runs on one machine, for tests and small stores: keys in the order of publishing lie on
 one server, and reads pass over what was deleted there and not yet collected. On Dataflow it is a topic.
@@ -94,7 +93,7 @@ class BigtableStore(
         self._control = ControlRows()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Nothing: each row stands by itself; see `Store.transaction`."""
+        """Do nothing: each row is written alone; see `Store.transaction`."""
         return nullcontext()
 
     def delete_user(
@@ -112,7 +111,7 @@ class BigtableStore(
         for key, found in self._tables.read("identities", named).items():
             owned = record(IdentityRow, found)
             if owned.user == user:
-                # Only up to what was read: a newer registration by somebody else must outlive this.
+                # Only up to what was read: a newer registration by somebody else must survive.
                 until = timestamp(owned.version) + 1000
                 theirs.append(delete_until(key, ROW, until))
         self._tables.mutate("identities", theirs)

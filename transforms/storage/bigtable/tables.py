@@ -58,13 +58,13 @@ __all__ = [
     "set_only_cell",
 ]
 
-#: An operation on a batch is given up after so many seconds, one try of it sooner.
+#: An operation on a batch is given up after this many seconds, and a single try sooner.
 TIMEOUT, _TRY_SECONDS = 60.0, 20.0
 #: Tries of an operation, with pauses of 0.1 s doubled each time, about 13 s in all.
 TRIES, _FIRST_PAUSE, _LONGEST_PAUSE = 8, 0.1, 10.0
-#: Tries to open: nothing is at stake yet, and who mistyped an address should not wait.
+#: Tries to open: nothing is at stake yet, and a mistyped address should fail soon.
 _OPENING_TRIES = 4
-#: Rows that a request writes or asks for. More was not faster on the emulator.
+#: How many rows a request writes or reads. More was not faster on the emulator.
 _ROWS_AT_ONCE = 500
 
 #: Every table has this one column family, with a garbage collection rule of one version.
@@ -76,7 +76,7 @@ KEYS_ONLY = RowFilterChain([CellsRowLimitFilter(1), StripValueTransformerFilter(
 #: Failures that may pass. Every mutation here is safe to repeat.
 _TRANSIENT = (Aborted, DeadlineExceeded, InternalServerError, ResourceExhausted, ServiceUnavailable)
 
-#: What is done to one row, as the protocol's own message.
+#: The mutations of one row, as the protocol's own message.
 Entry = Any
 _new_entry: Callable[..., Entry] = MutateRowsRequest.Entry.pb()
 
@@ -158,7 +158,7 @@ class Tables:
         self._tables = {name: self._client.get_table(instance, name) for name in names}
 
     def mutate(self, table: str, entries: Sequence[Entry]) -> None:
-        """Apply mutations of different rows. Of a batch that failed, only what failed is tried again."""
+        """Apply mutations of different rows. If a batch fails, only its failed mutations are tried again."""
         for start in range(0, len(entries), _ROWS_AT_ONCE):
             pending = list(entries[start : start + _ROWS_AT_ONCE])
 
@@ -177,8 +177,8 @@ class Tables:
                 raise StoreError(f"{left} of {len(entries)} rows were not written: {error}") from error
 
     def _mutate(self, table: str, entries: Sequence[Entry], seconds: float) -> dict[int, GoogleAPICallError]:
-        """Send mutations once; why each of those failed that did, by its place."""
-        # As plain messages: the data client's own took longer than all else that was done for a row.
+        """Send mutations once; returns the causes of those that failed, by their place."""
+        # As plain messages: the data client's own took longer than everything else for a row.
         request = MutateRowsRequest.pb(MutateRowsRequest(table_name=f"{self._instance}/tables/{table}"))
         request.entries.extend(entries)
         lost: GoogleAPICallError = ServiceUnavailable("no answer")  # type: ignore[no-untyped-call]
@@ -196,9 +196,9 @@ class Tables:
         return causes
 
     def insert(self, table: str, key: bytes, cells: list[Mutation]) -> bool:
-        """Write a row if there is none, atomically; whether there was none.
+        """Write a row if there is none, atomically; returns whether there was none.
 
-        After a lost answer this is tried again, and then says that there was one: the caller must know its own.
+        After a lost answer it tries again, and then finds its own row: the caller must recognise that.
         """
 
         def check(seconds: float) -> bool:
@@ -209,9 +209,9 @@ class Tables:
         return self._tried(f"table `{table}`", check)
 
     def replace(self, table: str, key: bytes, column: bytes, value: bytes, cells: list[Mutation]) -> bool:
-        """Write to a row if a column's newest cell has this value, atomically; whether it had.
+        """Write to a row if a column's newest cell has this value, atomically; returns whether it had.
 
-        After a lost answer this is tried again, and then says that it had not: the caller must know its own.
+        After a lost answer it tries again, and then finds its own value: the caller must recognise that.
         """
         standing = RowFilterChain([ColumnQualifierRegexFilter(column), NEWEST, ValueRangeFilter(value, value)])
 
@@ -223,7 +223,7 @@ class Tables:
         return self._tried(f"table `{table}`", check)
 
     def update(self, table: str, key: bytes, cells: list[Mutation]) -> bool:
-        """Write cells to a row if there is one, atomically; whether there was."""
+        """Write cells to a row if there is one, atomically; returns whether there was."""
 
         def check(seconds: float) -> bool:
             return self._tables[table].check_and_mutate_row(
@@ -233,7 +233,7 @@ class Tables:
         return self._tried(f"table `{table}`", check)
 
     def read(self, table: str, row_keys: Sequence[bytes], row_filter: RowFilter = NEWEST) -> dict[bytes, Row]:
-        """Those rows that there are, by key."""
+        """The rows that exist, by key."""
         found: dict[bytes, Row] = {}
         for start in range(0, len(row_keys), _ROWS_AT_ONCE):
             asked: list[str | bytes] = [*row_keys[start : start + _ROWS_AT_ONCE]]
@@ -304,7 +304,7 @@ class Tables:
             self._tried(f"table `{name}` of `{parent}`", make(name), tries)
 
     def _tried(self, what: str, call: Callable[[float], _Answer], tries: int | None = None) -> _Answer:
-        """Call with the seconds that a try may take, again while the failure may pass, up to the bounds."""
+        """Call with the seconds that a try may take; try again within bounds while the failure may pass."""
         retrying = Retrying(
             stop=stop_after_attempt(tries or self._tries) | stop_before_delay(self._timeout),
             wait=wait_exponential_jitter(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=_FIRST_PAUSE),

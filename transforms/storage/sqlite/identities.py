@@ -12,7 +12,7 @@ class SqliteIdentities(Database):
     """See `Identities`."""
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
-        """Say whose ids, tokens and addresses are."""
+        """Write who owns ids, tokens and addresses."""
         self._upsert("identities", ("kind", "value"), rows, newest=True)
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
