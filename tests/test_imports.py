@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 #: What stands beside the folders of `transforms/`, imports none of them, and may be imported by all.
 FIRST = ["errors", "logs"]
 #: Each folder of `transforms/` may import itself and the folders before it.
-ORDER = ["storage", "events", "identity", "segments", "messages", "campaigns", "users", "channels", "metrics"]
+ORDER = ["storage", "events", "identity", "segments", "messages", "campaigns", "users", "channels", "metrics", "views"]
 MODULES = sorted((ROOT / "transforms").rglob("*.py"))
 PLAIN = [path for path in MODULES if path.name != "transforms.py"]
 LONGEST = 400

@@ -9,7 +9,7 @@ from transforms.errors import TodokeError, WrongUse
 from transforms.events.sources import parse_topic
 from transforms.storage.store import Store
 
-__all__ = ["ControlFailed", "Publish", "open_control", "publish_evenly"]
+__all__ = ["ControlFailed", "Publish", "open_control", "open_topic", "publish_evenly"]
 
 #: Publishes messages; they are durable when it returns.
 Publish = Callable[[Sequence[bytes]], None]
@@ -41,11 +41,7 @@ def open_control(store: Store, topic: str | None) -> Iterator[Publish]:
     if topic is None:
         yield lambda payloads: store.publish_control(payloads, time.time_ns() // 1000)
         return
-    try:
-        path = parse_topic(topic)
-    except ValueError as error:
-        raise WrongUse(f"--control-topic: {error}") from error
-    with _publishing_to(path) as publish:
+    with open_topic(topic, "--control-topic") as publish:
         yield publish
 
 
@@ -79,17 +75,32 @@ def publish_evenly(
 
 
 @contextmanager
-def _publishing_to(path: str) -> Iterator[Publish]:
+def open_topic(topic: str, flag: str) -> Iterator[Publish]:
+    """How to publish to a topic of Pub/Sub.
+
+    Args:
+      topic: `pubsub:projects/P/topics/T`.
+      flag: that named it.
+
+    Raises:
+      WrongUse: the topic is none, or there are no credentials; or (from what is yielded) it is not there, or may not
+        be published to.
+      ControlFailed: (from what is yielded) it does not take the messages.
+    """
     from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
     from google.api_core.retry import Retry
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.pubsub_v1 import PublisherClient
 
     try:
+        path = parse_topic(topic)
+    except ValueError as error:
+        raise WrongUse(f"{flag}: {error}") from error
+    try:
         client = PublisherClient()
     except GoogleAuthError as error:
         advice = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
-        raise WrongUse(f"--control-topic: no credentials for Pub/Sub: {error}; {advice}") from error
+        raise WrongUse(f"{flag}: no credentials for Pub/Sub: {error}; {advice}") from error
     bounded = Retry(timeout=PUBLISH_SECONDS)  # the client's own default goes on for ten minutes
 
     def publish(payloads: Sequence[bytes]) -> None:
@@ -98,9 +109,9 @@ def _publishing_to(path: str) -> Iterator[Publish]:
             for answer in answers:
                 answer.result(PUBLISH_SECONDS)
         except NotFound as error:
-            raise WrongUse(f"--control-topic: there is no topic {path}") from error
+            raise WrongUse(f"{flag}: there is no topic {path}") from error
         except Forbidden as error:
-            raise WrongUse(f"--control-topic: this account may not publish to {path}: {error}") from error
+            raise WrongUse(f"{flag}: this account may not publish to {path}: {error}") from error
         except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
             raise ControlFailed(f"topic `{path}` did not take the messages: {error or 'no answer in time'}") from error
 

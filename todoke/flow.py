@@ -5,7 +5,7 @@ import sys
 import msgspec
 
 from todoke.clock import check_zone, clock
-from todoke.store import open_asked
+from todoke.store import open_asked_reader
 from todoke.terminal import json_text
 from transforms.events.plain import quoted
 from transforms.metrics.flow import flow_of
@@ -21,8 +21,8 @@ def flow(segment: str, url: str, *, zone: str, json: bool) -> None:
       StoreError: the store cannot be read.
     """
     check_zone(zone, of="those who come and go")
-    store = open_asked(url)
-    found = flow_of(store, segment)
+    with open_asked_reader(url) as reader:
+        found = flow_of(reader, segment)
     if not found and not json:
         print(
             f"todoke: nobody was counted as coming or going in {quoted(segment)}; only live jobs count", file=sys.stderr
@@ -30,4 +30,3 @@ def flow(segment: str, url: str, *, zone: str, json: bool) -> None:
     for each in found:
         shown = {**msgspec.structs.asdict(each), "window": clock(zone).write(each.window)}
         print(json_text(shown) if json else "\t".join(map(str, shown.values())))
-    store.close()

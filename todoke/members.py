@@ -4,13 +4,13 @@ import sys
 from json import dumps
 
 from todoke.clock import check_zone, clock
-from todoke.store import open_asked
+from todoke.store import open_asked_reader
 from todoke.terminal import json_text
 from transforms.errors import WrongUse
 from transforms.events.plain import plain
 from transforms.storage.open import parse_store
-from transforms.users.members import standing_members
-from transforms.users.user import ANONYMOUS
+from transforms.storage.pages import MOST, every
+from transforms.views.segments import members as members_of
 
 __all__ = ["members"]
 
@@ -25,18 +25,16 @@ def members(segment: str, url: str, *, anonymous: bool, zone: str, json: bool) -
       StoreError: the store cannot be read.
     """
     check_zone(zone, of="members")
-    store = open_asked(url)
-    last = store.read_run()
-    if last is not None and segment not in last.segments:
-        raise WrongUse(f"the last run knew no segment `{segment}`; it knew {', '.join(last.segments) or 'none'}")
-    if last is not None and not last.finished:
-        print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
-    standing = standing_members(store, segment)
-    found = (row for row in standing if anonymous or not row.user.startswith(ANONYMOUS))
-    for row in found if parse_store(url)[0] == "sqlite" else sorted(found, key=lambda row: row.user):
-        shown = {"user": row.user, "since": clock(zone).write(row.since)}
-        print(json_text(shown) if json else _as_line(row.user))
-    store.close()
+    with open_asked_reader(url) as reader:
+        last = reader.read_run()
+        if last is not None and segment not in last.segments:
+            raise WrongUse(f"the last run knew no segment `{segment}`; it knew {', '.join(last.segments) or 'none'}")
+        if last is not None and not last.finished:
+            print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
+        found = every(lambda cursor: members_of(reader, segment, MOST, cursor, anonymous=anonymous))
+        for member in found if parse_store(url)[0] == "sqlite" else sorted(found, key=lambda member: member.user):
+            shown = {"user": member.user, "since": clock(zone).moved(member.since)}
+            print(json_text(shown) if json else _as_line(member.user))
 
 
 def _as_line(user: str) -> str:

@@ -1,10 +1,14 @@
 """The store that a command reads."""
 
-from transforms.errors import WrongUse
-from transforms.storage.open import open_store
-from transforms.storage.store import Store
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["open_asked"]
+from transforms.errors import WrongUse
+from transforms.storage.open import open_reader, open_store
+from transforms.storage.reader import Reader
+from transforms.storage.store import OlderStore, Store
+
+__all__ = ["open_asked", "open_asked_reader"]
 
 
 def open_asked(url: str) -> Store:
@@ -18,3 +22,24 @@ def open_asked(url: str) -> Store:
         return open_store(url, create=False)
     except ValueError as error:
         raise WrongUse(f"--store: {error}") from error
+
+
+@contextmanager
+def open_asked_reader(url: str) -> Iterator[Reader]:
+    """Open what `--store` names for reading alone; a file of an older version is brought up to date first.
+
+    Raises:
+      WrongUse: the URL is none.
+      NoStore: there is no such store.
+    """
+    try:
+        reader = open_reader(url)
+    except OlderStore:
+        open_asked(url).close()
+        reader = open_reader(url)
+    except ValueError as error:
+        raise WrongUse(f"--store: {error}") from error
+    try:
+        yield reader
+    finally:
+        reader.close()

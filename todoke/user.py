@@ -2,19 +2,17 @@
 
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from todoke.clock import UTC_CLOCK, Clock, check_zone, clock, zone_in
-from todoke.store import open_asked
+from todoke.store import open_asked_reader
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.errors import WrongUse
-from transforms.events.event import GROUP, SET
 from transforms.events.plain import quoted
-from transforms.storage.rows import EventRow, LedgerRow, LedgerState, UserRow
-from transforms.storage.store import Store
-from transforms.users.user import ANONYMOUS
+from transforms.storage.reader import Reader
+from transforms.storage.rows import UserRow
+from transforms.views.users import UnknownUser, past, profile, user_row
 
 __all__ = ["print_user", "user", "user_json"]
 
@@ -25,9 +23,6 @@ _SHOWN = 100
 #: The fields of a profile that are times, besides those of memberships, journeys and pending entries.
 _TIMES = ("deleted", "known_since", "as_of")
 
-#: What happened when, of which kind it is, and what is shown of it.
-_Entry = tuple[int, str, dict[str, Any]]
-
 
 def user(user_id: str, url: str, *, zone: str, json: bool) -> None:
     """Print one user, with times by `--zone`.
@@ -37,33 +32,32 @@ def user(user_id: str, url: str, *, zone: str, json: bool) -> None:
       StoreError: the store cannot be read.
     """
     check_zone(zone)
-    store = open_asked(url)
-    if json:
-        print(json_text(user_json(store, user_id, zone)))
-    else:
-        print_user(Screen(), store, user_id, zone)
-    store.close()
+    with open_asked_reader(url) as reader:
+        if json:
+            print(json_text(user_json(reader, user_id, zone)))
+        else:
+            print_user(Screen(), reader, user_id, zone)
 
 
-def user_json(store: Store, user_id: str, zone: str = UTC_CLOCK.zone) -> dict[str, Any]:
+def user_json(reader: Reader, user_id: str, zone: str = UTC_CLOCK.zone) -> dict[str, Any]:
     """The user's profile as its row has it, and the `timeline`, oldest first; anonymous pasts are part of it.
 
     Raises:
       WrongUse: the store does not know the user.
     """
-    row = _row(store, user_id)
-    return _shown(store, row, clock(zone, zone_in(row)))
+    row = _row(reader, user_id)
+    return _shown(reader, row, clock(zone, zone_in(row)))
 
 
-def print_user(console: Console, store: Store, user_id: str, zone: str = UTC_CLOCK.zone) -> None:
+def print_user(console: Console, reader: Reader, user_id: str, zone: str = UTC_CLOCK.zone) -> None:
     """Show a user to people.
 
     Raises:
       WrongUse: the store does not know the user.
     """
-    row = _row(store, user_id)
+    row = _row(reader, user_id)
     by = clock(zone, zone_in(row))
-    shown = _shown(store, row, by)
+    shown = _shown(reader, row, by)
     console.print(plain_text(user_id, "bold"))
     for name in ("known_since", "as_of", "deleted", "owner", "truncated"):
         if name in shown:
@@ -87,24 +81,20 @@ def print_user(console: Console, store: Store, user_id: str, zone: str = UTC_CLO
     console.print(table)
 
 
-def _row(store: Store, user_id: str) -> UserRow:
-    row = store.read_users([user_id]).get(user_id)
-    if row is None:
-        raise WrongUse(f"the store knows no user {quoted(user_id)}")
-    return row
+def _row(reader: Reader, user_id: str) -> UserRow:
+    try:
+        return user_row(reader, user_id)
+    except UnknownUser as error:
+        raise WrongUse(str(error)) from error
 
 
-def _shown(store: Store, row: UserRow, by: Clock) -> dict[str, Any]:
-    shown = _moved(msgspec.json.decode(row.profile), by)
-    entries: list[_Entry] = []
-    # By id: what a process was writing for a visitor when it died may have come again for the user.
-    events: dict[str, _Entry] = {}
-    for name in [row.user, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]:
-        events |= {event.id: _event(event, by) for event in store.read_events(name, _EVENTS)}
-        entries += [_decision(sent, by) for sent in store.read_ledger(name, _EVENTS)]
-    entries += events.values()
-    shown["timeline"] = [entry for _, _, entry in sorted(entries, key=lambda entry: entry[:2])]
-    return shown
+def _shown(reader: Reader, row: UserRow, by: Clock) -> dict[str, Any]:
+    shown = profile(row)
+    entries = past(reader, row.user, shown, _EVENTS)
+    timeline = [
+        entry | {name: by.moved(entry[name]) for name in ("time", "arrival") if name in entry} for entry in entries
+    ]
+    return _moved(shown, by) | {"timeline": timeline}
 
 
 def _moved(profile: dict[str, Any], by: Clock) -> dict[str, Any]:
@@ -121,39 +111,6 @@ def _moved(profile: dict[str, Any], by: Clock) -> dict[str, Any]:
 def _to_second(time: str) -> str:
     """A time for people, under a heading that names the zone."""
     return time[:19].replace("T", " ")
-
-
-def _event(row: EventRow, by: Clock) -> _Entry:
-    payload = msgspec.json.decode(row.payload)
-    said = payload["traits"] if row.type in ("identify", GROUP, SET) else payload["properties"]
-    if group := payload.get("group"):
-        said = {"group": group} | said
-    shown = {
-        "time": by.write(row.time),
-        "kind": "event",
-        "type": row.type,
-        "name": row.name,
-        "said": said,
-        "id": row.id,
-    }
-    if row.arrival != row.time:
-        shown["arrival"] = by.write(row.arrival)
-    return row.time, "event", shown
-
-
-def _decision(row: LedgerRow, by: Clock) -> _Entry:
-    kind = "refusal" if row.state == LedgerState.SUPPRESSED else "send"
-    shown = {
-        "time": by.write(row.decided_at),
-        "kind": kind,
-        "campaign": row.campaign,
-        "step": row.step,
-        "channel": row.channel,
-        "state": row.state,
-        "detail": row.detail,
-        "id": row.send,
-    }
-    return row.decided_at, kind, shown
 
 
 def _cut(text: str) -> str:

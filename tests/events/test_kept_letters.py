@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.kept.rows import BEGINNING, WHOLE, kept, named_user
+from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.transforms import WriteDeadLetters
 from transforms.storage.open import open_reader
 from transforms.storage.rows import DeadLetterRow
@@ -66,19 +67,20 @@ JSON = st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.du
 
 @given(st.binary() | st.text().map(str.encode) | JSON)
 def test_any_payload_is_a_row(payload: bytes) -> None:
-    row = kept(letter(payload))
-    assert (row.payload, row.size, row.time, row.cause) == (payload, len(payload), NOW, "no_event")
-    assert kept(letter(payload)) == row
-    assert kept(letter(payload + b" ")).id != row.id
+    row = kept(letter(payload), NOW + 5)
+    assert (row.payload, row.size, row.time, row.arrived) == (payload, len(payload), NOW + 5, NOW)
+    assert kept(letter(payload, NOW + 1), NOW + 9).id == row.id
+    assert kept(letter(payload + b" "), NOW + 5).id != row.id
 
 
 def test_the_parts_of_a_name_do_not_run_into_each_other() -> None:
-    names = {kept(letter(b"a", source="bc", cause="d")).id, kept(letter(b"a", source="b", cause="cd")).id}
-    assert len(names | {kept(letter(b"da", source="bc", cause="")).id}) == 3
+    said = [(b"a", "bc", "d"), (b"a", "b", "cd"), (b"da", "bc", "")]
+    letters = [letter(payload, source=source, cause=cause) for payload, source, cause in said]
+    assert len({kept(each, NOW).id for each in letters}) == 3
 
 
 def test_a_file_whose_name_is_no_text_and_a_long_traceback() -> None:
-    row = kept(letter(source="/tmp/\udcff.jsonl", detail="\ud800" + "x" * 10_000 + "the end"))
+    row = kept(letter(source="/tmp/\udcff.jsonl", detail="\ud800" + "x" * 10_000 + "the end"), NOW)
     assert row.source == "/tmp/?.jsonl"
     assert len(row.detail) == 8_000
     assert row.detail.endswith("the end")
@@ -86,21 +88,21 @@ def test_a_file_whose_name_is_no_text_and_a_long_traceback() -> None:
 
 def test_what_could_be_an_event_is_kept_whole_and_of_what_is_larger_the_beginning() -> None:
     whole, larger = b"x" * WHOLE, b'{"userId": "ada", "x": "' + b"x" * WHOLE
-    assert kept(letter(whole)).payload == whole
-    row = kept(letter(larger))
+    assert kept(letter(whole), NOW).payload == whole
+    row = kept(letter(larger), NOW)
     assert (row.payload, row.size, row.user) == (larger[:BEGINNING], len(larger), "ada")
     with pytest.raises(Refused, match="too_large"):
         decode(b'{"type":"identify","userId":"ada","traits":{"x":"' + b"x" * WHOLE + b'"}}', NOW)
 
 
-def run(letters: list[DeadLetter], sink: str, url: str | None, kept_for: int = 10_000 * DAY) -> None:
+def run(letters: list[DeadLetter], sink: str, url: str | None, kept_for: int = DAY, clock: int = NOW) -> None:
     options = PipelineOptions(["--runner=FnApiRunner"], save_main_session=False)
     with beam.Pipeline(options=options) as pipeline:
-        _ = (
-            pipeline
-            | "Create" >> beam.Create(letters)
-            | "WriteDeadLetters" >> WriteDeadLetters(sink, store=url, kept_for=kept_for)
-        )
+        created = pipeline | "Create" >> beam.Create(letters)
+        if url is not None and clock != NOW:
+            created |= "Keep" >> KeepDeadLetters(url, kept_for, lambda: clock)
+            url = None
+        _ = created | "WriteDeadLetters" >> WriteDeadLetters(sink, store=url, kept_for=kept_for)
 
 
 def rows(url: str) -> list[DeadLetterRow]:
@@ -112,18 +114,23 @@ def rows(url: str) -> list[DeadLetterRow]:
 
 
 def test_letters_are_kept_once_and_written_as_before(url: str, tmp_path: Path) -> None:
-    letters = [letter(b"%d" % number, NOW - number) for number in range(700)]
+    """Those of history too, and of a run that is repeated: they are kept from when they were refused first."""
+    letters = [letter(b"%d" % number, number) for number in range(700)]
     for times in (1, 2):
         run(letters, str(tmp_path / "letters.jsonl"), url)
-        assert rows(url) == [kept(each) for each in letters]
+        found = rows(url)
+        assert sorted(row.id for row in found) == sorted(kept(each, 0).id for each in letters)
+        assert {row.arrived for row in found} == set(range(700))
         assert len((tmp_path / "letters.jsonl").read_text().splitlines()) == 700 * times
 
 
 def test_what_is_older_than_it_is_kept_for_goes(url: str, tmp_path: Path) -> None:
-    run([letter(time=0)], str(tmp_path / "letters.jsonl"), url, kept_for=10**18)
-    assert [row.time for row in rows(url)] == [0]
-    run([letter(b"newer", time=2 * NOW)], str(tmp_path / "letters.jsonl"), url, kept_for=DAY)
-    assert [row.payload for row in rows(url)] == [b"newer"]
+    sink = str(tmp_path / "letters.jsonl")
+    run([letter(b"1")], sink, url, clock=NOW + 1)
+    run([letter(b"2")], sink, url, clock=NOW + DAY)
+    assert [row.payload for row in rows(url)] == [b"2", b"1"]
+    run([letter(b"3")], sink, url, clock=NOW + DAY + 2)
+    assert [row.payload for row in rows(url)] == [b"3", b"2"]
 
 
 def test_without_a_store_or_with_nothing_to_keep_they_are_only_written(tmp_path: Path) -> None:

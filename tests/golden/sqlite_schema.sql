@@ -13,12 +13,12 @@ CREATE TABLE inbox (user TEXT, at INTEGER, send TEXT, campaign TEXT, step TEXT, 
     image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
 CREATE TABLE metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
-CREATE TABLE dead_letters (time INTEGER, id TEXT, user TEXT, source TEXT, cause TEXT, detail TEXT,
-    payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER, PRIMARY KEY (time DESC, id));
+CREATE TABLE dead_letters (time INTEGER, id TEXT PRIMARY KEY, arrived INTEGER, user TEXT, source TEXT,
+    cause TEXT, detail TEXT, payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER);
 CREATE TABLE runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
 CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
 CREATE INDEX users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL;
 CREATE INDEX ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send);
 CREATE INDEX dead_letters_by_user ON dead_letters (user);
-CREATE INDEX dead_letters_by_weight ON dead_letters (time DESC, id, weight);
+CREATE INDEX dead_letters_by_time ON dead_letters (time DESC, id, weight);

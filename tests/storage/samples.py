@@ -80,8 +80,15 @@ def lease(token: str, until: int = NOW) -> LeaseRow:
 
 
 def letter(number: int = 1, name: str = "", time: int = NOW, **changes: Any) -> DeadLetterRow:
-    fields = {"source": "events.jsonl", "cause": "invalid", "detail": "no id", "payload": b'{"a": 1}', "size": 8}
-    return DeadLetterRow(time=time, id=f"l{number:05}", user=name, **{**fields, **changes})
+    fields: dict[str, Any] = {
+        "arrived": time - 7,
+        "source": "events.jsonl",
+        "cause": "invalid",
+        "detail": "no id",
+        "payload": b'{"a": 1}',
+        "size": 8,
+    }
+    return DeadLetterRow(time=time, id=changes.pop("id", f"l{number:05}"), user=name, **{**fields, **changes})
 
 
 def member(segment: str, name: str, version: int = 1, *, active: bool = True) -> MemberRow:

@@ -34,6 +34,7 @@ LAYOUT = [
     (keys.ledger_key("届", "5f2c"), b"84e6#\xe5\xb1\x8a#5f2c"),
     (keys.listed_key("failed", "届", (NOW, "u1", "5f2c")), b"failed#\xe5\xb1\x8a#4#7ff9b46019753fff#u1#5f2c"),
     (keys.listed_key("failed", "a#b", (NOW, "u1", "5f2c"), 7), b"failed#a$cb#7#7ff9b46019753fff#u1#5f2c"),
+    (keys.letter_id("0f1e"), b"i#0f1e"),
     (keys.letter_key(NOW, "0f1e"), b"t#7ff9b46019753fff#0f1e"),
     (keys.letter_of("~a", NOW, "0f1e"), b"u#" + keys.user_key("~a") + b"#t#7ff9b46019753fff#0f1e"),
     (keys.metric_key("flow/vip", NOW), b"flow/vip#80064b9fe68ac000"),
@@ -159,7 +160,7 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "write_identities": ("1 of 1 rows.*`identities`", lambda store: store.write_identities([identity("a", "u1")])),
     "write_metrics": ("1 of 1 rows.*`metrics`", lambda store: store.write_metrics([MetricRow("a", 0, 1)])),
     "write_dead_letters": (
-        "1 of 1 rows.*`dead_letters`",
+        "`dead_letters`",
         lambda store: store.write_dead_letters([letter(1, "u1")]),
     ),
     "mark_replayed": ("`dead_letters`", lambda store: store.mark_replayed([letter(1)], NOW)),

@@ -25,9 +25,9 @@ def test_letters_come_newest_first_with_all_that_they_hold(store: Store, reader:
     rows = [
         letter(1, time=NOW - 1, payload=bytes(range(256)), detail="\0\n届け", source="pubsub:a/b", size=1_000_000),
         *(letter(number, name) for number, name in enumerate(HOSTILE, 2)),
-        letter(1, time=NOW + 1, payload=b""),
-        letter(1, time=-(2**63)),
-        letter(1, time=2**63 - 1),
+        letter(91, time=NOW + 1, payload=b""),
+        letter(92, time=-(2**63), arrived=0),
+        letter(93, time=2**63 - 1),
     ]
     store.write_dead_letters(rows)
     store.write_dead_letters([])
@@ -35,9 +35,9 @@ def test_letters_come_newest_first_with_all_that_they_hold(store: Store, reader:
 
 
 def test_a_letter_written_again_is_kept_once_and_remembers_its_replay(store: Store, reader: Reader) -> None:
-    store.write_dead_letters([letter(1), letter(1)])
+    store.write_dead_letters([letter(1), letter(1, time=NOW + 1)])
     store.mark_replayed([letter(1), letter(2)], NOW + 5)
-    store.write_dead_letters([letter(1), letter(3)])
+    store.write_dead_letters([letter(1, time=NOW + 2), letter(3)])
     assert kept(reader) == [letter(1, replayed=NOW + 5), letter(3)], "and one that is gone does not come back"
 
 

@@ -44,7 +44,6 @@ def lists(reader: Reader) -> dict[str, Ask]:
         "members": lambda limit, cursor: reader.page_members("vip", limit, cursor),
         "sends": lambda limit, cursor: reader.page_sends(SendsAsked(), limit, cursor),
         "dead_letters": reader.page_dead_letters,
-        "metrics": lambda limit, cursor: reader.page_metrics("entered/", limit, cursor),
     }
 
 
@@ -58,13 +57,11 @@ def filled(store: Store) -> dict[str, list[Any]]:
     shown = [inbox("u1", time, name) for time, name in zip(times, names, strict=True)]
     members = [member("vip", name) for name in names]
     letters = [letter(number, time=time) for number, time in enumerate(times)]
-    counted = [MetricRow(f"entered/{name}", window, 1) for name in names[:4] for window in (-1, 0, NOW)]
     store.write_events([*events, event("u1#", message="x"), event("u", message="x")])
     store.record([*decisions, sent("u1#", "x", "unknown"), sent("u", "x", "suppressed")])
     store.write_inbox([*shown, inbox("u1#"), inbox("u")])
     store.write_members([*members, member("vip", "left", active=False), member("vip2", "x"), member("vi", "x")])
     store.write_dead_letters(letters)
-    store.write_metrics([*counted, MetricRow("entered", 0, 1), MetricRow("enteree/", 0, 1)])
     newest = {"key": lambda row: (-getattr(row, "decided_at", 0), row.send)}
     return {
         "events": sorted(events, key=lambda row: (-row.time, row.id)),
@@ -73,11 +70,10 @@ def filled(store: Store) -> dict[str, list[Any]]:
         "members": members,
         "sends": [sent("u", "x", "suppressed"), *sorted(decisions, **newest), sent("u1#", "x", "unknown")],
         "dead_letters": letters,
-        "metrics": sorted(counted, key=lambda row: (row.series, row.window)),
     }
 
 
-NAMES = ["events", "decisions", "inbox", "members", "sends", "dead_letters", "metrics"]
+NAMES = ["events", "decisions", "inbox", "members", "sends", "dead_letters"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -140,6 +136,18 @@ def test_what_comes_before_the_place_of_a_cursor_is_not_seen(store: Store, reade
     page = reader.page_events("u1", 2)
     store.write_events([event("u1", NOW + 1), event("u1", NOW - 9)])
     assert [row.time for row in reader.page_events("u1", 9, page.next).rows] == [NOW - 2, NOW - 3, NOW - 9]
+
+
+def test_what_is_not_read_by_pages(store: Store, reader: Reader) -> None:
+    rows = [MetricRow(name, window, 1) for name in ("a", "a{b}") for window in (-1, 0, NOW)]
+    store.write_metrics([*rows, MetricRow("b", 0, 1)])
+    assert list(reader.scan_metrics("a")) == rows
+    assert list(reader.scan_metrics("a", 0)) == [row for row in rows if row.window >= 0]
+    store.write_members([member("vip", f"u{number:05}", active=number != 7) for number in range(1_100)])
+    store.write_members([member("vip2", "x")])
+    assert sorted(row.user for row in reader.scan_members("vip")) == [
+        f"u{number:05}" for number in range(1_100) if number != 7
+    ]
 
 
 def test_users_runs_and_leases_are_read(store: Store, reader: Reader) -> None:

@@ -31,7 +31,8 @@ CALLS: dict[str, Callable[[Reader], Any]] = {
     "page_decisions": lambda reader: reader.page_decisions("u1", 1, reader.page_decisions("u1", 1).next),
     "page_inbox": lambda reader: reader.page_inbox("u1", 1, reader.page_inbox("u1", 1).next),
     "page_members": lambda reader: reader.page_members("vip", 1, reader.page_members("vip", 1).next),
-    "page_metrics": lambda reader: reader.page_metrics("a", 1, reader.page_metrics("a", 1).next),
+    "scan_metrics": lambda reader: [*reader.scan_metrics("a"), *reader.scan_metrics("", 1)],
+    "scan_members": lambda reader: list(reader.scan_members("vip")),
     "page_sends": lambda reader: [
         reader.page_sends(asked, 1, reader.page_sends(asked, 1).next)
         for asked in (SendsAsked(), SendsAsked(("failed",), "gift", "quiet", NOW - 9))
@@ -47,7 +48,7 @@ def fill(store: SqliteStore) -> None:
     for at in (NOW, NOW, NOW - 1):
         store.write_events([event("u1", at, name) for name in "ab"])
         store.write_inbox([inbox("u1", at, name) for name in "ab"])
-        store.write_dead_letters([letter(number, time=at) for number in range(2)])
+        store.write_dead_letters([letter(time=at, id=f"{at}{each}") for each in "ab"])
         for campaign in ("gift", "other"):
             said = {"state": "failed", "decided_at": at, "campaign": campaign}
             store.record([sent("u1", f"{at}{campaign}{each}", **said) for each in "ab"])

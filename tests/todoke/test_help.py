@@ -12,14 +12,14 @@ import pytest
 from todoke.cli import app
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 HEAVY = "apache_beam firebase_admin google.cloud.bigtable google.cloud.pubsub aiohttp grpc mjml polars plotly pyarrow"
 
 
 def test_help_names_every_command_with_what_it_does(process):
     done = process("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    listed = dict(re.findall(r"^  (\w+)  +(\S.*)$", done.stdout.partition("Definitions:")[2], re.MULTILINE))
+    listed = dict(re.findall(r"^  ([\w-]+)  +(\S.*)$", done.stdout.partition("Definitions:")[2], re.MULTILINE))
     assert sorted(listed) == COMMANDS
     assert {"demo", "validate", "run", "members", "user"} <= set(COMMANDS)
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from todoke.user import print_user, user_json
-from transforms.storage.open import open_store
+from transforms.storage.open import open_reader, open_store
 from transforms.storage.rows import EventRow, UserRow
 
 
@@ -100,7 +100,9 @@ def test_a_call_that_stands_at_the_visitor_and_at_the_user_is_shown_once(tmp_pat
     store.write_users([UserRow("ann", 1, b"", b'{"user": "ann", "anonymous": ["phone"]}')])
     payload = b'{"properties": {}, "traits": {}, "context": {}}'
     store.write_events([EventRow(user, 5, "m1", 6, "track", "Seen", "live", payload) for user in ("ann", "~phone")])
-    assert [entry["id"] for entry in user_json(store, "ann")["timeline"]] == ["m1"]
+    reader = open_reader(f"sqlite:{tmp_path / 'store.db'}")
+    assert [entry["id"] for entry in user_json(reader, "ann")["timeline"]] == ["m1"]
+    reader.close()
     store.close()
 
 
@@ -110,11 +112,13 @@ def test_the_arrival_is_shown_where_it_differs(tmp_path, capsys):
     payload = b'{"properties": {}, "traits": {}, "context": {}}'
     for id_, arrival in (("m1", 0), ("m2", 61_000_000)):
         store.write_events([EventRow("ann", 0, id_, arrival, "track", "Seen", "live", payload)])
-    first, second = user_json(store, "ann")["timeline"]
+    reader = open_reader(f"sqlite:{tmp_path / 'store.db'}")
+    first, second = user_json(reader, "ann")["timeline"]
     assert "arrival" not in first
     assert second["arrival"] == "1970-01-01T00:01:01Z"
-    print_user(Console(width=200), store, "ann")
+    print_user(Console(width=200), reader, "ann")
     assert capsys.readouterr().out.count("(arrived 1970-01-01 00:01:01)") == 1
+    reader.close()
     store.close()
 
 
@@ -124,6 +128,8 @@ def test_what_is_longer_than_its_line_ends_with_dots(tmp_path, capsys, length, s
     store.write_users([UserRow("ann", 1, b"", b'{"user": "ann"}')])
     payload = b'{"properties": {"path": "%s"}, "traits": {}, "context": {}}' % (b"x" * length)
     store.write_events([EventRow("ann", 0, "m1", 0, "track", "Seen", "live", payload)])
-    print_user(Console(width=200), store, "ann")
+    reader = open_reader(f"sqlite:{tmp_path / 'store.db'}")
+    print_user(Console(width=200), reader, "ann")
     assert capsys.readouterr().out.split("path ")[1].strip() == said
+    reader.close()
     store.close()

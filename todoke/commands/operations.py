@@ -61,3 +61,27 @@ def sweep(
     Once a lease is over, the campaign's on_unknown decides whether the message is sent again.
     """
     import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, older_than, json=json)
+
+
+@group.command(
+    "todoke replay --store sqlite:users.db --to again.jsonl --cause bad_time",
+    "todoke replay --store bigtable:shop/prod --cause hot_id --rate 100 \\",
+    "  --to pubsub:projects/shop/topics/events --since 2026-08-01T00:00:00Z",
+)
+def replay(
+    *,
+    store: Store,
+    to: Annotated[
+        str, typer.Option("--to", metavar="TOPIC|FILE", help="pubsub:projects/P/topics/T, or a file to add lines to")
+    ],
+    cause: Annotated[str | None, typer.Option(metavar="CAUSE", help="those that were refused for this cause")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="those that were refused then or later")] = None,
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second")] = 1_000,
+    again: Annotated[bool, typer.Option("--again", help="those too that were published again before")] = False,
+    json: Json = False,
+) -> None:
+    """Publish the dead letters that the store keeps again, each with its own id.
+
+    What had been applied meanwhile is a duplicate. Each letter is marked, and is passed over the next time.
+    """
+    import_module("todoke.replay").replay(store, to, (cause, since), rate, again=again, json=json)

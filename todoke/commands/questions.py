@@ -117,3 +117,56 @@ def inbox(
 ) -> None:
     """Show what the in-app inbox holds for one user, newest first."""
     import_module("todoke.inbox").inbox(user_id, store, expired=expired, zone=zone, json=json)
+
+
+@group.command(
+    "todoke sends --store sqlite:users.db --campaign win_back --reason quiet_hours",
+    "todoke sends --store bigtable:shop/prod --state unknown --state failed \\",
+    "  --since 2026-08-01T00:00:00Z --json",
+)
+def sends(
+    *,
+    store: Store,
+    campaign: Annotated[str | None, typer.Option(metavar="CAMPAIGN", help="of one campaign")] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATE",
+            help="suppressed (a refusal), failed, unknown, expired, handed_off, confirmed "
+            "or claimed; repeated for several",
+        ),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="REASON", help="refused or failed for this reason")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="decided then or later")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="so many at most")] = None,
+    zone: Zone = "UTC",
+    json: Json = False,
+) -> None:
+    """List sends and refusals of all users: whom a reason struck, what nobody knows about.
+
+    They come by state, in the order in which the states stand here, then by campaign, newest decision first.
+    """
+    asked = {"campaign": campaign, "states": tuple(state or ()), "reason": reason, "since": since}
+    import_module("todoke.sends").sends(store, asked, limit=limit, zone=zone, json=json)
+
+
+@group.command(
+    "todoke dead-letters --store sqlite:users.db --cause no_id",
+    "todoke dead-letters --store bigtable:shop/prod --limit 20 \\",
+    "  --since 2026-08-01T00:00:00Z --json",
+    name="dead-letters",
+)
+def dead_letters(
+    *,
+    store: Store,
+    cause: Annotated[str | None, typer.Option(metavar="CAUSE", help="refused for this cause")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="refused then or later")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="so many at most")] = None,
+    zone: Zone = "UTC",
+    json: Json = False,
+) -> None:
+    """List the dead letters that the store keeps, newest first.
+
+    A line has when it was refused, the cause, the user, what was found, and how the payload begins.
+    """
+    import_module("todoke.dead_letters").dead_letters(store, cause, since, limit=limit, zone=zone, json=json)

@@ -19,6 +19,7 @@ from beam_pipelines.options import Config
 from todoke.demo.orders import write_events
 from todoke.report_html import write_html
 from todoke.run import print_report, run_bounded
+from todoke.store import open_asked_reader
 from todoke.terminal import Screen
 from todoke.user import print_user
 from transforms.campaigns.load import compiled, read_texts
@@ -74,10 +75,11 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
         sent = [row for row in opened.scan_ledger() if row.state == LedgerState.HANDED_OFF]
         _print_received(console, sent, fcm, smtp)
         _print_samples(console, fcm, smtp)
-        if busiest := _busiest(sent):
-            print_user(console, opened, busiest)
     finally:
         opened.close()
+    if busiest := _busiest(sent):
+        with open_asked_reader(url) as reader:
+            print_user(console, reader, busiest)
     console.print(f"\nOpen {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
 
 

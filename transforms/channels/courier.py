@@ -25,6 +25,7 @@ from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
 from transforms.identity.channels import shared_key
 from transforms.messages.definitions import Message
+from transforms.storage.ledger import MAILBOX_CLAIM
 from transforms.storage.rows import LedgerRow, LedgerState
 from transforms.storage.store import StoreError
 
@@ -217,7 +218,7 @@ class Courier:
     def _mailbox_row(self, send: Send, mailbox: str) -> LedgerRow:
         """Without a lease: nobody has to say what becomes of it."""
         row = self._row(send, LedgerState.CLAIMED)
-        return msgspec.structs.replace(row, user=f"\x00mailbox:{mailbox}", send=mailbox, lease=0, detail=send.id)
+        return msgspec.structs.replace(row, user=f"{MAILBOX_CLAIM}{mailbox}", send=mailbox, lease=0, detail=send.id)
 
     def _rule(self, send: Send) -> Rule:
         return self._rules.get(send.campaign, _NOTHING_SAID)

@@ -6,7 +6,7 @@ import msgspec
 
 from transforms.events.times import write_time
 
-__all__ = ["DeadLetter"]
+__all__ = ["DeadLetter", "payload_json"]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
@@ -28,14 +28,18 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
 
         A payload that is not UTF-8 is written as base64, and `"encoding": "base64"` says so.
         """
-        try:
-            payload = {"payload": self.payload.decode()}
-        except UnicodeDecodeError:
-            payload = {"payload": b64encode(self.payload).decode(), "encoding": "base64"}
-        record = payload | {
+        record = payload_json(self.payload) | {
             "source": self.source,
             "cause": self.cause,
             "detail": self.detail,
             "time": write_time(self.time),
         }
         return msgspec.json.encode(record).decode()
+
+
+def payload_json(payload: bytes) -> dict[str, str]:
+    """A payload as fields of JSON: as text, or as base64 where it is not UTF-8, which `encoding` says."""
+    try:
+        return {"payload": payload.decode()}
+    except UnicodeDecodeError:
+        return {"payload": b64encode(payload).decode(), "encoding": "base64"}

@@ -1,16 +1,16 @@
 """How segments fill and empty: entries, exits and size by window, from what was counted and who is a member."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
-from transforms.metrics.counts import Count, counts_in
+from transforms.metrics.counts import Count, Counts, counts_in
 from transforms.storage.series import series_start
-from transforms.storage.store import Store
-from transforms.users.members import standing_members
+from transforms.users.members import MemberIndex, standing_members
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["Flow", "flow_of", "flows"]
+__all__ = ["Flow", "FlowSource", "flow_of", "flows"]
 
 #: How often a store is read anew that changes meanwhile.
 _TRIES = 5
@@ -46,7 +46,11 @@ def flows(segment: str, counts: Iterable[Count], members: int) -> list[Flow]:
     return flow[::-1]
 
 
-def flow_of(store: Store, segment: str) -> list[Flow]:
+class FlowSource(Counts, MemberIndex, Protocol):
+    """The part of a store that says how segments flow."""
+
+
+def flow_of(store: FlowSource, segment: str) -> list[Flow]:
     """The flow of a segment by window, and its sizes up to now.
 
     Who came or went while members were read would be in one of both and not in the other: then both are read again. Of
@@ -65,7 +69,7 @@ def flow_of(store: Store, segment: str) -> list[Flow]:
     return flows(segment, counts, members)
 
 
-def _counts(store: Store, segment: str) -> list[Count]:
+def _counts(store: Counts, segment: str) -> list[Count]:
     return [
         count
         for name in ("entered", "left")

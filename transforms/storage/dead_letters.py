@@ -7,7 +7,7 @@ from transforms.storage.rows import DeadLetterRow
 
 __all__ = ["DeadLetters", "LetterKey", "first_beyond"]
 
-#: What identifies a letter: its time and its id. Letters are ordered newest first, then by id.
+#: The place of a letter: its time and its id. Newest first, then by id, is their order.
 LetterKey = tuple[int, str]
 
 
@@ -15,7 +15,7 @@ class DeadLetters(Protocol):
     """Dead letters, newest first. Deleting a user takes those that name the user."""
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep letters; one that is kept already stays as it is, with the time of its replay."""
+        """Keep letters; one that is kept already, by its id, stays as it is, and known as replayed where it was."""
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again at a time; letters that are gone stay gone."""

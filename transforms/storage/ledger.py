@@ -6,7 +6,10 @@ from typing import Protocol
 
 from transforms.storage.rows import LedgerRow
 
-__all__ = ["Ledger", "newest_decisions"]
+__all__ = ["MAILBOX_CLAIM", "Ledger", "newest_decisions"]
+
+#: How the user begins of a row that is no send: a courier claims a mailbox, so that it gets a mail once.
+MAILBOX_CLAIM = "\0mailbox:"
 
 
 class Ledger(Protocol):

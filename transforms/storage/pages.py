@@ -5,12 +5,12 @@ before that place are not seen. A cursor from outside is checked before it is us
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-__all__ = ["LOOKED_AT", "MOST", "BadCursor", "Page", "check_limit", "page_of", "read_cursor", "write_cursor"]
+__all__ = ["LOOKED_AT", "MOST", "BadCursor", "Page", "check_limit", "every", "page_of", "read_cursor", "write_cursor"]
 
 #: The most rows of a page.
 MOST = 1_000
@@ -68,6 +68,16 @@ def page_of(name: str, found: Iterable[tuple[_Place, _Row | None]], limit: int) 
         if row is not None:
             rows.append(row)
     return Page(rows)
+
+
+def every(ask: Callable[[str | None], Page[_Row]]) -> Iterator[_Row]:
+    """The rows of all pages of a list; `ask` gives the page at a cursor."""
+    cursor: str | None = None
+    while True:
+        page = ask(cursor)
+        yield from page.rows
+        if (cursor := page.next) is None:
+            return
 
 
 def write_cursor(name: str, place: tuple[str | int, ...]) -> str:

@@ -1,10 +1,11 @@
 """Reading a store page by page, and nothing else: for people who look at a store while a job writes to it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from transforms.storage.ledger import newest_decisions
-from transforms.storage.pages import Page, check_limit, page_of, read_cursor
+from transforms.storage.pages import MOST, Page, check_limit, every, page_of, read_cursor
 from transforms.storage.rows import (
     DeadLetterRow,
     EventRow,
@@ -18,13 +19,15 @@ from transforms.storage.rows import (
 )
 from transforms.storage.sends import SendLists, SendsAsked, page_sends
 
-__all__ = ["EARLIEST", "Lists", "Reader", "TimeKey"]
+__all__ = ["EARLIEST", "After", "Lists", "Reader", "TimeKey"]
 
 #: The earliest time, in microseconds UTC.
 EARLIEST = -(2**63)
 
 #: What identifies a row in a list by time: its time and its id.
 TimeKey = tuple[int, str]
+#: Where such a list goes on: after a row, or with what is of a time or older.
+After = TimeKey | tuple[int] | None
 
 
 class Lists(SendLists, Protocol):
@@ -42,22 +45,22 @@ class Lists(SendLists, Protocol):
     def read_lease(self) -> LeaseRow | None:
         """See `Lease.read_lease`."""
 
-    def events_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[EventRow]:
+    def events_after(self, user: str, after: After, at_once: int) -> Iterator[EventRow]:
         """A user's events after (time, id)."""
 
     def decisions_of(self, user: str) -> Iterable[LedgerRow]:
         """A user's sends and refusals, in any order."""
 
-    def inbox_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[InboxRow]:
+    def inbox_after(self, user: str, after: After, at_once: int) -> Iterator[InboxRow]:
         """A user's inbox after (at, send)."""
 
     def members_after(self, segment: str, after: str | None, at_once: int) -> Iterator[MemberRow]:
         """Members of a segment after a user, and the tombstones of those who left."""
 
-    def metrics_after(self, prefix: str, after: tuple[str, int] | None, at_once: int) -> Iterator[MetricRow]:
-        """Counts of series with a prefix after (series, window)."""
+    def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+        """See `Metrics.scan_metrics`."""
 
-    def letters_after(self, after: TimeKey | None, since: int, at_once: int) -> Iterator[DeadLetterRow]:
+    def letters_after(self, after: After, since: int, at_once: int) -> Iterator[DeadLetterRow]:
         """Dead letters since a time after (time, id)."""
 
     def close(self) -> None:
@@ -89,22 +92,32 @@ class Reader:
         """Who works on the store, or did; None where nobody has yet."""
         return self._lists.read_lease()
 
-    def page_events(self, user: str, limit: int, cursor: str | None = None) -> Page[EventRow]:
-        """A user's events, newest first."""
-        after = None if cursor is None else read_cursor("events", cursor, int, str)
+    def page_events(
+        self, user: str, limit: int, cursor: str | None = None, *, until: int | None = None
+    ) -> Page[EventRow]:
+        """A user's events, newest first; without a cursor those that are not after `until`."""
+        after = _after("events", cursor, until)
         rows = self._lists.events_after(user, after, check_limit(limit) + 1)
         return page_of("events", (((row.time, row.id), row) for row in rows), limit)
 
-    def page_decisions(self, user: str, limit: int, cursor: str | None = None) -> Page[LedgerRow]:
-        """A user's sends and refusals, newest decision first. Each page reads all of them."""
-        time, send = (2**63 - 1, "") if cursor is None else read_cursor("decisions", cursor, int, str)
-        rest = (row for row in self._lists.decisions_of(user) if (-row.decided_at, row.send) > (-time, send))
+    def page_decisions(
+        self, user: str, limit: int, cursor: str | None = None, *, until: int | None = None
+    ) -> Page[LedgerRow]:
+        """A user's sends and refusals, newest decision first; without a cursor those that are not after `until`.
+
+        Each page reads all of them.
+        """
+        after = _after("decisions", cursor, until) or (2**63 - 1,)
+        time, *send = after
+        rest = (row for row in self._lists.decisions_of(user) if [-row.decided_at, row.send] > [-time, *send])
         rows = newest_decisions(rest, check_limit(limit) + 1)
         return page_of("decisions", (((row.decided_at, row.send), row) for row in rows), limit)
 
-    def page_inbox(self, user: str, limit: int, cursor: str | None = None) -> Page[InboxRow]:
-        """A user's inbox, newest first, expired messages too."""
-        after = None if cursor is None else read_cursor("inbox", cursor, int, str)
+    def page_inbox(
+        self, user: str, limit: int, cursor: str | None = None, *, until: int | None = None
+    ) -> Page[InboxRow]:
+        """A user's inbox, newest first, expired messages too; without a cursor those that are not after `until`."""
+        after = _after("inbox", cursor, until)
         rows = self._lists.inbox_after(user, after, check_limit(limit) + 1)
         return page_of("inbox", (((row.at, row.send), row) for row in rows), limit)
 
@@ -127,17 +140,28 @@ class Reader:
         self, limit: int, cursor: str | None = None, *, cause: str | None = None, since: int = EARLIEST
     ) -> Page[DeadLetterRow]:
         """Dead letters, newest first: for one cause, at or after `since` (microseconds UTC)."""
-        after = None if cursor is None else read_cursor("dead_letters", cursor, int, str)
+        after = _after("dead_letters", cursor)
         rows = self._lists.letters_after(after, since, check_limit(limit) + 1)
         found = (((row.time, row.id), row if cause in (None, row.cause) else None) for row in rows)
         return page_of("dead_letters", found, limit)
 
-    def page_metrics(self, prefix: str, limit: int, cursor: str | None = None) -> Page[MetricRow]:
-        """The counts of every series that starts with `prefix`, by series and window."""
-        after = None if cursor is None else read_cursor("metrics", cursor, str, int)
-        rows = self._lists.metrics_after(prefix, after, check_limit(limit) + 1)
-        return page_of("metrics", (((row.series, row.window), row) for row in rows), limit)
+    def scan_members(self, segment: str) -> Iterator[MemberRow]:
+        """All members of a segment, in the order of `page_members`; read as they are taken."""
+        return every(partial(self.page_members, segment, MOST))
+
+    def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+        """The counts of every series that starts with `prefix`, by series and window, of windows from `since` on; read
+        as they are taken."""
+        return self._lists.scan_metrics(prefix, since)
 
     def close(self) -> None:
         """Release connections and files."""
         self._lists.close()
+
+
+def _after(name: str, cursor: str | None, until: int | None = None) -> After:
+    """Where a list by time goes on."""
+    if cursor is None:
+        return None if until is None else (until,)
+    time, id_ = read_cursor(name, cursor, int, str)
+    return time, id_

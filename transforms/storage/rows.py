@@ -189,14 +189,15 @@ class ControlRow(msgspec.Struct, frozen=True, gc=False):
 class DeadLetterRow(msgspec.Struct, frozen=True, gc=False):
     """A message that was refused at `time` for a `cause`, as the store keeps it for a while.
 
-    `id` distinguishes letters of the same time; it is the same for the same refusal, however often that is written.
-    `user` is whom the message names (`~` and an anonymous id for a visitor), as far as that can be read, else empty.
-    `payload` is its beginning alone where `size`, of the whole in bytes, is more. `replayed` is when it was published
-    again, or 0.
+    `id` is the same for the same refusal of the same message, however often that happens. `arrived` is when the message
+    arrived, or when it was refused where that is unknown, as the dead letter says. `user` is whom the message names
+    (`~` and an anonymous id for a visitor), as far as that can be read, else empty. `payload` is its beginning alone
+    where `size`, of the whole in bytes, is more. `replayed` is when it was published again, or 0.
     """
 
     time: int
     id: str
+    arrived: int
     user: str
     source: str
     cause: str

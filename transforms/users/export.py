@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.events.calls import OBJECTS, call_of
 from transforms.events.event import SESSION
 from transforms.events.records import RECORDS
 from transforms.events.times import write_time
@@ -30,8 +31,7 @@ _AT_ONCE = 20_000
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 #: The columns of Parquet; objects are JSON, as the reader takes them.
-_OBJECTS = ("properties", "traits", "context", "integrations")
-_NAMES = ("type", "messageId", "userId", "anonymousId", "previousId", "groupId", "event", "name", *_OBJECTS)
+_NAMES = ("type", "messageId", "userId", "anonymousId", "previousId", "groupId", "event", "name", *OBJECTS)
 _SCHEMA = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in (*_NAMES, "timestamp", "arrival")),
@@ -102,21 +102,7 @@ def _call(row: EventRow, person: str) -> dict[str, Any] | None:
             user = person
     if row.type in RECORDS:
         user, anonymous = (row.user, None) if key_is_user else (None, anonymous)
-    call: dict[str, Any] = {"type": row.type, "messageId": row.id, "userId": user, "anonymousId": anonymous}
-    call["groupId"] = event.group
-    if row.type == "alias":
-        if event.previous is None:
-            return None
-        call["previousId"] = event.previous
-    elif row.name:
-        call["name" if row.type in ("page", "screen") else "event"] = row.name
-    contents = {name: getattr(event, name) for name in _OBJECTS}
-    if row.type == "alias":
-        del contents["properties"]
-    call |= {name: said for name, said in contents.items() if said or (name == "integrations" and said is not None)}
-    call |= {"timestamp": write_time(row.time), "arrival": write_time(row.arrival)}
-    call |= {"historical": True} if event.historical else {}
-    return {name: said for name, said in call.items() if said is not None}
+    return call_of(msgspec.structs.replace(event, user=user, anonymous=anonymous))
 
 
 class Days:
@@ -192,7 +178,7 @@ def _rows(spilled: Path) -> Iterator[list[dict[str, Any]]]:
     with spilled.open("rb") as file:
         for line in file:
             call = _decode(line)
-            rows.append(call | {name: _encode(call[name]).decode() for name in _OBJECTS if name in call})
+            rows.append(call | {name: _encode(call[name]).decode() for name in OBJECTS if name in call})
             if len(rows) >= _AT_ONCE:
                 yield rows
                 rows = []

@@ -5,18 +5,28 @@ never one too few: memberships that begin are written before the user's row, and
 of the user says is so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Protocol
 
 import msgspec
 
 from transforms.events.times import read_time
-from transforms.storage.rows import MemberRow
-from transforms.storage.store import Store
+from transforms.storage.rows import MemberRow, UserRow
 
-__all__ = ["standing_members"]
+__all__ = ["MemberIndex", "standing_members"]
 
 _AT_ONCE = 500
+
+
+class MemberIndex(Protocol):
+    """The part of a store that says who is a member; see `Members` and `Users`. A `Reader` has it too."""
+
+    def scan_members(self, segment: str) -> Iterator[MemberRow]:
+        """The active members of a segment."""
+
+    def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
+        """Rows of users."""
 
 
 class _Shown(msgspec.Struct):
@@ -25,7 +35,7 @@ class _Shown(msgspec.Struct):
     segments: dict[str, str] = {}
 
 
-def standing_members(store: Store, segment: str) -> Iterator[MemberRow]:
+def standing_members(store: MemberIndex, segment: str) -> Iterator[MemberRow]:
     """The members of a segment, in the store's order (`Store.scan_members`); anonymous ones too.
 
     Raises:

@@ -38,15 +38,17 @@ _NAMED = {
 }
 
 
-def kept(letter: DeadLetter) -> DeadLetterRow:
-    """A letter as a row: the same row for the same refusal of the same message, however often it happens."""
+def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
+    """A letter as its row, refused at `now` (microseconds UTC); of the same id for the same refusal of the same
+    message, however often that happens."""
     payload, source, cause = letter.payload, _text(letter.source), _text(letter.cause)
     name = blake2b(digest_size=12)
     for part in (source.encode(), cause.encode(), payload):
         name.update(len(part).to_bytes(8, "big") + part)
     return DeadLetterRow(
-        time=letter.time,
+        time=now,
         id=name.hexdigest(),
+        arrived=letter.time,
         user=named_user(payload),
         source=source,
         cause=cause,

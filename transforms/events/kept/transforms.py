@@ -63,7 +63,7 @@ class _Keep(beam.DoFn):
         self._rows: list[DeadLetterRow] = []
 
     def process(self, letter: DeadLetter) -> Iterable[DeadLetter]:
-        self._rows.append(kept(letter))
+        self._rows.append(kept(letter, self._clock()))
         if len(self._rows) >= _AT_ONCE:
             self._write()
         return (letter,)

@@ -1,7 +1,8 @@
-"""The table of dead letters in Bigtable: letters by time, and entries that say whose they are.
+"""The table of dead letters in Bigtable: letters by time, and beside them which are kept, and whose they are.
 
-A letter is one row with its record, its weight and, if it was published again, the time of that. The entry that says
-whose it is comes before it, when writing and when deleting: deleting a user finds all letters that name the user.
+A letter is one row with its record, its weight and, once it was, when it was published again. What says which are kept,
+and whose they are, is written before the letter and deleted before it: no letter is left that deleting its user would
+not find.
 """
 
 from collections.abc import Sequence
@@ -33,15 +34,33 @@ class BigtableDeadLetters(Database):
     _claims: ThreadPoolExecutor
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep letters; the time of their replay stays."""
+        """Keep letters; what is known of their replay stays."""
+        rows = self._missing(rows)
         named = [keys.letter_of(row.user, row.time, row.id) for row in rows if row.user]
-        self._tables.mutate(_TABLE, [set_cell(key, ROW, b"", 0) for key in dict.fromkeys(named)])
+        self._tables.mutate(_TABLE, [set_cell(key, ROW, b"", 0) for key in named])
         entries = []
-        for key, row in {keys.letter_key(row.time, row.id): row for row in rows}.items():
+        for row in rows:
+            key = keys.letter_key(row.time, row.id)
             entry = set_cell(key, ROW, msgspec.msgpack.encode(row), 0)
             entry.mutations.extend(set_cell(key, _WEIGHT, msgspec.msgpack.encode(_weight(row)), 0).mutations)
             entries.append(entry)
         self._tables.mutate(_TABLE, entries)
+
+    def _missing(self, rows: Sequence[DeadLetterRow]) -> list[DeadLetterRow]:
+        """The letters that are not kept, each once, at the places that are noted for them.
+
+        A process that died after it had noted a place, and before it wrote the letter, left the place alone.
+        """
+        wanted = {keys.letter_id(row.id): row for row in reversed(rows)}
+        noted = {
+            key: msgspec.msgpack.decode(cell_of(found, ROW), type=int)
+            for key, found in self._tables.read(_TABLE, list(wanted)).items()
+        }
+        new = [(key, row) for key, row in wanted.items() if key not in noted]
+        self._tables.mutate(_TABLE, [set_cell(key, ROW, msgspec.msgpack.encode(row.time), 0) for key, row in new])
+        placed = [msgspec.structs.replace(row, time=noted.get(key, row.time)) for key, row in wanted.items()]
+        there = self._tables.read(_TABLE, [keys.letter_key(time, wanted[key].id) for key, time in noted.items()])
+        return [row for row in placed if keys.letter_key(row.time, row.id) not in there]
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""
@@ -63,6 +82,7 @@ class BigtableDeadLetters(Database):
         found = self._tables.scan(_TABLE, keys.letter_key(*first), keys.end_of(keys.LETTERS))
         while some := list(islice(found, _AT_ONCE)):
             rows = [record(DeadLetterRow, row) for row in some]
+            self._delete(_TABLE, [keys.letter_id(row.id) for row in rows])
             self._delete(_TABLE, [keys.letter_of(row.user, row.time, row.id) for row in rows if row.user])
             self._delete(_TABLE, [row.row_key for row in some])
             deleted += len(some)
@@ -72,7 +92,9 @@ class BigtableDeadLetters(Database):
         """Delete the letters that name a user, then the entries that say so."""
         prefix = keys.letters_of(user)
         named = [found.row_key for found in self._scan(_TABLE, prefix, row_filter=KEYS_ONLY)]
-        self._delete(_TABLE, [key.removeprefix(prefix) for key in named])
+        letters = self._tables.read(_TABLE, [key.removeprefix(prefix) for key in named])
+        self._delete(_TABLE, [keys.letter_id(record(DeadLetterRow, found).id) for found in letters.values()])
+        self._delete(_TABLE, list(letters))
         self._delete(_TABLE, named)
 
 

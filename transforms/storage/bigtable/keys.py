@@ -24,6 +24,7 @@ __all__ = [
     "inbox_of",
     "ledger_key",
     "ledger_of",
+    "letter_id",
     "letter_key",
     "letter_of",
     "letters_of",
@@ -34,6 +35,7 @@ __all__ = [
     "members_of",
     "metric_key",
     "metrics_of",
+    "timed",
     "user_key",
 ]
 
@@ -63,7 +65,7 @@ def events_of(user: str) -> bytes:
 
 def event_key(user: str, time: int, message: str) -> bytes:
     """An event: hash#user#reversed time#message id, so that a user's newest event comes first."""
-    return b"%s%016x#%s" % (events_of(user), _END_OF_TIME - time, _part(message))
+    return events_of(user) + timed(time, message)
 
 
 def identity_key(kind: str, value: str) -> bytes:
@@ -100,8 +102,8 @@ def listed_of(state: str, campaign: str | None = None, shard: int | None = None)
 
 
 def listed_at(state: str, campaign: str, decided_at: int, shard: int) -> bytes:
-    """The prefix of the keys of sends that were decided at a time."""
-    return b"%s%016x" % (listed_of(state, campaign, shard), _END_OF_TIME - decided_at)
+    """What the keys of sends start with that were decided at a time."""
+    return listed_of(state, campaign, shard) + timed(decided_at)
 
 
 def listed_key(state: str, campaign: str, place: tuple[int, str, str], shard: int | None = None) -> bytes:
@@ -118,7 +120,12 @@ def listed_key(state: str, campaign: str, place: tuple[int, str, str], shard: in
 
 def letter_key(time: int, id_: str) -> bytes:
     """A dead letter: t#reversed time#id, so that the newest comes first; not hashed, since there are few."""
-    return b"%s%016x#%s" % (LETTERS, _END_OF_TIME - time, _part(id_))
+    return LETTERS + timed(time, id_)
+
+
+def letter_id(id_: str) -> bytes:
+    """What says that a dead letter is kept: i#id."""
+    return b"i#" + _part(id_)
 
 
 def letters_of(user: str) -> bytes:
@@ -138,7 +145,7 @@ def inbox_of(user: str) -> bytes:
 
 def inbox_key(user: str, at: int, send: str) -> bytes:
     """An inbox message: hash#user#reversed time#send id, so that the newest comes first."""
-    return b"%s%016x#%s" % (inbox_of(user), _END_OF_TIME - at, _part(send))
+    return inbox_of(user) + timed(at, send)
 
 
 def metrics_of(prefix: str) -> bytes:
@@ -160,6 +167,12 @@ def end_of(prefix: bytes) -> bytes | None:
     """The first key after all that start with `prefix`; None if there is none."""
     # The last byte is never 0xff: it is of UTF-8, of a hash, or the separator.
     return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else None
+
+
+def timed(time: int, id_: str | None = None) -> bytes:
+    """How the key of a list by time goes on, newest first: reversed time#id; without an id as all of a time do."""
+    start = b"%016x" % (_END_OF_TIME - time)
+    return start if id_ is None else b"%s#%s" % (start, _part(id_))
 
 
 def _hash(text: str) -> bytes:

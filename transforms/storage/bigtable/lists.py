@@ -12,11 +12,12 @@ from transforms.storage.bigtable.database import NAMES, ROW, cell_of, record, re
 from transforms.storage.bigtable.dead_letters import letter
 from transforms.storage.bigtable.lease import BigtableLease
 from transforms.storage.bigtable.ledger import Listed
+from transforms.storage.bigtable.metrics import BigtableMetrics
 from transforms.storage.bigtable.runs import BigtableRuns
 from transforms.storage.bigtable.tables import TIMEOUT, TRIES, Tables
 from transforms.storage.bigtable.users import BigtableUsers
-from transforms.storage.reader import TimeKey
-from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, LedgerState, MemberRow, MetricRow
+from transforms.storage.reader import After
+from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, LedgerState, MemberRow
 from transforms.storage.sends import SendKey
 
 __all__ = ["BigtableLists"]
@@ -25,7 +26,7 @@ __all__ = ["BigtableLists"]
 _AT_ONCE = 100
 
 
-class BigtableLists(BigtableUsers, BigtableRuns, BigtableLease):
+class BigtableLists(BigtableUsers, BigtableMetrics, BigtableRuns, BigtableLease):
     """See `Lists`. Safe for any number of threads, which share one connection.
 
     Args:
@@ -38,34 +39,26 @@ class BigtableLists(BigtableUsers, BigtableRuns, BigtableLease):
     def __init__(self, project: str, instance: str, *, timeout: float = TIMEOUT, tries: int = TRIES) -> None:
         super().__init__(Tables(project, instance, NAMES, create=False, timeout=timeout, tries=tries))
 
-    def events_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[EventRow]:
+    def events_after(self, user: str, after: After, at_once: int) -> Iterator[EventRow]:
         """A user's events after (time, id)."""
-        last = None if after is None else keys.event_key(user, *after)
-        return records(EventRow, self._after("events", keys.events_of(user), last, at_once))
+        return records(EventRow, self._older("events", keys.events_of(user), after, at_once))
 
     def decisions_of(self, user: str) -> Iterable[LedgerRow]:
         """A user's sends and refusals."""
         return records(LedgerRow, self._scan("ledger", keys.ledger_of(user)))
 
-    def inbox_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[InboxRow]:
+    def inbox_after(self, user: str, after: After, at_once: int) -> Iterator[InboxRow]:
         """A user's inbox after (at, send)."""
-        last = None if after is None else keys.inbox_key(user, *after)
-        return records(InboxRow, self._after("inbox", keys.inbox_of(user), last, at_once))
+        return records(InboxRow, self._older("inbox", keys.inbox_of(user), after, at_once))
 
     def members_after(self, segment: str, after: str | None, at_once: int) -> Iterator[MemberRow]:
         """Members and those who left after a user."""
         last = None if after is None else keys.member_key(segment, after)
         return records(MemberRow, self._after("members", keys.members_of(segment), last, at_once))
 
-    def metrics_after(self, prefix: str, after: tuple[str, int] | None, at_once: int) -> Iterator[MetricRow]:
-        """Counts of series with a prefix after (series, window)."""
-        last = None if after is None else keys.metric_key(*after)
-        return records(MetricRow, self._after("metrics", keys.metrics_of(prefix), last, at_once))
-
-    def letters_after(self, after: TimeKey | None, since: int, at_once: int) -> Iterator[DeadLetterRow]:
+    def letters_after(self, after: After, since: int, at_once: int) -> Iterator[DeadLetterRow]:
         """Dead letters since a time after (time, id)."""
-        last = None if after is None else keys.letter_key(*after)
-        rows = (letter(row) for row in self._after("dead_letters", keys.LETTERS, last, at_once))
+        rows = (letter(row) for row in self._older("dead_letters", keys.LETTERS, after, at_once))
         for row in rows:
             if row.time < since:
                 return
@@ -114,6 +107,15 @@ class BigtableLists(BigtableUsers, BigtableRuns, BigtableLease):
         end = keys.end_of(keys.listed_at(state, campaign, since, shard))
         for row in self._tables.scan("ledger_by_state", first, end, at_once=_AT_ONCE):
             yield row.row_key.removeprefix(start), _listed(row)[1:]
+
+    def _older(self, table: str, prefix: bytes, after: After, at_once: int) -> Iterator[Row]:
+        """Rows of a list by time, newest first: after one, or of a time or older."""
+        if after is None:
+            return self._after(table, prefix, None, at_once)
+        start = prefix + keys.timed(*after)
+        return self._tables.scan(
+            table, start + b"\0" if len(after) > 1 else start, keys.end_of(prefix), at_once=at_once
+        )
 
     def _after(self, table: str, prefix: bytes, last: bytes | None, at_once: int = _AT_ONCE) -> Iterator[Row]:
         """Rows whose keys have a prefix, after one of them."""

@@ -96,7 +96,9 @@ class Database:
         since: int = -(2**63),
         at_once: int = PAGE,
     ) -> Iterator[_Row]:
-        """Rows from `since` on, newest first, those of one time in the order of their keys; `after` is (time, *keys).
+        """Rows from `since` on, newest first, those of one time in the order of their keys.
+
+        `after` is (time, *keys), or (time,) for what is of that time or older.
 
         What has one time is sought for apart: there may be millions of it, and none is passed over twice.
         """
@@ -105,9 +107,9 @@ class Database:
         said, given = where
         same = f"{table} WHERE {said} AND {time} = ? AND ({names}) > ({marks}) ORDER BY {names} LIMIT {at_once}"
         older = f"{table} WHERE {said} AND {time} <= ? AND {time} >= ? ORDER BY {time} DESC, {names} LIMIT {at_once}"
-        until, place = (2**63 - 1, None) if after is None else (after[0], after[1:])
+        until, place = (2**63 - 1, ()) if after is None else (after[0], after[1:])
         while until >= since:
-            if place is not None:
+            if place:
                 while rows := self._select(kind, same, (*given, until, *place)):
                     yield from rows
                     place = tuple(getattr(rows[-1], key) for key in keys)

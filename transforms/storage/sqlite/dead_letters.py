@@ -29,9 +29,9 @@ class SqliteDeadLetters(Database):
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""
-        sql = "UPDATE dead_letters SET replayed = ? WHERE time = ? AND id = ?"
+        sql = "UPDATE dead_letters SET replayed = ? WHERE id = ?"
         with self._transaction() as connection:
-            connection.executemany(sql, [(at, row.time, row.id) for row in rows])
+            connection.executemany(sql, [(at, row.id) for row in rows])
 
     def prune_dead_letters(self, since: int, most_rows: int, most_bytes: int) -> int:
         """Delete old letters; see `DeadLetters.prune_dead_letters`."""

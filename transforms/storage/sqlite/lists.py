@@ -3,15 +3,15 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
 from pathlib import Path
 from urllib.parse import quote
 
-from transforms.storage.reader import TimeKey
-from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, MemberRow, MetricRow
+from transforms.storage.reader import After
+from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, MemberRow
 from transforms.storage.sends import SendKey
 from transforms.storage.sqlite.database import surfacing
 from transforms.storage.sqlite.lease import SqliteLease
+from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
 from transforms.storage.sqlite.schema import missing_parts
 from transforms.storage.sqlite.users import SqliteUsers
@@ -23,7 +23,7 @@ __all__ = ["SqliteLists"]
 BUSY_SECONDS = 10.0
 
 
-class SqliteLists(SqliteUsers, SqliteRuns, SqliteLease):
+class SqliteLists(SqliteUsers, SqliteMetrics, SqliteRuns, SqliteLease):
     """See `Lists`. Threads of a process take turns; it waits for no writer, and no writer for it.
 
     Raises:
@@ -42,7 +42,7 @@ class SqliteLists(SqliteUsers, SqliteRuns, SqliteLease):
             self.close()
             raise
 
-    def events_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[EventRow]:
+    def events_after(self, user: str, after: After, at_once: int) -> Iterator[EventRow]:
         """A user's events after (time, id)."""
         where = "user = ?", (user,)
         return self._newest(EventRow, "events", "time", ("id",), after, where=where, at_once=at_once)
@@ -51,7 +51,7 @@ class SqliteLists(SqliteUsers, SqliteRuns, SqliteLease):
         """A user's sends and refusals."""
         return self._scan(LedgerRow, "ledger", ("send",), ("",), where="user = ?", given=(user,))
 
-    def inbox_after(self, user: str, after: TimeKey | None, at_once: int) -> Iterator[InboxRow]:
+    def inbox_after(self, user: str, after: After, at_once: int) -> Iterator[InboxRow]:
         """A user's inbox after (at, send)."""
         where = "user = ?", (user,)
         return self._newest(InboxRow, "inbox", "at", ("send",), after, where=where, at_once=at_once)
@@ -63,13 +63,7 @@ class SqliteLists(SqliteUsers, SqliteRuns, SqliteLease):
             MemberRow, "members", ("user",), start, where="segment = ?", given=(segment,), at_once=at_once
         )
 
-    def metrics_after(self, prefix: str, after: tuple[str, int] | None, at_once: int) -> Iterator[MetricRow]:
-        """Counts of series with a prefix after (series, window)."""
-        start = max((prefix, -(2**63)), after or (prefix, -(2**63)))
-        rows = self._scan(MetricRow, "metrics", ("series", "window"), start, at_once=at_once)
-        return takewhile(lambda row: row.series.startswith(prefix), rows)
-
-    def letters_after(self, after: TimeKey | None, since: int, at_once: int) -> Iterator[DeadLetterRow]:
+    def letters_after(self, after: After, since: int, at_once: int) -> Iterator[DeadLetterRow]:
         """Dead letters since a time after (time, id)."""
         return self._newest(DeadLetterRow, "dead_letters", "time", ("id",), after, since=since, at_once=at_once)
 
@@ -100,6 +94,8 @@ def _connected(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise StoreError(f"there is no file {path}")
+    if path.is_dir():
+        raise StoreError(f"SQLite refused: unable to open database file ({path})")
     place = f"file:{quote(os.fspath(path.absolute()))}"
     with surfacing(str(path)):
         connection = _opened(f"{place}?mode=ro")

@@ -21,8 +21,8 @@ CREATE TABLE IF NOT EXISTS inbox (user TEXT, at INTEGER, send TEXT, campaign TEX
     image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dead_letters (time INTEGER, id TEXT, user TEXT, source TEXT, cause TEXT, detail TEXT,
-    payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER, PRIMARY KEY (time DESC, id));
+CREATE TABLE IF NOT EXISTS dead_letters (time INTEGER, id TEXT PRIMARY KEY, arrived INTEGER, user TEXT, source TEXT,
+    cause TEXT, detail TEXT, payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER);
 CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
 CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
@@ -42,7 +42,7 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send)",
     "CREATE INDEX IF NOT EXISTS dead_letters_by_user ON dead_letters (user)",
-    "CREATE INDEX IF NOT EXISTS dead_letters_by_weight ON dead_letters (time DESC, id, weight)",
+    "CREATE INDEX IF NOT EXISTS dead_letters_by_time ON dead_letters (time DESC, id, weight)",
 )
 
 _NAMED = re.compile(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)")

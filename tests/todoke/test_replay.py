@@ -1,0 +1,230 @@
+"""`todoke dead-letters` and `todoke replay`: what was refused is looked at, mended, and published again."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Todoke
+from emulators import Project
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.decode import decode
+from transforms.events.event import Event
+from transforms.events.kept.rows import kept
+from transforms.storage.open import open_store
+from transforms.storage.store import Store
+from transforms.users.control import encode_inputs_control
+from transforms.users.faults import letter_of
+from transforms.users.user import Wake
+
+NOW = 1_772_000_000_000_000
+DEFINITIONS = "segments: {buyers: {owner: o, members: {event: Order Completed}}}\n"
+
+
+def call(number: int, **fields: Any) -> bytes:
+    said = {"type": "track", "event": "Order Completed", "messageId": f"m{number}", "userId": "ada", **fields}
+    return json.dumps({"timestamp": "2026-02-25T06:00:00Z", **said}).encode()
+
+
+def letter(payload: bytes, number: int = 0, **changes: Any) -> DeadLetter:
+    fields = {"source": "pubsub:p/s", "cause": "bad_time", "detail": "d", **changes}
+    return DeadLetter(payload, time=NOW + number, **fields)
+
+
+@pytest.fixture
+def opened(url: str) -> Any:
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+def test_letters_are_listed(todoke: Todoke, opened: Store, url: str) -> None:
+    letters = [
+        letter(b"\xff\x00", 3, cause="not_utf8"),
+        letter(call(1, x="\x1b[2J" + "x" * 500), 2),
+        letter(b"x" * 2_000_000, 1, cause="too_large", detail="Traceback\n  line\nValueError: bad"),
+    ]
+    opened.write_dead_letters([kept(each, each.time) for each in letters])
+    done = todoke("dead-letters", "--store", url)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second, third = done.stdout.splitlines()
+    assert first.split("  ")[:4] == ["2026-02-25T06:13:20.000003Z", "not_utf8", "-", "d"]
+    assert "bad_time  ada  d  " in second
+    assert "…" in second
+    assert "\x1b" not in second
+    assert "ValueError: bad  xxx" in third
+    said = [json.loads(line) for line in todoke("dead-letters", "--store", url, "--json").stdout.splitlines()]
+    assert said[0] == {
+        "time": "2026-02-25T06:13:20.000003Z",
+        "arrived": "2026-02-25T06:13:20.000003Z",
+        "cause": "not_utf8",
+        "source": "pubsub:p/s",
+        "detail": "d",
+        "payload": "/wA=",
+        "encoding": "base64",
+    }
+    assert (said[1]["user"], said[1]["payload"].encode()) == ("ada", letters[1].payload)
+    assert said[2]["size"] == 2_000_000
+    asked = todoke("dead-letters", "--store", url, "--cause", "bad_time", "--json", "--limit", "5").stdout
+    assert len(asked.splitlines()) == 1
+    asked = todoke("dead-letters", "--store", url, "--since", "2026-02-25T06:13:20.000002Z", "--json").stdout
+    assert len(asked.splitlines()) == 2
+
+
+HOSTILE = [
+    call(2, properties={"a": "line\nbreak \u2028 \u0000 届け"}),
+    call(3).replace(b", ", b",\r\n"),
+    b"not JSON\nof two lines",
+    b"\xff\xfe\x00",
+    b"",
+    b"x" * 600_000,
+]
+EVENT = Event("m9", "track", "Order Completed", NOW - 5, NOW, "ada", "a1", properties={"total": 9.5}, handle="h")
+
+
+def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, url: str, tmp_path: Path) -> None:
+    letters = [letter(payload, number) for number, payload in enumerate(HOSTILE)]
+    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), letter_of("ada", EVENT, "internal", "traceback")]
+    letters += [letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
+    letters += [letter(encode_inputs_control("ada", [Wake(NOW)]), source="pubsub:p/control")]
+    letters += [letter(b'{"type": "receipt", "kind": "x"}', source="control")]
+    opened.write_dead_letters([kept(each, each.time) for each in letters])
+    done = todoke("replay", "--store", url, "--to", "again.jsonl", "--rate", "100000", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"published": 7, "replayed": 0, "control": 3, "cut": 1}
+    lines = (tmp_path / "again.jsonl").read_bytes().removesuffix(b"\n").split(b"\n")
+    assert len(lines) == 7
+    for payload in HOSTILE[:2]:
+        assert decode(payload, NOW) in [decode(line, NOW) for line in lines if line.startswith(b"{")]
+    assert HOSTILE[-1] in lines
+    [again] = [decode(line, NOW)[0] for line in lines if b'"m9"' in line]
+    assert again == Event("m9", "track", "Order Completed", NOW - 5, NOW, "ada", "a1", properties={"total": 9.5})
+    again = todoke("replay", "--store", url, "--to", "again.jsonl").stdout.splitlines()
+    assert again[0] == "dead letters published again: 0"
+    assert again[1:] == [
+        "  passed over, published again before (--again takes them too): 7",
+        "  passed over, no events but messages of the control topic: 3",
+        "  passed over, too large to be kept whole: 1",
+    ]
+    assert len((tmp_path / "again.jsonl").read_bytes().splitlines()) >= 7
+    some = todoke("replay", "--store", url, "--to", "more.jsonl", "--again", "--cause", "internal", "--json").stdout
+    assert json.loads(some) == {"published": 1, "replayed": 0, "control": 1, "cut": 0}
+    assert "replayed 20" in todoke("dead-letters", "--store", url).stdout
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("queue:events.db", "expected pubsub:projects/P/topics/T or a file of this machine; found 'queue:events.db'"),
+        ("gs://bucket/file", "a file of this machine"),
+        ("pubsub:projects/p/subscriptions/s", "--to: "),
+        ("missing/again.jsonl", "--to: missing/again.jsonl: No such file"),
+    ],
+)
+def test_where_nothing_can_be_published(todoke: Todoke, store: str, to: str, said: str) -> None:
+    done = todoke("replay", "--store", store, "--to", to)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_topic_gets_the_very_bytes_and_a_missing_one_marks_nothing(
+    todoke: Todoke, pubsub: Project, tmp_path: Path
+) -> None:
+    url = f"sqlite:{tmp_path / 's.db'}"
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(payload), NOW) for payload in HOSTILE if payload])
+    store.close()
+    topic, subscription = f"projects/{pubsub.name}/topics/events", f"projects/{pubsub.name}/subscriptions/events"
+    done = todoke("replay", "--store", url, "--to", f"pubsub:{topic}")
+    assert done.returncode == 2
+    assert f"--to: there is no topic {topic}" in done.stderr
+    publisher, subscriber = PublisherClient(), SubscriberClient()
+    publisher.create_topic(name=topic)
+    subscriber.create_subscription(name=subscription, topic=topic)
+    done = todoke("replay", "--store", url, "--to", f"pubsub:{topic}")
+    assert done.stdout == "dead letters published again: 5\n"
+    got: list[bytes] = []
+    until = time.monotonic() + 60
+    while len(got) < 5 and time.monotonic() < until:
+        pulled = subscriber.pull(subscription=subscription, max_messages=10).received_messages
+        got += [message.message.data for message in pulled]
+        if pulled:
+            subscriber.acknowledge(subscription=subscription, ack_ids=[message.ack_id for message in pulled])
+    assert sorted(got) == sorted(payload for payload in HOSTILE if payload)
+    subscriber.close()
+    publisher.stop()
+
+
+def test_what_is_replayed_is_applied_once(todoke: Todoke, tmp_path: Path) -> None:
+    """A run refuses messages, whose letters its store keeps; they are mended by the sender, or applied as they are."""
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    hot = [call(number, userId="hot", timestamp="2026-02-25T06:00:00Z") for number in range(1_005)]
+    wrong = [call(2_000, userId="null"), call(2_001, timestamp="soon"), b"no JSON"]
+    (tmp_path / "e.jsonl").write_bytes(b"\n".join([*hot, *wrong]) + b"\n")
+
+    def run(events: str, *flags: str) -> dict[str, int]:
+        words = ("--definitions", "d.yaml", "--events", events, "--store", "sqlite:s.db", "--report", "r.json")
+        done = todoke("run", *words, *flags)
+        assert done.returncode == 0, done.stderr
+        report: dict[str, int] = json.loads((tmp_path / "r.json").read_text())
+        return report
+
+    assert run("e.jsonl")["dead_letters"] == 8
+    said = [json.loads(line) for line in todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()]
+    causes = sorted(letter["cause"] for letter in said)
+    assert causes == ["bad_time", *["hot_id"] * 5, "not_json", "refused_id"]
+    assert {letter["cause"]: letter.get("user") for letter in said} == {
+        "bad_time": "ada",
+        "hot_id": "hot",
+        "not_json": None,
+        "refused_id": "null",
+    }
+    done = todoke("replay", "--store", "sqlite:s.db", "--to", "again.jsonl", "--cause", "hot_id")
+    assert done.stdout == "dead letters published again: 5\n"
+    mended = [json.loads(line) for line in (tmp_path / "again.jsonl").read_bytes().splitlines()]
+    later = {"timestamp": "2026-02-25T06:30:00Z", "arrival": "2026-02-25T06:30:00Z"}
+    lines = [json.dumps(said | later).encode() for said in mended]
+    (tmp_path / "mended.jsonl").write_bytes(b"\n".join([*lines, hot[0]]) + b"\n")
+    again = run("mended.jsonl", "--continue", "--as-of", "2026-02-25T07:00:00Z")
+    assert (again["read"], again["applied"], again["duplicates"], again["dead_letters"]) == (6, 5, 1, 0)
+    again = run("mended.jsonl", "--continue", "--as-of", "2026-02-25T07:00:00Z")
+    assert (again["applied"], again["duplicates"]) == (0, 6)
+
+
+def test_a_deleted_user_takes_the_letters_along(todoke: Todoke, tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    lines = [
+        call(0, userId=None, anonymousId="a1"),
+        call(1),
+        call(2, timestamp="soon"),
+        call(3, timestamp="soon", userId=None, anonymousId="a1"),
+    ]
+    lines += [call(4, timestamp="soon", userId="bob"), call(5, type="identify", anonymousId="a1", traits={})]
+    (tmp_path / "e.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    (tmp_path / "gone.jsonl").write_bytes(call(6, type="delete", timestamp="2026-02-26T06:00:00Z") + b"\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db")
+    assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
+
+    def users() -> list[str]:
+        shown = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout
+        return sorted(json.loads(line)["user"] for line in shown.splitlines())
+
+    assert users() == ["ada", "bob", "~a1"]
+    done = todoke("run", *words, "--events", "gone.jsonl", "--continue")
+    assert done.returncode == 0, done.stderr
+    assert users() == ["bob"]
+
+
+@pytest.mark.parametrize(("kept_for", "letters"), [("30d", 1), ("0", 0)])
+def test_a_run_keeps_letters_unless_told_not_to(todoke: Todoke, tmp_path: Path, kept_for: str, letters: int) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(call(1) + b"\nno JSON\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db", "--events", "e.jsonl")
+    assert todoke("run", *words, "--keep-dead-letters", kept_for).returncode == 0
+    assert len(todoke("dead-letters", "--store", "sqlite:s.db").stdout.splitlines()) == letters
+    done = todoke("run", *words, "--keep-dead-letters", "a while")
+    assert done.returncode == 2
+    assert "--keep-dead-letters: " in done.stderr
