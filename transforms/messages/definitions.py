@@ -1,4 +1,4 @@
-"""Messages as records: what `grammar` reads of definition files, in plain data."""
+"""Messages as records of plain data, as `grammar` reads them from definition files."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCALE_FORM", "Message", "Partials", "Text", "Tree", "locale_key", "without_locale"]
 
-#: How locales are written.
+#: The form of locales.
 LOCALE_FORM = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*"
 
 #: What a template renders, by name.
@@ -27,12 +27,12 @@ class Text(msgspec.Struct, frozen=True):
     partials: Partials = ()
 
 
-#: What JSON can hold, with a `Text` for each text; names of objects are as they are.
+#: A value of JSON, with a `Text` in place of each text; the names in objects stay texts.
 Tree = Any
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message; each channel has a class of its own, whose fields are called as in definition files."""
+    """A message; each channel has a class of its own, with the same field names as in definition files."""
 
     channel: ClassVar[str]
 
@@ -47,7 +47,7 @@ class Message(msgspec.Struct, frozen=True):
         raise NotImplementedError
 
     def receivers(self, addresses: Sequence[str]) -> Sequence[str]:
-        """Those of a user's addresses, the best first, that it goes to."""
+        """Those of a user's addresses (the best first) that it goes to."""
         return addresses
 
     def private(self) -> Sequence[Text]:
@@ -56,12 +56,12 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def locale_key(locale: str) -> str:
-    """A locale as it is compared: `ja_JP` and `ja-jp` are one."""
+    """A locale in one form for comparison: `ja_JP` and `ja-jp` are equal."""
     return locale.replace("_", "-").lower()
 
 
 def without_locale(message: Message, locale: str) -> list[str]:
-    """The fields of a message that have texts by locale, and none for this one, as definition files call them."""
+    """The fields of a message with texts by locale but none for this one, by their names in definition files."""
     key = locale_key(locale)
     named = zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
     return [name for field, name in named if any(_lacks(text, key) for text in _texts(getattr(message, field)))]

@@ -1,4 +1,4 @@
-"""Texts that stand in files beside the definitions: which file a name means, and which names there are."""
+"""Texts in files beside the definitions: which file a name means, and which names there are."""
 
 import re
 from collections.abc import Container, Iterator, Mapping
@@ -8,7 +8,7 @@ from transforms.segments.document import Node, Problems, read_documents
 
 __all__ = ["SUFFIXES", "file_meant", "names_in", "partials_of", "rendered"]
 
-#: What files of definitions end with; no text is one of them.
+#: The suffixes of definition files; no text has one of them.
 SUFFIXES = (".yaml", ".yml")
 
 _RENDERED = re.compile(r"\brender\s+(['\"])(.+?)\1")
@@ -16,10 +16,10 @@ _MAY_NAME = re.compile(r"\bfile\b|\brender\b")
 
 
 def file_meant(name: str, naming: str, files: Container[str]) -> str | None:
-    """The file that is meant by a name in the file `naming`, of `files`; None where there is none.
+    """The one of `files` that a name in the file `naming` means; None if there is none.
 
-    It lies beside the file that names it, or beside one of the folders around; `footer` means `footer`,
-    `footer.liquid`, or a `footer` of the same kind as the file that names it. No name leads out of the folder.
+    It is beside the file that names it, or in a folder above; `footer` means `footer`,
+    `footer.liquid`, or a `footer` of the same kind as the file that names it. No name leads outside the folder.
     """
     path, kind = PurePosixPath(name), PurePosixPath(naming).suffix
     if path.is_absolute() or ".." in path.parts:
@@ -39,7 +39,7 @@ def rendered(source: str) -> Iterator[str]:
 
 
 def names_in(file: str, text: str) -> Iterator[str]:
-    """The names of files that a file of definitions may refer to in its messages; more than there are does no harm."""
+    """The names of files that a definition file may refer to in its messages; names of other things do no harm."""
     if not _MAY_NAME.search(text):
         return
     for document in read_documents({file: text}, Problems()):
@@ -61,7 +61,7 @@ def _names(node: Node) -> Iterator[str]:
 
 
 def partials_of(source: str, naming: str, files: Mapping[str, str]) -> dict[str, str]:
-    """The files of all partials that a template renders, and those render, by the names that they are rendered by.
+    """The files of all partials that a template renders, directly or indirectly, by their names.
 
     Raises:
       ValueError: one name means two files.

@@ -1,4 +1,4 @@
-"""How the messages of a channel are written and read: what a channel says of them, and what it reads them with."""
+"""The form of a channel's messages: what a channel declares of them, and what it reads them with."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ _Read = TypeVar("_Read")
 
 
 class MessageReader:
-    """Reads one message. What is wrong goes to `problems`, each mistake at its place.
+    """Reads one message. Mistakes go to `problems`, each with its place.
 
     Attributes:
       name: the message's id.
@@ -33,20 +33,20 @@ class MessageReader:
         self.fields: Document = {}
 
     def open(self, keys: tuple[str, ...], required: tuple[str, ...] = ()) -> Document:
-        """The fields of a message that may have these keys; to be called first."""
+        """The fields of a message that may have these keys; call this first."""
         self.fields = self.problems.mapping(self.node, ("channel", *keys), required=required) or {}
         return self.fields
 
     def at(self, key: str, how: Callable[[Node], _Read | None]) -> _Read | None:
-        """What stands under a key, read in some way; None where nothing does."""
+        """The value of a key, read in some way; None if it is missing."""
         return how(self.fields[key]) if key in self.fields else None
 
     def all_texts(self, keys: tuple[str, ...]) -> dict[str, Any]:
-        """The templates under those of the keys that there are."""
+        """The templates of those keys that are there."""
         return {key: self.texts.text(self.fields[key]) for key in keys if key in self.fields}
 
     def tree(self, node: Node) -> dict[str, Tree]:
-        """A mapping of what JSON can hold; texts in it are templates."""
+        """A mapping of JSON values; its texts are templates."""
         if not isinstance(node.value, dict):
             self.problems.add(node, f"expected a mapping; found {node.kind}")
             return {}
@@ -57,7 +57,7 @@ class MessageReader:
 class MessageForm(msgspec.Struct, frozen=True):
     """The messages of a channel: their keys, beside `channel`, how one is read, and the JSON Schema of one.
 
-    `read` gives the message as far as it can be read.
+    `read` returns the message as far as it can be read.
     """
 
     keys: tuple[str, ...]

@@ -26,13 +26,13 @@ def read_messages(
 ) -> dict[str, Message]:
     """The messages of a definitions file by id; mistakes go to `problems`.
 
-    A message with mistakes is in the answer too, as far as it could be read, so that references to it are not
-    reported a second time.
+    A message with mistakes is in the result too, as far as it could be read, so that references to it are no further
+    mistakes.
 
     Args:
-      given: the names that templates may use beside their scope, by message: those under `with` of its campaigns.
+      given: the names that templates may use besides their scope, by message: those under `with` of its campaigns.
       files: the texts beside the definitions, by file.
-      needs: the variables that messages need are added, where somebody asks for them.
+      needs: if given, the variables that messages need are added to it.
     """
     if not isinstance(node.value, dict):
         problems.add(node, f"expected a mapping of message ids to messages; found {node.kind}")

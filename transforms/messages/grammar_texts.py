@@ -1,4 +1,4 @@
-"""Texts of messages: templates in definition files, or in files beside them. Each is checked where it stands."""
+"""Texts of messages: templates in definition files, or in files beside them. Each is checked at its place."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -24,9 +24,9 @@ class TextReader:
     """Reads the texts of one message.
 
     Args:
-      given: the names that templates may use beside their scope.
+      given: the names that templates may use besides their scope.
       files: the texts beside the definitions, by file.
-      needs: what the message needs is added, where somebody asks for it.
+      needs: if given, the variables that the message needs are added to it.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TextReader:
         return Text(sources, self._partials(named)) if sources or locales is node.value else None
 
     def tree(self, node: Node) -> Tree:
-        """What JSON can hold; texts in it are templates, and none is by locale."""
+        """A JSON value; its texts are templates, none of them by locale."""
         if isinstance(node.value, dict):
             return {key: self.tree(child) for key, child in node.value.items()}
         if isinstance(node.value, list):
@@ -70,7 +70,9 @@ class TextReader:
         return Text({"": node.value}, self._partials(named))
 
     def check_literal(self, node: Node, mistake: Callable[[str], str | None]) -> None:
-        """Check what is written in full, in each locale; what stands in a file is seen when it is sent."""
+        """Check texts that are written out in the definitions, in each locale; texts in files are checked when they are
+        sent.
+        """
         if isinstance(node.value, dict):
             for child in node.value.values() if "file" not in node.value else ():
                 self.check_literal(child, mistake)
@@ -120,7 +122,7 @@ class TextReader:
     def _check(
         self, node: Node, file: str, source: str, named: dict[str, str], *, secrets: bool = False, after: str = ""
     ) -> bool:
-        """Note the mistakes of a template, each in its file; whether there are none."""
+        """Note the mistakes of a template, each in its file; returns whether there are none."""
         from transforms.messages.liquid import mistakes  # noqa: PLC0415 - a tenth of a second that only messages need
 
         before = self.problems.mistakes
@@ -161,9 +163,9 @@ class TextReader:
             self.problems.add(node, f"{cause}{place}{more}")
 
     def _expanded(self, source: str, naming: str, depth: int = 0, *, flat: bool = False) -> str:
-        """MJML with its partials of MJML written out, since it is compiled before anything is filled in.
+        """MJML with its MJML partials written out, since it is compiled before anything is filled in.
 
-        With `flat` each partial is on one line, so that what follows stays on its own.
+        With `flat` each partial is on one line, so that what follows keeps its line.
         """
         if depth > _DEEPEST:
             raise MjmlMistake(f"partials nest more than {_DEEPEST} deep", 1)

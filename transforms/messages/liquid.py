@@ -1,9 +1,9 @@
 """Liquid as messages use it: strict, bounded, and without a clock of its own.
 
 A missing variable is nil in conditions and loops, as everywhere in Liquid. Where it would be shown, or is an argument
-of a filter, it is an error, but before `| default`. What would still print something wrong is closed here: JSON null
+of a filter, it is an error, except before `| default`. Other ways to print something wrong are closed here: JSON null
 and what a filter could not find count as missing, `size`, `first` and `last` never answer for a mapping's missing key,
-dates know no "today" but the scope's `now` and no zone but the user's, and numbers are rounded as people do.
+dates use the scope's `now` and the user's zone, and numbers are rounded as people do.
 """
 
 import math
@@ -59,12 +59,12 @@ _OF_TEXT = {
     *("strip_html", "strip_newlines", "truncate", "truncatewords", "upcase", "url_decode", "url_encode"),
 }
 
-#: What filters of python-liquid let through on strange values, beside its own errors.
+#: Errors that python-liquid's filters raise on strange values, besides its own.
 _RUNTIME_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class _Missing(Undefined):
-    """What is not there: nil in conditions and loops, and an error where it would be shown."""
+    """A missing value: nil in conditions and loops, and an error where it would be shown."""
 
     def __str__(self) -> str:
         raise UndefinedError(self.hint or f"{quoted(self.name)} is undefined", token=self.token)
@@ -100,7 +100,9 @@ class _Context(RenderContext):
         return counted
 
     def as_text(self, value: object, name: str) -> object:
-        """What a filter takes as text, as it would be printed: the library's take Python's `True` and `{'a': 1}`."""
+        """A filter's argument as the text that would be printed; the library's filters take Python's `True` and `{'a':
+        1}`.
+        """
         if type(value) is bool:
             return str(value).lower()
         if isinstance(value, dict) or (isinstance(value, list | tuple) and name != "slice" and None not in value):
@@ -141,7 +143,7 @@ class _Environment(Environment):
         return replaced(super().from_string(*source, **more))
 
     def get_template(self, name: str, **_: Any) -> BoundTemplate:
-        """A partial by the name that it is rendered by; all are parsed once."""
+        """A partial by its name; all are parsed once."""
         if name not in self.parsed:
             if name not in self.partials:
                 raise TemplateNotFoundError(f"there is no file `{name}` to render beside the definitions", token=None)
@@ -194,7 +196,7 @@ def _length(name: str, value: object, first: object = " ", second: object = "", 
 def _date(value: object, pattern: object, *, context: RenderContext) -> str:
     """strftime, in the user's zone, of `now` (also written 'now' or 'today'), an ISO 8601 time, or seconds since 1970.
 
-    A text without a zone is in the user's. `%L` is milliseconds, as in Ruby. The library's own filter reads the
+    A time without a zone is in the user's. `%L` is milliseconds, as in Ruby. The library's own filter reads the
     machine's clock and zone, and prints what it cannot read unchanged.
     """
     now, form = context.resolve("now"), str(pattern)
@@ -231,9 +233,9 @@ def _own(match: re.Match[str], moment: datetime) -> str:
 
 @math_filter
 def _round(number: float, digits: object = None) -> float:
-    """The nearest number with so many decimal digits, of two the one further from zero, as in Ruby (1.005 is 1.01).
+    """A number rounded to decimal digits; of two nearest, the one further from zero, as in Ruby (1.005 is 1.01).
 
-    The library's own filter takes the even one, and the nearest of the binary number.
+    The library's own filter takes the even one, and rounds the binary number.
     """
     places = 0 if digits is None else int(num_arg(digits))
     if isinstance(number, int) and places >= 0:
@@ -256,12 +258,12 @@ def _compiled(source: str, escape: bool, partials: Partials = ()) -> BoundTempla
 
 
 def parsed(source: str, partials: Partials) -> BoundTemplate:
-    """A template that has no mistakes, as nodes and expressions."""
+    """A template without mistakes, as nodes and expressions."""
     return _compiled(source, False, partials)
 
 
 class Mistake(NamedTuple):
-    """What is wrong with a template, and where: in a line of the partial `name`, where it is empty of the text itself.
+    """A mistake in a template, and where: in a line of the partial `name`, or if that is empty, of the text itself.
 
     `more` goes on after the place.
     """
@@ -275,7 +277,7 @@ class Mistake(NamedTuple):
 def mistakes(
     source: str, names: Collection[str] = (), *, secrets: bool = False, partials: Partials = ()
 ) -> Iterator[Mistake]:
-    """What is wrong with a template that may use `names` beside `SCOPE`, as far as can be seen without data.
+    """The mistakes of a template that may use `names` besides `SCOPE`, as far as they can be found without data.
 
     With `secrets` it may use `secrets.NAME`, too.
     """
@@ -309,7 +311,7 @@ def mistakes(
 
 
 def _round_trip(template: BoundTemplate) -> Span | None:
-    """Where partials come round to one that is being rendered."""
+    """Where partials lead back to one that is being rendered."""
     done: set[str] = set()
 
     def walk(name: str, inside: BoundTemplate, around: tuple[str, ...]) -> Span | None:
@@ -330,7 +332,7 @@ def _names_a_secret(path: list[Any]) -> bool:
 
 
 def paths_of(source: str, partials: Partials = ()) -> Iterator[list[Any]]:
-    """The variables of a sound template that come from its scope, each as the names on the way to it."""
+    """The variables that a sound template takes from its scope, each as a path of names."""
     for variables in _compiled(source, False, partials).analyze().globals.values():
         for variable in variables:
             yield list(variable.segments)
@@ -340,11 +342,11 @@ def fill(source: str, scope: Mapping[str, object], *, escape: bool, partials: Pa
     """Render a template; with `escape`, values are escaped for HTML unless the template says `| safe`.
 
     Raises:
-      ValueError: a variable is missing, or anything else went wrong, in one line.
+      ValueError: a variable is missing, or something else went wrong; the text is one line.
     """
     try:
         filled = _compiled(source, escape, partials).render(scope)
-        filled.encode()  # half a surrogate is no text: no channel can send it
+        filled.encode()  # half a surrogate is no text, and no channel can send it
     except LiquidError as error:
         raise ValueError(f"{error.message}{_place(error, source, partials)}") from error
     except _RUNTIME_ERRORS as error:
@@ -353,7 +355,7 @@ def fill(source: str, scope: Mapping[str, object], *, escape: bool, partials: Pa
 
 
 def _place(error: LiquidError, source: str, partials: Partials) -> str:
-    """Where in a text of several lines, or in a partial."""
+    """The place in a text of several lines, or in a partial."""
     name = str(error.template_name or "")
     text = dict(partials).get(name, source)
     index = error.token.start_index if error.token else -1

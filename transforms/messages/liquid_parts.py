@@ -1,8 +1,7 @@
-"""Parts of Liquid that stand here in place of the library's: ranges, what equals blank, what is printed, and the steps
-that one text may take.
+"""Parts of Liquid that replace the library's: ranges, equality with blank, output, and a limit of steps.
 
-The library has no hooks for most of them. So what it has parsed is gone through once, and nodes and expressions become
-those of the same layout that are here.
+The library has no hooks for most of them. So each parsed template is walked once, and nodes and expressions are
+replaced by those of this module, which have the same layout.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,15 +34,16 @@ __all__ = [
     "weight",
 ]
 
-#: What one text may take: a step is a character or item that a filter, a comparison or an output walks; what else takes
-#: time costs as many as it takes (`TURN`, `CALL`, `PARTIAL`). Ten million take some seconds, a mail of 100 kB 200,000.
+#: The most steps of one text. A step is a character or item that a filter, a comparison or an output walks; other work
+#: costs as many steps as it takes time (`TURN`, `CALL`, `PARTIAL`). Ten million take some seconds, a mail of 100 kB
+#: 200,000.
 MOST_STEPS = 10_000_000
 TURN, CALL, PARTIAL = 5, 20, 200
 RANGE_NUMBERS = 10_000
 
 
 class Steps:
-    """How many steps a text has taken, its partials with it."""
+    """How many steps a text has taken, including its partials."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -52,7 +52,7 @@ class Steps:
         """Take some.
 
         Raises:
-          LoopIterationLimitError: they are more than one text may take.
+          LoopIterationLimitError: the text has taken too many.
         """
         self.taken += steps
         if self.taken > MOST_STEPS:
@@ -60,7 +60,7 @@ class Steps:
 
 
 def weight(*values: object) -> int:
-    """How many steps it takes to walk values once; of nested ones no more than just above the bound."""
+    """How many steps it takes to walk values once; counting stops just above the bound."""
     steps, left = 0, list(values)
     while left and steps <= MOST_STEPS:
         value = left.pop()
@@ -79,7 +79,7 @@ def weight(*values: object) -> int:
 
 
 def text_of_value(value: object, context: RenderContext) -> str:
-    """What is printed of a value: of a list its items without nil, one after another, of a mapping its JSON."""
+    """The printed text of a value: for a list, its items without nil, in a row; for a mapping, its JSON."""
     if isinstance(value, list | tuple):
         items = [text_of_value(item, context) for item in value]
         return Markup("").join(items) if context.autoescape else "".join(items)
@@ -100,13 +100,13 @@ class _Range(RangeLiteral):
 
     def evaluate(self, context: RenderContext) -> range:
         made = super().evaluate(context)
-        if made.stop - made.start > RANGE_NUMBERS:  # len() cannot tell of more than 64 bits
+        if made.stop - made.start > RANGE_NUMBERS:  # len() cannot return more than 64 bits
             raise LoopIterationLimitError(f"a range of more than {RANGE_NUMBERS:,}", token=self.token)
         return made
 
 
 def _equal(left: object, right: object, context: RenderContext) -> bool:
-    """Whether two values are equal; nil and false are blank, as in Ruby on Rails, and neither is empty."""
+    """Whether two values are equal. Nil and false are blank, as in Ruby on Rails, but not empty."""
     _take(context, CALL + weight(left, right))
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Blank) and (other is None or other is False or is_undefined(other)):
@@ -169,7 +169,7 @@ _PARTS: Mapping[type, type] = {
 
 
 def replaced(template: BoundTemplate) -> BoundTemplate:
-    """A template as it was parsed, with the parts of this module; its partials are templates of their own."""
+    """A parsed template with the parts of this module; its partials are templates of their own."""
     for part in _parts(template.nodes, RenderContext(template)):
         if type(part) in _PARTS:
             part.__class__ = _PARTS[type(part)]
@@ -177,7 +177,7 @@ def replaced(template: BoundTemplate) -> BoundTemplate:
 
 
 def rendered_by(template: BoundTemplate) -> Iterator[tuple[str, int]]:
-    """The partials that a template itself renders, each with where in it."""
+    """The partials that a template itself renders, each with its place."""
     for part in _parts(template.nodes, RenderContext(template)):
         if isinstance(part, RenderNode) and isinstance(part.name, StringLiteral):
             yield part.name.value, part.token.start_index

@@ -35,13 +35,13 @@ _INNER = {
     *("mj-divider", "mj-font", "mj-image", "mj-include", "mj-navbar-link", "mj-preview", "mj-raw", "mj-social-element"),
     *("mj-spacer", "mj-style", "mj-table", "mj-text", "mj-title"),
 }
-#: What MJML says where the source names no language.
+#: MJML's language where the source names none.
 _NO_LANGUAGE = 'lang="und"'
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 class MjmlMistake(ValueError):
-    """What is wrong with MJML, and the line where."""
+    """A mistake in MJML, and its line."""
 
     def __init__(self, cause: str, line: int) -> None:
         super().__init__(cause)
@@ -49,7 +49,7 @@ class MjmlMistake(ValueError):
 
 
 class _Tags(HTMLParser):
-    """Finds the tags that MJML does not know, which it would hand on as they are, or leave out."""
+    """Finds tags that MJML does not know, and would pass on unchanged, or leave out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ class _Tags(HTMLParser):
 
 
 def check_tags(source: str) -> None:
-    """See that MJML knows each tag where it stands.
+    """Check that MJML knows each tag at its place.
 
     Raises:
-      MjmlMistake: it hands on what it does not know, as it is, to whoever reads the mail.
+      MjmlMistake: it does not know one, and would pass it on unchanged to the readers of the mail.
     """
     found = _Tags()
     found.feed(_LIQUID.sub(lambda match: "\n" * match[0].count("\n"), source))
@@ -91,8 +91,8 @@ def compile_mjml(source: str) -> str:
     """HTML with the same Liquid in it.
 
     Liquid is taken out before and put back after, since a `<` in a tag is not XML. MJML silently drops an attribute
-    that it cannot compute with (the width of an image): Liquid that would be lost so is refused. Fonts are not fetched
-    from anywhere that the source does not name.
+    that it cannot compute with (the width of an image): Liquid that would be lost this way is refused. Fonts come only
+    from where the source says.
 
     Raises:
       MjmlMistake: it is not MJML, or MJML has no place for some Liquid.
@@ -125,7 +125,7 @@ def _inliner() -> "CSSInliner":
 
 
 def inline_styles(document: str) -> str:
-    """A whole HTML document with its style rules on the elements, as many mail clients read nothing else.
+    """A whole HTML document with its style rules on the elements, since many mail clients read nothing else.
 
     Raises:
       ValueError: the styles cannot be read.
@@ -134,12 +134,12 @@ def inline_styles(document: str) -> str:
 
 
 def in_language(document: str, locale: str) -> str:
-    """A document made of MJML that says in which language it is, unless its source does."""
+    """A document made from MJML, with its language, unless its source names one."""
     return document.replace(_NO_LANGUAGE, f'lang="{html.escape(locale)}"', 2)
 
 
 def text_of(document: str, *, flush: bool = False) -> str:
-    """The readable text of an HTML document, links with their addresses; `flush`: without the layout's indents."""
+    """The readable text of an HTML document, links with their addresses; `flush`: without indents of the layout."""
     from inscriptis import get_text  # noqa: PLC0415
     from inscriptis.model.config import ParserConfig  # noqa: PLC0415
 
@@ -149,7 +149,7 @@ def text_of(document: str, *, flush: bool = False) -> str:
 
 
 def with_preheader(document: str, preheader: str) -> str:
-    """The document with escaped text that only a list of messages shows, first in its body."""
+    """The document with an escaped text first in its body that only a list of messages shows."""
     body = _BODY.search(document)
     place = body.end() if body else 0
     return f'{document[:place]}<div style="{html.escape(_HIDDEN)}">{preheader}</div>{document[place:]}'

@@ -1,4 +1,4 @@
-"""What templates need: the values without which a message cannot be made."""
+"""What templates need: the values that a message cannot be made without."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -29,8 +29,8 @@ class Need(NamedTuple):
 def needed(source: str, partials: Partials) -> Iterator[tuple[str, str, str, int]]:
     """The variables of a sound template that are shown, or are arguments of filters, without `default`.
 
-    Each as (`user`, its name, the partial or nothing, the place in the text), once. One that a condition or a loop of
-    the template asks for may be missing.
+    Each is there once, as (`user`, its name, the partial or nothing, the place in the text). Variables that a condition
+    or a loop of the template asks for may be missing.
     """
     walk = _Walk(parsed(source, partials))
     for (root, name), (partial, index) in walk.used.items():

@@ -1,4 +1,4 @@
-"""Messages for one user: texts of the right locale, filled in. Whatever is not certain is refused, never guessed."""
+"""Messages for one user: texts of the right locale, filled in. What is uncertain is refused, never guessed."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from transforms.messages.liquid import fill
 
 __all__ = ["RenderError", "Rendered", "Texts", "has_break", "render"]
 
-#: Whatever could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
+#: Characters that could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -26,11 +26,11 @@ class RenderError(Exception):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A message filled in; each channel has a class of its own."""
+    """A message that is filled in; each channel has a class of its own."""
 
     @property
     def summary(self) -> str:
-        """What people know it by: its subject, title, text or URL."""
+        """A short description for people: its subject, title, text or URL."""
         raise NotImplementedError
 
 
@@ -38,8 +38,8 @@ def render(message: Message, scope: Mapping[str, object], locale: str | None, de
     """Fill in a message.
 
     `scope` holds `user`, `event`, `campaign`, `now` (an aware datetime in the user's zone), `unsubscribe_url`, and
-    `variant` where there is one; `secrets`, by name, where calls are made that may need them. A text with locales is
-    taken by `locale`, else by its language, else by `default_locale`.
+    `variant` where there is one, and `secrets`, by name, where calls are made that may need them. Of a text with
+    locales, that of `locale` is taken, else that of its language, else that of `default_locale`.
 
     Raises:
       RenderError: a missing variable or locale, an error or a limit in Liquid, a line break in a header, or
@@ -64,7 +64,7 @@ class Texts:
         return texts
 
     def body(self, field: str, text: Text | None, *, escape: bool = False) -> str | None:
-        """A text as it is, or None where the definition has none."""
+        """A text unchanged, or None if the definition has none."""
         if text is None:
             return None
         try:
@@ -73,7 +73,7 @@ class Texts:
             raise RenderError(f"{field}: {error}") from error
 
     def locale(self, field: str, text: Text) -> str:
-        """The locale that a text is taken in; empty where it has none."""
+        """The locale that is taken of a text; empty if it has none."""
         for locale in self.locales:
             if locale in text.sources:
                 return locale
@@ -81,14 +81,14 @@ class Texts:
         raise RenderError(f"{field}: no text for {wanted}; there is {', '.join(text.sources)}")
 
     def line(self, field: str, text: Text | None) -> str | None:
-        """One line without white space around it; None where nothing is left."""
+        """One line without white space around it; None if nothing is left."""
         filled = (self.body(field, text) or "").strip()
         if has_break(filled):
             raise RenderError(f"{field}: a line break or control character in {quoted(filled)}")
         return filled or None
 
     def tree(self, field: str, tree: Tree) -> Any:
-        """What JSON can hold, its texts filled in."""
+        """A JSON value with its texts filled in."""
         if isinstance(tree, Text):
             return self.body(field, tree)
         if isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""Messages as JSON Schema (draft 2020-12), made of the forms by which they are read."""
+"""Messages as JSON Schema (draft 2020-12), made from the forms that read them."""
 
 from transforms.identity.channels import channels
 from transforms.messages.definitions import LOCALE_FORM
@@ -9,7 +9,7 @@ __all__ = ["message_schemas"]
 
 
 def message_schemas() -> dict[str, Schema]:
-    """What a message is, and the texts inside it, by name."""
+    """The schemas of messages and their texts, by name."""
     return {
         "message": {
             "type": "object",

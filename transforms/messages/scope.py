@@ -1,4 +1,4 @@
-"""What templates see of a user and of what happened."""
+"""What templates see of a user and of events."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,15 +9,15 @@ from transforms.events.plain import quoted
 
 __all__ = ["RESERVED", "SCOPE", "scope_of"]
 
-#: What every template may use (docs/reference/messages.md).
+#: The names that every template may use (docs/reference/messages.md).
 SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
 _LIQUID_WORDS = (
     "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
 )
-#: What no name under `with` may be: the scope, and what Liquid reads as something else.
+#: Names that are not allowed under `with`: the scope, and what Liquid reads as something else.
 RESERVED = SCOPE | {"secrets", "forloop", "tablerowloop", *_LIQUID_WORDS.split()}
 
-#: How the names of attributes begin that stand nested.
+#: The prefixes of attributes that are nested.
 _PARTS = ("context.", "group.")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,14 +66,14 @@ def _nested(user: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(part: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes whose names begin so, nested."""
+    """The attributes with a prefix, nested."""
     found: dict[str, Any] = {}
     for key in sorted(key for key in attributes if key.startswith(part)):
         *parents, name = key.split(".")[1:]
         place: Any = found
         for parent in parents:
             place = place.setdefault(parent, {}) if isinstance(place, dict) else None
-        # Of `a` and `a.b`, which one event can hold, `a` stands. What it holds itself belongs to the user's attributes.
+        # Of `a` and `a.b`, which one event can hold, `a` wins. Its own content belongs to the user's attributes.
         if isinstance(place, dict):
             place[name] = dict(attributes[key]) if isinstance(attributes[key], dict) else attributes[key]
     return found

@@ -1,4 +1,4 @@
-"""Secrets of the environment in private texts of messages: which a message names, and how they are shown."""
+"""Secrets of the environment in private texts of messages: which ones a message names, and how they are masked."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,18 +6,18 @@ from transforms.messages.definitions import Message, Partials
 
 __all__ = ["MASK", "MASKS", "holds_secrets", "secret_names"]
 
-#: What stands in place of a secret wherever somebody may look.
+#: The text in place of a secret wherever somebody may look.
 MASK = "***"
 
 
 class _Masks(dict[str, str]):
-    """Any secret, as it is shown."""
+    """Masks in place of any secret."""
 
     def __missing__(self, name: str) -> str:
         return MASK
 
 
-#: The secrets that templates see where nothing is called.
+#: The secrets that templates see where no call is made.
 MASKS = _Masks()
 
 
@@ -28,7 +28,7 @@ def _sources(message: Message) -> Iterator[tuple[str, Partials]]:
 
 
 def holds_secrets(message: Message) -> bool:
-    """Whether something of a message may be secret."""
+    """Whether a message may hold secrets."""
     return any("secrets" in text for source, partials in _sources(message) for text in (source, *map(str, partials)))
 
 

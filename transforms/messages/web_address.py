@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 __all__ = ["web_address"]
 
-#: A scheme, who and where without a backslash (of which parsers think differently), and printable ASCII.
+#: A scheme, user and host without a backslash (parsers disagree about it), and printable ASCII.
 _URL = re.compile(r"https?://[^/?#\s\\]+([/?#][!-~]*)?")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(\.{_LABEL})*\.?")
@@ -14,9 +14,9 @@ _USER = re.compile(r"[!-?A-~]*")
 
 
 def web_address(url: str) -> str | None:
-    """An address with its host in ASCII, as it is connected to; None where it is none that can be called.
+    """An address with its host in ASCII, for connecting to it; None if it cannot be called.
 
-    What is written in other letters is brought to one form by UTS 46: full-width digits are digits.
+    UTS 46 brings other letters to one form: full-width digits are digits.
     """
     match = _URL.fullmatch(url)
     if match is None:
@@ -24,7 +24,7 @@ def web_address(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         host, port = _host(parts.hostname or ""), parts.port
-    except ValueError:  # a port that is no number, brackets that do not close, a name that IDNA does not have
+    except ValueError:  # a port that is no number, an open bracket, a name that IDNA does not allow
         return None
     user, at, _ = parts.netloc.rpartition("@")
     if not host or port == 0 or not _USER.fullmatch(user):
