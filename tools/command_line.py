@@ -27,7 +27,7 @@ def page() -> str:
     """The page in Markdown."""
     group: Any = typer.main.get_command(app)
     context = group.make_context("todoke", [], resilient_parsing=True)
-    parts = [_HEAD, _table(_shared(group, context)), ""]
+    parts = [_HEAD, _table("", _shared(group, context)), ""]
     titles = list(dict.fromkeys(command.rich_help_panel for command in group.commands.values()))
     for title in titles:
         parts += [f"## {title}", ""]
@@ -51,14 +51,15 @@ def _command(name: str, command: Any, parent: Any) -> Iterator[str]:
     for title, rows in command.rows(context).items():
         listed = [(words, meaning) for words, meaning in rows if "--help" not in words]
         if listed:
-            yield from (f"{title}:", "", _table(listed), "")
+            yield from (_table(title, listed), "")
     if command.epilog:
         yield from ("For example:", "", *(f"    {line}" for line in command.epilog.splitlines()), "")
 
 
-def _table(rows: list[tuple[str, str]]) -> str:
+def _table(title: str, rows: list[tuple[str, str]]) -> str:
     cells = ((words.replace("|", "` or `"), _plain(" ".join(meaning.split()))) for words, meaning in rows)
-    return "\n".join(["| | |", "|---|---|", *(f"| `{words}` | {meaning} |" for words, meaning in cells)])
+    head = f"| {title} | |" if title else "| | |"
+    return "\n".join([head, "|---|---|", *(f"| `{words}` | {meaning} |" for words, meaning in cells)])
 
 
 def _plain(text: str) -> str:
