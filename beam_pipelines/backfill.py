@@ -8,14 +8,15 @@ import apache_beam as beam
 
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import fold_files, passed_on, sum_up
-from transforms.users.inputs.transforms import PublishControl
+from transforms.job import Job
+from transforms.users.way_back.transforms import PublishControl
 
 __all__ = ["build"]
 
 
-def build(pipeline: beam.Pipeline, config: Config) -> None:
+def build(pipeline: beam.Pipeline, config: Config, job: Job) -> None:
     """Add the job's steps to a pipeline."""
     assert config.store is not None
-    folded = fold_files(pipeline, config)
+    folded = fold_files(pipeline, config, job)
     _ = passed_on(folded.anonymous, folded.advanced) | "PublishControl" >> PublishControl(config.store)
     sum_up(config, folded)

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,19 +19,20 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines import realtime
+from beam_pipelines.one_process import OneProcess
 from beam_pipelines.options import Config
+from beam_pipelines.realtime import build_live
 from todoke.control import open_control
+from todoke.heartbeat import Heartbeat
 from todoke.self_seeding import keep_seeded
 from todoke.stalled import keep_moving
 from todoke.terminal import last_line
 from todoke.wake import wake_all
-from transforms.channels.held_up import held_up
 from transforms.errors import NotStarted, RunFailed
-from transforms.events.live.feed import feeds
-from transforms.events.live.inflight import in_flight
+from transforms.events.live.feed import Feeds
+from transforms.events.live.inflight import InFlight
 from transforms.events.plain import counted
-from transforms.events.progress import progress
+from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
@@ -49,10 +50,8 @@ RESTARTS = 8
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: After a run of this many seconds, earlier failures no longer count.
 LIVED_WELL = 600.0
-#: How long a run that is to stop waits for what is in flight, and how long the supervisor waits for the run.
-DRAIN_SECONDS, STOP_SECONDS = 15.0, 45.0
-#: How long nothing must have been in flight or been sent before a stopping run counts as at rest.
-REST_SECONDS = 0.5
+#: How long the supervisor waits for a run that is to stop.
+STOP_SECONDS = 45.0
 #: How long a process may take to end after its run is over: a hanging thread of a step must not keep it alive.
 EXIT_SECONDS = 20.0
 #: Between two lines about the progress of the run.
@@ -158,9 +157,13 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     held = open_store(url)
     lease = Lease(held, "a live job")
     lease.await_and_take()
-    seed = (partial(keep_seeded, config),) if config.seed else ()
-    beside = wake, lease.keep, partial(keep_behind, in_flight, feeds, held), keep_moving, *seed
-    run_graph(lambda pipeline: realtime.build(pipeline, config), beam_flags, beside=beside)
+    job = Job()
+    heart, runtime = Heartbeat(job), OneProcess(config, job)
+    look = partial(keep_behind, job.part(InFlight), job.part(Feeds), held)
+    watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
+    seed = (partial(keep_seeded, config, job),) if config.seed else ()
+    beside = wake, lease.keep, look, watch, *seed
+    run_graph(lambda pipeline: build_live(pipeline, config, runtime, job), job, beam_flags, beside=beside)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.
@@ -170,6 +173,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
 
 def run_graph(
     build: Callable[[beam.Pipeline], None],
+    job: Job,
     beam_flags: Sequence[str] = (),
     *,
     beside: Sequence[Callable[[Callable[[], bool]], None]] = (),
@@ -182,6 +186,7 @@ def run_graph(
 
     Args:
       build: adds the steps to a pipeline.
+      job: whose steps they are; it is closed in the end.
       beam_flags: more flags for Beam.
       beside: each runs in a thread once the job does, and ends soon after the function that it is given says so; what
         it raises ends the job and is raised.
@@ -191,12 +196,12 @@ def run_graph(
       RunFailed: the job failed; the message is its cause.
     """
     stopped = threading.Event()
+    heart = Heartbeat(job)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(_flags(beam_flags), save_main_session=False))
         build(pipeline)
-        progress.reset()
-        with ThreadPoolExecutor(1 + len(beside)) as waiting, _heartbeat(heartbeat):
+        with ThreadPoolExecutor(1 + len(beside)) as waiting, heart.beating(heartbeat):
             result = pipeline.run()
             ended = waiting.submit(result.wait_until_finish)
             ended.add_done_callback(lambda _: stopped.set())
@@ -209,7 +214,7 @@ def run_graph(
                 state = ended.result()
             except KeyboardInterrupt:
                 stopped.set()
-                _drain()
+                heart.drain()
                 result.cancel()
                 return
             finally:
@@ -221,6 +226,7 @@ def run_graph(
         raise RunFailed(_cause(error)) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+        job.close()
         _end_within(EXIT_SECONDS)
 
 
@@ -230,56 +236,6 @@ def _flags(beam_flags: Sequence[str]) -> list[str]:
     _log.info("%s", f"Prism from {prism.how}: {prism.path}" if prism.path else f"Prism: {prism.how}")
     location = () if named or prism.path is None else (f"--prism_location={prism.path}",)
     return [*_PRISM_FLAGS, *beam_flags, *location, "--runner=PrismRunner", "--environment_type=LOOPBACK", "--streaming"]
-
-
-def _drain() -> None:
-    """Bring what is in flight to its end: inputs first, then the sends that they led to."""
-    held = len(in_flight)
-    _log.info("stopping; %s in flight", counted(held, "message"), extra=fields(in_flight=held))
-    feeds.pause()
-    until = time.monotonic() + DRAIN_SECONDS
-    sends, rested = progress.sends, time.monotonic()
-    while time.monotonic() < until and time.monotonic() < rested + REST_SECONDS:
-        if in_flight or progress.delivering or progress.sends != sends:
-            sends, rested = progress.sends, time.monotonic()
-        time.sleep(0.05)
-    if in_flight:
-        held = len(in_flight)
-        _log.warning(
-            "stopped with %s in flight; they come again", counted(held, "message"), extra=fields(in_flight=held)
-        )
-    feeds.close()
-
-
-@contextmanager
-def _heartbeat(seconds: float) -> Iterator[None]:
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(seconds):
-            _tell_progress()
-            held_up.tell()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _tell_progress() -> None:
-    flight, oldest, waiting = len(in_flight), in_flight.oldest(), held_up.counts()
-    said = ", ".join(f"{channel} {count:,}" for channel, count in waiting.items())
-    _log.info(
-        "%s",
-        f"read {progress.read:,}  sends {progress.sends:,}  in flight {flight:,}, the oldest for {oldest:.0f} s"
-        + (f"  waiting for providers {sum(waiting.values()):,} ({said})" if waiting else ""),
-        extra=fields(
-            read=progress.read, sends=progress.sends, in_flight=flight, oldest_s=round(oldest, 3), waiting=waiting
-        ),
-    )
 
 
 def _end_within(seconds: float) -> None:

@@ -28,15 +28,16 @@ from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
-from transforms.events.progress import progress as counts
+from transforms.events.progress import Progress as Counted
 from transforms.events.sources import Files
+from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.open import open_store
 from transforms.storage.store import NoStore, Store
-from transforms.users.inputs.transforms import CONTROL_ROWS
 from transforms.users.lease import Lease
 from transforms.users.runs import begin_run, finish_run
 from transforms.users.tally import Tally
+from transforms.users.way_back.transforms import CONTROL_ROWS
 
 __all__ = ["check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
@@ -44,7 +45,7 @@ __all__ = ["check_beam_flags", "print_report", "run", "run_bounded", "write_repo
 MOST_PASSES = 100
 
 #: Adds the steps of a job to a pipeline.
-Build = Callable[[beam.Pipeline, Config], None]
+Build = Callable[[beam.Pipeline, Config, Job], None]
 
 
 def run(argv: Sequence[str], asked: tuple[Config, argparse.Namespace, list[str]], started: float) -> None:
@@ -123,15 +124,18 @@ def _run_passes(
     """The run over the files, and over what it leaves itself in a store's control table; returns the sums."""
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
         config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"))
-        counts.reset()
+        job = Job()
 
         def go(config: Config) -> None:
-            _run_to_end(config, console, beam_flags, build)
+            _run_to_end(config, job, console, beam_flags, build)
 
-        go(config)
-        sums = [_sums(config)]
-        if store is not None:
-            sums += _run_control(config, store, sums[0].as_of, go)
+        try:
+            go(config)
+            sums = [_sums(config)]
+            if store is not None:
+                sums += _run_control(config, store, sums[0].as_of, go)
+        finally:
+            job.close()
     return Summary.of(sums[0].as_of, (tally for each in sums for tally in each.tallies))
 
 
@@ -161,12 +165,12 @@ def _run_control(config: Config, store: Store, as_of: int, go: Callable[[Config]
     raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
 
 
-def _run_to_end(config: Config, console: Console, beam_flags: Sequence[str], build: Build) -> None:
+def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence[str], build: Build) -> None:
     named = any(flag.startswith("--runner") for flag in beam_flags)
     options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
     pipeline = beam.Pipeline(options=options)
-    build(pipeline, config)
-    columns = (SpinnerColumn(), _Counts(), TimeElapsedColumn())
+    build(pipeline, config, job)
+    columns = (SpinnerColumn(), _Counts(job.part(Counted)), TimeElapsedColumn())
     # Without a terminal it would write an empty line.
     shown = Progress(*columns, console=console, transient=True, refresh_per_second=2, disable=not console.is_terminal)
     with shown:
@@ -189,9 +193,14 @@ def _check_handed_over(report: dict[str, Any]) -> None:
 class _Counts(ProgressColumn):
     """How far the run has come."""
 
-    def render(self, task: Task) -> Text:  # noqa: ARG002 - the counts are the process's
+    def __init__(self, counted: Counted) -> None:
+        super().__init__()
+        self._counted = counted
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - the counts are the job's
         """The line as it is now."""
-        return Text(f"read {counts.read:,}  users {counts.users:,}  sends {counts.sends:,}")
+        counted = self._counted
+        return Text(f"read {counted.read:,}  users {counted.users:,}  sends {counted.sends:,}")
 
 
 def check_beam_flags(beam_flags: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from transforms.campaigns.load import Definitions
 from transforms.campaigns.transforms import watcher_of
 from transforms.events.plain import counted
 from transforms.events.times import write_time
+from transforms.job import Job
 from transforms.logs import fields
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
@@ -55,14 +56,14 @@ class Looks:
                 self._next[at], self._pause[at] = now + pause, min(2 * pause, _LATEST)
 
 
-def keep_seeded(config: Config, stopped: Callable[[], bool]) -> None:
-    """Seed the users of a live job's store until `stopped` says so.
+def keep_seeded(config: Config, job: Job, stopped: Callable[[], bool]) -> None:
+    """Seed the users of a live job's store, by the definitions that the job has, until `stopped` says so.
 
     Raises:
       StoreError, ControlFailed: the store cannot be read, or what it is told cannot be published.
     """
     assert config.store is not None
-    store, known, looks = open_store(config.store), watcher_of(config.definitions), Looks()
+    store, known, looks = open_store(config.store), watcher_of(config.definitions, job), Looks()
     topic = None if config.control_topic is None else f"pubsub:{config.control_topic}"
     while not stopped():
         _look(store, known.now(), topic, looks, stopped)

@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Hashable
 
 from transforms.errors import RunFailed
-from transforms.events.live.inflight import in_flight
-from transforms.events.progress import progress
 
 __all__ = ["STALL_SECONDS", "RunStalled", "keep_moving"]
 
@@ -19,16 +17,12 @@ class RunStalled(RunFailed):
     """A live run stands still; it is started again, which loses nothing: what is in flight was never acknowledged."""
 
 
-def _moved() -> Hashable:
-    return in_flight.settled, progress.sends
-
-
 def keep_moving(
     stopped: Callable[[], bool],
     *,
+    moved: Callable[[], Hashable],
+    waiting: Callable[[], int],
     patience: float = STALL_SECONDS,
-    moved: Callable[[], Hashable] = _moved,
-    waiting: Callable[[], int] = lambda: len(in_flight),
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -36,9 +30,9 @@ def keep_moving(
 
     Args:
       stopped: whether the run is over.
-      patience: how long nothing may come to its end, in seconds.
       moved: returns a value that changes whenever a message was accounted for, or a send ended.
       waiting: how many messages are in flight.
+      patience: how long nothing may come to its end, in seconds.
       clock: seconds on any scale that does not go back.
       sleep: how to wait, in seconds.
 

@@ -11,12 +11,14 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.campaigns.load import read_texts
-from transforms.channels.transforms import Channels, DeliverUnbounded
+from transforms.channels.destinations import Channels
+from transforms.channels.transforms import DeliverUnbounded
 from transforms.events.sources import Files
 from transforms.events.transforms import Decode, ReadEvents
 from transforms.metrics.transforms import WriteMetrics
-from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs, PublishControl, ToControl
+from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs
 from transforms.users.transforms import AdvanceUnbounded
+from transforms.users.way_back.transforms import PublishControl, ToControl
 
 
 def main(arguments: list[str]) -> None:

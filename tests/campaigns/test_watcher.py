@@ -25,6 +25,7 @@ from transforms.campaigns.release import (
 )
 from transforms.campaigns.transforms import file_exists, read_definitions, read_file, watcher_of, write_file
 from transforms.campaigns.watcher import DefinitionsWatcher
+from transforms.job import Job
 
 Plain = dict[str, Any]
 
@@ -73,7 +74,7 @@ def test_who_needs_newer_ones_looks_at_once(pointer: str) -> None:
 
 
 def test_plain_definitions_are_never_newer() -> None:
-    seen = watcher_of(texts_of(plain(1)))
+    seen = watcher_of(texts_of(plain(1)), Job())
     seen.start()
     seen.poll()
     assert seen.at_least(0).release == 0
@@ -85,13 +86,14 @@ def test_a_thread_takes_them_in_the_background(pointer: str) -> None:
     write(pointer, FIRST)
     release = read_definitions(pointer)
     assert isinstance(release, Release)
-    seen = watcher_of(msgspec.structs.replace(release, every=0.01))
-    assert watcher_of(release) is seen, "one for each pointer in a process"
+    job = Job()
+    seen = watcher_of(msgspec.structs.replace(release, every=0.01), job)
+    assert watcher_of(release, job) is seen, "one for each pointer of a job in a process"
     write(pointer, SECOND)
     until = time.monotonic() + 60
     while seen.now().release == 1 and time.monotonic() < until:
         time.sleep(0.01)
-    seen.stop()
+    job.close()
     assert seen.now().release == 2
 
 

@@ -18,9 +18,10 @@ from apache_beam.utils.timestamp import Timestamp
 from core import texts_of
 
 from transforms.campaigns.effects import Send
+from transforms.channels.destinations import Channels
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.push.local_fcm import LocalFcm
-from transforms.channels.transforms import Channels, DeliverBounded, DeliverUnbounded
+from transforms.channels.transforms import DeliverBounded, DeliverUnbounded
 from transforms.events.channels import ChannelError
 from transforms.events.times import read_time
 from transforms.identity.channels import versions

@@ -15,6 +15,7 @@ from apache_beam.transforms.window import TimestampedValue
 
 from todoke.live import run_graph
 from transforms.errors import RunFailed
+from transforms.job import Job
 
 KEYS, EACH = 3, 20
 #: Longer than Prism waits for progress; in seconds.
@@ -61,6 +62,6 @@ def build(pipeline: beam.Pipeline) -> None:
 
 if __name__ == "__main__":
     try:
-        run_graph(build)
+        run_graph(build, Job())
     except RunFailed as error:
         say(str(error))

@@ -17,6 +17,7 @@ from transforms.campaigns.release import Release, beside, encode_pointer, encode
 from transforms.campaigns.transforms import write_file
 from transforms.events.decode import decode
 from transforms.events.sources import Subscription
+from transforms.job import Job
 from transforms.storage.open import open_store
 from transforms.users.control import decode_control
 from transforms.users.effects import Account
@@ -122,7 +123,7 @@ def test_a_live_job_seeds_by_itself(shop: Shop) -> None:
     config = Config(shop.release, Subscription("projects/p/subscriptions/s"), 0, store=shop.url, live=True)
     looks = iter([False, False])
 
-    keep_seeded(config, lambda: next(looks, True) if not shop.store.read_control(1) else True)
+    keep_seeded(config, Job(), lambda: next(looks, True) if not shop.store.read_control(1) else True)
     assert (shop.deliver(), shop.members) == (3, {"ann"})
 
 

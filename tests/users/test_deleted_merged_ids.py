@@ -20,6 +20,7 @@ from shop import SHOP
 from strength import examples
 
 from transforms.events.event import Event
+from transforms.events.live.inflight import InFlight
 from transforms.storage.open import open_store
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.users.advance import advance
@@ -171,7 +172,7 @@ class Job:
         return {row.user: decode_user(row.state) for row in self.store.scan_users()}
 
     def take(self, key: str, *inputs: Input) -> list[Forward]:
-        batch = WriteBatch(CAMPAIGNS, self.store, live=True)
+        batch = WriteBatch(CAMPAIGNS, self.store, in_flight=InFlight())
         self.states[key], _ = batch.apply(self.states.get(key, User(key)), list(inputs))
         return [result for result in batch.flush() if isinstance(result, Forward)]
 

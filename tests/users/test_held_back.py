@@ -7,7 +7,7 @@ import pytest
 from core import MINUTE, START, compile_plain
 
 from transforms.events.event import Event
-from transforms.events.live.inflight import in_flight
+from transforms.events.live.inflight import InFlight
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.effects import Forward
@@ -24,6 +24,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+IN_FLIGHT = InFlight()
+
+
 class Broker:
     """Messages as a live source gives them out; what is acknowledged is noted."""
 
@@ -31,22 +34,22 @@ class Broker:
         self.acknowledged: list[str] = []
 
     def event(self, name: str, minute: int, user: str | None, **more: object) -> Event:
-        at, handle = START + minute * MINUTE, in_flight.add(self.acknowledged.extend, name)
+        at, handle = START + minute * MINUTE, IN_FLIGHT.add(self.acknowledged.extend, name)
         fields = {"type": "track", "name": "Viewed", **more}
         return Event(id=name, time=at, arrival=at, user=user, handle=handle, **fields)  # type: ignore[arg-type]
 
 
 def passed_on(store: Store, key: str, *inputs: Input) -> list[Input]:
     """One bundle of one user. What it gives out as accounted for is acknowledged; what it sends on is returned."""
-    batch = WriteBatch(DEFINITIONS, store, live=True)
+    batch = WriteBatch(DEFINITIONS, store, in_flight=IN_FLIGHT)
     batch.apply(open_users(store, [key])[key], list(inputs))
     results = list(batch.flush())
-    in_flight.settle(handle for each in results if isinstance(each, Handles) for handle in each.handles)
+    IN_FLIGHT.settle(handle for each in results if isinstance(each, Handles) for handle in each.handles)
     return [each.input for each in results if isinstance(each, Forward)]
 
 
 def arrive(*inputs: Input) -> None:
-    in_flight.settle(item.handle for item in inputs)
+    IN_FLIGHT.settle(item.handle for item in inputs)
 
 
 def test_a_bundle_that_sends_nothing_on_is_acknowledged_at_once(store: Store) -> None:

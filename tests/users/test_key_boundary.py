@@ -32,8 +32,9 @@ from transforms.storage.rows import UserRow
 from transforms.storage.store import StoreError
 from transforms.users.control import decode_control
 from transforms.users.effects import Forward
-from transforms.users.inputs.transforms import KeyInputs, NewestArrival, RefusedLetters
-from transforms.users.live.transforms import AdvanceLive, ByShard
+from transforms.users.inputs.transforms import Keyed, KeyInputs, NewestArrival, RefusedLetters
+from transforms.users.live.shard import encode_parts, shard_of
+from transforms.users.live.transforms import AdvanceLive
 from transforms.users.seen import Seen
 from transforms.users.tally import Tally
 from transforms.users.transforms import AdvanceBounded, AdvanceUnbounded
@@ -242,6 +243,10 @@ class Written(msgspec.Struct):
     summary: Summary
 
 
+def by_shard(keyed: Keyed) -> Keyed:
+    return shard_of(keyed[0]), encode_parts([keyed])
+
+
 def through_a_shell(shell: str, folder: Path, events: list[Event], url: str) -> Written:
     """Events through a shell on a store, as the job has it."""
     texts = texts_of(SHOP | {"policies": {"default_zone": "Asia/Tokyo"}})  # not compiled before there was poison
@@ -255,7 +260,7 @@ def through_a_shell(shell: str, folder: Path, events: list[Event], url: str) -> 
         elif shell == "unbounded":
             advance = AdvanceUnbounded(texts, url)
         else:
-            users, advance = (users | ByShard(),), AdvanceLive(texts, url)
+            users, advance = users | "ByShard" >> beam.Map(by_shard), AdvanceLive(texts, url)
         advanced = users | "Advance" >> advance
         letters = advanced.refused | "RefusedLetters" >> RefusedLetters()
         _ = (

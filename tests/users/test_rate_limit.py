@@ -14,6 +14,7 @@ from shells import bounded, one_by_one, streamed, track
 from strength import examples
 
 from transforms.events.event import Event
+from transforms.events.live.inflight import InFlight
 from transforms.users.advance import fold
 from transforms.users.effects import Account, Forward
 from transforms.users.user import Merge, User
@@ -117,7 +118,7 @@ def test_the_past_that_is_handed_over_stays_the_same() -> None:
 
 def test_a_live_bundle_gives_its_handles_to_the_dead_letters(caplog: pytest.LogCaptureFixture) -> None:
     events = [msgspec.structs.replace(event, handle=f"h{number}") for number, event in enumerate(burst(MOST + 2))]
-    batch = WriteBatch(DEFINITIONS, None, live=True)
+    batch = WriteBatch(DEFINITIONS, None, in_flight=InFlight())
     batch.apply(User("u1"), list(events))
     with caplog.at_level(logging.WARNING):
         results = list(batch.flush())

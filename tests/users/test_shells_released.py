@@ -21,16 +21,19 @@ from releases import publish, release_of, seed_for
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, beside, encode_pointer, encode_texts
 from transforms.campaigns.transforms import read_definitions, watcher_of, write_file
-from transforms.channels.transforms import Channels, DeliverUnbounded
+from transforms.channels.destinations import Channels
+from transforms.channels.transforms import DeliverUnbounded
 from transforms.events.event import Event
 from transforms.events.live.transforms import CONTROL
+from transforms.job import Job
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.control import decode_control, encode_inputs_control
-from transforms.users.inputs.transforms import DecodeControl, KeyInputs
+from transforms.users.inputs.transforms import KeyInputs
 from transforms.users.rows import user_row
 from transforms.users.transforms import AdvanceUnbounded
 from transforms.users.user import Seed, User, Wake, decode_user, encode_user
+from transforms.users.way_back.transforms import DecodeControl
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -68,12 +71,12 @@ def call(name: str, at: int, **fields: Any) -> Event:
     return Event(f"{name} {at}", kind, name, START + at, START + at, user="u", context=device, **fields)
 
 
-def publish_at(event: Event, pointer: str, release: Release, launch: Release) -> Event:
+def publish_at(event: Event, pointer: str, release: Release, launch: Release, job: Job) -> Event:
     """Publish when a certain event comes, and let it pass when the process knows, which it does by itself."""
     if event.name == "Publish":
         write(pointer, release)
         until = time.monotonic() + 60
-        while watcher_of(launch).now().release < release.number and time.monotonic() < until:
+        while watcher_of(launch, job).now().release < release.number and time.monotonic() < until:
             time.sleep(0.01)
     return event
 
@@ -82,7 +85,7 @@ def test_a_running_job_takes_changed_texts_and_segments(tmp_path: Path) -> None:
     pointer, store = str(tmp_path / "p.json"), f"sqlite:{tmp_path / 'store.db'}"
     first = release_of(saying("Old", s=RECENT), START)
     second = publish(first, saying("New", s=RECENT, pro=PRO), START)
-    launch = launched(pointer, first, every=0.02)
+    launch, job = launched(pointer, first, every=0.02), Job()
     stream = TestStream(coder=beam.coders.PickleCoder())
     for place, event in enumerate(
         [call("", 0, traits={"plan": "pro"}), call("Go", 1), call("Publish", 2), call("Go", 3 * MINUTE)]
@@ -91,11 +94,11 @@ def test_a_running_job_takes_changed_texts_and_segments(tmp_path: Path) -> None:
         stream = stream.advance_watermark_to(Timestamp(micros=START + (place + 1) * MINUTE))
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         events = pipeline | "Events" >> stream.advance_watermark_to_infinity()
-        keyed = events | "Publish" >> beam.Map(publish_at, pointer, second, launch) | "KeyInputs" >> KeyInputs()
-        advanced = keyed.users | "Advance" >> AdvanceUnbounded(launch, store)
-        deliver = DeliverUnbounded(launch, Channels(str(tmp_path)), store, partial(int, START + HOUR))
+        keyed = events | "Publish" >> beam.Map(publish_at, pointer, second, launch, job) | "KeyInputs" >> KeyInputs()
+        advanced = keyed.users | "Advance" >> AdvanceUnbounded(launch, store, job)
+        deliver = DeliverUnbounded(launch, Channels(str(tmp_path)), store, partial(int, START + HOUR), job=job)
         _ = advanced.sends | "Deliver" >> deliver
-    watcher_of(launch).stop()
+    job.close()
     lines = [line for file in sorted(tmp_path.glob("push-*.jsonl")) for line in file.read_bytes().splitlines()]
     assert [msgspec.json.decode(line)["title"] for line in lines] == ["Old", "New"]
     opened = open_store(store)

@@ -13,12 +13,33 @@ from typing import Any
 from transforms.campaigns.load import DefinitionsError, read_texts
 from transforms.campaigns.release import PointerError, Release, Texts, read_release
 from transforms.campaigns.watcher import DefinitionsWatcher
+from transforms.job import Job
 from transforms.segments.document import Problem, Problems
 
 __all__ = ["Announced", "file_exists", "is_pointer", "read_definitions", "read_file", "watcher_of", "write_file"]
 
-_watches: dict[str, DefinitionsWatcher] = {}
-_lock = threading.Lock()
+
+class _Watchers:
+    """What a job watches, by pointer. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, DefinitionsWatcher] = {}
+        self._lock = threading.Lock()
+
+    def of(self, source: Release, pointer: str) -> DefinitionsWatcher:
+        with self._lock:
+            known = self._known.get(pointer)
+            if known is None:
+                known = self._known[pointer] = DefinitionsWatcher(source, read_file)
+            elif known.now().release < source.number:
+                known.poll()
+            known.start()
+            return known
+
+    def close(self) -> None:
+        with self._lock:
+            for each in self._known.values():
+                each.stop()
 
 
 def is_pointer(place: str) -> bool:
@@ -43,40 +64,34 @@ def read_definitions(place: str) -> Texts | Release:
     return release
 
 
-def watcher_of(source: Texts | Release) -> DefinitionsWatcher:
-    """The definitions of a step, the same for all steps of a process that were launched with the same pointer.
+def watcher_of(source: Texts | Release, job: Job) -> DefinitionsWatcher:
+    """The definitions of a step, the same for all steps of a job in one process; they are watched until it is closed.
 
     Raises:
       DefinitionsError: `source` has mistakes.
     """
     if not isinstance(source, Release) or source.pointer is None:
         return DefinitionsWatcher(source)
-    with _lock:
-        known = _watches.get(source.pointer)
-        if known is None:
-            known = _watches[source.pointer] = DefinitionsWatcher(source, read_file)
-        elif known.now().release < source.number:
-            known.poll()
-        known.start()
-        return known
+    return job.part(_Watchers).of(source, source.pointer)
 
 
 class Announced:
     """Whether events of a name may concern no user, by the definitions as they are now."""
 
-    def __init__(self, definitions: Texts | Release) -> None:
+    def __init__(self, definitions: Texts | Release, job: Job | None = None) -> None:
         self._definitions = definitions
+        self._job = job or Job()
         self._watcher: DefinitionsWatcher | None = None
 
     def __call__(self, name: str) -> bool:
         """Whether a campaign waits for such events."""
         if self._watcher is None:
-            self._watcher = watcher_of(self._definitions)
+            self._watcher = watcher_of(self._definitions, self._job)
         return self._watcher.now().routes.is_announcement(name)
 
-    def __reduce__(self) -> tuple[type["Announced"], tuple[Texts | Release]]:
+    def __reduce__(self) -> tuple[type["Announced"], tuple[Texts | Release, Job]]:
         """To a worker go the definitions; it watches them by itself."""
-        return Announced, (self._definitions,)
+        return Announced, (self._definitions, self._job)
 
 
 def read_file(place: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Sends that wait because their provider refuses them or is down: counted in this process, and told once a minute.
+"""Sends that wait because their provider refuses them or is down: counted for each job here, and told once a minute.
 
 For logs and a progress line and nothing else: what became of each send is in the ledger.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from transforms.channels.outcome import Delivery
 from transforms.logs import fields
 
-__all__ = ["HeldUp", "held_up"]
+__all__ = ["HeldUp"]
 
 #: Between two lines about a channel, in seconds.
 TOLD_SECONDS = 60.0
@@ -61,6 +61,3 @@ class HeldUp:
         """How many wait, by channel; those where none does are left out."""
         with self._lock:
             return {channel: len(waiting) for channel, waiting in sorted(self._waiting.items()) if waiting}
-
-
-held_up = HeldUp()

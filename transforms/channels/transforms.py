@@ -7,7 +7,6 @@ of the control topic that tell the state machine what became of each send.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from time import time
 from typing import Any
 
@@ -23,30 +22,28 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watcher_of
-from transforms.channels.channel import Opening, Sender, Told, settings_of, transport_of
+from transforms.channels.channel import settings_of
 from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import Courier
+from transforms.channels.destinations import Channels
 from transforms.channels.flight import SHARDS, shard_of
-from transforms.channels.held_up import held_up
-from transforms.channels.outbox import Outbox
+from transforms.channels.held_up import HeldUp
 from transforms.channels.outcome import Delivery
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import rules_of
 from transforms.channels.settings import MailSettings, secrets_for
-from transforms.events.progress import progress
-from transforms.identity.channels import channels as every_channel
-from transforms.identity.channels import check_installed, versions
+from transforms.events.progress import Progress
+from transforms.identity.channels import check_installed
+from transforms.job import Job
 from transforms.logs import show_fields
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
-from transforms.storage.store import Store
 from transforms.users.control import encode_receipt
 from transforms.users.inputs.transforms import globally
 from transforms.users.tally import Tallies
 
 __all__ = [
     "RECEIPTS",
-    "Channels",
     "DeliverBounded",
     "DeliverUnbounded",
     "Delivering",
@@ -71,37 +68,18 @@ def wall_clock() -> int:
     return int(time() * 1_000_000)
 
 
-class Channels(msgspec.Struct, frozen=True):
-    """Where messages go: what the launch `told` of channels. A channel of which nothing was told writes to the outbox,
-    a folder; but what goes to an inbox goes to the store's where there is one.
-
-    `replay` lets channels take `decided_at` as their clock, as the outbox of a bounded run does. It is for replaying
-    history into servers on this machine; anybody else must see old sends expire. `installed` are the versions of the
-    channels where the job was launched, which workers must have, too.
-    """
-
-    outbox: str
-    told: Told = {}
-    replay: bool = False
-    installed: dict[str, str] = msgspec.field(default_factory=versions)
-
-    @property
-    def named(self) -> frozenset[str]:
-        """The channels that reach somebody beyond this system."""
-        return frozenset(self.told.keys() & every_channel().keys())
-
-
 class DeliverBounded(beam.PTransform):
     """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`."""
 
-    def __init__(self, texts: Texts | Release, channels: Channels, store: str | None) -> None:
+    def __init__(self, texts: Texts | Release, channels: Channels, store: str | None, job: Job | None = None) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
+        self.job = job or Job()
 
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver shard by shard, in the order of decisions."""
-        deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, bounded=True))
+        deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, self.job, bounded=True))
         return (
             sends
             | "Shard" >> beam.Map(_sharded)
@@ -117,16 +95,23 @@ class DeliverUnbounded(beam.PTransform):
     """
 
     def __init__(
-        self, texts: Texts | Release, channels: Channels, store: str | None, clock: Callable[[], int] = wall_clock
+        self,
+        texts: Texts | Release,
+        channels: Channels,
+        store: str | None,
+        clock: Callable[[], int] = wall_clock,
+        *,
+        job: Job | None = None,
     ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
         self.clock = clock
+        self.job = job or Job()
 
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver shard by shard: the queue is committed before the timer fires, which is the checkpoint."""
-        deliver = beam.ParDo(_DeliverQueue(self.texts, self.channels, self.store, self.clock, bounded=False))
+        deliver = beam.ParDo(_DeliverQueue(self.texts, self.channels, self.store, self.clock, self.job, bounded=False))
         return sends | "Shard" >> beam.Map(_sharded) | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
 
 
@@ -143,12 +128,20 @@ class Delivering(beam.DoFn):
     counts_in_ledger = False
 
     def __init__(
-        self, texts: Texts | Release, channels: Channels, store: str | None, clock: Callable[[], int], *, bounded: bool
+        self,
+        texts: Texts | Release,
+        channels: Channels,
+        store: str | None,
+        clock: Callable[[], int],
+        job: Job,
+        *,
+        bounded: bool,
     ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
         self.clock = clock
+        self.job = job
         self.bounded = bounded
         self._shared = Shared()
 
@@ -156,13 +149,14 @@ class Delivering(beam.DoFn):
         """Find the definitions, and open the courier."""
         weigh_quickly()
         show_fields()
-        self._watcher = watcher_of(self.texts)
+        self._watcher = watcher_of(self.texts, self.job)
         self._definitions = self._watcher.now()
         check_installed(self.channels.installed)
         settings = MailSettings.from_environment(os.environ)
         if any(settings_of(name).private for name in self.channels.named):
             secrets = secrets_for(self._definitions.messages.values(), os.environ)
             settings = msgspec.structs.replace(settings, secrets=secrets)
+        self._progress, self._held_up = self.job.part(Progress), self.job.part(HeldUp)
         url = self.store
         self._decoder = msgspec.msgpack.Decoder(Send)
         definitions = self._definitions
@@ -171,10 +165,10 @@ class Delivering(beam.DoFn):
         self._counted = CountedLedger(store, self.clock) if store is not None and self.counts_in_ledger else None
         self._courier = Courier(
             definitions.messages,
-            _open_senders(self.channels, settings, store),
+            self.channels.open(settings, store),
             settings,
             definitions.policies.default_locale,
-            _clock(self.channels, self.clock, bounded=self.bounded),
+            self.channels.clock(self.clock, bounded=self.bounded),
             store=self._counted or store,
             rules=self._rules,
             bounded=self.bounded,
@@ -193,7 +187,7 @@ class Delivering(beam.DoFn):
         self._follow(max((send.release for send in sends), default=0))
         if self._counted is not None:
             self._counted.expect(sends)
-        with progress.delivers(len(sends)):
+        with self._progress.delivers(len(sends)):
             deliveries = self._courier.deliver(sends, waited=waited)
         if self._counted is not None:
             self._counted.count_unclaimed(deliveries)
@@ -203,7 +197,7 @@ class Delivering(beam.DoFn):
                 later.append(delivery)
             elif receipt := receipt_of(delivery, bounded=self.bounded):
                 yield beam.pvalue.TaggedOutput(RECEIPTS, encode_receipt(receipt))
-        held_up.tell()
+        self._held_up.tell()
         yield from self._tallies.drain()
 
     def paced(self, sends: Iterable[Send], pace: Any, shards: int) -> tuple[list[Send], list[tuple[int, Send]]]:
@@ -243,9 +237,9 @@ class Delivering(beam.DoFn):
             self._courier.follow(definitions.messages, definitions.policies.default_locale, self._rules)
 
     def _count(self, delivery: Delivery) -> None:
-        progress.sends += 1
+        self._progress.sends += 1
         if not self.bounded:
-            held_up.note(delivery)
+            self._held_up.note(delivery)
         if self._counted is None:
             count_delivery(self._tallies, delivery, bounded=self.bounded)
 
@@ -362,22 +356,3 @@ class _DeliverQueue(Waiting):
 def _set(timer: Any, at: int) -> None:
     """Set a timer, in whole milliseconds, which is what Beam's timers know: never too early."""
     timer.set(Timestamp(micros=-(-at // 1000) * 1000))
-
-
-def _open_senders(channels: Channels, settings: MailSettings, store: Store | None) -> dict[str, Sender]:
-    opening = Opening(channels.told, os.environ, settings, store)
-    found: dict[str, Sender] = dict.fromkeys(every_channel(), Outbox(Path(channels.outbox), settings))
-    for name in found:
-        if name in channels.named or (store is not None and settings_of(name).stored):
-            found[name] = transport_of(name).open(opening)
-    return found
-
-
-def _clock(channels: Channels, now: Callable[[], int], *, bounded: bool) -> Callable[[Send], int]:
-    """What time counts for a send: its decision where a bounded run keeps it to itself, else the wall clock."""
-    named = frozenset() if channels.replay else channels.named
-
-    def clock(send: Send) -> int:
-        return send.decided_at if bounded and send.channel not in named else now()
-
-    return clock

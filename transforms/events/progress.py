@@ -1,21 +1,17 @@
-"""How far this process has come, only for a progress line: the accounts are elements of the pipeline."""
+"""How far a job has come here, only for a progress line: the accounts are elements of the pipeline."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress"]
 
 
 class Progress:
-    """Counts of messages read, users folded and sends delivered since `reset`. Threads may lose a few."""
+    """Counts of messages read, users folded and sends delivered. Threads may lose a few."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.reset()
-
-    def reset(self) -> None:
-        """Start a run."""
         self.read = self.users = self.sends = 0
         self.delivering = 0
 
@@ -29,6 +25,3 @@ class Progress:
         finally:
             with self._lock:
                 self.delivering -= count
-
-
-progress = Progress()

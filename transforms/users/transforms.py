@@ -20,7 +20,9 @@ from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watcher_of
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
-from transforms.events.progress import progress
+from transforms.events.live.inflight import InFlight
+from transforms.events.progress import Progress
+from transforms.job import Job
 from transforms.logs import show_fields
 from transforms.segments.values import DAY
 from transforms.storage.open import open_store
@@ -46,7 +48,7 @@ from transforms.users.user import (
 )
 from transforms.users.write_batch import Handles, WriteBatch, applied_before, open_users
 
-__all__ = ["DRAIN_SECONDS", "OUTPUTS", "AdvanceBounded", "AdvanceDoFn", "AdvanceUnbounded", "time_of"]
+__all__ = ["DRAIN_SECONDS", "FORWARDED", "OUTPUTS", "AdvanceBounded", "AdvanceDoFn", "AdvanceUnbounded", "time_of"]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
@@ -64,16 +66,17 @@ _IDLE, _IDLE_ANONYMOUS = 180 * DAY, 30 * DAY
 class AdvanceDoFn(beam.DoFn):
     """What the shells share: the definitions, the store, and putting out what a bundle decided."""
 
-    def __init__(self, texts: Texts | Release, store: str | None) -> None:
+    def __init__(self, texts: Texts | Release, store: str | None, job: Job) -> None:
         self.texts = texts
         self.store = store
+        self.job = job
         self._shared = Shared()
 
     def setup(self) -> None:
         """Find the definitions, and open the store."""
         weigh_quickly()
         show_fields()
-        self._watcher = watcher_of(self.texts)
+        self._watcher = watcher_of(self.texts, self.job)
         url = self.store
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
@@ -110,6 +113,7 @@ class AdvanceBounded(beam.PTransform):
       amend: users were counted before in this run, so that only what changes is counted.
       historical: what time brings about up to `as_of` is history for everybody, and sends nothing.
       announcements: a list side input of events that concern no user; None for none.
+      job: whose step it is.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class AdvanceBounded(beam.PTransform):
         amend: bool = False,
         historical: bool = False,
         announcements: beam.pvalue.AsList | None = None,
+        job: Job | None = None,
     ) -> None:
         self.texts = texts
         self.as_of = as_of
@@ -130,11 +135,12 @@ class AdvanceBounded(beam.PTransform):
         self.continued = continued
         self.amend = amend
         self.historical = historical
+        self.job = job or Job()
 
     def step(self) -> beam.DoFn:
         """The step that folds, by itself: it takes a key with its inputs, the time, and announcements or None."""
         return _FoldUsers(
-            self.texts, self.store, continued=self.continued, amend=self.amend, historical=self.historical
+            self.texts, self.store, self.job, continued=self.continued, amend=self.amend, historical=self.historical
         )
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
@@ -150,9 +156,9 @@ class AdvanceBounded(beam.PTransform):
 
 class _FoldUsers(AdvanceDoFn):
     def __init__(
-        self, texts: Texts | Release, store: str | None, *, continued: bool, amend: bool, historical: bool
+        self, texts: Texts | Release, store: str | None, job: Job, *, continued: bool, amend: bool, historical: bool
     ) -> None:
-        super().__init__(texts, store)
+        super().__init__(texts, store, job)
         self.continued = continued
         self.amend = amend
         self.historical = historical
@@ -206,7 +212,7 @@ class _FoldUsers(AdvanceDoFn):
             owed = [Wake(0, again=True)] if users[key].sends and not self.amend else []
             user, _ = self.apply(batch, users[key], [*owed, *fresh, self._closing(inputs)])
             batch.count_final(user)
-        progress.users += 0 if self.amend else len(waiting)
+        self.job.part(Progress).users += 0 if self.amend else len(waiting)
         yield from self.put_out(batch)
 
     def _closing(self, inputs: list[Input]) -> Wake:
@@ -221,17 +227,18 @@ class _FoldUsers(AdvanceDoFn):
 class AdvanceUnbounded(beam.PTransform):
     """The unbounded shell: one state value and one event-time timer a user; each input is one call of `advance`."""
 
-    def __init__(self, texts: Texts | Release, store: str | None) -> None:
+    def __init__(self, texts: Texts | Release, store: str | None, job: Job | None = None) -> None:
         self.texts = texts
         self.store = store
+        self.job = job or Job()
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
-        machine = beam.ParDo(_ApplyInputs(self.texts, self.store))
+        machine = beam.ParDo(_ApplyInputs(self.texts, self.store, self.job))
         return (
             keyed
             | "Typed" >> beam.Map(_itself)
-            | "Hydrate" >> Hydrate(self.store)
+            | "Hydrate" >> Hydrate(self.store, self.job)
             | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
         )
 
@@ -241,7 +248,7 @@ class _ApplyInputs(AdvanceDoFn):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
     def start_bundle(self) -> None:
-        self._batch = WriteBatch(self._watcher.now(), self._store, live=True)
+        self._batch = WriteBatch(self._watcher.now(), self._store, in_flight=self.job.part(InFlight))
 
     def process(
         self,

@@ -16,7 +16,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.live.feed import now
-from transforms.events.live.inflight import in_flight
+from transforms.events.live.inflight import InFlight
 from transforms.events.plain import quoted
 from transforms.logs import fields
 from transforms.segments.values import DAY
@@ -70,9 +70,9 @@ class _Made(NamedTuple):
 class WriteBatch:
     """What a bundle has decided and not yet given out. Without a store nothing is written.
 
-    With `live`, handles of messages that end here are given out too, and it is counted by minute of the `clock`
-    (microseconds UTC) how soon what came in led to decisions. With `counts_with_rows` tallies are not given out, but
-    written with the rows of which they tell.
+    In a live job, whose messages are `in_flight`, handles of those that end here are given out too, and it is counted
+    by minute of the `clock` (microseconds UTC) how soon what came in led to decisions. With `counts_with_rows` tallies
+    are not given out, but written with the rows of which they tell.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class WriteBatch:
         definitions: Definitions,
         store: Store | None,
         *,
-        live: bool = False,
+        in_flight: InFlight | None = None,
         counts_with_rows: bool = False,
         clock: Callable[[], int] = now,
     ) -> None:
-        self.live = live
+        self._in_flight = in_flight
         self._counts_with_rows = counts_with_rows
         self._clock = clock
         self.definitions = definitions
         self.store = store
-        self._window = MINUTE if live else DAY
+        self._window = DAY if in_flight is None else MINUTE
         self._tallies = Tallies(self._window)
         self._rows = Rows()
         self._writing: Future[list[Forward]] | None = None
@@ -184,7 +184,7 @@ class WriteBatch:
         """All that is to be written and given out of a user, with nothing done yet."""
         tallies, rows = Tallies(self._window), None
         tallies.effects(effects)
-        if self.live:
+        if self._in_flight is not None:
             tallies.live(effects, self.definitions.events, self._clock())
         if self.store is not None:
             rows = Rows()
@@ -210,8 +210,8 @@ class WriteBatch:
                     self._set_aside_by_rate[user.id] += 1
         if rows is not None:
             self._rows.join(rows)
-        if self.live:
-            self._note_handles(inputs, going_on)
+        if self._in_flight is not None:
+            self._note_handles(self._in_flight, inputs, going_on)
         return user, state
 
     def _apply(self, user: User, inputs: Sequence[Input]) -> tuple[User, bytes]:
@@ -238,8 +238,8 @@ class WriteBatch:
         self.tallies.effects(set_aside(key, item, cause))
         if not isinstance(item, Wake) or item.control:
             self._refused.append(letter_of(key, item, cause, detail))
-        if self.live:
-            self._note_handles((item,), (item.handle,))
+        if self._in_flight is not None:
+            self._note_handles(self._in_flight, (item,), (item.handle,))
 
     def write_beside(self, writer: Executor, most: int) -> None:
         """Once there are so many users, begin to write what there is, beside what follows; `flush` waits for it."""
@@ -266,7 +266,9 @@ class WriteBatch:
         refused, self._refused = self._refused, []
         ended, self._ended = self._ended, []
         gone_on, self._gone_on = self._gone_on, []
-        forwards, ended = _held_back(forwards + taken, ended, gone_on)
+        forwards += taken
+        if self._in_flight is not None:
+            forwards, ended = _held_back(self._in_flight, forwards, ended, gone_on)
         self._warn()
         yield from sends
         yield from forwards
@@ -297,7 +299,7 @@ class WriteBatch:
                 "%d message(s) set aside as %s; most of %s", hot.total(), HOT_ID, worst, extra=fields(reason=HOT_ID)
             )
 
-    def _note_handles(self, inputs: Iterable[Input], going_on: Collection[str]) -> None:
+    def _note_handles(self, in_flight: InFlight, inputs: Iterable[Input], going_on: Collection[str]) -> None:
         """Messages that end here are acknowledged after the writes; those that go on, where they end."""
         if not going_on:  # nearly always
             self._ended += [item.handle for item in inputs if item.handle]
@@ -313,7 +315,9 @@ class WriteBatch:
             self._gone_on += [handle] * bool(ways[handle])
 
 
-def _held_back(forwards: list[Forward], ended: list[str], gone_on: list[str]) -> tuple[list[Forward], list[str]]:
+def _held_back(
+    in_flight: InFlight, forwards: list[Forward], ended: list[str], gone_on: list[str]
+) -> tuple[list[Forward], list[str]]:
     """Acknowledge nothing of a bundle before the inputs that it made by itself (pasts, taken tokens) have arrived.
 
     Else a kill in between loses them, since what caused them does not come again. Returns the forwarded inputs, of

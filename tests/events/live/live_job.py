@@ -22,6 +22,7 @@ from transforms.errors import RunFailed
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.transforms import Acknowledge, ReadControlTable, ReadLive
 from transforms.events.sources import Message
+from transforms.job import Job
 
 
 @with_input_types(Message)
@@ -63,16 +64,18 @@ def main() -> None:
     given, beam_flags = flags.parse_known_args()
     write = Write(given.path, given.poison.encode() or b"\0", given.hold.encode() or b"\0")
 
+    job = Job()
+
     def build(pipeline: beam.Pipeline) -> None:
-        batches = pipeline | "Read" >> ReadLive(given.subscription)
+        batches = pipeline | "Read" >> ReadLive(given.subscription, job)
         if given.control:
-            control = pipeline | "ReadControl" >> ReadControlTable(given.control)
+            control = pipeline | "ReadControl" >> ReadControlTable(given.control, job)
             batches = (batches, control) | "Both" >> beam.Flatten()
         _ = (
             batches
             | "Each" >> beam.FlatMap(decode_messages).with_output_types(Message)
             | "Write" >> beam.ParDo(write)
-            | "Acknowledge" >> Acknowledge()
+            | "Acknowledge" >> Acknowledge(job)
         )
 
     def beside(stopped: Callable[[], bool]) -> None:
@@ -83,7 +86,7 @@ def main() -> None:
             time.sleep(0.05)
 
     try:
-        run_graph(build, beam_flags, beside=(beside,), heartbeat=5.0)
+        run_graph(build, job, beam_flags, beside=(beside,), heartbeat=5.0)
     except RunFailed as error:
         sys.exit(f"job: {error}")
 

@@ -11,9 +11,10 @@ from google.api_core.exceptions import NotFound
 from live_cases import Topic, wait_for
 
 from transforms.events.dead_letter import DeadLetter
-from transforms.events.live.inflight import in_flight
+from transforms.events.live.inflight import InFlight
 from transforms.events.live.transforms import Acknowledge, Publish
 from transforms.events.transforms import WriteDeadLetters
+from transforms.job import Job
 
 LETTERS = [DeadLetter(f"bad {n}".encode(), "pubsub:s", "not_json", "x", n, f"h{n}" if n % 2 else "") for n in range(6)]
 
@@ -79,12 +80,13 @@ def test_a_live_job_needs_a_sink_that_takes_letters_as_they_come() -> None:
 
 def test_acknowledge_settles_in_this_process_and_refuses_handles_of_another() -> None:
     done: list[str] = []
-    handles = [in_flight.add(done.extend, f"m{n}") for n in range(3)]
+    job = Job()
+    handles = [job.part(InFlight).add(done.extend, f"m{n}") for n in range(3)]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        _ = pipeline | beam.Create([handles[:2], [], ["", handles[2]]]) | "Acknowledge" >> Acknowledge()
+        _ = pipeline | beam.Create([handles[:2], [], ["", handles[2]]]) | "Acknowledge" >> Acknowledge(job)
     assert sorted(done) == ["m0", "m1", "m2"]
     with (
         pytest.raises(RuntimeError, match="environment_type=LOOPBACK"),
         beam.Pipeline(runner=FnApiRunner()) as pipeline,
     ):
-        _ = pipeline | beam.Create([["1:0"]]) | "Acknowledge" >> Acknowledge()
+        _ = pipeline | beam.Create([["1:0"]]) | "Acknowledge" >> Acknowledge(job)

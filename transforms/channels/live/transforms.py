@@ -9,7 +9,7 @@ would hold up everything: so a channel has one, and what comes meanwhile goes in
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
@@ -19,12 +19,14 @@ from apache_beam.transforms.window import GlobalWindow
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
+from transforms.channels.destinations import Channels
 from transforms.channels.flight import shard_of
 from transforms.channels.outcome import Delivery
-from transforms.channels.transforms import RECEIPTS, Channels, Delivering, Waiting, wall_clock
+from transforms.channels.transforms import RECEIPTS, Delivering, Waiting, wall_clock
+from transforms.job import Job
 from transforms.users.inputs.transforms import Keyed, globally
 
-__all__ = ["DeliverLive"]
+__all__ = ["DeliverLive", "Delivered"]
 
 #: Sends that are to come again, by shard.
 LATER = "later"
@@ -32,29 +34,42 @@ LATER = "later"
 _encoder = msgspec.msgpack.Encoder()
 
 
+class Delivered(NamedTuple):
+    """The output: messages of the control topic that say what became of each send."""
+
+    receipts: beam.PCollection
+
+
 class DeliverLive(beam.PTransform):
     """Like `DeliverUnbounded`, without a queue: only what quota refuses, falls into quiet hours, or comes faster than
     its campaign's rate, waits in state.
 
-    What becomes of sends is counted with the ledger's rows. Returns messages of the control topic that say it.
+    What becomes of sends is counted with the ledger's rows. Returns `Delivered`.
     """
 
     def __init__(
-        self, texts: Texts | Release, channels: Channels, store: str, clock: Callable[[], int] = wall_clock
+        self,
+        texts: Texts | Release,
+        channels: Channels,
+        store: str,
+        clock: Callable[[], int] = wall_clock,
+        *,
+        job: Job | None = None,
     ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
         self.clock = clock
+        self.job = job or Job()
 
     def expand(self, sends: beam.PCollection[Send]) -> Any:
         """Deliver what comes together; let wait what must, and deliver it then."""
-        place = self.texts, self.channels, self.store, self.clock
+        place = self.texts, self.channels, self.store, self.clock, self.job
         deliver = beam.ParDo(_DeliverAtOnce(*place, bounded=False))
         sent = sends | "Channel" >> beam.Map(_by_channel) | "Send" >> deliver.with_outputs(RECEIPTS, LATER)
         deliver_again = beam.ParDo(_DeliverAgain(*place, bounded=False))
         again = sent[LATER] | "Typed" >> beam.Map(_itself) | "SendAgain" >> deliver_again.with_outputs(RECEIPTS)
-        return (sent[RECEIPTS], again[RECEIPTS]) | "Receipts" >> beam.Flatten()
+        return Delivered((sent[RECEIPTS], again[RECEIPTS]) | "Receipts" >> beam.Flatten())
 
 
 class _DeliverAtOnce(Delivering):

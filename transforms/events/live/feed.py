@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-__all__ = ["Arrived", "Feed", "Feeds", "SharedFeed", "feeds", "now"]
+__all__ = ["Arrived", "Feed", "Feeds", "SharedFeed", "now"]
 
 
 def now() -> int:
@@ -93,7 +93,7 @@ class SharedFeed:
 
 
 class Feeds:
-    """The open feeds of a process, by name. Safe for threads."""
+    """The open feeds of a job, by name. Safe for threads."""
 
     def __init__(self) -> None:
         self._open: dict[str, SharedFeed] = {}
@@ -141,6 +141,3 @@ class Feeds:
             closing = list(self._open.values())
         for feed in closing:
             feed.close()
-
-
-feeds = Feeds()

@@ -1,8 +1,8 @@
 """Messages that were read from a live source on this machine and whose outcome is not known yet.
 
-The source of a live run and its last step are in one process and share this registry: the source notes how a message
-is acknowledged, the last step does it once the message has been accounted for. What is left here when the process dies
-was never acknowledged, and comes again.
+The source of a live job and its last step are in one process and share this registry (see `Job`): the source notes how
+a message is acknowledged, the last step does it once the message has been accounted for. What is left here when the
+process dies was never acknowledged, and comes again.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 from transforms.events.plain import quoted
 
-__all__ = ["InFlight", "in_flight"]
+__all__ = ["InFlight"]
 
 #: Acknowledges messages by what `InFlight.add` noted for each: one call for all that are settled together.
 Acknowledge = Callable[[list[Any]], None]
@@ -119,6 +119,3 @@ class _Held:
         self.message = message
         self.since = since
         self.left = 1
-
-
-in_flight = InFlight()

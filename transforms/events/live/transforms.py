@@ -19,9 +19,10 @@ from google.cloud.pubsub_v1.types import BatchSettings
 
 from transforms.events.live.batches import encode_messages
 from transforms.events.live.control import ControlTable
-from transforms.events.live.feed import Feed, SharedFeed, feeds
-from transforms.events.live.inflight import in_flight
+from transforms.events.live.feed import Feed, Feeds, SharedFeed
+from transforms.events.live.inflight import InFlight
 from transforms.events.live.pubsub import Subscriber
+from transforms.job import Job
 from transforms.storage.open import open_store
 
 __all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive"]
@@ -46,15 +47,17 @@ class ReadLive(beam.PTransform):
 
     Args:
       subscription: `projects/P/subscriptions/S`.
+      job: whose step it is.
     """
 
-    def __init__(self, subscription: str) -> None:
+    def __init__(self, subscription: str, job: Job) -> None:
         super().__init__()
         self._subscription = subscription
+        self._job = job
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         """Wire the source."""
-        source = _LiveSource(f"pubsub:{self._subscription}", _open_subscription, self._subscription)
+        source = _LiveSource(f"pubsub:{self._subscription}", _open_subscription, self._subscription, self._job)
         return begin | "ReadStream" >> _read(source)
 
 
@@ -63,23 +66,25 @@ class ReadControlTable(beam.PTransform):
 
     Args:
       store: the store's URL.
+      job: whose step it is.
     """
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, job: Job) -> None:
         super().__init__()
         self._store = store
+        self._job = job
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         """Wire the source."""
-        return begin | "ReadTable" >> _read(_LiveSource(CONTROL, _open_control, self._store))
+        return begin | "ReadTable" >> _read(_LiveSource(CONTROL, _open_control, self._store, self._job))
 
 
-def _open_subscription(path: str) -> Feed:
-    return Subscriber(path, in_flight)
+def _open_subscription(path: str, registry: InFlight) -> Feed:
+    return Subscriber(path, registry)
 
 
-def _open_control(url: str) -> Feed:
-    return ControlTable(open_store(url), in_flight)
+def _open_control(url: str, registry: InFlight) -> Feed:
+    return ControlTable(open_store(url), registry)
 
 
 def _read(source: UnboundedSource) -> beam.PTransform:
@@ -95,25 +100,28 @@ class _LiveSource(UnboundedSource):
     """Read by this process and acknowledged on account, not by Beam's checkpoints: a local runner finalizes them before
     later steps have run."""
 
-    def __init__(self, name: str, make: Callable[[str], Feed], place: str) -> None:
+    def __init__(self, name: str, make: Callable[[str, InFlight], Feed], place: str, job: Job) -> None:
         self._name = name
         self._make = make
         self._place = place
+        self._job = job
 
     def split(self, desired_num_splits: int, options: Any = None) -> Iterable[UnboundedSource]:  # noqa: ARG002
         return [self]
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> UnboundedReader:  # noqa: ARG002
-        return _LiveReader(self._name, self._place, lambda: self._make(self._place))
+        registry = self._job.part(InFlight)
+        return _LiveReader(self._name, self._place, self._job.part(Feeds), lambda: self._make(self._place, registry))
 
     def get_checkpoint_mark_coder(self) -> PickleCoder:
         return PickleCoder()
 
 
 class _LiveReader(UnboundedReader):
-    def __init__(self, name: str, place: str, make: Callable[[], Feed]) -> None:
+    def __init__(self, name: str, place: str, feeds: Feeds, make: Callable[[], Feed]) -> None:
         self._name = name
         self._key = f"{name} {place}"
+        self._feeds = feeds
         self._feed: SharedFeed | None = feeds.acquire(self._key, make)
         self._rests_until = 0.0
 
@@ -145,7 +153,7 @@ class _LiveReader(UnboundedReader):
     def close(self) -> None:
         if self._feed is not None:
             self._feed = None
-            feeds.release(self._key)
+            self._feeds.release(self._key)
 
     def _open(self) -> SharedFeed:
         if self._feed is None:
@@ -156,17 +164,27 @@ class _LiveReader(UnboundedReader):
 class Acknowledge(beam.PTransform):
     """Acknowledge the messages whose handles come, in lists: the last step of a live graph on one machine.
 
+    Args:
+      job: whose step it is.
+
     Raises:
       RuntimeError: when it runs, for a handle of another process.
     """
 
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+
     def expand(self, handles: beam.PCollection[list[str]]) -> Any:
         """Wire the step."""
-        return handles | "Settle" >> beam.ParDo(_Settle())
+        return handles | "Settle" >> beam.ParDo(_Settle(self._job))
 
 
 @with_input_types(list[str])
 class _Settle(beam.DoFn):
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
     def start_bundle(self) -> None:
         self._handles: list[str] = []
 
@@ -174,7 +192,7 @@ class _Settle(beam.DoFn):
         self._handles += handles
 
     def finish_bundle(self) -> None:
-        in_flight.settle(handle for handle in self._handles if handle)
+        self._job.part(InFlight).settle(handle for handle in self._handles if handle)
 
 
 class Publish(beam.PTransform):

@@ -3,7 +3,7 @@
 A hint travels with the inputs through the shuffle, which keeps it: a stateful bundle that runs again gets the same one.
 """
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from threading import Lock
 
@@ -11,7 +11,7 @@ import msgspec
 
 from transforms.storage.store import Store
 
-__all__ = ["MISSING", "AskedKeys", "Hinted", "asked_by", "decode_hinted", "encode_hinted", "read_hints"]
+__all__ = ["MISSING", "AskedKeys", "Hinted", "decode_hinted", "encode_hinted", "read_hints"]
 
 #: The hint of a key for which there is certainly no row.
 MISSING = b""
@@ -52,15 +52,6 @@ class AskedKeys:
                 self._keys.move_to_end(key)
             while len(self._keys) > self._most:
                 self._keys.popitem(last=False)
-
-
-#: By step. What a runner makes anew for each bundle would forget.
-_asked: defaultdict[str, AskedKeys] = defaultdict(AskedKeys)
-
-
-def asked_by(step: str) -> AskedKeys:
-    """What a step of this process has asked for, of whatever thread; `step` is any name that no other step has."""
-    return _asked[step]
 
 
 def read_hints(store: Store | None, asked: AskedKeys, keys: Collection[str]) -> dict[str, bytes]:

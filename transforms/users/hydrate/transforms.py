@@ -10,9 +10,10 @@ from apache_beam.typehints import with_output_types
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.job import Job
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.hydrate.hints import Hinted, asked_by, encode_hinted, read_hints
+from transforms.users.hydrate.hints import AskedKeys, Hinted, encode_hinted, read_hints
 from transforms.users.inputs.transforms import Keyed
 
 __all__ = ["Hydrate"]
@@ -29,29 +30,34 @@ class Hydrate(beam.PTransform):
 
     Args:
       store: the store's URL; None for no store.
+      job: whose step it is.
 
     Raises:
       StoreError: when it runs, if rows could not be read.
     """
 
-    def __init__(self, store: str | None) -> None:
+    def __init__(self, store: str | None, job: Job | None = None) -> None:
         super().__init__()
         self.store = store
+        self.job = job or Job()
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> beam.PCollection[Keyed]:
         """Wire the step."""
-        return keyed | "Read" >> beam.ParDo(_Hydrate(self.store))
+        return keyed | "Read" >> beam.ParDo(_Hydrate(self.store, self.job))
 
 
 @with_output_types(Keyed)
 class _Hydrate(beam.DoFn):
-    def __init__(self, store: str | None) -> None:
+    def __init__(self, store: str | None, job: Job) -> None:
         self.store = store
+        self.job = job
         self._step = uuid4().hex
         self._shared = Shared()
 
     def setup(self) -> None:
         url = self.store
+        # Not the step's own: what a runner makes anew for each bundle would forget.
+        self._asked = self.job.part(AskedKeys, self._step)
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
     def start_bundle(self) -> None:
@@ -73,7 +79,7 @@ class _Hydrate(beam.DoFn):
 
     def _turn(self) -> Iterator[Any]:
         waiting, self._waiting, self._held = self._waiting, {}, 0
-        hints = read_hints(self._store, asked_by(self._step), waiting)
+        hints = read_hints(self._store, self._asked, waiting)
         for key, (parts, earliest) in waiting.items():
             hinted = encode_hinted(Hinted(tuple(parts), hints.get(key)))
             yield WindowedValue((key, hinted), earliest, (GlobalWindow(),))

@@ -4,50 +4,38 @@ Inputs cross shuffles as (key, MessagePack of a list of inputs); the key is a us
 """
 
 from collections.abc import Iterable, Iterator
-from time import time_ns
 from typing import Any
 
 import apache_beam as beam
 import msgspec
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
-from apache_beam.typehints import with_output_types
-from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.events.dead_letter import DeadLetter
-from transforms.events.decode import Refused
 from transforms.events.event import RECEIPT, Event
-from transforms.events.live.inflight import in_flight
 from transforms.events.live.transforms import CONTROL
-from transforms.events.progress import progress
-from transforms.events.sources import Message
+from transforms.events.progress import Progress
 from transforms.identity.zones import known_zone
+from transforms.job import Job
 from transforms.storage.open import open_store
-from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.effects import Account
 from transforms.users.tally import Tallies, Tally
-from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs, route
+from transforms.users.user import ANONYMOUS, Input, encode_inputs, route
 
 __all__ = [
     "ANNOUNCEMENTS",
     "ANONYMOUS_INPUTS",
     "ARRIVALS",
-    "CONTROL_ROWS",
     "DEAD_LETTERS",
     "TALLIES",
-    "Announce",
     "CountDeadLetters",
-    "DecodeControl",
     "KeyInputs",
     "Keyed",
     "KnownUsers",
     "NewestArrival",
-    "PublishControl",
-    "ReadControlRows",
     "RefusedLetters",
-    "ToControl",
     "globally",
     "tally_letter",
 ]
@@ -55,11 +43,8 @@ __all__ = [
 #: What steps put out beside inputs of users with a user id.
 ANONYMOUS_INPUTS, ARRIVALS, TALLIES, DEAD_LETTERS = "anonymous", "arrivals", "tallies", "dead_letters"
 ANNOUNCEMENTS = "announcements"
-_ACCOUNTED = "accounted"
 #: Inputs a bundle may hold before they are put out, which bounds its memory.
 _KEYED_AT_ONCE = 50_000
-#: Rows of the control table that a bounded run takes at a time.
-CONTROL_ROWS = 200_000
 
 Keyed = tuple[str, bytes]
 
@@ -71,18 +56,20 @@ class KeyInputs(beam.PTransform):
       until: events that arrived after this time (microseconds UTC) are counted as later and go no further; None of a
         live job, where none does.
       historical: all of them are history, whatever they say, and bring about no send.
+      job: whose step it is.
 
     Returns outputs `users` and `anonymous` (both (key, inputs)), `announcements` (events that concern no user),
     `arrivals` (the newest of a bundle) and `tallies`.
     """
 
-    def __init__(self, until: int | None = None, *, historical: bool = False) -> None:
+    def __init__(self, until: int | None = None, *, historical: bool = False, job: Job | None = None) -> None:
         self.until = until
         self.historical = historical
+        self.job = job or Job()
 
     def step(self) -> beam.DoFn:
         """The step by itself, for a graph that does more in one."""
-        return _KeyInputs(self.until, self.historical)
+        return _KeyInputs(self.until, self.historical, self.job)
 
     def expand(self, events: beam.PCollection[Event]) -> Any:
         """Key the events."""
@@ -91,12 +78,14 @@ class KeyInputs(beam.PTransform):
 
 
 class _KeyInputs(beam.DoFn):
-    def __init__(self, until: int | None, historical: bool) -> None:
+    def __init__(self, until: int | None, historical: bool, job: Job) -> None:
         self.until = until
         self.historical = historical
+        self.job = job
         self._unknown_zones = Metrics.counter("events", "unknown_zone")
 
     def start_bundle(self) -> None:
+        self._progress = self.job.part(Progress)
         self._inputs: dict[str, list[Input]] = {}
         self._held = 0
         self._read = 0
@@ -108,7 +97,7 @@ class _KeyInputs(beam.DoFn):
         if event.type != RECEIPT:  # one of an export has its account among those of control, as when it was first read
             self._read += 1
         self._any = True
-        progress.read += 1
+        self._progress.read += 1
         if self.until is not None and event.arrival > self.until:
             self._tallies.count("control" if event.type == RECEIPT else "accounts", "", "later")
             return ()
@@ -150,39 +139,6 @@ def _names_no_zone(event: Event) -> bool:
     if event.type == "identify":
         said.append(event.traits.get("timezone"))
     return any(zone is not None and not known_zone(zone) for zone in said)
-
-
-class Announce(beam.PTransform):
-    """Events that concern no user, told to each by the control topic.
-
-    Returns outputs `payloads` ((payload, handle) for the control topic) and `accounted`, lists of handles.
-    """
-
-    def __init__(self, store: str) -> None:
-        self.store = store
-
-    def expand(self, announcements: beam.PCollection[Event]) -> Any:
-        """Tell every user who has a row."""
-        announce = beam.ParDo(_Announce(self.store))
-        return announcements | "Tell" >> announce.with_outputs(_ACCOUNTED, main="payloads")
-
-
-class _Announce(beam.DoFn):
-    def __init__(self, store: str) -> None:
-        self.store = store
-        self._shared = Shared()
-
-    def setup(self) -> None:
-        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
-
-    def process(self, event: Event) -> Iterator[Any]:
-        told = Announcement(msgspec.structs.replace(event, handle=""))
-        for row in self._store.scan_users():
-            if event.handle:
-                in_flight.retain(event.handle)
-            yield encode_inputs_control(row.user, [told]), event.handle
-        if event.handle:
-            yield beam.pvalue.TaggedOutput(_ACCOUNTED, [event.handle])
 
 
 class NewestArrival(beam.PTransform):
@@ -279,113 +235,6 @@ class _ScanUsers(beam.DoFn):
             keyed = (row.user, nothing)
             yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if row.user.startswith(ANONYMOUS) else keyed
         store.close()
-
-
-class ReadControlRows(beam.PTransform):
-    """The oldest rows of a store's control table, at most `CONTROL_ROWS`: what a bounded run left for itself."""
-
-    def __init__(self, store: str) -> None:
-        self.store = store
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
-        """Read them."""
-        return begin | "Begin" >> beam.Create([self.store]) | "Scan" >> beam.FlatMap(_control_rows)
-
-
-def _control_rows(url: str) -> list[Message]:
-    store = open_store(url)
-    rows = store.read_control(CONTROL_ROWS)
-    store.close()
-    return [(row.payload, CONTROL, None, "") for row in rows]
-
-
-class DecodeControl(beam.PTransform):
-    """Messages of the control topic as inputs by key.
-
-    Returns outputs `users` and `anonymous` (both (key, inputs)), and `dead_letters`.
-    """
-
-    def step(self) -> beam.DoFn:
-        """The step by itself, for a graph that does more in one."""
-        return _DecodeControl()
-
-    def expand(self, messages: beam.PCollection[Message]) -> Any:
-        """Decode and key them."""
-        decode = beam.ParDo(self.step())
-        return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, main="users")
-
-
-class _DecodeControl(beam.DoFn):
-    def process(self, message: Message) -> Iterator[Any]:
-        payload, source, arrival, handle = message
-        try:
-            key, inputs = decode_control(payload, arrival)
-        except Refused as refused:
-            seen = time_ns() // 1000 if arrival is None else arrival
-            letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
-            return
-        if handle:
-            in_flight.retain(handle, len(inputs) - 1)
-        inputs = [_from_control(item, handle) for item in inputs]
-        keyed = (key, encode_inputs(inputs))
-        yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
-
-
-def _from_control(item: Input, handle: str) -> Input:
-    if isinstance(item, Event | Seed):  # these say themselves where they have their account
-        return msgspec.structs.replace(item, handle=handle)
-    return msgspec.structs.replace(item, handle=handle, control=True)
-
-
-class ToControl(beam.PTransform):
-    """Inputs that go back to users as (payload, handle) for the control topic, one input a message."""
-
-    def expand(self, keyed: beam.PCollection[Keyed]) -> beam.PCollection[tuple[bytes, str]]:
-        """Encode them."""
-        return keyed | "Encode" >> beam.FlatMapTuple(_to_control).with_output_types(tuple[bytes, str])
-
-
-def _to_control(key: str, data: bytes) -> Iterator[tuple[bytes, str]]:
-    for item in decode_inputs(data):
-        yield encode_inputs_control(key, [msgspec.structs.replace(item, handle="")]), item.handle
-
-
-class PublishControl(beam.PTransform):
-    """Write (payload, handle) into a store's control table; puts out the handles that came with them, in lists."""
-
-    def __init__(self, store: str) -> None:
-        self.store = store
-
-    def expand(self, payloads: beam.PCollection[tuple[bytes, str]]) -> beam.PCollection[list[str]]:
-        """Write them."""
-        return payloads | "Write" >> beam.ParDo(_PublishControl(self.store))
-
-
-@with_output_types(list[str])
-class _PublishControl(beam.DoFn):
-    def __init__(self, store: str) -> None:
-        self.store = store
-        self._shared = Shared()
-
-    def setup(self) -> None:
-        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
-
-    def start_bundle(self) -> None:
-        self._payloads: list[bytes] = []
-        self._handles: list[str] = []
-        self._at: Any = GlobalWindow().start
-
-    def process(self, element: tuple[bytes, str], timestamp: Any = beam.DoFn.TimestampParam) -> None:
-        self._payloads.append(element[0])
-        self._at = max(self._at, timestamp)
-        if element[1]:
-            self._handles.append(element[1])
-
-    def finish_bundle(self) -> Iterator[Any]:
-        self._store.publish_control(self._payloads, time_ns() // 1000)
-        if self._handles:
-            yield from globally([self._handles], self._at)
 
 
 def globally(results: Iterable[Any], at: Any) -> Iterator[Any]:

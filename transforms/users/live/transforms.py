@@ -19,7 +19,9 @@ from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import Announced
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.feed import now
+from transforms.events.live.inflight import InFlight
 from transforms.events.transforms import Decode
+from transforms.job import Job
 from transforms.storage.store import Store
 from transforms.users.inputs.transforms import (
     ANNOUNCEMENTS,
@@ -27,17 +29,17 @@ from transforms.users.inputs.transforms import (
     ARRIVALS,
     DEAD_LETTERS,
     TALLIES,
-    DecodeControl,
     Keyed,
     KeyInputs,
     globally,
 )
 from transforms.users.live.shard import Due, Recall, Shard, decode_parts, encode_parts, shard_of
-from transforms.users.transforms import DRAIN_SECONDS, OUTPUTS, AdvanceDoFn, time_of
+from transforms.users.transforms import DRAIN_SECONDS, FORWARDED, OUTPUTS, AdvanceDoFn, time_of
 from transforms.users.user import ANONYMOUS, Input, Wake, by_arrival, decode_inputs
+from transforms.users.way_back.transforms import DecodeControl
 from transforms.users.write_batch import WriteBatch, open_users
 
-__all__ = ["AdvanceLive", "ByShard", "TakeIn"]
+__all__ = ["AdvanceLive", "TakeIn"]
 
 #: What is not asked of events here: how they end is counted where they end.
 _COUNTED_ELSEWHERE = (ARRIVALS, TALLIES)
@@ -54,25 +56,27 @@ class TakeIn(beam.PTransform):
 
     Args:
       definitions: of the announcements.
+      job: whose step it is.
       control: the messages are those of the control topic.
     """
 
-    def __init__(self, definitions: Texts | Release, *, control: bool = False) -> None:
+    def __init__(self, definitions: Texts | Release, job: Job, *, control: bool = False) -> None:
         self.definitions = definitions
+        self.job = job
         self.control = control
 
     def expand(self, batches: beam.PCollection[bytes]) -> Any:
         """Decode, key, and bring to shards."""
-        take = beam.ParDo(_TakeControl() if self.control else _TakeEvents(self.definitions))
+        take = beam.ParDo(_TakeControl(self.job) if self.control else _TakeEvents(self.definitions, self.job))
         outputs = (ANONYMOUS_INPUTS, ANNOUNCEMENTS, DEAD_LETTERS)
         return batches | "Take" >> take.with_outputs(*outputs, main="users")
 
 
 @with_output_types(Keyed)
 class _TakeEvents(beam.DoFn):
-    def __init__(self, definitions: Texts | Release) -> None:
-        self._decode = Decode(now, Announced(definitions)).step()
-        self._keys = KeyInputs().step()
+    def __init__(self, definitions: Texts | Release, job: Job) -> None:
+        self._decode = Decode(now, Announced(definitions, job)).step()
+        self._keys = KeyInputs(job=job).step()
 
     def process(self, batch: bytes) -> Iterator[Any]:
         self._keys.start_bundle()
@@ -89,20 +93,12 @@ class _TakeEvents(beam.DoFn):
 
 @with_output_types(Keyed)
 class _TakeControl(beam.DoFn):
-    def __init__(self) -> None:
-        self._decode = DecodeControl().step()
+    def __init__(self, job: Job) -> None:
+        self._decode = DecodeControl(job).step()
 
     def process(self, batch: bytes) -> Iterator[Any]:
         messages = decode_messages(batch)
         yield from _by_shard(result for message in messages for result in self._decode.process(message))
-
-
-class ByShard(beam.PTransform):
-    """Inputs by key as inputs by shard."""
-
-    def expand(self, keyed: beam.PCollection[Keyed]) -> beam.PCollection[Keyed]:
-        """Bring them to shards, one by one."""
-        return keyed | "Shard" >> beam.FlatMap(lambda each: _by_shard([each])).with_output_types(Keyed)
 
 
 def _bare(result: Any) -> Any:
@@ -132,26 +128,30 @@ def _by_shard(results: Iterable[Any]) -> Iterator[Any]:
 class AdvanceLive(beam.PTransform):
     """Like `AdvanceUnbounded`, with users kept in this process: one input of a shard carries those of many users.
 
+    What anonymous ids forward, which is for users alone, is by shard too.
+
     Args:
       texts: the definitions, or a release of them.
       store: URL of the store.
+      job: whose step it is.
       anonymous: it is the step of anonymous ids; the other's users are not its own.
     """
 
-    def __init__(self, texts: Texts | Release, store: str, *, anonymous: bool = False) -> None:
+    def __init__(self, texts: Texts | Release, store: str, job: Job | None = None, *, anonymous: bool = False) -> None:
         self.texts = texts
         self.store = store
+        self.job = job or Job()
         self.anonymous = anonymous
 
     def expand(self, sharded: Any) -> Any:
-        """Apply inputs, which are collections of (shard, parts), as they come."""
-        machine = beam.ParDo(self.step())
-        inputs = sharded | "Inputs" >> beam.Flatten().with_output_types(Keyed)
-        return inputs | "Apply" >> machine.with_outputs(*OUTPUTS, main="sends")
+        """Apply inputs, (shard, parts), as they come."""
+        # A flattened collection has lost the types, which a stateful step needs; a step that says them costs a hop.
+        sharded.element_type = beam.typehints.KV[str, bytes]
+        return sharded | "Apply" >> beam.ParDo(self.step()).with_outputs(*OUTPUTS, main="sends")
 
     def step(self) -> beam.DoFn:
         """What applies them, for those who measure it alone."""
-        return _ApplyShard(self.texts, self.store, anonymous=self.anonymous)
+        return _ApplyShard(self.texts, self.store, self.job, anonymous=self.anonymous)
 
 
 class _Shards:
@@ -188,8 +188,8 @@ def _recall(store: Store, shard: str, *, anonymous: bool) -> Recall:
 class _ApplyShard(AdvanceDoFn):
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
-    def __init__(self, texts: Texts | Release, store: str, *, anonymous: bool) -> None:
-        super().__init__(texts, store)
+    def __init__(self, texts: Texts | Release, store: str, job: Job, *, anonymous: bool) -> None:
+        super().__init__(texts, store, job)
         self.anonymous = anonymous
         self._shared_shards = Shared()
 
@@ -205,7 +205,9 @@ class _ApplyShard(AdvanceDoFn):
         self._writer.shutdown()
 
     def start_bundle(self) -> None:
-        self._batch = WriteBatch(self._watcher.now(), self._store, live=True, counts_with_rows=True)
+        self._batch = WriteBatch(
+            self._watcher.now(), self._store, in_flight=self.job.part(InFlight), counts_with_rows=True
+        )
         self._touched: set[Shard] = set()
         self._latest: Any = GlobalWindow().start
 
@@ -238,8 +240,14 @@ class _ApplyShard(AdvanceDoFn):
         self._apply(shard, {key: [Wake(due)] for key, due in shard.due(timestamp.micros).items()}, timer)
 
     def finish_bundle(self) -> Iterator[Any]:
+        onward: list[Keyed] = []
         for result in self.put_out(self._batch):
-            yield from globally([result], time_of(result, self._latest))
+            if self.anonymous and getattr(result, "tag", "") == FORWARDED:
+                onward.append(result.value)
+            else:
+                yield from globally([result], time_of(result, self._latest))
+        by_shard = (beam.pvalue.TaggedOutput(FORWARDED, each) for each in _by_shard(onward))
+        yield from globally(by_shard, self._latest)
         for shard in self._touched:
             shard.commit()
 

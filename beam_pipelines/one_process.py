@@ -1,0 +1,84 @@
+"""A live job whose steps are all in one process: users and counts are kept in it, and messages acknowledged on account.
+
+What its steps share is the `Job`'s: messages in flight, open feeds, definitions, progress. See
+docs/explanation/live.md.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from beam_pipelines.options import Config
+from beam_pipelines.runtime import Inputs
+from transforms.channels.destinations import Channels
+from transforms.channels.live.transforms import DeliverLive
+from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
+from transforms.events.sources import Subscription
+from transforms.events.transforms import WriteDeadLetters
+from transforms.job import Job
+from transforms.metrics.live.transforms import CountEnded
+from transforms.users.live.transforms import AdvanceLive, TakeIn
+from transforms.users.way_back.transforms import PublishControl
+
+__all__ = ["OneProcess"]
+
+
+class OneProcess:
+    """A `Runtime` for a local runner, whose worker is the process that launches the job."""
+
+    def __init__(self, config: Config, job: Job) -> None:
+        assert config.store is not None
+        assert isinstance(config.source, Subscription)
+        self._definitions = config.definitions
+        self._source = config.source
+        self._control = config.control
+        self._control_topic = config.control_topic
+        self._dead_letters = config.dead_letters
+        self._letters_kept_for = config.letters_kept_for
+        self._store = config.store
+        self._job = job
+
+    def read(self, pipeline: beam.Pipeline) -> Inputs:
+        """By pulls, what waits together as one element; decoded and brought to shards in one step."""
+        taken = (
+            pipeline
+            | "Read" >> ReadLive(self._source.path, self._job)
+            | "TakeEvents" >> TakeIn(self._definitions, self._job)
+        )
+        announcements = taken.announcements | "CountAnnouncements" >> CountEnded(self._store)
+        undecoded = taken.dead_letters | "CountUndecoded" >> CountEnded(self._store)
+        return Inputs(taken.users, taken.anonymous, announcements, undecoded, None)
+
+    def read_back(self, pipeline: beam.Pipeline) -> Inputs:
+        """From the store's control table, or from the control topic where there is one."""
+        table, topic = self._store, self._control
+        reading = ReadControlTable(table, self._job) if topic is None else ReadLive(topic.path, self._job)
+        taken = (
+            pipeline | "ReadControl" >> reading | "TakeControl" >> TakeIn(self._definitions, self._job, control=True)
+        )
+        undecoded = taken.dead_letters | "CountUndecodedControl" >> CountEnded(self._store)
+        return Inputs(taken.users, taken.anonymous, None, undecoded, None)
+
+    def advance(self, *, anonymous: bool = False) -> beam.PTransform:
+        """With users in this process, by shard."""
+        return AdvanceLive(self._definitions, self._store, self._job, anonymous=anonymous)
+
+    def deliver(self, channels: Channels) -> beam.PTransform:
+        """At once, by channel."""
+        return DeliverLive(self._definitions, channels, self._store, job=self._job)
+
+    def write_dead_letters(self) -> beam.PTransform:
+        """To a file or a topic."""
+        return WriteDeadLetters(self._dead_letters, store=self._store, kept_for=self._letters_kept_for, live=True)
+
+    def publish_back(self) -> beam.PTransform:
+        """To the control topic, or the store's control table."""
+        return PublishControl(self._store) if self._control_topic is None else Publish(self._control_topic)
+
+    def count(self, undecoded: beam.PCollection, *steps: Any) -> None:
+        """Nothing: each step counts in the transaction of what it counts."""
+
+    def acknowledge(self, ended: Sequence[beam.PCollection]) -> None:
+        """When the last of what a message became has ended."""
+        _ = ended | "Accounted" >> beam.Flatten() | "Acknowledge" >> Acknowledge(self._job)

@@ -1,0 +1,181 @@
+"""What goes back to users by the control topic, or by the control table of a store: published, read, decoded.
+
+See docs/explanation/way-back.md.
+"""
+
+from collections.abc import Iterator
+from time import time_ns
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_output_types
+from apache_beam.utils.shared import Shared
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.decode import Refused
+from transforms.events.event import Event
+from transforms.events.live.inflight import InFlight
+from transforms.events.live.transforms import CONTROL
+from transforms.events.sources import Message
+from transforms.job import Job
+from transforms.storage.open import open_store
+from transforms.users.control import decode_control, encode_inputs_control
+from transforms.users.inputs.transforms import ANONYMOUS_INPUTS, DEAD_LETTERS, Keyed, globally
+from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs
+
+__all__ = ["CONTROL_ROWS", "Announce", "DecodeControl", "PublishControl", "ReadControlRows", "ToControl"]
+
+_ACCOUNTED = "accounted"
+#: Rows of the control table that a bounded run takes at a time.
+CONTROL_ROWS = 200_000
+
+
+class Announce(beam.PTransform):
+    """Events that concern no user, told to each by the control topic.
+
+    Returns outputs `payloads` ((payload, handle) for the control topic) and `accounted`, lists of handles.
+    """
+
+    def __init__(self, store: str, job: Job | None = None) -> None:
+        self.store = store
+        self.job = job or Job()
+
+    def expand(self, announcements: beam.PCollection[Event]) -> Any:
+        """Tell every user who has a row."""
+        announce = beam.ParDo(_Announce(self.store, self.job))
+        return announcements | "Tell" >> announce.with_outputs(_ACCOUNTED, main="payloads")
+
+
+class _Announce(beam.DoFn):
+    def __init__(self, store: str, job: Job) -> None:
+        self.store = store
+        self.job = job
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._in_flight = self.job.part(InFlight)
+        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
+
+    def process(self, event: Event) -> Iterator[Any]:
+        told = Announcement(msgspec.structs.replace(event, handle=""))
+        for row in self._store.scan_users():
+            if event.handle:
+                self._in_flight.retain(event.handle)
+            yield encode_inputs_control(row.user, [told]), event.handle
+        if event.handle:
+            yield beam.pvalue.TaggedOutput(_ACCOUNTED, [event.handle])
+
+
+class ReadControlRows(beam.PTransform):
+    """The oldest rows of a store's control table, at most `CONTROL_ROWS`: what a bounded run left for itself."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        """Read them."""
+        return begin | "Begin" >> beam.Create([self.store]) | "Scan" >> beam.FlatMap(_control_rows)
+
+
+def _control_rows(url: str) -> list[Message]:
+    store = open_store(url)
+    rows = store.read_control(CONTROL_ROWS)
+    store.close()
+    return [(row.payload, CONTROL, None, "") for row in rows]
+
+
+class DecodeControl(beam.PTransform):
+    """Messages of the control topic as inputs by key.
+
+    Returns outputs `users` and `anonymous` (both (key, inputs)), and `dead_letters`.
+    """
+
+    def __init__(self, job: Job | None = None) -> None:
+        self.job = job or Job()
+
+    def step(self) -> beam.DoFn:
+        """The step by itself, for a graph that does more in one."""
+        return _DecodeControl(self.job)
+
+    def expand(self, messages: beam.PCollection[Message]) -> Any:
+        """Decode and key them."""
+        decode = beam.ParDo(self.step())
+        return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, main="users")
+
+
+class _DecodeControl(beam.DoFn):
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def process(self, message: Message) -> Iterator[Any]:
+        payload, source, arrival, handle = message
+        try:
+            key, inputs = decode_control(payload, arrival)
+        except Refused as refused:
+            seen = time_ns() // 1000 if arrival is None else arrival
+            letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
+            return
+        if handle:
+            self.job.part(InFlight).retain(handle, len(inputs) - 1)
+        inputs = [_from_control(item, handle) for item in inputs]
+        keyed = (key, encode_inputs(inputs))
+        yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
+
+
+def _from_control(item: Input, handle: str) -> Input:
+    if isinstance(item, Event | Seed):  # these say themselves where they have their account
+        return msgspec.structs.replace(item, handle=handle)
+    return msgspec.structs.replace(item, handle=handle, control=True)
+
+
+class ToControl(beam.PTransform):
+    """Inputs that go back to users as (payload, handle) for the control topic, one input a message."""
+
+    def expand(self, keyed: beam.PCollection[Keyed]) -> beam.PCollection[tuple[bytes, str]]:
+        """Encode them."""
+        return keyed | "Encode" >> beam.FlatMapTuple(_to_control).with_output_types(tuple[bytes, str])
+
+
+def _to_control(key: str, data: bytes) -> Iterator[tuple[bytes, str]]:
+    for item in decode_inputs(data):
+        yield encode_inputs_control(key, [msgspec.structs.replace(item, handle="")]), item.handle
+
+
+class PublishControl(beam.PTransform):
+    """Write (payload, handle) into a store's control table; puts out the handles that came with them, in lists."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def expand(self, payloads: beam.PCollection[tuple[bytes, str]]) -> beam.PCollection[list[str]]:
+        """Write them."""
+        return payloads | "Write" >> beam.ParDo(_PublishControl(self.store))
+
+
+@with_output_types(list[str])
+class _PublishControl(beam.DoFn):
+    def __init__(self, store: str) -> None:
+        self.store = store
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
+
+    def start_bundle(self) -> None:
+        self._payloads: list[bytes] = []
+        self._handles: list[str] = []
+        self._at: Any = GlobalWindow().start
+
+    def process(self, element: tuple[bytes, str], timestamp: Any = beam.DoFn.TimestampParam) -> None:
+        self._payloads.append(element[0])
+        self._at = max(self._at, timestamp)
+        if element[1]:
+            self._handles.append(element[1])
+
+    def finish_bundle(self) -> Iterator[Any]:
+        self._store.publish_control(self._payloads, time_ns() // 1000)
+        if self._handles:
+            yield from globally([self._handles], self._at)
