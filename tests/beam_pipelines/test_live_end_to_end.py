@@ -140,7 +140,7 @@ def test_kills_lose_nothing_and_send_nothing_twice(
     began = time.monotonic()
     assert job.stop() == 0
     assert time.monotonic() - began < 5
-    assert job.log.read_text().splitlines()[-1] == "todoke: stopping; 0 messages are in flight"
+    assert job.log.read_text().splitlines()[-1] == "todoke: stopping; 0 messages in flight"
     assert not re.search("Traceback|ERROR|WARNING", job.log.read_text())
 
 

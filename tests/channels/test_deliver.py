@@ -19,6 +19,7 @@ from core import texts_of
 
 from transforms.campaigns.effects import Send
 from transforms.channels.destinations import Channels
+from transforms.channels.live.transforms import Delivered as DeliveredLive
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.push.local_fcm import LocalFcm
 from transforms.channels.transforms import DeliverBounded, DeliverUnbounded
@@ -122,11 +123,9 @@ class Delivered:
 
 def keep(delivered: Any, folder: Path) -> None:
     """Receipts, and tallies; on one machine those are in the store."""
-    receipts = delivered
-    if not isinstance(delivered, beam.PCollection):
+    if not isinstance(delivered, DeliveredLive):
         _ = delivered.tallies | "KeepTallies" >> beam.Map(append, str(folder / "tallies"))
-        receipts = delivered.receipts
-    receipts |= "Text" >> beam.Map(bytes.decode)
+    receipts = delivered.receipts | "Text" >> beam.Map(bytes.decode)
     _ = receipts | "KeepReceipts" >> beam.Map(append, str(folder / "receipts"))
 
 
