@@ -76,10 +76,16 @@ def _exit_code(error: Exception) -> int:
 def _told(error: Exception) -> str:
     if isinstance(error, TodokeError):
         return error.told("todoke")
-    text = " ".join(str(error).split())
+    text = _of_system(error) if isinstance(error, OSError) else " ".join(str(error).split())
     if not isinstance(error, (OSError, *_refused())):  # these describe themselves what happened
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     return f"todoke: {text or type(error).__name__}"
+
+
+def _of_system(error: OSError) -> str:
+    """What the system said, and of which file."""
+    said = error.strerror or str(error)
+    return f"{error.filename}: {said}" if isinstance(error.filename, str) else said
 
 
 def _refused() -> tuple[type[Exception], ...]:

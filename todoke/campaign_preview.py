@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from todoke.clock import Clock, clock
+from todoke.tables import numbers, weeks_table, words
 from todoke.terminal import plain_text
-from todoke.weeks import numbers, weeks_table
 from transforms.channels.preview import CampaignPreview, Happening
 from transforms.events.plain import counted, quoted
 
@@ -52,10 +52,10 @@ def print_campaign(console: Console, found: CampaignPreview, called: str, zone: 
         for week in dropwhile(lambda week: not week.entries and not week.sends, found.weeks)
     )
     weeks = weeks_table(("journeys", "sends"), rows, most, by)
-    sends = Table(numbers("sends"), "step", "message", "channel", box=box.SIMPLE_HEAD)
+    sends = Table(numbers("sends"), *map(words, ("step", "message", "channel")), box=box.SIMPLE_HEAD)
     for decided in found.decided:
         sends.add_row(f"{decided.sends:,}", *map(plain_text, (decided.step, decided.message, decided.channel)))
-    refusals = Table(numbers("not sent"), "step", "reason", box=box.SIMPLE_HEAD)
+    refusals = Table(numbers("not sent"), *map(words, ("step", "reason")), box=box.SIMPLE_HEAD)
     for refused in found.refused:
         refusals.add_row(f"{refused.times:,}", plain_text(refused.step or "(entry)"), refused.reason)
     for table in (weeks, sends, refusals):

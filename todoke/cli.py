@@ -10,6 +10,7 @@ import typer
 from todoke.boundary import Manner
 from todoke.commands import definitions, jobs, operations, questions
 from todoke.help import Grouped
+from transforms.events.plain import escape_unwritable, quoted
 
 __all__ = ["app", "main"]
 
@@ -17,9 +18,21 @@ __all__ = ["app", "main"]
 class _Commands(Grouped):
     """The commands, and the one place where errors become a line and an exit code."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read what stands before the command; whoever stops reading the help has had enough of it."""
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError as error:
+            if _is_read():
+                raise
+            raise typer.Exit from error
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `--debug` wherever it stands."""
         ctx.obj = Manner(args)
+        for arg in args:
+            if not arg.isascii() and not _is_unicode(arg):
+                ctx.fail(f"{quoted(arg)} is not UTF-8: name a UTF-8 locale, such as LC_ALL=C.UTF-8")
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
     def invoke(self, ctx: Any) -> Any:
@@ -54,6 +67,15 @@ def _is_read() -> bool:
     return read
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether Python could read an argument; bytes that it could not are half surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_of_typer(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in ("click", "typer")
 
@@ -75,7 +97,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(f"todoke {version('todoke')}")
+        print(f"todoke {version('todoke')}", flush=True)
         raise typer.Exit
 
 
@@ -91,6 +113,7 @@ def todoke(
 
 def main() -> None:
     """Run the command line."""
+    escape_unwritable(sys.stdout)
     app()
 
 

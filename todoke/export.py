@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from beam_pipelines.places import check_written
 from todoke.store import open_asked
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.plain import counted, quoted
@@ -29,6 +30,8 @@ def export(url: str, events: str, *, json: bool) -> None:
         raise WrongUse(f"--events: an export is written to files of this machine; found {quoted(events)}")
     if events.count("*") > 1:
         raise WrongUse(f"--events: one `*` stands for the day of arrival; found {quoted(events)}")
+    if "*" not in events:
+        check_written("--events", events)
     store, counts = open_asked(url), Counter[str]()
     try:
         with tempfile.TemporaryDirectory(prefix="todoke-") as folder:

@@ -45,6 +45,15 @@ class Group:
 class Command(TyperCommand):
     """A command with its arguments, options and examples."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; what is wrong with them is said below the usage of this command."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:  # as of an option without its value
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """Write the required arguments, and that there is more."""
         formatter.write_usage(ctx.command_path, " ".join([*self.needed(ctx), "[OPTIONS]"]))

@@ -9,6 +9,7 @@ from rich.table import Table
 from beam_pipelines.options import read_time
 from todoke.clock import Clock, check_zone, clock
 from todoke.store import open_asked
+from todoke.tables import words
 from todoke.terminal import Screen, json_text, plain_text, print_plain
 from transforms.errors import WrongUse
 from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
@@ -56,7 +57,7 @@ def _print_table(sums: Mapping[tuple[str, _Labels], int]) -> None:
     if not sums:
         print("todoke: nothing was counted; only live jobs count", file=sys.stderr)
         return
-    table = Table("metric", "labels", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(words("metric"), words("labels"), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("count", justify="right")
     for name in sorted(METRICS):
         if METRICS[name].kind == HISTOGRAM:

@@ -17,8 +17,8 @@ from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.clock import check_zone, clock
 from todoke.explain import check_known, explained_json, print_explained, print_failed
 from todoke.preflight import check_files
+from todoke.tables import numbers, weeks_table, words
 from todoke.terminal import Screen, json_text, plain_text
-from todoke.weeks import numbers, weeks_table
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
@@ -165,7 +165,7 @@ def _print(console: Console, found: Preview, called: str, whom: str, zone: str) 
         for week in dropwhile(lambda week: not week.users, found.weeks)
     )
     console.print(weeks_table(("members", "of all"), rows, most, by))
-    asked = Table(numbers("users"), numbers("of all"), "condition", box=box.SIMPLE_HEAD)
+    asked = Table(numbers("users"), numbers("of all"), words("condition"), box=box.SIMPLE_HEAD)
     for each in found.conditions:
         name = f"segment {each.text}" if each.form == "segment" else each.text
         asked.add_row(f"{each.holds:,}", _percent(each.holds, found.users), plain_text("  " * each.depth + name))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from beam_pipelines.places import check_events
 from todoke.preflight import check_files
 from transforms.errors import WrongUse
 from transforms.events.decode import Refused, decode
@@ -25,6 +26,7 @@ def read_recorded(events: str) -> Iterator[Event]:
         raise WrongUse(f"--events: {error}") from error
     if not isinstance(source, Files):
         raise WrongUse("--events: files are read, which end; a subscription does not")
+    check_events(source)
     check_files(source)
     for line in read_files(source):
         try:

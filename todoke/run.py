@@ -17,13 +17,14 @@ from rich import box
 from rich.columns import Columns
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines import realtime
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
 from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_release
+from todoke.tables import numbers, words
 from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
@@ -269,7 +270,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
 
 
 def _table(title: str, rows: Sequence[tuple[str, int]]) -> Table:
-    table = Table(title, Column("", justify="right"), box=box.SIMPLE_HEAD)
+    table = Table(words(title), numbers(""), box=box.SIMPLE_HEAD)
     for name, count in rows:
         table.add_row(name, f"{count:,}")
     return table

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from todoke.clock import UTC_CLOCK, Clock, check_zone, clock, zone_in
 from todoke.store import open_asked_reader
+from todoke.tables import moments, words
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
@@ -75,7 +76,8 @@ def print_user(console: Console, reader: Reader, user_id: str, zone: str = UTC_C
         console.print(
             plain_text(f"  entry into {pending['campaign']}: waits for what is missing until {pending['due']}")
         )
-    table = Table(f"time ({by.zone})", "what", "detail", box=None, padding=(0, 2, 0, 0))
+    columns = moments(f"time ({by.zone})"), words("what"), words("detail")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for entry in shown["timeline"]:
         table.add_row(_to_second(entry["time"]), *map(plain_text, _describe(entry)))
     console.print(table)
@@ -102,9 +104,9 @@ def _moved(profile: dict[str, Any], by: Clock) -> dict[str, Any]:
     times: dict[str, Any] = {name: by.moved(profile[name]) for name in _TIMES if name in profile}
     if "segments" in profile:
         times["segments"] = {name: by.moved(since) for name, since in profile["segments"].items()}
-    for name, moments in (("journeys", ("entered", "due")), ("pending", ("triggered", "due"))):
+    for name, times_of in (("journeys", ("entered", "due")), ("pending", ("triggered", "due"))):
         if name in profile:
-            times[name] = [each | {moment: by.moved(each[moment]) for moment in moments} for each in profile[name]]
+            times[name] = [each | {moment: by.moved(each[moment]) for moment in times_of} for each in profile[name]]
     return profile | times
 
 

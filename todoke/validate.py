@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from todoke.terminal import json_text, print_error
 from transforms.campaigns.load import DefinitionsError, check, read_texts
 from transforms.campaigns.unknown import Sample, unknown_variables
+from transforms.errors import WrongUse
 from transforms.events.plain import counted
 from transforms.messages.needs import Need
 from transforms.segments.document import Problems
@@ -48,10 +50,18 @@ def validate(path: Path, events: str | None, *, json: bool) -> int:
 
 
 def _sample(events: str) -> Sample:
-    """The recorded events; those that cannot be read are left out."""
+    """The recorded events; those that cannot be read are left out.
+
+    Raises:
+      WrongUse, UnreadableFile: the files cannot be read, or hold no event that can.
+    """
     from todoke.recorded import read_recorded
 
-    return Sample.of(read_recorded(events))
+    found = read_recorded(events)
+    first = next(found, None)
+    if first is None:
+        raise WrongUse(f"--events: {events} holds no event that could be read")
+    return Sample.of(chain([first], found))
 
 
 def _print_json(problems: Problems) -> None:

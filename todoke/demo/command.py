@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from beam_pipelines.options import Config
+from beam_pipelines.places import check_written
 from todoke.demo.orders import write_events
 from todoke.report_html import write_html
 from todoke.run import print_report, run_bounded
@@ -49,10 +50,11 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
       customers: how many of them; None for all.
 
     Raises:
-      WrongUse: `customers` or `store` cannot be.
+      WrongUse: `customers`, `store` or `out` cannot be.
       RunRefused: the store holds users already.
       RunFailed, StoreError: the run failed, or the servers did not get what the ledger says was handed off.
     """
+    check_written("--out", str(out), folder=True)
     console = Screen()
     url = _check_store(store) if store is not None else f"sqlite:{out / 'demo.db'}"
     out.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Text from others, made safe to show: on a terminal, in a log, in the ledger."""
 
+import codecs
 import logging
 import re
 import traceback
@@ -7,16 +8,18 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from io import TextIOWrapper
 from json import dumps
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["counted", "escaped", "plain", "plain_lines", "plain_records", "quoted", "without_user"]
+__all__ = ["counted", "escape_unwritable", "escaped", "plain", "plain_lines", "plain_records", "quoted", "without_user"]
 
 #: Everything but printable ASCII and the space.
 _SUSPECT = re.compile(r"[^ -~]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 #: Controls, formats (some change the direction of text), half surrogates, line separators.
 _COMMANDS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+_ESCAPES = "todoke.escapes"
 #: Formats that scripts and emoji need: zero-width joiner and non-joiner.
 _JOINERS = "\u200c\u200d"
 
@@ -48,6 +51,13 @@ def quoted(value: object, most: int = 80) -> str:
 def escaped(text: str) -> str:
     """JSON with what is not plain by escapes: who reads it finds what was there."""
     return text if text.isascii() and "\x7f" not in text else _BEYOND_ASCII.sub(_escaped, text)
+
+
+def escape_unwritable(output: TextIO) -> None:
+    """Write what an output's encoding has no letter for by JSON's escapes, in place of failing; JSON stays JSON."""
+    codecs.register_error(_ESCAPES, _written_by_escapes)
+    if isinstance(output, TextIOWrapper):
+        output.reconfigure(errors=_ESCAPES)
 
 
 def without_user(url: str) -> str:
@@ -85,8 +95,14 @@ def _replaced(match: re.Match[str]) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    letter = match[0]
-    if _is_plain(letter):
-        return letter
+    return match[0] if _is_plain(match[0]) else _units(match[0])
+
+
+def _written_by_escapes(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(map(_units, error.object[error.start : error.end])), error.end
+
+
+def _units(letter: str) -> str:
     units = letter.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))

@@ -232,6 +232,11 @@ class Problems:
         return None
 
 
+def _mistake(error: MarkedYAMLError) -> str:
+    """What the reader of YAML says; it writes a token that it did not expect as Python's tuple of it."""
+    return re.sub(r"\('(.*?)',\)", r"'\1'", str(error.problem or error.context))
+
+
 def _number_meant(value: object) -> str:
     """A hint for a number that is text, for its quotes or for a percent sign."""
     match = re.fullmatch(r"([0-9]+([.][0-9]+)?) ?%?", value) if isinstance(value, str) else None
@@ -247,7 +252,7 @@ def read_documents(texts: Mapping[str, str], problems: Problems) -> list[Node]:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
-            problems.add(Node(None, name, line, ""), f"not YAML: {error.problem or error.context}")
+            problems.add(Node(None, name, line, ""), f"not YAML: {_mistake(error)}")
         except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             problems.add(Node(None, name, line, ""), f"not YAML: a control character, #x{error.character:04x}")
