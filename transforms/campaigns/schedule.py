@@ -31,13 +31,14 @@ _MONTHS = 12 * 50
 _LAST_YEAR = 9990
 
 
-#: Runs that are known by schedule and minute. All users ask for the same.
+#: How many occurrences are cached, by schedule and minute. All users ask for the same.
 _KNOWN = 1 << 15
 
 
 class Occurrence(NamedTuple):
-    """A run that begins `at` an instant (microseconds UTC), for its planned `local` time (None: the start of a
-    campaign); `again` where that time comes a second time.
+    """A time of a schedule, which begins `at` an instant (microseconds UTC).
+
+    `local` is its planned local time, None for the start of a campaign; `again`: that time comes a second time.
     """
 
     at: int
@@ -60,28 +61,28 @@ class Schedule(msgspec.Struct, frozen=True):
         return self.zone == EACH_USER
 
     def next_occurrence(self, after: int) -> Occurrence | None:
-        """The first run that begins later than `after`.
+        """The first occurrence that begins later than `after`.
 
         In a zone it begins at its planned time; for each user's own clock when it is that time first anywhere, once.
         """
         if not self.by_user:
             return _next_occurrence(self, after, twice=self._every)
-        run = _next_occurrence(msgspec.structs.replace(self, zone="UTC"), after + EARLIEST, twice=False)
-        return None if run is None else Occurrence(run.at - EARLIEST, run.local)
+        found = _next_occurrence(msgspec.structs.replace(self, zone="UTC"), after + EARLIEST, twice=False)
+        return None if found is None else Occurrence(found.at - EARLIEST, found.local)
 
     def next_for(self, zone: str, after: int) -> int | None:
-        """The instant of the first run later than `after` of a user in a zone; microseconds UTC."""
+        """The instant of the first occurrence later than `after` of a user in a zone; microseconds UTC."""
         own, twice = (msgspec.structs.replace(self, zone=zone), False) if self.by_user else (self, self._every)
         found = _next_occurrence(own, after, twice=twice)
         return None if found is None else found.at
 
     @property
     def _every(self) -> bool:
-        """Whether it runs in both hours of one that comes twice: with a `*` in hour or minute, as Debian has it."""
+        """Whether it occurs in both hours of one that comes twice: with a `*` in hour or minute, as Debian has it."""
         return any(field.startswith("*") for field in self.cron.split()[:2])
 
     def search(self, after: int, *, twice: bool) -> Occurrence | None:
-        """The first run later than `after`, in the zone as it stands."""
+        """The first occurrence later than `after`, in the zone as it stands."""
         offset = _offset(after, self.zone)
         local = after + offset
         if _offset(after - DAY, self.zone) == offset and (planned := self._next(local)) is not None:
@@ -94,12 +95,12 @@ class Schedule(msgspec.Struct, frozen=True):
             if best is not None and planned > local_of(best.at, self.zone) + _shift(best.at, self.zone):
                 break
             first = instant_of(planned, self.zone)
-            runs = [Occurrence(first, planned)]
+            both = [Occurrence(first, planned)]
             if twice and (second := _second_of(planned, self.zone)) > first:
-                runs.append(Occurrence(second, planned, again=True))
-            for run in runs:
-                if run.at > after and (best is None or run.at < best.at):
-                    best = run
+                both.append(Occurrence(second, planned, again=True))
+            for each in both:
+                if each.at > after and (best is None or each.at < best.at):
+                    best = each
             local = planned
         return best
 
@@ -133,7 +134,7 @@ def check_cron(text: str) -> None:
 
 
 def _next_occurrence(schedule: Schedule, after: int, *, twice: bool) -> Occurrence | None:
-    """The first run later than `after`; looked for once a minute, since runs begin at minutes."""
+    """The first occurrence later than `after`; searched for once a minute, since occurrences begin at minutes."""
     known = _known(schedule, after // MINUTE, twice)
     return known if known is None or known.at > after else schedule.search(after, twice=twice)
 

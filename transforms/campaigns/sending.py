@@ -117,8 +117,8 @@ class Sending:
         return {name: known[event][2] for name, event in campaign.template_events.items() if event in known}
 
     def _not_after(self, campaign: Campaign, due: int, now: int) -> int:
-        """When a send expires that fell due at `due`: at the latest with the next run of a schedule, so that after a
-        job stood still only the newest run goes out.
+        """When a send expires that fell due at `due`: at the latest with the next occurrence of a schedule, so that
+        after a job stood still only the newest one goes out.
         """
         latest, schedule = due + campaign.max_delay, campaign.trigger.schedule
         following = None if schedule is None else schedule.next_for(self.user.zone, now)

@@ -116,7 +116,7 @@ class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
 
 
 class Faulted(msgspec.Struct, frozen=True, tag="faulted", gc=False):
-    """Something of a user failed when its time had come, and was dropped: a leaf, a wait, a run or a session."""
+    """Something failed when its time had come, and was dropped: a leaf, a wait, an occurrence or a session."""
 
     user: str
     what: str

@@ -87,7 +87,7 @@ def open_user(name: str, state: bytes) -> User | Unreadable:
 
 
 def pass_time(user: User, until: int, definitions: Definitions, *, historical: bool) -> tuple[User, list[Effect]]:
-    """Let time pass, and drop what fails by it: a leaf, a wait, a run, a session. Without a fault it is as a `Wake`.
+    """Let time pass, and drop what fails by it (a leaf, a wait, an occurrence, a session). Else it is as a `Wake`.
 
     Raises:
       Exception: something else fails, which no time can pass by.
