@@ -95,8 +95,9 @@ def _messages(
 
 
 def _publish(publish: Publish, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
+    began = time.time_ns() // 1000  # what is refused once more arrives after this, and its letter counts as new
     publish(batch)
-    store.mark_replayed([waiting.popleft() for _ in batch], time.time_ns() // 1000)
+    store.mark_replayed([waiting.popleft() for _ in batch], began)
 
 
 @contextmanager

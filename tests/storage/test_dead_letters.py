@@ -41,6 +41,15 @@ def test_a_letter_written_again_is_kept_once_and_remembers_its_replay(store: Sto
     assert kept(reader) == [letter(1, replayed=NOW + 5), letter(3)], "and one that is gone does not come back"
 
 
+def test_a_letter_whose_message_is_refused_again_after_its_replay_is_open_again(store: Store, reader: Reader) -> None:
+    store.write_dead_letters([letter(1, arrived=NOW - 5), letter(2, arrived=NOW - 5)])
+    store.mark_replayed([letter(1), letter(2)], NOW)
+    store.write_dead_letters([letter(1, time=NOW + 9, arrived=NOW + 1), letter(2, time=NOW + 9, arrived=NOW)])
+    assert kept(reader) == [letter(1, arrived=NOW - 5), letter(2, arrived=NOW - 5, replayed=NOW)]
+    store.mark_replayed([letter(1)], NOW + 2)
+    assert [row.replayed for row in kept(reader)] == [NOW + 2, NOW]
+
+
 def test_a_user_takes_along_the_letters_that_name_it(store: Store, reader: Reader) -> None:
     rows = [letter(number, name) for number, name in enumerate(["", *HOSTILE])]
     store.write_dead_letters([*rows, letter(900, "a", NOW - 1), letter(901, "a#b", NOW - 1)])

@@ -15,7 +15,10 @@ class DeadLetters(Protocol):
     """Dead letters, newest first. Deleting a user takes those that name the user."""
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep letters; one that is kept already, by its id, stays as it is, and known as replayed where it was."""
+        """Keep letters; one that is kept already, by its id, stays as it is.
+
+        One that was replayed, and whose message arrived again after that, counts as never replayed.
+        """
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again at a time; letters that are gone stay gone."""

@@ -5,7 +5,7 @@ and whose they are, is written before the letter and deleted before it: no lette
 not find.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 
@@ -60,7 +60,13 @@ class BigtableDeadLetters(Database):
         self._tables.mutate(_TABLE, [set_cell(key, ROW, msgspec.msgpack.encode(row.time), 0) for key, row in new])
         placed = [msgspec.structs.replace(row, time=noted.get(key, row.time)) for key, row in wanted.items()]
         there = self._tables.read(_TABLE, [keys.letter_key(time, wanted[key].id) for key, time in noted.items()])
+        self._reopen(placed, {key: letter(found).replayed for key, found in there.items()})
         return [row for row in placed if keys.letter_key(row.time, row.id) not in there]
+
+    def _reopen(self, rows: Iterable[DeadLetterRow], replayed: Mapping[bytes, int]) -> None:
+        """Count letters as never replayed whose messages arrived again after that."""
+        again = [key for row in rows if 0 < replayed.get(key := keys.letter_key(row.time, row.id), 0) < row.arrived]
+        self._tables.mutate(_TABLE, [set_cell(key, _REPLAYED, msgspec.msgpack.encode(0), 0) for key in again])
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""

@@ -21,9 +21,10 @@ class SqliteDeadLetters(Database):
     """See `DeadLetters`."""
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep letters that are not kept yet."""
+        """Keep letters; see `DeadLetters.write_dead_letters`."""
         names = (*DeadLetterRow.__struct_encode_fields__, "weight")
-        sql = f"INSERT OR IGNORE INTO dead_letters ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        sql = f"INSERT INTO dead_letters ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+        sql += "ON CONFLICT (id) DO UPDATE SET replayed = 0 WHERE replayed != 0 AND excluded.arrived > replayed"
         with self._transaction() as connection:
             connection.executemany(sql, [(*values(row), row.weight) for row in rows])
 
