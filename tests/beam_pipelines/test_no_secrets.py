@@ -18,6 +18,7 @@ from beam_pipelines.options import parse
 from beam_pipelines.realtime import build, launch_options
 from transforms.channels.email.settings import SMTP_PASSWORD, SMTP_USER
 from transforms.channels.line.settings import LINE_TOKEN
+from transforms.channels.sms.settings import SMS_TOKEN
 from transforms.channels.webhook.settings import WEBHOOK_SECRET
 from transforms.errors import WrongUse
 
@@ -25,6 +26,7 @@ SECRETS = {
     "TODOKE_UNSUBSCRIBE_SECRET": "forge-no-links-7731",
     SMTP_PASSWORD: "mail-password-7732",
     LINE_TOKEN: "line-token-7733",
+    SMS_TOKEN: "sms-token-7737",
     WEBHOOK_SECRET: "whsec_c2lnbi1uby1jYWxscy03NzM0",
     "TODOKE_SECRET_CRM": "crm-key-7735",
 }
@@ -68,7 +70,13 @@ def flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "d.yaml").write_text(DEFINITIONS, encoding="utf-8")
     (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    return ["--definitions=d.yaml", "--push=fcm:proj-x@http://127.0.0.1:9", "--line=line", "--webhook"]
+    return [
+        "--definitions=d.yaml",
+        "--push=fcm:proj-x@http://127.0.0.1:9",
+        "--line=line",
+        "--sms=twilio:AC1",
+        "--webhook",
+    ]
 
 
 def inside(content: bytes, depth: int = 4) -> Iterator[bytes]:

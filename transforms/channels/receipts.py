@@ -4,6 +4,7 @@ from transforms.channels.channel import settings_of
 from transforms.channels.outcome import Delivery
 from transforms.events.consent import EVERY_TOPIC
 from transforms.events.times import write_time
+from transforms.identity.channels import channels
 from transforms.storage.rows import LedgerState
 from transforms.users.control import Receipt
 
@@ -30,7 +31,7 @@ def receipt_of(delivery: Delivery, *, bounded: bool) -> Receipt | None:
     kind = _KINDS.get(delivery.detail if delivery.state == "duplicate" else delivery.state)
     if kind is None or delivery.reason == "deleted":
         return None
-    if kind == "failed":
+    if kind == "failed" and send.channel in channels():  # else it went out before its package was uninstalled
         kind = settings_of(send.channel).receipts.get(delivery.reason, kind)
     return Receipt(
         user_id=send.user,

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -207,21 +208,30 @@ def _identified(_condition: Identified, key: str, _scope: Scope) -> ColumnLeaf:
 
 def _reachable(condition: Reachable, key: str, scope: Scope) -> ColumnLeaf:
     """The channel makes addresses of each distinct combination of the facts that it reads."""
-    channel = channels()[condition.channel]
-    columns: dict[str, pl.Expr] = {
-        TOKENS: pl.when(_fact(TOKEN, "exists", True, scope)).then(pl.lit("a token")),
-        USER: pl.when(_identified(Identified(), key, scope).truth).then(pl.lit("a user")),
+    channel, names = channels()[condition.channel], attributes_of(condition.channel)
+    columns = [pl.col(f"{name}#text") if f"{name}#text" in scope.users else pl.lit(None, pl.String) for name in names]
+    asked = [column.alias(name) for column, name in zip(columns, names, strict=True)]
+    told = {REGION: scope.region} if REGION in channel.reads else {}
+    # Of a token and a user it is only known whether there is one, which the whole column says at once.
+    known = {
+        TOKENS: (_fact(TOKEN, "exists", True, scope), (["a token"], [])),
+        USER: (_identified(Identified(), key, scope).truth, ("a user", "")),
     }
-    for name in attributes_of(channel.name):
-        columns[name] = pl.col(f"{name}#text") if f"{name}#text" in scope.users else pl.lit(None, pl.String)
-    asked = [columns[name].alias(name) for name in channel.reads if name in columns]
+    known = {name: both for name, both in known.items() if name in channel.reads}
+    ways: list[pl.Expr] = []
+    for there in product((True, False), repeat=len(known)):
+        said = told | {name: values[not has] for (name, (_, values)), has in zip(known.items(), there, strict=True)}
 
-    def reached(*said: Any) -> bool:
-        facts = dict(zip((name for name in channel.reads if name in columns), said, strict=True))
-        tokens, user = ([facts[TOKENS]] if facts.get(TOKENS) else []), facts.get(USER) or ""
-        return bool(channel.addresses({**facts, TOKENS: tokens, USER: user, REGION: scope.region}))
+        def reached(*values: str | None, said: dict[str, Any] = said) -> bool:
+            facts = said.copy()
+            for name, value in zip(names, values, strict=True):
+                facts[name] = value
+            return bool(channel.addresses(facts))
 
-    return ColumnLeaf(int(key, 16), by_row(asked, reached) if asked else pl.lit(value=reached()))
+        truths = [has if is_there else ~has for (has, _), is_there in zip(known.values(), there, strict=True)]
+        truths.append(by_row(asked, reached) if asked else pl.lit(value=reached()))
+        ways.append(pl.all_horizontal(truths))
+    return ColumnLeaf(int(key, 16), either(ways))
 
 
 def _consented(condition: Consented, key: str, scope: Scope) -> ColumnLeaf:

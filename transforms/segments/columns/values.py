@@ -108,11 +108,11 @@ def by_row(columns: Sequence[pl.Expr], test: Callable[..., bool]) -> pl.Expr:
     def tested(rows: pl.Series) -> pl.Series:
         table = rows.struct.unnest()
         distinct = table.unique()
-        truths = pl.Series("#true", [test(*values) for values in distinct.rows()], dtype=pl.Boolean)
-        found = table.join(
-            distinct.with_columns(truths), on=table.columns, how="left", nulls_equal=True, maintain_order="left"
-        )
-        return found["#true"]
+        said = map(pl.Series.to_list, distinct.get_columns())
+        truths = pl.Series(list(map(test, *said)), dtype=pl.Boolean)
+        true = distinct.filter(truths).with_columns(pl.lit(value=True).alias("#true"))
+        found = table.join(true, on=table.columns, how="left", nulls_equal=True, maintain_order="left")
+        return found["#true"].fill_null(value=False)
 
     return pl.struct(columns).map_batches(tested, return_dtype=pl.Boolean, is_elementwise=True)
 
