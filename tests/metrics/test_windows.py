@@ -237,6 +237,11 @@ def test_a_bundle_that_is_tried_again_counts_once(tmp_path: Path, faltering: Any
     run(lambda pipeline: advance(pipeline, stream, url))
     assert set(failures) == set(methods)
     found = written(url)
+    behind = [sum(found.pop(series).values()) for series in list(found) if series.startswith("behind{")]
+    assert behind == [10], (
+        "one look a bundle, also where it was tried again: nine events, one of them through both steps"
+    )
+    assert found.pop("behind_sum{}")
     latency = [found.pop(series) for series in list(found) if series.startswith("latency{")]
     sums = [found.pop(series) for series in list(found) if series.startswith("latency_sum{")]
     decided = {0: 2, 1: 1, 30: 1, 2: 1, 120: 1}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strength import examples
 
 from transforms.events.event import Event
+from transforms.events.live.inflight import InFlight
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.advance import fold
@@ -142,7 +143,7 @@ def test_in_sqlite_a_bundle_and_what_it_counts_stand_whole_or_not_at_all(
 
 def count(store: Any, name: str, inputs: list[Input]) -> None:
     """One bundle of a live job on one machine."""
-    batch = WriteBatch(DEFINITIONS, store, live=True, counts_with_rows=True, clock=lambda: START)
+    batch = WriteBatch(DEFINITIONS, store, in_flight=InFlight(), counts_with_rows=True, clock=lambda: START)
     batch.apply(open_users(store, [name])[name], inputs)
     assert not any(isinstance(result, tuple) for result in batch.flush()), "no tally is given out"
 

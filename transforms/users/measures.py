@@ -77,7 +77,7 @@ METRICS: Mapping[str, Metric] = {
         ("campaign", "channel", "from", "to"),
         HISTOGRAM,
     ),
-    "behind": Metric("how far the job is behind, looked at every second and with each batch", (), HISTOGRAM),
+    "behind": Metric("how far the job is behind, looked at every second; on Dataflow with each bundle", (), HISTOGRAM),
     "merged": Metric("pasts that became part of another user"),
     "truncated": Metric("things that the cap on users' states dropped", ("kind",)),
     "rebuilt": Metric("users to whom the archive gave what changed definitions ask", ("how",)),

@@ -91,6 +91,8 @@ class WriteBatch:
         self.store = store
         self._window = DAY if in_flight is None else MINUTE
         self._tallies = Tallies(self._window)
+        #: When the oldest event arrived that is applied here; on one machine the process looks at what waits itself.
+        self._oldest: int | None = None
         self._rows = Rows()
         self._writing: Future[list[Forward]] | None = None
         self._sends: list[Send] = []
@@ -112,6 +114,9 @@ class WriteBatch:
         """
         if self.store is None and not user.id.startswith(ANONYMOUS):
             inputs = self._without_merges(user, inputs)
+        if self._in_flight is not None and not self._counts_with_rows:
+            arrivals = [item.arrival for item in inputs if isinstance(item, Event)]
+            self._oldest = min((*arrivals, *(() if self._oldest is None else (self._oldest,))), default=None)
         return self._apply(user, inputs)
 
     def add(self, user: User, state: bytes, effects: list[Effect]) -> None:
@@ -275,6 +280,9 @@ class WriteBatch:
         yield from refused
         if ended:
             yield Handles(tuple(ended))
+        if self._oldest is not None:
+            self.tallies.observe("behind", micros=self._clock() - self._oldest)
+            self._oldest = None
         yield from self.tallies.drain()
 
     def _without_merges(self, user: User, inputs: list[Input]) -> list[Input]:
