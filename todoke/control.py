@@ -7,7 +7,7 @@ from itertools import islice
 
 from transforms.errors import TodokeError, WrongUse
 from transforms.events.sources import parse_topic
-from transforms.storage.store import Store
+from transforms.storage.control import Control
 
 __all__ = ["ControlFailed", "Publish", "open_control", "open_topic", "publish_evenly"]
 
@@ -25,7 +25,7 @@ class ControlFailed(TodokeError):
 
 
 @contextmanager
-def open_control(store: Store, topic: str | None) -> Iterator[Publish]:
+def open_control(store: Control, topic: str | None) -> Iterator[Publish]:
     """A way to publish to a live job.
 
     Args:

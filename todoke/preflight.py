@@ -24,7 +24,7 @@ from transforms.events.sources import Files, Subscription
 from transforms.identity.channels import channels
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
-from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.user import decode_user
 
 __all__ = ["check_channels", "check_files", "check_job", "check_pubsub", "check_release"]
@@ -82,7 +82,7 @@ def check_pubsub(config: Config) -> None:
             _check_topic(flag, topic, here=here)
 
 
-def check_release(store: Store, definitions: Definitions) -> None:
+def check_release(store: Users, definitions: Definitions) -> None:
     """Check that no user was judged by a newer release of the definitions than these.
 
     Raises:

@@ -33,6 +33,7 @@ from transforms.events.progress import Progress as Counted
 from transforms.events.sources import Files
 from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
+from transforms.storage.control import Control
 from transforms.storage.open import open_store
 from transforms.storage.store import NoStore, Store
 from transforms.users.lease import Lease
@@ -149,7 +150,7 @@ def _sums(config: Config) -> _Sums:
     return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
 
 
-def _run_control(config: Config, store: Store, as_of: int, go: Callable[[Config], None]) -> Iterator[_Sums]:
+def _run_control(config: Config, store: Control, as_of: int, go: Callable[[Config], None]) -> Iterator[_Sums]:
     """Apply what went back to users (receipts, merges of two users) until nothing does; gives the sums of each pass.
 
     Raises:

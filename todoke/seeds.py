@@ -24,6 +24,7 @@ from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.prepare.evidence import evidence_before
 from transforms.users.seeding import History, Seeding, activated, awaited, evidence_of, seed_payloads
 from transforms.users.seeding_archive import archive_payloads
@@ -112,7 +113,7 @@ def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: st
     return read
 
 
-def _wanted(asked: Backfill, definitions: Definitions, store: Store) -> set[int]:
+def _wanted(asked: Backfill, definitions: Definitions, store: Users) -> set[int]:
     """The activations to make seeds for: the named one, else all that somebody waits for."""
     times = set(definitions.activations.values())
     if asked.activation is not None and asked.activation not in times:
@@ -170,7 +171,7 @@ def _by_rows(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, hi
     return {name: report[name] for name in ("read", "dead_letters")}
 
 
-def _evidence(store: Store, leaves: Iterable[EventLeaf]) -> Iterator[tuple[str, bytes]]:
+def _evidence(store: Users, leaves: Iterable[EventLeaf]) -> Iterator[tuple[str, bytes]]:
     for row in store.scan_users():
         user = decode_user(row.state)
         if user.owner is None:  # else the user who has the past has the evidence too

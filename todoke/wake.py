@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from beam_pipelines.options import CONTROL_RATE
 from todoke.control import Publish, open_control, publish_evenly
 from todoke.store import open_asked
-from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.control import encode_inputs_control
 from transforms.users.user import Wake
 
@@ -33,7 +33,7 @@ def wake(url: str, topic: str | None, rate: float) -> None:
 
 
 def wake_all(
-    store: Store,
+    store: Users,
     publish: Publish,
     rate: float = CONTROL_RATE,
     *,
@@ -59,7 +59,7 @@ def wake_all(
     return publish_evenly(_wakes(store), publish, rate, clock=clock, sleep=sleep, stopped=stopped)
 
 
-def _wakes(store: Store) -> Iterator[bytes]:
+def _wakes(store: Users) -> Iterator[bytes]:
     for row in store.scan_users():
         if row.deadline is not None or row.open_sends:
             yield encode_inputs_control(row.user, [Wake(0, again=True)])

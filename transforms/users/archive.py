@@ -5,17 +5,22 @@ be read again. Times are microseconds UTC.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from transforms.events.event import SET, TOKEN_LOST, Event
+from transforms.storage.archive import Archive
 from transforms.storage.rows import EventRow
-from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.effects import Recorded
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["archived", "attributes_set", "event_row", "knows_ids", "rows_of", "token_lost"]
+__all__ = ["History", "archived", "attributes_set", "event_row", "knows_ids", "rows_of", "token_lost"]
+
+
+class History(Users, Archive, Protocol):
+    """The part of a store that has users and all that became of them."""
 
 
 class _Payload(msgspec.Struct, omit_defaults=True):
@@ -95,7 +100,7 @@ def knows_ids(row: EventRow) -> bool:
     return _decode(row.payload).user is not msgspec.UNSET
 
 
-def rows_of(store: Store, versions: dict[str, int]) -> Iterator[EventRow]:
+def rows_of(store: Archive, versions: dict[str, int]) -> Iterator[EventRow]:
     """The rows of keys that are one person, each message once; `versions` has those of their users' rows.
 
     A row that its user knows nothing of was written by a process that died, and comes again. A message that stands

@@ -20,8 +20,8 @@ from transforms.events.event import SESSION
 from transforms.events.records import RECORDS
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow
-from transforms.storage.store import Store
-from transforms.users.archive import archived, knows_ids, rows_of
+from transforms.storage.users import Users
+from transforms.users.archive import History, archived, knows_ids, rows_of
 from transforms.users.faults import open_user
 from transforms.users.user import ANONYMOUS, User
 
@@ -40,7 +40,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def exported(store: Store, counts: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def exported(store: History, counts: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each event of the archive as a call, with its arrival.
 
     `counts` gets the `users` whose events these are, those of them that were `truncated` and those with `older` rows:
@@ -72,7 +72,7 @@ def exported(store: Store, counts: Counter[str]) -> Iterator[tuple[int, dict[str
         counts["older"] += older
 
 
-def _is_taken_over(store: Store, user: User) -> bool:
+def _is_taken_over(store: Users, user: User) -> bool:
     """Whether somebody has the past of a user, and so the rows: it may be on its way yet."""
     seen, owner = {user.id}, user.owner
     while owner is not None and owner.first not in seen:

@@ -21,8 +21,8 @@ import msgspec
 
 from transforms.errors import NotStarted, TodokeError
 from transforms.events.times import write_time
+from transforms.storage.lease import Lease as LeaseTable
 from transforms.storage.rows import LeaseRow
-from transforms.storage.store import Store
 
 __all__ = ["Lease", "LeaseHeld", "LeaseLost"]
 
@@ -60,7 +60,9 @@ class Lease:
       clock: microseconds UTC.
     """
 
-    def __init__(self, store: Store, job: str, *, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    def __init__(
+        self, store: LeaseTable, job: str, *, clock: Callable[[], int] = lambda: time.time_ns() // 1000
+    ) -> None:
         self._store = store
         self._clock = clock
         started = _started(os.getpid()) or ""

@@ -22,8 +22,8 @@ from transforms.segments.index import SegmentIndex
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.storage.rows import EventRow
-from transforms.storage.store import Store
-from transforms.users.archive import archived, rows_of
+from transforms.storage.users import Users
+from transforms.users.archive import History, archived, rows_of
 from transforms.users.facts import ProfileFacts
 from transforms.users.seen import hash_message
 from transforms.users.user import SeedState, User
@@ -48,7 +48,7 @@ def _remembered(event: str) -> int:
     return hash_of(f"with\x1f{event}")
 
 
-def bring_over(store: Store, users: Mapping[str, User], definitions: Definitions, judged: Judged) -> dict[str, User]:
+def bring_over(store: History, users: Mapping[str, User], definitions: Definitions, judged: Judged) -> dict[str, User]:
     """Those of these users to whom something is new, with what the archive has of it; nothing is written.
 
     Who was judged by definitions that `judged` does not know is taken to have been asked nothing. The definitions must
@@ -88,7 +88,7 @@ def _new_to(user: User, definitions: Definitions, asked: frozenset[int], judged:
 
 
 def _brought_over(
-    store: Store, user: User, definitions: Definitions, wanted: frozenset[int], warming: frozenset[int]
+    store: History, user: User, definitions: Definitions, wanted: frozenset[int], warming: frozenset[int]
 ) -> User:
     """A user with what the archive has of what is wanted, judged at the user's clock, to be judged anew by all."""
     index = definitions.index
@@ -131,7 +131,7 @@ def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, l
     return by_name(each for asked in definitions.routes.recent.values() for each in asked if each.key in wanted)
 
 
-def versions_of(store: Store, user: User, version: int, without: Container[str] = ()) -> dict[str, int]:
+def versions_of(store: Users, user: User, version: int, without: Container[str] = ()) -> dict[str, int]:
     """The keys of all that was ever a user's, each with the version of its row; `version` is that of the user's."""
     merged = [name for name in user.merged if name not in without]
     return {user.id: version} | {name: row.version for name, row in store.read_users(merged).items()}

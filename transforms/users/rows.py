@@ -8,8 +8,10 @@ import msgspec
 from transforms.campaigns.effects import Suppressed
 from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
+from transforms.storage.identities import Identities
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
@@ -96,7 +98,7 @@ class Rows:
             store.add_metrics(self.tallies.rows(now))
         return taken
 
-    def _write_identities(self, store: Store) -> list[Forward]:
+    def _write_identities(self, store: Identities) -> list[Forward]:
         """Owners are read before and after the write, so that of two users who register at once one is told too.
 
         Who had a token is noted beside it: if this process dies before they are told, the registration comes again.
@@ -115,7 +117,7 @@ class Rows:
             for user, token in losers
         ]
 
-    def _bury(self, store: Store, deleted: Deleted) -> None:
+    def _bury(self, store: Users, deleted: Deleted) -> None:
         """Leave of each id that was merged into a deleted user whose it is, and nothing else.
 
         So what comes of it, also again, goes to the one who knows of the deletion, or to who had it later.

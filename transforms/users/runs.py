@@ -6,6 +6,7 @@ from transforms.campaigns.load import Definitions
 from transforms.errors import NotStarted
 from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
+from transforms.storage.runs import Runs
 from transforms.storage.store import Store
 from transforms.users.lease import Lease
 from transforms.users.rebuild import asked_of
@@ -48,7 +49,7 @@ def begin_run(
     return as_of
 
 
-def finish_run(store: Store, definitions: Definitions, as_of: int) -> None:
+def finish_run(store: Runs, definitions: Definitions, as_of: int) -> None:
     """Note that a bounded run has settled every user up to `as_of` (microseconds UTC)."""
     store.write_run(_row(definitions, as_of, {}, finished=True))
 

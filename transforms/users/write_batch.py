@@ -20,9 +20,12 @@ from transforms.events.live.inflight import InFlight
 from transforms.events.plain import quoted
 from transforms.logs import fields
 from transforms.segments.values import DAY
+from transforms.storage.archive import Archive
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.advance import fold
+from transforms.users.archive import History
 from transforms.users.boundary import Aside, apart
 from transforms.users.effects import Account, Effect, Forward, Redeliver
 from transforms.users.faults import (
@@ -138,7 +141,7 @@ class WriteBatch:
                 self._set_aside(name, item, BAD_STATE, user.detail)
         return found
 
-    def brought_over(self, store: Store, users: Mapping[str, User], judged: Judged) -> dict[str, User]:
+    def brought_over(self, store: History, users: Mapping[str, User], judged: Judged) -> dict[str, User]:
         """Those of these users to whom something is new, with what the archive has of it (see `bring_over`); one for
         whom that raises goes on without.
 
@@ -344,7 +347,7 @@ def _with_handle(forward: Forward, handle: str) -> Forward:
     return Forward(forward.user, msgspec.structs.replace(forward.input, handle=handle))
 
 
-def open_users(store: Store | None, names: list[str]) -> dict[str, User | Unreadable]:
+def open_users(store: Users | None, names: list[str]) -> dict[str, User | Unreadable]:
     """Users as their rows have them, new ones where there is no row.
 
     Raises:
@@ -354,7 +357,9 @@ def open_users(store: Store | None, names: list[str]) -> dict[str, User | Unread
     return {name: open_user(name, rows[name].state) if name in rows else User(name) for name in names}
 
 
-def applied_before(store: Store, users: Mapping[str, User], inputs: Mapping[str, list[Input]]) -> set[tuple[str, str]]:
+def applied_before(
+    store: Archive, users: Mapping[str, User], inputs: Mapping[str, list[Input]]
+) -> set[tuple[str, str]]:
     """The messages, as (user, message id), that an earlier run applied and the users' duplicate horizon has forgotten.
 
     Only messages that arrived before a user's clock can be; the archive of events knows them. A receipt of a send that

@@ -12,8 +12,8 @@ from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered
 from transforms.segments.values import SECOND
+from transforms.storage.inbox import Inbox as InboxTable
 from transforms.storage.rows import InboxRow
-from transforms.storage.store import Store
 
 __all__ = ["TRANSPORT", "Inbox", "InboxLine", "inbox_row"]
 
@@ -21,7 +21,7 @@ __all__ = ["TRANSPORT", "Inbox", "InboxLine", "inbox_row"]
 class Inbox:
     """The inbox channel. A row is named by its send, so that writing it again changes nothing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: InboxTable) -> None:
         self._store = store
 
     def make(self, send: Send, rendered: Rendered) -> InboxRow:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from transforms.events.live.feed import Feeds, now
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.pubsub import IDLE
-from transforms.storage.store import Store
+from transforms.storage.metrics import Metrics
 from transforms.users.tally import MINUTE, Tallies
 
 __all__ = ["keep_behind", "time_behind"]
@@ -34,7 +34,7 @@ def time_behind(in_flight: InFlight, feeds: Feeds, moment: int) -> int:
 def keep_behind(
     in_flight: InFlight,
     feeds: Feeds,
-    store: Store,
+    store: Metrics,
     stopped: Callable[[], bool],
     clock: Callable[[], int] = now,
 ) -> None:

@@ -9,7 +9,7 @@ from threading import Lock
 
 import msgspec
 
-from transforms.storage.store import Store
+from transforms.storage.users import Users
 
 __all__ = ["MISSING", "AskedKeys", "Hinted", "decode_hinted", "encode_hinted", "read_hints"]
 
@@ -54,7 +54,7 @@ class AskedKeys:
                 self._keys.popitem(last=False)
 
 
-def read_hints(store: Store | None, asked: AskedKeys, keys: Collection[str]) -> dict[str, bytes]:
+def read_hints(store: Users | None, asked: AskedKeys, keys: Collection[str]) -> dict[str, bytes]:
     """The hints of those keys that were not asked for lately. Without a store each is missing.
 
     Raises:

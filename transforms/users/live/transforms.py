@@ -22,7 +22,7 @@ from transforms.events.live.feed import now
 from transforms.events.live.inflight import InFlight
 from transforms.events.transforms import Decode
 from transforms.job import Job
-from transforms.storage.store import Store
+from transforms.storage.users import Users
 from transforms.users.inputs.transforms import (
     ANNOUNCEMENTS,
     ANONYMOUS_INPUTS,
@@ -173,7 +173,7 @@ class _Shards:
             return self._shards[name]
 
 
-def _recall(store: Store, shard: str, *, anonymous: bool) -> Recall:
+def _recall(store: Users, shard: str, *, anonymous: bool) -> Recall:
     """What asks a store for the deadlines of a shard's users."""
 
     def is_theirs(user: str) -> bool:
