@@ -1,5 +1,6 @@
 """Text messages: what Twilio and other providers are sent, what each answer means, and that none goes out twice."""
 
+import asyncio
 from collections.abc import Iterator
 
 import msgspec
@@ -7,10 +8,11 @@ import pytest
 from channels.handing import hand_over
 from channels.sms_cases import HELLO, PHONE, hand, urls
 
-from transforms.campaigns.effects import Send
+from transforms.channels.outbox import composed
 from transforms.channels.outcome import Outcome
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import Rule
+from transforms.channels.settings import MailSettings
 from transforms.channels.sms.local_sms import LocalSms
 from transforms.channels.sms.message import RenderedSms, SmsMessage
 from transforms.channels.sms.settings import parse_sms
@@ -160,17 +162,12 @@ def test_one_number_gets_one_message_of_a_run_whoever_shares_it(server, make, co
 
 
 def test_a_push_cannot_go_out_as_a_text_message(server, make_send) -> None:
-    import asyncio
-
     sender = TwilioSms(parse_sms(urls(server)["twilio"]), "token")
     with pytest.raises(TypeError, match="no text message"):
         asyncio.run(hand_over(sender, make_send(PHONE), object()))
 
 
-def test_the_outbox_shows_the_segments(tmp_path, make: "type[Send]") -> None:
-    from transforms.channels.outbox import composed
-    from transforms.channels.settings import MailSettings
-
+def test_the_outbox_shows_the_segments(tmp_path, make) -> None:
     written = composed(make(), HELLO, MailSettings())
     assert isinstance(written, bytes)
     line = msgspec.json.decode(written)
