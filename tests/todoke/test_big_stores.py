@@ -42,11 +42,11 @@ def test_members_are_printed_as_they_are_read(store: str, monkeypatch: pytest.Mo
     printed: list[str] = []
     monkeypatch.setattr("builtins.print", lambda line: printed.append(line) if len(printed) < 3 else None)
     with at_most(MOST):
-        members("vip", store, anonymous=False, json=False)
+        members("vip", store, anonymous=False, zone="UTC", json=False)
     assert printed == ["user-000000", "user-000001", "user-000002"]
 
 
 def test_a_flow_is_summed_as_it_is_read(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     with at_most(MOST):
-        flow("vip", store, json=False)
+        flow("vip", store, zone="UTC", json=False)
     assert capsys.readouterr().out == f"1970-01-01T00:00:00Z\t{MANY}\t0\t{MANY}\n"

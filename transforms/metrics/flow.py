@@ -1,6 +1,6 @@
 """How segments fill and empty: entries, exits and size by window, from what was counted and who is a member."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,8 @@ from transforms.users.user import ANONYMOUS
 
 __all__ = ["Flow", "FlowSource", "flow_of", "flows"]
 
+#: How many entered and left, by window.
+_Windows = dict[int, tuple[int, int]]
 #: How often a store is read anew that changes meanwhile.
 _TRIES = 5
 
@@ -35,12 +37,24 @@ def flows(segment: str, counts: Iterable[Count], members: int) -> list[Flow]:
     that died before it counted) can make an old size wrong, and never the last one. None of them is kept, so that what
     comes late corrects all sizes before it.
     """
-    found: dict[int, list[int]] = {}
+    return _counted_back(_by_window(segment, counts), members)
+
+
+def _by_window(segment: str, counts: Iterable[Count]) -> _Windows:
+    found: _Windows = {}
     for count in counts:
         if count.name in ("entered", "left") and count.labels["segment"] == segment:
-            found.setdefault(count.window, [0, 0])[count.name == "left"] += count.count
+            entered, left = found.get(count.window, (0, 0))
+            if count.name == "entered":
+                found[count.window] = entered + count.count, left
+            else:
+                found[count.window] = entered, left + count.count
+    return found
+
+
+def _counted_back(windows: _Windows, members: int) -> list[Flow]:
     flow, size = [], members
-    for window, (entered, left) in sorted(found.items(), reverse=True):
+    for window, (entered, left) in sorted(windows.items(), reverse=True):
         flow.append(Flow(window, entered, left, size))
         size += left - entered
     return flow[::-1]
@@ -59,20 +73,17 @@ def flow_of(store: FlowSource, segment: str) -> list[Flow]:
     Raises:
       StoreError: the store cannot be read.
     """
-    counts = _counts(store, segment)
+    windows = _by_window(segment, _counts(store, segment))
     for _ in range(_TRIES):
-        before = counts
+        before = windows
         members = sum(not row.user.startswith(ANONYMOUS) for row in standing_members(store, segment))
-        counts = _counts(store, segment)
-        if counts == before:
+        windows = _by_window(segment, _counts(store, segment))
+        if windows == before:
             break
-    return flows(segment, counts, members)
+    return _counted_back(windows, members)
 
 
-def _counts(store: Counts, segment: str) -> list[Count]:
-    return [
-        count
-        for name in ("entered", "left")
-        for prefix in (series_start(name, "segment", segment), f"{name}/{segment}/")
-        for count in counts_in(store, prefix)
-    ]
+def _counts(store: Counts, segment: str) -> Iterator[Count]:
+    for name in ("entered", "left"):
+        for prefix in (series_start(name, "segment", segment), f"{name}/{segment}/"):
+            yield from counts_in(store, prefix)
