@@ -74,10 +74,10 @@ def core(files: list[Path], segments: int, window: float) -> list[int]:
         editor = editors.get(user)
         if editor is None:
             editor = editors[user] = UserEditor(User(user), definitions)
-        before = editor.leaves.first
+        before = editor.leaves.deadline
         apply(editor, item)
         editor.effects.clear()
-        after = editor.leaves.first
+        after = editor.leaves.deadline
         if after is not None and (after != before or isinstance(item, Wake)):
             heapq.heappush(due, (after, user))
 

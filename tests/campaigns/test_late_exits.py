@@ -193,5 +193,7 @@ def test_what_the_cap_drops_is_looked_back_at_no_more() -> None:
     assert effects
     assert user.recent == told.user.recent  # a guard goes after what is known of the user
     editor = UserEditor(told.user, told.definitions)
-    editor.recent.drop([(key, place) for key, places in editor.recent.kept.items() for place in places])
+    editor.recent.drop(
+        {"recent": {(key, place) for key, places in editor.recent.kept.items() for place in places}}, editor
+    )
     assert editor.close().recent == {}

@@ -64,7 +64,7 @@ DEFINITIONS = compile_plain(PLAIN)
 class Told(Story):
     """A user whose state is cut after each input, as the shells do it, and checked."""
 
-    def add(self, item: Any) -> list[Any]:
+    def take(self, item: Any) -> list[Any]:
         effects = super().take(item)
         self.user, data, more = enforce_size_limit(self.user, self.definitions)
         self.effects += more

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from transforms.campaigns.definitions import Campaign, Step
-from transforms.campaigns.entry import Entry, arm_of, each_of, is_held, last_of, too_early
+from transforms.campaigns.entry import arm_of, each_of, is_held, last_of, too_early
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.load import Definitions
 from transforms.campaigns.sending import Sending
-from transforms.campaigns.user_view import Trigger, UserView
+from transforms.campaigns.trigger import Trigger
+from transforms.campaigns.user_view import UserView
 from transforms.segments.warming import nobody
 
 __all__ = ["Admission", "Refusal"]
@@ -25,16 +25,14 @@ class Refusal(NamedTuple):
 
 
 class Admission:
-    """Asks whether one user may enter. `active` and `entries` are the user's journeys and last entries."""
+    """Asks whether one user may enter."""
 
-    def __init__(
-        self, active: dict[str, Journey], entries: dict[str, Entry], user: UserView, definitions: Definitions
-    ) -> None:
-        self.active = active
-        self.entries = entries
+    def __init__(self, user: UserView) -> None:
         self.user = user
-        self.definitions = definitions
-        self.sending = Sending(user, definitions)
+        self.active = user.journeys.active
+        self.entries = user.journeys.entries
+        self.definitions = user.definitions
+        self.sending = Sending(user)
 
     def refusal(self, campaign: Campaign, asked: Journey, now: int, trigger: Trigger | None = None) -> Refusal | None:
         """Why a user may not begin a journey, None if they may.
@@ -63,7 +61,7 @@ class Admission:
         audience = self.definitions.index.answer(campaign.id, self.user.warming)
         if audience is nobody:
             return "warming"
-        return None if audience is None or audience(self.user.leaves.opened, self.user.members) else "audience"
+        return None if audience is None or audience(self.user.truths, self.user.members) else "audience"
 
     def others(self, asked: Journey) -> Iterator[Journey]:
         """The other journeys in the same place."""

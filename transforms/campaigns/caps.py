@@ -4,13 +4,15 @@ What counts is a message that was decided, one however many devices it goes to. 
 reached none of them. Times are microseconds UTC.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
+from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.campaigns.policies import MAX_CAPPED, Cap
 
-__all__ = ["FAILED", "Counted", "counted_after", "given_back", "is_capped", "join_cap_history"]
+__all__ = ["FAILED", "CapHistory", "Counted"]
 
 
 #: The kinds of receipts by which a message has certainly not reached an address.
@@ -25,36 +27,48 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sends: tuple[str, ...]
 
 
-def is_capped(cap_history: Iterable[Counted], caps: Sequence[Cap], channel: str, now: int) -> bool:
-    """Whether one more message by a channel would be more than a cap allows."""
-    return any(
-        sum(each.channel in cap.channels and each.at > now - cap.per for each in cap_history) >= cap.at_most
-        for cap in caps
-        if channel in cap.channels
-    )
+class CapHistory(Part, msgspec.Struct, gc=False):
+    """The messages that count for one user, the oldest first, being changed."""
 
+    fields = ("cap_history",)
 
-def counted_after(cap_history: tuple[Counted, ...], caps: Sequence[Cap], new: Counted) -> tuple[Counted, ...]:
-    """What is counted once a message was decided; what no cap asks for any more is forgotten."""
-    longest = {channel: cap.per for cap in sorted(caps, key=lambda cap: cap.per) for channel in cap.channels}
-    if new.channel not in longest:
-        return cap_history
-    kept = [each for each in cap_history if each.at > new.at - longest.get(each.channel, 0)]
-    return (*kept, new)[-MAX_CAPPED * len(longest) :]
+    cap_history: tuple[Counted, ...]
 
+    def is_capped(self, caps: Sequence[Cap], channel: str, now: int) -> bool:
+        """Whether one more message by a channel would be more than a cap allows."""
+        return any(
+            sum(each.channel in cap.channels and each.at > now - cap.per for each in self.cap_history) >= cap.at_most
+            for cap in caps
+            if channel in cap.channels
+        )
 
-def given_back(cap_history: tuple[Counted, ...], send: str) -> tuple[Counted, ...]:
-    """What is counted once a send has certainly failed."""
-    left = []
-    for each in cap_history:
-        sends = tuple(other for other in each.sends if other != send)
-        if sends:
-            left.append(each if len(sends) == len(each.sends) else msgspec.structs.replace(each, sends=sends))
-    return tuple(left)
+    def add(self, caps: Sequence[Cap], new: Counted) -> None:
+        """Count a message that was decided; what no cap asks for any more is forgotten."""
+        longest = {channel: cap.per for cap in sorted(caps, key=lambda cap: cap.per) for channel in cap.channels}
+        if new.channel in longest:
+            kept = [each for each in self.cap_history if each.at > new.at - longest.get(each.channel, 0)]
+            self.cap_history = (*kept, new)[-MAX_CAPPED * len(longest) :]
 
+    def give_back(self, send: str) -> None:
+        """Count a send no more, which has certainly failed."""
+        left = []
+        for each in self.cap_history:
+            sends = tuple(other for other in each.sends if other != send)
+            if sends:
+                left.append(each if len(sends) == len(each.sends) else msgspec.structs.replace(each, sends=sends))
+        self.cap_history = tuple(left)
 
-def join_cap_history(mine: tuple[Counted, ...], theirs: tuple[Counted, ...]) -> tuple[Counted, ...]:
-    """The messages of two who are one user, each once."""
-    known = {each.sends[0] for each in mine}
-    both = [*mine, *(each for each in theirs if each.sends[0] not in known)]
-    return tuple(sorted(both, key=lambda each: (each.at, each.sends)))
+    def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
+        """The messages of both, each once."""
+        known = {each.sends[0] for each in self.cap_history}
+        both = [*self.cap_history, *(each for each in theirs.cap_history if each.sends[0] not in known)]
+        self.cap_history = tuple(sorted(both, key=lambda each: (each.at, each.sends)))
+
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each message."""
+        for each in self.cap_history:
+            yield Piece.of(each.at, Group.GUARDS, "counted", each.sends, each)
+
+    def drop(self, lost: Lost, _user: Any) -> None:
+        """Count some no more."""
+        self.cap_history = tuple(each for each in self.cap_history if each.sends not in lost["counted"])

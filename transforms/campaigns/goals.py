@@ -1,6 +1,7 @@
 """Goals: what users do after they entered a campaign, those who were held out as well. Times are microseconds UTC."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -8,6 +9,7 @@ from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.effects import Converted
 from transforms.campaigns.index import CampaignIndex
 from transforms.campaigns.journey import Journey
+from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.campaigns.recent import Newest, Recent
 from transforms.events.event import Event
 from transforms.segments.values import DAY
@@ -37,13 +39,22 @@ class OpenGoal(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return f"{self.entry}/{self.goal}/{self.user}"
 
 
-class Goals:
+class Goals(Part):
     """The open goals of one user, being changed."""
 
-    def __init__(self, open_: Mapping[str, OpenGoal], routes: CampaignIndex, emit: Callable[[Converted], None]) -> None:
-        self.open = dict(open_)
+    fields = ("goals",)
+    given = ("definitions.routes", "effects")
+    __slots__ = ("_effects", "_routes", "goals")
+
+    def __init__(self, goals: Mapping[str, OpenGoal], routes: CampaignIndex, effects: list[Any]) -> None:
+        self.goals = dict(goals)
         self._routes = routes
-        self._emit = emit
+        self._effects = effects
+
+    def pack(self, clock: int) -> tuple[dict[str, OpenGoal]]:
+        """Those that events may still reach."""
+        open_ = {key: goal for key, goal in self.goals.items() if clock < goal.end + _LATE} if self.goals else {}
+        return (open_,)
 
     def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, held_out: bool) -> None:
         """Open the goals of an entry at its trigger's time. One that the newest such event has reached already, since
@@ -53,7 +64,7 @@ class Goals:
             begin = journey.since + goal.after
             place = (campaign.id, name, journey.entry, journey.user, begin, begin + goal.within)
             found = OpenGoal(*place, journey.variant, held_out)
-            self.open[found.key] = found
+            self.goals[found.key] = found
             asked = self._routes.goals[campaign.id][name]
             newest = recent.later(asked, journey.event, journey.since, journey.trigger)
             if newest is not None and found.begin <= newest.time < found.end:
@@ -61,7 +72,7 @@ class Goals:
 
     def on_event(self, event: Event, user: str) -> None:
         """Count an event for the goals that it reaches; one whose definition is gone is reached by nothing."""
-        for goal in list(self.open.values()):
+        for goal in list(self.goals.values()):
             asked = self._routes.goals.get(goal.campaign, {}).get(goal.goal)
             if asked is not None and goal.begin <= event.time < goal.end and asked.matches(event):
                 self._reach(goal, Newest(event.time, event.id, asked.worth(event)), user)
@@ -70,15 +81,21 @@ class Goals:
         if goal.converted and not by.value:
             return
         said = (goal.campaign, goal.goal, user, goal.entry, by.time, not goal.converted, by.value)
-        self._emit(Converted(*said, goal.variant, goal.held_out))
-        self.open[goal.key] = msgspec.structs.replace(goal, converted=True)
+        self._effects.append(Converted(*said, goal.variant, goal.held_out))
+        self.goals[goal.key] = msgspec.structs.replace(goal, converted=True)
 
-    def join(self, theirs: Mapping[str, OpenGoal]) -> None:
-        """Take over a merged user's."""
-        for key, goal in theirs.items():
-            mine = self.open.get(key)
-            self.open[key] = goal if mine is None or goal.converted else mine
+    def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
+        """The goals of both; one is converted where either has converted it."""
+        for key, goal in theirs.goals.items():
+            mine = self.goals.get(key)
+            self.goals[key] = goal if mine is None or goal.converted else mine
 
-    def after(self, clock: int) -> dict[str, OpenGoal]:
-        """Those that events may still reach."""
-        return {key: goal for key, goal in self.open.items() if clock < goal.end + _LATE}
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each goal."""
+        for key, goal in self.goals.items():
+            yield Piece.of(goal.begin, Group.OPEN, "goals", key, key, goal)
+
+    def drop(self, lost: Lost, _user: Any) -> None:
+        """Nothing reaches some any more."""
+        for key in lost["goals"]:
+            del self.goals[key]

@@ -1,6 +1,6 @@
 """All campaigns compiled together: which of them an event, a change of membership or a time can begin, move or end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from transforms.campaigns.definitions import Campaign, Step
 from transforms.campaigns.recent import EventQuery, by_name
@@ -59,6 +59,10 @@ class CampaignIndex:
         if (every := self._by_event.get(ANY)) and event.type in CALLS:
             found = sorted([*found, *every], key=lambda each: (-each[0].priority, each[0].id))
         return [campaign for campaign, matches in found if matches(event)]
+
+    def asks_segments(self, entered: Iterable[str], left: Iterable[str]) -> bool:
+        """Whether any campaign begins with one of these changes of membership."""
+        return not (self.entering.keys().isdisjoint(entered) and self.leaving.keys().isdisjoint(left))
 
     def announced(self, event: Event) -> list[Campaign]:
         """The campaigns that an event without a user triggers."""

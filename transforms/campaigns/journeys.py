@@ -1,396 +1,84 @@
-"""Journeys of one user: who enters a campaign, how its steps are walked, what ends it.
+"""The journeys of one user as they are kept, and what is to be decided of them at the end of an instant.
 
-Decisions are in event time: `now` is the instant decided at, in microseconds UTC. Every refusal is a `Suppressed` with
-its reason. What falls due at one instant waits until all of it is known, and is decided in the order of priority, then
-campaign. What a user who is new lacks may come a moment late: such an entry is pending, and such a send held back,
-until a fact lets it go on or the user is `settled`.
+How they are moved stands in `engine`. Times are microseconds UTC.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import msgspec
-
-from transforms.campaigns.admission import Admission
-from transforms.campaigns.definitions import PRIORITY, Campaign, Step
-from transforms.campaigns.effects import CampaignEntered, Suppressed
-from transforms.campaigns.entry import EACH_KEPT, Entry, arm_of, digest, each_of, join_entries
+from transforms.campaigns.entry import Entry
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.load import Definitions
-from transforms.campaigns.local_time import next_time_of_day
-from transforms.campaigns.occurrences import DueOccurrence
-from transforms.campaigns.recent import EventQuery, Newest
-from transforms.campaigns.schedule import EACH_USER
-from transforms.campaigns.sending import Decision, Sending
-from transforms.campaigns.setting import values_of
-from transforms.campaigns.user_view import Trigger, UserView
-from transforms.events.event import Event
+from transforms.campaigns.part import Group, Lost, Part, Piece
 
-__all__ = ["Journeys"]
+if TYPE_CHECKING:
+    from transforms.campaigns.trigger import Trigger
+    from transforms.campaigns.user_view import UserView
+
+__all__ = ["Journeys", "Task"]
 
 
-class _Task(NamedTuple):
+class Task(NamedTuple):
     """Something that falls due now, for a campaign; those of a lower `rank` go first."""
 
     rank: tuple[int, str, bool, int]
     run: Callable[[int], None]
 
 
-class Journeys:
-    """The journeys and last entries of one user, being changed."""
+class Journeys(Part):
+    """The journeys that wait and the last entries of one user, being changed.
 
-    def __init__(
-        self, active: dict[str, Journey], entries: dict[str, Entry], user: UserView, definitions: Definitions
-    ) -> None:
-        self.active = active
-        self.entries = entries
-        self.user = user
-        self.definitions = definitions
-        self.routes = definitions.routes
-        self._admission: Admission | None = None
-        self._tasks: list[_Task] = []
-        #: Whether a step wrote attributes, so that what settles is to be asked again.
-        self._wrote = False
+    `tasks` are to be decided at the end of this instant. `wrote` says that a step wrote attributes, so that what
+    settles is to be asked again.
+    """
 
-    @property
-    def admission(self) -> Admission:
-        """Who may enter; made when it is first asked for, which few inputs do."""
-        if self._admission is None:
-            self._admission = Admission(self.active, self.entries, self.user, self.definitions)
-        return self._admission
+    fields: ClassVar[Mapping[str, str]] = {"journeys": "active", "entries": "entries"}
+    __slots__ = ("active", "entries", "tasks", "wrote")
 
-    @property
-    def sending(self) -> Sending:
-        """What is sent."""
-        return self.admission.sending
+    def __init__(self, active: Mapping[str, Journey], entries: Mapping[str, Entry]) -> None:
+        self.active = dict(active)
+        self.entries = dict(entries)
+        self.tasks: list[Task] = []
+        self.wrote = False
 
-    def on_event(self, event: Event, now: int) -> None:
-        """End the journeys, and the waits, that an event ends."""
-        for journey in self._sorted():
-            exits = self.routes.exits.get(journey.campaign, ())
-            if event.time >= journey.since and any(awaited(event, journey.event) for awaited in exits):
-                self._end(journey, "exit", now)
-            elif journey.begun is not None and event.time >= journey.begun:
-                awaited = self.routes.waits.get((journey.campaign, journey.waiting))
-                if awaited is not None and awaited(event, journey.event):
-                    self._resume_later(journey, now)
+    def add_task(self, priority: int, campaign: str, run: Callable[[int], None], *, first: bool) -> None:
+        """Note something to be decided, in the order of priority, then campaign; `first`: before all else of that."""
+        self.tasks.append(Task((priority, campaign, not first, len(self.tasks)), run))
 
-    def on_triggers(self, event: Event, trigger: Trigger) -> None:
-        """Let an event trigger campaigns."""
-        for campaign in self.routes.triggered(event):
-            self._enter_later(campaign, event.id, trigger)
-
-    def on_announcement(self, event: Event, trigger: Trigger) -> None:
-        """Let an event that concerns no user reach this one, as far as they are in the audience."""
-        for campaign in self.routes.announced(event):
-            if trigger.kind == "event" and self.concerns(campaign):  # history has told nobody
-                self._enter_later(campaign, event.id, trigger)
-
-    def on_time(self, due: DueOccurrence, trigger: Trigger) -> None:
-        """Let a run of a scheduled campaign reach this user, if it was planned for them or they are in the audience;
-        or let the campaign start, if they are in its segment. A run in history reaches nobody.
-        """
-        campaign = due.campaign
-        if trigger.kind != "time":
-            return
-        if due.local is None:
-            if campaign.trigger.segment in self.user.members:
-                self._enter_later(campaign, "@starts", trigger)
-        elif due.planned or self.concerns(campaign):
-            self._enter_later(campaign, f"@{due.local}{'/again' if due.again else ''}", trigger)
-
-    def on_segments(self, entered: Iterable[str], left: Iterable[str], trigger: Trigger, now: int) -> None:
-        """End journeys by `exit`, and let changes of membership trigger campaigns."""
-        left = list(left)
-        for journey in self._sorted():
-            campaign = self.definitions.campaigns.get(journey.campaign)
-            if campaign is not None and self._exits(campaign, left):
-                self._end(journey, "exit", now)
-        if trigger.kind not in ("event", "time", "historical"):
-            return
-        for segments, triggered in ((entered, self.routes.entering), (left, self.routes.leaving)):
-            for segment in segments:
-                for campaign in triggered.get(segment, ()):
-                    self._enter_later(campaign, f"{segment}@{now}", trigger)
+    def take_tasks(self) -> list[Task]:
+        """What is to be decided, in its order; it is to be decided no more."""
+        tasks, self.tasks = sorted(self.tasks, key=lambda task: task.rank), []
+        return tasks
 
     @property
-    def first(self) -> int:
-        """When the first wait of those that are active is over."""
+    def deadline(self) -> int | None:
+        """When the first wait is over."""
+        if not self.active:  # nearly always, and asked for every input
+            return None
         return min(journey.due for journey in self.active.values())
 
-    def due_at(self, due: int) -> set[str]:
-        """The entries of the journeys whose wait is over at a time."""
-        return {entry for entry, journey in self.active.items() if journey.due == due}
+    def take_due(self, due: int) -> set[str]:
+        """The entries of the journeys whose wait is over."""
+        return {entry for entry, journey in self.active.items() if journey.due == due} if self.active else set()
 
-    def resume(self, entries: Container[str], due: int) -> None:
-        """Let these journeys go on, as far as their wait is still one until `due`."""
-        for journey in self._sorted():
-            if journey.entry in entries and journey.due == due and journey.entry in self.active:
-                self._resume_later(journey, due)
+    def come_due(self, taken: set[str], due: int, user: "UserView", _trigger: "Trigger") -> None:
+        """Let these journeys go on."""
+        user.engine.resume(taken, due)
 
-    def decide(self, now: int) -> None:
-        """Decide what fell due, in its order, and what facts that have come since allow."""
-        if self.active:
-            self._reconsider_later()
-        while self._tasks:
-            tasks, self._tasks = sorted(self._tasks, key=lambda task: task.rank), []
-            for task in tasks:
-                task.run(now)
-            if self._wrote:
-                self._wrote = False
-                self._reconsider_later()
+    def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
+        """Those of both; of two in one place one goes on."""
+        user.engine.adopt(theirs.journeys, theirs.entries, user.clock)
+        user.engine.decide(user.clock)
 
-    def adopt(self, active: Mapping[str, Journey], entries: Mapping[str, Entry], now: int) -> None:
-        """Take over a merged user's journeys; of two in one campaign the earlier goes on, and one that began rather
-        than one that is pending. What settles does so as long as this user does.
-        """
-        for name, entry in entries.items():
-            self.entries[name] = join_entries(self.entries.get(name), entry)
-        for theirs in active.values():
-            journey, place = theirs, (theirs.campaign, theirs.each)
-            there = (mine for mine in self.active.values() if (mine.campaign, mine.each) == place)
-            twin = min(there, key=_precedence, default=None)  # beside one that began another may be pending
-            # Two that began at one instant have one entry, and are two: their sends are named by the user at entry.
-            if twin is not None and twin != theirs:
-                journey, second = sorted((twin, theirs), key=_precedence)
-                self.active.pop(second.entry, None)
-                self._suppress(second.campaign, "merged", now, second.entry, second.next_step)
-            self.active[journey.entry] = journey
-            campaign = self.definitions.campaigns.get(journey.campaign)
-            if campaign is not None and self._exits(campaign, ()):
-                self._end(journey, "exit", now)
-        for journey in self._sorted():
-            exits = () if journey.is_pending else self.routes.exits.get(journey.campaign, ())
-            if any(self._came_since(query, journey) for query in exits):
-                self._end(journey, "exit", now)
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each journey, and each last entry."""
+        for id_, journey in self.active.items():
+            yield Piece.of(journey.entered, Group.OPEN, "journeys", id_, id_, journey)
+        for campaign, entry in self.entries.items():
+            yield Piece.of(entry.at, Group.GUARDS, "entries", campaign, campaign, entry)
 
-        for journey in self._sorted():
-            campaign = self.definitions.campaigns.get(journey.campaign)
-            if journey.settling and campaign is not None:
-                settled, latest = self.sending.settled(campaign), (journey.held or 0) + campaign.max_delay
-                due = settled if journey.held is None else min(settled, latest)
-                self.active[journey.entry] = msgspec.structs.replace(journey, due=due)
-
-    def give_up(self, entry: str, now: int, reason: str = "truncated") -> None:
-        """End a journey that cannot go on, such as one for which the user's state has no room."""
-        self._end(self.active[entry], reason, now)
-
-    def concerns(self, campaign: Campaign) -> bool:
-        """Whether a campaign that reaches many at once concerns this user: only then it tells what it decides."""
-        return self.admission.outside(campaign) != "audience"
-
-    # Entry.
-
-    def _enter_later(self, campaign: Campaign, occasion: str, trigger: Trigger) -> None:
-        self._later(campaign, lambda now: self._enter(campaign, occasion, trigger, now))
-
-    def _enter(self, campaign: Campaign, occasion: str, trigger: Trigger, now: int) -> None:
-        """Decide an entry, or keep it pending while facts may still come."""
-        entry, event = digest(campaign.id, occasion), trigger.event
-        properties = {} if event is None else event.properties
-        # Somebody is in a segment from now on, whenever the event happened that has brought that about.
-        since, id_ = (now, None) if event is None or campaign.trigger.segment else (event.time, event.id)
-        settled = self.sending.settled(campaign)
-        asked = Journey(entry, campaign.id, self.user.id, now, since, "", settled, (), properties, trigger=id_)
-        asked = msgspec.structs.replace(asked, each=each_of(campaign, properties) or "", settling=True)
-        refusal = self.admission.refusal(campaign, asked, now, trigger)
-        if refusal is None:
-            self._begin(campaign, asked, now)
-        elif not refusal.may_pass or now >= settled:
-            self._suppress(campaign.id, refusal.reason, now, entry)
-        else:
-            for other in [other for other in self.admission.others(asked) if other.is_pending]:  # with `restart`
-                self._end(other, "restarted", now)
-            self.active[entry] = asked
-
-    def _begin(self, campaign: Campaign, asked: Journey, now: int) -> None:
-        """Enter: what was asked for goes on as a journey, unless the user is held out of it."""
-        user, arm = self.user.id, arm_of(campaign, self.user.id, self.entries.get(campaign.id))
-        self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.held_out))
-        begun = {"user": user, "entered": now, "due": now, "variant": arm.variant, "settling": False}
-        journey = msgspec.structs.replace(asked, **begun)
-        self.user.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.held_out))
-        self.user.goals.begin(campaign, journey, self.user.recent, held_out=arm.held_out)
-        if arm.held_out:
-            self._suppress(campaign.id, "holdout", now, journey.entry)
-            return
-        for other in self._sorted() if campaign.reenter.kind == "restart" else ():
-            if other.campaign == campaign.id:
-                self._end(other, "restarted", now)
-        if any(self._came_since(continuations, journey) for continuations in self.routes.exits[campaign.id]):
-            self._suppress(campaign.id, "exit", now, journey.entry, campaign.steps[0].id)
-            return
-        self._walk(campaign, journey, campaign.steps, now, now)
-
-    def _came_since(self, asked: EventQuery, journey: Journey) -> Newest | None:
-        """The event that is asked for, where it was applied before the trigger that it follows."""
-        return self.user.recent.later(asked, journey.event, journey.since, journey.trigger)
-
-    def _note(self, campaign: Campaign, each: str, entry: Entry) -> None:
-        """Remember an entry, of the values of `each` the newest; the arm is that of the first."""
-        self.entries[campaign.id] = join_entries(self.entries.get(campaign.id), entry)
-        if not each:
-            return
-        self.entries[f"{campaign.id}/{each}"] = Entry(entry.at, entry.id)
-        mine = [name for name in self.entries if name.startswith(f"{campaign.id}/")]
-        for name in sorted(mine, key=lambda name: (self.entries[name].at, name))[:-EACH_KEPT]:
-            del self.entries[name]
-
-    # Settling.
-
-    def _reconsider_later(self) -> None:
-        """Ask again for what settles, before anything new of its campaign."""
-        if any(journey.settling for journey in self.active.values()):
-            for journey in self._sorted():
-                if journey.settling:
-                    self._resume_later(journey, journey.due, first=True)
-
-    def _reconsider(self, campaign: Campaign, journey: Journey, now: int) -> None:
-        """Let a pending entry in, if facts allow it now; refuse it, if they allow it no longer."""
-        refusal = self.admission.refusal(campaign, journey, now)
-        if refusal is None:
-            del self.active[journey.entry]
-            self._begin(campaign, journey, now)
-        elif now >= journey.due or refusal.reason == "paused":
-            self._end(journey, refusal.reason, now)
-
-    # The walk.
-
-    def _resume_later(self, journey: Journey, due: int, *, first: bool = False) -> None:
-        def run(now: int) -> None:
-            if self.active.get(journey.entry) is journey:  # nothing else of this instant has ended or moved it
-                self._resume(journey, due, now)
-
-        self._later(self.definitions.campaigns.get(journey.campaign), run, first=first)
-
-    def _resume(self, journey: Journey, due: int, now: int) -> None:
-        campaign = self.definitions.campaigns.get(journey.campaign)
-        if campaign is None or campaign.status == "stopped":
-            self._end(journey, "stopped", now)
-            return
-        continuations = self.routes.continuations[campaign.id]
-        if journey.is_pending:
-            self._reconsider(campaign, journey, now)
-            return
-        if journey.waiting not in continuations:
-            steps = next((continuations[step] for step in journey.remaining_steps if step in continuations), ())
-        elif journey.held is not None:
-            steps, due = continuations[journey.waiting], journey.held
-        else:
-            steps = continuations[journey.waiting][1:]
-        self._walk(campaign, journey, steps, due, now)
-
-    def _walk(self, campaign: Campaign, journey: Journey, steps: tuple[Step, ...], due: int, now: int) -> None:
-        """Take steps, the first of which fell due at `due`, until one waits or none is left."""
-        self.active[journey.entry] = journey
-        heard = _heard_since(journey, now)
-        while steps:
-            step, rest = steps[0], steps[1:]
-            if step.kind == "end":
-                break
-            if step.kind == "if":
-                holds = self.sending.answer(campaign, step, journey.variant)
-                rest = (*(step.then if holds else step.otherwise), *rest)
-            elif step.kind == "set":
-                self._set(campaign, journey, step, now)
-                if journey.entry not in self.active:  # what it changed has ended the journey
-                    return
-            elif step.events is not None and (came := self._awaited(campaign, journey, step, heard)) is not None:
-                heard, due = came.order, now
-            elif (decision := self._decision(campaign, journey, step, due, now)) is None:
-                return
-            elif decision.until > now:
-                self._pause(journey, steps, decision, due, heard)
-                return
-            else:
-                due = now
-            steps = rest
-        del self.active[journey.entry]
-
-    def _awaited(
-        self, campaign: Campaign, journey: Journey, step: Step, heard: tuple[int, str | None]
-    ) -> Newest | None:
-        """The event that a wait is for, where it has come already."""
-        asked = self.routes.waits[campaign.id, step.id]
-        return self.user.recent.later(asked, journey.event, *heard)
-
-    def _decision(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> Decision | None:
-        """Until when a wait, or a send that is held back, holds a journey up; None where the journey has ended."""
-        if step.kind == "wait":
-            if step.minute is None:
-                return Decision(now + (step.length or 0))
-            zone = self.user.zone if step.zone == EACH_USER else step.zone
-            return Decision(next_time_of_day(step.minute, zone, now))
-        if self._exits(campaign, ()):
-            del self.active[journey.entry]
-            self._suppress(campaign.id, "exit", now, journey.entry, step.id)
-            return None
-        decision = self.sending.decide(campaign, journey.subject, step, due, now, settling=journey.settling)
-        if decision.reason is not None:
-            self._suppress(campaign.id, decision.reason, now, journey.entry, step.id)
-        return decision
-
-    def _pause(
-        self, journey: Journey, steps: tuple[Step, ...], decision: Decision, due: int, heard: tuple[int, str | None]
-    ) -> None:
-        """Wait at the first of these steps, which fell due at `due`; `heard`: see `_heard_since`."""
-        waiting, *rest = (each.id for each in steps)
-        held, settling = due if steps[0].kind == "send" else None, decision.settling
-        begun = heard[0] if settling or steps[0].events is not None else None
-        trigger = journey.trigger if settling else None
-        changed = {"waiting": waiting, "due": decision.until, "remaining_steps": tuple(rest), "held": held}
-        changed |= {"begun": begun, "trigger": trigger, "settling": settling}
-        self.active[journey.entry] = msgspec.structs.replace(journey, **changed)
-
-    def _set(self, campaign: Campaign, journey: Journey, step: Step, now: int) -> None:
-        if campaign.status == "paused":
-            self._suppress(campaign.id, "paused", now, journey.entry, step.id)
-            return
-        try:
-            values = values_of(
-                step, journey.subject, self.user, now, campaign=campaign.id, more=self.sending.template_events(campaign)
-            )
-        except ValueError:
-            self._suppress(campaign.id, "render_error", now, journey.entry, step.id)
-            return
-        self.user.set_attributes(values, digest(campaign.id, journey.user, journey.entry, step.id), now)
-        self._wrote = True
-
-    def _exits(self, campaign: Campaign, left: Iterable[str]) -> bool:
-        """Whether being in a segment, or having left one, ends journeys of a campaign."""
-        return any(
-            way.segment in (self.user.members if way.kind == "segment" else left)
-            for way in campaign.exits
-            if way.kind != "event"
-        )
-
-    def _end(self, journey: Journey, reason: str, now: int) -> None:
-        del self.active[journey.entry]
-        self._suppress(journey.campaign, reason, now, journey.entry, journey.next_step)
-
-    def _suppress(self, campaign: str, reason: str, now: int, entry: str, step: str = "") -> None:
-        self.user.emit(Suppressed(campaign, self.user.id, reason, now, step, entry))
-
-    def _later(self, campaign: Campaign | None, run: Callable[[int], None], *, first: bool = False) -> None:
-        """Decide something at the end of this instant; `first`, before what else there is of its campaign."""
-        priority, name = (PRIORITY, "") if campaign is None else (campaign.priority, campaign.id)
-        self._tasks.append(_Task((-priority, name, not first, len(self._tasks)), run))
-
-    def _sorted(self) -> list[Journey]:
-        if len(self.active) < 2:  # almost always, and asked at every event
-            return list(self.active.values())
-        return sorted(self.active.values(), key=lambda journey: (journey.campaign, journey.entry))
-
-
-def _heard_since(journey: Journey, now: int) -> tuple[int, str | None]:
-    """After which time, and message, an event ends a wait that a walk comes to: after the trigger, however late that
-    was, as long as nothing but facts was waited for; else from now on.
-    """
-    if journey.settling and journey.begun is not None:
-        return journey.begun, journey.trigger if journey.begun == journey.since else None
-    return (now, None) if journey.waiting else (journey.since, journey.trigger)
-
-
-def _precedence(journey: Journey) -> tuple[bool, int, str, str]:
-    """Of two journeys in one place the lesser goes on."""
-    return journey.is_pending, journey.entered, journey.entry, journey.user
+    def drop(self, lost: Lost, user: "UserView") -> None:
+        """Forget some entries, and end some journeys with a refusal."""
+        for campaign in lost["entries"]:
+            del self.entries[campaign]
+        for id_ in sorted(lost["journeys"]):
+            user.engine.give_up(id_, user.clock)

@@ -7,15 +7,20 @@ once, and not never.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import CampaignIndex
+from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.campaigns.schedule import EARLIEST, Occurrence
 from transforms.segments.conditions import Since
 from transforms.segments.values import DAY, instant_of, start_of_day
+
+if TYPE_CHECKING:
+    from transforms.campaigns.trigger import Trigger
+    from transforms.campaigns.user_view import UserView
 
 __all__ = ["DueOccurrence", "KeptOccurrences", "Occurrences", "UserOccurrence", "moment_of"]
 
@@ -42,18 +47,36 @@ class DueOccurrence(NamedTuple):
 KeptOccurrences = dict[str, tuple[UserOccurrence, ...]]
 
 
-class Occurrences:
+class Occurrences(Part):
     """The plans of one user, being changed. `next` is when one is due, or a run begins, None where neither is known.
 
-    `next` is always later than what the user was settled up to, so that it says which runs have begun already.
+    It is always later than what the user was settled up to, so that it says which runs have begun already.
     """
 
-    def __init__(
-        self, occurrences: Mapping[str, tuple[UserOccurrence, ...]], next_: int | None, routes: CampaignIndex
-    ) -> None:
-        self.kept: KeptOccurrences = dict(occurrences)
-        self.next = next_
+    fields: ClassVar[Mapping[str, str]] = {"occurrences": "kept", "next_occurrence": "next"}
+    given = ("definitions.routes",)
+    private = ("next_occurrence",)
+    __slots__ = ("_routes", "kept", "next")
+
+    def __init__(self, kept: KeptOccurrences, deadline: int | None, routes: CampaignIndex) -> None:
+        self.kept = dict(kept)
+        self.next = deadline
         self._routes = routes
+
+    @property
+    def deadline(self) -> int | None:
+        """When one is due, or begins."""
+        return self.next
+
+    def take_due(self, due: int) -> bool:
+        """Whether one is due, or begins."""
+        return self.next == due
+
+    def come_due(self, _taken: bool, due: int, user: "UserView", trigger: "Trigger") -> None:
+        """Let those that are due reach the user, and find what comes next."""
+        for occurrence in self.due(due, user.zone, user.engine.concerns):
+            user.engine.on_time(occurrence, trigger)
+        self.plan(max(user.clock, user.definitions.published))
 
     def plan(self, clock: int) -> None:
         """Find what comes next after `clock`, such as when other definitions count."""
@@ -65,11 +88,12 @@ class Occurrences:
         ]
         self.next = min(times, default=None)
 
-    def replan(self, clock: int, published: int) -> None:
-        """Find what comes next by definitions that were published at a time. A run that fell due before it, and of
-        which the user has not been told yet, still comes.
+    def redefine(self, user: "UserView", _trigger: "Trigger") -> None:
+        """Find what comes next by other definitions. What fell due before they were published, and of which the user
+        has not been told yet, still comes.
         """
-        if self.next is None or not clock < self.next <= published:
+        published = max(user.clock, user.definitions.published)
+        if self.next is None or not user.clock < self.next <= published:
             self.plan(published)
 
     def skip(self, now: int) -> None:
@@ -79,7 +103,7 @@ class Occurrences:
         self.plan(now)
 
     def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[DueOccurrence]:
-        """What is due at `now`, which is `next`.
+        """What is due at `now`, which is `deadline`.
 
         Args:
           zone: the user's.
@@ -87,14 +111,23 @@ class Occurrences:
         """
         return [each for campaign in self._routes.scheduled for each in self._due(campaign, now, zone, concerns)]
 
-    def join(self, theirs: Mapping[str, tuple[UserOccurrence, ...]], clock: int) -> None:
-        """Take over a merged user's at `clock`; of one run the earlier instant counts."""
-        if not theirs:
-            return
-        for name, occurrences in theirs.items():
+    def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
+        """Those of both; of one the earlier instant counts."""
+        for name, occurrences in theirs.occurrences.items():
             latest_first = sorted((*self.kept.get(name, ()), *occurrences), key=lambda plan: -plan.at)
             self._keep(name, {plan.local: plan for plan in latest_first}.values())
-        self.plan(clock)
+        if theirs.occurrences:
+            self.plan(user.clock)
+
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """What is fixed for each campaign."""
+        for campaign, occurrences in self.kept.items():
+            yield Piece.of(occurrences[0].at, Group.OPEN, "plans", campaign, campaign, occurrences)
+
+    def drop(self, lost: Lost, _user: "UserView") -> None:
+        """Some campaigns reach the user no more, until they begin again."""
+        for campaign in lost["plans"]:
+            del self.kept[campaign]
 
     def _due(
         self, campaign: Campaign, now: int, zone: str, concerns: Callable[[Campaign], bool]

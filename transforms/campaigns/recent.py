@@ -4,17 +4,21 @@ Messages come in any order. An order that came before the trigger that it follow
 so the newest of each such event is kept, joined by maximum, and an entry looks back at it. Times are microseconds UTC.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
+from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.events.event import CALLS, Event
 from transforms.segments.conditions import ANY, EventFilter
 from transforms.segments.leaves import matcher
 from transforms.segments.operators import canonical_number
 from transforms.segments.values import compile_path, is_number
+
+if TYPE_CHECKING:
+    from transforms.campaigns.trigger import Trigger
 
 __all__ = ["VALUES_KEPT", "EventQuery", "KeptRecent", "Newest", "Recent", "by_name", "place_of", "value_at"]
 
@@ -78,7 +82,7 @@ class EventQuery(NamedTuple):
         return float(found) if is_number(found) else 0.0
 
 
-class Recent:
+class Recent(Part):
     """The newest events of one user, being changed.
 
     Args:
@@ -86,6 +90,8 @@ class Recent:
       asked: what campaigns ask for, by the name of the event.
     """
 
+    fields: ClassVar[Mapping[str, str]] = {"recent": "kept"}
+    given = ("definitions.routes.recent",)
     __slots__ = ("_asked", "kept")
 
     def __init__(self, kept: KeptRecent, asked: Mapping[str, list[EventQuery]]) -> None:
@@ -122,21 +128,27 @@ class Recent:
             return None
         return found if (found.time > since if id_ is None else found.order > (since, id_)) else None
 
-    def join(self, theirs: KeptRecent) -> None:
-        """Take over a merged user's: of each the newest."""
-        for key, places in theirs.items():
+    def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
+        """Of each the newest."""
+        for key, places in theirs.recent.items():
             self._put(key, places)
 
-    def only(self, asked: Collection[int]) -> None:
+    def redefine(self, user: Any, _trigger: "Trigger") -> None:
         """Forget what nothing asks for any more."""
-        if not self.kept.keys() <= set(asked):
+        asked = user.definitions.routes.recent_keys
+        if not self.kept.keys() <= asked:
             self.kept = {key: places for key, places in self.kept.items() if key in asked}
 
-    def drop(self, gone: Iterable[tuple[int, str]]) -> None:
-        """Forget these, by key and place."""
-        lost = set(gone)
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each event, by key and place."""
+        for key, places in self.kept.items():
+            for place, newest in places.items():
+                yield Piece.of(newest.time, Group.GUARDS, "recent", (key, place), place, newest)
+
+    def drop(self, lost: Lost, _user: Any) -> None:
+        """Forget some."""
         left = {
-            key: {place: newest for place, newest in places.items() if (key, place) not in lost}
+            key: {place: newest for place, newest in places.items() if (key, place) not in lost["recent"]}
             for key, places in self.kept.items()
         }
         self.kept = {key: places for key, places in left.items() if places}

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from transforms.campaigns.caps import Counted, counted_after, is_capped
+from transforms.campaigns.caps import Counted
 from transforms.campaigns.definitions import Campaign, Step
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
 from transforms.campaigns.index import condition_name
 from transforms.campaigns.journey import Subject
-from transforms.campaigns.load import Definitions
 from transforms.campaigns.quiet import first_outside
 from transforms.campaigns.user_view import UserView
 from transforms.identity.channels import channels
@@ -40,9 +39,9 @@ class Decision(NamedTuple):
 class Sending:
     """Decides the sends of one user."""
 
-    def __init__(self, user: UserView, definitions: Definitions) -> None:
+    def __init__(self, user: UserView) -> None:
         self.user = user
-        self.definitions = definitions
+        self.definitions = user.definitions
 
     def decide(
         self, campaign: Campaign, subject: Subject, step: Step, due: int, now: int, *, settling: bool = False
@@ -68,10 +67,10 @@ class Sending:
             return Decision(outside)
         caps = () if campaign.transactional else self.definitions.policies.frequency_caps
         channel = self.definitions.messages[name].channel
-        if is_capped(self.user.cap_history, caps, channel, now):
+        if self.user.cap_history.is_capped(caps, channel, now):
             return Decision(now, "capped")
         sends = self._send(campaign, subject, step, name, now, due=due)
-        self.user.cap_history = counted_after(self.user.cap_history, caps, Counted(now, channel, sends))
+        self.user.cap_history.add(caps, Counted(now, channel, sends))
         return Decision(now)
 
     def answer(self, campaign: Campaign, step: Step, variant: str | None) -> bool | None:
@@ -81,7 +80,7 @@ class Sending:
             if test is nobody:
                 return None
             if test is not None:
-                return test(self.user.leaves.opened, self.user.members)
+                return test(self.user.truths, self.user.members)
         return False
 
     def choose(self, campaign: Campaign, messages: tuple[str, ...]) -> tuple[str, str | None]:
@@ -113,7 +112,7 @@ class Sending:
 
     def template_events(self, campaign: Campaign) -> dict[str, Any]:
         """What templates see under the names of `with`: the properties of the newest such events."""
-        known = self.user.latest_events
+        known = self.user.latest_events.kept
         return {name: known[event][2] for name, event in campaign.template_events.items() if event in known}
 
     def _not_after(self, campaign: Campaign, due: int, now: int) -> int:
@@ -158,6 +157,7 @@ class Sending:
             for address in message.receivers(user.addresses(message.channel))
         ]
         for send in sends:
+            user.sends.by_id[send.id] = send
             user.emit(send)
         return tuple(send.id for send in sends)
 

@@ -1,58 +1,57 @@
 """What campaigns read of a user, and do to one."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
-from transforms.campaigns.caps import Counted
 from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
-from transforms.campaigns.goals import Goals
-from transforms.campaigns.recent import Recent
-from transforms.events.event import SET, TOKEN_LOST, Event
-from transforms.identity.profile import Profile, Written
-from transforms.segments.leaf_states import LeafStates
+from transforms.identity.profile import Profile
+from transforms.segments.leaves import LeafState
 
-__all__ = ["Trigger", "UserView", "trigger_of"]
+if TYPE_CHECKING:  # parts name what they see of a user, too
+    from transforms.campaigns.caps import CapHistory
+    from transforms.campaigns.engine import JourneyEngine
+    from transforms.campaigns.goals import Goals
+    from transforms.campaigns.journeys import Journeys
+    from transforms.campaigns.latest_events import LatestEvents
+    from transforms.campaigns.load import Definitions
+    from transforms.campaigns.open_sends import OpenSends
+    from transforms.campaigns.recent import Recent
 
-
-class Trigger(msgspec.Struct, frozen=True, gc=False):
-    """Why something changed: `kind` is event, time, historical, merge, token, seed, definition, step or truncated.
-
-    Only the first two trigger.
-    """
-
-    kind: str
-    event: Event | None = None
-
-    @property
-    def age(self) -> int:
-        """How old the trigger was when it arrived, in microseconds; zero for triggers by time."""
-        return self.event.arrival - self.event.time if self.event is not None else 0
-
-
-#: What the archive alone tells triggers nothing when it is read again, as it triggered nothing before.
-_QUIET = {SET: "step", TOKEN_LOST: "token"}
-
-
-def trigger_of(event: Event) -> Trigger:
-    """Why that changes which an event changes."""
-    return Trigger("historical" if event.historical else _QUIET.get(event.type, "event"), event)
+__all__ = ["UserView"]
 
 
 class UserView(Protocol):
-    """A user, for campaigns. `cap_history` are the messages that caps count, `latest_events` the newest by name,
-    `recent` those that exits, waits and goals ask for.
+    """An open user as campaigns see one: what it is known by, and the parts that are theirs.
+
+    `cap_history` are the messages that caps count, `latest_events` the newest that templates see, `recent` those that
+    exits, waits and goals ask for, `sends` those that are open.
     """
 
     id: str
-    profile: Profile
-    leaves: LeafStates
-    warming: frozenset[int]
-    goals: Goals
-    cap_history: tuple[Counted, ...]
-    latest_events: dict[str, Written]
-    recent: Recent
+    clock: int
+    definitions: "Definitions"
+    journeys: "Journeys"
+    goals: "Goals"
+    cap_history: "CapHistory"
+    latest_events: "LatestEvents"
+    recent: "Recent"
+    sends: "OpenSends"
+
+    @property
+    def engine(self) -> "JourneyEngine":
+        """What moves the journeys."""
+
+    @property
+    def profile(self) -> Profile:
+        """What is known."""
+
+    @property
+    def truths(self) -> Mapping[int, LeafState]:
+        """The states of leaves by key, each read when it is first asked for."""
+
+    @property
+    def warming(self) -> frozenset[int]:
+        """The activations of which a seed is still to come."""
 
     @property
     def members(self) -> dict[str, int]:
@@ -84,5 +83,6 @@ class UserView(Protocol):
     def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
         """Write attributes as of `now`; `name` is that of the write. What changes by it triggers nothing."""
 
-    def emit(self, effect: CampaignEntered | Converted | Send | Suppressed) -> None:
-        """Report an effect."""
+    @property
+    def emit(self) -> Callable[[CampaignEntered | Converted | Send | Suppressed], None]:
+        """Reports an effect."""

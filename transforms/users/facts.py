@@ -1,32 +1,80 @@
-"""What leaves, journeys and conditions ask of a user: the zone, attributes, addresses and consent."""
+"""What is known of a user, and what leaves, journeys and conditions ask of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.campaigns.policies import Policies
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
-from transforms.segments.leaf_facts import ZONE_NAMES
-from transforms.users.user import ANONYMOUS
+from transforms.segments.leaf_facts import CONSENT, REACHABLE, ZONE_NAMES
+from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["ProfileFacts", "zone_of"]
+if TYPE_CHECKING:
+    from transforms.users.editor import UserEditor
+
+__all__ = ["KnownProfile", "ProfileFacts", "zone_of"]
+
+#: What of a profile can be dropped, with the fact that changes then (None: the attribute itself).
+_DROPPED = (
+    ("attributes", Group.FACTS, None),
+    ("tokens", Group.FACTS, REACHABLE),
+    ("consent", Group.GUARDS, CONSENT),
+    ("blocked", Group.GUARDS, REACHABLE),
+)
+
+
+class KnownProfile(Part):
+    """A profile, being changed. `zone` is what was found in it lately; who changes the profile sets it to None."""
+
+    fields = ("profile",)
+    __slots__ = ("profile", "zone")
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile.copy()
+        self.zone: str | None = None
+
+    def join(self, theirs: User, user: "UserEditor", _arrival: int) -> None:
+        """What both know; of each fact the last writer."""
+        user.leaves.changed += user.leaves.update_facts(self.profile.join(theirs.profile), user)
+
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each attribute, token, consent and blocked mailbox."""
+        for kind, group, _ in _DROPPED:
+            for name, written in getattr(self.profile, kind).items():
+                yield Piece.of(written[0], group, kind, name, name, written)
+
+    def drop(self, lost: Lost, user: "UserEditor") -> None:
+        """Forget some facts."""
+        facts = set[str]()
+        for kind, _, fact in _DROPPED:
+            for name in lost[kind]:
+                del getattr(self.profile, kind)[name]
+                facts.add(fact or name)
+        user.leaves.changed += user.leaves.update_facts(facts, user)
 
 
 class ProfileFacts:
-    """A user as known by a profile. `_zone` is what was found lately; who changes the profile sets it to None."""
+    """A user as known by a profile."""
 
-    __slots__ = ("_zone",)
+    __slots__ = ()
 
     id: str
-    profile: Profile
+    known: KnownProfile
     policies: Policies
-    _zone: str | None
+
+    @property
+    def profile(self) -> Profile:
+        """What is known."""
+        return self.known.profile
 
     @property
     def zone(self) -> str:
         """What the user said, else the policy's."""
-        if self._zone is None:
-            self._zone = zone_of(self.profile, self.policies.default_zone)
-        return self._zone
+        known = self.known
+        if known.zone is None:
+            known.zone = zone_of(known.profile, self.policies.default_zone)
+        return known.zone
 
     def value(self, name: str) -> object:
         """An attribute's value or None."""

@@ -13,14 +13,15 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.release import OlderDefinitions
-from transforms.campaigns.user_view import Trigger
+from transforms.campaigns.trigger import Trigger
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.plain import quoted
 from transforms.logs import fields
 from transforms.segments.leaf_states import LeafStates
 from transforms.storage.store import StoreError
-from transforms.users.advance import accounts_of, fold
+from transforms.users.accounts import accounts_of
+from transforms.users.advance import fold
 from transforms.users.control import encode_inputs_control
 from transforms.users.editor import UserEditor
 from transforms.users.effects import Account, Effect, Faulted
@@ -147,23 +148,22 @@ def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[
     editor.clock = max(editor.clock, wake.arrival)
     for part in sorted(dropped, key=str):  # a set has no order that lasts
         _drop(editor, *part)
-    left, effects = editor.end()
-    after, made = fold(left, (wake,), definitions)
-    return after, effects + made
+    after, made = fold(editor.close(), (wake,), definitions)
+    return after, editor.effects + made
 
 
 def _drop(editor: UserEditor, kind: str, name: int | str) -> None:
     now = editor.clock
     editor.emit(Faulted(editor.id, kind, now))
     if kind == "leaf":
-        editor.leaves = editor.leaves.only({key for key, _ in editor.leaves.items() if key != name})
-        editor.resolve([int(name)], Trigger("truncated"), now)
+        editor.leaves.forget({int(name)})
+        editor.memberships.resolve([int(name)], editor, Trigger("truncated"))
     elif kind == "wait":
-        editor.journeys.give_up(str(name), now, INTERNAL)
+        editor.engine.give_up(str(name), now, INTERNAL)
     elif kind == "run":
         editor.occurrences.skip(now)
     else:
-        editor.session = None
+        editor.sessions.session = None
 
 
 def called(item: Input) -> str:

@@ -4,12 +4,19 @@ What goes beyond is set aside as a dead letter, `hot_id`: one such key would hol
 would make one user of many.
 """
 
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from transforms.campaigns.part import Part
 from transforms.events.event import Event
-from transforms.users.editor import UserEditor
 from transforms.users.effects import Account
 from transforms.users.seen import hash_message
 
-__all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "is_shared", "is_too_fast"]
+if TYPE_CHECKING:
+    from transforms.users.editor import UserEditor
+
+__all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "RateLimit", "set_aside"]
 
 #: The cause of such a dead letter.
 HOT_ID = "hot_id"
@@ -21,29 +28,35 @@ _MINUTE = 60_000_000
 _COUNTED = ("track", "page", "screen", "identify", "group")
 
 
-def is_too_fast(editor: UserEditor, event: Event) -> bool:
-    """Whether an event that is no duplicate is beyond what one key may have in the minute of its arrival.
-
-    If so it is accounted for. History comes as fast as it is read, and one from before the newest minute was late.
+class RateLimit(Part, msgspec.Struct, gc=False):
+    """The newest minute in which messages arrived with how many there were, and hashes of the user ids that an
+    anonymous id was named with; being changed.
     """
-    minute, (newest, count) = event.arrival // _MINUTE, editor.rate_window
-    if event.historical or event.type not in _COUNTED or minute < newest:
-        return False
-    count = count + 1 if minute == newest else 1
-    editor.rate_window = (minute, count)
-    return count > MOST_A_MINUTE and _set_aside(editor, event)
+
+    fields = private = lasting = ("rate_window", "owners")
+
+    rate_window: tuple[int, int]
+    owners: tuple[int, ...]
+
+    def count(self, event: Event) -> bool:
+        """Count an event that is no duplicate; whether it is beyond what one key may have in the minute of its arrival.
+
+        History comes as fast as it is read, and one from before the newest minute was late.
+        """
+        minute, (newest, count) = event.arrival // _MINUTE, self.rate_window
+        counts = not event.historical and event.type in _COUNTED and minute >= newest
+        if counts:
+            count = count + 1 if minute == newest else 1
+            self.rate_window = (minute, count)
+        return counts and count > MOST_A_MINUTE
+
+    def name(self, user: str | None) -> bool:
+        """Note a user whom an anonymous id is named with; whether there are too many, for good."""
+        if user is not None and len(self.owners) <= MOST_OWNERS:
+            self.owners = tuple(dict.fromkeys((*self.owners, hash_message(user))))
+        return len(self.owners) > MOST_OWNERS
 
 
-def is_shared(editor: UserEditor, event: Event) -> bool:
-    """Whether an anonymous id has been named with too many users, this event's among them, for good.
-
-    If so the event is accounted for, whoever it is of.
-    """
-    if event.user is not None and len(editor.owners) <= MOST_OWNERS:
-        editor.owners = tuple(dict.fromkeys((*editor.owners, hash_message(event.user))))
-    return len(editor.owners) > MOST_OWNERS and _set_aside(editor, event)
-
-
-def _set_aside(editor: UserEditor, event: Event) -> bool:
-    editor.emit(Account("dead_letter", event.id, HOT_ID, event))
-    return True
+def set_aside(event: Event, user: "UserEditor") -> None:
+    """Account for an event that is beyond a limit."""
+    user.emit(Account("dead_letter", event.id, HOT_ID, event))

@@ -12,11 +12,11 @@ from operator import attrgetter
 
 import msgspec
 
+from transforms.campaigns.latest_events import LatestEvents
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.policies import Policies
 from transforms.campaigns.recent import EventQuery, Recent, by_name
 from transforms.events.event import Event
-from transforms.identity.profile import newest
 from transforms.segments.evidence import hash_of
 from transforms.segments.index import SegmentIndex
 from transforms.segments.leaf_states import LeafStates
@@ -24,7 +24,7 @@ from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.storage.rows import EventRow
 from transforms.storage.users import Users
 from transforms.users.archive import History, archived, rows_of
-from transforms.users.facts import ProfileFacts
+from transforms.users.facts import KnownProfile, ProfileFacts
 from transforms.users.seen import hash_message
 from transforms.users.user import SeedState, User
 
@@ -95,13 +95,13 @@ def _brought_over(
     leaves = {key: leaf for key in wanted if isinstance(leaf := index.leaves.get(key), EventLeaf)}
     names = {name for name in definitions.routes.remembered if _remembered(name) in wanted}
     fresh: dict[int, LeafState] = {}
-    latest_events = dict(user.latest_events)
+    latest = LatestEvents(user.latest_events)
     recent = Recent(user.recent, _asked_anew(definitions, wanted))
 
     def tell(event: Event) -> None:
         recent.add(event)
         if event.name in names:
-            latest_events[event.name] = newest(latest_events.get(event.name), (event.time, event.id, event.properties))
+            latest.add(event)
 
     if wanted:
         rows = rows_of(store, versions_of(store, user, user.version))
@@ -118,7 +118,7 @@ def _brought_over(
     seeds = {at: dict.fromkeys(of, SeedState.WHOLE) for at, of in user.seeds.items()}
     found = {
         "leaves": states.pack(),
-        "latest_events": latest_events,
+        "latest_events": latest.kept,
         "recent": recent.kept,
         "seeds": seeds,
         "early": {},
@@ -184,8 +184,7 @@ def _count(states: dict[int, LeafState], asked: Iterable[EventLeaf], event: Even
 class _Known(ProfileFacts):
     """A user, to ask for the zone."""
 
-    __slots__ = ("id", "policies", "profile")
+    __slots__ = ("id", "known", "policies")
 
     def __init__(self, user: User, policies: Policies) -> None:
-        self.id, self.profile, self.policies = user.id, user.profile, policies
-        self._zone = None
+        self.id, self.known, self.policies = user.id, KnownProfile(user.profile), policies

@@ -1,11 +1,13 @@
 """The duplicate horizon: which messages a user has taken, as hashes of their ids with the clock at which each was."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from struct import pack
+from typing import Any
 
 import msgspec
 
+from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.segments.values import DAY
 
 __all__ = ["SEEN_AGE", "SEEN_COUNT", "KeptSeen", "PackedSeen", "Seen", "hash_message"]
@@ -37,8 +39,11 @@ class PackedSeen(msgspec.Struct, frozen=True, array_like=True, gc=False):
 KeptSeen = PackedSeen | dict[int, int]
 
 
-class Seen:
+class Seen(Part):
     """The messages that a user has taken, being changed."""
+
+    fields = ("seen",)
+    __slots__ = ("_clocks", "_first", "_fresh", "_hashes")
 
     def __init__(self, kept: KeptSeen) -> None:
         packed = kept if isinstance(kept, PackedSeen) else PackedSeen.of(kept)
@@ -83,20 +88,27 @@ class Seen:
         oldest = next(self.items(), (0, 0))[1] if len([*self.items()]) >= SEEN_COUNT else 0
         return max(clock - SEEN_AGE, oldest)
 
-    def join(self, other: "Seen") -> None:
-        """Keep the newest of what two users who become one have taken."""
-        both = sorted((at, message_hash) for message_hash, at in (dict(other.items()) | dict(self.items())).items())
+    def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
+        """The newest of what both have taken."""
+        known = dict(Seen(theirs.seen).items()) | dict(self.items())
+        both = sorted((at, message_hash) for message_hash, at in known.items())
         self._begin({message_hash: at for at, message_hash in both[-SEEN_COUNT:]})
 
-    def drop(self, hashes: Container[int]) -> None:
-        """Forget some messages."""
-        self._begin({message_hash: at for message_hash, at in self.items() if message_hash not in hashes})
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each message."""
+        for message_hash, at in self.items():
+            yield Piece.of(at, Group.GUARDS, "seen", message_hash, message_hash, at)
 
-    def pack(self) -> PackedSeen:
+    def drop(self, lost: Lost, _user: Any) -> None:
+        """Forget some messages."""
+        self._begin({message_hash: at for message_hash, at in self.items() if message_hash not in lost["seen"]})
+
+    def pack(self, _clock: int = 0) -> tuple[PackedSeen]:
         """All of them, packed."""
         first, fresh = self._first, self._fresh
         form = f">{len(fresh)}Q"
-        return PackedSeen(self._hashes[first:] + pack(form, *fresh), self._clocks[first:] + pack(form, *fresh.values()))
+        hashes, clocks = self._hashes[first:] + pack(form, *fresh), self._clocks[first:] + pack(form, *fresh.values())
+        return (PackedSeen(hashes, clocks),)
 
     def _begin(self, seen: dict[int, int]) -> None:
         self._hashes = self._clocks = b""

@@ -5,12 +5,15 @@ are microseconds UTC.
 """
 
 from hashlib import blake2b
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
+from transforms.campaigns.part import Part
 from transforms.events.event import CALLS, SESSION, SESSION_ENDED, Event
 
-__all__ = ["Session", "ended", "join_sessions", "with_event"]
+__all__ = ["Session", "Sessions", "ended"]
 
 _SECOND = 1_000_000
 
@@ -28,35 +31,60 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     historical: bool
 
 
-def with_event(session: Session | None, event: Event, gap: int, clock: int) -> Session | None:
-    """The open session after an event that is applied at `clock`, to which the user is settled.
+class Sessions(Part):
+    """The open session of one user, being changed. Without a `gap` there are none.
 
-    A call that happened a gap ago or longer counts in none: its session is over. Any other belongs to the open session,
-    since that would have ended before the clock if it lay further away.
+    An id that was taken over keeps its own for those who ask again for its past.
     """
-    if event.type not in CALLS or event.time + gap <= clock:
+
+    fields = ("session",)
+    given = ("definitions.policies.sessions",)
+    __slots__ = ("_gap", "session")
+
+    def __init__(self, session: Session | None, gap: int | None) -> None:
+        self.session = session if gap is not None else None
+        self._gap = gap
+
+    def add(self, event: Event, clock: int) -> None:
+        """Note an event that is applied at `clock`, to which the user has advanced.
+
+        A call that happened a gap ago or longer counts in none: its session is over. Any other belongs to the open
+        session, since that would have ended before the clock if it lay further away.
+        """
+        gap, session, at = self._gap, self.session, event.time
+        if gap is None or event.type not in CALLS or at + gap <= clock:
+            return
+        call = Session(at, at, at + gap, 1, event.historical)
+        # The gap may be longer than it was at the newest call.
+        self.session = call if session is None else _union(session, call, max(session.last, at) + gap)
+
+    def take_ended(self, until: int) -> Session | None:
+        """The session if it ends by a time; it is open no longer then. Not before everything that ends earlier."""
+        session = self.session
+        if session is None or session.end > until:
+            return None
+        self.session = None
         return session
-    at = event.time
-    if session is None:
-        return Session(at, at, at + gap, 1, event.historical)
-    last = max(session.last, at)
-    historical = session.historical and event.historical
-    return Session(min(session.start, at), last, max(session.end, last + gap), session.count + 1, historical)
+
+    def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
+        """The union, or the later one of two that lie apart."""
+        if self._gap is None or theirs.session is None:
+            return
+        if self.session is None:
+            self.session = theirs.session
+        else:
+            first, second = sorted((self.session, theirs.session), key=attrgetter("start", "last", "count"))
+            self.session = second if first.end <= second.start else _union(first, second)
 
 
-def join_sessions(mine: Session | None, theirs: Session | None) -> Session | None:
-    """The open session of two users who become one: the union, or the later one of two that lie apart."""
-    if mine is None or theirs is None:
-        return mine or theirs
-    first, second = sorted((mine, theirs), key=lambda session: (session.start, session.last, session.count))
-    if first.end <= second.start:
-        return second
+def _union(one: Session, other: Session, end: int = 0) -> Session:
+    """One session of two, which ends at `end` at the earliest."""
     return Session(
-        first.start,
-        max(first.last, second.last),
-        max(first.end, second.end),
-        first.count + second.count,
-        first.historical and second.historical,
+        min(one.start, other.start),
+        max(one.last, other.last),
+        max(one.end, other.end, end),
+        one.count + other.count,
+        one.historical and other.historical,
     )
 
 

@@ -28,7 +28,7 @@ from transforms.segments.values import DAY
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.storage.store import Store
-from transforms.users.advance import accounts_of
+from transforms.users.accounts import accounts_of
 from transforms.users.effects import Account, Forward
 from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted

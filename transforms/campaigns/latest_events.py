@@ -1,0 +1,42 @@
+"""The newest events that templates see under the names of a campaign's `with`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.events.event import Event
+from transforms.identity.profile import Written, newest
+
+__all__ = ["LatestEvents"]
+
+
+class LatestEvents(Part):
+    """By the event's name the newest (time, message id, properties), being changed."""
+
+    fields: ClassVar[Mapping[str, str]] = {"latest_events": "kept"}
+    __slots__ = ("kept",)
+
+    def __init__(self, kept: Mapping[str, Written]) -> None:
+        self.kept = dict(kept)
+
+    def add(self, event: Event) -> None:
+        """Remember an event, unless a newer one is known."""
+        self._put(event.name, (event.time, event.id, event.properties))
+
+    def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
+        """Of each name the newest."""
+        for name, written in theirs.latest_events.items():
+            self._put(name, written)
+
+    def pieces(self, _clock: int) -> Iterator[Piece]:
+        """Each event."""
+        for name, written in self.kept.items():
+            yield Piece.of(written[0], Group.FACTS, "lasts", name, name, written)
+
+    def drop(self, lost: Lost, _user: Any) -> None:
+        """Forget some."""
+        for name in lost["lasts"]:
+            del self.kept[name]
+
+    def _put(self, name: str, written: Written) -> None:
+        self.kept[name] = newest(self.kept.get(name), written)

@@ -1,0 +1,31 @@
+"""What made something of a user change."""
+
+import msgspec
+
+from transforms.events.event import SET, TOKEN_LOST, Event
+
+__all__ = ["Trigger", "trigger_of"]
+
+
+class Trigger(msgspec.Struct, frozen=True, gc=False):
+    """Why something changed: `kind` is event, time, historical, merge, token, seed, definition, step or truncated.
+
+    Only the first two trigger.
+    """
+
+    kind: str
+    event: Event | None = None
+
+    @property
+    def age(self) -> int:
+        """How old the trigger was when it arrived, in microseconds; zero for triggers by time."""
+        return self.event.arrival - self.event.time if self.event is not None else 0
+
+
+#: What the archive alone tells triggers nothing when it is read again, as it triggered nothing before.
+_QUIET = {SET: "step", TOKEN_LOST: "token"}
+
+
+def trigger_of(event: Event) -> Trigger:
+    """Why that changes which an event changes."""
+    return Trigger("historical" if event.historical else _QUIET.get(event.type, "event"), event)

@@ -1,0 +1,33 @@
+"""How messages end: what a user says of each."""
+
+from transforms.events.event import RECEIPT, Event
+from transforms.users.editor import UserEditor
+from transforms.users.effects import Account
+from transforms.users.user import Announcement, Merge, OwnerDeleted, TokenReassigned, Wake
+
+__all__ = ["account", "account_control", "accounts_of", "close_send"]
+
+
+def accounts_of(user: str, event: Event, outcome: str, cause: str = "") -> tuple[Account, ...]:
+    """What a user says of how a message ended; of an alias, which goes to two, only the one with the previous id."""
+    if event.type == "alias" and event.previous not in (user, event.user):
+        return ()
+    return (Account(outcome, event.id, cause, event if cause else None, control=event.type == RECEIPT),)
+
+
+def account(editor: UserEditor, event: Event, outcome: str) -> None:
+    """Say how a message ended."""
+    for each in accounts_of(editor.id, event, outcome):
+        editor.emit(each)
+
+
+def close_send(editor: UserEditor, event: Event) -> None:
+    """Close the open send that an event is a receipt of, if it is one."""
+    if event.type == RECEIPT:
+        editor.sends.close(event, editor.cap_history)
+
+
+def account_control(editor: UserEditor, item: Wake | Merge | TokenReassigned | Announcement | OwnerDeleted) -> None:
+    """Say how a message of the control topic ended."""
+    if item.control:
+        editor.emit(Account("applied", item.id, control=True))
