@@ -194,13 +194,12 @@ def test_of_time_that_raises_only_the_wait_is_dropped(monkeypatch: pytest.Monkey
 
 def test_a_merge_and_a_seed_are_set_aside_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     from transforms.users.editor import UserEditor
-    from transforms.users.seeds import AwaitedSeeds
 
     def join(*_: Any) -> None:
         raise Poisoned
 
     monkeypatch.setattr(UserEditor, "join", join)
-    monkeypatch.setattr(AwaitedSeeds, "outcome", join)
+    monkeypatch.setattr("transforms.users.advance.check_release", join)
     merge = Merge(START, User("u2", clock=START, created=START), control=True)
     seed = Seed("s", "u1", START + 1, 0)
     found = run(compile_plain(FRAGILE), [("u1", merge), ("u1", track("Sound", HOUR, "s")), ("u1", seed)], AS_OF)
