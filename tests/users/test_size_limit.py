@@ -293,7 +293,7 @@ def test_what_was_cut_is_counted_in_the_tallies_and_shown_in_the_row(tmp_path: P
     batch = WriteBatch(DEFINITIONS, store)
     huge = Event("m", "identify", "", START, START, "u", traits={"bio": "x" * SIZE_LIMIT, "plan": "pro"})
     _, data = batch.apply(User("u"), [huge])
-    assert (("truncated", "attributes", "", START - START % DAY), 1) in list(batch.flush())
+    assert (("truncated", ("attributes",), START - START % DAY), 1) in list(batch.flush())
     row = store.read_users(["u"])["u"]
     assert row.state == data
     assert len(row.state) < SIZE_LIMIT
