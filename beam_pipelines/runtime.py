@@ -1,7 +1,7 @@
 """What a live job asks of the place where it runs: how to read, advance, deliver, publish back, count, acknowledge.
 
 `portable.Portable` is for any runner of Beam, `one_process.OneProcess` for this machine. The graph itself stands once,
-in `realtime.build`.
+in `realtime.build_live`.
 """
 
 from collections.abc import Sequence

@@ -186,7 +186,7 @@ def run_graph(
 
     Args:
       build: adds the steps to a pipeline.
-      job: whose steps they are; it is closed in the end.
+      job: whose steps they are; it is closed when it stops. One that fails leaves its messages as a killed one does.
       beam_flags: more flags for Beam.
       beside: each runs in a thread once the job does, and ends soon after the function that it is given says so; what
         it raises ends the job and is raised.
@@ -216,6 +216,7 @@ def run_graph(
                 stopped.set()
                 heart.drain()
                 result.cancel()
+                job.close()
                 return
             finally:
                 stopped.set()
@@ -226,7 +227,6 @@ def run_graph(
         raise RunFailed(_cause(error)) from error
     finally:
         signal.signal(signal.SIGTERM, before)
-        job.close()
         _end_within(EXIT_SECONDS)
 
 

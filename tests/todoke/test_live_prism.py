@@ -7,6 +7,7 @@ import pytest
 
 from todoke import live
 from todoke.live import find_prism
+from transforms.logs import write_log
 
 
 class Machine:
@@ -58,7 +59,8 @@ def test_another_program_of_that_name_is_passed_over(machine: Machine, other: st
 def test_then_a_build_with_go_which_is_kept(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     machine.go('echo "$@" >&2; printf "#!/bin/sh\\n" > "$GOBIN/prism"; /bin/chmod +x "$GOBIN/prism"')
     built = machine.cache / "todoke" / f"prism-{beam.__version__}" / "prism"
-    assert find_prism() == (str(built), "a build with Go")
+    with write_log("text", job="run"):
+        assert find_prism() == (str(built), "a build with Go")
     machine.go("exit 1")
     assert find_prism() == (str(built), "an earlier build")
     assert capfd.readouterr().err.count("building Prism") == 1
@@ -66,7 +68,8 @@ def test_then_a_build_with_go_which_is_kept(machine: Machine, capfd: pytest.Capt
 
 def test_a_build_that_fails_says_why_and_leaves_it_to_beam(machine: Machine, capfd: pytest.CaptureFixture[str]) -> None:
     machine.go("echo 'go: no network' >&2; exit 1")
-    assert find_prism() == (None, "Beam's own download")
+    with write_log("text", job="run"):
+        assert find_prism() == (None, "Beam's own download")
     assert "Prism could not be built: go: no network" in capfd.readouterr().err
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from todoke.live import LIVED_WELL, LONGEST_PAUSE, Patience, supervise
 from transforms.errors import RunFailed
+from transforms.logs import write_log
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -38,7 +39,7 @@ def test_a_command_that_fails_is_started_again_until_patience_ends(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     runs = tmp_path / "runs"
-    with pytest.raises(RunFailed, match="gave up after 3 failures in a row"):
+    with write_log("text", job="run"), pytest.raises(RunFailed, match="gave up after 3 failures in a row"):
         supervise(shell(f"echo run >> {runs}; echo the cause >&2; exit 1"), restarts=2)
     said = capfd.readouterr().err.splitlines()
     assert lines(runs) == ["run"] * 3
@@ -66,7 +67,7 @@ def test_a_live_run_that_ends_by_itself_has_failed() -> None:
 def test_what_a_run_started_is_gone_before_the_next_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     started = f"(while :; do echo $$ >> {log}; sleep 0.02; done) & sleep 0.3"
-    with pytest.raises(RunFailed, match="gave up"):
+    with write_log("text", job="run"), pytest.raises(RunFailed, match="gave up"):
         supervise(shell(f"echo run >> {log}; {started}; kill -9 $$"), restarts=1)
     written = lines(log)
     time.sleep(0.2)

@@ -45,7 +45,7 @@ class SharedFeed:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._lock = threading.Lock()
-        self._paused = False
+        self._paused = self._closed = False
         self._watermark = 0
         self.readers = 1
 
@@ -82,10 +82,12 @@ class SharedFeed:
             self._paused = True
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; a second time changes nothing."""
         with self._lock:
             self._paused = True
-            self._feed.close()
+            if not self._closed:
+                self._closed = True
+                self._feed.close()
 
     def _advance(self) -> int:
         self._watermark = max(self._watermark, self._feed.watermark())
