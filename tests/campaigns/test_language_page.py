@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from transforms.campaigns import grammar_triggers
+from transforms.campaigns.definitions import TRIGGERS
 from transforms.campaigns.grammar import FIELDS
 from transforms.campaigns.grammar_steps import STEPS, WAITS
-from transforms.campaigns.grammar_triggers import EXITS, REENTRIES, TRIGGERS
+from transforms.campaigns.grammar_triggers import EXITS, REENTRIES
 from transforms.campaigns.load import check
 from transforms.campaigns.policies import FIELDS as POLICIES
 from transforms.identity.channels import channels
@@ -30,3 +32,7 @@ def test_every_word_of_the_language_is_on_the_page() -> None:
     words |= {key for channel in channels() for key in form_of(channel).keys}
     words |= {"then", "else", "unless", "at_most", "same", "include_current", "cron", "at", "zone", "variant", "with"}
     assert {word for word in words if not re.search(rf"(?<![a-z_]){word}(?![a-z_])", PAGE)} == set()
+
+
+def test_every_kind_of_trigger_is_read() -> None:
+    assert grammar_triggers._READERS.keys() == TRIGGERS.keys()

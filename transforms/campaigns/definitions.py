@@ -1,7 +1,7 @@
 """Campaigns as records: what `grammar` reads of definition files, in plain data. Durations are microseconds."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,12 +14,14 @@ __all__ = [
     "ALL_VARIANTS",
     "MAX_DELAY",
     "PRIORITY",
+    "TRIGGERS",
     "Campaign",
     "Exit",
     "Goal",
     "Rate",
     "Reentry",
     "Step",
+    "TriggerKind",
     "TriggerRule",
     "walk",
 ]
@@ -32,6 +34,29 @@ PRIORITY = 50
 ALL_VARIANTS = ""
 
 
+class TriggerKind(NamedTuple):
+    """What holds of all triggers of one kind.
+
+    `by_event`: it is an event, whose properties `where`, `same` and `each` may ask. `broadcast`: it reaches many at
+    once, so that it needs an audience, may have a rate, and waits for no facts about somebody new. `again`: a user may
+    come to it often, so that `reenter` must be said.
+    """
+
+    by_event: bool = False
+    broadcast: bool = False
+    again: bool = False
+
+
+#: Every kind of trigger. How each is read stands in `grammar_triggers`, how it is found in `index`.
+TRIGGERS: dict[str, TriggerKind] = {
+    "enters": TriggerKind(),
+    "leaves": TriggerKind(),
+    "event": TriggerKind(by_event=True, again=True),
+    "schedule": TriggerKind(broadcast=True, again=True),
+    "announcement": TriggerKind(by_event=True, broadcast=True),
+}
+
+
 class TriggerRule(msgspec.Struct, frozen=True):
     """What lets a user in: `kind` is enters or leaves (of `segment`), event or announcement (one of `events`), or
     schedule. With `include_current` those who are in the segment when the campaign starts enter, too.
@@ -42,6 +67,11 @@ class TriggerRule(msgspec.Struct, frozen=True):
     events: EventFilter | None = None
     schedule: Schedule | None = None
     include_current: bool = False
+
+    @property
+    def of_kind(self) -> TriggerKind:
+        """What holds of all of its kind."""
+        return TRIGGERS[self.kind]
 
 
 class Exit(msgspec.Struct, frozen=True):

@@ -171,7 +171,7 @@ class _Reader:
     def _audience(self, trigger: TriggerRule) -> Condition | None:
         node, problems = self.fields.get("audience"), self.problems
         if node is None:
-            if trigger.kind in ("schedule", "announcement"):
+            if trigger.of_kind.broadcast:
                 problems.add(self.body, "`audience` is missing: write whom it is for")
             return None
         audience = read_condition(node, problems)
@@ -267,7 +267,7 @@ class _Reader:
             return None
         node, keys = self.fields["rate"], ("at_most", "per")
         fields = self.problems.mapping(node, keys, required=keys)
-        if trigger.kind not in ("schedule", "announcement"):
+        if not trigger.of_kind.broadcast:
             self.problems.add(node, "`rate` is for campaigns that reach many at once: schedules and announcements")
         if fields is None or len(fields) < 2:
             return None

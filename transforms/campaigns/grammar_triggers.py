@@ -1,10 +1,11 @@
 """How journeys begin, begin again, and end: triggers, re-entry and exits read from a definition file."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from transforms.campaigns.definitions import Exit, Reentry, TriggerRule
+from transforms.campaigns.definitions import TRIGGERS, Exit, Reentry, TriggerRule
 from transforms.campaigns.schedule import EACH_USER, Schedule, check_cron
 from transforms.events.plain import quoted
 from transforms.identity.zones import known_zone
@@ -18,7 +19,6 @@ __all__ = [
     "LOCAL_FORM",
     "LOCAL_TIME_FORM",
     "REENTRIES",
-    "TRIGGERS",
     "read_exits",
     "read_minute",
     "read_reentry",
@@ -27,8 +27,7 @@ __all__ = [
     "read_zone",
 ]
 
-#: The kinds of triggers, of exits, and of re-entry but for {after: D} and {each: PATH}.
-TRIGGERS = ("enters", "leaves", "event", "schedule", "announcement")
+#: The kinds of exits, and of re-entry but for {after: D} and {each: PATH}.
 EXITS = ("event", "segment", "leaves")
 REENTRIES = ("never", "always", "restart")
 
@@ -49,17 +48,42 @@ def read_trigger(node: Node, segments: Collection[str], default_zone: str, probl
     kind = problems.one_key(node, fields, TRIGGERS) if fields is not None else None
     if fields is None or kind is None:
         return None
-    if kind not in ("event", "announcement"):
+    if not TRIGGERS[kind].by_event:
         _only_with("event", ("type", "where"), fields, problems)
     if kind != "enters":
         _only_with("enters", ("include_current",), fields, problems)
-    if kind in ("event", "announcement"):
-        return TriggerRule(kind, events=read_filter({**fields, "event": fields[kind]}, problems))
-    if kind == "schedule":
-        schedule = _schedule(fields["schedule"], default_zone, problems)
-        return None if schedule is None else TriggerRule(kind, schedule=schedule)
+    return _READERS[kind](kind, fields, _Known(segments, default_zone), problems)
+
+
+class _Known(NamedTuple):
+    """What a trigger may refer to: segments, and the zone of schedules that name none."""
+
+    segments: Collection[str]
+    default_zone: str
+
+
+def _of_segment(kind: str, fields: Document, known: _Known, problems: Problems) -> TriggerRule:
     current = kind == "enters" and "include_current" in fields and bool(problems.boolean(fields["include_current"]))
-    return TriggerRule(kind, _segment(fields[kind], kind, segments, problems), include_current=current)
+    return TriggerRule(kind, _segment(fields[kind], kind, known.segments, problems), include_current=current)
+
+
+def _of_events(kind: str, fields: Document, _known: _Known, problems: Problems) -> TriggerRule:
+    return TriggerRule(kind, events=read_filter({**fields, "event": fields[kind]}, problems))
+
+
+def _of_time(kind: str, fields: Document, known: _Known, problems: Problems) -> TriggerRule | None:
+    schedule = _schedule(fields[kind], known.default_zone, problems)
+    return None if schedule is None else TriggerRule(kind, schedule=schedule)
+
+
+#: How every kind of trigger is read.
+_READERS: dict[str, Callable[[str, Document, _Known, Problems], TriggerRule | None]] = {
+    "enters": _of_segment,
+    "leaves": _of_segment,
+    "event": _of_events,
+    "schedule": _of_time,
+    "announcement": _of_events,
+}
 
 
 def read_exits(node: Node, segments: Collection[str], trigger: TriggerRule, problems: Problems) -> tuple[Exit, ...]:
@@ -83,7 +107,7 @@ def read_exits(node: Node, segments: Collection[str], trigger: TriggerRule, prob
 def read_reentry(body: Node, node: Node | None, trigger: TriggerRule | None, problems: Problems) -> Reentry | None:
     """Read whether users may enter again; it must be said for events and schedules."""
     if node is None:
-        if trigger is not None and trigger.kind in ("event", "schedule"):
+        if trigger is not None and trigger.of_kind.again:
             cause = f"`reenter` is missing: this trigger needs {', '.join(REENTRIES)}, {{after: D}} or {{each: PATH}}"
             problems.add(body, cause)
         return Reentry("always")
@@ -99,7 +123,7 @@ def read_reentry(body: Node, node: Node | None, trigger: TriggerRule | None, pro
         after = read_duration(fields["after"], problems)
         return None if after is None else Reentry("after", after)
     each = _one_value(fields["each"], problems)
-    if trigger is not None and trigger.kind not in ("event", "announcement"):
+    if trigger is not None and not trigger.of_kind.by_event:
         problems.add(fields["each"], "goes with triggers by an event: others have no properties")
     return None if each is None else Reentry("each", each=each)
 
@@ -108,7 +132,7 @@ def read_same(fields: Document, trigger: TriggerRule | None, problems: Problems)
     """Read the path at which an event has the trigger's value."""
     if "same" not in fields:
         return None
-    if trigger is not None and trigger.kind not in ("event", "announcement"):
+    if trigger is not None and not trigger.of_kind.by_event:
         problems.add(fields["same"], "`same` goes with triggers by an event: others have no properties")
     return _one_value(fields["same"], problems)
 

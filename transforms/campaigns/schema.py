@@ -3,11 +3,11 @@
 It describes what this version accepts; what it cannot say (see docs/how-to/editor.md) `todoke validate` says.
 """
 
-from transforms.campaigns.definitions import MAX_DELAY
+from transforms.campaigns.definitions import MAX_DELAY, TRIGGERS
 from transforms.campaigns.effects import HOLDOUT
 from transforms.campaigns.grammar import MAX_RATE, ON_UNKNOWN, REQUIRED, STATUSES
 from transforms.campaigns.grammar_steps import STEPS, WAITS
-from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES, TRIGGERS
+from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES
 from transforms.campaigns.policies import MAX_CAPPED, NO_QUIET
 from transforms.events.channels import installed
 from transforms.messages.definitions import LOCALE_FORM
@@ -168,7 +168,7 @@ def _trigger() -> Schema:
     with_event = {"anyOf": [has("event"), has("announcement")]}
     return _event_or_segment(
         fields,
-        TRIGGERS,
+        tuple(TRIGGERS),
         with_event,
         {"if": {"not": has("enters")}, "then": {"properties": {"include_current": False}}},
     )

@@ -19,11 +19,7 @@ from transforms.campaigns.user_view import UserView
 from transforms.identity.channels import channels
 from transforms.segments.warming import nobody
 
-__all__ = ["SETTLED_AT_ONCE", "Decision", "Sending"]
-
-
-#: The triggers whose campaigns do not wait for facts about a user.
-SETTLED_AT_ONCE = ("schedule", "announcement")
+__all__ = ["Decision", "Sending"]
 
 
 class Decision(NamedTuple):
@@ -108,7 +104,7 @@ class Sending:
 
     def settled(self, campaign: Campaign) -> int:
         """From when on a campaign waits for no facts about this user any more; what reaches many at once never does."""
-        return 0 if campaign.trigger.kind in SETTLED_AT_ONCE else self.user.settled
+        return 0 if campaign.trigger.of_kind.broadcast else self.user.settled
 
     def template_events(self, campaign: Campaign) -> dict[str, Any]:
         """What templates see under the names of `with`: the properties of the newest such events."""

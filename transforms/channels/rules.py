@@ -34,7 +34,7 @@ def rules_of(definitions: Definitions) -> Rules:
         name: Rule(
             campaign.status,
             resend=campaign.on_unknown == "resend",
-            broadcast=campaign.trigger.kind in ("schedule", "announcement"),
+            broadcast=campaign.trigger.of_kind.broadcast,
             scheduled=campaign.trigger.kind == "schedule",
             interval=campaign.rate.per / campaign.rate.at_most if campaign.rate is not None else None,
         )
