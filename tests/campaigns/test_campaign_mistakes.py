@@ -133,7 +133,7 @@ POLICIES = [
     ("frequency_caps: {channels: [push], at_most: 1, per: 1d}", [("frequency_caps", "expected a list of caps")]),
     ("frequency_caps: [{channels: push, at_most: 1, per: 1d}]", [("frequency_caps[0].channels", "a list of channels")]),
     (
-        "frequency_caps: [{channels: [sms], at_most: 1, per: 1d}]",
+        "frequency_caps: [{channels: [fax], at_most: 1, per: 1d}]",
         [("frequency_caps[0].channels[0]", "expected one of")],
     ),
     ("frequency_caps: [{channels: [push], at_most: 0, per: 1d}]", [("frequency_caps[0].at_most", "from 1 to 1,000")]),
