@@ -108,7 +108,7 @@ def shop(tmp_path: Path, todoke: Callable[..., Any]) -> Shop:
 def test_seeds_go_to_those_who_wait_and_the_new_condition_answers(shop: Shop, engine: str) -> None:
     done = shop.backfill(engine=engine)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    assert f"activation 2026-03-10T12:10:00Z, by {engine}: 2 seeds, 1 empty ones" in done.stdout
+    assert f"activation 2026-03-10T12:10:00Z, by {engine}: 2 seeds, 1 empty" in done.stdout
     report = shop.report()
     counts = {"seeded": 2, "empty": 1, "missed": 0}
     assert {name: report[name] for name in counts} == counts
