@@ -1,6 +1,7 @@
 """`todoke sends`: whom a reason struck."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,16 @@ def test_a_real_run_is_asked(todoke: Todoke, store: str) -> None:
     assert bob["kind"] == "refusal"
     struck = todoke("sends", "--store", store, "--campaign", "greet", "--reason", bob["detail"], "--json").stdout
     assert "bob" in [json.loads(line)["user"] for line in struck.splitlines()]
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date_by_asking(todoke: Todoke, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.record(rows())
+    store.close()
+    connection = sqlite3.connect(tmp_path / "s.db")
+    connection.executescript("DROP INDEX ledger_by_state; DROP TABLE dead_letters")
+    connection.close()
+    for command in ("sends", "dead-letters"):
+        done = todoke(command, "--store", "sqlite:s.db")
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(todoke("sends", "--store", "sqlite:s.db").stdout.splitlines()) == 6
