@@ -283,8 +283,8 @@ def test_a_big_batch_keeps_its_order(fcm, smtp, store, make_courier, make_send):
     assert len(list(store.scan_ledger())) == 200
 
 
-@pytest.mark.parametrize(("users", "most"), [(1, 64), (1000, 256)])
-def test_at_most_64_of_a_shard_and_256_in_all_are_in_flight(make_courier, make_send, users, most):
+@pytest.mark.parametrize(("users", "in_turn", "most"), [(1, (), 64), (1000, (), 256), (1000, ("push",), 64)])
+def test_at_most_64_of_a_shard_and_256_in_all_are_in_flight(make_courier, make_send, users, in_turn, most):
     import asyncio
 
     from transforms.channels.flight import shard_of
@@ -304,10 +304,18 @@ def test_at_most_64_of_a_shard_and_256_in_all_are_in_flight(make_courier, make_s
 
     channel = Counting()
     sends = [make_send(f"f{number}", user=f"u{number % users}") for number in range(1000)]
-    answers = make_courier(senders={"push": channel}).deliver(sends)
+    answers = make_courier(senders={"push": channel}, in_turn=in_turn).deliver(sends)
     assert [answer.send for answer in answers] == sends
     assert channel.most.pop("all") == most
     assert max(channel.most.values()) <= 64
+
+
+def test_mail_waits_for_its_connections_no_longer_than_a_lease(tmp_path):
+    """A courier of a job starts as many mails as of one shard: the last waits for 64 / 8 others."""
+    from transforms.channels.destinations import Channels
+
+    assert Channels(str(tmp_path), {"email": ("smtp://localhost:25",), "webhook": ()}).in_turn == {"email"}
+    assert Channels(str(tmp_path), {}).in_turn == frozenset()
 
 
 def test_a_ledger_that_fails_stops_the_batch(fcm, make_courier, make_send):

@@ -132,12 +132,15 @@ class OutboxFile(msgspec.Struct, frozen=True):
 class Transport(msgspec.Struct, frozen=True):
     """How a channel's messages are handed over: `open` makes a sender.
 
+    `in_turn`: the sender has few connections, for which messages wait; then fewer are started at a time.
+
     `show` is what an outbox holds of a message in place of handing it over; an `Outcome` where a sender would refuse
     it. A message that goes out raises where it is none of this channel.
     """
 
     open: Callable[[Opening], Sender]
     show: Callable[[Send, Any, MailSettings], OutboxLine | OutboxFile | Outcome]
+    in_turn: bool = False
 
 
 def line_head(send: Send) -> dict[str, Any]:

@@ -6,7 +6,7 @@ which nobody knows the end; `todoke sweep` settles those when their lease is ove
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -64,6 +64,7 @@ class Courier:
         otherwise the wall clock.
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
       rules: what campaigns say now; None asks nothing.
+      in_turn: channels of which at most `A_SHARD` sends are open, not so many a shard (see `Transport`).
       bounded: try at most `TRIES` times here, and then fail, or answer `later` where the refusal says nothing about the
         message; else answer `later` at each refusal, with growing pauses.
       sleep: how to pause between tries, in seconds.
@@ -79,6 +80,7 @@ class Courier:
         *,
         store: Ledger | None = None,
         rules: Rules | None = None,
+        in_turn: Collection[str] = (),
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -91,6 +93,7 @@ class Courier:
         # A bounded run's users are those of its end, and its decisions are of before.
         self._rules = rules or {}
         self._gate = Gate(clock, rules, None if bounded else self._ledger, bounded=bounded)
+        self._in_turn = in_turn
         self._bounded = bounded
         self._sleep = sleep
         self._away: set[str] = set()
@@ -137,7 +140,7 @@ class Courier:
 
     async def _deliver(self, sends: Sequence[Send], waited: bool) -> list[Delivery]:
         """Keep calls open, and start new ones as others end; see `Flight`."""
-        flight = Flight(sends)
+        flight = Flight(sends, self._in_turn)
         try:
             while (places := flight.next()) or flight:
                 try:

@@ -36,6 +36,11 @@ class Channels(msgspec.Struct, frozen=True):
         """The channels that reach somebody beyond this system."""
         return frozenset(self.told.keys() & every_channel().keys())
 
+    @property
+    def in_turn(self) -> frozenset[str]:
+        """The named channels whose messages wait for few connections."""
+        return frozenset(name for name in self.named if transport_of(name).in_turn)
+
     def open(self, settings: MailSettings, store: Store | None) -> dict[str, Sender]:
         """What sends, by channel, with secrets from the environment."""
         opening = Opening(self.told, os.environ, settings, store)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -30,7 +30,8 @@ def shard_of(send: Send) -> str:
 class Flight:
     """The sends of one delivery: those that wait for their turn, the open calls with their claims, and the answers.
 
-    Sends are named by their place in `sends`. Those of one shard keep their order.
+    Sends are named by their place in `sends`. Those of one shard keep their order. A channel that is `in_turn` counts
+    as one shard: what waits for one of its few connections is claimed, and a claim has a lease.
 
     Attributes:
       sends: what is delivered.
@@ -42,7 +43,7 @@ class Flight:
       missed: by channel, the calls in turn that found no provider.
     """
 
-    def __init__(self, sends: Sequence[Send]) -> None:
+    def __init__(self, sends: Sequence[Send], in_turn: Collection[str] = ()) -> None:
         self.sends = sends
         self.answers: dict[int, Delivery] = {}
         self.rows: list[LedgerRow] = []
@@ -51,9 +52,10 @@ class Flight:
         self.called: set[str] = set()
         self.reached: set[str] = set()
         self.missed: Counter[str] = Counter()
+        self._in_turn = in_turn
         self._waiting: dict[str, deque[int]] = {}
         for place, send in enumerate(sends):
-            self._waiting.setdefault(shard_of(send), deque()).append(place)
+            self._waiting.setdefault(self._shard(send), deque()).append(place)
         self._open: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         self._open_in: Counter[str] = Counter()
         self._done: deque[asyncio.Task[Outcome]] = deque()
@@ -62,6 +64,9 @@ class Flight:
     def __len__(self) -> int:
         """How many calls are open."""
         return len(self._open)
+
+    def _shard(self, send: Send) -> str:
+        return send.channel if send.channel in self._in_turn else shard_of(send)
 
     def next(self) -> list[int]:
         """The places of sends to be started now; none while too few could be, or while nothing may be.
@@ -86,7 +91,7 @@ class Flight:
         """Start the call of a claimed send."""
         task = asyncio.create_task(calling)
         self._open[task] = place, claim
-        self._open_in[shard_of(self.sends[place])] += 1
+        self._open_in[self._shard(self.sends[place])] += 1
         task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[Outcome]) -> None:
@@ -101,7 +106,7 @@ class Flight:
         while self._done:
             task = self._done.popleft()
             place, claim = self._open.pop(task)
-            self._open_in[shard_of(self.sends[place])] -= 1
+            self._open_in[self._shard(self.sends[place])] -= 1
             ended.append((place, claim, task))
         return ended
 

@@ -171,6 +171,7 @@ class Delivering(beam.DoFn):
             self.channels.clock(self.clock, bounded=self.bounded),
             store=self._counted or store,
             rules=self._rules,
+            in_turn=self.channels.in_turn,
             bounded=self.bounded,
         )
 

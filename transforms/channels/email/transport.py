@@ -273,7 +273,7 @@ def _show(send: Send, mail: RenderedMail, settings: MailSettings) -> OutboxFile 
     return made if isinstance(made, Outcome) else OutboxFile("mail", ".eml", made.content)
 
 
-TRANSPORT = Transport(_open, _show)
+TRANSPORT = Transport(_open, _show, in_turn=True)
 
 
 def _refused(error: SMTPResponseException) -> Outcome:
