@@ -133,6 +133,34 @@ def test_what_is_older_than_it_is_kept_for_goes(url: str, tmp_path: Path) -> Non
     assert [row.payload for row in rows(url)] == [b"3", b"2"]
 
 
+def test_a_job_that_runs_for_months_keeps_none_for_longer(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    step = KeepDeadLetters(url, 3 * DAY, lambda: now)._step
+    now = NOW
+    step.setup()
+    for day in range(10):
+        now = NOW + day * DAY
+        step.start_bundle()
+        list(step.process(letter(b"%d" % day)))
+        step.finish_bundle()
+    assert [row.payload for row in rows(url)] == [b"9", b"8", b"7", b"6"]
+
+
+def test_large_letters_are_not_held_in_memory_and_stay_within_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    monkeypatch.setattr("transforms.events.kept.transforms.MOST_BYTES", 60_000_000)
+    step = KeepDeadLetters(url, clock=lambda: NOW)._step
+    step.setup()
+    step.start_bundle()
+    for number in range(130):
+        list(step.process(letter(b"%d" % number + b"x" * 999_000)))
+        assert len(step._rows) < 9
+    step.finish_bundle()
+    assert len(rows(url)) < 120
+
+
 def test_without_a_store_or_with_nothing_to_keep_they_are_only_written(tmp_path: Path) -> None:
     sink = tmp_path / "letters.jsonl"
     run([letter()], str(sink), None)

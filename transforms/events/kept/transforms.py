@@ -18,16 +18,18 @@ __all__ = ["KEPT_FOR", "MOST_BYTES", "MOST_ROWS", "KeepDeadLetters"]
 KEPT_FOR = 30 * 24 * 3_600_000_000
 #: The most letters that are kept, and the most bytes, about: the newest.
 MOST_ROWS, MOST_BYTES = 100_000, 500_000_000
-#: How many letters are written together, and after how many of them old ones are looked for.
-_AT_ONCE, _BETWEEN = 500, 5_000
+#: How many letters are written together at most, and of how many bytes.
+_AT_ONCE, _BYTES_AT_ONCE = 500, 8_000_000
+#: After how many letters old ones are looked for, of how many bytes, and after what time.
+_BETWEEN, _BYTES_BETWEEN, _TIME_BETWEEN = 5_000, 50_000_000, 24 * 3_600_000_000
 
 
 class KeepDeadLetters(beam.PTransform):
     """Keep dead letters in a store, and hand them on.
 
     They are written when the bundle ends, before later steps end theirs: so no message is acknowledged before its
-    letter is kept. A bundle that runs again keeps none twice. Letters that are too old, or too many, are deleted now
-    and then.
+    letter is kept. A bundle that runs again keeps none twice. Letters that are too old, or too many, are deleted when
+    others come: after a day, 5,000 letters or 50 MB.
 
     Args:
       store: the store's URL.
@@ -57,14 +59,18 @@ class _Keep(beam.DoFn):
 
     def setup(self) -> None:
         self._store = self._shared.acquire(lambda: open_store(self._url), tag=self._url)
-        self._since_pruned = _BETWEEN  # what an earlier process kept is checked with the first letters
+        self._prune_at = self._clock()  # what an earlier process kept is checked with the first letters
+        self._rows_kept = self._bytes_kept = 0
 
     def start_bundle(self) -> None:
         self._rows: list[DeadLetterRow] = []
+        self._bytes = 0
 
     def process(self, letter: DeadLetter) -> Iterable[DeadLetter]:
-        self._rows.append(kept(letter, self._clock()))
-        if len(self._rows) >= _AT_ONCE:
+        row = kept(letter, self._clock())
+        self._rows.append(row)
+        self._bytes += row.weight
+        if len(self._rows) >= _AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
             self._write()
         return (letter,)
 
@@ -72,11 +78,14 @@ class _Keep(beam.DoFn):
         self._write()
 
     def _write(self) -> None:
-        rows, self._rows = self._rows, []
-        if not rows:
+        if not self._rows:
             return
-        self._store.write_dead_letters(rows)
-        self._since_pruned += len(rows)
-        if self._since_pruned >= _BETWEEN:
-            self._store.prune_dead_letters(self._clock() - self._kept_for, MOST_ROWS, MOST_BYTES)
-            self._since_pruned = 0
+        self._store.write_dead_letters(self._rows)
+        self._rows_kept += len(self._rows)
+        self._bytes_kept += self._bytes
+        self._rows, self._bytes = [], 0
+        now = self._clock()
+        if now >= self._prune_at or self._rows_kept >= _BETWEEN or self._bytes_kept >= _BYTES_BETWEEN:
+            self._store.prune_dead_letters(now - self._kept_for, MOST_ROWS, MOST_BYTES)
+            self._prune_at = now + min(self._kept_for, _TIME_BETWEEN)
+            self._rows_kept = self._bytes_kept = 0
