@@ -14,6 +14,7 @@ from todoke.control import Publish, open_topic, publish_evenly
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.plain import quoted
 from transforms.storage.dead_letters import DeadLetters
 from transforms.storage.pages import every
 from transforms.storage.reader import EARLIEST, Reader
@@ -107,7 +108,7 @@ def _opened(to: str) -> Iterator[Publish]:
             yield publish
         return
     if (found := _URL.match(to)) and len(found[1]) > 1:
-        raise WrongUse(f"--to: expected pubsub:projects/P/topics/T or a file of this machine; found {to!r}")
+        raise WrongUse(f"--to: expected pubsub:projects/P/topics/T or a file of this machine; found {quoted(to)}")
     try:
         file = Path(to).open("ab")  # noqa: SIM115 - closed below
     except OSError as error:

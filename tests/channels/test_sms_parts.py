@@ -33,6 +33,7 @@ EXTENDED = "^{}\\[~]|€\f"
         ("", "JP", ""),
         ("+1 415 555 2671 ext. 5", "US", ""),
         ("+999123456789", "", ""),
+        ("+81 90 1234 5678" + " " * 100_000, "", ""),
     ],
 )
 def test_numbers(written, region, number) -> None:
@@ -153,11 +154,14 @@ def test_only_twilio_can_say_what_was_replied() -> None:
     url, form = "https://shop.example.com/replies?x=1", {"From": "+819012345678", "Body": "STOP", "AccountSid": ACCOUNT}
     signed = url + "".join(f"{name}{value}" for name, value in sorted(form.items()))
     signature = base64.b64encode(hmac.new(b"token", signed.encode(), hashlib.sha1).digest()).decode()
+    unsigned = base64.b64encode(hmac.new(b"", signed.encode(), hashlib.sha1).digest()).decode()
     assert is_from_twilio(url, form, signature, "token")
     for wrong in (
         is_from_twilio(url, {**form, "Body": "START"}, signature, "token"),
         is_from_twilio(url + "2", form, signature, "token"),
         is_from_twilio(url, form, signature, "other"),
         is_from_twilio(url, form, "é", "token"),
+        is_from_twilio(url, {**form, "Body": "\ud800"}, signature, "token"),
+        is_from_twilio(url, form, unsigned, ""),
     ):
         assert not wrong

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from transforms.events.times import write_time
-from transforms.storage.pages import BadCursor, Page, every
+from transforms.storage.pages import BadCursor, Page, every, write_cursor
 from transforms.storage.reader import Reader
 from transforms.storage.rows import (
     DeadLetterRow,
@@ -113,7 +113,9 @@ def test_cursors_and_limits_are_checked(store: Store, reader: Reader, ann: list[
             ask(1, "no cursor")
     with pytest.raises(BadCursor, match="gone"):
         timeline(reader, "bob", 1, cursor)
-    with pytest.raises(ValueError, match="no send is 'sent'"):
+    earliest = write_cursor("timeline", ("events ann", -(2**63), ""))
+    assert timeline(reader, "ann", 1, earliest).next is None, "a cursor from outside may hold any time"
+    with pytest.raises(ValueError, match='no send is "sent"'):
         sends(reader, 1, states=("sent",))
 
 

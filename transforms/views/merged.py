@@ -5,7 +5,7 @@ from heapq import merge
 from typing import Protocol, TypeVar
 
 from transforms.storage.pages import BadCursor, Page, check_limit, read_cursor, write_cursor
-from transforms.storage.reader import TimeKey
+from transforms.storage.reader import EARLIEST, TimeKey
 
 __all__ = ["Source", "merged"]
 
@@ -50,6 +50,8 @@ def merged(
             _, time, id_ = last
             ahead = order.index(source) - order.index(last[0])
             start = write_cursor(listed, (time, id_)) if ahead == 0 else None
+            if ahead < 0 and time == EARLIEST:
+                return
             until = None if ahead == 0 else time if ahead > 0 else time - 1
         while True:
             page = page_of(limit, start, until=until)

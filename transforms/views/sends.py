@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from transforms.events.plain import quoted
 from transforms.events.times import write_time
 from transforms.storage.ledger import MAILBOX_CLAIM
 from transforms.storage.pages import Page
@@ -40,7 +41,7 @@ def sends(
     """
     for state in states:
         if state not in STATES:
-            raise ValueError(f"no send is {state!r:.80}; expected one of {', '.join(STATES)}")
+            raise ValueError(f"no send is {quoted(state)}; expected one of {', '.join(STATES)}")
     asked = SendsAsked(tuple(dict.fromkeys(states)) or STATES, campaign, reason, since)
     page = reader.page_sends(asked, limit, cursor)
     # What couriers claim so that a mailbox gets a mail once is no send.

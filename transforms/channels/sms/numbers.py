@@ -7,7 +7,10 @@ import phonenumbers
 __all__ = ["e164"]
 
 
-@lru_cache(maxsize=4096)
+#: No number is written in more characters, whatever stands between its digits.
+_LONGEST = 100
+
+
 def e164(text: str, region: str) -> str:
     """A number in E.164, such as +819012345678; empty for what cannot be one.
 
@@ -15,6 +18,11 @@ def e164(text: str, region: str) -> str:
     those of its country is all that is asked: which are given out, their providers know better than any table. One with
     an extension is none: no text message reaches an extension.
     """
+    return _e164(text, region) if len(text) <= _LONGEST else ""
+
+
+@lru_cache(maxsize=4096)
+def _e164(text: str, region: str) -> str:
     try:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException:

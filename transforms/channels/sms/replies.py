@@ -46,10 +46,10 @@ def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | 
 
 
 def is_from_twilio(url: str, form: Mapping[str, str], signature: str, token: str) -> bool:
-    """Whether a POST to a URL is signed (`X-Twilio-Signature`) with the account's auth token.
+    """Whether a POST to a URL is signed (`X-Twilio-Signature`) with the account's auth token; without one, none is.
 
     https://www.twilio.com/docs/usage/security#validating-requests
     """
     signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
-    made = b64encode(hmac.digest(token.encode(), signed.encode(), "sha1"))
-    return hmac.compare_digest(made, signature.encode("utf-8", "surrogatepass"))
+    made = b64encode(hmac.digest(token.encode(), signed.encode("utf-8", "surrogatepass"), "sha1"))
+    return bool(token) and hmac.compare_digest(made, signature.encode("utf-8", "surrogatepass"))
