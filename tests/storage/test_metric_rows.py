@@ -1,12 +1,14 @@
 """What every store promises of metrics."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import NOW
 from strength import examples
 
+from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
 from transforms.storage.store import Store
 
@@ -53,3 +55,14 @@ def test_a_count_is_at_most_what_64_bits_hold(store: Store) -> None:
     for count in (0, 1, 1, MOST, -3):
         store.add_metrics([MetricRow("a", 0, count), MetricRow("b", 0, -count)])
     assert [row.count for row in store.scan_metrics("")] == [MOST - 3, -MOST + 2]
+
+
+def test_steps_of_a_job_add_by_connections_of_their_own(store: Store, url: str) -> None:
+    steps, row = [open_store(url) for _ in range(4)], MetricRow("accounts{}", NOW, 1)
+    with ThreadPoolExecutor(len(steps)) as threads:
+        for _ in range(25):
+            for step in steps:
+                threads.submit(step.add_metrics, [row])
+    assert [each.count for each in store.scan_metrics("")] == [25 * len(steps)]
+    for step in steps:
+        step.close()

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import Any
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import Database, records
@@ -13,14 +12,12 @@ __all__ = ["BigtableMetrics"]
 
 #: The bounds of a row's number.
 _LEAST, _MOST = -(2**63), 2**63 - 1
+#: Who adds reads first. Each step of a job has a connection of its own, and several add to one series.
+_ADDING = Lock()
 
 
 class BigtableMetrics(Database):
     """See `Metrics`."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._adding = Lock()
 
     def write_metrics(self, rows: Sequence[MetricRow]) -> None:
         """Write the counts of windows whole."""
@@ -34,7 +31,7 @@ class BigtableMetrics(Database):
         counts: Counter[tuple[str, int]] = Counter()
         for row in rows:
             counts[row.series, row.window] += row.count
-        with self._adding:
+        with _ADDING:
             standing = self._tables.read("metrics", [keys.metric_key(*each) for each in counts])
             for row in records(MetricRow, standing.values()):
                 counts[row.series, row.window] += row.count
