@@ -80,14 +80,14 @@ def check(user: User, data: bytes, definitions: Definitions) -> None:
         return
     editor = UserEditor(user, definitions)
     for key, leaf in definitions.index.leaves.items():
-        state = editor.leaves.opened[key]
+        state = editor.truths[key]
         if isinstance(leaf, EventLeaf):
             assert leaf.evaluate(state, state.evidence, user.clock, editor.zone) == state
         else:
             assert leaf.evaluate(editor, user.clock) == state
     members: dict[str, int] = {}
     for name, test in zip(definitions.index.order, definitions.index.tests, strict=True):
-        if test(editor.leaves.opened, members):
+        if test(editor.truths, members):
             members[name] = 0
     assert set(user.members) == set(members)
 

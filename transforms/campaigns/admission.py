@@ -41,7 +41,7 @@ class Admission:
           campaign: the campaign.
           asked: the journey, as it would be pending.
           now: the instant.
-          cause: what triggered it, unless it is pending already.
+          trigger: what triggered it, unless it is pending already.
         """
         if (reason := too_early(campaign, self.user, now)) is not None:
             return Refusal(reason)

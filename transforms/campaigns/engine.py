@@ -77,8 +77,8 @@ class JourneyEngine:
                 self._enter_later(campaign, event.id, trigger)
 
     def on_time(self, due: DueOccurrence, trigger: Trigger) -> None:
-        """Let a run of a scheduled campaign reach this user, if it was planned for them or they are in the audience;
-        or let the campaign start, if they are in its segment. A run in history reaches nobody.
+        """Let an occurrence of a scheduled campaign reach this user, if it was fixed for them or they are in the
+        audience; or let the campaign start, if they are in its segment. One in history reaches nobody.
         """
         campaign = due.campaign
         if trigger.kind != "time":
@@ -197,7 +197,7 @@ class JourneyEngine:
         for other in self._sorted() if campaign.reenter.kind == "restart" else ():
             if other.campaign == campaign.id:
                 self._end(other, "restarted", now)
-        if any(self._came_since(continuations, journey) for continuations in self.routes.exits[campaign.id]):
+        if any(self._came_since(query, journey) for query in self.routes.exits[campaign.id]):
             self._suppress(campaign.id, "exit", now, journey.entry, campaign.steps[0].id)
             return
         self._walk(campaign, journey, campaign.steps, now, now)

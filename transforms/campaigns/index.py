@@ -45,7 +45,7 @@ class CampaignIndex:
             name: {goal: EventQuery.of(said.events, value=said.value) for goal, said in campaign.goals.items()}
             for name, campaign in campaigns.items()
         }
-        asked = [each for continuations in self.exits.values() for each in continuations]
+        asked = [each for queries in self.exits.values() for each in queries]
         asked += [*self.waits.values(), *(each for goals in self.goals.values() for each in goals.values())]
         self.recent = by_name(asked)
         self.recent_keys = frozenset(each.key for each in asked)

@@ -1,8 +1,8 @@
-"""Planned times of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
+"""Occurrences of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
 
-A run in a zone, or at the time of `starts`, comes to everybody at one instant. A run by each user's own clock begins
-when its local time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it
-once, and not never.
+One in a zone, or at the time of `starts`, comes to everybody at one instant. One by each user's own clock begins when
+its local time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it once,
+and not never.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,15 +26,16 @@ __all__ = ["DueOccurrence", "KeptOccurrences", "Occurrences", "UserOccurrence", 
 
 
 class UserOccurrence(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A run that comes to a user `at` their instant; `local` is its planned time by the wall clock."""
+    """An occurrence that comes to a user `at` their instant; `local` is its planned time by the wall clock."""
 
     local: int
     at: int
 
 
 class DueOccurrence(NamedTuple):
-    """A run that is due for a user: its planned local time, None for the start of a campaign. `planned`: it began
-    earlier, and was planned for this user then; `again`: it comes a second time, since clocks were set back.
+    """An occurrence that is due for a user: its planned local time, None for the start of a campaign. `planned`: it
+    began earlier, and its instant was fixed for this user then; `again`: it comes a second time, since clocks were set
+    back.
     """
 
     campaign: Campaign
@@ -48,9 +49,10 @@ KeptOccurrences = dict[str, tuple[UserOccurrence, ...]]
 
 
 class Occurrences(Part):
-    """The plans of one user, being changed. `next` is when one is due, or a run begins, None where neither is known.
+    """Those that are fixed for one user, being changed. `next` is when one is due, or another begins; None where
+    neither is known.
 
-    It is always later than what the user was settled up to, so that it says which runs have begun already.
+    It is always later than the instant that the user has advanced to, so that it says which have begun already.
     """
 
     fields: ClassVar[Mapping[str, str]] = {"occurrences": "kept", "next_occurrence": "next"}
@@ -107,7 +109,7 @@ class Occurrences(Part):
 
         Args:
           zone: the user's.
-          concerns: whether a run that begins concerns the user: only then it is planned for them.
+          concerns: whether one that begins concerns the user: only then its instant is fixed for them.
         """
         return [each for campaign in self._routes.scheduled for each in self._due(campaign, now, zone, concerns)]
 
@@ -150,7 +152,7 @@ class Occurrences(Part):
         self._keep(campaign, [*self.kept.get(campaign, ()), plan])
 
     def _keep(self, campaign: str, occurrences: Iterable[UserOccurrence]) -> None:
-        """These are the plans for a campaign, the earliest first."""
+        """These are fixed for a campaign, the earliest first."""
         kept = tuple(sorted(occurrences, key=lambda plan: (plan.at, plan.local)))
         if kept:
             self.kept[campaign] = kept
@@ -164,7 +166,7 @@ def moment_of(since: Since, zone: str) -> int | None:
 
 
 def _next_begin(campaign: Campaign, after: int) -> Occurrence | None:
-    """When the next run of a campaign begins; None where none comes any more."""
+    """When the next occurrence of a campaign begins; None where none comes any more."""
     if campaign.status == "stopped":
         return None
     if campaign.trigger.schedule is None:

@@ -107,7 +107,7 @@ class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
 
 
 class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
-    """So many things of one kind were dropped from a user's state, since it had no room for them (see `cap`)."""
+    """So many things of one kind were dropped from a user's state, since it had no room for them (see `size_limit`)."""
 
     user: str
     kind: str

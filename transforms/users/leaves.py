@@ -4,7 +4,7 @@ Times are microseconds UTC.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,11 +37,6 @@ class Leaves(Part):
         self._definitions = definitions
         self.states = LeafStates(kept, definitions.index.leaves)
         self.changed: list[int] = []
-
-    @property
-    def opened(self) -> Mapping[int, LeafState]:
-        """States by key, each read when it is first asked for."""
-        return self.states.opened
 
     def pack(self, _clock: int) -> tuple[PackedLeaves]:
         """All states, in pages."""

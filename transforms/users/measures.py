@@ -79,7 +79,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "behind": Metric("how far the job is behind, looked at every second; on Dataflow with each bundle", (), HISTOGRAM),
     "merged": Metric("pasts that became part of another user"),
-    "truncated": Metric("things that the cap on users' states dropped", ("kind",)),
+    "truncated": Metric("things that the size limit of users' states dropped", ("kind",)),
     "rebuilt": Metric("users to whom the archive gave what changed definitions ask", ("how",)),
     "internal": Metric("inputs, or parts of users, that raised and were set aside or dropped", ("kind",)),
     "users": Metric("users with a user id at the end of a run over files", (), GAUGE),

@@ -58,14 +58,6 @@ class Sessions(Part):
         # The gap may be longer than it was at the newest call.
         self.session = call if session is None else _union(session, call, max(session.last, at) + gap)
 
-    def take_ended(self, until: int) -> Session | None:
-        """The session if it ends by a time; it is open no longer then. Not before everything that ends earlier."""
-        session = self.session
-        if session is None or session.end > until:
-            return None
-        self.session = None
-        return session
-
     def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
         """The union, or the later one of two that lie apart."""
         if self._gap is None or theirs.session is None:

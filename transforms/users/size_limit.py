@@ -1,4 +1,4 @@
-"""The cap on one user's state: what does not fit is dropped, oldest first, and counted.
+"""The size limit of one user's state: what does not fit is dropped, oldest first, and counted.
 
 State crosses shuffles, and a runner holds it in memory: one value beyond some megabytes holds up a whole job
 (https://github.com/apache/beam/issues/30558). What a user has lost here is outside all other promises.

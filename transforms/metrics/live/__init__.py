@@ -1,1 +1,1 @@
-"""Counts of a live job on one machine: they are summed in its process."""
+"""Counts of a live job on one machine: they are written with what they count."""

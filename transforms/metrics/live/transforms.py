@@ -1,7 +1,8 @@
 """What a live job on one machine counts beside users and the ledger: what ends before it comes to a user.
 
-There what is counted is written with what it counts: a user's rows and their tallies are one transaction (`Bundle`),
-and so are the ledger's outcomes and theirs (`Courier`). Here are messages that end without either.
+There what is counted is written with what it counts: a user's rows and their tallies are one transaction
+(`WriteBatch`), and so are the ledger's outcomes and theirs (`CountedLedger`). Here are messages that end without
+either.
 """
 
 from collections.abc import Iterator
