@@ -12,7 +12,7 @@ from rich.text import Text
 
 from beam_pipelines.options import read_time
 from todoke.clock import Clock, check_zone, clock
-from todoke.store import open_asked
+from todoke.store import open_asked_reader
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.differences import UNTIL_SEEDED
 from transforms.campaigns.load import compiled
@@ -21,7 +21,7 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
-from transforms.storage.store import Store
+from transforms.storage.reader import Reader
 from transforms.users.boundary import Failed
 from transforms.users.explain import Explained, Tree, settled
 from transforms.users.facts import zone_of
@@ -45,10 +45,9 @@ def explain(
     known = compiled(read_definitions(definitions))
     check_known("segment", segment, known.segments)
     until = None if as_of is None else read_time("--as-of", as_of)
-    store = open_asked(url)
     tree = Tree(segment, known)
-    user = _settled(store, user_id, tree, until)
-    store.close()
+    with open_asked_reader(url) as reader:
+        user = _settled(reader, user_id, tree, until)
     found, by = tree.explain(user), clock(zone, zone_of(user.profile, known.policies.default_zone))
     print_failed(tree.failed)
     if json:
@@ -79,9 +78,9 @@ def print_failed(failed: Failed) -> None:
             print(f"todoke: {count:,} {what}, for it raised; the first: {failed.first}", file=sys.stderr)
 
 
-def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
+def _settled(reader: Reader, user_id: str, tree: Tree, until: int | None) -> User:
     """The user as of a time; nothing is written."""
-    row = store.read_users([user_id]).get(user_id)
+    row = reader.read_users([user_id]).get(user_id)
     if row is None:
         raise WrongUse(f"the store knows no user {quoted(user_id)}")
     user = open_user(user_id, row.state)
@@ -92,7 +91,7 @@ def _settled(store: Store, user_id: str, tree: Tree, until: int | None) -> User:
         raise WrongUse(
             f"--as-of: {quoted(user_id)} is settled up to {write_time(user.clock)} already; name a later time"
         )
-    last = store.read_run()
+    last = reader.read_run()
     kept = () if last is None else last.judged.get(user.definitions_hash, last.leaves)
     if last is not None and (new := tree.leaves & set(tree.definitions.event_leaves) - set(kept)):
         names = ", ".join(sorted(tree.definitions.segments_of(set(new))))

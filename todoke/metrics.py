@@ -8,7 +8,7 @@ from rich.table import Table
 
 from beam_pipelines.options import read_time
 from todoke.clock import Clock, check_zone, clock
-from todoke.store import open_asked
+from todoke.store import open_asked_reader
 from todoke.tables import words
 from todoke.terminal import Screen, json_text, plain_text, print_plain
 from transforms.errors import WrongUse
@@ -34,16 +34,15 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
     if name is not None and name not in METRICS:
         raise WrongUse(f"--name: there is no metric `{name}`; there are {', '.join(sorted(METRICS))}")
     start = None if since is None else read_time("--since", since)
-    store = open_asked(url)
-    counts = counts_of(store, name or "", start)
-    if json:
-        _print_windows(counts, clock(zone))
-    elif prometheus:
-        for line in exposition(summed(counts)):
-            print_plain(line)
-    else:
-        _print_table(summed(counts))
-    store.close()
+    with open_asked_reader(url) as reader:
+        counts = counts_of(reader, name or "", start)
+        if json:
+            _print_windows(counts, clock(zone))
+        elif prometheus:
+            for line in exposition(summed(counts)):
+                print_plain(line)
+        else:
+            _print_table(summed(counts))
 
 
 def _print_windows(counts: Iterable[Count], by: Clock) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,18 @@ def test_programs_get_a_line_a_series_and_minute(url: str, todoke: Todoke) -> No
     ]
     later = todoke("metrics", "--store", url, "--json", "--since", "2026-03-01T00:00:30Z")
     assert [json.loads(line)["name"] for line in later.stdout.splitlines()] == ["events"]
+
+
+def test_asking_writes_nothing(url: str, todoke: Todoke) -> None:
+    file = Path(url.removeprefix("sqlite:"))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # which opening a store to write would change
+    before = file.read_bytes()
+    assert todoke("metrics", "--store", url).returncode == 0
+    definitions = Path(__file__).parents[2] / "todoke" / "demo" / "shop.yaml"
+    asked = todoke("explain", "ann", "first_purchase", "--store", url, "--definitions", definitions)
+    assert "the store knows no user" in asked.stderr
+    assert file.read_bytes() == before
 
 
 def test_prometheus_takes_it(url: str, todoke: Todoke) -> None:

@@ -120,7 +120,7 @@ def inbox(
 
 
 @group.command(
-    "todoke sends --store sqlite:users.db --campaign win_back --reason quiet_hours",
+    "todoke sends --store sqlite:users.db --campaign win_back --reason capped",
     "todoke sends --store bigtable:shop/prod --state unknown --state failed \\",
     "  --since 2026-08-01T00:00:00Z --json",
 )
