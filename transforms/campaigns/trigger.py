@@ -10,7 +10,7 @@ __all__ = ["Trigger", "trigger_of"]
 class Trigger(msgspec.Struct, frozen=True, gc=False):
     """Why something changed: `kind` is event, time, historical, merge, token, seed, definition, step or truncated.
 
-    Only the first two trigger.
+    Only `event` and `time` trigger a campaign. One by a `historical` change is refused, and that is said.
     """
 
     kind: str

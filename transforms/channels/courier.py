@@ -1,8 +1,8 @@
 """Takes decided sends to their channels: each at most once, each with an answer.
 
 The order is what makes it so: the claim stands in the ledger before the call, the outcome is written as soon as it is
-known, and at most `A_SHARD` calls of a shard are open at a time. A crash in between leaves at most so many claims of
-which nobody knows the end; `todoke sweep` settles those when their lease is over.
+known, and at most `MAX_OPEN_PER_SHARD` calls of a shard are open at a time. A crash in between leaves at most so many
+claims of which nobody knows the end; `todoke sweep` settles those when their lease is over.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
 from transforms.channels.channel import Sender
-from transforms.channels.flight import A_SHARD, Flight
+from transforms.channels.flight import MAX_OPEN_PER_SHARD, Flight
 from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import Ledger, Memory
 from transforms.channels.making import Complaints, content_of, made
@@ -64,7 +64,7 @@ class Courier:
         otherwise the wall clock.
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
       rules: what campaigns say now; None asks nothing.
-      in_turn: channels of which at most `A_SHARD` sends are open, not so many a shard (see `Transport`).
+      in_turn: channels of which at most `MAX_OPEN_PER_SHARD` sends are open, not so many a shard (see `Transport`).
       bounded: try at most `TRIES` times here, and then fail, or answer `later` where the refusal says nothing about the
         message; else answer `later` at each refusal, with growing pauses.
       sleep: how to pause between tries, in seconds.
@@ -323,7 +323,7 @@ class Courier:
             self._away.discard(channel)
         else:
             flight.missed[channel] += 1
-            if flight.missed[channel] >= A_SHARD:
+            if flight.missed[channel] >= MAX_OPEN_PER_SHARD:
                 self._away.add(channel)
 
     def _settle(self, send: Send, claim: LedgerRow, outcome: Outcome) -> tuple[Delivery, LedgerRow]:

@@ -10,14 +10,14 @@ from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.storage.rows import LedgerRow
 
-__all__ = ["A_SHARD", "IN_ALL", "SHARDS", "Flight", "shard_of"]
+__all__ = ["MAX_OPEN", "MAX_OPEN_PER_SHARD", "SHARDS", "Flight", "shard_of"]
 
 #: Shards of a channel, which bound concurrency and split rate limits.
 SHARDS = 32
 #: Calls of one shard that may be open: so many claims are `unknown` at most if the process dies then.
-A_SHARD = 64
+MAX_OPEN_PER_SHARD = 64
 #: Calls of all shards of a process that may be open, each with a connection.
-IN_ALL = 256
+MAX_OPEN = 256
 #: So many calls are started together at least, where there are so many: each start costs a turn of the ledger.
 REFILL = 16
 
@@ -40,7 +40,7 @@ class Flight:
       taken: ids that were started.
       failed: why nothing new may be started.
       called, reached: channels that were called, and those of which a provider was there.
-      missed: by channel, the calls in turn that found no provider.
+      missed: by channel, consecutive calls that failed to reach the provider.
     """
 
     def __init__(self, sends: Sequence[Send], in_turn: Collection[str] = ()) -> None:
@@ -75,8 +75,11 @@ class Flight:
         """
         if self.failed is not None or self.rows:
             return []
-        room = {shard: min(len(waiting), A_SHARD - self._open_in[shard]) for shard, waiting in self._waiting.items()}
-        free = min(IN_ALL - len(self._open), sum(room.values()))
+        room = {
+            shard: min(len(waiting), MAX_OPEN_PER_SHARD - self._open_in[shard])
+            for shard, waiting in self._waiting.items()
+        }
+        free = min(MAX_OPEN - len(self._open), sum(room.values()))
         if free < REFILL and len(self._open) >= REFILL:
             return []
         places: list[int] = []

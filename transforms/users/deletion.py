@@ -18,26 +18,26 @@ __all__ = ["delete", "delete_merged", "forget_past"]
 
 
 def delete(editor: UserEditor, event: Event, message_hash: int) -> None:
-    """Forget everything but that, and when, the user was deleted."""
+    """Forget everything except that the user was deleted, and when."""
     editor.come_to(event.arrival, historical=event.historical)
     _forget(editor, event.time, editor.clock)
     editor.seen.add(message_hash, editor.clock)
 
 
-def delete_merged(editor: UserEditor, told: OwnerDeleted) -> None:
-    """Forget everything of an id that was merged into a deleted user, but that and whose it was; once.
+def delete_merged(editor: UserEditor, notice: OwnerDeleted) -> None:
+    """Forget everything of an id that was merged into a deleted user, except its tombstone and owner; once.
 
-    An id that is a user of its own again, after a circle of merges, is deleted whole: what it has from before cannot be
-    told from what came since. One that began only after the deletion has nothing of it.
+    An id that is a user of its own again, after a circle of merges, is deleted entirely: what it has from before cannot
+    be told from what came since. One that began only after the deletion has nothing of it.
     """
     lineage, tombstone = editor.lineage, editor.tombstone
     owner, created = lineage.owner, lineage.created
-    again = tombstone.deleted_at is not None and tombstone.deleted_at >= told.arrival
-    if again or (owner is None and created is not None and created > told.arrival):
+    again = tombstone.deleted_at is not None and tombstone.deleted_at >= notice.arrival
+    if again or (owner is None and created is not None and created > notice.arrival):
         return
     if owner is None and created is None and tombstone.deleted is None and not lineage.former:
-        owner = Owner(told.user, told.arrival, told.user)  # of whom nobody knows anything
-    _forget(editor, told.time, told.arrival, owner)
+        owner = Owner(notice.user, notice.arrival, notice.user)  # of whom nobody knows anything
+    _forget(editor, notice.time, notice.arrival, owner)
 
 
 def forget_past(editor: UserEditor, past: User) -> None:
@@ -50,7 +50,7 @@ def forget_past(editor: UserEditor, past: User) -> None:
     users = tuple(id_ for id_ in (past.id, *past.merged) if id_ != editor.id)
     identities = _identities(past.profile, users, editor.policies.default_region)
     editor.emit(Deleted(editor.id, deleted_at, users, tuple(segments), identities, deleted))
-    _tell(editor, users, deleted, deleted_at)
+    _notify_merged_ids(editor, users, deleted, deleted_at)
 
 
 def _forget(editor: UserEditor, time: int, at: int, owner: Owner | None = None) -> None:
@@ -61,11 +61,11 @@ def _forget(editor: UserEditor, time: int, at: int, owner: Owner | None = None) 
     identities = _identities(editor.profile, merged, editor.policies.default_region)
     editor.memberships.leave_all(editor, "deleted")
     editor.emit(Deleted(editor.id, at, (editor.id, *merged), tuple(segments), identities, time))
-    _tell(editor, merged, time, at)
+    _notify_merged_ids(editor, merged, time, at)
     editor.reset(editor.parts.record(editor.id, clock=editor.clock, owner=owner, deleted=time, deleted_at=at))
 
 
-def _tell(editor: UserEditor, merged: Iterable[str], time: int, at: int) -> None:
+def _notify_merged_ids(editor: UserEditor, merged: Iterable[str], time: int, at: int) -> None:
     """Have ids that were merged leave tombstones too, of what a job holds of them."""
     for id_ in merged:
         editor.emit(Forward(id_, OwnerDeleted(at, editor.id, time)))

@@ -19,7 +19,7 @@ _SECOND = 1_000_000
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An open session: the times of its first and newest call, when it ends, of how many calls it is.
+    """An open session: the times of its first and newest call, when it ends, and how many calls it holds.
 
     `historical` says that all of them are history.
     """
@@ -34,7 +34,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Sessions(Part):
     """The open session of one user, being changed. Without a `gap` there are none.
 
-    An id that was taken over keeps its own for those who ask again for its past.
+    A merged id keeps its own session for those who ask again for its past.
     """
 
     fields = ("session",)
@@ -48,7 +48,7 @@ class Sessions(Part):
     def add(self, event: Event, clock: int) -> None:
         """Note an event that is applied at `clock`, to which the user has advanced.
 
-        A call that happened a gap ago or longer counts in none: its session is over. Any other belongs to the open
+        A call that is at least one gap old joins no session: its own is over. Any other belongs to the open
         session, since that would have ended before the clock if it lay further away.
         """
         gap, session, at = self._gap, self.session, event.time
