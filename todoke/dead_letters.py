@@ -8,7 +8,7 @@ from todoke.clock import check_zone, clock
 from todoke.store import open_asked_reader
 from todoke.terminal import json_text
 from transforms.events.plain import plain
-from transforms.storage.pages import MOST, every
+from transforms.storage.pages import every
 from transforms.storage.reader import EARLIEST
 from transforms.views.dead_letters import dead_letters as letters_of
 
@@ -16,6 +16,8 @@ __all__ = ["dead_letters"]
 
 #: What of a letter is a time.
 _TIMES = ("time", "arrived", "replayed")
+#: Letters that are read at a time: each may have a megabyte.
+_AT_ONCE = 100
 #: Characters of a payload that a line shows.
 _SHOWN = 100
 
@@ -29,7 +31,7 @@ def dead_letters(url: str, cause: str | None, since: str | None, *, limit: int |
     """
     check_zone(zone, of="those whom letters name")
     at = EARLIEST if since is None else read_time("--since", since)
-    most = MOST if limit is None else min(limit, MOST)
+    most = _AT_ONCE if limit is None else min(limit, _AT_ONCE)
     with open_asked_reader(url) as reader:
         for found in islice(every(lambda cursor: letters_of(reader, most, cursor, cause=cause, since=at)), limit):
             times = {name: clock(zone).moved(found[name]) for name in _TIMES if name in found}

@@ -131,6 +131,17 @@ def test_a_launch_needs_a_token_and_a_sender_that_is_one() -> None:
     SETTINGS.check({"sms": ("http://127.0.0.1:8080/messages",)}, {})
 
 
+def test_a_token_that_no_request_could_carry_is_found_before_a_launch(tmp_path) -> None:
+    told, file = {"sms": ("https://sms.example.com/messages",)}, tmp_path / "token"
+    for written, said in (("", "is empty"), (" \n", "is empty"), ("secret\nother\n", "a line break")):
+        file.write_text(written)
+        with pytest.raises(ValueError, match=said) as refused:
+            SETTINGS.check_here(told, {"TODOKE_SMS_TOKEN": f"file:{file}"})
+        assert "secret" not in str(refused.value)
+    SETTINGS.check_here(told, {"TODOKE_SMS_TOKEN": "secret\n"})
+    SETTINGS.check_here({"sms": ("http://127.0.0.1:8080/messages",)}, {})
+
+
 @pytest.mark.parametrize(
     ("form", "kind"),
     [

@@ -118,7 +118,7 @@ def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, 
 @pytest.mark.parametrize(
     ("to", "said"),
     [
-        ("queue:events.db", "expected pubsub:projects/P/topics/T or a file of this machine; found 'queue:events.db'"),
+        ("queue:events.db", 'expected pubsub:projects/P/topics/T or a file of this machine; found "queue:events.db"'),
         ("gs://bucket/file", "a file of this machine"),
         ("pubsub:projects/p/subscriptions/s", "--to: "),
         ("missing/again.jsonl", "--to: missing/again.jsonl: No such file"),

@@ -11,6 +11,7 @@ from transforms.channels.address import local_server, port_of
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
 from transforms.channels.settings import secret_of
 from transforms.events.plain import quoted, without_user
+from transforms.messages.render import has_break
 
 __all__ = ["SETTINGS", "SMS_FROM", "SMS_TOKEN", "SmsAddress", "parse_sms"]
 
@@ -75,8 +76,12 @@ def _check(told: Told, environment: Mapping[str, str]) -> None:
         raise ValueError(f"{SMS_FROM} must be a number such as +819012345678, or a name; found {quoted(sender)}")
 
 
-def _check_here(_told: Told, environment: Mapping[str, str]) -> None:
-    secret_of(environment, SMS_TOKEN)
+def _check_here(told: Told, environment: Mapping[str, str]) -> None:
+    token = secret_of(environment, SMS_TOKEN).strip()
+    if not token and not parse_sms(told["sms"][0]).local:
+        raise ValueError(f"{SMS_TOKEN} is empty")
+    if has_break(token):
+        raise ValueError(f"{SMS_TOKEN}: a line break or control character cannot stand in a header")
 
 
 SETTINGS = ChannelSettings(

@@ -1,8 +1,8 @@
 """The table of dead letters in Bigtable: letters by time, and beside them which are kept, and whose they are.
 
 A letter is one row with its record, its weight and, once it was, when it was published again. What says which are kept,
-and whose they are, is written before the letter and deleted before it: no letter is left that deleting its user would
-not find.
+and whose they are, is written before the letter, and whose they are is deleted after it: no letter is left that
+deleting its user would not find.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -89,8 +89,8 @@ class BigtableDeadLetters(Database):
         while some := list(islice(found, _AT_ONCE)):
             rows = [record(DeadLetterRow, row) for row in some]
             self._delete(_TABLE, [keys.letter_id(row.id) for row in rows])
-            self._delete(_TABLE, [keys.letter_of(row.user, row.time, row.id) for row in rows if row.user])
             self._delete(_TABLE, [row.row_key for row in some])
+            self._delete(_TABLE, [keys.letter_of(row.user, row.time, row.id) for row in rows if row.user])
             deleted += len(some)
         return deleted
 
