@@ -17,6 +17,10 @@ from emulators import Emulator, EmulatorMissing, Instance, Project, start_bigtab
 from strength import CI
 from wheels import build, copy_source, install
 
+from transforms.storage.open import open_reader, open_store
+from transforms.storage.reader import Reader
+from transforms.storage.store import Store
+
 # No test depends on timing: a busy machine is no failure. `--hypothesis-profile=` names another; `make test-long` does.
 # What `quick` finds is kept under .hypothesis and tried first the next time.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=CI // 3)
@@ -83,6 +87,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:{tmp_path / 'store.db'}"
     return str(request.getfixturevalue("bigtable").url)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """An empty store of each kind."""
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def reader(store: Store, url: str) -> Iterator[Reader]:
+    """The same store, for reading alone, while it is open for writing too."""
+    reader = open_reader(url)
+    yield reader
+    reader.close()
 
 
 @pytest.fixture

@@ -37,11 +37,6 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def store(url: str) -> Store:
-    return open_store(url)
-
-
 def elsewhere(store: Store) -> None:
     """The lease as a process of another machine would have it."""
     found = store.read_lease()
