@@ -15,10 +15,10 @@ from apache_beam.utils.timestamp import Timestamp
 from core import HOUR, MINUTE, START, texts_of
 
 from transforms.events.event import Event
-from transforms.metrics import transforms as metrics
 from transforms.metrics.counts import counts_of
 from transforms.metrics.flow import flows
 from transforms.metrics.transforms import EARLY_COUNT, LATE_SECONDS, WriteMetrics
+from transforms.storage import transforms as steps
 from transforms.storage.open import open_store
 from transforms.storage.store import Store, StoreError
 from transforms.users import transforms as users
@@ -128,7 +128,7 @@ def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypat
         monkeypatch.setattr(store, "write_metrics", watched, raising=False)
         return store
 
-    monkeypatch.setattr(metrics, "open_store", opened)
+    monkeypatch.setattr(steps, "open_store", opened)
     entered: Any = (("entered", ("vip", "event"), 0), 1)
     left: Any = (("left", ("vip", "time"), 0), 1)
     stream = stream_of(
@@ -191,7 +191,7 @@ def faltering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
                 made[url] = Faltering(open_store(url), methods, failures)
             return made[url]
 
-        for module in (users, metrics):
+        for module in (users, steps):
             monkeypatch.setattr(module, "open_store", open_faltering)
         return failures
 

@@ -9,12 +9,11 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from apache_beam.typehints import with_output_types
-from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.events.live.feed import now
-from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
+from transforms.storage.transforms import StoreDoFn
 from transforms.users.tally import Tally, saturated, series_for
 
 __all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at"]
@@ -114,14 +113,7 @@ class _Series(beam.DoFn):
             yield TimestampedValue(((series_for(metric, values), "", ""), saturated(count)), at)
 
 
-class _WriteMetrics(beam.DoFn):
-    def __init__(self, store: str) -> None:
-        self.store = store
-        self._shared = Shared()
-
-    def setup(self) -> None:
-        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
-
+class _WriteMetrics(StoreDoFn):
     def start_bundle(self) -> None:
         self._rows: list[MetricRow] = []
 

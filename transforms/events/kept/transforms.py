@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable
 
 import apache_beam as beam
 from apache_beam.typehints import with_input_types, with_output_types
-from apache_beam.utils.shared import Shared
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.kept.rows import kept
-from transforms.storage.open import open_store
 from transforms.storage.rows import DeadLetterRow
+from transforms.storage.transforms import StoreDoFn
 
 __all__ = ["KEPT_FOR", "MOST_BYTES", "MOST_ROWS", "KeepDeadLetters"]
 
@@ -50,15 +49,14 @@ class KeepDeadLetters(beam.PTransform):
 
 @with_input_types(DeadLetter)
 @with_output_types(DeadLetter)
-class _Keep(beam.DoFn):
+class _Keep(StoreDoFn):
     def __init__(self, store: str, kept_for: int, clock: Callable[[], int]) -> None:
-        self._url = store
+        super().__init__(store)
         self._kept_for = kept_for
         self._clock = clock
-        self._shared = Shared()
 
     def setup(self) -> None:
-        self._store = self._shared.acquire(lambda: open_store(self._url), tag=self._url)
+        super().setup()
         self._prune_at = self._clock()  # what an earlier process kept is checked with the first letters
         self._rows_kept = self._bytes_kept = 0
 

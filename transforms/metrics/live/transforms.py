@@ -10,13 +10,12 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.live.feed import now
-from transforms.storage.open import open_store
+from transforms.storage.transforms import StoreDoFn
 from transforms.users.inputs.transforms import tally_letter
 from transforms.users.tally import Tallies
 
@@ -40,14 +39,7 @@ class CountEnded(beam.PTransform):
         return ended | "Count" >> beam.ParDo(_CountEnded(self.store))
 
 
-class _CountEnded(beam.DoFn):
-    def __init__(self, store: str) -> None:
-        self.store = store
-        self._shared = Shared()
-
-    def setup(self) -> None:
-        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
-
+class _CountEnded(StoreDoFn):
     def start_bundle(self) -> None:
         self._ended: list[WindowedValue] = []
 

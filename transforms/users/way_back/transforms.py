@@ -11,7 +11,6 @@ import apache_beam as beam
 import msgspec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_output_types
-from apache_beam.utils.shared import Shared
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused
@@ -21,6 +20,7 @@ from transforms.events.live.transforms import CONTROL
 from transforms.events.sources import Message
 from transforms.job import Job
 from transforms.storage.open import open_store
+from transforms.storage.transforms import StoreDoFn
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.inputs.transforms import ANONYMOUS_INPUTS, DEAD_LETTERS, Keyed, globally
 from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs
@@ -48,15 +48,14 @@ class Announce(beam.PTransform):
         return announcements | "Tell" >> announce.with_outputs(_ACCOUNTED, main="payloads")
 
 
-class _Announce(beam.DoFn):
+class _Announce(StoreDoFn):
     def __init__(self, store: str, job: Job) -> None:
-        self.store = store
+        super().__init__(store)
         self.job = job
-        self._shared = Shared()
 
     def setup(self) -> None:
+        super().setup()
         self._in_flight = self.job.part(InFlight)
-        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
 
     def process(self, event: Event) -> Iterator[Any]:
         told = Announcement(msgspec.structs.replace(event, handle=""))
@@ -156,14 +155,7 @@ class PublishControl(beam.PTransform):
 
 
 @with_output_types(list[str])
-class _PublishControl(beam.DoFn):
-    def __init__(self, store: str) -> None:
-        self.store = store
-        self._shared = Shared()
-
-    def setup(self) -> None:
-        self._store = self._shared.acquire(lambda: open_store(self.store), tag=self.store)
-
+class _PublishControl(StoreDoFn):
     def start_bundle(self) -> None:
         self._payloads: list[bytes] = []
         self._handles: list[str] = []
