@@ -16,10 +16,10 @@ from transforms.storage.users import Users
 from transforms.users.effects import Recorded
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["History", "archived", "attributes_set", "event_row", "knows_ids", "rows_of", "token_lost"]
+__all__ = ["HistoryStore", "archived", "attributes_set", "event_row", "knows_ids", "rows_of", "token_lost"]
 
 
-class History(Users, Archive, Protocol):
+class HistoryStore(Users, Archive, Protocol):
     """The part of a store that has users and all that became of them."""
 
 

@@ -21,7 +21,7 @@ from transforms.events.records import RECORDS
 from transforms.events.times import write_time
 from transforms.storage.rows import EventRow
 from transforms.storage.users import Users
-from transforms.users.archive import History, archived, knows_ids, rows_of
+from transforms.users.archive import HistoryStore, archived, knows_ids, rows_of
 from transforms.users.faults import open_user
 from transforms.users.user import ANONYMOUS, User
 
@@ -40,7 +40,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def exported(store: History, counts: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def exported(store: HistoryStore, counts: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each event of the archive as a call, with its arrival.
 
     `counts` gets the `users` whose events these are, those of them that were `truncated` and those with `older` rows:

@@ -23,7 +23,7 @@ from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.storage.rows import EventRow
 from transforms.storage.users import Users
-from transforms.users.archive import History, archived, rows_of
+from transforms.users.archive import HistoryStore, archived, rows_of
 from transforms.users.facts import KnownProfile, ProfileFacts
 from transforms.users.seen import hash_message
 from transforms.users.user import SeedState, User
@@ -48,7 +48,9 @@ def _remembered(event: str) -> int:
     return hash_of(f"with\x1f{event}")
 
 
-def bring_over(store: History, users: Mapping[str, User], definitions: Definitions, judged: Judged) -> dict[str, User]:
+def bring_over(
+    store: HistoryStore, users: Mapping[str, User], definitions: Definitions, judged: Judged
+) -> dict[str, User]:
     """Those of these users to whom something is new, with what the archive has of it; nothing is written.
 
     Who was judged by definitions that `judged` does not know is taken to have been asked nothing. The definitions must
@@ -88,7 +90,7 @@ def _new_to(user: User, definitions: Definitions, asked: frozenset[int], judged:
 
 
 def _brought_over(
-    store: History, user: User, definitions: Definitions, wanted: frozenset[int], warming: frozenset[int]
+    store: HistoryStore, user: User, definitions: Definitions, wanted: frozenset[int], warming: frozenset[int]
 ) -> User:
     """A user with what the archive has of what is wanted, judged at the user's clock, to be judged anew by all."""
     index = definitions.index

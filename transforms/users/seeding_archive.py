@@ -12,7 +12,7 @@ from transforms.events.event import SET, TOKEN_LOST
 from transforms.events.times import write_time
 from transforms.segments.evidence import Evidence
 from transforms.storage.rows import EventRow, UserRow
-from transforms.users.archive import History, rows_of
+from transforms.users.archive import HistoryStore, rows_of
 from transforms.users.control import encode_inputs_control
 from transforms.users.faults import open_user
 from transforms.users.rebuild import counted, versions_of
@@ -27,7 +27,7 @@ __all__ = ["archive_payloads"]
 _GONE = 2**62
 
 
-def archive_payloads(store: History, definitions: Definitions, wanted: set[int], done: Seeding) -> Iterator[bytes]:
+def archive_payloads(store: HistoryStore, definitions: Definitions, wanted: set[int], done: Seeding) -> Iterator[bytes]:
     """Messages of the control topic with the seeds of these activations, for all who wait for one.
 
     Args:
@@ -49,7 +49,7 @@ def archive_payloads(store: History, definitions: Definitions, wanted: set[int],
             yield encode_inputs_control(owed.user, [seed])
 
 
-def _seed(store: History, row: UserRow, owed: Owed, definitions: Definitions) -> Seed | None:
+def _seed(store: HistoryStore, row: UserRow, owed: Owed, definitions: Definitions) -> Seed | None:
     """What the archive has of one id from before an activation; None while its row cannot be read."""
     name, release = f"archive {write_time(owed.at)}", definitions.release
     found = row if row.user == owed.name else store.read_users([owed.name]).get(owed.name)
@@ -79,7 +79,7 @@ class _Unapplied:
     within the duplicate horizon. If it came after a seed that has it, sums would have it twice.
     """
 
-    def __init__(self, user: User, store: History, names: list[str]) -> None:
+    def __init__(self, user: User, store: HistoryStore, names: list[str]) -> None:
         merged = [name for name in names if name != user.id]
         opened = [open_user(row.user, row.state) for row in store.read_users(merged).values()] if merged else []
         users = [user, *(each for each in opened if isinstance(each, User))]

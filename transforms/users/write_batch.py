@@ -25,7 +25,7 @@ from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 from transforms.storage.users import Users
 from transforms.users.advance import fold
-from transforms.users.archive import History
+from transforms.users.archive import HistoryStore
 from transforms.users.boundary import Aside, apart
 from transforms.users.effects import Account, Effect, Forward, Redeliver
 from transforms.users.faults import (
@@ -141,7 +141,7 @@ class WriteBatch:
                 self._set_aside(name, item, BAD_STATE, user.detail)
         return found
 
-    def brought_over(self, store: History, users: Mapping[str, User], judged: Judged) -> dict[str, User]:
+    def brought_over(self, store: HistoryStore, users: Mapping[str, User], judged: Judged) -> dict[str, User]:
         """Those of these users to whom something is new, with what the archive has of it (see `bring_over`); one for
         whom that raises goes on without.
 
