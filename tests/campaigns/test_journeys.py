@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from core import DAY, HOUR, MINUTE, Story, compile_plain
+
+from transforms.identity.channels import channels
 
 Plain = dict[str, Any]
 
@@ -120,6 +123,17 @@ def test_a_step_goes_to_every_device_unless_to_the_latest_only() -> None:
     told.track("Bought", HOUR)
     sends = [(effect.step, effect.address) for effect in told.effects if hasattr(effect, "address")]
     assert sends == [("push", "t2"), ("push", "t1"), ("latest_push", "t2")]
+
+
+def test_of_a_channel_without_several_addresses_the_first_gets_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its id names no address: two with one id would go to whoever comes first."""
+    known = channels()
+    one = {**known, "push": msgspec.structs.replace(known["push"], several=False)}
+    monkeypatch.setattr("transforms.campaigns.sending.channels", lambda: one)
+    told = story(steps=[{"send": "push"}])
+    told.device(1, "t2")
+    told.track("Bought", HOUR)
+    assert [effect.address for effect in told.effects if hasattr(effect, "address")] == ["t2"]
 
 
 def test_a_wait_counts_from_the_decision_before_it_and_ends_to_the_microsecond() -> None:

@@ -125,6 +125,7 @@ class Sending:
         """Send a message to the addresses of its channel; returns the ids of the sends."""
         message, user = self.definitions.messages[name], self.user
         several = channels()[message.channel].several
+        receivers = message.receivers(user.addresses(message.channel))
         attributes = user.profile.values()
         not_after = self._not_after(campaign, due, now)
         sends = [
@@ -150,7 +151,7 @@ class Sending:
                 release=self.definitions.release,
                 template_events=self.template_events(campaign) or UNSET,
             )
-            for address in message.receivers(user.addresses(message.channel))
+            for address in (receivers if several else receivers[:1])
         ]
         for send in sends:
             user.sends.by_id[send.id] = send
