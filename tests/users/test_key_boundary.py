@@ -110,9 +110,16 @@ def run(definitions: Definitions, inputs: Iterable[tuple[str, Input]], as_of: in
     return Run(kept, sends, letters, Summary.of(as_of, tallies))
 
 
-def bad(event: Event, number: int) -> Event:
+def bad(event: Event, number: int, events: list[Event]) -> Event:
+    """An event that raises where its user counts it. It identifies no one sooner than the others do: that counts."""
     properties = {**event.properties, "poison": True}
-    return msgspec.structs.replace(event, id=f"bad {number}", type="track", name="Viewed", properties=properties)
+    made = msgspec.structs.replace(event, id=f"bad {number}", type="track", name="Viewed", properties=properties)
+    if event.user is None or any(
+        each.user is not None and each.anonymous == event.anonymous and by_arrival(each) < by_arrival(made)
+        for each in events
+    ):
+        return made
+    return msgspec.structs.replace(made, anonymous=None)
 
 
 @settings(
@@ -125,7 +132,7 @@ def test_what_raises_takes_nothing_else_with_it(poison: None, history: list[Plai
     definitions = compile_plain(SHOP)
     events = decode_all(history)
     like = data.draw(st.lists(st.sampled_from([each for each in events if each.type != "alias"] or events), max_size=3))
-    hostile = [bad(event, number) for number, event in enumerate(like) if event.type != "alias"]
+    hostile = [bad(event, number, events) for number, event in enumerate(like) if event.type != "alias"]
     alone = run(definitions, [(route(event), event) for event in events], AS_OF)
     among = run(definitions, [(route(event), event) for event in [*events, *hostile]], AS_OF)
     known = {key: user for key, user in among.users.items() if key in alone.users}
