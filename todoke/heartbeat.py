@@ -63,9 +63,9 @@ class Heartbeat:
             extra=fields(read=read, sends=sends, in_flight=flight, oldest_s=round(oldest, 3), waiting=waiting),
         )
 
-    def moved(self) -> tuple[int, int]:
-        """Another one whenever a message was accounted for, or a send ended."""
-        return self._in_flight.settled, self._progress.sends
+    def moved(self) -> tuple[int, int, int]:
+        """Another one whenever a message was accounted for, a send ended, or a user was told of an announcement."""
+        return self._in_flight.settled, self._progress.sends, self._progress.users
 
     def waiting(self) -> int:
         """How many messages are in flight."""

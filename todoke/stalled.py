@@ -30,7 +30,7 @@ def keep_moving(
 
     Args:
       stopped: whether the run is over.
-      moved: returns a value that changes whenever a message was accounted for, or a send ended.
+      moved: returns a value that changes whenever a message was accounted for, or anything else came to its end.
       waiting: how many messages are in flight.
       patience: how long nothing may come to its end, in seconds.
       clock: seconds on any scale that does not go back.

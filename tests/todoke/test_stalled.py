@@ -1,10 +1,22 @@
 """A live job that stands still ends, so that its supervisor starts it again; one that moves, or rests, goes on."""
 
+from pathlib import Path
+
+import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from core import START
 from hypothesis import given
 from hypothesis import strategies as st
 
+from todoke.heartbeat import Heartbeat
 from todoke.stalled import RunStalled, keep_moving
+from transforms.events.event import Event
+from transforms.job import Job
+from transforms.storage.open import open_store
+from transforms.storage.rows import UserRow
+from transforms.users.way_back.transforms import Announce
 
 PATIENCE = 60.0
 #: What each second brings: whether something ended in it, and how many messages are in flight after it.
@@ -60,3 +72,15 @@ def test_it_says_how_many_wait() -> None:
             clock=iter(range(1_000)).__next__,
             sleep=lambda _: None,
         )
+
+
+def test_an_announcement_to_millions_is_no_standstill(tmp_path: Path) -> None:
+    """One bundle tells everybody, and nothing else may end meanwhile."""
+    url, job = f"sqlite:{tmp_path / 'store.db'}", Job()
+    store = open_store(url)
+    store.write_users([UserRow(name, 1, b"", b"{}") for name in ("ada", "bob", "cat")])
+    store.close()
+    before = Heartbeat(job).moved()
+    with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
+        _ = pipeline | beam.Create([Event("s1", "track", "Sale Began", START, START)]) | Announce(url, job)
+    assert Heartbeat(job).moved() != before

@@ -8,7 +8,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Counts of messages read, users folded and sends delivered. Threads may lose a few."""
+    """Counts of messages read, users folded or told of an announcement, and sends delivered. Threads may lose a few."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@ from transforms.events.decode import Refused
 from transforms.events.event import Event
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.transforms import CONTROL
+from transforms.events.progress import Progress
 from transforms.events.sources import Message
 from transforms.job import Job
 from transforms.storage.open import open_store
@@ -55,11 +56,12 @@ class _Announce(StoreDoFn):
 
     def setup(self) -> None:
         super().setup()
-        self._in_flight = self.job.part(InFlight)
+        self._in_flight, self._progress = self.job.part(InFlight), self.job.part(Progress)
 
     def process(self, event: Event) -> Iterator[Any]:
         told = Announcement(msgspec.structs.replace(event, handle=""))
         for row in self._store.scan_users():
+            self._progress.users += 1
             if event.handle:
                 self._in_flight.retain(event.handle)
             yield encode_inputs_control(row.user, [told]), event.handle
