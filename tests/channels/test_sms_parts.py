@@ -98,6 +98,7 @@ def test_providers() -> None:
     assert twilio.url == f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
     assert (twilio.account, twilio.local) == (ACCOUNT, False)
     assert parse_sms(f"twilio:{ACCOUNT}@http://127.0.0.1:8080").local
+    assert not parse_sms(f"twilio:{ACCOUNT}@https://sms.example.com:8080").local
     assert parse_sms("https://sms.example.com/v1/messages").url == "https://sms.example.com/v1/messages"
     assert parse_sms("http://localhost:8080/messages").local
 
@@ -113,6 +114,8 @@ def test_providers() -> None:
         "https://user:secret@sms.example.com/",
         "https://",
         "http://localhost:0/",
+        f"twilio:{ACCOUNT}@http://sms.example.com:8080",
+        f"twilio:{ACCOUNT}@http://user:secret@sms.example.com:8080",
     ],
 )
 def test_what_names_no_provider(url) -> None:

@@ -16,7 +16,7 @@ __all__ = ["MAX_OPEN", "MAX_OPEN_PER_SHARD", "SHARDS", "Flight", "shard_of"]
 SHARDS = 32
 #: Calls of one shard that may be open: so many claims are `unknown` at most if the process dies then.
 MAX_OPEN_PER_SHARD = 64
-#: Calls of all shards of a process that may be open, each with a connection.
+#: Calls of all shards of one delivery that may be open, each with a connection.
 MAX_OPEN = 256
 #: So many calls are started together at least, where there are so many: each start costs a turn of the ledger.
 REFILL = 16

@@ -41,7 +41,7 @@ def parse_sms(url: str) -> SmsAddress:
     if match := _TWILIO.fullmatch(url):
         server = local_server(match["server"], url) if match["server"] else "https://api.twilio.com"
         path = f"/2010-04-01/Accounts/{match['account']}/Messages.json"
-        return SmsAddress(server + path, match["account"], local=match["server"] is not None)
+        return SmsAddress(server + path, match["account"], local=_is_local(server, url))
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{_EXPECTED}; found {quoted(without_user(url))}")
@@ -49,12 +49,22 @@ def parse_sms(url: str) -> SmsAddress:
         raise ValueError(
             f"{_EXPECTED}, without a user: what it asks for is in {SMS_TOKEN}; found {quoted(without_user(url))}"
         )
-    local = _is_loopback(parts.hostname)
     if parts.port is not None:
         port_of(parts, url)
+    return SmsAddress(url, local=_is_local(url, url))
+
+
+def _is_local(server: str, url: str) -> bool:
+    """Whether a server is on this machine; `url`, which mistakes show, names it.
+
+    Raises:
+      ValueError: it is not, and what it is told could be read on the way.
+    """
+    parts = urlsplit(server)
+    local = _is_loopback(parts.hostname or "")
     if parts.scheme == "http" and not local:
-        raise ValueError(f"over http:// all could read {SMS_TOKEN}: {quoted(url)} must be https://")
-    return SmsAddress(url, local=local)
+        raise ValueError(f"over http:// all could read {SMS_TOKEN}: {quoted(without_user(url))} must be https://")
+    return local
 
 
 def _is_loopback(host: str) -> bool:
