@@ -1,0 +1,122 @@
+"""What a ledger counts: each send once, by its end, whichever way it came there and however often it was written."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from transforms.campaigns.effects import Send
+from transforms.channels.counted import CountedLedger
+from transforms.channels.courier import RELEASED
+from transforms.channels.outcome import Delivery
+from transforms.metrics.counts import counts_of, histograms_of, summed
+from transforms.storage.rows import LedgerRow, MetricRow
+from transforms.storage.store import Store, StoreError
+
+NOW = 1_772_000_000_000_000
+SECOND = 1_000_000
+
+
+def row(send: str, state: str = "claimed", detail: str = "") -> LedgerRow:
+    """One that was decided three seconds ago."""
+    place = {"campaign": "win_back", "step": "s1", "channel": "push", "decided_at": NOW - 3 * SECOND}
+    return LedgerRow(user="ada", send=send, state=state, at=NOW, detail=detail, **place)
+
+
+def counted(store: Store, name: str, *labels: str) -> dict[tuple[str, ...], int]:
+    found: dict[tuple[str, ...], int] = {}
+    for (_, said), count in summed(count for count in counts_of(store, name) if count.name == name).items():
+        key = tuple(dict(said).get(label, "") for label in labels)
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+@pytest.fixture
+def sends(make_send: Callable[..., Send]) -> list[Send]:
+    return [make_send(name, id=name, decided_at=NOW - 3 * SECOND, variant="b") for name in ("a", "b", "c")]
+
+
+def test_a_claim_that_another_has_is_a_repetition_and_a_final_one_is_counted(store: Store, sends: list[Send]) -> None:
+    ledger = CountedLedger(store, lambda: NOW)
+    ledger.expect(sends)
+    rows = [row("a"), row("b", "suppressed", "capped"), row("c", "expired")]
+    assert set(ledger.claim(rows).values()) == {None}
+    assert counted(store, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
+    assert counted(store, "repeated", "channel") == {}
+    assert None not in ledger.claim(rows).values()
+    assert counted(store, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
+    assert counted(store, "repeated", "channel") == {("push",): 3}
+
+
+def test_a_released_claim_counts_when_it_ends(store: Store, sends: list[Send]) -> None:
+    ledger = CountedLedger(store, lambda: NOW)
+    ledger.expect(sends)
+    ledger.claim([row("a"), row("b")])
+    released = [row(name, detail=f"{RELEASED}quota") for name in "ab"]
+    ledger.record(released)
+    ledger.claim([row("a"), row("b")])
+    assert [*store.scan_metrics("")] == []
+    assert ledger.resolve([(released[0], row("a")), (released[1], row("b", "expired"))]) == [
+        row("a"),
+        row("b", "expired"),
+    ]
+    ledger.record([row("a", "handed_off", "projects/p/messages/1")])
+    assert counted(store, "sends", "state", "reason", "variant") == {("handed_off", "", "b"): 1}
+    assert counted(store, "suppressed", "reason") == {("expired",): 1}
+    latencies = histograms_of(summed(counts_of(store, "latency")), "latency")
+    assert {dict(labels)["from"]: each.sum for labels, each in latencies.items()} == dict.fromkeys(
+        ("arrival", "trigger"), 3 * SECOND
+    )
+
+
+def test_what_a_sweep_gave_up_ends_once(store: Store) -> None:
+    sweeping = CountedLedger(store, lambda: NOW)
+    store.claim([row("a")])
+    unknown = row("a", "unknown", "lapsed")
+    for change in [(row("a"), unknown), (row("a"), unknown), (unknown, msgspec.structs.replace(unknown, lease=1))]:
+        sweeping.resolve([change])
+    assert counted(store, "sends", "state", "reason") == {("unknown", "lapsed"): 1}
+
+
+def test_a_send_without_a_row_is_counted_by_itself(store: Store, sends: list[Send]) -> None:
+    CountedLedger(store, lambda: NOW).count_unclaimed(
+        [
+            Delivery(sends[0], "suppressed", "deleted"),
+            Delivery(sends[1], "duplicate"),
+            Delivery(sends[1], "duplicate", "", "handed_off"),
+            Delivery(sends[2], "handed_off"),
+        ]
+    )
+    assert counted(store, "suppressed", "reason") == {("deleted",): 1}
+    assert counted(store, "repeated", "channel") == {("push",): 1}
+    assert counted(store, "sends", "state") == {}
+
+
+class Refusing:
+    """A store that takes no counts at first."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        self._store, self._left = store, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def add_metrics(self, rows: Sequence[MetricRow]) -> None:
+        self._store.add_metrics(rows)
+        if self._left:
+            self._left -= 1
+            raise StoreError("refused for the test")
+
+
+def test_an_outcome_whose_count_is_refused_is_written_again_and_counted_once(store: Store, sends: list[Send]) -> None:
+    """In SQLite, where both are one transaction."""
+    ledger: Any = CountedLedger(Refusing(store, 2), lambda: NOW)  # type: ignore[arg-type]
+    ledger.expect(sends)
+    store.claim([row("a")])
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            ledger.record([row("a", "handed_off")])
+        assert ([each.state for each in store.scan_ledger()], [*store.scan_metrics("")]) == (["claimed"], [])
+    ledger.record([row("a", "handed_off")])
+    assert counted(store, "sends", "state") == {("handed_off",): 1}
