@@ -11,6 +11,7 @@ from transforms.channels.counted import CountedLedger
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
 from transforms.metrics.counts import counts_of, histograms_of, summed
+from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerRow, MetricRow
 from transforms.storage.store import Store, StoreError
 
@@ -120,3 +121,25 @@ def test_an_outcome_whose_count_is_refused_is_written_again_and_counted_once(sto
         assert ([each.state for each in store.scan_ledger()], [*store.scan_metrics("")]) == (["claimed"], [])
     ledger.record([row("a", "handed_off")])
     assert counted(store, "sends", "state") == {("handed_off",): 1}
+
+
+def test_where_a_row_stands_by_itself_a_refused_count_waits_and_what_was_claimed_is_called(
+    bigtable: Any, sends: list[Send]
+) -> None:
+    class Full(Refusing):
+        def add_metrics(self, rows: Sequence[MetricRow]) -> None:
+            if self._left:
+                self._left -= 1
+                raise StoreError("refused for the test")
+            self._store.add_metrics(rows)
+
+    kept = open_store(bigtable.url)
+    ledger: Any = CountedLedger(Full(kept, 2), lambda: NOW)  # type: ignore[arg-type]
+    ledger.expect(sends)
+    assert ledger.claim([row("a"), row("b", "suppressed", "capped")]) == {"a": None, "b": None}
+    ledger.record([row("a", "handed_off")])
+    assert [*kept.scan_metrics("")] == []
+    ledger.claim([row("c", "expired")])
+    assert counted(kept, "sends", "state") == {("handed_off",): 1}
+    assert counted(kept, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
+    kept.close()

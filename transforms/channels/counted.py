@@ -1,21 +1,28 @@
 """A ledger that counts what it is told, in the transaction in which it is told: see `measures` for the metrics."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from transforms.campaigns.effects import Send
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
-from transforms.storage.rows import LedgerRow, LedgerState, UserRow
-from transforms.storage.store import Store
+from transforms.storage.rows import LedgerRow, LedgerState, MetricRow, UserRow
+from transforms.storage.store import Store, StoreError
 from transforms.users.tally import MINUTE, Tallies
 
 __all__ = ["CountedLedger", "count_delivery"]
+
+#: Counts that wait for a store at most; beyond that the oldest are lost.
+MOST_OWED = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 class CountedLedger:
     """The ledger of a store. What ends in it, by a claim, a record or a sweep, is counted once.
 
-    In Bigtable, where a row and its count are no transaction, a process that dies in between loses the count.
+    In Bigtable, where a row and its count are no transaction, a process that dies in between loses the count. A count
+    that is refused there waits for the next one: the rows stand, and what they claim is to be called.
 
     Args:
       store: whose it is.
@@ -26,6 +33,7 @@ class CountedLedger:
         self._store = store
         self._clock = clock
         self._sends: dict[str, Send] = {}
+        self._owed: list[MetricRow] = []
 
     def expect(self, sends: Iterable[Send]) -> None:
         """The sends of which it will be told, in place of those of before: rows say less of them than they know."""
@@ -82,8 +90,19 @@ class CountedLedger:
         self._add(tallies)
 
     def _add(self, tallies: Tallies) -> None:
-        if tallies:
-            self._store.add_metrics(tallies.rows(self._clock()))
+        if not tallies:
+            return
+        rows = tallies.rows(self._clock())
+        if self._store.is_transactional:
+            self._store.add_metrics(rows)
+            return
+        self._owed = [*self._owed, *rows][-MOST_OWED:]
+        try:
+            self._store.add_metrics(self._owed)
+        except StoreError as error:
+            _log.warning("%s counts wait for the store: %s", len(self._owed), error)
+        else:
+            self._owed = []
 
     def _count(self, tallies: Tallies, row: LedgerRow) -> None:
         if row.state == LedgerState.CLAIMED:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from transforms.errors import NotStarted, TodokeError
 from transforms.storage.archive import Archive
@@ -36,8 +36,11 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
     """All tables. Who needs some of them takes their protocols.
 
     Every write takes a batch, and all but `publish_control` and `add_metrics` are safe to repeat; every method raises
-    `StoreError` when the backend goes on refusing after bounded retries.
+    `StoreError` when the backend goes on refusing after bounded retries. `is_transactional` says whether `transaction`
+    makes its writes one.
     """
+
+    is_transactional: ClassVar[bool]
 
     def transaction(self) -> AbstractContextManager[None]:
         """What this thread writes within it stands whole or not at all in SQLite, where nobody else writes meanwhile.

@@ -35,6 +35,7 @@ The application profile must route to one cluster: CheckAndMutateRow needs it, a
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.archive import BigtableArchive
@@ -84,6 +85,8 @@ class BigtableStore(
     Raises:
       StoreError: no credentials, no answer, no such instance, or a missing table.
     """
+
+    is_transactional: ClassVar[bool] = False
 
     def __init__(
         self, project: str, instance: str, *, create: bool, timeout: float = TIMEOUT, tries: int = TRIES

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from transforms.storage.control import ControlRows
 from transforms.storage.sqlite.archive import SqliteArchive
@@ -41,6 +42,8 @@ class SqliteStore(
     SqliteLease,
 ):
     """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
+
+    is_transactional: ClassVar[bool] = True
 
     def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         with surfacing(str(path)):
