@@ -318,8 +318,10 @@ def test_mail_waits_for_its_connections_no_longer_than_a_lease(tmp_path):
     assert Channels(str(tmp_path), {}).in_turn == frozenset()
 
 
-def test_a_ledger_that_fails_stops_the_batch(fcm, make_courier, make_send):
+def test_a_ledger_that_fails_stops_the_batch(fcm, store, make_courier, make_send):
     class Down:
+        read_users = staticmethod(store.read_users)
+
         def claim(self, rows):
             raise StoreError("down")
 
@@ -333,7 +335,7 @@ def test_a_ledger_that_fails_stops_the_batch(fcm, make_courier, make_send):
 
 def test_a_ledger_that_cannot_record_stops_the_batch_and_leaves_the_claims(fcm, store, make_courier, make_send):
     class ReadOnly:
-        claim = staticmethod(store.claim)
+        claim, read_users = staticmethod(store.claim), staticmethod(store.read_users)
 
         def record(self, rows):
             raise StoreError("down")

@@ -280,11 +280,16 @@ def test_of_an_id_that_was_merged_more_than_once_the_last_owner_is_asked(live, s
     assert said(live().deliver(sends)) == [("suppressed", "no_consent")] * 3 + [("handed_off", "")]
 
 
-def test_a_bounded_run_asks_the_state_machine_only(make_courier, store, make):
+def test_a_bounded_run_asks_the_state_machine_and_whether_the_user_was_deleted(make_courier, store, make):
     """Its rows are those of the end, and decisions are of before."""
-    send = make("replayed")
-    put(store, send.user, deleted=AFTER, consent={"all/push": False})
-    assert said(make_courier(store, now=EVENING).deliver([send])) == [("handed_off", "")]
+    send, gone = make("replayed"), make("deleted since")
+    put(store, send.user, consent={"all/push": False})
+    put(store, gone.user, deleted=AFTER)
+    assert said(make_courier(store, now=EVENING).deliver([send, gone])) == [
+        ("handed_off", ""),
+        ("suppressed", "deleted"),
+    ]
+    assert store.read_ledger(gone.user) == []
 
 
 def test_users_are_looked_up_together_and_a_store_that_fails_stops_the_batch(fcm, make_courier, store, make):

@@ -90,9 +90,8 @@ class Courier:
         self._default_locale = default_locale
         self._clock = clock
         self._ledger: Ledger = store if store is not None else Memory()
-        # A bounded run's users are those of its end, and its decisions are of before.
         self._rules = rules or {}
-        self._gate = Gate(clock, rules, None if bounded else self._ledger, bounded=bounded)
+        self._gate = Gate(clock, rules, self._ledger, bounded=bounded)
         self._in_turn = in_turn
         self._bounded = bounded
         self._sleep = sleep

@@ -39,15 +39,16 @@ class Gate:
     Args:
       clock: the time in microseconds that counts for a send.
       rules: what campaigns say now; None asks nothing.
-      users: where deletions and denials are looked up; None asks nothing.
-      bounded: nobody comes back in the morning, so that quiet hours refuse.
+      users: where deletions and denials are looked up.
+      bounded: nobody comes back in the morning, so that quiet hours refuse. Users are those of the run's end, and its
+        decisions are of before: of them only deletions are asked for.
     """
 
     def __init__(
         self,
         clock: Callable[[Send], int],
         rules: Rules | None,
-        users: _Users | None,
+        users: _Users,
         *,
         bounded: bool,
     ) -> None:
@@ -64,8 +65,6 @@ class Gate:
         Raises:
           StoreError: users could not be looked up.
         """
-        if self._users is None:
-            return {}
         asked = {send.user for send in sends}
         profiles: Profiles = {}
         further = asked
@@ -81,7 +80,7 @@ class Gate:
         One of a schedule that comes too late is `missed`, unless it has `waited` here: then it expired, as others do.
         """
         profile = profiles.get(send.user)
-        if profile is not None and (reason := _refusal(send, profile)):
+        if profile is not None and (reason := _refusal(send, profile, bounded=self._bounded)):
             return Delivery(send, LedgerState.SUPPRESSED, reason)
         if (status := self._rule(send).status) != "live":
             return Delivery(send, LedgerState.SUPPRESSED, status)
@@ -113,11 +112,13 @@ def _last(name: str, profiles: Profiles) -> dict[str, Any]:
     return profiles[name]
 
 
-def _refusal(send: Send, profile: Mapping[str, Any]) -> str:
+def _refusal(send: Send, profile: Mapping[str, Any], *, bounded: bool) -> str:
     """Why a user must not be sent to any more, empty where nothing has changed. Who came back is known since then."""
     since = profile.get("known_since")
     if "deleted" in profile and (since is None or send.decided_at < read_time(since)):
         return "deleted"
+    if bounded:
+        return ""
     consent = profile.get("consent", {})
     asked = () if send.topic is None else (f"all/{send.channel}", f"{send.topic}/{send.channel}")
     if any(consent.get(name) is False for name in asked):

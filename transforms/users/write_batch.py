@@ -27,7 +27,7 @@ from transforms.storage.users import Users
 from transforms.users.advance import fold
 from transforms.users.archive import HistoryStore
 from transforms.users.boundary import Aside, apart
-from transforms.users.effects import Account, Effect, Forward, Redeliver
+from transforms.users.effects import Account, Deleted, Effect, Forward, Redeliver
 from transforms.users.faults import (
     BAD_STATE,
     INTERNAL,
@@ -216,11 +216,20 @@ class WriteBatch:
                 going_on.append(effect.event.handle)
                 if effect.cause == HOT_ID:
                     self._set_aside_by_rate[user.id] += 1
+            elif isinstance(effect, Deleted):
+                self._forget_sends(effect)
         if rows is not None:
             self._rows.join(rows)
         if self._in_flight is not None:
             self._note_handles(self._in_flight, inputs, going_on)
         return user, state
+
+    def _forget_sends(self, deleted: Deleted) -> None:
+        """Nothing goes out that a bundle decided before it deleted the user."""
+        gone = [send for send in self._sends if send.user in deleted.users]
+        self._sends = [send for send in self._sends if send.user not in deleted.users]
+        for send in gone:
+            self.tallies.count("suppressed", send.campaign, send.channel, "deleted", send.step, at=send.decided_at)
 
     def _apply(self, user: User, inputs: Sequence[Input]) -> tuple[User, bytes]:
         state = None
