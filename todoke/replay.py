@@ -1,5 +1,6 @@
 """`todoke replay`: publish dead letters again, to a topic or into a file."""
 
+import io
 import os
 import re
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from beam_pipelines.options import read_time
 from todoke.control import Publish, open_topic, publish_evenly
@@ -23,6 +25,8 @@ from transforms.users.replay import CONTROL, CUT, Unreplayable, message_of
 
 __all__ = ["replay"]
 
+#: What a SQLite file begins with (https://www.sqlite.org/fileformat.html).
+_SQLITE = b"SQLite format 3\x00"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*):")
 #: Letters that are read at a time: each may have a megabyte.
 _AT_ONCE = 100
@@ -110,11 +114,30 @@ def _opened(to: str) -> Iterator[Publish]:
     if (found := _URL.match(to)) and len(found[1]) > 1:
         raise WrongUse(f"--to: expected pubsub:projects/P/topics/T or a file of this machine; found {quoted(to)}")
     try:
-        file = Path(to).open("ab")  # noqa: SIM115 - closed below
+        file = Path(to).open("a+b")  # noqa: SIM115 - closed below
     except OSError as error:
         raise WrongUse(f"--to: {to}: {error.strerror}") from error
     with file:
+        _end_line(file, to)
         yield partial(_add_lines, file.fileno(), to)
+
+
+def _end_line(file: BinaryIO, place: str) -> None:
+    """End the last line of a file that was cut off, so that the first message does not become part of it.
+
+    Raises:
+      WrongUse: it is a store.
+    """
+    try:
+        file.seek(0)
+        if file.read(len(_SQLITE)) == _SQLITE:
+            raise WrongUse(f"--to: {place} is a SQLite file; name another one")
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                os.write(file.fileno(), b"\n")
+    except io.UnsupportedOperation:  # a pipe, which has no end yet
+        return
 
 
 def _add_lines(file: int, place: str, batch: Sequence[bytes]) -> None:

@@ -10,7 +10,7 @@ from channels.handing import hand_over
 from channels.local_http import LocalHttp, local_http
 
 from transforms.channels.line.message import RenderedLine
-from transforms.channels.line.settings import parse_line
+from transforms.channels.line.settings import SETTINGS, parse_line
 from transforms.channels.line.transport import Line
 from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import RenderedPush
@@ -114,3 +114,8 @@ def test_a_lost_answer_is_unknown_and_no_connection_may_be_tried_again(server, m
 def test_only_line_messages_go_out_here(server, make_send):
     with pytest.raises(TypeError, match="no LINE message"):
         post(server, make_send("U1"), rendered=RenderedPush("a", "b"))
+
+
+def test_a_token_that_cannot_stand_in_a_header_ends_the_launch():
+    with pytest.raises(ValueError, match="TODOKE_LINE_TOKEN: a line break or control character"):
+        SETTINGS.check({"line": ("line",)}, {"TODOKE_LINE_TOKEN": "a\nb"})

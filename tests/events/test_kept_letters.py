@@ -43,6 +43,8 @@ NAMED = {
     b'{"userId":"ada","properties":{"a": "cut of': "ada",
     b'{"type":"track","anonymousId"  :\n"a1","x":\xff}': "~a1",
     b'{"userId": "a\\"da", ': 'a"da',
+    b'{"type":"track","userId":"Jos\xe9","event":"Go"}': "",
+    b'{"userId":"Jos\xe9","anonymousId":"a1"}': "~a1",
     b'{"userId": "\\u00"': "",
     b'{"userId": "\\ud800"}': "",
     b'{"userId": ' + b"[" * 100_000: "",

@@ -115,6 +115,27 @@ def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, 
     assert "replayed 20" in todoke("dead-letters", "--store", url).stdout
 
 
+def test_a_file_that_was_cut_off_keeps_its_last_line_to_itself(
+    todoke: Todoke, opened: Store, url: str, tmp_path: Path
+) -> None:
+    opened.write_dead_letters([kept(each, each.time) for each in [letter(HOSTILE[0], 1)]])
+    (tmp_path / "again.jsonl").write_bytes(b'{"type":"track"')
+    assert todoke("replay", "--store", url, "--to", "again.jsonl").returncode == 0
+    first, second = (tmp_path / "again.jsonl").read_bytes().splitlines()[:2]
+    assert (first, bool(second)) == (b'{"type":"track"', True)
+
+
+def test_a_store_is_no_file_for_messages(todoke: Todoke, opened: Store, url: str) -> None:
+    opened.write_dead_letters([kept(each, each.time) for each in [letter(HOSTILE[0], 1)]])
+    to = url.removeprefix("sqlite:") if url.startswith("sqlite:") else url
+    done = todoke("replay", "--store", url, "--to", to)
+    if to == url:  # Bigtable, which no file can be
+        assert done.returncode == 2
+        return
+    assert (done.returncode, "is a SQLite file" in done.stderr) == (2, True)
+    assert todoke("dead-letters", "--store", url).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("to", "said"),
     [

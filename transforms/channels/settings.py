@@ -20,6 +20,7 @@ from transforms.messages.secrets import secret_names
 __all__ = [
     "UNSUBSCRIBE_SECRET",
     "MailSettings",
+    "header_secret",
     "secret_of",
     "secrets_for",
 ]
@@ -48,6 +49,18 @@ def secret_of(environment: Mapping[str, str], name: str) -> str:
         return path.read_text("utf-8").strip()
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: {path} cannot be read: {error}") from error
+
+
+def header_secret(environment: Mapping[str, str], name: str) -> str:
+    """A secret that goes into a header, without white space around it.
+
+    Raises:
+      ValueError: its file cannot be read, or there is a line break or control character in it.
+    """
+    text = secret_of(environment, name).strip()
+    if has_break(text):
+        raise ValueError(f"{name}: a line break or control character cannot stand in a header")
+    return text
 
 
 def secrets_for(messages: Iterable[Message], environment: Mapping[str, str]) -> dict[str, str]:

@@ -82,8 +82,8 @@ def channels() -> Mapping[str, Channel]:
 def _loaded(name: str, place: Installed) -> Channel:
     try:
         channel = place.entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ChannelError(f"{place} cannot be loaded: {error}") from error
+    except (Exception, SystemExit) as error:  # a package of others, which may do anything when it is imported
+        raise ChannelError(f"{place} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(channel, Channel) or channel.name != name:
         raise ChannelError(f"{place}: {place.entry.value} is no Channel of that name")
     return channel

@@ -7,6 +7,7 @@ import msgspec
 
 from transforms.channels.address import local_server
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
+from transforms.channels.settings import header_secret
 from transforms.events.plain import quoted, without_user
 
 __all__ = ["LINE_TOKEN", "SETTINGS", "LineAddress", "parse_line"]
@@ -38,7 +39,8 @@ def parse_line(url: str) -> LineAddress:
 
 def _check(told: Told, environment: Mapping[str, str]) -> None:
     server = read_flag("line", parse_line, told["line"][0])
-    if not server.local and not environment.get(LINE_TOKEN):
+    token = header_secret(environment, LINE_TOKEN)
+    if not server.local and not token:
         raise ValueError(f"--line: set {LINE_TOKEN} to the channel access token of the official account")
 
 

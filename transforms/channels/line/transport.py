@@ -15,7 +15,7 @@ from transforms.channels.http import Answer, Http, refusal
 from transforms.channels.line.message import RenderedLine
 from transforms.channels.line.settings import LINE_TOKEN, LineAddress, parse_line
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import MailSettings, secret_of
+from transforms.channels.settings import MailSettings, header_secret
 from transforms.messages.render import Rendered
 
 __all__ = ["TRANSPORT", "Line", "LineLine"]
@@ -67,7 +67,7 @@ class LineLine(OutboxLine, frozen=True, kw_only=True):
 
 
 def _open(opening: Opening) -> Line:
-    return Line(parse_line(opening.told["line"][0]), secret_of(opening.environment, LINE_TOKEN))
+    return Line(parse_line(opening.told["line"][0]), header_secret(opening.environment, LINE_TOKEN))
 
 
 def _show(send: Send, message: RenderedLine, _settings: MailSettings) -> LineLine:

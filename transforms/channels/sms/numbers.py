@@ -15,10 +15,11 @@ def e164(text: str, region: str) -> str:
     """A number in E.164, such as +819012345678; empty for what cannot be one.
 
     One without a country code is of `region` (ISO 3166), and none where that is empty. That a number is as long as
-    those of its country is all that is asked: which are given out, their providers know better than any table. One with
-    an extension is none: no text message reaches an extension.
+    those of its country is all that is asked: which are given out, their providers know better than any table. A number
+    that only neighbours can dial is none, nor is one with an extension, which no text message reaches, or one among
+    letters, which may be anything else.
     """
-    return _e164(text, region) if len(text) <= _LONGEST else ""
+    return "" if len(text) > _LONGEST or any(map(str.isalpha, text)) else _e164(text, region)
 
 
 @lru_cache(maxsize=4096)
@@ -27,6 +28,7 @@ def _e164(text: str, region: str) -> str:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException:
         return ""
-    if number.extension or not phonenumbers.is_possible_number(number):
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if number.extension or not possible:
         return ""
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -15,7 +15,7 @@ from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxLine, Sender, Transport, line_head
 from transforms.channels.http import Answer, Http, refusal
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import MailSettings, secret_of
+from transforms.channels.settings import MailSettings, header_secret
 from transforms.channels.sms.message import RenderedSms
 from transforms.channels.sms.settings import SMS_FROM, SMS_TOKEN, SmsAddress, parse_sms
 
@@ -168,7 +168,7 @@ class SmsLine(OutboxLine, frozen=True, kw_only=True):
 def _open(opening: Opening) -> Sender:
     address, environment = parse_sms(opening.told["sms"][0]), opening.environment
     kind = TwilioSms if address.account else JsonSms
-    return kind(address, secret_of(environment, SMS_TOKEN), environment.get(SMS_FROM, ""))
+    return kind(address, header_secret(environment, SMS_TOKEN), environment.get(SMS_FROM, ""))
 
 
 def _show(send: Send, message: RenderedSms, _settings: MailSettings) -> SmsLine:

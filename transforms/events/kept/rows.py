@@ -77,7 +77,7 @@ def _searched(pattern: re.Pattern[bytes], payload: bytes) -> str:
     match = pattern.search(payload)
     try:
         return "" if match is None else _id(msgspec.json.decode(match[1]))
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec's own errors are, and the one for bytes that are no UTF-8
         return ""
 
 
