@@ -86,7 +86,11 @@ def test_a_job_that_is_stopped_stops_what_runs_beside_it(topic: Topic, jobs: Job
 
 @pytest.mark.all_in_ci
 def test_a_step_that_raises_is_restarted_and_given_up(
-    topic: Topic, jobs: Jobs, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    topic: Topic,
+    jobs: Jobs,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", jobs.environment["PYTHONPATH"])
     topic.publish(b"poison")
@@ -94,5 +98,5 @@ def test_a_step_that_raises_is_restarted_and_given_up(
         supervise([*jobs.command, "--poison", "poison"], restarts=1)
     said = capfd.readouterr().err
     assert len(re.findall(r"^job: .*this payload is poison", said, re.MULTILINE)) == 2
-    assert "restart 1 of 1" in said
+    assert "restart 1 of 1" in caplog.text
     assert jobs.seen() == []
