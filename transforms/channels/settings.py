@@ -57,7 +57,10 @@ def header_secret(environment: Mapping[str, str], name: str) -> str:
     Raises:
       ValueError: its file cannot be read, or there is a line break or control character in it.
     """
-    text = secret_of(environment, name).strip()
+    return _without_break(secret_of(environment, name).strip(), name)
+
+
+def _without_break(text: str, name: str) -> str:
     if has_break(text):
         raise ValueError(f"{name}: a line break or control character cannot stand in a header")
     return text
@@ -77,8 +80,7 @@ def secrets_for(messages: Iterable[Message], environment: Mapping[str, str]) -> 
     for name in secret_names(messages):
         if not found.get(name):
             raise ValueError(f"set {SECRET_PREFIX}{name}: a webhook's `{{{{ secrets.{name} }}}}` needs it")
-        if has_break(found[name]):
-            raise ValueError(f"{SECRET_PREFIX}{name}: a line break or control character cannot stand in a header")
+        _without_break(found[name], f"{SECRET_PREFIX}{name}")
     return found
 
 
