@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -283,14 +284,14 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
       RunFailed: it failed once more than that, or ended by itself.
       SystemExit: it ended with 2, wrong use, which no restart mends.
     """
-    patience = Patience(restarts)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    patience, stop = Patience(restarts), _StopSignal()
+    before = signal.signal(signal.SIGTERM, stop)
     # Set anew: what libraries do with it when they are imported restarts the wait that Ctrl-C should end.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, stop)
     try:
         while True:
             started = time.monotonic()
-            code = _run(command)
+            code = _run(command, stop)
             if code == NotStarted.exit_code:
                 raise SystemExit(code)
             if code == 0:
@@ -316,13 +317,40 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(command: Sequence[str]) -> int:
+class _StopSignal:
+    """A handler of signals that raises KeyboardInterrupt, but not while a command is being started.
+
+    A command that runs already, and of which this process does not know yet, could not be told to stop.
+    """
+
+    def __init__(self) -> None:
+        self._held = self._came = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._held:
+            raise KeyboardInterrupt
+        self._came = True
+
+    def hold(self) -> None:
+        """From now on only note that a signal came."""
+        self._held = True
+
+    def release(self) -> None:
+        """Raise KeyboardInterrupt for a signal that came meanwhile, and for each from now on."""
+        self._held = False
+        if self._came:
+            raise KeyboardInterrupt
+
+
+def _run(command: Sequence[str], stop: _StopSignal) -> int:
     """Run the command in a process group with a guard; returns its exit code when all of the group is gone."""
+    stop.hold()
     # The guard comes first, so that there is no moment at which the command could outlive this process.
     guard = subprocess.Popen(["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, process_group=0)
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=guard.pid)
         try:
+            stop.release()
             return child.wait()
         except KeyboardInterrupt:
             child.terminate()

@@ -116,6 +116,15 @@ def test_told_to_stop_it_lets_the_run_stop_by_itself_and_ends_well(tmp_path: Pat
     wait_for(lambda: not any(map(alive, supervisor.pids)))
 
 
+def test_told_to_stop_while_it_starts_the_run_it_still_lets_the_run_stop_by_itself(tmp_path: Path) -> None:
+    """The run signals its supervisor as its first act, before most starts of it have come back."""
+    stopped = tmp_path / "stopped"
+    for times in range(1, 21):
+        stop = f"trap {shlex.quote(f'echo stopped >> {stopped}; exit 0')} TERM"
+        supervise(shell(f"{stop}; kill -INT $PPID; while :; do sleep 0.02; done"))
+        assert lines(stopped) == ["stopped"] * times
+
+
 def test_told_twice_it_waits_no_longer(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, "trap '' TERM;")
     supervisor.process.send_signal(signal.SIGINT)
