@@ -12,10 +12,12 @@ INSTALLED := .venv/.installed
 # Prism is of one version with Beam. The Bigtable emulator is used where the Google Cloud CLI has none.
 BEAM := $(shell sed -n 's/.*"apache-beam\[gcp\]==\([0-9.]*\)".*/\1/p' pyproject.toml)
 BIGTABLE := 1.58.0
+CYCLONEDX := 7.3.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test test-long mutants lint format bench docs reference schema lock setup prism emulator clean
+.PHONY: help demo test test-long mutants lint format bench docs reference schema templates lock wheel sbom cloud-smoke \
+  setup prism emulator clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -54,8 +56,28 @@ reference: setup ## Write docs/reference/command-line.md anew from the code
 schema: setup ## Write docs/todoke.schema.json anew from the code
 	@$(BIN)/todoke schema > docs/todoke.schema.json
 
+templates: setup ## Write what stands under templates/ and comes from the code
+	@$(BIN)/python -m tools.bigtable_tables > templates/infra/generated/bigtable.json
+
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --extra docs --no-emit-index-url -o requirements.lock pyproject.toml
+
+wheel: setup ## The package, built twice to see that both are the same bytes, into out/wheel
+	@rm -rf out/wheel; mkdir -p out/wheel
+	@for n in 1 2; do rm -rf build; $(PIP) wheel --no-deps --no-build-isolation --wheel-dir out/wheel/$$n .; done; rm -rf build
+	@cmp out/wheel/1/*.whl out/wheel/2/*.whl
+	@mv out/wheel/1/*.whl out/wheel/ && rm -r out/wheel/1 out/wheel/2
+	@sha256sum out/wheel/*.whl
+
+sbom: setup ## What the package brings along, by the lock, as CycloneDX, into out/sbom.json
+	@mkdir -p out .tools
+	@$(BIN)/uv pip compile --quiet --universal --constraint requirements.lock --no-annotate --no-header -o out/runtime.txt pyproject.toml
+	@[ -x .tools/cyclonedx-$(CYCLONEDX)/bin/cyclonedx-py ] || $(PIP) install --target .tools/cyclonedx-$(CYCLONEDX) cyclonedx-bom==$(CYCLONEDX)
+	@PYTHONPATH=.tools/cyclonedx-$(CYCLONEDX) $(BIN)/python -m cyclonedx_py requirements --pyproject pyproject.toml \
+	  --mc-type application --output-reproducible --of JSON -o out/sbom.json out/runtime.txt
+
+cloud-smoke: setup ## On Google Cloud, at your cost: launch, send 1,000 calls, compare, drain, clean up; PROJECT=… REGION=…
+	@$(BIN)/python -m tools.cloud_smoke --project "$(PROJECT)" --region "$(or $(REGION),europe-west1)" $(ARGS)
 
 setup: $(INSTALLED) ## The virtual environment in .venv
 

@@ -1,12 +1,17 @@
 """What is built from the checkout is whole, and runs without it."""
 
+import os
+import shutil
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from wheels import BESIDE, PACKAGES, run
+from wheels import BESIDE, PACKAGES, build, copy_source, run
+
+COMMIT = "todoke/commit.txt"
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +44,48 @@ def test_the_command_runs_where_there_is_no_checkout(installed: Path, tmp_path: 
     shown = run(installed / "todoke", "demo", "--customers", "40", "--out", tmp_path / "demo", cwd=tmp_path)
     assert "customer-" in shown
     assert (tmp_path / "demo" / "report.html").exists()
+
+
+def test_a_second_build_of_the_same_files_is_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    """Elsewhere, later, and with other times of files."""
+    again = copy_source(tmp_path / "source")
+    for path in again.rglob("*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    assert build(again, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
+
+
+def test_a_package_of_a_copy_knows_no_commit(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert COMMIT not in archive.namelist()
+    assert run(installed / "todoke", "--version", cwd=tmp_path) == f"todoke {version('todoke')} (commit unknown)\n"
+
+
+def test_a_package_says_the_commit_that_it_is_built_from(tmp_path: Path) -> None:
+    """A wheel of a checkout, one of its source archive, and one whose builder names the commit."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    source = copy_source(tmp_path / "source")
+    mail = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    (source / ".gitignore").write_text("build/\n*.egg-info/\n")
+    for words in (("init", "-q"), ("add", "."), (*mail, "commit", "-qm", "first")):
+        run("git", *words, cwd=source)
+    head = run("git", "rev-parse", "HEAD", cwd=source).strip()
+    assert commit_of(build(source, tmp_path / "wheel")) == head
+
+    run(sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", tmp_path, cwd=source)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    assert commit_of(build(unpacked, tmp_path / "of sdist")) == head
+
+    (source / "todoke" / "version.py").write_text("changed = True\n")
+    shutil.rmtree(source / "build")
+    assert commit_of(build(source, tmp_path / "changed")) == f"{head}-dirty"
+    assert commit_of(build(source, tmp_path / "named", TODOKE_COMMIT="abc")) == "abc"
+    assert not (source / COMMIT).exists()
+
+
+def commit_of(wheel: Path) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(COMMIT).decode().strip()

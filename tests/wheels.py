@@ -20,9 +20,10 @@ def surroundings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     """Run a program that must succeed, without this process's PYTHONPATH; returns its standard output."""
-    done = subprocess.run(command, cwd=cwd, env=surroundings(), capture_output=True, text=True, check=False)
+    environment = surroundings() | variables
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -36,9 +37,10 @@ def copy_source(folder: Path) -> Path:
     return folder
 
 
-def build(source: Path, folder: Path) -> Path:
-    """The wheel of a source, in a folder."""
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ".", cwd=source)
+def build(source: Path, folder: Path, **variables: str) -> Path:
+    """The wheel of a source, in a folder; `variables` are of the environment."""
+    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ".")
+    run(*command, cwd=source, **variables)
     (built,) = folder.glob("*.whl")
     return built
 

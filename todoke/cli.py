@@ -95,9 +95,9 @@ for each in (definitions, jobs, questions, operations):
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from todoke.version import version_line
 
-        print(f"todoke {version('todoke')}", flush=True)
+        print(version_line(), flush=True)
         raise typer.Exit
 
 
@@ -105,7 +105,7 @@ def _print_version(asked: bool) -> None:
 def todoke(
     debug: Annotated[bool, typer.Option("--debug", help="show where an error came from; with any command")] = False,
     shown: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version and exit")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version and the commit, and exit")
     ] = False,
 ) -> None:
     """Customer engagement as code, on Apache Beam."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from todoke.cli import app
+from todoke.version import commit
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
@@ -60,9 +61,10 @@ def test_a_short_flag_asks_for_help_too(todoke):
     assert todoke("-h").stdout == todoke("--help").stdout
 
 
-def test_the_version_is_that_of_the_package(todoke):
+def test_the_version_is_that_of_the_package_and_names_the_commit(todoke):
     done = todoke("--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"todoke {version('todoke')}\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"todoke {version('todoke')} (commit {commit()})\n"
 
 
 def test_without_a_command_it_says_what_there_is(todoke):

@@ -10,13 +10,15 @@ from google.cloud.bigtable.data.row_filters import RowFilter
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.tables import FAMILY, NEWEST, Tables, delete_row, set_cell
 
-__all__ = ["NAMES", "ROW", "Database", "cell", "cell_of", "newest", "record", "records", "timestamp"]
+__all__ = ["BY_ARRIVAL", "NAMES", "ROW", "Database", "cell", "cell_of", "newest", "record", "records", "timestamp"]
 
 #: The tables of an instance.
 NAMES = (
     *("users", "events", "identities", "members", "ledger", "ledger_by_state", "inbox", "metrics", "dead_letters"),
     *("runs", "control"),
 )
+#: Tables whose cells have the time of arrival: a rule of garbage collection by age means something there.
+BY_ARRIVAL = ("events",)
 #: The column that has a row's record.
 ROW = b"row"
 

@@ -50,6 +50,7 @@ __all__ = [
     "NEWEST",
     "TIMEOUT",
     "TRIES",
+    "VERSIONS",
     "Entry",
     "Tables",
     "delete_row",
@@ -67,8 +68,8 @@ _OPENING_TRIES = 4
 #: How many rows a request writes or reads. More was not faster on the emulator.
 _ROWS_AT_ONCE = 500
 
-#: Every table has this one column family, with a garbage collection rule of one version.
-FAMILY = "r"
+#: Every table has this one column family, with a garbage collection rule of so many versions.
+FAMILY, VERSIONS = "r", 1
 #: The newest cell of each column: garbage collection may come days later.
 NEWEST = CellsColumnLimitFilter(1)
 KEYS_ONLY = RowFilterChain([CellsRowLimitFilter(1), StripValueTransformerFilter(True)])
@@ -277,7 +278,7 @@ class Tables:
 
     def _open(self, admin: Client, parent: str, names: Sequence[str], create: bool) -> None:
         client = admin.table_admin_client
-        family = ColumnFamily(gc_rule=GcRule(max_num_versions=1))  # type: ignore[no-untyped-call]
+        family = ColumnFamily(gc_rule=GcRule(max_num_versions=VERSIONS))  # type: ignore[no-untyped-call]
 
         def standing(seconds: float) -> set[str]:
             found = client.list_tables(request={"parent": parent}, timeout=seconds, retry=None)

@@ -1,0 +1,37 @@
+# Twenty million users and three billion events a month. docs/cloud.md has what it costs.
+project = "my-project"
+region  = "europe-west1"
+name    = "engagement"
+
+labels     = { team = "crm" }
+parameters = { push = "fcm:my-apps", email = "smtps://smtp.example.com:465" }
+secrets = {
+  TODOKE_UNSUBSCRIBE_SECRET = "unsubscribe"
+  TODOKE_SMTP_USER          = "smtp-user"
+  TODOKE_SMTP_PASSWORD      = "smtp-password"
+}
+push_project = "my-apps"
+publishers   = ["serviceAccount:gateway@my-project.iam.gserviceaccount.com"]
+receipts     = ["serviceAccount:receipts@my-project.iam.gserviceaccount.com"]
+subnetwork   = "regions/europe-west1/subnetworks/private"
+notify       = ["projects/my-project/notificationChannels/1234567890"]
+
+job = {
+  machine_type = "n2-standard-4"
+  workers      = 4
+  max_workers  = 20
+}
+
+bigtable = {
+  min_nodes    = 3
+  max_nodes    = 12
+  archive_days = 400
+  backup_days  = 7
+}
+
+# Seeds for users who wait after a publication, each night, of the archive.
+backfill = {
+  schedule   = "30 2 * * *"
+  time_zone  = "Europe/Berlin"
+  parameters = { write = "seeds" }
+}

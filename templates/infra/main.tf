@@ -1,0 +1,45 @@
+# What everything else here goes by.
+
+locals {
+  labels      = merge(var.labels, { app = var.name })
+  bigtable    = jsondecode(file("${path.module}/generated/bigtable.json"))
+  store       = "bigtable:${var.project}/${google_bigtable_instance.store.name}"
+  definitions = coalesce(var.definitions, "gs://${google_storage_bucket.site.name}/definitions/live.json")
+  # Before the first image there is nothing that could run.
+  has_image = var.image != ""
+
+  # What the jobs and commands are told of what is here. The keys are parameters of both templates.
+  places = {
+    definitions = local.definitions
+    store       = local.store
+  }
+  live = {
+    events        = "pubsub:${google_pubsub_subscription.events.id}"
+    control       = "pubsub:${google_pubsub_subscription.control.id}"
+    control_topic = "pubsub:${google_pubsub_topic.control.id}"
+    dead_letters  = "pubsub:${google_pubsub_topic.dead_letters.id}"
+  }
+
+  apis = toset([
+    "artifactregistry.googleapis.com",
+    "bigtable.googleapis.com",
+    "bigtableadmin.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "compute.googleapis.com", # workers are machines of Compute Engine
+    "dataflow.googleapis.com",
+    "iam.googleapis.com",
+    "logging.googleapis.com",
+    "monitoring.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+    "storage.googleapis.com",
+  ])
+}
+
+resource "google_project_service" "apis" {
+  for_each = local.apis
+
+  service            = each.value
+  disable_on_destroy = false # others in the project may use it
+}

@@ -1,0 +1,39 @@
+output "repository" {
+  description = "Where the image is pushed to."
+  value       = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"
+}
+
+output "store" {
+  description = "For `--store`."
+  value       = local.store
+}
+
+output "definitions" {
+  description = "The pointer that `todoke publish --to` writes and the job follows."
+  value       = local.definitions
+}
+
+output "places" {
+  description = "For `--events`, `--control`, `--control-topic` and `--dead-letters`."
+  value       = local.live
+}
+
+output "events_topic" {
+  description = "Where events are published."
+  value       = google_pubsub_topic.events.id
+}
+
+output "templates" {
+  description = "The specs, for launches by hand."
+  value       = { for name, object in google_storage_bucket_object.specs : name => "gs://${object.bucket}/${object.name}" }
+}
+
+output "accounts" {
+  description = "Who does what."
+  value       = { for who, account in google_service_account.accounts : who => account.email }
+}
+
+output "rights" {
+  description = "Every right that is given, and why."
+  value       = local.rights
+}

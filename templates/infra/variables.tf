@@ -1,0 +1,199 @@
+variable "project" {
+  description = "Id of the project. Everything is made in it."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of the jobs, the buckets and the image."
+  type        = string
+}
+
+variable "name" {
+  description = "What all names begin with. Two sites can live in one project under two names."
+  type        = string
+  default     = "todoke"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
+    error_message = "Small letters, digits and dashes, 3 to 20 of them: names of service accounts are made of it."
+  }
+}
+
+variable "image" {
+  description = "The image, by digest: HOST/PROJECT/REPOSITORY/todoke@sha256:…. Empty for the first apply, before there is one: then no job is made."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.image == "" || can(regex("@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "Name the image by its digest. A tag may be moved while workers are added, and then two versions share one job."
+  }
+}
+
+variable "labels" {
+  description = "Labels of everything that takes labels."
+  type        = map(string)
+  default     = {}
+}
+
+# --- The job -------------------------------------------------------------------------------------------------------
+
+variable "job" {
+  description = "The realtime job. With `run = false` all else stands, and the job is launched by `todoke launch`."
+  type = object({
+    run          = optional(bool, true)
+    machine_type = optional(string, "n2-standard-2")
+    workers      = optional(number, 1)
+    max_workers  = optional(number, 3)
+  })
+  default = {}
+}
+
+variable "definitions" {
+  description = "What the job is to do: the pointer that `todoke publish` writes. Empty for definitions/live.json in the site's bucket."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.definitions == "" || startswith(var.definitions, "gs://")
+    error_message = "Name a gs:// address: nothing else reaches a worker."
+  }
+}
+
+variable "parameters" {
+  description = "More parameters of the realtime template, such as { push = \"fcm:my-project\" }. templates/realtime/metadata.json lists them."
+  type        = map(string)
+  default     = {}
+}
+
+variable "secrets" {
+  description = "Secrets by the variable that the job reads: { TODOKE_SMTP_PASSWORD = \"smtp-password\" }. Each value is the id of a secret in Secret Manager that exists and has a version. No secret is ever a value here."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = alltrue([
+      for variable, id in var.secrets : can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}$", id))
+    ])
+    error_message = "Variables begin with TODOKE_, and a value is the id of a secret: letters, digits, dashes and underscores."
+  }
+}
+
+variable "push_project" {
+  description = "Project of Firebase whose app gets pushes; empty for none."
+  type        = string
+  default     = ""
+}
+
+variable "subnetwork" {
+  description = "regions/R/subnetworks/S. Workers then have no public address: mail and webhooks need Cloud NAT there. Empty for the default network and public addresses."
+  type        = string
+  default     = ""
+}
+
+# --- Around it -----------------------------------------------------------------------------------------------------
+
+variable "publishers" {
+  description = "Who may publish events: members such as serviceAccount:gateway@…."
+  type        = list(string)
+  default     = []
+}
+
+variable "receipts" {
+  description = "Who may publish receipts to the control topic: members such as serviceAccount:receipts@…."
+  type        = list(string)
+  default     = []
+}
+
+variable "retention" {
+  description = "How long the subscription keeps messages, acknowledged ones too: as far back as it can be sought. 7 days at most."
+  type        = string
+  default     = "604800s"
+}
+
+variable "undelivered_after" {
+  description = "Of live jobs on one machine: deliveries after which a message goes to the topic of undelivered ones, 5 to 100. Null for never. Dataflow does not support it."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.undelivered_after == null ? true : var.undelivered_after >= 5 && var.undelivered_after <= 100
+    error_message = "5 to 100 deliveries."
+  }
+}
+
+variable "bigtable" {
+  description = "The instance. Zone: empty for the region's `b`. Nodes are added up to `max_nodes` for `cpu` percent. `archive_days`: how long events stay; null for ever. `backup_days`: null for no backups."
+  type = object({
+    zone         = optional(string, "")
+    min_nodes    = optional(number, 1)
+    max_nodes    = optional(number, 3)
+    cpu          = optional(number, 60)
+    archive_days = optional(number)
+    backup_days  = optional(number, 3)
+  })
+  default = {}
+}
+
+variable "backfill" {
+  description = "A backfill by the clock: its cron, the time zone of that, and parameters of the backfill template. Null for none."
+  type = object({
+    schedule   = string
+    time_zone  = optional(string, "Etc/UTC")
+    parameters = optional(map(string), {})
+  })
+  default = null
+}
+
+variable "commands" {
+  description = "Commands by the clock, each in a container of the same image: words of `todoke`, the cron, the time zone, and how long one may take. `STORE`, `CONTROL_TOPIC`, `EVENTS` and `DEFINITIONS` stand for those of the job."
+  type = map(object({
+    words     = list(string)
+    schedule  = string
+    time_zone = optional(string, "Etc/UTC")
+    timeout   = optional(string, "3600s")
+    memory    = optional(string, "2Gi")
+  }))
+  default = {
+    sweep = {
+      words    = ["sweep", "--store", "STORE", "--definitions", "DEFINITIONS", "--control-topic", "CONTROL_TOPIC", "--older-than", "1h", "--json"]
+      schedule = "17 * * * *"
+    }
+    report = {
+      words    = ["metrics", "--store", "STORE", "--prometheus"]
+      schedule = "5 6 * * *"
+    }
+    doctor = {
+      words    = ["doctor", "--store", "STORE", "--events", "EVENTS", "--control-topic", "CONTROL_TOPIC", "--definitions", "DEFINITIONS", "--json"]
+      schedule = "35 5 * * *"
+    }
+  }
+}
+
+variable "notify" {
+  description = "Notification channels of Cloud Monitoring that alerts go to: projects/P/notificationChannels/N."
+  type        = list(string)
+  default     = []
+}
+
+variable "alerts" {
+  description = "From when on to alert. Times in seconds."
+  type = object({
+    lag          = optional(number, 300)
+    freshness    = optional(number, 900)
+    unacked      = optional(number, 600)
+    dead_letters = optional(number, 100)
+    cpu          = optional(number, 0.8)
+    hot_node_cpu = optional(number, 0.9)
+    storage      = optional(number, 0.7)
+    missing      = optional(number, 900)
+    errors       = optional(number, 20)
+  })
+  default = {}
+}
+
+variable "deletion_protection" {
+  description = "Whether Bigtable's instance and tables are kept from `terraform destroy`, and buckets that hold something too. A smoke test says false."
+  type        = bool
+  default     = true
+}
