@@ -70,7 +70,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prism() -> str:
     """Beam's local runner for live streams, which is not downloaded for a test."""
-    from todoke.live import find_prism
+    from todoke.prism import find_prism
 
     found = find_prism()
     if found.path is None:

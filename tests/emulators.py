@@ -8,10 +8,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import grpc
+
+from todoke.emulators import NO_BIGTABLE, NO_PUBSUB, find_bigtable, find_pubsub
 
 __all__ = ["Emulator", "EmulatorMissing", "Instance", "Project", "start_bigtable", "start_pubsub"]
 
@@ -19,8 +20,6 @@ __all__ = ["Emulator", "EmulatorMissing", "Instance", "Project", "start_bigtable
 START_SECONDS = 60.0
 #: A free port may be taken by somebody else before the emulator binds it.
 PORTS_TRIED = 3
-
-ROOT = Path(__file__).parent.parent
 
 #: Runs a command in the background, and kills it when standard input ends, which the kernel sees to when the parent
 #: dies. Ends with the command too. `kill 0` is everything of the session that was started for it.
@@ -100,17 +99,9 @@ def start_bigtable() -> Emulator:
     Raises:
       EmulatorMissing: there is none.
     """
-    program = _first(
-        os.environ.get("TODOKE_BIGTABLE_EMULATOR"),
-        _sdk("bigtable-emulator/cbtemulator"),
-        ROOT / ".tools/bin/emulator",
-        shutil.which("cbtemulator"),
-    )
+    program = find_bigtable()
     if program is None:
-        raise EmulatorMissing(
-            "no Bigtable emulator: `gcloud components install bigtable`, or `make emulator` where there is Go, "
-            "or name it in TODOKE_BIGTABLE_EMULATOR"
-        )
+        raise EmulatorMissing(NO_BIGTABLE)
     return Emulator([program, "-host", "127.0.0.1", "-port", "0"])
 
 
@@ -120,12 +111,9 @@ def start_pubsub() -> Emulator:
     Raises:
       EmulatorMissing: there is none, or no Java.
     """
-    jar = _first(os.environ.get("TODOKE_PUBSUB_EMULATOR"), _sdk("pubsub-emulator/lib/*.jar"))
+    jar = find_pubsub()
     if jar is None or shutil.which("java") is None:
-        raise EmulatorMissing(
-            "no Pub/Sub emulator: `gcloud components install pubsub-emulator` and Java 17, "
-            "or name its jar in TODOKE_PUBSUB_EMULATOR"
-        )
+        raise EmulatorMissing(NO_PUBSUB)
     for left in reversed(range(PORTS_TRIED)):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -136,21 +124,6 @@ def start_pubsub() -> Emulator:
             if not left:
                 raise
     raise AssertionError
-
-
-def _first(*places: str | Path | None) -> str | None:
-    return next((str(place) for place in places if place is not None and Path(place).is_file()), None)
-
-
-def _sdk(pattern: str) -> Path | None:
-    """The first file of that name in the Google Cloud CLI's folder of emulators."""
-    gcloud = shutil.which("gcloud")
-    if gcloud is None:
-        return None
-    command = [gcloud, "info", "--format=value(installation.sdk_root)"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    root = done.stdout.strip()
-    return next(iter(sorted(Path(root, "platform").glob(pattern))), None) if root else None
 
 
 def _answers(host: str) -> bool:

@@ -105,7 +105,10 @@ def _print_version(asked: bool) -> None:
 def todoke(
     debug: Annotated[bool, typer.Option("--debug", help="show where an error came from; with any command")] = False,
     shown: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version and the commit, and exit")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="print the version and the commit, and exit"
+        ),
     ] = False,
 ) -> None:
     """Customer engagement as code, on Apache Beam."""

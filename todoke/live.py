@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 import apache_beam as beam
 import grpc
@@ -25,6 +22,7 @@ from beam_pipelines.options import Config
 from beam_pipelines.realtime import build_live
 from todoke.control import open_control
 from todoke.heartbeat import Heartbeat
+from todoke.prism import find_prism
 from todoke.self_seeding import keep_seeded
 from todoke.stalled import keep_moving
 from todoke.terminal import last_line
@@ -39,7 +37,7 @@ from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
 from transforms.users.lease import Lease
 
-__all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
+__all__ = ["RESTARTS", "Patience", "run_graph", "run_live", "supervise"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,75 +55,12 @@ STOP_SECONDS = 45.0
 EXIT_SECONDS = 20.0
 #: Between two lines about the progress of the run.
 HEARTBEAT_SECONDS = 60.0
-#: How long building Prism may take, and how long a program named `prism` may take to identify itself.
-BUILD_SECONDS, ASK_SECONDS = 600, 10
-
-_MODULE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
-_CHECKOUT = Path(__file__).parent.parent
 #: Beam gives up listening to a job server after five minutes, and then ends the job: this is ten years, in seconds. And
 #: Prism splits bundles that seem slow, which loses state: it lets a key into a second bundle while the first has it
 #: (https://github.com/apache/beam/issues/35771). Sources end their bundles themselves.
 _PRISM_FLAGS = ("--job_server_timeout=315360000", "--experiments=prism_disable_sdf_split")
 #: Kills its process group when its standard input ends, which the kernel sees to when the supervisor dies.
 _GUARD = "read -r _; kill -9 0"
-
-
-class Prism(NamedTuple):
-    """Beam's local runner for live streams: where it is, or None for Beam to download it, and how it was found."""
-
-    path: str | None
-    how: str
-
-
-def find_prism(flag: str | None = None) -> Prism:
-    """Prism as `--prism_location` names it, else on PATH, else in the checkout, else built with Go, else downloaded.
-
-    A program on PATH must identify itself as Beam's: others have that name too.
-    """
-    if flag is not None:
-        return Prism(flag, "--prism_location")
-    on_path = shutil.which("prism")
-    if on_path is not None and _is_beams(on_path):
-        return Prism(on_path, "PATH")
-    in_checkout = _CHECKOUT / ".tools" / "bin" / "prism"
-    if os.access(in_checkout, os.X_OK):
-        return Prism(str(in_checkout), "the checkout")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "todoke" / f"prism-{beam.__version__}"
-    if os.access(cache / "prism", os.X_OK):
-        return Prism(str(cache / "prism"), "an earlier build")
-    if shutil.which("go") is not None:
-        _log.info("building Prism %s with Go, once (a minute or two)", beam.__version__)
-        problem = _build(cache)
-        if problem is None:
-            return Prism(str(cache / "prism"), "a build with Go")
-        _log.warning("Prism could not be built: %s", problem)
-    return Prism(None, "Beam's own download")
-
-
-def _is_beams(program: str) -> bool:
-    try:
-        done = subprocess.run([program, "-help"], capture_output=True, check=False, timeout=ASK_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b"job_port" in done.stdout + done.stderr
-
-
-def _build(cache: Path) -> str | None:
-    """Build Prism in the folder; returns what went wrong."""
-    command = ["go", "install", f"{_MODULE}@v{beam.__version__}"]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            command,
-            env=os.environ | {"GOBIN": str(cache)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BUILD_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return None if done.returncode == 0 else last_line(done.stderr) or f"go ended with {done.returncode}"
 
 
 def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:

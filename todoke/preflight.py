@@ -1,6 +1,7 @@
 """Checks of what a job needs from elsewhere, before it is started: no restart mends what is missing now."""
 
 import os
+from contextlib import suppress
 from itertools import islice
 
 import msgspec
@@ -14,6 +15,7 @@ from google.api_core.exceptions import (
 )
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1 import types as pubsub
 
 from beam_pipelines.options import Config
 from transforms.campaigns.load import Definitions, compiled
@@ -27,7 +29,16 @@ from transforms.storage.rows import UserRow
 from transforms.storage.users import Users
 from transforms.users.user import decode_user
 
-__all__ = ["check_channels", "check_files", "check_job", "check_pubsub", "check_release"]
+__all__ = [
+    "ANSWER_SECONDS",
+    "check_channels",
+    "check_files",
+    "check_job",
+    "check_pubsub",
+    "check_release",
+    "check_subscription",
+    "check_topic",
+]
 
 #: How long Pub/Sub may take to answer, in seconds. These checks do not ask whether it is away.
 ANSWER_SECONDS = 10.0
@@ -75,11 +86,13 @@ def check_pubsub(config: Config) -> None:
     here = config.live
     for flag, source in (("--events", config.source), ("--control", config.control)):
         if source is not None:
-            _check_subscription(flag, source.path, here=here)
+            with suppress(GoogleAPIError):
+                check_subscription(flag, source.path, here=here)
     letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None
     for flag, topic in (("--control-topic", config.control_topic), ("--dead-letters", letters)):
         if topic is not None:
-            _check_topic(flag, topic, here=here)
+            with suppress(GoogleAPIError):
+                check_topic(flag, topic, here=here)
 
 
 def check_release(store: Users, definitions: Definitions) -> None:
@@ -114,21 +127,36 @@ def check_channels(config: Config) -> None:
                 raise WrongUse(str(error)) from error
 
 
-def _check_subscription(flag: str, path: str, *, here: bool) -> None:
+def check_subscription(flag: str, path: str, *, here: bool) -> pubsub.Subscription | None:
+    """Check that a subscription exists, and that a job on this machine may read it if that is where it runs (`here`).
+
+    Returns how it is set, None where this account may read it and not look.
+
+    Raises:
+      WrongUse: it does not, or may not be used, or there are no credentials to ask with.
+      GoogleAPIError: Pub/Sub does not answer.
+    """
     try:
         with SubscriberClient() as client:
             try:
-                client.get_subscription(subscription=path, retry=None, timeout=ANSWER_SECONDS)
+                found: pubsub.Subscription = client.get_subscription(
+                    subscription=path, retry=None, timeout=ANSWER_SECONDS
+                )
+                return found
             except Forbidden:  # looking needs another right than reading; and elsewhere another account reads it
                 if here and not _may(client, path, "pubsub.subscriptions.consume"):
                     raise
+                return None
     except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:
         raise _wrong(flag, "subscription", path, error) from error
-    except GoogleAPIError:
-        return
 
 
-def _check_topic(flag: str, path: str, *, here: bool) -> None:
+def check_topic(flag: str, path: str, *, here: bool) -> None:
+    """Check that a topic exists, and that a job on this machine may publish to it if that is where it runs (`here`).
+
+    Raises:
+      WrongUse, GoogleAPIError: see `check_subscription`.
+    """
     try:
         client = PublisherClient()
         try:
@@ -140,8 +168,6 @@ def _check_topic(flag: str, path: str, *, here: bool) -> None:
             client.transport.close()
     except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:
         raise _wrong(flag, "topic", path, error) from error
-    except GoogleAPIError:
-        return
 
 
 def _may(client: SubscriberClient | PublisherClient, path: str, right: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from slow_job import EACH, KEYS
 
-from todoke.live import find_prism
+from todoke.prism import find_prism
 
 YEAR = 365 * 86_400
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from todoke import live
-from todoke.live import find_prism
+from todoke import prism
+from todoke.prism import find_prism
 from transforms.logs import write_log
 
 
@@ -18,7 +18,7 @@ class Machine:
         self.path.mkdir()
         monkeypatch.setenv("PATH", str(self.path))
         monkeypatch.setenv("XDG_CACHE_HOME", str(self.cache))
-        monkeypatch.setattr(live, "_CHECKOUT", self.checkout)
+        monkeypatch.setattr(prism, "_CHECKOUT", self.checkout)
 
     def program(self, path: Path, script: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)

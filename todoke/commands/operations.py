@@ -85,3 +85,41 @@ def replay(
     What had been applied meanwhile is a duplicate. Each letter is marked, and is passed over the next time.
     """
     import_module("todoke.replay").replay(store, to, (cause, since), rate, again=again, json=json)
+
+
+@group.command(
+    "todoke doctor",
+    "todoke doctor --definitions shop.yaml --store sqlite:users.db",
+    "todoke doctor --store bigtable:shop/prod --json \\",
+    "  --events pubsub:projects/shop/subscriptions/events \\",
+    "  --control-topic pubsub:projects/shop/topics/control",
+)
+def doctor(
+    *,
+    definitions: Annotated[
+        str | None, typer.Option(metavar="PATH", help="look at these definitions, too: a file, a folder, or a pointer")
+    ] = None,
+    events: Annotated[
+        str | None, typer.Option(metavar="SRC", help="at this subscription: pubsub:projects/P/subscriptions/S")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="at this store: sqlite:PATH or bigtable:PROJECT/INSTANCE")
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(metavar="SRC", help="at the subscription of the control topic; the job is elsewhere")
+    ] = None,
+    control_topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="at the control topic: pubsub:projects/P/topics/T")
+    ] = None,
+    dead_letters: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="at the topic of dead letters: pubsub:projects/P/topics/T")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Look at this installation, and at what a job needs; say what is missing and what to do.
+
+    It ends within half a minute, with a network or without, and with 1 where something that is needed is missing.
+    """
+    found = import_module("todoke.doctor.command")
+    asked = found.Asked(definitions, events, store, control, control_topic, dead_letters)
+    raise typer.Exit(found.doctor(asked, json=json))

@@ -41,11 +41,12 @@ def open_store(url: str, *, create: bool = True) -> Store:
         raise NoStore(str(error)) from error
 
 
-def open_reader(url: str) -> Reader:
+def open_reader(url: str, *, patience: float | None = None) -> Reader:
     """Open a store for reading alone: nothing is made or changed.
 
     Args:
       url: as `parse_store` reads it.
+      patience: seconds that a call to Bigtable may take, which then is tried once; default: as long as for a job.
 
     Raises:
       ValueError: the URL names no store.
@@ -54,19 +55,21 @@ def open_reader(url: str) -> Reader:
     """
     kind, place = parse_store(url)
     try:
-        return Reader(_open_lists(kind, place))
+        return Reader(_open_lists(kind, place, patience))
     except NoStore:
         raise
     except StoreError as error:
         raise NoStore(str(error)) from error
 
 
-def _open_lists(kind: str, place: str) -> Lists:
+def _open_lists(kind: str, place: str, patience: float | None) -> Lists:
     if kind == "bigtable":
         from transforms.storage.bigtable.lists import BigtableLists  # noqa: PLC0415 - a slow import
 
         project, _, instance = place.partition("/")
-        return BigtableLists(project, instance)
+        if patience is None:
+            return BigtableLists(project, instance)
+        return BigtableLists(project, instance, timeout=patience, tries=1)
     from transforms.storage.sqlite.lists import SqliteLists  # noqa: PLC0415 - only what is asked for is imported
 
     return SqliteLists(place)

@@ -1,0 +1,115 @@
+"""The looks of `todoke doctor`, by what was asked, and how their findings are shown."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from beam_pipelines.options import parsed
+from todoke.doctor import google, machine, store
+from todoke.doctor.finding import Finding, Look, look_at_all
+from todoke.terminal import json_text, print_plain
+from transforms.errors import WrongUse
+from transforms.events.plain import counted
+from transforms.events.sources import Subscription, parse_source, parse_topic
+from transforms.storage.open import parse_store
+
+__all__ = ["Asked", "doctor"]
+
+
+class Asked(NamedTuple):
+    """The places of a job that are looked at, as its flags name them; None for those that nobody asked for."""
+
+    definitions: str | None = None
+    events: str | None = None
+    store: str | None = None
+    control: str | None = None
+    control_topic: str | None = None
+    dead_letters: str | None = None
+
+
+def doctor(asked: Asked, *, json: bool) -> int:
+    """Look at this machine and at the places of a job, and print what was found; returns the exit code.
+
+    Raises:
+      WrongUse: a place is none.
+    """
+    findings = look_at_all([*_machine(asked), *_google(asked), *_places(asked)])
+    failing = [finding for finding in findings if finding.fails]
+    if json:
+        print(json_text({"ok": not failing, "findings": [msgspec.structs.asdict(each) for each in findings]}, indent=2))
+    else:
+        _print(findings, failing)
+    return 1 if failing else 0
+
+
+def _machine(asked: Asked) -> list[Look]:
+    # A job that is not on this machine has a control topic.
+    live_here = _subscription("--events", asked.events) is not None and asked.control is None
+    prism = partial(machine.look_at_prism, needed=live_here)
+    return [
+        Look("python", machine.look_at_python, needed=True),
+        Look("packages", machine.look_at_packages, needed=True),
+        Look("channels", machine.look_at_channels, needed=True),
+        Look("prism", prism, needed=live_here),
+        Look("programs", machine.look_at_programs),
+        Look("emulators", machine.look_at_emulators),
+        Look("emulator hosts", machine.look_at_hosts, needed=True),
+    ]
+
+
+def _google(asked: Asked) -> list[Look]:
+    """Nothing of Google is asked over the network unless a place of its own is."""
+    places = {
+        "Bigtable": (asked.store or "").startswith("bigtable:"),
+        "Pub/Sub": any((place or "").startswith("pubsub:") for place in asked),
+    }
+    needed = any(there and machine.EMULATED[service] not in os.environ for service, there in places.items())
+    if not needed and not (asked.definitions or "").startswith("gs://"):
+        return []
+    credentials = partial(google.look_at_credentials, needed=needed)
+    return [Look("credentials", credentials, needed=needed), Look("clock", google.look_at_clock)]
+
+
+def _places(asked: Asked) -> list[Look]:
+    looks = []
+    here = asked.control is None
+    if asked.definitions is not None:
+        looks.append(Look("definitions", partial(store.look_at_definitions, asked.definitions), needed=True))
+    if asked.store is not None:
+        parsed("--store", parse_store, asked.store)
+        looks.append(Look("store", partial(store.look_at_store, asked.store), needed=True))
+    for flag, place in (("--events", asked.events), ("--control", asked.control)):
+        path = _subscription(flag, place)
+        if path is not None:
+            look = partial(google.look_at_subscription, flag, path, here=here, orders=flag == "--events")
+            looks.append(Look(flag, look, needed=True))
+    for flag, place in (("--control-topic", asked.control_topic), ("--dead-letters", asked.dead_letters)):
+        if place is not None:
+            look = partial(google.look_at_topic, flag, parsed(flag, parse_topic, place), here=here)
+            looks.append(Look(flag, look, needed=True))
+    return looks
+
+
+def _subscription(flag: str, place: str | None) -> str | None:
+    if place is None:
+        return None
+    source = parsed(flag, parse_source, place)
+    if not isinstance(source, Subscription):
+        raise WrongUse(f"{flag}: expected pubsub:projects/P/subscriptions/S: files are looked at when they are read")
+    return source.path
+
+
+def _print(findings: Sequence[Finding], failing: Sequence[Finding]) -> None:
+    widest = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        print_plain(f"{finding.state:<8} {finding.what:<{widest}}  {' '.join(finding.found.split())}")
+        if finding.todo and finding.state != "ok":
+            print_plain(f"{'':<8} {'':<{widest}}  → {finding.todo}")
+    if failing:
+        names = ", ".join(dict.fromkeys(finding.what for finding in failing))
+        print_plain(f"\n{counted(len(failing), 'thing')} to mend: {names}")
+    else:
+        print_plain("\nnothing is missing that was asked for")
