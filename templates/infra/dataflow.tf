@@ -5,9 +5,18 @@
 # woken (`todoke wake`). docs/cloud.md says how each is done.
 
 locals {
-  secrets = join(",", [for variable, id in var.secrets : "${variable}=projects/${var.project}/secrets/${id}/versions/latest"])
-  # An empty parameter would reach the job as a flag without a value.
-  parameters = merge(local.places, local.live, local.secrets == "" ? {} : { secrets = local.secrets }, var.parameters)
+  # Where each secret lies. TODOKE_SECRET_… are for templates of webhooks, which share one parameter; each other variable
+  # has its own: TODOKE_SMTP_PASSWORD is smtp_password_secret.
+  versions  = { for variable, id in var.secrets : variable => "projects/${var.project}/secrets/${id}/versions/latest" }
+  templates = [for variable, at in local.versions : "${trimprefix(variable, "TODOKE_SECRET_")}=${at}" if startswith(variable, "TODOKE_SECRET_")]
+  secrets = merge(
+    length(local.templates) == 0 ? {} : { secrets = join(",", local.templates) },
+    {
+      for variable, at in local.versions :
+      "${trimsuffix(lower(trimprefix(variable, "TODOKE_")), "_secret")}_secret" => at if !startswith(variable, "TODOKE_SECRET_")
+    },
+  )
+  parameters = merge({ job = "realtime" }, local.places, local.live, local.secrets, var.parameters)
   subnetwork = var.subnetwork == "" ? null : var.subnetwork
   private    = var.subnetwork == "" ? null : "WORKER_IP_PRIVATE"
 }
@@ -26,7 +35,7 @@ resource "google_dataflow_flex_template_job" "realtime" {
   on_delete                    = "drain"
   skip_wait_on_job_termination = false
 
-  service_account_email   = google_service_account.accounts["worker"].email
+  service_account_email   = local.emails["worker"]
   sdk_container_image     = var.image # the package is in no image of Beam's
   enable_streaming_engine = true
   machine_type            = var.job.machine_type

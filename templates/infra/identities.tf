@@ -5,13 +5,19 @@
 #   scheduler  Cloud Scheduler, which launches the backfill and starts commands
 #   commands   the commands by the clock
 
-resource "google_service_account" "accounts" {
-  for_each = {
+locals {
+  accounts = {
     worker    = "Todoke: launcher and workers on Dataflow"
     launcher  = "Todoke: launches and updates jobs"
     scheduler = "Todoke: Cloud Scheduler"
     commands  = "Todoke: commands by the clock"
   }
+  emails  = { for who in keys(local.accounts) : who => "${var.name}-${who}@${var.project}.iam.gserviceaccount.com" }
+  members = { for who, email in local.emails : who => "serviceAccount:${email}" }
+}
+
+resource "google_service_account" "accounts" {
+  for_each = local.accounts
 
   account_id   = "${var.name}-${each.key}"
   display_name = each.value
@@ -31,8 +37,7 @@ resource "google_project_iam_custom_role" "launch" {
 }
 
 locals {
-  launch_role = google_project_iam_custom_role.launch.id
-  members     = { for who, account in google_service_account.accounts : who => "serviceAccount:${account.email}" }
+  launch_role = "projects/${var.project}/roles/${google_project_iam_custom_role.launch.role_id}"
 
   # Of the whole project, where Google has nothing narrower.
   project_grants = [
@@ -130,6 +135,8 @@ resource "google_project_iam_member" "rights" {
   project = var.project
   role    = each.value.role
   member  = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_pubsub_topic_iam_member" "rights" {
@@ -142,6 +149,8 @@ resource "google_pubsub_topic_iam_member" "rights" {
   }[each.value.topic]
   role   = each.value.role
   member = lookup(local.members, each.value.who, each.value.who)
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_pubsub_subscription_iam_member" "rights" {
@@ -153,6 +162,8 @@ resource "google_pubsub_subscription_iam_member" "rights" {
   }[each.value.subscription]
   role   = each.value.role
   member = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_bigtable_instance_iam_member" "rights" {
@@ -161,6 +172,8 @@ resource "google_bigtable_instance_iam_member" "rights" {
   instance = google_bigtable_instance.store.name
   role     = each.value.role
   member   = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_storage_bucket_iam_member" "rights" {
@@ -172,6 +185,8 @@ resource "google_storage_bucket_iam_member" "rights" {
   }[each.value.bucket]
   role   = each.value.role
   member = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_artifact_registry_repository_iam_member" "rights" {
@@ -181,14 +196,18 @@ resource "google_artifact_registry_repository_iam_member" "rights" {
   repository = google_artifact_registry_repository.images.name
   role       = each.value.role
   member     = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_service_account_iam_member" "rights" {
   for_each = { for each in local.impersonation_grants : each.who => each }
 
-  service_account_id = google_service_account.accounts["worker"].name
+  service_account_id = "projects/${var.project}/serviceAccounts/${local.emails["worker"]}"
   role               = each.value.role
   member             = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 # Secrets are made and filled outside: a state of Terraform holds what it makes in plain text.
@@ -198,6 +217,8 @@ resource "google_secret_manager_secret_iam_member" "rights" {
   secret_id = each.value.secret
   role      = each.value.role
   member    = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_project_iam_member" "push" {
@@ -206,6 +227,8 @@ resource "google_project_iam_member" "push" {
   project = var.push_project
   role    = each.value.role
   member  = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 resource "google_cloud_run_v2_job_iam_member" "rights" {
@@ -215,6 +238,8 @@ resource "google_cloud_run_v2_job_iam_member" "rights" {
   name     = google_cloud_run_v2_job.commands[each.key].name
   role     = each.value.role
   member   = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
 }
 
 # Pub/Sub itself forwards messages that were delivered in vain.

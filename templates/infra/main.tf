@@ -1,4 +1,5 @@
-# What everything else here goes by.
+# What everything else here goes by. Names are put together here, where Google would only say them after the apply: so a
+# plan shows what each thing will be told.
 
 locals {
   labels      = merge(var.labels, { app = var.name })
@@ -14,10 +15,10 @@ locals {
     store       = local.store
   }
   live = {
-    events        = "pubsub:${google_pubsub_subscription.events.id}"
-    control       = "pubsub:${google_pubsub_subscription.control.id}"
-    control_topic = "pubsub:${google_pubsub_topic.control.id}"
-    dead_letters  = "pubsub:${google_pubsub_topic.dead_letters.id}"
+    events        = "pubsub:projects/${var.project}/subscriptions/${google_pubsub_subscription.events.name}"
+    control       = "pubsub:projects/${var.project}/subscriptions/${google_pubsub_subscription.control.name}"
+    control_topic = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.control.name}"
+    dead_letters  = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.dead_letters.name}"
   }
 
   apis = toset([

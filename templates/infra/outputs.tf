@@ -20,7 +20,7 @@ output "places" {
 
 output "events_topic" {
   description = "Where events are published."
-  value       = google_pubsub_topic.events.id
+  value       = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.events.name}"
 }
 
 output "templates" {
@@ -30,7 +30,7 @@ output "templates" {
 
 output "accounts" {
   description = "Who does what."
-  value       = { for who, account in google_service_account.accounts : who => account.email }
+  value       = local.emails
 }
 
 output "rights" {

@@ -29,7 +29,7 @@ resource "google_pubsub_topic" "undelivered" {
 
 resource "google_pubsub_subscription" "events" {
   name   = "${var.name}-events"
-  topic  = google_pubsub_topic.events.id
+  topic  = google_pubsub_topic.events.name
   labels = local.labels
 
   # A publisher that sets the user id as the key keeps the order of each user's calls. Without a key nothing changes.
@@ -58,7 +58,7 @@ resource "google_pubsub_subscription" "events" {
   dynamic "dead_letter_policy" {
     for_each = google_pubsub_topic.undelivered
     content {
-      dead_letter_topic     = dead_letter_policy.value.id
+      dead_letter_topic     = "projects/${var.project}/topics/${dead_letter_policy.value.name}"
       max_delivery_attempts = var.undelivered_after
     }
   }
@@ -66,7 +66,7 @@ resource "google_pubsub_subscription" "events" {
 
 resource "google_pubsub_subscription" "control" {
   name   = "${var.name}-control"
-  topic  = google_pubsub_topic.control.id
+  topic  = google_pubsub_topic.control.name
   labels = local.labels
 
   ack_deadline_seconds       = 60
@@ -82,7 +82,7 @@ resource "google_pubsub_subscription" "control" {
 # letters too, which is where `todoke dead-letters` and `todoke replay` look: pull this one to empty it.
 resource "google_pubsub_subscription" "dead_letters" {
   name   = "${var.name}-dead-letters"
-  topic  = google_pubsub_topic.dead_letters.id
+  topic  = google_pubsub_topic.dead_letters.name
   labels = local.labels
 
   ack_deadline_seconds       = 60
@@ -97,7 +97,7 @@ resource "google_pubsub_subscription" "undelivered" {
   count = length(google_pubsub_topic.undelivered)
 
   name   = "${var.name}-undelivered"
-  topic  = google_pubsub_topic.undelivered[count.index].id
+  topic  = google_pubsub_topic.undelivered[count.index].name
   labels = local.labels
 
   message_retention_duration = "604800s"

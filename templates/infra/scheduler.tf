@@ -7,19 +7,28 @@
 locals {
   launch_uri = "https://dataflow.googleapis.com/v1b3/projects/${var.project}/locations/${var.region}/flexTemplates:launch"
 
-  # The form is that of generated/launch.json; what stands here is what only this site knows.
+  # Seeds of the store's archive, for the users who wait for them after a publication, unless parameters say otherwise.
+  backfill = var.backfill == null ? {} : merge(
+    { job = "backfill", write = "seeds", as_of = "now" },
+    lookup(var.backfill.parameters, "write", "seeds") == "seeds" ? { control_topic = local.live.control_topic } : {},
+    local.places,
+    var.backfill.parameters,
+  )
   backfill_body = var.backfill == null || !local.has_image ? null : {
     launchParameter = {
       jobName              = "${var.name}-backfill"
       containerSpecGcsPath = "gs://${google_storage_bucket_object.specs["backfill"].bucket}/${google_storage_bucket_object.specs["backfill"].name}"
-      parameters           = merge(local.places, { control_topic = local.live.control_topic }, var.backfill.parameters)
+      parameters           = local.backfill
       environment = merge(
         {
-          serviceAccountEmail  = google_service_account.accounts["worker"].email
+          serviceAccountEmail  = local.emails["worker"]
           sdkContainerImage    = var.image
           stagingLocation      = "gs://${google_storage_bucket.work.name}/staging"
           tempLocation         = "gs://${google_storage_bucket.work.name}/temp"
           additionalUserLabels = local.labels
+          machineType          = var.backfill.machine_type
+          numWorkers           = 1 # a backfill is one process
+          maxWorkers           = 1
         },
         var.subnetwork == "" ? {} : { subnetwork = var.subnetwork, ipConfiguration = "WORKER_IP_PRIVATE" },
       )
@@ -43,7 +52,7 @@ resource "google_cloud_scheduler_job" "backfill" {
   schedule         = var.backfill.schedule
   time_zone        = var.backfill.time_zone
   attempt_deadline = "180s"
-  depends_on       = [google_project_service.apis, google_project_iam_member.rights, google_service_account_iam_member.rights]
+  depends_on       = [google_project_iam_member.rights, google_service_account_iam_member.rights]
 
   retry_config {
     retry_count          = 3
@@ -58,7 +67,7 @@ resource "google_cloud_scheduler_job" "backfill" {
     body        = base64encode(jsonencode(local.backfill_body))
 
     oauth_token {
-      service_account_email = google_service_account.accounts["scheduler"].email
+      service_account_email = local.emails["scheduler"]
       scope                 = "https://www.googleapis.com/auth/cloud-platform"
     }
   }
@@ -77,7 +86,7 @@ resource "google_cloud_run_v2_job" "commands" {
     task_count = 1
 
     template {
-      service_account = google_service_account.accounts["commands"].email
+      service_account = local.emails["commands"]
       timeout         = each.value.timeout
       max_retries     = 1
 
@@ -106,6 +115,7 @@ resource "google_cloud_scheduler_job" "commands" {
   schedule         = var.commands[each.key].schedule
   time_zone        = var.commands[each.key].time_zone
   attempt_deadline = "60s"
+  depends_on       = [google_cloud_run_v2_job_iam_member.rights]
 
   retry_config {
     retry_count          = 3
@@ -120,7 +130,7 @@ resource "google_cloud_scheduler_job" "commands" {
     body        = base64encode("{}")
 
     oauth_token {
-      service_account_email = google_service_account.accounts["scheduler"].email
+      service_account_email = local.emails["scheduler"]
       scope                 = "https://www.googleapis.com/auth/cloud-platform"
     }
   }

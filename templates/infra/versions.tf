@@ -1,8 +1,8 @@
 terraform {
   required_version = ">= 1.9"
 
-  # Planned against the schemas of 6.50. Release 7 was looked at by its upgrade guide alone, and nothing here was planned
-  # with it: see README.md.
+  # Planned against the schemas of 6.50. Release 7 was looked at by its upgrade guide and notes alone, and nothing here was
+  # planned with it: see README.md.
   required_providers {
     google = {
       source  = "hashicorp/google"

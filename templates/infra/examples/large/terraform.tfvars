@@ -3,12 +3,19 @@ project = "my-project"
 region  = "europe-west1"
 name    = "engagement"
 
-labels     = { team = "crm" }
-parameters = { push = "fcm:my-apps", email = "smtps://smtp.example.com:465" }
+labels = { team = "crm" }
+parameters = {
+  push            = "fcm:my-apps"
+  email           = "smtps://smtp.example.com:465"
+  mail_from       = "Shop <shop@example.com>"
+  unsubscribe_url = "https://example.com/unsubscribe"
+  smtp_user       = "todoke"
+  webhook         = "true"
+}
 secrets = {
   TODOKE_UNSUBSCRIBE_SECRET = "unsubscribe"
-  TODOKE_SMTP_USER          = "smtp-user"
   TODOKE_SMTP_PASSWORD      = "smtp-password"
+  TODOKE_SECRET_CRM         = "crm-token"
 }
 push_project = "my-apps"
 publishers   = ["serviceAccount:gateway@my-project.iam.gserviceaccount.com"]
@@ -31,7 +38,6 @@ bigtable = {
 
 # Seeds for users who wait after a publication, each night, of the archive.
 backfill = {
-  schedule   = "30 2 * * *"
-  time_zone  = "Europe/Berlin"
-  parameters = { write = "seeds" }
+  schedule  = "30 2 * * *"
+  time_zone = "Europe/Berlin"
 }

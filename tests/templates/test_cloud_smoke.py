@@ -1,0 +1,79 @@
+"""The smoke test of the cloud: every step is printed, and what needs no cloud is tried."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from emulators import Instance
+
+from tools.cloud_smoke import Smoke, steps
+from tools.smoke_calls import BROKEN, DEFINITIONS, calls, differences, fold_here, write_calls
+from transforms.storage.open import open_store
+from transforms.storage.rows import MemberRow
+
+ROOT = Path(__file__).parent.parent.parent
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def test_a_dry_run_prints_every_step_and_does_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tools.cloud_smoke", "--project", "my-project", "--dry-run"]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    titles = [line.partition(". ")[2] for line in lines if line[:1].isdigit()]
+    for title in ("Make all but the job", "Build the image and push it", "Publish the definitions", "Update the job"):
+        assert title in titles
+    order = ["Launch the job, and wait until it runs", "Send 500 calls", "Update the job", "Drain the job"]
+    assert [title for title in titles if title in order][:1] == order[:1]
+    assert sorted(order, key=titles.index) == order
+    assert titles[-1] == "Remove everything"
+    shown = "\n".join(lines)
+    assert "terraform -chdir=" in shown
+    assert "make image" in shown
+    assert "job={run=false}" in shown
+    assert "deletion_protection=false" in shown
+
+
+def test_without_a_project_it_says_so() -> None:
+    command = [sys.executable, "-m", "tools.cloud_smoke", "--project", ""]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "PROJECT=" in done.stderr
+
+
+def test_an_image_that_is_named_is_not_built(tmp_path: Path) -> None:
+    smoke = Smoke("my-project", "europe-west1", "smoke-1", tmp_path, image="image@sha256:1", count=1_000)
+    assert "Build the image and push it" not in [step.title for step in steps(smoke)]
+    assert any("-var=image=image@sha256:1" in step.shown[0] for step in steps(smoke))
+
+
+def test_the_calls_are_the_same_each_time_and_some_are_broken() -> None:
+    found = list(calls(1_000, "smoke-1", NOW))
+    assert len(found) == 1_000
+    assert found == list(calls(1_000, "smoke-1", NOW))
+    assert sum(not user for user, _ in found) == BROKEN
+
+
+def test_two_stores_are_held_against_each_other(tmp_path: Path, bigtable: Instance) -> None:
+    """The same calls in both kinds of store are the same; a member more and a call less are seen."""
+    found = list(calls(400, "smoke-1", NOW))
+    write_calls(tmp_path / "calls.jsonl", found)
+    write_calls(tmp_path / "fewer.jsonl", found[:-BROKEN])
+    here = fold_here(tmp_path, tmp_path / "calls.jsonl")
+    flags = ["--definitions", DEFINITIONS, "--store", bigtable.url, "--outbox", tmp_path / "there"]
+    run = [sys.executable, "-m", "todoke", "run", "--runner=FnApiRunner", *flags]
+    subprocess.run([*run, "--events", tmp_path / "calls.jsonl"], check=True, cwd=tmp_path)
+    assert differences(here, bigtable.url) == []
+
+    (tmp_path / "other").mkdir()
+    fewer = fold_here(tmp_path / "other", tmp_path / "fewer.jsonl")
+    (letters,) = differences(here, fewer)
+    assert letters.startswith(f"dead letters: {BROKEN} are missing")
+
+    store = open_store(bigtable.url)
+    (gone, *_) = store.scan_members("buyers")
+    store.write_members([MemberRow(gone.segment, gone.user, active=False, since=gone.since, version=gone.version + 1)])
+    store.close()
+    (members,) = differences(here, bigtable.url)
+    assert members == f"members of buyers: 1 are missing, 0 are too many, such as {gone.user}"

@@ -1,0 +1,245 @@
+"""Try everything on Google Cloud, at the cost of whoever asks: `make cloud-smoke PROJECT=…`.
+
+It makes a site of its own beside what is in the project, launches the job, sends calls, updates the job halfway,
+compares what became of them with a run on this machine, drains the job, and removes all that it made. With --dry-run it
+prints each step and does nothing. Nobody has run it yet: docs/cloud.md says what it would prove.
+"""
+
+import argparse
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from google.cloud.pubsub_v1 import PublisherClient
+from google.cloud.pubsub_v1.types import PublisherOptions
+
+from tools.smoke_calls import DEFINITIONS, calls, counted, differences, fold_here, write_calls
+
+__all__ = ["Smoke", "Step", "main", "steps"]
+
+ROOT = Path(__file__).parent.parent
+INFRA = ROOT / "templates" / "infra"
+#: How long to wait until the job has accounted for all calls, and between two looks, in seconds.
+PATIENCE, LOOK = 1_200.0, 15.0
+
+
+class Failed(Exception):
+    """A step that did not do what it should; the text says what."""
+
+
+class Step(NamedTuple):
+    """Something to do: what it is for, how it looks in a shell, and how it is done."""
+
+    title: str
+    shown: tuple[str, ...]
+    do: Callable[[], None]
+
+
+class Smoke:
+    """One smoke test: its names, its files under `folder`, and what it does.
+
+    Args:
+      project, region: where.
+      run: of this test alone; all names begin with it.
+      folder: for the state of Terraform, the calls and the store of this machine.
+      image: by digest; empty to build and push one.
+      count: calls.
+    """
+
+    def __init__(self, project: str, region: str, run: str, folder: Path, *, image: str, count: int) -> None:
+        self.project, self.region, self.run = project, region, run
+        self.folder, self.image, self.count = folder, image, count
+        self.store = f"bigtable:{project}/{run}"
+        self.pointer = f"gs://{project}-{run}-site/definitions/live.json"
+        self.topic = f"projects/{project}/topics/{run}-events"
+        self.repository = f"{region}-docker.pkg.dev/{project}/{run}/todoke"
+        self._calls: list[tuple[str, bytes]] = []
+
+    def terraform(self, *words: str, **variables: str) -> list[str]:
+        """A command of Terraform on this test's own state."""
+        said = {"project": self.project, "region": self.region, "name": self.run, "deletion_protection": "false"}
+        said |= {"commands": "{}", "bigtable": "{max_nodes=1,backup_days=null}"} | variables
+        flags = [f"-var={name}={value}" for name, value in said.items()]
+        state = f"-state={(self.folder / 'terraform.tfstate').absolute()}"
+        return ["terraform", f"-chdir={INFRA}", *words, "-auto-approve", "-input=false", state, *flags]
+
+    def build(self) -> None:
+        """Build the image and push it, and remember its digest."""
+        tool = next((name for name in ("docker", "buildah") if shutil.which(name)), None)
+        if tool is None:
+            raise Failed("neither docker nor buildah is here: name an image with --image")
+        tag = f"{self.repository}:{self.run}"
+        _run(["gcloud", "auth", "configure-docker", f"{self.region}-docker.pkg.dev", "--quiet"])
+        _run(["make", "image", f"IMAGE={tag}"])
+        _run([tool, "push", tag])
+        describe = ["gcloud", "artifacts", "docker", "images", "describe", tag, "--project", self.project]
+        digest = _output([*describe, "--format=value(image_summary.digest)"])
+        if not digest.startswith("sha256:"):
+            raise Failed(f"the registry says no digest of {tag}: {digest!r}")
+        self.image = f"{self.repository}@{digest}"
+
+    def send(self, start: int, end: int) -> None:
+        """Publish some of the calls, each in the order of its user."""
+        if not self._calls:
+            self._calls = list(calls(self.count, self.run, datetime.now(UTC)))
+            write_calls(self.folder / "calls.jsonl", self._calls)
+        publisher = PublisherClient(publisher_options=PublisherOptions(enable_message_ordering=True))
+        answers = [publisher.publish(self.topic, said, ordering_key=user) for user, said in self._calls[start:end]]
+        for answer in answers:
+            answer.result(60)
+        publisher.stop()
+
+    def wait(self, count: int) -> None:
+        """Wait until the job has accounted for so many messages."""
+        give_up = time.monotonic() + PATIENCE
+        while (found := counted(self.store)) < count:
+            if time.monotonic() > give_up:
+                raise Failed(f"after {PATIENCE:.0f} s the job has accounted for {found} of {count} calls")
+            time.sleep(LOOK)
+
+    def compare(self) -> None:
+        """Run over the same calls here, and hold the two stores against each other."""
+        here = fold_here(self.folder, self.folder / "calls.jsonl")
+        if found := differences(here, self.store):
+            raise Failed("the job made something else of the calls than this machine:\n  " + "\n  ".join(found))
+
+    def is_updated(self) -> None:
+        """See that one job of the name runs, and that it took over from another."""
+        command = ["gcloud", "dataflow", "jobs", "list", "--project", self.project, "--region", self.region]
+        found = _output([*command, f"--filter=name={self.run}-realtime", "--format=value(state)"]).split()
+        if sorted(found) != ["Running", "Updated"]:
+            raise Failed(f"expected a job that was updated and one that runs; found {found}")
+
+    def is_drained(self) -> None:
+        """See that the last job was drained, and not cancelled."""
+        command = ["gcloud", "dataflow", "jobs", "list", "--project", self.project, "--region", self.region]
+        found = _output([*command, f"--filter=name={self.run}-realtime", "--format=value(state)"]).split()
+        if sorted(found) != ["Drained", "Updated"]:
+            raise Failed(f"expected a job that was drained; found {found}")
+
+
+def steps(smoke: Smoke) -> list[Step]:
+    """All of the test, in its order; the last one is done whatever happened before."""
+    half = smoke.count // 2
+
+    def command(title: str, words: Callable[[], list[str]]) -> Step:
+        return Step(title, (shlex.join(words()),), lambda: _run(words()))
+
+    def apply(**variables: str) -> Callable[[], list[str]]:
+        return lambda: smoke.terraform("apply", image=smoke.image or "IMAGE@sha256:…", **variables)
+
+    doctor = ["doctor", "--store", smoke.store, "--definitions", smoke.pointer, "--events"]
+    doctor += [f"pubsub:projects/{smoke.project}/subscriptions/{smoke.run}-events"]
+    image = (
+        []
+        if smoke.image
+        else [Step("Build the image and push it", (f"make image IMAGE={smoke.repository}:{smoke.run}",), smoke.build)]
+    )
+    return [
+        command("Fetch the providers", lambda: ["terraform", f"-chdir={INFRA}", "init", "-input=false"]),
+        command("Make all but the job", lambda: smoke.terraform("apply")),
+        *image,
+        command("Publish the definitions", lambda: _todoke("publish", str(DEFINITIONS), "--to", smoke.pointer)),
+        command("See that all is there", lambda: _todoke(*doctor)),
+        command("Launch the job, and wait until it runs", apply()),
+        Step(f"Send {half} calls", (f"publish to {smoke.topic}",), lambda: smoke.send(0, half)),
+        Step("Wait until they are accounted for", (_shown_metrics(smoke),), lambda: smoke.wait(half)),
+        command("Update the job", apply(labels='{round="second"}')),
+        Step("See that it was updated", (_shown_jobs(smoke),), smoke.is_updated),
+        Step(f"Send {smoke.count - half} calls", (f"publish to {smoke.topic}",), lambda: smoke.send(half, smoke.count)),
+        Step("Wait until they are accounted for", (_shown_metrics(smoke),), lambda: smoke.wait(smoke.count)),
+        Step("Compare with a run over the same calls here", ("todoke run --events calls.jsonl …",), smoke.compare),
+        command("Drain the job", apply(job="{run=false}")),
+        Step("See that it was drained", (_shown_jobs(smoke),), smoke.is_drained),
+        Step("Compare once more: nothing came or went with the drain", ("as above",), smoke.compare),
+        command("Remove everything", lambda: smoke.terraform("destroy", image=smoke.image)),
+    ]
+
+
+def _shown_metrics(smoke: Smoke) -> str:
+    return f"todoke metrics --store {smoke.store} --name accounts"
+
+
+def _shown_jobs(smoke: Smoke) -> str:
+    return f"gcloud dataflow jobs list --project {smoke.project} --region {smoke.region}"
+
+
+def _todoke(*words: str) -> list[str]:
+    return [sys.executable, "-m", "todoke", *words]
+
+
+def _run(words: Sequence[str]) -> None:
+    try:
+        subprocess.run(words, cwd=ROOT, check=True)
+    except FileNotFoundError as error:
+        raise Failed(f"{words[0]} is not on this machine") from error
+    except subprocess.CalledProcessError as error:
+        raise Failed(f"{words[0]} ended with {error.returncode}") from error
+
+
+def _output(words: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError as error:
+        raise Failed(f"{words[0]} is not on this machine") from error
+    except subprocess.CalledProcessError as error:
+        raise Failed(f"{words[0]} ended with {error.returncode}") from error
+    return done.stdout.strip()
+
+
+def _go(found: Sequence[Step]) -> str:
+    """Do the steps, and the last one in any case; returns what failed, empty for nothing."""
+    *first, last = found
+    problem = ""
+    for place, step in enumerate(first, 1):
+        begun = time.monotonic()
+        print(f"\n{place}. {step.title}", flush=True)
+        try:
+            step.do()
+        except (Failed, subprocess.CalledProcessError) as error:
+            problem = f"step {place} ({step.title}) failed: {error}"
+            print(problem, flush=True)
+            break
+        print(f"   done in {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"\n{len(found)}. {last.title}", flush=True)
+    last.do()
+    return problem
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the test, or print it."""
+    flags = argparse.ArgumentParser(description="Try everything on Google Cloud, and clean up.", allow_abbrev=False)
+    flags.add_argument("--project", required=True, help="where; what it costs is yours")
+    flags.add_argument("--region", default="europe-west1")
+    flags.add_argument("--image", default="", help="by digest; default: build and push one")
+    flags.add_argument("--calls", type=int, default=1_000)
+    flags.add_argument("--dry-run", action="store_true", help="print each step, and do nothing")
+    asked = flags.parse_args(argv)
+    if not asked.project:
+        flags.error("name a project: make cloud-smoke PROJECT=my-project")
+    run = f"smoke-{secrets.token_hex(3)}"
+    folder = ROOT / "out" / "smoke" / run
+    smoke = Smoke(asked.project, asked.region, run, folder, image=asked.image, count=asked.calls)
+    found = steps(smoke)
+    if asked.dry_run:
+        for place, step in enumerate(found, 1):
+            print(f"{place}. {step.title}", *(f"     {line}" for line in step.shown), sep="\n")
+        return 0
+    folder.mkdir(parents=True)
+    os.environ.pop("BIGTABLE_EMULATOR_HOST", None)  # this is about the services themselves
+    os.environ.pop("PUBSUB_EMULATOR_HOST", None)
+    problem = _go(found)
+    print(problem or f"\nall {len(found)} steps did what they should", flush=True)
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
