@@ -12,7 +12,7 @@ INSTALLED := .venv/.installed
 # Prism is of one version with Beam. The Bigtable emulator is used where the Google Cloud CLI has none.
 BEAM := $(shell sed -n 's/.*"apache-beam\[gcp\]==\([0-9.]*\)".*/\1/p' pyproject.toml)
 BIGTABLE := 1.58.0
-CYCLONEDX := 7.3.0
+CYCLONEDX := 7.5.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
@@ -70,11 +70,11 @@ wheel: setup ## The package, built twice to see that both are the same bytes, in
 	@sha256sum out/wheel/*.whl
 
 sbom: setup ## What the package brings along, by the lock, as CycloneDX, into out/sbom.json
-	@mkdir -p out .tools
+	@mkdir -p out
 	@$(BIN)/uv pip compile --quiet --universal --constraint requirements.lock --no-annotate --no-header -o out/runtime.txt pyproject.toml
-	@[ -x .tools/cyclonedx-$(CYCLONEDX)/bin/cyclonedx-py ] || $(PIP) install --target .tools/cyclonedx-$(CYCLONEDX) cyclonedx-bom==$(CYCLONEDX)
-	@PYTHONPATH=.tools/cyclonedx-$(CYCLONEDX) $(BIN)/python -m cyclonedx_py requirements --pyproject pyproject.toml \
-	  --mc-type application --output-reproducible --of JSON -o out/sbom.json out/runtime.txt
+	@$(BIN)/uvx --quiet --from cyclonedx-bom==$(CYCLONEDX) cyclonedx-py requirements --pyproject pyproject.toml \
+	  --output-reproducible --output-format JSON --output-file out/sbom.json out/runtime.txt
+	@echo out/sbom.json
 
 cloud-smoke: setup ## On Google Cloud, at your cost: launch, send 1,000 calls, compare, drain, clean up; PROJECT=… REGION=…
 	@$(BIN)/python -m tools.cloud_smoke --project "$(PROJECT)" --region "$(or $(REGION),europe-west1)" $(ARGS)

@@ -104,6 +104,15 @@ def test_no_file_holds_a_secret() -> None:
         assert "service_account_key" not in text
 
 
+def test_what_matters_most_stands_there_without_a_plan_too() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in INFRA.glob("*.tf"))
+    assert re.findall(r"on_delete\s*= (\S+)", text) == ['"drain"']
+    assert re.findall(r"for_each = local\.(bigtable\.tables|families)", text) == ["bigtable.tables", "families"]
+    assert all(int(count) <= 5 for count in re.findall(r"retry_count\s*= (\d+)", text))
+    assert not re.search(r"_iam_(binding|policy)\"", text)
+    assert not re.search(r"roles/(owner|editor|viewer)\b", text)
+
+
 def test_bigtable_has_every_table_with_its_family_and_rule(plan: Plan) -> None:
     expected = tables()["tables"]
     made = {said["name"]: said for said in plan.of("google_bigtable_table").values()}
