@@ -55,6 +55,7 @@ locals {
       { who = "worker", topic = "dead_letters", role = "roles/pubsub.viewer", why = "the launcher asks whether the topic is there" },
       { who = "commands", topic = "control", role = "roles/pubsub.publisher", why = "`todoke sweep` tells users what became of claims" },
       { who = "commands", topic = "control", role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether the topic is there" },
+      { who = "commands", topic = "dead_letters", role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether the topic is there" },
       { who = "launcher", topic = "control", role = "roles/pubsub.publisher", why = "`todoke wake` after a launch that is no update" },
       { who = "launcher", topic = "control", role = "roles/pubsub.viewer", why = "`todoke launch` asks whether the topic is there" },
       { who = "launcher", topic = "dead_letters", role = "roles/pubsub.viewer", why = "`todoke launch` asks whether the topic is there" },
@@ -68,8 +69,8 @@ locals {
       { who = "worker", subscription = subscription, role = "roles/pubsub.subscriber", why = "the job reads it" },
       { who = "worker", subscription = subscription, role = "roles/pubsub.viewer", why = "Dataflow reads how it is set, and the launcher whether it is there" },
       { who = "launcher", subscription = subscription, role = "roles/pubsub.viewer", why = "`todoke launch` asks whether it is there" },
+      { who = "commands", subscription = subscription, role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether it is there" },
     ]]),
-    [{ who = "commands", subscription = "events", role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether it is there" }],
   )
 
   # Of the store's instance.

@@ -38,6 +38,8 @@ locals {
   meanings = {
     STORE         = local.store
     EVENTS        = local.live.events
+    CONTROL       = local.live.control
+    DEAD_LETTERS  = local.live.dead_letters
     CONTROL_TOPIC = local.live.control_topic
     DEFINITIONS   = local.definitions
   }

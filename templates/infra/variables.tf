@@ -147,7 +147,7 @@ variable "backfill" {
 }
 
 variable "commands" {
-  description = "Commands by the clock, each in a container of the same image: words of `todoke`, the cron, the time zone, and how long one may take. `STORE`, `CONTROL_TOPIC`, `EVENTS` and `DEFINITIONS` stand for those of the job."
+  description = "Commands by the clock, each in a container of the same image: words of `todoke`, the cron, the time zone, and how long one may take. `STORE`, `EVENTS`, `CONTROL`, `CONTROL_TOPIC`, `DEAD_LETTERS` and `DEFINITIONS` stand for those of the job."
   type = map(object({
     words     = list(string)
     schedule  = string
@@ -165,7 +165,7 @@ variable "commands" {
       schedule = "5 6 * * *"
     }
     doctor = {
-      words    = ["doctor", "--store", "STORE", "--events", "EVENTS", "--control-topic", "CONTROL_TOPIC", "--definitions", "DEFINITIONS", "--json"]
+      words    = ["doctor", "--store", "STORE", "--events", "EVENTS", "--control", "CONTROL", "--control-topic", "CONTROL_TOPIC", "--dead-letters", "DEAD_LETTERS", "--definitions", "DEFINITIONS", "--json"]
       schedule = "35 5 * * *"
     }
   }

@@ -4,15 +4,22 @@ import json
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import grpc
 import pytest
 from google.cloud import pubsub_v1
+from google.cloud.bigtable_admin_v2 import BigtableInstanceAdminClient
+from google.cloud.bigtable_admin_v2.services.bigtable_instance_admin.transports import (
+    BigtableInstanceAdminGrpcTransport,
+)
+from google.iam.v1 import iam_policy_pb2
 
 from todoke.doctor.finding import Finding, Look, look_at_all
-from todoke.doctor.google import clock_skew, look_at_clock
+from todoke.doctor.google import clock_skew, look_at_clock, missing_rights
 from todoke.doctor.machine import look_at_hosts
 from transforms.storage.open import open_store
 from transforms.users.lease import Lease
@@ -51,7 +58,7 @@ def test_it_says_so_to_people_too(todoke, tmp_path):
     assert done.returncode == 1
     assert "\nmissing  definitions" in done.stdout
     assert "→ `todoke validate shop.yaml` lists them" in done.stdout
-    assert done.stdout.endswith("\n1 thing to mend: definitions\n")
+    assert done.stdout.endswith("\n1 thing to mend, or to look at again: definitions\n")
     assert todoke("doctor").stdout.endswith("\nnothing is missing that was asked for\n")
 
 
@@ -162,6 +169,45 @@ def test_an_emulator_that_is_away(todoke, monkeypatch):
     assert "unset it" in found["BIGTABLE_EMULATOR_HOST"][0]["todo"]
     assert found["store"][0]["state"] == "unseen"  # nobody knows what is there
     assert found["store"][0]["needed"]
+
+
+class _Rights(grpc.GenericRpcHandler):
+    """A server that grants some rights, and only these."""
+
+    def __init__(self, *granted: str) -> None:
+        self._granted = granted
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if not details.method.endswith("/TestIamPermissions"):
+            return None
+        return grpc.unary_unary_rpc_method_handler(
+            lambda asked, _: iam_policy_pb2.TestIamPermissionsResponse(
+                permissions=set(asked.permissions) & set(self._granted)
+            ),
+            request_deserializer=iam_policy_pb2.TestIamPermissionsRequest.FromString,
+            response_serializer=iam_policy_pb2.TestIamPermissionsResponse.SerializeToString,
+        )
+
+
+@pytest.mark.parametrize(
+    ("granted", "lacking"),
+    [
+        (("bigtable.tables.readRows", "bigtable.tables.mutateRows"), None),
+        (("bigtable.tables.readRows",), "lacks bigtable.tables.mutateRows on projects/p/instances/i"),
+        ((), "lacks bigtable.tables.readRows, bigtable.tables.mutateRows on"),
+    ],
+)
+def test_rights_that_an_account_lacks(granted, lacking):
+    server = grpc.server(ThreadPoolExecutor(1), handlers=(_Rights(*granted),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        client = BigtableInstanceAdminClient(transport=BigtableInstanceAdminGrpcTransport(channel=channel))
+        wanted = ("bigtable.tables.readRows", "bigtable.tables.mutateRows")
+        found = list(missing_rights("rights", client, "projects/p/instances/i", *wanted))
+    server.stop(None)
+    assert [(each.state, each.needed) for each in found] == ([] if lacking is None else [("missing", True)])
+    assert lacking is None or lacking in found[0].found
 
 
 @pytest.mark.parametrize("host", ["nowhere", "127.0.0.1:", ":x"])

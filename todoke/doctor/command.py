@@ -79,16 +79,19 @@ def _places(asked: Asked) -> list[Look]:
     if asked.definitions is not None:
         looks.append(Look("definitions", partial(store.look_at_definitions, asked.definitions), needed=True))
     if asked.store is not None:
-        parsed("--store", parse_store, asked.store)
+        kind, place = parsed("--store", parse_store, asked.store)
         looks.append(Look("store", partial(store.look_at_store, asked.store), needed=True))
-    for flag, place in (("--events", asked.events), ("--control", asked.control)):
-        path = _subscription(flag, place)
+        if kind == "bigtable" and here and machine.EMULATED["Bigtable"] not in os.environ:
+            project, _, instance = place.partition("/")
+            looks.append(Look("rights", partial(google.look_at_instance, project, instance)))
+    for flag, said in (("--events", asked.events), ("--control", asked.control)):
+        path = _subscription(flag, said)
         if path is not None:
             look = partial(google.look_at_subscription, flag, path, here=here, orders=flag == "--events")
             looks.append(Look(flag, look, needed=True))
-    for flag, place in (("--control-topic", asked.control_topic), ("--dead-letters", asked.dead_letters)):
-        if place is not None:
-            look = partial(google.look_at_topic, flag, parsed(flag, parse_topic, place), here=here)
+    for flag, said in (("--control-topic", asked.control_topic), ("--dead-letters", asked.dead_letters)):
+        if said is not None:
+            look = partial(google.look_at_topic, flag, parsed(flag, parse_topic, said), here=here)
             looks.append(Look(flag, look, needed=True))
     return looks
 
@@ -110,6 +113,6 @@ def _print(findings: Sequence[Finding], failing: Sequence[Finding]) -> None:
             print_plain(f"{'':<8} {'':<{widest}}  → {finding.todo}")
     if failing:
         names = ", ".join(dict.fromkeys(finding.what for finding in failing))
-        print_plain(f"\n{counted(len(failing), 'thing')} to mend: {names}")
+        print_plain(f"\n{counted(len(failing), 'thing')} to mend, or to look at again: {names}")
     else:
         print_plain("\nnothing is missing that was asked for")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -11,13 +12,24 @@ import google.auth
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import Request as AuthRequest
+from google.cloud.bigtable_admin_v2 import BigtableInstanceAdminClient
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from todoke.doctor.finding import Finding
 from todoke.doctor.machine import EMULATED
-from todoke.preflight import check_subscription, check_topic
+from todoke.preflight import ANSWER_SECONDS, check_subscription, check_topic
 from transforms.errors import WrongUse
 
-__all__ = ["TIME_SERVER", "clock_skew", "look_at_clock", "look_at_credentials", "look_at_subscription", "look_at_topic"]
+__all__ = [
+    "TIME_SERVER",
+    "clock_skew",
+    "look_at_clock",
+    "look_at_credentials",
+    "look_at_instance",
+    "look_at_subscription",
+    "look_at_topic",
+    "missing_rights",
+]
 
 #: Says the time in each answer, also in one that refuses.
 TIME_SERVER = "https://pubsub.googleapis.com/"
@@ -55,13 +67,13 @@ def look_at_subscription(flag: str, path: str, *, here: bool, orders: bool = Fal
     """Whether a subscription is there and may be read; with `orders`, whether it is set as events want it."""
     try:
         found = check_subscription(flag, path, here=here)
-    except WrongUse as error:
-        yield Finding(flag, "missing", str(error), "templates/infra makes it, and gives the rights", needed=True)
-        return
-    except GoogleAPIError as error:
-        yield Finding(flag, "unseen", f"Pub/Sub does not answer: {error}", "is there a network?", needed=True)
+    except (WrongUse, GoogleAPIError) as error:
+        yield _not_there(flag, error)
         return
     yield Finding(flag, "ok", path)
+    if here:
+        with SubscriberClient() as client:
+            yield from missing_rights(flag, client, path, "pubsub.subscriptions.consume")
     if found is None:
         yield Finding(flag, "note", "this account may not look how it is set", "pubsub.subscriptions.get would show it")
         return
@@ -77,12 +89,46 @@ def look_at_topic(flag: str, path: str, *, here: bool) -> Iterator[Finding]:
     """Whether a topic is there and may be published to."""
     try:
         check_topic(flag, path, here=here)
-    except WrongUse as error:
-        yield Finding(flag, "missing", str(error), "templates/infra makes it, and gives the rights", needed=True)
-    except GoogleAPIError as error:
-        yield Finding(flag, "unseen", f"Pub/Sub does not answer: {error}", "is there a network?", needed=True)
-    else:
-        yield Finding(flag, "ok", path)
+    except (WrongUse, GoogleAPIError) as error:
+        yield _not_there(flag, error)
+        return
+    yield Finding(flag, "ok", path)
+    if here:
+        client = PublisherClient()
+        yield from missing_rights(flag, client, path, "pubsub.topics.publish")
+        client.transport.close()
+
+
+def look_at_instance(project: str, instance: str) -> Iterator[Finding]:
+    """Whether this account may read and write the tables of a Bigtable instance."""
+    try:
+        client = BigtableInstanceAdminClient()
+    except GoogleAuthError:
+        return  # said by whoever looks for credentials
+    rights = ("bigtable.tables.readRows", "bigtable.tables.mutateRows")
+    yield from missing_rights("rights", client, f"projects/{project}/instances/{instance}", *rights)
+    client.transport.close()  # type: ignore[no-untyped-call]
+
+
+def missing_rights(what: str, client: Any, resource: str, *wanted: str) -> Iterator[Finding]:
+    """The rights on a resource that this account lacks; anybody may ask that of themselves, but not of emulators."""
+    try:
+        request = {"resource": resource, "permissions": wanted}
+        given = client.test_iam_permissions(request=request, timeout=ANSWER_SECONDS, retry=None).permissions
+    except (GoogleAPIError, GoogleAuthError):
+        return
+    if lacking := [right for right in wanted if right not in given]:
+        said = f"this account lacks {', '.join(lacking)} on {resource}"
+        yield Finding(what, "missing", said, "templates/infra/identities.tf lists who needs which role", needed=True)
+
+
+def _not_there(flag: str, error: WrongUse | GoogleAPIError) -> Finding:
+    if isinstance(error.__cause__, GoogleAuthError):
+        return Finding(flag, "unseen", "nobody to ask as: there are no credentials", needed=True)
+    if isinstance(error, GoogleAPIError):
+        return Finding(flag, "unseen", f"Pub/Sub does not answer: {error}", "is there a network?", needed=True)
+    said = str(error).removeprefix(f"{flag}: ")
+    return Finding(flag, "missing", said, "templates/infra makes it, and gives the rights", needed=True)
 
 
 def look_at_clock(server: str = TIME_SERVER) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from google.api_core.exceptions import DeadlineExceeded, RetryError, ServiceUnavailable
-from google.auth.exceptions import TransportError
+from google.auth.exceptions import GoogleAuthError, TransportError
 
 from todoke.doctor.finding import Finding
 from transforms.campaigns.load import Definitions, DefinitionsError, compiled
@@ -66,6 +66,8 @@ def look_at_store(url: str) -> Iterator[Finding]:
 
 def _closed(url: str, error: NoStore) -> Finding:
     kind, place = parse_store(url)
+    if _caused_by(error, GoogleAuthError) and not _is_away(error):
+        return Finding("store", "unseen", "nobody to ask as: there are no credentials", needed=True)
     if _is_away(error):
         return Finding("store", "unseen", str(error), "is there a network?", needed=True)
     if kind == "sqlite" and str(error).startswith("there is no"):
@@ -74,9 +76,13 @@ def _closed(url: str, error: NoStore) -> Finding:
     return Finding("store", "missing", str(error), todo if kind == "bigtable" else "", needed=True)
 
 
-def _is_away(error: BaseException | None) -> bool:
+def _is_away(error: BaseException) -> bool:
+    return _caused_by(error, *_AWAY)
+
+
+def _caused_by(error: BaseException | None, *kinds: type[BaseException]) -> bool:
     while error is not None:
-        if isinstance(error, _AWAY):
+        if isinstance(error, kinds):
             return True
         error = error.__cause__
     return False
