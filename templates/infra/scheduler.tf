@@ -7,29 +7,28 @@
 locals {
   launch_uri = "https://dataflow.googleapis.com/v1b3/projects/${var.project}/locations/${var.region}/flexTemplates:launch"
 
-  # Seeds of the store's archive, for the users who wait for them after a publication, unless parameters say otherwise.
-  backfill = var.backfill == null ? {} : merge(
-    { job = "backfill", write = "seeds", as_of = "now" },
-    lookup(var.backfill.parameters, "write", "seeds") == "seeds" ? { control_topic = local.live.control_topic } : {},
-    local.places,
-    var.backfill.parameters,
-  )
+  # A launch as the code writes it: seeds of the store's archive, for the users who wait for them after a publication. What
+  # stands here is what only this site knows. Seeds go to the control topic, and whole users to none.
+  launch = jsondecode(file("${path.module}/generated/backfill_launch.json")).launchParameter
+  backfill = var.backfill == null ? {} : {
+    for name, value in merge(local.launch.parameters, local.places, { control_topic = local.live.control_topic }, var.backfill.parameters) :
+    name => value if name != "control_topic" || lookup(var.backfill.parameters, "write", "seeds") == "seeds"
+  }
   backfill_body = var.backfill == null || !local.has_image ? null : {
     launchParameter = {
       jobName              = "${var.name}-backfill"
       containerSpecGcsPath = "gs://${google_storage_bucket_object.specs["backfill"].bucket}/${google_storage_bucket_object.specs["backfill"].name}"
       parameters           = local.backfill
       environment = merge(
+        local.launch.environment,
         {
           serviceAccountEmail  = local.emails["worker"]
           sdkContainerImage    = var.image
           stagingLocation      = "gs://${google_storage_bucket.work.name}/staging"
           tempLocation         = "gs://${google_storage_bucket.work.name}/temp"
-          additionalUserLabels = local.labels
-          machineType          = var.backfill.machine_type
-          numWorkers           = 1 # a backfill is one process
-          maxWorkers           = 1
+          additionalUserLabels = merge(local.launch.environment.additionalUserLabels, local.labels)
         },
+        var.backfill.machine_type == "" ? {} : { machineType = var.backfill.machine_type },
         var.subnetwork == "" ? {} : { subnetwork = var.subnetwork, ipConfiguration = "WORKER_IP_PRIVATE" },
       )
     }

@@ -78,10 +78,15 @@ resource "google_artifact_registry_repository" "images" {
 # The specs, with the image by digest. A file's name has the hash of what it says, so that a new image updates the job;
 # old files stay, for a way back.
 locals {
+  generated = {
+    realtime = jsondecode(file("${path.module}/generated/realtime.json"))
+    backfill = jsondecode(file("${path.module}/generated/backfill.json"))
+  }
   specs = {
-    for template in ["realtime", "backfill"] : template => jsonencode(merge(
-      jsondecode(file("${path.module}/generated/${template}.json")), { image = var.image }
-    ))
+    for template, spec in local.generated : template => jsonencode(merge(spec, {
+      image              = var.image
+      defaultEnvironment = merge(spec.defaultEnvironment, { sdkContainerImage = var.image })
+    }))
   }
 }
 

@@ -136,11 +136,11 @@ variable "bigtable" {
 }
 
 variable "backfill" {
-  description = "A backfill by the clock: its cron, the time zone of that, its machine, and parameters of the backfill template. Without parameters it makes the seeds that users wait for after a publication. Null for none."
+  description = "A backfill by the clock: its cron, the time zone of that, its machine if it is not that of the template, and parameters of the backfill template. Without parameters it makes the seeds that users wait for after a publication. Null for none."
   type = object({
     schedule     = string
     time_zone    = optional(string, "Etc/UTC")
-    machine_type = optional(string, "n2-standard-4")
+    machine_type = optional(string, "")
     parameters   = optional(map(string), {})
   })
   default = null
