@@ -49,7 +49,7 @@ class Smoke:
     Args:
       project, region: where.
       run: of this test alone; all names begin with it.
-      folder: for the state of Terraform, the calls and the store of this machine.
+      folder: for a copy of Terraform's module and its state, the calls, and the store of this machine.
       image: by digest; empty to build and push one.
       count: calls.
     """
@@ -61,15 +61,23 @@ class Smoke:
         self.pointer = f"gs://{project}-{run}-site/definitions/live.json"
         self.topic = f"projects/{project}/topics/{run}-events"
         self.repository = f"{region}-docker.pkg.dev/{project}/{run}/todoke"
+        self.module = folder / "infra"
         self._calls: list[tuple[str, bytes]] = []
+        self._here = ""
+
+    def copy_module(self) -> None:
+        """Copy the module, so that neither values nor a state of somebody's site are taken for this test's."""
+        self.module.mkdir(parents=True)
+        for path in INFRA.glob("*.tf"):
+            shutil.copy(path, self.module)
+        shutil.copytree(INFRA / "generated", self.module / "generated")
 
     def terraform(self, *words: str, **variables: str) -> list[str]:
-        """A command of Terraform on this test's own state."""
+        """A command of Terraform on this test's own copy of the module."""
         said = {"project": self.project, "region": self.region, "name": self.run, "deletion_protection": "false"}
         said |= {"commands": "{}", "bigtable": "{max_nodes=1,backup_days=null}"} | variables
         flags = [f"-var={name}={value}" for name, value in said.items()]
-        state = f"-state={(self.folder / 'terraform.tfstate').absolute()}"
-        return ["terraform", f"-chdir={INFRA}", *words, "-auto-approve", "-input=false", state, *flags]
+        return ["terraform", f"-chdir={self.module}", *words, "-auto-approve", "-input=false", *flags]
 
     def build(self) -> None:
         """Build the image and push it, and remember its digest."""
@@ -107,8 +115,8 @@ class Smoke:
 
     def compare(self) -> None:
         """Run over the same calls here, and hold the two stores against each other."""
-        here = fold_here(self.folder, self.folder / "calls.jsonl")
-        if found := differences(here, self.store):
+        self._here = self._here or fold_here(self.folder, self.folder / "calls.jsonl")
+        if found := differences(self._here, self.store):
             raise Failed("the job made something else of the calls than this machine:\n  " + "\n  ".join(found))
 
     def is_updated(self) -> None:
@@ -136,15 +144,20 @@ def steps(smoke: Smoke) -> list[Step]:
     def apply(**variables: str) -> Callable[[], list[str]]:
         return lambda: smoke.terraform("apply", image=smoke.image or "IMAGE@sha256:…", **variables)
 
-    doctor = ["doctor", "--store", smoke.store, "--definitions", smoke.pointer, "--events"]
-    doctor += [f"pubsub:projects/{smoke.project}/subscriptions/{smoke.run}-events"]
+    place = f"pubsub:projects/{smoke.project}"
+    doctor = ["doctor", "--store", smoke.store, "--definitions", smoke.pointer]
+    doctor += ["--events", f"{place}/subscriptions/{smoke.run}-events"]
+    doctor += ["--control", f"{place}/subscriptions/{smoke.run}-control"]
+    doctor += ["--control-topic", f"{place}/topics/{smoke.run}-control"]
+    doctor += ["--dead-letters", f"{place}/topics/{smoke.run}-dead-letters"]
     image = (
         []
         if smoke.image
         else [Step("Build the image and push it", (f"make image IMAGE={smoke.repository}:{smoke.run}",), smoke.build)]
     )
     return [
-        command("Fetch the providers", lambda: ["terraform", f"-chdir={INFRA}", "init", "-input=false"]),
+        Step("Copy the module", (f"cp -r templates/infra {smoke.module}",), smoke.copy_module),
+        command("Fetch the providers", lambda: ["terraform", f"-chdir={smoke.module}", "init", "-input=false"]),
         command("Make all but the job", lambda: smoke.terraform("apply")),
         *image,
         command("Publish the definitions", lambda: _todoke("publish", str(DEFINITIONS), "--to", smoke.pointer)),
@@ -210,7 +223,10 @@ def _go(found: Sequence[Step]) -> str:
             break
         print(f"   done in {time.monotonic() - begun:.0f} s", flush=True)
     print(f"\n{len(found)}. {last.title}", flush=True)
-    last.do()
+    try:
+        last.do()
+    except Failed as error:
+        return f"{problem}; " * bool(problem) + f"and what it made is still there: {error}"
     return problem
 
 

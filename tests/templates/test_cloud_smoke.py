@@ -48,6 +48,17 @@ def test_an_image_that_is_named_is_not_built(tmp_path: Path) -> None:
     assert any("-var=image=image@sha256:1" in step.shown[0] for step in steps(smoke))
 
 
+def test_a_site_that_somebody_keeps_there_is_left_out(tmp_path: Path) -> None:
+    """Neither its values nor its state are in the copy that the test applies."""
+    smoke = Smoke("my-project", "europe-west1", "smoke-1", tmp_path, image="", count=1_000)
+    smoke.copy_module()
+    copied = {path.relative_to(smoke.module).as_posix() for path in smoke.module.rglob("*") if path.is_file()}
+    assert "dataflow.tf" in copied
+    assert "generated/bigtable.json" in copied
+    assert not [name for name in copied if "tfvars" in name or "tfstate" in name]
+    assert all(str(ROOT / "templates") not in word for word in smoke.terraform("apply"))
+
+
 def test_the_calls_are_the_same_each_time_and_some_are_broken() -> None:
     found = list(calls(1_000, "smoke-1", NOW))
     assert len(found) == 1_000
