@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import partial
@@ -13,11 +13,12 @@ import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow, unknown_words
 from beam_pipelines.places import check_events, check_written
+from beam_pipelines.variables import parse_variables
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
-from transforms.channels.settings import UNSUBSCRIBE_SECRET, secret_of, secrets_for
+from transforms.channels.settings import UNSUBSCRIBE_SECRET, check_mail, secret_of, secrets_for
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
@@ -59,8 +60,8 @@ class Config(msgspec.Struct, frozen=True):
     `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
     `told` is what was said of channels, and `outbox` where those write of which nothing was; see `Channels`, which says
-    what `replay` is, too. `live` reads a subscription in this process (see `transforms.events.live`); else Beam's own
-    source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
+    what `replay` and `variables` are, too. `live` reads a subscription in this process (see `transforms.events.live`);
+    else Beam's own source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
     sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication.
@@ -75,6 +76,7 @@ class Config(msgspec.Struct, frozen=True):
     continued: bool = False
     outbox: str = "outbox"
     told: Told = {}
+    variables: Mapping[str, str] = {}
     dead_letters: str = ""
     letters_kept_for: int = 30 * DAY
     summary: str = ""
@@ -122,6 +124,14 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
             channel(f"--{flag.name}", action="append", default=[], metavar=flag.metavar, help=flag.help)
         else:
             channel(f"--{flag.name}", metavar=flag.metavar, help=flag.help)
+    channel(
+        "--variable",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of the environment that channels take, for workers whose own cannot be set; of a secret only "
+        "where it lies: sm:projects/P/secrets/S/versions/V; repeated",
+    )
     add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
     add(
         "--dead-letters",
@@ -167,12 +177,14 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
     here = not any(flag.startswith("--runner") for flag in beam_flags)
-    _check_urls(flags, here=here)
+    variables = parse_variables(flags.variable)
+    environment = {**os.environ, **variables}
+    _check_urls(flags, environment, here=here)
     check_events(source)
     _check_written(flags)
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
     if here:  # else the secrets are those of the workers
-        _check_secrets(told, definitions)
+        _check_secrets(told, definitions, environment)
     config = Config(
         definitions=definitions,
         source=source,
@@ -182,6 +194,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         continued=flags.continued,
         outbox=flags.outbox,
         told=_travelling(told),
+        variables=variables,
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
         letters_kept_for=parsed("--keep-dead-letters", _kept_for, flags.keep_dead_letters),
         live=not source.bounded and here,
@@ -263,21 +276,22 @@ def _control(flags: argparse.Namespace) -> Subscription | None:
     return source
 
 
-def _check_urls(flags: argparse.Namespace, *, here: bool) -> None:
+def _check_urls(flags: argparse.Namespace, environment: Mapping[str, str], *, here: bool) -> None:
     """Find mistakes in what is said of channels and of the store, before anything is started."""
     if flags.store != "none":
         parsed("--store", parse_store, flags.store)
     told = _told(flags)
     try:
+        check_mail(environment)
         if here:  # else they are those of the workers
             for name in (*every_secret(), UNSUBSCRIBE_SECRET):
-                secret_of(os.environ, name)
+                secret_of(environment, name)
         for name in channels():
             settings = settings_of(name)
             if any(flag.name in told for flag in settings.flags):
-                settings.check(told, os.environ)
+                settings.check(told, environment)
             if here and name in told:
-                settings.check_here(told, os.environ)
+                settings.check_here(told, environment)
     except ValueError as error:
         raise WrongUse(str(error)) from error
 
@@ -305,12 +319,12 @@ def _travelling(told: Told) -> Told:
     return told
 
 
-def _check_secrets(told: Told, definitions: Texts | Release) -> None:
+def _check_secrets(told: Told, definitions: Texts | Release, environment: Mapping[str, str]) -> None:
     """Find secrets that messages need and that the environment lacks."""
     for name in channels():
         if name in told and settings_of(name).private:
             try:
-                secrets_for(compiled(definitions).messages.values(), os.environ)
+                secrets_for(compiled(definitions).messages.values(), environment)
             except ValueError as error:
                 raise WrongUse(f"--{name}: {error}") from error
 

@@ -173,7 +173,7 @@ def _write_dead_letters(write: beam.PTransform, undecoded: Any, anonymous: Any, 
 
 
 def _channels(config: Config) -> Channels:
-    return Channels(config.outbox, config.told, config.replay)
+    return Channels(config.outbox, config.told, config.replay, variables=config.variables)
 
 
 def run(argv: list[str] | None = None) -> Any:

@@ -118,4 +118,4 @@ def test_only_line_messages_go_out_here(server, make_send):
 
 def test_a_token_that_cannot_stand_in_a_header_ends_the_launch():
     with pytest.raises(ValueError, match="TODOKE_LINE_TOKEN: a line break or control character"):
-        SETTINGS.check({"line": ("line",)}, {"TODOKE_LINE_TOKEN": "a\nb"})
+        SETTINGS.check_here({"line": ("line",)}, {"TODOKE_LINE_TOKEN": "a\nb"})

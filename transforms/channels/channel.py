@@ -25,6 +25,7 @@ __all__ = [
     "Told",
     "Transport",
     "every_secret",
+    "every_variable",
     "line_head",
     "read_flag",
     "settings_of",
@@ -60,10 +61,11 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     """What a channel is told at a launch, and takes from the environment.
 
     The first of `flags` has the channel's name: where it is given, messages leave this system, else they go to the
-    outbox. The others begin with the name and a dash. `secrets` are variables of the environment that may be written as
-    `file:PATH`, and must be seen by nobody. `receipts` says of which failures the user's state is told more than that
-    there was one: by the reason of a failed `Outcome` the kind of receipt. `stored`: messages go to the store, and no
-    flag is needed for that. `private`: messages may name secrets of the environment.
+    outbox. The others begin with the name and a dash. `variables` are those of the environment that it takes; `secrets`
+    are others of them, which must be seen by nobody (`settings.secret_of` reads them). `receipts` says of which
+    failures the user's state is told more than that there was one: by the reason of a failed `Outcome` the kind of
+    receipt. `stored`: messages go to the store, and no flag is needed for that. `private`: messages may name secrets of
+    the environment.
 
     `check`, where one of the flags is given, raises a ValueError for what cannot be, which names the flag and says what
     to do; so does `check_here`, where the workers are on this machine, and `check_access`, where the provider would ask
@@ -71,6 +73,7 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     """
 
     flags: tuple[Flag, ...] = ()
+    variables: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     receipts: Mapping[str, str] = {}
     stored: bool = False
@@ -188,3 +191,8 @@ def transport_of(channel: str) -> Transport:
 def every_secret() -> list[str]:
     """The variables of the environment that hold secrets of channels."""
     return [secret for channel in channels() for secret in settings_of(channel).secrets]
+
+
+def every_variable() -> list[str]:
+    """The other variables of the environment that channels take."""
+    return [variable for channel in channels() for variable in settings_of(channel).variables]

@@ -1,7 +1,7 @@
 """Where the messages of a job go, as its launch was told."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,13 +23,15 @@ class Channels(msgspec.Struct, frozen=True):
 
     `replay` lets channels take `decided_at` as their clock, as the outbox of a bounded run does. It is for replaying
     history into servers on this machine; anybody else must see old sends expire. `installed` are the versions of the
-    channels where the job was launched, which workers must have, too.
+    channels where the job was launched, which workers must have, too. `variables` are those of the environment that the
+    launch said, for workers whose environment nobody can set: of secrets only where they lie.
     """
 
     outbox: str
     told: Told = {}
     replay: bool = False
     installed: dict[str, str] = msgspec.field(default_factory=versions)
+    variables: Mapping[str, str] = {}
 
     @property
     def named(self) -> frozenset[str]:
@@ -41,9 +43,14 @@ class Channels(msgspec.Struct, frozen=True):
         """The named channels whose messages wait for few connections."""
         return frozenset(name for name in self.named if transport_of(name).in_turn)
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a worker takes for its environment; what the launch said stands over the worker's own."""
+        return {**os.environ, **self.variables}
+
     def open(self, settings: MailSettings, store: Store | None) -> dict[str, Sender]:
         """What sends, by channel, with secrets from the environment."""
-        opening = Opening(self.told, os.environ, settings, store)
+        opening = Opening(self.told, self.environment, settings, store)
         found: dict[str, Sender] = dict.fromkeys(every_channel(), Outbox(Path(self.outbox), settings))
         for name in found:
             if name in self.named or (store is not None and settings_of(name).stored):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.channels.secret_manager import PREFIX, read_secret
 from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
@@ -18,8 +19,10 @@ from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
 __all__ = [
+    "SECRET_PREFIX",
     "UNSUBSCRIBE_SECRET",
     "MailSettings",
+    "check_mail",
     "header_secret",
     "secret_of",
     "secrets_for",
@@ -36,12 +39,19 @@ _URL = re.compile(r"https?://[!-~]+")
 
 
 def secret_of(environment: Mapping[str, str], name: str) -> str:
-    """A secret of the environment, empty where there is none; `file:PATH` stands for what the file holds.
+    """A secret of the environment, empty where there is none.
+
+    `file:PATH` stands for what the file holds, and `sm:projects/P/secrets/S/versions/V` for what Secret Manager does.
 
     Raises:
-      ValueError: the file cannot be read.
+      ValueError: the file, or the secret, cannot be read.
     """
     text = environment.get(name, "")
+    if text.startswith(PREFIX):
+        try:
+            return read_secret(text.removeprefix(PREFIX))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
     if not text.startswith("file:"):
         return text
     path = Path(text.removeprefix("file:"))
@@ -84,6 +94,19 @@ def secrets_for(messages: Iterable[Message], environment: Mapping[str, str]) -> 
     return found
 
 
+def check_mail(environment: Mapping[str, str]) -> None:
+    """Check what mails take from the environment, but for the secret.
+
+    Raises:
+      ValueError: the sender or the URL is not one.
+    """
+    if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
+        raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {quoted(sender)}")
+    base = environment.get("TODOKE_UNSUBSCRIBE_URL")
+    if base and not _URL.fullmatch(base):
+        raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {quoted(base)}")
+
+
 class MailSettings(msgspec.Struct, frozen=True):
     """The default From, and the base and secret of unsubscribe links.
 
@@ -107,13 +130,8 @@ class MailSettings(msgspec.Struct, frozen=True):
         Raises:
           ValueError: the URL or the sender is not one, or the file of the secret cannot be read.
         """
-        if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
-            raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {quoted(sender)}")
+        check_mail(environment)
         base = environment.get("TODOKE_UNSUBSCRIBE_URL")
-        if base and not _URL.fullmatch(base):
-            raise ValueError(
-                f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {quoted(base)}"
-            )
         if base and not environment.get(UNSUBSCRIBE_SECRET):
             _log.warning(
                 "TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links",

@@ -5,7 +5,6 @@ bounds how many couriers work at a time. Both transforms have two outputs: `tall
 of the control topic that tell the state machine what became of each send.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from time import time
 from typing import Any
@@ -152,9 +151,10 @@ class Delivering(beam.DoFn):
         self._watcher = watcher_of(self.texts, self.job)
         self._definitions = self._watcher.now()
         check_installed(self.channels.installed)
-        settings = MailSettings.from_environment(os.environ)
+        environment = self.channels.environment
+        settings = MailSettings.from_environment(environment)
         if any(settings_of(name).private for name in self.channels.named):
-            secrets = secrets_for(self._definitions.messages.values(), os.environ)
+            secrets = secrets_for(self._definitions.messages.values(), environment)
             settings = msgspec.structs.replace(settings, secrets=secrets)
         self._progress, self._held_up = self.job.part(Progress), self.job.part(HeldUp)
         url = self.store

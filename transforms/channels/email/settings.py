@@ -77,6 +77,7 @@ def _travels(told: Told) -> Told:
 
 SETTINGS = ChannelSettings(
     flags=(Flag("email", "smtp://HOST:PORT or smtps://HOST:PORT"),),
+    variables=("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", SMTP_USER),
     secrets=(SMTP_PASSWORD,),
     receipts={"bad_address": "bounced"},
     check=_check,

@@ -5,6 +5,7 @@ import base64
 import os
 import re
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.message import EmailMessage
@@ -24,7 +25,7 @@ from aiosmtplib import (
 from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxFile, Transport
 from transforms.channels.email.message import RenderedMail
-from transforms.channels.email.settings import SMTP_PASSWORD, SmtpAddress, parse_smtp
+from transforms.channels.email.settings import SMTP_PASSWORD, SMTP_USER, SmtpAddress, parse_smtp
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings, secret_of
 from transforms.events.plain import quoted
@@ -144,13 +145,19 @@ class Mail:
     """
 
     def __init__(
-        self, address: SmtpAddress, settings: MailSettings, *, timeout: float = 10.0, connections: int = 8
+        self,
+        address: SmtpAddress,
+        settings: MailSettings,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        timeout: float = 10.0,
+        connections: int = 8,
     ) -> None:
         self._address = address
         self._settings = settings
         self._timeout = timeout
-        self._user = address.user or os.environ.get("TODOKE_SMTP_USER", "")
-        self._password = address.password or secret_of(os.environ, SMTP_PASSWORD)
+        self._user = address.user or environment.get(SMTP_USER, "")
+        self._password = address.password or secret_of(environment, SMTP_PASSWORD)
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[SMTP] = []
 
@@ -265,7 +272,7 @@ class Mail:
 
 
 def _open(opening: Opening) -> Mail:
-    return Mail(parse_smtp(opening.told["email"][0]), opening.settings)
+    return Mail(parse_smtp(opening.told["email"][0]), opening.settings, opening.environment)
 
 
 def _show(send: Send, mail: RenderedMail, settings: MailSettings) -> OutboxFile | Outcome:

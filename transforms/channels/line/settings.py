@@ -39,11 +39,18 @@ def parse_line(url: str) -> LineAddress:
 
 def _check(told: Told, environment: Mapping[str, str]) -> None:
     server = read_flag("line", parse_line, told["line"][0])
-    token = header_secret(environment, LINE_TOKEN)
-    if not server.local and not token:
+    if not server.local and not environment.get(LINE_TOKEN):
         raise ValueError(f"--line: set {LINE_TOKEN} to the channel access token of the official account")
 
 
+def _check_here(told: Told, environment: Mapping[str, str]) -> None:
+    if not header_secret(environment, LINE_TOKEN) and not parse_line(told["line"][0]).local:
+        raise ValueError(f"{LINE_TOKEN} is empty")
+
+
 SETTINGS = ChannelSettings(
-    flags=(Flag("line", "line, or line@http://HOST:PORT for a local server"),), secrets=(LINE_TOKEN,), check=_check
+    flags=(Flag("line", "line, or line@http://HOST:PORT for a local server"),),
+    secrets=(LINE_TOKEN,),
+    check=_check,
+    check_here=_check_here,
 )

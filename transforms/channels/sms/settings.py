@@ -98,6 +98,7 @@ SETTINGS = ChannelSettings(
             "that takes JSON",
         ),
     ),
+    variables=(SMS_FROM,),
     secrets=(SMS_TOKEN,),
     receipts={"bad_address": "bounced", "unsubscribed": "unsubscribed"},
     check=_check,
