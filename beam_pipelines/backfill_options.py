@@ -65,7 +65,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--as-of",
         metavar="TIME",
-        help="up to when, inclusive (ISO 8601 with a zone); not ahead. seeds of the archive: default now",
+        help="up to when, inclusive (ISO 8601 with a zone, now, or now-1h); not ahead. seeds of the archive: default "
+        "now",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
     add(
@@ -106,7 +107,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         raise WrongUse("--events: name the files that users are made of (`todoke export` writes those of a store)")
     if flags.as_of is None and not of_archive:
         raise WrongUse("--as-of: name the time up to which the files are read")
-    as_of = launched if flags.as_of is None else read_time("--as-of", flags.as_of)
+    as_of = launched if flags.as_of is None else read_time("--as-of", flags.as_of, launched)
     _check(flags, as_of, launched, of_archive=of_archive)
     try:
         source = parse_source(flags.events)

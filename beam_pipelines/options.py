@@ -111,7 +111,8 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add(
         "--as-of",
         metavar="TIME",
-        help="settle users up to this time, inclusive (ISO 8601 with a zone); default: the newest arrival",
+        help="settle users up to this time, inclusive (ISO 8601 with a zone, now, or now-1h); default: the newest "
+        "arrival",
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
     channel(
@@ -185,12 +186,13 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
     if here:  # else the secrets are those of the workers
         _check_secrets(told, definitions, environment)
+    launched = int(datetime.now(UTC).timestamp() * 1_000_000)
     config = Config(
         definitions=definitions,
         source=source,
-        launched=int(datetime.now(UTC).timestamp() * 1_000_000),
+        launched=launched,
         store=None if flags.store == "none" else flags.store,
-        as_of=None if flags.as_of is None else read_time("--as-of", flags.as_of),
+        as_of=None if flags.as_of is None else read_time("--as-of", flags.as_of, launched),
         continued=flags.continued,
         outbox=flags.outbox,
         told=_travelling(told),
@@ -371,13 +373,23 @@ def _check_dataflow(config: Config) -> None:
             )
 
 
-def read_time(flag: str, text: str) -> int:
-    """The time that a flag names, microseconds UTC.
+def read_time(flag: str, text: str, now: int | None = None) -> int:
+    """The time that a flag names, microseconds UTC; where `now` is given, `now` or `now-1h` too, as schedulers need it.
 
     Raises:
       WrongUse: it names none.
     """
+    if now is not None and text.startswith("now"):
+        return now - parsed(flag, _ago, text)
     moment = written_time(text)
     if not isinstance(moment, int):
         raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {quoted(text)}")
     return moment
+
+
+def _ago(text: str) -> int:
+    if text == "now":
+        return 0
+    if not text.startswith("now-"):
+        raise ValueError(f"expected a time, now, or now-1h and the like; found {quoted(text)}")
+    return duration(text.removeprefix("now-"))

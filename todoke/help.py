@@ -177,4 +177,4 @@ def _option(option: Any, ctx: Any) -> tuple[str, str]:
 def _flag(action: Any) -> str:
     words: Iterable[str] = action.option_strings
     value = "" if action.nargs == 0 else f" {action.metavar or '|'.join(action.choices or [action.dest.upper()])}"
-    return f"{', '.join(words)}{value}"
+    return f"{', '.join(words)}{value}".strip()

@@ -41,7 +41,7 @@ from transforms.users.runs import begin_run, finish_run
 from transforms.users.tally import Tally
 from transforms.users.way_back.transforms import CONTROL_ROWS
 
-__all__ = ["check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
+__all__ = ["beam_parser", "check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
 #: How often a bounded run reads what it left for itself: each merge of a merged user takes one pass.
 MOST_PASSES = 100
@@ -205,12 +205,20 @@ class _Counts(ProgressColumn):
         return Text(f"read {counted.read:,}  users {counted.users:,}  sends {counted.sends:,}")
 
 
-def check_beam_flags(beam_flags: Sequence[str]) -> None:
-    """Beam passes over flags that it does not know with a line in its log; a mistyped flag of ours must not run so."""
-    known = argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve")
+def beam_parser() -> argparse.ArgumentParser:
+    """All flags that Beam knows."""
+    known = argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve", exit_on_error=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(known)
-    _, unknown = known.parse_known_args(list(beam_flags))
+    return known
+
+
+def check_beam_flags(beam_flags: Sequence[str]) -> None:
+    """Beam passes over flags that it does not know with a line in its log; a mistyped flag of ours must not run so."""
+    try:
+        _, unknown = beam_parser().parse_known_args(list(beam_flags))
+    except argparse.ArgumentError as error:
+        raise WrongUse(str(error)) from error
     if unknown:
         raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `todoke run --help` lists the flags")
     if runner := PipelineOptions(list(beam_flags)).view_as(StandardOptions).runner:

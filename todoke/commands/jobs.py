@@ -59,3 +59,20 @@ def backfill(context: typer.Context) -> None:
     """Read a history of events into a store, and send nothing."""
     asked = import_module("beam_pipelines.backfill_options").parse(context.args)
     import_module("todoke.backfill").backfill(*asked)
+
+
+@group.command(
+    "todoke launch realtime --project shop --region europe-west1 --print \\",
+    "  --image europe-docker.pkg.dev/shop/todoke/todoke:0.1.0 --staging gs://shop/todoke \\",
+    "  --definitions gs://shop/live.json --store bigtable:shop/prod --push fcm:shop \\",
+    "  --events pubsub:projects/shop/subscriptions/events \\",
+    "  --control pubsub:projects/shop/subscriptions/control \\",
+    "  --control-topic pubsub:projects/shop/topics/control \\",
+    "  --dead-letters pubsub:projects/shop/topics/dead-letters",
+    job="beam_pipelines.launch_options",
+)
+def launch(context: typer.Context) -> None:
+    """Launch a job on Dataflow from its template, after a look at all that it needs."""
+    asked = import_module("beam_pipelines.launch_options").parse(context.args)
+    module = import_module("todoke.launch")
+    (module.print_request if asked.printed else module.launch)(asked)

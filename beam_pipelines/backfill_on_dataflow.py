@@ -1,0 +1,105 @@
+"""A backfill as a batch job of one step: `todoke backfill` on a worker, as a scheduler or somebody without a machine
+starts it.
+
+A backfill is one process, and needs no shuffle: the job is what gives it a machine near the store. A runner may try the
+step again. Seeds may be made twice; whole users are refused a second time, since the store holds some by then.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines.backfill_options import Backfill, parse, parser
+from beam_pipelines.options import read_flags
+from transforms.errors import RunFailed, WrongUse
+from transforms.events.times import write_time
+from transforms.logs import fields
+from transforms.storage.open import parse_store
+
+__all__ = ["build", "check", "run"]
+
+_log = logging.getLogger(__name__)
+#: What is known of a record in the log of a command, and no field of its own.
+_HEAD = {"time", "severity", "message", "logger", "job"}
+
+
+def build(pipeline: beam.Pipeline, argv: Sequence[str]) -> None:
+    """Add the steps to a pipeline; `argv` are the flags of `todoke backfill`."""
+    _ = pipeline | "Asked" >> beam.Create([list(argv)]) | "Backfill" >> beam.ParDo(_Backfill())
+
+
+def run(argv: Sequence[str], beam_flags: Sequence[str]) -> Any:
+    """Launch a backfill on Dataflow and return Beam's result; it is not waited for.
+
+    Raises:
+      WrongUse, DefinitionsError: nothing was launched.
+    """
+    asked = check(argv)
+    pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
+    build(pipeline, [*_without(argv, "--as-of"), f"--as-of={write_time(asked.as_of)}"])
+    return pipeline.run()
+
+
+def check(argv: Sequence[str]) -> Backfill:
+    """What a backfill on a worker is told; each flag is written as `--name=value`.
+
+    Raises:
+      WrongUse, DefinitionsError: it cannot be.
+    """
+    asked, unknown = parse(list(argv))
+    if unknown:
+        raise WrongUse(f"{' '.join(unknown)}: no flags of a backfill")
+    flags, _ = read_flags(parser(), list(argv))
+    for name, place in (("--definitions", flags.definitions), ("--events", flags.events)):
+        if "://" not in place and place != "store":
+            raise WrongUse(f"{name}: on Dataflow name gs://BUCKET/…: {place} would be a worker's file")
+    if parse_store(asked.store)[0] != "bigtable":
+        raise WrongUse(f"--store: on Dataflow name bigtable:PROJECT/INSTANCE: {asked.store} would be a worker's file")
+    if flags.report or flags.dead_letters:
+        raise WrongUse(
+            "--report, --dead-letters: files would be on a worker: the log has the report, the store letters"
+        )
+    return asked
+
+
+def _without(argv: Sequence[str], flag: str) -> Iterator[str]:
+    """The flags but one, each as `--name=value`."""
+    return (word for word in argv if not word.startswith(f"{flag}="))
+
+
+class _Backfill(beam.DoFn):
+    """Runs the command in a process of its own, and logs what it says."""
+
+    def process(self, argv: list[str]) -> None:
+        command = [sys.executable, "-m", "todoke", "backfill", *argv, "--log-format=json"]
+        with (
+            tempfile.TemporaryDirectory(prefix="todoke-") as folder,
+            subprocess.Popen(
+                command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            ) as running,
+        ):
+            assert running.stdout is not None
+            last = _pass_on(running.stdout)
+        if running.returncode:
+            raise RunFailed(f"the backfill ended with {running.returncode}: {last}")
+
+
+def _pass_on(lines: IO[str]) -> str:
+    """Log the lines of a command, as they come; returns the last that was a record of its log."""
+    last = ""
+    for line in lines:
+        try:
+            record = json.loads(line)
+            level, last = logging.getLevelNamesMapping()[record["severity"]], record["message"]
+        except (ValueError, KeyError, TypeError):  # the report, or what somebody else wrote
+            _log.info("%s", line.rstrip())
+            continue
+        _log.log(level, "%s", last, extra=fields(**{name: record[name] for name in record.keys() - _HEAD}))
+    return last

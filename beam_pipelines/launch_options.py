@@ -1,0 +1,209 @@
+"""The flags of `todoke launch`, as one frozen record. Nothing here imports Beam, so that help is quick."""
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from typing import NoReturn
+
+import msgspec
+
+from beam_pipelines import backfill_options, options
+from beam_pipelines.options import Misread, parsed, read_flags
+from beam_pipelines.template_parameters import JOBS, REALTIME, argv_of, parameters_of
+from beam_pipelines.template_spec import Place
+from beam_pipelines.variables import parse_variables
+from transforms.channels.secret_manager import PREFIX
+from transforms.channels.settings import SECRET_PREFIX
+from transforms.errors import WrongUse
+from transforms.events.plain import quoted
+from transforms.segments.values import duration
+
+__all__ = ["DATAFLOW", "Launch", "parse", "parser"]
+
+#: The service.
+DATAFLOW = "https://dataflow.googleapis.com"
+
+# Dataflow's rule for names of jobs, and a gs:// folder.
+_JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
+_FOLDER = re.compile(r"gs://[a-z0-9][-a-z0-9_.]+(/[^\s]+)?")
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """What is to be launched: parameters of the template by name, and `argv`, the job's flags that they mean.
+
+    `wait` is how long a drain may take, in microseconds. `schedule` (cron) prints a job of Cloud Scheduler instead.
+    """
+
+    job: str
+    name: str
+    place: Place
+    values: Mapping[str, str]
+    argv: list[str]
+    printed: bool = False
+    update: bool = False
+    drain_first: bool = False
+    wait: int = 0
+    renamed: Mapping[str, str] = {}
+    schedule: str = ""
+    api: str = DATAFLOW
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; all others are the job's."""
+    flags = argparse.ArgumentParser(
+        prog="todoke launch",
+        allow_abbrev=False,
+        description="Launch a job on Dataflow from its template.",
+        epilog="Any other flag is the job's: see `todoke run --help` and `todoke backfill --help`.",
+    )
+    add = flags.add_argument
+    add("job", choices=JOBS, metavar="JOB", help="realtime or backfill")
+    add("--project", required=True, metavar="P", help="the project that the job runs in")
+    add("--region", required=True, metavar="R", help="the region, such as europe-west1")
+    add("--image", required=True, metavar="IMAGE", help="the image of launcher and workers, best by its digest")
+    add("--staging", required=True, metavar="URL", help="gs://BUCKET/FOLDER for what a job stages")
+    add("--template", default="", metavar="URL", help="gs://… of a spec file (default: the spec goes with the launch)")
+    add("--name", metavar="NAME", help="the job's name, one at a time in a region (default: todoke-JOB)")
+    add("--service-account", default="", metavar="EMAIL", help="whose rights launcher and workers have")
+    add("--subnetwork", default="", metavar="PATH", help="regions/R/subnetworks/S")
+    add("--private", action="store_true", help="workers without addresses of their own")
+    add("--machine-type", default="", metavar="TYPE", help="of workers")
+    add("--workers", type=int, default=0, metavar="N", help="at the start")
+    add("--max-workers", type=int, default=0, metavar="N", help="at most")
+    add("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the job; repeated")
+    add("--update", action="store_true", help="replace the running job of that name; its state goes on")
+    add("--renamed", metavar="JSON", help='with --update: {"old step": "new step"}')
+    add("--drain-first", action="store_true", help="drain the running job of that name, then launch")
+    add("--wait", default="30m", metavar="DURATION", help="how long a drain may take (default: 30m)")
+    add("--schedule", default="", metavar="CRON", help="with --print: a job of Cloud Scheduler that launches, in UTC")
+    add("--print", dest="printed", action="store_true", help="show the request as JSON, and stop; asks nobody")
+    add("--api", default=DATAFLOW, metavar="URL", help=argparse.SUPPRESS)
+    return flags
+
+
+def parse(argv: list[str]) -> Launch:
+    """What was asked.
+
+    Raises:
+      Misread: for flags that cannot be read.
+      WrongUse: for values that cannot be.
+    """
+    own = parser()
+    own.error = _misread  # type: ignore[method-assign]
+    said, rest = own.parse_known_args(argv)
+    values = _values(said.job, rest)
+    name = said.name or f"todoke-{said.job}"
+    _check(said, name)
+    place = Place(
+        project=said.project,
+        region=said.region,
+        image=said.image,
+        staging=said.staging.rstrip("/"),
+        template=said.template,
+        service_account=said.service_account,
+        subnetwork=said.subnetwork,
+        machine_type=said.machine_type,
+        workers=said.workers,
+        max_workers=said.max_workers,
+        labels=dict(_label(each) for each in said.label),
+        private=said.private,
+    )
+    return Launch(
+        said.job,
+        name,
+        place,
+        values,
+        argv_of(said.job, {"job": said.job, **values}),
+        printed=said.printed,
+        update=said.update,
+        drain_first=said.drain_first,
+        wait=parsed("--wait", duration, said.wait),
+        renamed={} if said.renamed is None else _renamed(said.renamed),
+        schedule=said.schedule,
+        api=said.api.rstrip("/"),
+    )
+
+
+def _misread(message: str) -> NoReturn:
+    raise Misread(message)
+
+
+def _check(said: argparse.Namespace, name: str) -> None:
+    if not _JOB_NAME.fullmatch(name):
+        raise WrongUse(f"--name: expected small letters, digits and dashes; found {quoted(name)}")
+    if not _FOLDER.fullmatch(said.staging):
+        raise WrongUse(f"--staging: expected gs://BUCKET/FOLDER; found {quoted(said.staging)}")
+    if said.update and said.drain_first:
+        raise WrongUse("--update, --drain-first: an update takes the running job's state over, a drain ends it")
+    if said.renamed is not None and not said.update:
+        raise WrongUse("--renamed goes with --update")
+    if said.schedule and not said.printed:
+        raise WrongUse("--schedule goes with --print: give what it shows to Cloud Scheduler")
+    if said.job != REALTIME and (said.update or said.drain_first):
+        raise WrongUse("--update, --drain-first: a backfill ends by itself")
+    if said.schedule and not said.service_account:
+        raise WrongUse("--schedule: name the --service-account that Cloud Scheduler launches with")
+
+
+def _values(job: str, rest: list[str]) -> dict[str, str]:
+    """The parameters of the template that the flags of a job mean.
+
+    Raises:
+      Misread, WrongUse: they mean none.
+    """
+    module = options if job == REALTIME else backfill_options
+    named = module.parser()
+    given, beam_flags = read_flags(named, rest)
+    if beam_flags:
+        raise WrongUse(f"{' '.join(beam_flags)}: no parameter of this template; `todoke launch --help` lists the flags")
+    variables = dict(parse_variables(getattr(given, "variable", ())))
+    values: dict[str, str] = {}
+    known = parameters_of(job)
+    for each in known:
+        if each.flag:
+            said = getattr(given, each.name)
+            if said != named.get_default(each.name):
+                values[each.name] = _text(said)
+        elif each.variable == SECRET_PREFIX:
+            secrets = [name for name in variables if name.startswith(SECRET_PREFIX)]
+            values[each.name] = ",".join(
+                f"{name.removeprefix(SECRET_PREFIX)}={variables.pop(name)}" for name in secrets
+            )
+        elif each.variable:
+            values[each.name] = variables.pop(each.variable, "").removeprefix(PREFIX if each.secret else "")
+        if (value := values.get(each.name)) and each.regex and not re.fullmatch(each.regex, value):
+            raise WrongUse(f"--{each.name.replace('_', '-')}: expected {each.regex}; found {quoted(value)}")
+    _check_left_out(job, given, named, {each.name for each in known})
+    return {name: value for name, value in values.items() if value}
+
+
+def _check_left_out(job: str, given: argparse.Namespace, named: argparse.ArgumentParser, known: set[str]) -> None:
+    """Flags that mean something on the machine where they are said, and nothing for a worker."""
+    for action in named._actions:
+        name = action.option_strings[0].removeprefix("--").replace("-", "_")
+        if name not in known | {"variable", "_h"} and getattr(given, action.dest, None) != action.default:
+            raise WrongUse(f"{action.option_strings[0]}: the template of {job} has no such parameter")
+
+
+def _text(said: object) -> str:
+    if said is True:
+        return "true"
+    return ",".join(said) if isinstance(said, list) else f"{said:g}" if isinstance(said, float) else str(said)
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise WrongUse(f"--label: expected KEY=VALUE; found {quoted(text)}")
+    return key, value
+
+
+def _renamed(text: str) -> Mapping[str, str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise WrongUse('--renamed: expected JSON such as {"old step": "new step"}')
+    return found

@@ -1,0 +1,232 @@
+"""The parameters of Dataflow's templates, made of the flags of the jobs, and back. Nothing here imports Beam.
+
+A launcher gives each parameter as `--name=value`, in any order, and empty ones too. Names have `_` where flags have
+`-`.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from beam_pipelines import backfill_options, options
+from beam_pipelines.variables import plain_variables, secret_variables
+from transforms.channels.secret_manager import PREFIX
+from transforms.channels.settings import SECRET_PREFIX
+from transforms.errors import WrongUse
+from transforms.identity.channels import channels
+
+__all__ = ["BACKFILL", "JOBS", "REALTIME", "Parameter", "argv_of", "parameters_of", "values_of"]
+
+REALTIME, BACKFILL = "realtime", "backfill"
+JOBS = (REALTIME, BACKFILL)
+
+#: Flags that say where a file lies or what this machine does; a worker has neither.
+_LEFT_OUT = {
+    REALTIME: {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
+    BACKFILL: {"help", "report", "dead_letters"},
+}
+_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"
+_TIMES = f"now(-[1-9][0-9]*[smhdw])?|{_TIME}"
+_SUBSCRIPTION = "(pubsub:)?projects/[^/]+/subscriptions/[^/]+"
+_TOPIC = "(pubsub:)?projects/[^/]+/topics/[^/]+"
+_VERSION = "projects/[^/,]+/secrets/[^/,]+/versions/([1-9][0-9]*|latest)"
+#: What a flag's parser does not say: the kind of a parameter, as Dataflow's console knows it, and a POSIX extended
+#: regular expression for what it may be.
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "definitions": ("GCS_READ_FILE", r"gs://[^/]+/.+\.json"),
+    "store": ("TEXT", "bigtable:[^/]+/[^/]+"),
+    "control": ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION),
+    "control_topic": ("PUBSUB_TOPIC", _TOPIC),
+    "dead_letters": ("PUBSUB_TOPIC", _TOPIC),
+    "keep_dead_letters": ("TEXT", "0|[1-9][0-9]*[smhdw]"),
+    "push": ("TEXT", "fcm:[a-z][-a-z0-9]+"),
+    "email": ("TEXT", "smtps?://[^@/]+:[0-9]+"),
+    "line": ("TEXT", "line"),
+    "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://.+"),
+    "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*"),
+    "as_of": ("TEXT", _TIMES),
+    "activation": ("TEXT", _TIME),
+    "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?"),
+}
+_EVENTS = {REALTIME: ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION), BACKFILL: ("GCS_READ_FILE", "gs://[^/]+/.+|store")}
+#: What a template takes of more that a flag does.
+_HELP = {
+    "definitions": "a pointer to definitions in a bucket, as `todoke publish` writes it",
+    "store": "bigtable:PROJECT/INSTANCE",
+    "dead_letters": "projects/P/topics/T, which gets what cannot be read",
+}
+_HELP_EVENTS = {
+    REALTIME: "projects/P/subscriptions/S, whose messages are calls",
+    BACKFILL: "files of JSON Lines or Parquet, by a path or pattern; seeds: `store` for the archive of the store",
+}
+#: What a job elsewhere needs, beside what its parser asks for.
+_NEEDED: Mapping[str, set[str]] = {REALTIME: {"control", "control_topic", "dead_letters"}, BACKFILL: set()}
+_WORDS = {"id": "ID", "smtp": "SMTP", "url": "URL", "sms": "SMS", "line": "LINE"}
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter of a template, and what it is for the job.
+
+    `flag` is the job's; empty where the parameter stands for a `variable` of the environment, or for both neither.
+    `kind` is Dataflow's word for what it is, `regex` a POSIX extended regular expression without anchors. `needed`: it
+    must be given. A `switch` is `true` or `false`. `repeated`: commas stand between values. Of a `secret` the parameter
+    says only which version of which secret of Secret Manager holds it.
+    """
+
+    name: str
+    help: str
+    group: str
+    flag: str = ""
+    variable: str = ""
+    kind: str = "TEXT"
+    regex: str = ""
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    needed: bool = False
+    switch: bool = False
+    repeated: bool = False
+    secret: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name as words."""
+        first, *others = (_WORDS.get(word, word) for word in self.name.split("_"))
+        return " ".join([first[0].upper() + first[1:], *others])
+
+
+def parameters_of(job: str) -> list[Parameter]:
+    """The parameters of a job's template."""
+    parser = options.parser() if job == REALTIME else backfill_options.parser()
+    which = Parameter(
+        "job",
+        "What the image launches: it holds all jobs, and a template is for one.",
+        "Job",
+        kind="ENUM",
+        choices=(job,),
+        default=job,
+        needed=True,
+    )
+    flags = [_of_flag(job, action) for action in parser._actions if action.dest not in _LEFT_OUT[job]]
+    return [which, *flags, *(_variables() if job == REALTIME else ())]
+
+
+def _of_flag(job: str, action: argparse.Action) -> Parameter:
+    name = action.option_strings[0].removeprefix("--").replace("-", "_")
+    kind, regex = _EVENTS[job] if name == "events" else _KINDS.get(name, ("TEXT", ""))
+    switch = action.nargs == 0
+    choices = ("true", "false") if switch else tuple(str(each) for each in action.choices or ())
+    help_text = (_HELP_EVENTS[job] if name == "events" else _HELP.get(name)) or (action.help or "").replace("%%", "%")
+    repeated = isinstance(action, argparse._AppendAction)
+    if repeated:
+        help_text = help_text.replace("; repeated", "; commas stand between several")
+    return Parameter(
+        name,
+        f"{help_text[:1].upper()}{help_text[1:]}.",
+        _group(name, action),
+        flag=action.option_strings[0],
+        kind="BOOLEAN" if switch else "ENUM" if choices else kind,
+        regex=regex,
+        default="json" if name == "log_format" else "false" if switch else _default(action),
+        choices=choices,
+        needed=bool(action.required) or name in _NEEDED[job],
+        switch=switch,
+        repeated=repeated,
+    )
+
+
+def _group(name: str, action: argparse.Action) -> str:
+    if name.partition("_")[0] in channels():
+        return "Channels"
+    title: str = action.container.title  # type: ignore[attr-defined]
+    return {"live jobs": "Job", "options": "Job"}.get(title, title.capitalize())
+
+
+def _default(action: argparse.Action) -> str:
+    if action.default is None or action.default == []:
+        return ""
+    return f"{action.default:g}" if isinstance(action.default, float) else str(action.default)
+
+
+def _variables() -> Iterator[Parameter]:
+    """What channels take from the environment, which a launch cannot set."""
+    for name in plain_variables():
+        yield Parameter(_named(name), f"For workers, in place of the variable {name}.", "Channels", variable=name)
+    for name in secret_variables():
+        yield Parameter(
+            f"{_named(name).removesuffix('_secret')}_secret",
+            f"Where {name} lies: projects/P/secrets/S/versions/V of Secret Manager. The secret itself is no parameter.",
+            "Secrets",
+            variable=name,
+            regex=f"({PREFIX})?{_VERSION}",
+            secret=True,
+        )
+    each = f"[A-Za-z_][A-Za-z0-9_]*=({PREFIX})?{_VERSION}"
+    yield Parameter(
+        "secrets",
+        f"What templates of webhooks name as secrets.NAME ({SECRET_PREFIX}NAME): "
+        "NAME=projects/P/secrets/S/versions/V, with commas between several.",
+        "Secrets",
+        variable=SECRET_PREFIX,
+        regex=f"{each}(,{each})*",
+        repeated=True,
+        secret=True,
+    )
+
+
+def _named(variable: str) -> str:
+    return variable.removeprefix("TODOKE_").lower()
+
+
+def argv_of(job: str, values: Mapping[str, str]) -> list[str]:
+    """The flags of a job, each as `--name=value`, for the values of parameters by name; empty ones are not given.
+
+    Raises:
+      WrongUse: one that the job needs is missing, or a value cannot be.
+    """
+    known = parameters_of(job)
+    missing = [each.name for each in known if each.needed and not values.get(each.name)]
+    if missing:
+        raise WrongUse(f"template {job}: give the parameter {', '.join(missing)}")
+    return [word for each in known if (value := values.get(each.name)) for word in _words(each, value)]
+
+
+def values_of(job: str, words: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The values of a job's parameters in the words of a launcher, and its other words.
+
+    Raises:
+      WrongUse: a parameter has no value, or stands there twice.
+    """
+    names = {each.name for each in parameters_of(job)}
+    values: dict[str, str] = {}
+    others = []
+    for word in words:
+        name, sign, value = word.removeprefix("--").partition("=")
+        if name not in names or not word.startswith("--"):
+            others.append(word)
+        elif not sign:
+            raise WrongUse(f"--{name}: a launcher gives parameters as --{name}=VALUE")
+        elif values.setdefault(name, value) != value:
+            raise WrongUse(f"--{name} stands there twice")
+    return values, others
+
+
+def _words(parameter: Parameter, value: str) -> Sequence[str]:
+    if parameter.switch:
+        if value.lower() not in ("true", "false"):
+            raise WrongUse(f"{parameter.name}: expected true or false; found {value}")
+        return [parameter.flag] if value.lower() == "true" else []
+    parts = [part.strip() for part in value.split(",")] if parameter.repeated else [value]
+    if parameter.variable == SECRET_PREFIX:
+        return [
+            f"--variable={SECRET_PREFIX}{name}={_place(at)}" for name, _, at in (part.partition("=") for part in parts)
+        ]
+    if parameter.variable:
+        return [f"--variable={parameter.variable}={_place(value) if parameter.secret else value}"]
+    if parameter.kind.startswith("PUBSUB_"):  # the console's own form
+        parts = [part if part.startswith("pubsub:") else f"pubsub:{part}" for part in parts]
+    return [f"{parameter.flag}={part}" for part in parts] if parameter.flag else []
+
+
+def _place(name: str) -> str:
+    return name if name.startswith((PREFIX, "file:")) else f"{PREFIX}{name}"
