@@ -16,7 +16,7 @@ CYCLONEDX := 7.5.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 
-.PHONY: help demo test test-long mutants lint format bench docs reference schema templates lock wheel sbom cloud-smoke \
+.PHONY: help demo test test-long mutants lint format bench docs reference schema templates image lock wheel sbom cloud-smoke \
   setup prism emulator clean
 
 help: ## Say what the targets do
@@ -57,7 +57,14 @@ schema: setup ## Write docs/todoke.schema.json anew from the code
 	@$(BIN)/todoke schema > docs/todoke.schema.json
 
 templates: setup ## Write what stands under templates/ and comes from the code
+	@$(BIN)/python -m tools.templates
 	@$(BIN)/python -m tools.bigtable_tables > templates/infra/generated/bigtable.json
+
+image: ## Build the image of launcher and workers, with docker or buildah; ARGS="--tag IMAGE --build-arg PYTHON_DIGEST=@sha256:…"
+	@if docker version >/dev/null 2>&1; then docker build --file templates/Dockerfile $(or $(ARGS),--tag todoke) .; \
+	elif command -v buildah >/dev/null; then \
+	  buildah build --file templates/Dockerfile --ignorefile templates/Dockerfile.dockerignore $(or $(ARGS),--tag todoke) .; \
+	else echo "Neither docker with its daemon nor buildah is here, so no image was built" >&2; fi
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --extra docs --no-emit-index-url -o requirements.lock pyproject.toml

@@ -119,7 +119,7 @@ class Job(Command):
         rows: Rows = {}
         for action in self._actions():
             needed = "  [required]" if action.required else ""
-            rows.setdefault(action.container.title.capitalize(), []).append((_flag(action), f"{action.help}{needed}"))
+            rows.setdefault(_title(action), []).append((_flag(action), f"{action.help}{needed}"))
         rows["Options"].append((", ".join(ctx.help_option_names[::-1]), _HELP))
         return rows
 
@@ -178,3 +178,8 @@ def _flag(action: Any) -> str:
     words: Iterable[str] = action.option_strings
     value = "" if action.nargs == 0 else f" {action.metavar or '|'.join(action.choices or [action.dest.upper()])}"
     return f"{', '.join(words)}{value}".strip()
+
+
+def _title(action: Any) -> str:
+    title: str = action.container.title
+    return "Arguments" if title == "positional arguments" else title.capitalize()

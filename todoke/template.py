@@ -6,6 +6,7 @@ filled in, and options of Beam among them. Exit codes: 0 launched, 2 wrong use, 
 
 import argparse
 import logging
+import sys
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -38,6 +39,7 @@ def _launch(words: Sequence[str]) -> None:
     job = _job(words)
     values, others = values_of(job, words)
     argv, beam_flags = argv_of(job, values), _beam_flags(others)
+    sys.argv[1:] = beam_flags  # which Beam reads by itself where it opens files, and takes no `--switch=true`
     if not any(word.startswith(f"--{_IMAGE}=") for word in beam_flags):
         raise WrongUse(
             f"--{_IMAGE} is missing: workers would run Beam's own image, which has no Todoke in it. Give the image of "

@@ -12,13 +12,17 @@ from apache_beam.portability.api import beam_runner_api_pb2 as RunnerApi
 
 from beam_pipelines.options import parse
 from beam_pipelines.realtime import build, launch_options, run
-from transforms.channels.email.settings import MAIL_VARIABLES
 
 ROOT = Path(__file__).parent.parent.parent
 LABELS = ROOT / "tests" / "golden" / "dataflow_labels.txt"
 SCHEMA = ROOT / "tests" / "golden" / "dataflow_state.txt"
 SHUFFLES = ("beam:transform:group_by_key:v1", "beam:transform:reshuffle:v1")
 
+MAIL = {
+    "TODOKE_MAIL_FROM": "Shop <shop@example.com>",
+    "TODOKE_UNSUBSCRIBE_URL": "https://shop.example.com/unsubscribe",
+    "TODOKE_UNSUBSCRIBE_SECRET": "a secret",
+}
 OURS = (
     *("--definitions", str(ROOT / "todoke" / "demo" / "shop.yaml")),
     *("--events", "pubsub:projects/proj-x/subscriptions/events"),
@@ -39,8 +43,8 @@ BEAMS = (
 @pytest.fixture(scope="module")
 def pipeline() -> beam.Pipeline:
     with pytest.MonkeyPatch.context() as environment:
-        for name in MAIL_VARIABLES:
-            environment.setenv(name, "https://shop.example.com")
+        for name, value in MAIL.items():
+            environment.setenv(name, value)
         config, _, beam_flags = parse([*OURS, *BEAMS])
     made = beam.Pipeline(options=launch_options(beam_flags))
     build(made, config)
@@ -123,7 +127,7 @@ def test_every_state_is_keyed_by_text_and_holds_bytes(pipeline: beam.Pipeline) -
 def test_a_launch_pins_the_version_of_beam_that_coders_follow(
     monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], version: str
 ) -> None:
-    for name in MAIL_VARIABLES:
-        monkeypatch.setenv(name, "https://shop.example.com")
+    for name, value in MAIL.items():
+        monkeypatch.setenv(name, value)
     job = run([*OURS, *BEAMS, *flags]).job
     assert job.options.view_as(StreamingOptions).update_compatibility_version == version

@@ -63,8 +63,9 @@ def backfill(context: typer.Context) -> None:
 
 @group.command(
     "todoke launch realtime --project shop --region europe-west1 --print \\",
-    "  --image europe-docker.pkg.dev/shop/todoke/todoke:0.1.0 --staging gs://shop/todoke \\",
-    "  --definitions gs://shop/live.json --store bigtable:shop/prod --push fcm:shop \\",
+    "  --image europe-docker.pkg.dev/shop/todoke/todoke:0.1.0 \\",
+    "  --staging gs://shop/todoke --definitions gs://shop/live.json \\",
+    "  --store bigtable:shop/prod --push fcm:shop \\",
     "  --events pubsub:projects/shop/subscriptions/events \\",
     "  --control pubsub:projects/shop/subscriptions/control \\",
     "  --control-topic pubsub:projects/shop/topics/control \\",
