@@ -58,12 +58,14 @@ schema: setup ## Write docs/todoke.schema.json anew from the code
 
 templates: setup ## Write what stands under templates/ and comes from the code
 	@$(BIN)/python -m tools.templates
-	@$(BIN)/python -m tools.bigtable_tables > templates/infra/generated/bigtable.json
 
+image: BUILT = --build-arg TODOKE_COMMIT=$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null) \
+  --build-arg SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct 2>/dev/null)
 image: ## Build the image of launcher and workers, with docker or buildah; ARGS="--tag IMAGE --build-arg PYTHON_DIGEST=@sha256:…"
-	@if docker version >/dev/null 2>&1; then docker build --file templates/Dockerfile $(or $(ARGS),--tag todoke) .; \
+	@if docker version >/dev/null 2>&1; then docker build --file templates/Dockerfile $(BUILT) $(or $(ARGS),--tag todoke) .; \
 	elif command -v buildah >/dev/null; then \
-	  buildah build --file templates/Dockerfile --ignorefile templates/Dockerfile.dockerignore $(or $(ARGS),--tag todoke) .; \
+	  buildah build --file templates/Dockerfile --ignorefile templates/Dockerfile.dockerignore \
+	    $(BUILT) $(or $(ARGS),--tag todoke) .; \
 	else echo "Neither docker with its daemon nor buildah is here, so no image was built" >&2; fi
 
 lock: setup ## Write requirements.lock anew from pyproject.toml

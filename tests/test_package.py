@@ -51,7 +51,8 @@ def test_a_second_build_of_the_same_files_is_the_same_bytes(wheel: Path, tmp_pat
     again = copy_source(tmp_path / "source")
     for path in again.rglob("*"):
         os.utime(path, (1_600_000_000, 1_600_000_000))
-    assert build(again, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
+    nothing = {"SOURCE_DATE_EPOCH": "", "TODOKE_COMMIT": ""}  # as an image that is told neither
+    assert build(again, tmp_path / "wheel", **nothing).read_bytes() == wheel.read_bytes()
 
 
 def test_a_package_of_a_copy_knows_no_commit(wheel: Path, installed: Path, tmp_path: Path) -> None:
@@ -70,7 +71,12 @@ def test_a_package_says_the_commit_that_it_is_built_from(tmp_path: Path) -> None
     for words in (("init", "-q"), ("add", "."), (*mail, "commit", "-qm", "first")):
         run("git", *words, cwd=source)
     head = run("git", "rev-parse", "HEAD", cwd=source).strip()
-    assert commit_of(build(source, tmp_path / "wheel")) == head
+    wheel = build(source, tmp_path / "wheel")
+    assert commit_of(wheel) == head
+
+    # As an image builds it: of the files alone, told the rest.
+    told = {"TODOKE_COMMIT": head, "SOURCE_DATE_EPOCH": run("git", "log", "-1", "--format=%ct", cwd=source).strip()}
+    assert build(copy_source(tmp_path / "image"), tmp_path / "of image", **told).read_bytes() == wheel.read_bytes()
 
     run(sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", tmp_path, cwd=source)
     (sdist,) = tmp_path.glob("*.tar.gz")

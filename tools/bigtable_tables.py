@@ -1,6 +1,5 @@
-"""Print templates/infra/generated/bigtable.json, made from the store's own code: `make templates`."""
+"""The tables of a store in Bigtable, made from the store's own code, for Terraform."""
 
-import json
 from typing import Any
 
 from transforms.storage.bigtable.database import BY_ARRIVAL, NAMES
@@ -20,7 +19,3 @@ def tables() -> dict[str, Any]:
             name: {"families": {FAMILY: {"max_versions": VERSIONS, "by_arrival": name in BY_ARRIVAL}}} for name in NAMES
         }
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps(tables(), indent=2))

@@ -86,7 +86,7 @@ class Smoke:
             raise Failed("neither docker nor buildah is here: name an image with --image")
         tag = f"{self.repository}:{self.run}"
         _run(["gcloud", "auth", "configure-docker", f"{self.region}-docker.pkg.dev", "--quiet"])
-        _run(["make", "image", f"IMAGE={tag}"])
+        _run(["make", "image", f"ARGS=--tag {tag}"])
         _run([tool, "push", tag])
         describe = ["gcloud", "artifacts", "docker", "images", "describe", tag, "--project", self.project]
         digest = _output([*describe, "--format=value(image_summary.digest)"])
@@ -150,11 +150,8 @@ def steps(smoke: Smoke) -> list[Step]:
     doctor += ["--control", f"{place}/subscriptions/{smoke.run}-control"]
     doctor += ["--control-topic", f"{place}/topics/{smoke.run}-control"]
     doctor += ["--dead-letters", f"{place}/topics/{smoke.run}-dead-letters"]
-    image = (
-        []
-        if smoke.image
-        else [Step("Build the image and push it", (f"make image IMAGE={smoke.repository}:{smoke.run}",), smoke.build)]
-    )
+    shown = f"make image ARGS='--tag {smoke.repository}:{smoke.run}'"
+    image = [] if smoke.image else [Step("Build the image and push it", (shown,), smoke.build)]
     return [
         Step("Copy the module", (f"cp -r templates/infra {smoke.module}",), smoke.copy_module),
         command("Fetch the providers", lambda: ["terraform", f"-chdir={smoke.module}", "init", "-input=false"]),

@@ -1,4 +1,4 @@
-"""Writes `templates/JOB/*.json` anew from the flags of the jobs: `make templates`.
+"""Writes `templates/JOB/*.json` and `templates/infra/generated/` anew from the code: `make templates`.
 
 With an image, the spec file of a job for that image, on standard output:
 
@@ -13,8 +13,11 @@ from typing import Any
 
 from beam_pipelines.template_parameters import BACKFILL, JOBS, REALTIME
 from beam_pipelines.template_spec import Place, launch_body, scheduler_job, spec_of
+from tools.bigtable_tables import tables
 
 FOLDER = Path(__file__).parent.parent / "templates"
+#: What Terraform reads: its module is whole by itself.
+INFRA = FOLDER / "infra" / "generated"
 #: Words in capitals are for whoever launches to fill in.
 IMAGE = "REGION-docker.pkg.dev/PROJECT/todoke/todoke@sha256:DIGEST"
 HOURLY = "7 * * * *"
@@ -42,6 +45,7 @@ VALUES = {
 
 def files() -> Iterator[tuple[Path, str]]:
     """Each file, and what is in it."""
+    yield INFRA / "bigtable.json", text(tables())
     for job in JOBS:
         place = Place(
             project="PROJECT",
@@ -56,7 +60,9 @@ def files() -> Iterator[tuple[Path, str]]:
         yield FOLDER / job / "metadata.json", text(spec["metadata"])
         yield FOLDER / job / "spec.json", text(spec)
         yield FOLDER / job / "launch.json", text(body)
+        yield INFRA / f"{job}.json", text(spec)
         if job == BACKFILL:
+            yield INFRA / "backfill_launch.json", text(body)
             yield FOLDER / job / "scheduler.json", text(scheduler_job(body, f"todoke-{job}", place, HOURLY))
 
 

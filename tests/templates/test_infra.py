@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tools.bigtable_tables import tables
+from tools.templates import files
 
 ROOT = Path(__file__).parent.parent.parent
 INFRA = ROOT / "templates" / "infra"
@@ -90,9 +91,11 @@ def test_the_files_have_terraforms_form() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_tables_are_those_of_the_code() -> None:
-    """`make templates` writes the file."""
-    assert json.loads((INFRA / "generated" / "bigtable.json").read_text("utf-8")) == tables()
+def test_what_comes_from_the_code_is_as_the_code_says() -> None:
+    """`make templates` writes it."""
+    written = {path.name: path.read_text("utf-8") for path in (INFRA / "generated").iterdir()}
+    assert written == {path.name: content for path, content in files() if path.parent == INFRA / "generated"}
+    assert json.loads(written["bigtable.json"]) == tables()
 
 
 def test_no_file_holds_a_secret() -> None:
@@ -147,7 +150,8 @@ def test_the_job_drains_and_runs_the_image_that_its_template_names(plan: Plan) -
     assert job["container_spec_gcs_path"] == f"gs://{spec['bucket']}/{spec['name']}"
     for each in plan.of("google_storage_bucket_object").values():
         said = json.loads(each["content"])
-        assert said["image"] == IMAGE
+        assert said["image"] == said["defaultEnvironment"]["sdkContainerImage"] == IMAGE
+        assert "DIGEST" not in each["content"]
         assert said["sdkInfo"] == {"language": "PYTHON"}
         assert each["deletion_policy"] == "ABANDON"
     assert job["service_account_email"] == plan.outputs["accounts"]["worker"]
@@ -202,6 +206,13 @@ def test_the_clock_launches_the_backfill_by_its_template(plans: dict[str, Plan])
     spec = plan.one('google_storage_bucket_object.specs["backfill"]')
     assert launch["containerSpecGcsPath"] == f"gs://{spec['bucket']}/{spec['name']}"
     assert launch["jobName"] == "engagement-backfill"  # fixed: a second launch is refused while the first runs
+    written = json.loads((INFRA / "generated" / "backfill_launch.json").read_text("utf-8"))["launchParameter"]
+    assert set(launch) == set(written)
+    assert set(written["environment"]) <= set(launch["environment"])
+    assert {name: launch["parameters"][name] for name in ("job", "events", "write", "as_of")} == {
+        name: written["parameters"][name] for name in ("job", "events", "write", "as_of")
+    }
+    assert not re.search(r"\b(BUCKET|DIGEST|PROJECT|REGION)\b", json.dumps(launch))
     assert launch["environment"]["sdkContainerImage"] == IMAGE
     assert launch["environment"]["serviceAccountEmail"] == plan.outputs["accounts"]["worker"]
     check_parameters("backfill", launch["parameters"])
