@@ -3,6 +3,7 @@
 Over HTTP, so that another server can stand in for the service. Nothing is tried twice: a launch is no harmless thing.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -138,10 +139,15 @@ def _told(doing: str, unknown: str = "") -> Iterator[None]:
     try:
         yield
     except (NotFound, Forbidden, Unauthorized, Conflict) as error:
-        raise WrongUse(f"Dataflow refuses {doing}: {error.message}") from error
+        raise WrongUse(f"Dataflow refuses {doing}: {_said(error)}") from error
     except GoogleAPICallError as error:
         client_fault = error.code is not None and 400 <= int(error.code) < 500
         kind = WrongUse if client_fault else RunFailed
-        raise kind(f"Dataflow: {doing}: {error.message}{'' if client_fault else unknown}") from error
+        raise kind(f"Dataflow: {doing}: {_said(error)}{'' if client_fault else unknown}") from error
     except RequestException as error:
         raise RunFailed(f"Dataflow does not answer: {doing}: {error}{unknown}") from error
+
+
+def _said(error: GoogleAPICallError) -> str:
+    """The text of an error without the request that the client puts before it."""
+    return re.sub(r"^[A-Z]+ \S+: ", "", error.message)

@@ -18,7 +18,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bucket import serve_buckets
+sys.path.append(str(Path(__file__).parent.parent))
+
+from bucket import leads_to, serve_buckets
 
 #: Linux: the flags of a network interface, and those of one that is up.
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
@@ -50,9 +52,7 @@ def main(folder: Path, python: str, program: str, words: list[str]) -> None:
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
     with serve_buckets(folder / "buckets") as url:
-        host = url.removeprefix("http://")
-        metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"), host)
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(empty), "STORAGE_EMULATOR_HOST": url, **metadata}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(empty), **leads_to(url)}
         begun = time.monotonic()
         done = subprocess.run(
             [python, program, *words],

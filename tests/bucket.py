@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
 
-__all__ = ["serve_buckets"]
+__all__ = ["leads_to", "serve_buckets"]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -114,3 +114,9 @@ def serve_buckets(folder: Path) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def leads_to(url: str) -> dict[str, str]:
+    """The environment of a program that takes a server for Cloud Storage and for its machine's metadata."""
+    metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"), url.removeprefix("http://"))
+    return {"STORAGE_EMULATOR_HOST": url, **metadata}

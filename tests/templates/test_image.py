@@ -1,0 +1,120 @@
+"""The image's files keep our rules, and its entry point tells a worker from a launcher. No image is built here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from wheels import BESIDE, PACKAGES, ROOT
+
+FOLDER = ROOT / "templates"
+DOCKERFILE = (FOLDER / "Dockerfile").read_text("utf-8")
+#: Instructions, with their continued lines, without comments.
+LINES = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE)).splitlines()
+FROM = [line.split()[1] for line in LINES if line.startswith("FROM ")]
+COPIED = [line.split()[1:] for line in LINES if line.startswith("COPY ")]
+
+
+def beam() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    [pinned] = [each for each in project["dependencies"] if each.startswith("apache-beam")]
+    return pinned.partition("==")[2]
+
+
+def last_stage() -> list[str]:
+    return LINES[max(number for number, line in enumerate(LINES) if line.startswith("FROM ")) :]
+
+
+def test_bases_have_a_version_and_room_for_a_digest() -> None:
+    for base in FROM:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*\$\{[A-Z]+_DIGEST\}", base), base
+    assert "latest" not in "".join(LINES)
+    for name in re.findall(r"\$\{([A-Z]+_DIGEST)\}", "".join(FROM)):
+        assert f"ARG {name}=" in LINES
+
+
+def test_boot_is_of_the_version_of_beam() -> None:
+    assert any(re.match(rf"apache/beam_python3\.11_sdk:{re.escape(beam())}\$", base) for base in FROM)
+    assert any("/opt/apache/beam/boot" in words for words in COPIED)
+
+
+def test_what_is_installed_is_locked_and_checked() -> None:
+    [install] = [line for line in last_stage() if "pip install" in line]
+    assert "--constraint /requirements.lock" in install
+    assert "pip check" in install
+    assert "FLEX_TEMPLATE_PYTHON_REQUIREMENTS_FILE" not in DOCKERFILE
+    assert "FLEX_TEMPLATE_PYTHON_SETUP_FILE" not in DOCKERFILE
+
+
+def test_no_source_stands_before_the_installed_package() -> None:
+    stage = last_stage()
+    assert [line for line in stage if line.startswith("WORKDIR")] == ["WORKDIR /"]
+    for line in stage:
+        if line.startswith("COPY"):
+            assert not re.search(r"\s\.\s|\s(beam_pipelines|transforms|todoke)\b", line), line
+
+
+def test_the_launcher_runs_the_program_that_is_copied() -> None:
+    assert "ENV FLEX_TEMPLATE_PYTHON_PY_FILE=/opt/todoke/main.py" in LINES
+    assert ["templates/main.py", "/opt/todoke/main.py"] in COPIED
+    assert 'ENTRYPOINT ["/opt/todoke/entrypoint.sh"]' in LINES
+
+
+def test_the_context_is_what_the_wheel_is_built_of() -> None:
+    lines = (FOLDER / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert kept == {*PACKAGES, *BESIDE, "requirements.lock", "templates/main.py", "templates/entrypoint.sh"}
+    assert all((ROOT / each).exists() for each in kept)
+    assert "*" in lines
+
+
+def test_hadolint_finds_nothing() -> None:
+    program = Path(sys.executable).parent / "hadolint"
+    if not program.exists():
+        if os.environ.get("CI"):
+            pytest.fail("hadolint is not installed: `make setup`")
+        pytest.skip("hadolint is not installed: `make setup`")
+    done = subprocess.run([program, FOLDER / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> list[str | Path]:
+    """The entry point, with programs in place of Beam's and Google's that say who they are."""
+    for name in ("boot", "launcher"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\nprintf "{name}"\nprintf " [%s]" "$@"\nexit 7\n')
+        program.chmod(0o755)
+    where = (f"TODOKE_BOOT={tmp_path / 'boot'}", f"TODOKE_LAUNCHER={tmp_path / 'launcher'}")
+    return [shutil.which("env") or "env", *where, FOLDER / "entrypoint.sh"]
+
+
+ENDPOINTS = ("logging", "artifact", "provision", "control", "status")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--id=1-1", "--logging_endpoint=localhost:1", "--artifact_endpoint=localhost:2"),
+        ("--id='1-1'",),
+        ("--id", "1-1"),
+        ("-id=1-1",),
+        ("--semi_persist_dir=/var/opt", "--provision_endpoint=localhost:3"),
+        *(((f"--{name}_endpoint", "localhost:1")) for name in ENDPOINTS),
+    ],
+)
+def test_a_worker_is_told_where_its_services_are(entry: list[str | Path], words: tuple[str, ...]) -> None:
+    done = subprocess.run([*entry, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "boot" + "".join(f" [{word}]" for word in words))
+
+
+@pytest.mark.parametrize("words", [(), ("--logtostderr",), ("--identity=x",), ("launch", "a b"), ("--endpoint",)])
+def test_everything_else_is_for_the_launcher(entry: list[str | Path], words: tuple[str, ...]) -> None:
+    done = subprocess.run([*entry, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 7
+    assert done.stdout.startswith("launcher")
+    assert done.stdout == "launcher" + ("".join(f" [{word}]" for word in words) or " []")
