@@ -29,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 INFRA = ROOT / "templates" / "infra"
 #: How long to wait until the job has accounted for all calls, and between two looks, in seconds.
 PATIENCE, LOOK = 1_200.0, 15.0
+#: How long to wait before all is made a second time, in seconds.
+SETTLING = 90.0
 
 
 class Failed(Exception):
@@ -78,6 +80,15 @@ class Smoke:
         said |= {"commands": "{}", "bigtable": "{max_nodes=1,backup_days=null}"} | variables
         flags = [f"-var={name}={value}" for name, value in said.items()]
         return ["terraform", f"-chdir={self.module}", *words, "-auto-approve", "-input=false", *flags]
+
+    def make(self) -> None:
+        """Make all but the job. Google may need a minute until it knows an API that was switched on, or an account."""
+        try:
+            _run(self.terraform("apply"))
+        except Failed as error:
+            print(f"   {error}; once more in {SETTLING:.0f} s", flush=True)
+            time.sleep(SETTLING)
+            _run(self.terraform("apply"))
 
     def build(self) -> None:
         """Build the image and push it, and remember its digest."""
@@ -155,7 +166,7 @@ def steps(smoke: Smoke) -> list[Step]:
     return [
         Step("Copy the module", (f"cp -r templates/infra {smoke.module}",), smoke.copy_module),
         command("Fetch the providers", lambda: ["terraform", f"-chdir={smoke.module}", "init", "-input=false"]),
-        command("Make all but the job", lambda: smoke.terraform("apply")),
+        Step("Make all but the job", (shlex.join(smoke.terraform("apply")),), smoke.make),
         *image,
         command("Publish the definitions", lambda: _todoke("publish", str(DEFINITIONS), "--to", smoke.pointer)),
         command("See that all is there", lambda: _todoke(*doctor)),

@@ -34,6 +34,7 @@ resource "google_project_iam_custom_role" "launch" {
     "dataflow.jobs.get",
     "dataflow.jobs.list",
   ]
+  depends_on = [google_project_service.apis]
 }
 
 locals {

@@ -25,6 +25,7 @@ locals {
     "artifactregistry.googleapis.com",
     "bigtable.googleapis.com",
     "bigtableadmin.googleapis.com",
+    "cloudresourcemanager.googleapis.com", # rights of the project are given through it
     "cloudscheduler.googleapis.com",
     "compute.googleapis.com", # workers are machines of Compute Engine
     "dataflow.googleapis.com",
