@@ -66,9 +66,9 @@ def test_a_package_says_the_commit_that_it_is_built_from(tmp_path: Path) -> None
     if shutil.which("git") is None:
         pytest.skip("no git")
     source = copy_source(tmp_path / "source")
-    mail = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
     (source / ".gitignore").write_text("build/\n*.egg-info/\n")
-    for words in (("init", "-q"), ("add", "."), (*mail, "commit", "-qm", "first")):
+    for words in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "first")):
         run("git", *words, cwd=source)
     head = run("git", "rev-parse", "HEAD", cwd=source).strip()
     wheel = build(source, tmp_path / "wheel")

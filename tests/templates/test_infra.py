@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from discovery import check
 
 from tools.bigtable_tables import tables
 from tools.templates import files
@@ -48,7 +49,7 @@ class Plan:
         return self.resources[address]
 
 
-def check(folder: Path, *flags: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+def planned(folder: Path, *flags: str) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Look at the module; a test that cannot is skipped."""
     program = os.environ.get("TODOKE_TERRAFORM_CHECK")
     if program is None or shutil.which("terraform") is None:
@@ -71,7 +72,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
     found = {}
     for size in SIZES:
         flags = (f"-var-file=examples/{size}/terraform.tfvars", f"-var=image={IMAGE}")
-        done, plan = check(tmp_path_factory.mktemp(size), *flags)
+        done, plan = planned(tmp_path_factory.mktemp(size), *flags)
         assert done.returncode == 0, done.stdout + done.stderr
         found[size] = Plan(plan.read_text("utf-8"))
     return found
@@ -150,6 +151,7 @@ def test_the_job_drains_and_runs_the_image_that_its_template_names(plan: Plan) -
     assert job["container_spec_gcs_path"] == f"gs://{spec['bucket']}/{spec['name']}"
     for each in plan.of("google_storage_bucket_object").values():
         said = json.loads(each["content"])
+        check("dataflow", "ContainerSpec", said)
         assert said["image"] == said["defaultEnvironment"]["sdkContainerImage"] == IMAGE
         assert "DIGEST" not in each["content"]
         assert said["sdkInfo"] == {"language": "PYTHON"}
@@ -159,14 +161,14 @@ def test_the_job_drains_and_runs_the_image_that_its_template_names(plan: Plan) -
 
 
 def test_an_image_that_is_no_digest_is_refused(tmp_path: Path) -> None:
-    done, _ = check(tmp_path, "-var-file=examples/small/terraform.tfvars", f"-var=image={TAG}")
+    done, _ = planned(tmp_path, "-var-file=examples/small/terraform.tfvars", f"-var=image={TAG}")
     assert done.returncode != 0
     assert "by its digest" in " ".join(done.stdout.split())
 
 
 def test_before_there_is_an_image_nothing_runs(tmp_path: Path) -> None:
     """The first apply makes the registry that the image is pushed to."""
-    done, path = check(tmp_path, "-var-file=examples/large/terraform.tfvars")
+    done, path = planned(tmp_path, "-var-file=examples/large/terraform.tfvars")
     assert done.returncode == 0, done.stdout + done.stderr
     plan = Plan(path.read_text("utf-8"))
     for kind in ("dataflow_flex_template_job", "cloud_scheduler_job", "cloud_run_v2_job", "storage_bucket_object"):
@@ -201,6 +203,7 @@ def test_the_clock_launches_the_backfill_by_its_template(plans: dict[str, Plan])
         "https://dataflow.googleapis.com/v1b3/projects/my-project/locations/europe-west1/flexTemplates:launch"
     )
     body = json.loads(base64.b64decode(target["body"]))
+    check("dataflow", "LaunchFlexTemplateRequest", body)
     launch = body.pop("launchParameter")
     assert body == {}
     spec = plan.one('google_storage_bucket_object.specs["backfill"]')
@@ -321,7 +324,7 @@ def test_what_comes_in_is_kept_in_order_and_can_be_sought_back(plan: Plan) -> No
 
 def test_undelivered_messages_go_where_somebody_may_look(tmp_path: Path) -> None:
     flags = ("-var-file=examples/small/terraform.tfvars", "-var=undelivered_after=50")
-    done, path = check(tmp_path, *flags)
+    done, path = planned(tmp_path, *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     plan = Plan(path.read_text("utf-8"))
     (policy,) = plan.one("google_pubsub_subscription.events")["dead_letter_policy"]
