@@ -12,14 +12,18 @@ import os
 import re
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 from discovery import check
+from emulators import Instance
+from google.cloud.bigtable import Client
 
 from tools.bigtable_tables import tables
 from tools.templates import files
+from transforms.storage.open import open_store
 
 ROOT = Path(__file__).parent.parent.parent
 INFRA = ROOT / "templates" / "infra"
@@ -97,6 +101,24 @@ def test_what_comes_from_the_code_is_as_the_code_says() -> None:
     written = {path.name: path.read_text("utf-8") for path in (INFRA / "generated").iterdir()}
     assert written == {path.name: content for path, content in files() if path.parent == INFRA / "generated"}
     assert json.loads(written["bigtable.json"]) == tables()
+
+
+def test_the_code_makes_the_same_tables_where_there_are_none(bigtable: Instance) -> None:
+    """So a store that `todoke run` made, as in tests and tries, is as one of Terraform's."""
+    open_store(bigtable.url).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the client says that it uses the emulator
+        client = Client(bigtable.project, admin=True).table_admin_client
+    made = {}
+    for each in client.list_tables(request={"parent": f"projects/{bigtable.project}/instances/{bigtable.name}"}):
+        table = client.get_table(request={"name": each.name})
+        families = {name: family.gc_rule.max_num_versions for name, family in table.column_families.items()}
+        made[each.name.rpartition("/")[2]] = families
+    client.transport.close()
+    assert made == {
+        name: {family: rule["max_versions"] for family, rule in said["families"].items()}
+        for name, said in tables()["tables"].items()
+    }
 
 
 def test_no_file_holds_a_secret() -> None:
