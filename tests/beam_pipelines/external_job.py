@@ -1,43 +1,67 @@
-"""The unbounded graph over files, as a program: on Prism, with its steps in workers that somebody else started.
+"""The live job's graph over files, as a program: on Prism, with its steps in workers that somebody else started.
 
     python external_job.py EVENTS DEFINITIONS STORE OUTBOX PRISM WORKERS
 
-The live graph's own transforms, from Decode on; only the source is another one, and its order is any.
+It is the graph that Dataflow gets, but for what it reads and where it writes: the source is files, whose order is any,
+and what goes back to users goes to the store's table.
 """
 
 import sys
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.options import Config
+from beam_pipelines.portable import Portable
+from beam_pipelines.realtime import build_live
 from transforms.campaigns.load import read_texts
-from transforms.channels.destinations import Channels
-from transforms.channels.transforms import DeliverUnbounded
 from transforms.events.sources import Files
-from transforms.events.transforms import Decode, ReadEvents
-from transforms.metrics.transforms import WriteMetrics
-from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs
-from transforms.users.transforms import AdvanceUnbounded
-from transforms.users.way_back.transforms import PublishControl, ToControl
+from transforms.job import Job
+from transforms.users.way_back.transforms import PublishControl
+
+__all__ = ["ELSEWHERE", "build_over_files"]
+
+#: The steps that read and write elsewhere than Dataflow's.
+ELSEWHERE = ("Read", "ReadControl", "PublishControl", "WriteDeadLetters")
+
+
+class OverFiles(Portable):
+    """Nothing is read back while it runs: what waits in the table is for whoever looks at it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._table = config.store
+
+    def publish_back(self) -> beam.PTransform:
+        assert self._table is not None
+        return PublishControl(self._table)
+
+
+def build_over_files(pipeline: beam.Pipeline, events: str, definitions: str, store: str, outbox: str) -> None:
+    """Add the steps to a pipeline."""
+    nothing = Path(outbox) / "nothing.jsonl"
+    nothing.parent.mkdir(exist_ok=True)
+    nothing.touch()
+    config = Config(
+        definitions=read_texts(definitions),
+        source=Files(events),
+        launched=0,
+        store=store,
+        outbox=outbox,
+        dead_letters=str(Path(outbox) / "dead_letters.jsonl"),
+        control=Files(str(nothing)),  # read as a subscription is
+        control_topic="",
+    )
+    build_live(pipeline, config, OverFiles(config), Job())
 
 
 def main(arguments: list[str]) -> None:
-    events, definitions, store, outbox, prism, workers = arguments
-    texts = read_texts(definitions)
+    *places, prism, workers = arguments
     flags = [f"--prism_location={prism}", "--environment_type=EXTERNAL", f"--environment_config={workers}"]
     options = PipelineOptions(["--runner=PrismRunner", *flags], save_main_session=False)
     with beam.Pipeline(options=options) as pipeline:
-        decoded = pipeline | "Read" >> ReadEvents(Files(events)) | "Decode" >> Decode()
-        keyed = decoded.events | "KeyInputs" >> KeyInputs()
-        anonymous = keyed.anonymous | "Anonymous" >> AdvanceUnbounded(texts, store)
-        inputs = (keyed.users, anonymous.forwarded) | "UserInputs" >> beam.Flatten()
-        advanced = inputs | "Advance" >> AdvanceUnbounded(texts, store)
-        sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
-        delivered = sends | "Deliver" >> DeliverUnbounded(texts, Channels(outbox), store)
-        _ = advanced.forwarded | "ToControl" >> ToControl() | "PublishControl" >> PublishControl(store)
-        letters = decoded.dead_letters | "CountDeadLetters" >> CountDeadLetters()
-        counted = (keyed.tallies, anonymous.tallies, advanced.tallies, delivered.tallies, letters)
-        _ = counted | "Tallies" >> beam.Flatten() | "Metrics" >> WriteMetrics(store)
+        build_over_files(pipeline, *places)
 
 
 if __name__ == "__main__":

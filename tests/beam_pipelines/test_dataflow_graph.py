@@ -3,12 +3,15 @@
 Labels, state, timers and coders are a schema: running jobs are updated over them.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import StreamingOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as RunnerApi
+from external_job import ELSEWHERE, build_over_files
+from graphs import labels
 
 from beam_pipelines.options import parse
 from beam_pipelines.realtime import build, launch_options, run
@@ -41,11 +44,16 @@ BEAMS = (
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> beam.Pipeline:
+def mail() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in MAIL.items():
             environment.setenv(name, value)
-        config, _, beam_flags = parse([*OURS, *BEAMS])
+        yield
+
+
+@pytest.fixture(scope="module")
+def pipeline(mail: None) -> beam.Pipeline:
+    config, _, beam_flags = parse([*OURS, *BEAMS])
     made = beam.Pipeline(options=launch_options(beam_flags))
     build(made, config)
     return made
@@ -58,13 +66,32 @@ def test_dataflow_takes_the_graph(pipeline: beam.Pipeline, caplog: pytest.LogCap
 
 
 def test_step_labels(pipeline: beam.Pipeline) -> None:
-    steps = pipeline.to_runner_api().components.transforms.values()
-    labels = sorted(step.unique_name for step in steps if step.unique_name)
     golden = LABELS.read_text("utf-8").splitlines()
-    assert labels == golden, (
+    assert labels(pipeline.to_runner_api()) == golden, (
         "A step's label changed, and a running job that is updated would lose the step's state. If that is meant, "
         f"edit {LABELS.relative_to(ROOT)} and write into the changelog, under Breaks running jobs, what to do."
     )
+
+
+@pytest.mark.parametrize("runner", ["DirectRunner", "PrismRunner"])
+def test_other_runners_get_the_same_steps(runner: str, mail: None) -> None:
+    config, _, _ = parse([*OURS, f"--runner={runner}"])
+    made = beam.Pipeline(options=launch_options([f"--runner={runner}"]))
+    build(made, config)
+    assert labels(made.to_runner_api()) == LABELS.read_text("utf-8").splitlines()
+
+
+def test_over_files_all_steps_but_those_that_read_and_write_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").touch()
+    made = beam.Pipeline(options=launch_options(["--runner=PrismRunner"]))
+    shop = str(ROOT / "todoke" / "demo" / "shop.yaml")
+    places = str(tmp_path / "events.jsonl"), shop, f"sqlite:{tmp_path / 'u.db'}", str(tmp_path)
+    build_over_files(made, *places)
+
+    def others(steps: list[str]) -> list[str]:
+        return [step for step in steps if step.partition("/")[0] not in ELSEWHERE]
+
+    assert others(labels(made.to_runner_api())) == others(LABELS.read_text("utf-8").splitlines())
 
 
 def test_state_timers_and_shuffles(pipeline: beam.Pipeline) -> None:
