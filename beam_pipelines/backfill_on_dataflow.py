@@ -21,7 +21,6 @@ from beam_pipelines.options import read_flags
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.times import write_time
 from transforms.logs import fields
-from transforms.storage.open import parse_store
 
 __all__ = ["build", "check", "run"]
 
@@ -53,20 +52,19 @@ def check(argv: Sequence[str]) -> Backfill:
     Raises:
       WrongUse, DefinitionsError: it cannot be.
     """
-    asked, unknown = parse(list(argv))
-    if unknown:
-        raise WrongUse(f"{' '.join(unknown)}: no flags of a backfill")
-    flags, _ = read_flags(parser(), list(argv))
+    flags, beam_flags = read_flags(parser(), list(argv))
+    if beam_flags:
+        raise WrongUse(f"{' '.join(beam_flags)}: no flags of a backfill")
     for name, place in (("--definitions", flags.definitions), ("--events", flags.events)):
         if "://" not in place and place != "store":
             raise WrongUse(f"{name}: on Dataflow name gs://BUCKET/…: {place} would be a worker's file")
-    if parse_store(asked.store)[0] != "bigtable":
-        raise WrongUse(f"--store: on Dataflow name bigtable:PROJECT/INSTANCE: {asked.store} would be a worker's file")
+    if not flags.store.startswith("bigtable:"):
+        raise WrongUse(f"--store: on Dataflow name bigtable:PROJECT/INSTANCE: {flags.store} would be a worker's file")
     if flags.report or flags.dead_letters:
         raise WrongUse(
             "--report, --dead-letters: files would be on a worker: the log has the report, the store letters"
         )
-    return asked
+    return parse(list(argv))[0]
 
 
 def _without(argv: Sequence[str], flag: str) -> Iterator[str]:

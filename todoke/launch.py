@@ -78,8 +78,11 @@ def _warn_of_lost(lost: list[str]) -> None:
 def _check(asked: Launch) -> Config | None:
     """What a launch needs is there; returns the configuration of a live job."""
     from todoke.preflight import check_pubsub, check_release
+    from transforms.campaigns.transforms import read_file
     from transforms.storage.open import open_store
 
+    if asked.place.template:
+        _check_image(asked.place.image, asked.place.template, read_file(asked.place.template))
     if asked.job != REALTIME:
         from beam_pipelines.backfill_on_dataflow import check
 
@@ -95,6 +98,16 @@ def _check(asked: Launch) -> Config | None:
     check_release(store, compiled(config.definitions))
     store.close()
     return config
+
+
+def _check_image(image: str, place: str, spec: bytes) -> None:
+    """Launcher and workers run one image, or what one writes the other may not read."""
+    try:
+        named = json.loads(spec)["image"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WrongUse(f"--template: {place} is no spec file of a template") from error
+    if named != image:
+        raise WrongUse(f"--image: the template's is {named}: workers must run the image that launches them")
 
 
 def _body(asked: Launch) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from emulators import Instance, Project
 from google.cloud.dataflow_v1beta3 import JobState
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from beam_pipelines.template_spec import Place, launch_body
+from beam_pipelines.template_spec import Place, launch_body, spec_of
 from todoke.dataflow import Dataflow
 from transforms.errors import RunFailed, TodokeError, WrongUse
 from transforms.storage.open import open_store
@@ -254,6 +254,20 @@ def test_nothing_is_launched_where_something_is_missing(site: Site) -> None:
     assert code == 2
     assert "--push: on Dataflow name where message `thanks` goes" in err
     assert site.api.asked == []
+
+
+def test_workers_run_the_image_of_the_template(site: Site) -> None:
+    spec = site.folder / "buckets/site/realtime.json"
+    spec.write_text(json.dumps(spec_of("realtime", "europe-docker.pkg.dev/proj-x/todoke/todoke:other")))
+    code, out, err = site.launch("--template", "gs://site/realtime.json")
+    assert (code, out) == (2, "")
+    assert "--image: the template's is europe-docker.pkg.dev/proj-x/todoke/todoke:other" in err
+    spec.write_text("[]")
+    assert "is no spec file of a template" in site.launch("--template", "gs://site/realtime.json")[2]
+    spec.write_text(json.dumps(spec_of("realtime", IMAGE)))
+    assert site.launch("--template", "gs://site/realtime.json")[0] == 0
+    [body] = site.api.launched
+    assert body["launchParameter"]["containerSpecGcsPath"] == "gs://site/realtime.json"
 
 
 def test_a_backfill_is_launched_likewise(site: Site) -> None:

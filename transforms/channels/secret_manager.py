@@ -37,15 +37,17 @@ def read_secret(name: str) -> str:
     """What a version of a secret holds, without white space around it; asked for once in each process.
 
     Raises:
-      ValueError: it is not there, may not be read, or the service does not answer. The text does not show it.
+      ValueError: it is not there, may not be read, or the service does not answer; or that is no name, which the text
+        then does not show.
     """
     # The client takes a second to import; only who names such a secret waits for it.
     from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
+    check_name(name)
     try:
         with _client() as client:
-            found = client.access_secret_version(name=check_name(name), timeout=PATIENCE)
+            found = client.access_secret_version(name=name, timeout=PATIENCE)
         return str(found.payload.data.decode()).strip()
     except (GoogleAPIError, GoogleAuthError) as error:
         raise ValueError(f"the secret {quoted(name)} cannot be read: {' '.join(str(error).split())}") from error
