@@ -74,6 +74,11 @@ class Smoke:
             shutil.copy(path, self.module)
         shutil.copytree(INFRA / "generated", self.module / "generated")
 
+    def unchanged(self) -> list[str]:
+        """A command that fails where a plan would change something."""
+        words = self.terraform("plan", image=self.image or "IMAGE@sha256:…")
+        return [*(word for word in words if word != "-auto-approve"), "-detailed-exitcode"]
+
     def terraform(self, *words: str, **variables: str) -> list[str]:
         """A command of Terraform on this test's own copy of the module."""
         said = {"project": self.project, "region": self.region, "name": self.run, "deletion_protection": "false"}
@@ -171,6 +176,7 @@ def steps(smoke: Smoke) -> list[Step]:
         command("Publish the definitions", lambda: _todoke("publish", str(DEFINITIONS), "--to", smoke.pointer)),
         command("See that all is there", lambda: _todoke(*doctor)),
         command("Launch the job, and wait until it runs", apply()),
+        command("See that another apply would change nothing", lambda: smoke.unchanged()),
         Step(f"Send {half} calls", (f"publish to {smoke.topic}",), lambda: smoke.send(0, half)),
         Step("Wait until they are accounted for", (_shown_metrics(smoke),), lambda: smoke.wait(half)),
         command("Update the job", apply(labels='{round="second"}')),

@@ -1,8 +1,13 @@
 # The realtime job, by its flex template.
 #
-# Parameters, labels, the image and `definitions` are updated over the running job, which keeps its state. Name, region,
-# machine, workers and Streaming Engine are not: then the old job is drained and a new one launched, whose users must be
-# woken (`todoke wake`). docs/cloud.md says how each is done.
+# What the template says is updated over the running job, which keeps its state: the image, machine, workers, network; and
+# so are parameters and labels. A change of name, region or Streaming Engine drains the job and launches a new one, whose
+# users must be woken (`todoke wake`). docs/cloud.md says how each is done.
+#
+# Machine, workers, places, network and image stand in the template's own defaults (storage.tf), and not here. The provider
+# looks for them among the options of the running job under the names that they have in Java, finds none of a job in Python,
+# and would change the job back at each apply, or replace it for its numbers of workers:
+# https://github.com/hashicorp/terraform-provider-google/issues/21322
 
 locals {
   # Where each secret lies. TODOKE_SECRET_… are for templates of webhooks, which share one parameter; each other variable
@@ -17,8 +22,6 @@ locals {
     },
   )
   parameters = merge({ job = "realtime" }, local.places, local.live, local.secrets, var.parameters)
-  subnetwork = var.subnetwork == "" ? null : var.subnetwork
-  private    = var.subnetwork == "" ? null : "WORKER_IP_PRIVATE"
 }
 
 resource "google_dataflow_flex_template_job" "realtime" {
@@ -36,16 +39,7 @@ resource "google_dataflow_flex_template_job" "realtime" {
   skip_wait_on_job_termination = false
 
   service_account_email   = local.emails["worker"]
-  sdk_container_image     = var.image # the package is in no image of Beam's
   enable_streaming_engine = true
-  machine_type            = var.job.machine_type
-  num_workers             = var.job.workers
-  max_workers             = var.job.max_workers
-  autoscaling_algorithm   = "THROUGHPUT_BASED"
-  staging_location        = "gs://${google_storage_bucket.work.name}/staging"
-  temp_location           = "gs://${google_storage_bucket.work.name}/temp"
-  subnetwork              = local.subnetwork
-  ip_configuration        = local.private
 
   # Rights come late in Google Cloud; a launch without them fails.
   depends_on = [

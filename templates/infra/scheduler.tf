@@ -21,15 +21,12 @@ locals {
       parameters           = local.backfill
       environment = merge(
         local.launch.environment,
+        local.environment,
         {
           serviceAccountEmail  = local.emails["worker"]
-          sdkContainerImage    = var.image
-          stagingLocation      = "gs://${google_storage_bucket.work.name}/staging"
-          tempLocation         = "gs://${google_storage_bucket.work.name}/temp"
           additionalUserLabels = merge(local.launch.environment.additionalUserLabels, local.labels)
         },
         var.backfill.machine_type == "" ? {} : { machineType = var.backfill.machine_type },
-        var.subnetwork == "" ? {} : { subnetwork = var.subnetwork, ipConfiguration = "WORKER_IP_PRIVATE" },
       )
     }
   }

@@ -75,17 +75,31 @@ resource "google_artifact_registry_repository" "images" {
   }
 }
 
-# The specs, with the image by digest. A file's name has the hash of what it says, so that a new image updates the job;
-# old files stay, for a way back.
+# The specs, with the image by digest, and on what and where jobs run where a launch says nothing else. A file's name has the
+# hash of what it says, so that a change updates the job; old files stay, for a way back.
 locals {
   generated = {
     realtime = jsondecode(file("${path.module}/generated/realtime.json"))
     backfill = jsondecode(file("${path.module}/generated/backfill.json"))
   }
+  network = var.subnetwork == "" ? {} : { subnetwork = var.subnetwork, ipConfiguration = "WORKER_IP_PRIVATE" }
+  environment = merge(local.network, {
+    sdkContainerImage = var.image # the package is in no image of Beam's
+    stagingLocation   = "gs://${google_storage_bucket.work.name}/staging"
+    tempLocation      = "gs://${google_storage_bucket.work.name}/temp"
+  })
+  machines = {
+    realtime = {
+      machineType = var.job.machine_type
+      numWorkers  = var.job.workers
+      maxWorkers  = var.job.max_workers
+    }
+    backfill = {}
+  }
   specs = {
     for template, spec in local.generated : template => jsonencode(merge(spec, {
       image              = var.image
-      defaultEnvironment = merge(spec.defaultEnvironment, { sdkContainerImage = var.image })
+      defaultEnvironment = merge(spec.defaultEnvironment, local.environment, local.machines[template])
     }))
   }
 }

@@ -6,12 +6,13 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.50"
+      version = "~> 6.50.0"
     }
-    # google_dataflow_flex_template_job is in google-beta only.
+    # google_dataflow_flex_template_job is in google-beta only. Before you allow another release, read dataflow.tf: if it
+    # reads a job's options as Python names them, an update would launch the old image.
     google-beta = {
       source  = "hashicorp/google-beta"
-      version = "~> 6.50"
+      version = "~> 6.50.0"
     }
   }
 }

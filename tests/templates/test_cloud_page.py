@@ -35,6 +35,7 @@ def test_the_steps_that_it_names_are_those_of_the_smoke_test(tmp_path: Path) -> 
         "Make all but the job",
         "Build the image and push it",
         "Launch the job, and wait until it runs",
+        "See that another apply would change nothing",
     }
 
 

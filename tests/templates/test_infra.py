@@ -1,14 +1,7 @@
-"""What Terraform would make, by its own plan.
-
-The plan needs the schemas of Google's providers, which come from Terraform's registry. So `TODOKE_TERRAFORM_CHECK`
-names a program that has them: `PROGRAM DIR --plan FLAGS…` looks at form, validity and plan of a module without a
-network, writes the plan as JSON to `$PLAN_JSON`, and ends with 0 if all is well. Without it the plan is not looked at.
-The form is looked at wherever there is Terraform, and what needs neither always.
-"""
+"""What Terraform would make of the job, its store, and what happens by the clock: by its own plan (`plans.py`)."""
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,71 +13,13 @@ import pytest
 from discovery import check
 from emulators import Instance
 from google.cloud.bigtable import Client
+from plans import IMAGE, INFRA, Plan, planned
 
 from tools.bigtable_tables import tables
 from tools.templates import files
 from transforms.storage.open import open_store
 
-ROOT = Path(__file__).parent.parent.parent
-INFRA = ROOT / "templates" / "infra"
-IMAGE = "europe-west1-docker.pkg.dev/my-project/todoke/todoke@sha256:" + "0123456789abcdef" * 4
 TAG = IMAGE.partition("@")[0] + ":latest"
-SIZES = ("small", "large")
-#: Roles that may do nearly everything to what they are given for.
-BROAD = re.compile(r"roles/(owner|editor|viewer|.*\.(admin|editor|owner))$")
-#: And those of them for which there is a reason.
-NARROWEST = {"roles/firebasecloudmessaging.admin"}
-
-
-class Plan:
-    """The resources of a plan, by their addresses, with what is known before the apply."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        planned = json.loads(text)["planned_values"]
-        self.outputs = {name: said.get("value") for name, said in planned["outputs"].items()}
-        self.resources = {each["address"]: each["values"] for each in planned["root_module"]["resources"]}
-
-    def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The resources of one type."""
-        return {address: said for address, said in self.resources.items() if address.startswith(f"{kind}.")}
-
-    def one(self, address: str) -> dict[str, Any]:
-        return self.resources[address]
-
-
-def planned(folder: Path, *flags: str) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """Look at the module; a test that cannot is skipped."""
-    program = os.environ.get("TODOKE_TERRAFORM_CHECK")
-    if program is None or shutil.which("terraform") is None:
-        pytest.skip("no plan: it wants Terraform, and TODOKE_TERRAFORM_CHECK (see tests/templates/test_infra.py)")
-    plan = folder / "plan.json"
-    done = subprocess.run(
-        [program, str(INFRA), "--plan", *flags],
-        env=os.environ | {"PLAN_JSON": str(plan)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    return done, plan
-
-
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
-    """The plans of both examples, with an image."""
-    found = {}
-    for size in SIZES:
-        flags = (f"-var-file=examples/{size}/terraform.tfvars", f"-var=image={IMAGE}")
-        done, plan = planned(tmp_path_factory.mktemp(size), *flags)
-        assert done.returncode == 0, done.stdout + done.stderr
-        found[size] = Plan(plan.read_text("utf-8"))
-    return found
-
-
-@pytest.fixture(params=SIZES)
-def plan(request: pytest.FixtureRequest, plans: dict[str, Plan]) -> Plan:
-    return plans[request.param]
 
 
 def test_the_files_have_terraforms_form() -> None:
@@ -119,15 +54,6 @@ def test_the_code_makes_the_same_tables_where_there_are_none(bigtable: Instance)
         name: {family: rule["max_versions"] for family, rule in said["families"].items()}
         for name, said in tables()["tables"].items()
     }
-
-
-def test_no_file_holds_a_secret() -> None:
-    """Secrets are named; nothing makes a version of one, or reads it into a state."""
-    for path in INFRA.rglob("*.tf"):
-        text = path.read_text("utf-8")
-        assert "secret_manager_secret_version" not in text
-        assert "secret_data" not in text
-        assert "service_account_key" not in text
 
 
 def test_what_matters_most_stands_there_without_a_plan_too() -> None:
@@ -168,18 +94,35 @@ def test_the_job_drains_and_runs_the_image_that_its_template_names(plan: Plan) -
     assert job["on_delete"] == "drain"
     assert not job["skip_wait_on_job_termination"]
     assert job["enable_streaming_engine"]
-    assert job["sdk_container_image"] == IMAGE
     spec = plan.one('google_storage_bucket_object.specs["realtime"]')
     assert job["container_spec_gcs_path"] == f"gs://{spec['bucket']}/{spec['name']}"
     for each in plan.of("google_storage_bucket_object").values():
         said = json.loads(each["content"])
         check("dataflow", "ContainerSpec", said)
-        assert said["image"] == said["defaultEnvironment"]["sdkContainerImage"] == IMAGE
+        environment = said["defaultEnvironment"]
+        assert said["image"] == environment["sdkContainerImage"] == IMAGE
+        assert environment["tempLocation"].endswith("-work/temp")
+        assert environment["stagingLocation"].endswith("-work/staging")
+        assert ("subnetwork" in environment) == (environment.get("ipConfiguration") == "WORKER_IP_PRIVATE")
         assert "DIGEST" not in each["content"]
         assert said["sdkInfo"] == {"language": "PYTHON"}
         assert each["deletion_policy"] == "ABANDON"
     assert job["service_account_email"] == plan.outputs["accounts"]["worker"]
     assert re.fullmatch(r"[a-z][a-z0-9-]*", job["name"])
+
+
+def test_nothing_stands_in_the_job_that_the_provider_reads_back_as_none(plan: Plan) -> None:
+    """It would update the job at each apply, or replace it: templates/infra/dataflow.tf says why."""
+    (job,) = plan.of("google_dataflow_flex_template_job").values()
+    read_back = ("machine_type", "network", "num_workers", "max_workers", "sdk_container_image", "subnetwork")
+    assert {name: job.get(name) for name in (*read_back, "staging_location", "temp_location")} == dict.fromkeys(
+        (*read_back, "staging_location", "temp_location")
+    )
+    spec = json.loads(plan.one('google_storage_bucket_object.specs["realtime"]')["content"])
+    environment = spec["defaultEnvironment"]
+    assert environment["machineType"].startswith("n2-standard-")
+    assert 0 < environment["numWorkers"] <= environment["maxWorkers"]
+    assert environment["enableStreamingEngine"] is True
 
 
 def test_an_image_that_is_no_digest_is_refused(tmp_path: Path) -> None:
@@ -280,111 +223,3 @@ def test_commands_by_the_clock_are_commands(plan: Plan) -> None:
         name, *words = container["args"]
         command = group.commands[name]
         command.make_context(name, list(words), parent=group.make_context("todoke", [], resilient_parsing=True))
-
-
-def test_every_right_has_its_reason_and_none_is_broad(plan: Plan) -> None:
-    rights = plan.outputs["rights"]
-    assert all(len(each["why"]) > 10 for each in rights)
-    given = [
-        (address, said)
-        for address, said in plan.resources.items()
-        if re.match(r"google_\w+_iam_(member|binding|policy)\.", address)
-    ]
-    assert len(given) == len(rights)
-    assert all("_iam_member." in address for address, _ in given)  # the others take rights from those whom they forget
-    for address, said in given:
-        assert not BROAD.match(said["role"]) or said["role"] in NARROWEST, address
-        assert said["member"].startswith("serviceAccount:"), address
-    accounts = plan.outputs["accounts"]
-    members = {f"serviceAccount:{email}": who for who, email in accounts.items()}
-    expected = {(each["who"], each["role"]) for each in rights}
-    assert {(members.get(said["member"], said["member"]), said["role"]) for _, said in given} == expected
-
-
-def test_who_may_do_what(plan: Plan) -> None:
-    """The scheduler launches and starts, and reads templates: nothing more. Only the worker reads secrets."""
-    of: dict[str, set[str]] = {}
-    for each in plan.outputs["rights"]:
-        of.setdefault(each["who"], set()).add(each["role"].rpartition("/")[2])
-    launch = next(role for role in of["scheduler"] if role.endswith("_launch"))
-    assert of["scheduler"] == {launch, "storage.objectViewer", "iam.serviceAccountUser", "run.invoker"} - (
-        {"run.invoker"} if not plan.of("google_cloud_run_v2_job") else set()
-    )
-    (custom,) = plan.of("google_project_iam_custom_role").values()
-    assert set(custom["permissions"]) == {"dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"}
-    assert {"dataflow.worker", "bigtable.user", "pubsub.subscriber"} <= of["worker"]
-    assert not {"dataflow.developer", "iam.serviceAccountUser", "bigtable.admin"} & of["worker"]
-    readers = {each["who"] for each in plan.outputs["rights"] if "secretmanager" in each["role"]}
-    assert readers == {"worker"}
-
-
-def test_secrets_are_named_and_never_there(plans: dict[str, Plan]) -> None:
-    for size in SIZES:
-        plan = plans[size]
-        assert not plan.of("google_secret_manager_secret_version")
-        assert not plan.of("google_service_account_key")
-        (job,) = plan.of("google_dataflow_flex_template_job").values()
-        said = json.dumps(job["parameters"])
-        for each in plan.of("google_secret_manager_secret_iam_member").values():
-            assert f"/secrets/{each['secret_id']}/versions/" in said
-            assert each["role"] == "roles/secretmanager.secretAccessor"
-    ids = {said["secret_id"] for said in plans["large"].of("google_secret_manager_secret_iam_member").values()}
-    assert ids == {"unsubscribe", "smtp-password", "crm-token"}
-
-
-def test_what_comes_in_is_kept_in_order_and_can_be_sought_back(plan: Plan) -> None:
-    subscriptions = {said["name"].rpartition("-")[2]: said for said in plan.of("google_pubsub_subscription").values()}
-    events, control, letters = subscriptions["events"], subscriptions["control"], subscriptions["letters"]
-    assert events["enable_message_ordering"]
-    for said in (events, control):
-        assert said["retain_acked_messages"]
-        assert said["message_retention_duration"] == "604800s"
-        assert not said["dead_letter_policy"]  # Dataflow supports none
-    for said in (events, control, letters):
-        assert said["expiration_policy"] == [{"ttl": ""}]
-
-
-def test_undelivered_messages_go_where_somebody_may_look(tmp_path: Path) -> None:
-    flags = ("-var-file=examples/small/terraform.tfvars", "-var=undelivered_after=50")
-    done, path = planned(tmp_path, *flags)
-    assert done.returncode == 0, done.stdout + done.stderr
-    plan = Plan(path.read_text("utf-8"))
-    (policy,) = plan.one("google_pubsub_subscription.events")["dead_letter_policy"]
-    assert policy["max_delivery_attempts"] == 50
-    topic = plan.one("google_pubsub_topic.undelivered[0]")["name"]
-    assert policy["dead_letter_topic"].endswith(f"/topics/{topic}")
-    assert plan.one("google_pubsub_subscription.undelivered[0]")["topic"] == topic
-
-
-def test_alerts_say_what_to_do(plan: Plan) -> None:
-    policies = plan.of("google_monitoring_alert_policy")
-    watched = set(re.findall(r"metric\.type = \\+\"([^\"\\]+)", plan.text))
-    assert {
-        "dataflow.googleapis.com/job/system_lag",
-        "dataflow.googleapis.com/job/data_watermark_age",
-        "dataflow.googleapis.com/job/is_failed",
-        "pubsub.googleapis.com/subscription/oldest_unacked_message_age",
-        "pubsub.googleapis.com/subscription/num_undelivered_messages",
-        "bigtable.googleapis.com/cluster/cpu_load",
-    } <= watched
-    made = {f"logging.googleapis.com/user/{said['name']}" for said in plan.of("google_logging_metric").values()}
-    assert {each for each in watched if each.startswith("logging.")} == made
-    for address, said in policies.items():
-        (text,) = said["documentation"]
-        named = re.search(r"More: (docs/\S+\.md)$", text["content"])
-        assert named is not None, address
-        assert (ROOT / named[1]).is_file(), address
-        assert len(said["conditions"]) == 1
-
-
-def test_buckets_are_closed_and_what_running_jobs_need_stays(plan: Plan) -> None:
-    buckets = plan.of("google_storage_bucket")
-    for said in buckets.values():
-        assert said["uniform_bucket_level_access"]
-        assert said["public_access_prevention"] == "enforced"
-        assert not said["force_destroy"]
-    for rule in plan.one("google_storage_bucket.work")["lifecycle_rule"]:
-        assert rule["condition"][0]["matches_prefix"] == ["temp/"]
-    (job,) = plan.of("google_dataflow_flex_template_job").values()
-    assert "/temp" in job["temp_location"]
-    assert "/staging" in job["staging_location"]

@@ -1,0 +1,126 @@
+"""Who may do what, what comes in, what somebody is told of: by Terraform's own plan (`plans.py`)."""
+
+import json
+import re
+from pathlib import Path
+
+from plans import INFRA, ROOT, SIZES, Plan, planned
+
+#: Roles that may do nearly everything to what they are given for.
+BROAD = re.compile(r"roles/(owner|editor|viewer|.*\.(admin|editor|owner))$")
+#: And those of them for which there is a reason.
+NARROWEST = {"roles/firebasecloudmessaging.admin"}
+
+
+def test_no_file_holds_a_secret() -> None:
+    """Secrets are named; nothing makes a version of one, or reads it into a state."""
+    for path in INFRA.rglob("*.tf"):
+        text = path.read_text("utf-8")
+        assert "secret_manager_secret_version" not in text
+        assert "secret_data" not in text
+        assert "service_account_key" not in text
+
+
+def test_every_right_has_its_reason_and_none_is_broad(plan: Plan) -> None:
+    rights = plan.outputs["rights"]
+    assert all(len(each["why"]) > 10 for each in rights)
+    given = [
+        (address, said)
+        for address, said in plan.resources.items()
+        if re.match(r"google_\w+_iam_(member|binding|policy)\.", address)
+    ]
+    assert len(given) == len(rights)
+    assert all("_iam_member." in address for address, _ in given)  # the others take rights from those whom they forget
+    for address, said in given:
+        assert not BROAD.match(said["role"]) or said["role"] in NARROWEST, address
+        assert said["member"].startswith("serviceAccount:"), address
+    accounts = plan.outputs["accounts"]
+    members = {f"serviceAccount:{email}": who for who, email in accounts.items()}
+    expected = {(each["who"], each["role"]) for each in rights}
+    assert {(members.get(said["member"], said["member"]), said["role"]) for _, said in given} == expected
+
+
+def test_who_may_do_what(plan: Plan) -> None:
+    """The scheduler launches and starts, and reads templates: nothing more. Only the worker reads secrets."""
+    of: dict[str, set[str]] = {}
+    for each in plan.outputs["rights"]:
+        of.setdefault(each["who"], set()).add(each["role"].rpartition("/")[2])
+    launch = next(role for role in of["scheduler"] if role.endswith("_launch"))
+    assert of["scheduler"] == {launch, "storage.objectViewer", "iam.serviceAccountUser", "run.invoker"} - (
+        {"run.invoker"} if not plan.of("google_cloud_run_v2_job") else set()
+    )
+    (custom,) = plan.of("google_project_iam_custom_role").values()
+    assert set(custom["permissions"]) == {"dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"}
+    assert {"dataflow.worker", "bigtable.user", "pubsub.subscriber"} <= of["worker"]
+    assert not {"dataflow.developer", "iam.serviceAccountUser", "bigtable.admin"} & of["worker"]
+    readers = {each["who"] for each in plan.outputs["rights"] if "secretmanager" in each["role"]}
+    assert readers == {"worker"}
+
+
+def test_secrets_are_named_and_never_there(plans: dict[str, Plan]) -> None:
+    for size in SIZES:
+        plan = plans[size]
+        assert not plan.of("google_secret_manager_secret_version")
+        assert not plan.of("google_service_account_key")
+        (job,) = plan.of("google_dataflow_flex_template_job").values()
+        said = json.dumps(job["parameters"])
+        for each in plan.of("google_secret_manager_secret_iam_member").values():
+            assert f"/secrets/{each['secret_id']}/versions/" in said
+            assert each["role"] == "roles/secretmanager.secretAccessor"
+    ids = {said["secret_id"] for said in plans["large"].of("google_secret_manager_secret_iam_member").values()}
+    assert ids == {"unsubscribe", "smtp-password", "crm-token"}
+
+
+def test_what_comes_in_is_kept_in_order_and_can_be_sought_back(plan: Plan) -> None:
+    subscriptions = {said["name"].rpartition("-")[2]: said for said in plan.of("google_pubsub_subscription").values()}
+    events, control, letters = subscriptions["events"], subscriptions["control"], subscriptions["letters"]
+    assert events["enable_message_ordering"]
+    for said in (events, control):
+        assert said["retain_acked_messages"]
+        assert said["message_retention_duration"] == "604800s"
+        assert not said["dead_letter_policy"]  # Dataflow supports none
+    for said in (events, control, letters):
+        assert said["expiration_policy"] == [{"ttl": ""}]
+
+
+def test_undelivered_messages_go_where_somebody_may_look(tmp_path: Path) -> None:
+    flags = ("-var-file=examples/small/terraform.tfvars", "-var=undelivered_after=50")
+    done, path = planned(tmp_path, *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = Plan(path.read_text("utf-8"))
+    (policy,) = plan.one("google_pubsub_subscription.events")["dead_letter_policy"]
+    assert policy["max_delivery_attempts"] == 50
+    topic = plan.one("google_pubsub_topic.undelivered[0]")["name"]
+    assert policy["dead_letter_topic"].endswith(f"/topics/{topic}")
+    assert plan.one("google_pubsub_subscription.undelivered[0]")["topic"] == topic
+
+
+def test_alerts_say_what_to_do(plan: Plan) -> None:
+    policies = plan.of("google_monitoring_alert_policy")
+    watched = set(re.findall(r"metric\.type = \\+\"([^\"\\]+)", plan.text))
+    assert {
+        "dataflow.googleapis.com/job/system_lag",
+        "dataflow.googleapis.com/job/data_watermark_age",
+        "dataflow.googleapis.com/job/is_failed",
+        "pubsub.googleapis.com/subscription/oldest_unacked_message_age",
+        "pubsub.googleapis.com/subscription/num_undelivered_messages",
+        "bigtable.googleapis.com/cluster/cpu_load",
+    } <= watched
+    made = {f"logging.googleapis.com/user/{said['name']}" for said in plan.of("google_logging_metric").values()}
+    assert {each for each in watched if each.startswith("logging.")} == made
+    for address, said in policies.items():
+        (text,) = said["documentation"]
+        named = re.search(r"More: (docs/\S+\.md)$", text["content"])
+        assert named is not None, address
+        assert (ROOT / named[1]).is_file(), address
+        assert len(said["conditions"]) == 1
+
+
+def test_buckets_are_closed_and_what_running_jobs_need_stays(plan: Plan) -> None:
+    buckets = plan.of("google_storage_bucket")
+    for said in buckets.values():
+        assert said["uniform_bucket_level_access"]
+        assert said["public_access_prevention"] == "enforced"
+        assert not said["force_destroy"]
+    for rule in plan.one("google_storage_bucket.work")["lifecycle_rule"]:
+        assert rule["condition"][0]["matches_prefix"] == ["temp/"]
