@@ -176,7 +176,7 @@ def steps(smoke: Smoke) -> list[Step]:
         command("Publish the definitions", lambda: _todoke("publish", str(DEFINITIONS), "--to", smoke.pointer)),
         command("See that all is there", lambda: _todoke(*doctor)),
         command("Launch the job, and wait until it runs", apply()),
-        command("See that another apply would change nothing", lambda: smoke.unchanged()),
+        command("See that another apply would change nothing", smoke.unchanged),
         Step(f"Send {half} calls", (f"publish to {smoke.topic}",), lambda: smoke.send(0, half)),
         Step("Wait until they are accounted for", (_shown_metrics(smoke),), lambda: smoke.wait(half)),
         command("Update the job", apply(labels='{round="second"}')),
