@@ -63,11 +63,12 @@ resource "google_bigtable_gc_policy" "rules" {
   # `deletion_policy` only leaves the rule as it is: a table that goes takes it along.
   deletion_policy = "ABANDON"
 
-  # Cells of the archive have the time of their arrival, so that age means something. No other table has that.
+  # Cells of the archive have the time of their arrival, so that age means something. No other table has that. An hour is
+  # added, since whole days are read back as days, which are no hours to the provider: it would plan a change for ever.
   gc_rules = (each.value.by_arrival && var.bigtable.archive_days != null
     ? jsonencode({
       mode  = "union"
-      rules = [{ max_version = each.value.max_versions }, { max_age = "${var.bigtable.archive_days * 24}h" }]
+      rules = [{ max_version = each.value.max_versions }, { max_age = "${var.bigtable.archive_days * 24 + 1}h" }]
     })
     : jsonencode({ rules = [{ max_version = each.value.max_versions }] })
   )
