@@ -49,6 +49,11 @@ class Journeys(Part):
         tasks, self.tasks = sorted(self.tasks, key=lambda task: task.rank), []
         return tasks
 
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When the first wait is over, as stored."""
+        return min((journey.due for journey in stored.journeys.values()), default=None)
+
     @property
     def deadline(self) -> int | None:
         """When the first wait is over."""
@@ -63,6 +68,15 @@ class Journeys(Part):
     def come_due(self, taken: set[str], due: int, user: "UserView", _trigger: "Trigger") -> None:
         """Let these journeys go on."""
         user.engine.resume(taken, due)
+
+    @staticmethod
+    def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
+        """The entries of the journeys whose wait is over by then."""
+        return (("wait", entry) for entry, journey in stored.journeys.items() if journey.due <= until)
+
+    def skip_due(self, key: str, user: "UserView") -> None:
+        """End a journey."""
+        user.engine.give_up(key, user.clock, "internal")
 
     def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
         """Those of both; of two in one place one goes on."""

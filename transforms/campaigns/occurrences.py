@@ -65,6 +65,12 @@ class Occurrences(Part):
         self.next = deadline
         self._routes = routes
 
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When one is due, or begins, as stored."""
+        due: int | None = stored.next_occurrence
+        return due
+
     @property
     def deadline(self) -> int | None:
         """When one is due, or begins."""
@@ -79,6 +85,18 @@ class Occurrences(Part):
         for occurrence in self.due(due, user.zone, user.engine.concerns):
             user.engine.on_time(occurrence, trigger)
         self.plan(max(user.clock, user.definitions.published))
+
+    @staticmethod
+    def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
+        """All that are due by then, as one."""
+        if stored.next_occurrence is not None and stored.next_occurrence <= until:
+            yield "run", ""
+
+    def skip_due(self, _key: str, user: "UserView") -> None:
+        """Do without what is due now."""
+        for name, occurrences in list(self.kept.items()):
+            self._keep(name, [plan for plan in occurrences if plan.at > user.clock])
+        self.plan(user.clock)
 
     def plan(self, clock: int) -> None:
         """Find what comes next after `clock`, such as when other definitions count."""
@@ -97,12 +115,6 @@ class Occurrences(Part):
         published = max(user.clock, user.definitions.published)
         if self.next is None or not user.clock < self.next <= published:
             self.plan(published)
-
-    def skip(self, now: int) -> None:
-        """Do without what is due at `now`."""
-        for name, occurrences in list(self.kept.items()):
-            self._keep(name, [plan for plan in occurrences if plan.at > now])
-        self.plan(now)
 
     def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[DueOccurrence]:
         """What is due at `now`, which is `deadline`.

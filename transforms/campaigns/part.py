@@ -79,9 +79,14 @@ class Part:
         fields = self.fields
         return [getattr(self, fields[name] if isinstance(fields, Mapping) else name) for name in fields]
 
+    @staticmethod
+    def deadline_of(_stored: Any) -> int | None:
+        """When something of it falls due by time alone, as stored; None where nothing does."""
+        return None
+
     @property
     def deadline(self) -> int | None:
-        """When something of it falls due by time alone; None where nothing does."""
+        """The same, of what is open."""
         return None
 
     def take_due(self, _due: int) -> Any:
@@ -90,6 +95,14 @@ class Part:
 
     def come_due(self, taken: Any, due: int, user: Any, trigger: "Trigger") -> None:
         """Bring about what was taken by `take_due`, with what else of the user fell due at that instant."""
+
+    @staticmethod
+    def due_of(_stored: Any, _until: int) -> Iterable[tuple[str, Any]]:
+        """What falls due by an instant, as stored: what it is as reports call it, and its key."""
+        return ()
+
+    def skip_due(self, key: Any, user: Any) -> None:
+        """Do without something of `due_of`, since bringing it about fails."""
 
     def redefine(self, user: Any, trigger: "Trigger") -> None:
         """Go on by other definitions than the user was judged by; that lets nobody into a campaign."""

@@ -157,24 +157,14 @@ class UserEditor(ProfileFacts):
 
     def _pass_time(self, until: int, *, historical: bool) -> None:
         trigger = Trigger("historical" if historical else "time")
-        while (due := self._first_due()) is not None and due <= until:
-            parts: tuple[Part, ...] = (self.leaves, self.journeys, self.occurrences)
+        while (due := self.parts.first_due(self)) is not None and due <= until:
+            parts: list[Part] = [getattr(self, name) for name in self.parts.timed]
             taken = [(part, what) for part in parts if (what := part.take_due(due))]
             if taken:
                 self.clock = max(due, self.clock)
                 for part, what in taken:
                     part.come_due(what, due, self, trigger)
                 self.decide()
-
-    def _first_due(self) -> int | None:
-        """Nothing is due earlier."""
-        # Asked twice an input, where the words for it cost more than the answer: the deadlines of the three parts.
-        first, other, journeys = self.leaves.states.first, self.occurrences.next, self.journeys
-        if other is not None and (first is None or other < first):
-            first = other
-        if journeys.active and (other := journeys.deadline) is not None and (first is None or other < first):
-            first = other
-        return first
 
     def apply_event(
         self, event: Event, message_hash: int, facts: Collection[str] = (), begun: Iterable[int] | None = None

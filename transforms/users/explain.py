@@ -20,6 +20,7 @@ from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.users.boundary import Failed, fold_apart
 from transforms.users.editor import UserEditor
+from transforms.users.parts import PARTS
 from transforms.users.user import Input, User, Wake, pack_members
 
 __all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
@@ -161,7 +162,7 @@ class Tree:
         user = msgspec.structs.replace(user, leaves=asked, journeys={}, sends={})
         turns: list[int | None] = [None] * len(answers)
         for _ in range(_MOST_TURNS):
-            due = user.deadline
+            due = PARTS.deadline_of(user)
             if due is None or None not in turns:
                 break
             user, _ = fold_apart(user, (Wake(due),), self.definitions, Failed())
@@ -246,8 +247,8 @@ def settled(user: User, until: int, definitions: Definitions, failed: Failed | N
 
 def _deadlines(user: User, until: int, tree: Tree) -> Iterator[Wake]:
     """A wake at each time at which something may change without an input, up to one."""
-    while user.created is not None and user.deadline is not None and user.deadline <= until:
-        wake = Wake(user.deadline)
+    while user.created is not None and (due := PARTS.deadline_of(user)) is not None and due <= until:
+        wake = Wake(due)
         yield wake
         user, _ = fold_apart(user, (wake,), tree.definitions, tree.failed)
         if user.clock < wake.arrival:  # no time can pass by what fails

@@ -7,24 +7,24 @@ from the user as it was, with less. An input that raises by itself is set aside;
 import logging
 import traceback
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.part import Part
 from transforms.campaigns.release import OlderDefinitions
-from transforms.campaigns.trigger import Trigger
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.plain import quoted
 from transforms.logs import fields
-from transforms.segments.leaf_states import LeafStates
 from transforms.storage.store import StoreError
 from transforms.users.accounts import accounts_of
 from transforms.users.advance import fold
 from transforms.users.control import encode_inputs_control
 from transforms.users.editor import UserEditor
 from transforms.users.effects import Account, Effect, Faulted
+from transforms.users.parts import PARTS
 from transforms.users.user import (
     Announcement,
     Input,
@@ -94,7 +94,7 @@ def pass_time(user: User, until: int, definitions: Definitions, *, historical: b
       Exception: something else fails, which no time can pass by.
     """
     effects: list[Effect] = []
-    while (due := user.deadline) is not None and due <= until:
+    while (due := PARTS.deadline_of(user)) is not None and due <= until:
         wake = Wake(due, historical=historical)
         try:
             user, made = fold(user, (wake,), definitions)
@@ -103,67 +103,46 @@ def pass_time(user: User, until: int, definitions: Definitions, *, historical: b
         except Exception:  # noqa: BLE001 - it is logged where the input is that brought the time
             user, made = _without_faults(user, wake, definitions)
         effects += made
-        if user.deadline is not None and user.deadline <= due:
+        if (after := PARTS.deadline_of(user)) is not None and after <= due:
             break
     return user, effects
 
 
-#: Something that falls due: what it is, and its key.
-_Part = tuple[str, int | str]
+class _Due(NamedTuple):
+    """Something of a part that falls due: what it is as reports call it, and its key."""
+
+    part: str
+    kind: str
+    key: Any
 
 
 def _without_faults(user: User, wake: Wake, definitions: Definitions) -> tuple[User, list[Effect]]:
     """Let time come to an instant without the fewest of what falls due then that it takes."""
-    parts = list(_due(user, wake.arrival))
-    dropped = set(parts)
+    all_due = [_Due(name, *due) for name, part in PARTS.items() for due in part.due_of(user, wake.arrival)]
+    dropped = set(all_due)
     after = _passed(user, wake, definitions, dropped)
-    for part in parts:
+    for due in all_due:
         try:
-            after = _passed(user, wake, definitions, dropped - {part})
+            after = _passed(user, wake, definitions, dropped - {due})
         except PASSED:
             raise
         except Exception:  # noqa: BLE001 - so this one stays dropped
             continue
-        dropped.remove(part)
-    names = ", ".join(f"{kind} {name}" for kind, name in dropped)
+        dropped.remove(due)
+    names = ", ".join(f"{due.kind} {due.key}" for due in dropped)
     _log.error("of %s fails and is dropped: %s", quoted(user.id), names, extra=fields(reason=INTERNAL))
     return after
 
 
-def _due(user: User, at: int) -> Iterable[_Part]:
-    if user.session is not None and user.session.end <= at:
-        yield "session", ""
-    for key, state in LeafStates(user.leaves).items():
-        if state.deadline is not None and state.deadline <= at:
-            yield "leaf", key
-    for entry, journey in user.journeys.items():
-        if journey.due <= at:
-            yield "wait", entry
-    if user.next_occurrence is not None and user.next_occurrence <= at:
-        yield "run", ""
-
-
-def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Part]) -> tuple[User, list[Effect]]:
+def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Due]) -> tuple[User, list[Effect]]:
     editor = UserEditor(user, definitions)
     editor.clock = max(editor.clock, wake.arrival)
-    for part in sorted(dropped, key=str):  # a set has no order that lasts
-        _drop(editor, *part)
+    for due in sorted(dropped, key=str):  # a set has no order that lasts
+        editor.emit(Faulted(editor.id, due.kind, editor.clock))
+        part: Part = getattr(editor, due.part)
+        part.skip_due(due.key, editor)
     after, made = fold(editor.close(), (wake,), definitions)
     return after, editor.effects + made
-
-
-def _drop(editor: UserEditor, kind: str, name: int | str) -> None:
-    now = editor.clock
-    editor.emit(Faulted(editor.id, kind, now))
-    if kind == "leaf":
-        editor.leaves.forget({int(name)})
-        editor.memberships.resolve([int(name)], editor, Trigger("truncated"))
-    elif kind == "wait":
-        editor.engine.give_up(str(name), now, INTERNAL)
-    elif kind == "run":
-        editor.occurrences.skip(now)
-    else:
-        editor.sessions.session = None
 
 
 def called(item: Input) -> str:

@@ -14,7 +14,7 @@ from transforms.campaigns.part import Group, Lost, Part, Piece
 from transforms.campaigns.trigger import Trigger
 from transforms.events.event import Event
 from transforms.segments.evidence import pieces, without
-from transforms.segments.leaf_states import Kept, LeafStates, PackedLeaves
+from transforms.segments.leaf_states import Kept, LeafStates, PackedLeaves, earliest
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.users.user import Seed, SeedState, User
 
@@ -86,6 +86,11 @@ class Leaves(Part):
         """Forget what some leaves keep: they say what they say of somebody unknown."""
         self.states = self.states.only({key for key, _ in self.states.items() if key not in keys})
 
+    @staticmethod
+    def deadline_of(stored: User) -> int | None:
+        """When the truth of a leaf may change by itself, as stored."""
+        return earliest(stored.leaves)
+
     @property
     def deadline(self) -> int | None:
         """When the truth of a leaf may change by itself; it may turn out that it does not."""
@@ -101,6 +106,18 @@ class Leaves(Part):
         for key in taken:
             self.states.plan(key)
         user.memberships.resolve(changed, user, trigger)
+
+    @staticmethod
+    def due_of(stored: User, until: int) -> Iterator[tuple[str, int]]:
+        """The leaves whose truth may change by then."""
+        for key, state in LeafStates(stored.leaves).items():
+            if state.deadline is not None and state.deadline <= until:
+                yield "leaf", key
+
+    def skip_due(self, key: int, user: "UserEditor") -> None:
+        """Forget what a leaf keeps."""
+        self.forget({key})
+        user.memberships.resolve([key], user, Trigger("truncated"))
 
     def redefine(self, user: "UserEditor", _trigger: Trigger) -> None:
         """Keep what the definitions ask, and evaluate what may answer otherwise by them."""

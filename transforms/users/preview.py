@@ -17,6 +17,7 @@ from transforms.users.boundary import Failed, fold_apart
 from transforms.users.explain import Explained, Tree, decisive, replay
 from transforms.users.facts import zone_of
 from transforms.users.histories import Histories
+from transforms.users.parts import PARTS
 from transforms.users.user import ANONYMOUS, Input, User, Wake
 
 __all__ = ["ConditionCount", "Preview", "Reason", "Week", "preview_segment"]
@@ -119,7 +120,7 @@ def _at_each(
             done += 1
         if not done:
             continue
-        if done > begun or (user.deadline is not None and user.deadline <= moment):
+        if done > begun or ((due := PARTS.deadline_of(user)) is not None and due <= moment):
             user, _ = fold_apart(user, (*inputs[begun:done], Wake(moment)), definitions, failed)
         yield number, user
 

@@ -15,6 +15,7 @@ from transforms.storage.users import Users
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
+from transforms.users.parts import PARTS
 from transforms.users.tally import MINUTE, Tallies
 from transforms.users.user import ANONYMOUS, Owner, TokenReassigned, User, encode_user
 
@@ -175,7 +176,7 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
 def user_row(user: User, state: bytes, warming: Sequence[str] = ()) -> UserRow:
     """A user as its row; `state` is the user encoded. `warming`: see `profile_json`."""
     shown = msgspec.json.encode(profile_json(user, warming))
-    return UserRow(user.id, user.version, state, shown, user.deadline, len(user.sends))
+    return UserRow(user.id, user.version, state, shown, PARTS.deadline_of(user), len(user.sends))
 
 
 def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:

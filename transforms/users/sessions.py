@@ -4,6 +4,7 @@ A user has one open session at most. It ends a gap after its newest call, which 
 are microseconds UTC.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
@@ -57,6 +58,21 @@ class Sessions(Part):
         call = Session(at, at, at + gap, 1, event.historical)
         # The gap may be longer than it was at the newest call.
         self.session = call if session is None else _union(session, call, max(session.last, at) + gap)
+
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When the open session ends, as stored; that is an event, which the editor applies."""
+        return None if stored.session is None else stored.session.end
+
+    @staticmethod
+    def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
+        """The session, if it ends by then."""
+        if stored.session is not None and stored.session.end <= until:
+            yield "session", ""
+
+    def skip_due(self, _key: str, _user: Any) -> None:
+        """Forget the session, without an event."""
+        self.session = None
 
     def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
         """The union, or the later one of two that lie apart."""

@@ -34,6 +34,7 @@ from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
+from transforms.users.parts import PARTS
 from transforms.users.seeds import newest_release
 from transforms.users.user import (
     ANONYMOUS,
@@ -280,7 +281,7 @@ class _ApplyInputs(AdvanceDoFn):
         user = self._batch.readable({key: found}, {}).get(key)
         if user is None:
             return
-        if user.deadline is None and _due(user) <= timestamp.micros and self._store is not None:
+        if PARTS.deadline_of(user) is None and _due(user) <= timestamp.micros and self._store is not None:
             state.clear()  # the row is the same, and brings the user back
             return
         self._apply(user, inputs, state, timer)
@@ -317,8 +318,8 @@ class _ApplyInputs(AdvanceDoFn):
 
 def _due(user: User) -> int:
     """When the timer of a user must fire: at the next deadline, else when nothing has been heard for too long."""
-    if user.deadline is not None:
-        return user.deadline
+    if (deadline := PARTS.deadline_of(user)) is not None:
+        return deadline
     return user.clock + (_IDLE_ANONYMOUS if user.id.startswith(ANONYMOUS) else _IDLE)
 
 

@@ -19,7 +19,7 @@ from transforms.campaigns.recent import KeptRecent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.evidence import Evidence
-from transforms.segments.leaf_states import Kept, PackedLeaves, earliest
+from transforms.segments.leaf_states import Kept, PackedLeaves
 from transforms.users.seen import KeptSeen, PackedSeen
 from transforms.users.sessions import Session
 
@@ -171,18 +171,6 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def warming(self) -> frozenset[int]:
         """The activations whose leaves cannot answer yet for this user."""
         return warming_of(self.seeds)
-
-    @property
-    def deadline(self) -> int | None:
-        """The next time at which something may change without an input."""
-        if self.owner is not None:
-            return None
-        ends = [self.session.end] if self.session is not None else []
-        if (leaves := earliest(self.leaves)) is not None:
-            ends.append(leaves)
-        if self.next_occurrence is not None:
-            ends.append(self.next_occurrence)
-        return min([*ends, *(journey.due for journey in self.journeys.values())], default=None)
 
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):

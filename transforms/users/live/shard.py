@@ -14,6 +14,7 @@ from zlib import crc32
 
 import msgspec
 
+from transforms.users.parts import PARTS
 from transforms.users.user import User
 
 __all__ = ["SHARDS", "Due", "Recall", "Shard", "decode_parts", "encode_parts", "shard_of"]
@@ -89,7 +90,7 @@ class Shard:
           user: as it is now.
           size: the bytes of the encoded state.
         """
-        key, deadline = user.id, user.deadline
+        key, deadline = user.id, PARTS.deadline_of(user)
         self._written[key] = user, size
         if deadline == self._deadlines.get(key):
             return
