@@ -9,10 +9,10 @@ from transforms.errors import TodokeError, WrongUse
 from transforms.events.sources import parse_topic
 from transforms.storage.control import Control
 
-__all__ = ["ControlFailed", "Publish", "open_control", "open_topic", "publish_evenly"]
+__all__ = ["ControlFailed", "Publisher", "open_control", "open_topic", "publish_evenly"]
 
 #: Publishes messages; they are durable when it returns.
-Publish = Callable[[Sequence[bytes]], None]
+Publisher = Callable[[Sequence[bytes]], None]
 
 #: Messages that are published together: at most so many, and at most a tenth of a second's.
 _AT_ONCE = 500
@@ -25,7 +25,7 @@ class ControlFailed(TodokeError):
 
 
 @contextmanager
-def open_control(store: Control, topic: str | None) -> Iterator[Publish]:
+def open_control(store: Control, topic: str | None) -> Iterator[Publisher]:
     """A way to publish to a live job.
 
     Args:
@@ -47,7 +47,7 @@ def open_control(store: Control, topic: str | None) -> Iterator[Publish]:
 
 def publish_evenly(
     payloads: Iterator[bytes],
-    publish: Publish,
+    publish: Publisher,
     rate: float,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -75,7 +75,7 @@ def publish_evenly(
 
 
 @contextmanager
-def open_topic(topic: str, flag: str) -> Iterator[Publish]:
+def open_topic(topic: str, flag: str) -> Iterator[Publisher]:
     """How to publish to a topic of Pub/Sub.
 
     Args:

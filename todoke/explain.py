@@ -23,7 +23,7 @@ from transforms.events.plain import quoted
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.reader import Reader
 from transforms.users.boundary import Failed
-from transforms.users.explain import Explained, Tree, settled
+from transforms.users.explain import ConditionTree, Explained, settled
 from transforms.users.facts import zone_of
 from transforms.users.faults import open_user
 from transforms.users.user import User
@@ -45,7 +45,7 @@ def explain(
     known = compiled(read_definitions(definitions))
     check_known("segment", segment, known.segments)
     until = None if as_of is None else read_time("--as-of", as_of)
-    tree = Tree(segment, known)
+    tree = ConditionTree(segment, known)
     with open_asked_reader(url) as reader:
         user = _settled(reader, user_id, tree, until)
     found, by = tree.explain(user), clock(zone, zone_of(user.profile, known.policies.default_zone))
@@ -78,7 +78,7 @@ def print_failed(failed: Failed) -> None:
             print(f"todoke: {count:,} {what}, for it raised; the first: {failed.first}", file=sys.stderr)
 
 
-def _settled(reader: Reader, user_id: str, tree: Tree, until: int | None) -> User:
+def _settled(reader: Reader, user_id: str, tree: ConditionTree, until: int | None) -> User:
     """The user as of a time; nothing is written."""
     row = reader.read_users([user_id]).get(user_id)
     if row is None:

@@ -37,7 +37,7 @@ from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 
 __all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
 
@@ -156,7 +156,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
         store.close()
 
     held = open_store(url)
-    lease = Lease(held, "a live job")
+    lease = JobLease(held, "a live job")
     lease.await_and_take()
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)

@@ -12,7 +12,7 @@ from todoke.store import open_asked_reader
 from todoke.tables import words
 from todoke.terminal import Screen, json_text, plain_text, print_plain
 from transforms.errors import WrongUse
-from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
+from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
 from transforms.metrics.prometheus import exposition
 from transforms.users.measures import HISTOGRAM, METRICS
 
@@ -45,7 +45,7 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
             _print_table(summed(counts))
 
 
-def _print_windows(counts: Iterable[Count], by: Clock) -> None:
+def _print_windows(counts: Iterable[WindowCount], by: Clock) -> None:
     """A line for each series and window; buckets and sums of histograms are series, too."""
     for count in counts:
         shown = {"name": count.name, "labels": count.labels, "window": by.write(count.window), "count": count.count}

@@ -27,7 +27,7 @@ from transforms.storage.rows import UserRow
 from transforms.storage.users import Users
 from transforms.users.user import decode_user
 
-__all__ = ["check_channels", "check_files", "check_job", "check_pubsub", "check_release"]
+__all__ = ["check_channels", "check_files", "check_job", "check_pubsub", "check_store_release"]
 
 #: How long Pub/Sub may take to answer, in seconds. These checks do not ask whether it is away.
 ANSWER_SECONDS = 10.0
@@ -61,7 +61,7 @@ def check_job(config: Config) -> None:
     check_channels(config)
     check_pubsub(config)
     store = open_store(config.store)
-    check_release(store, compiled(config.definitions))
+    check_store_release(store, compiled(config.definitions))
     store.close()
 
 
@@ -82,7 +82,7 @@ def check_pubsub(config: Config) -> None:
             _check_topic(flag, topic, here=here)
 
 
-def check_release(store: Users, definitions: Definitions) -> None:
+def check_store_release(store: Users, definitions: Definitions) -> None:
     """Check that no user was judged by a newer release of the definitions than these.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from beam_pipelines.options import read_time
-from todoke.control import Publish, open_topic, publish_evenly
+from todoke.control import Publisher, open_topic, publish_evenly
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text
 from transforms.errors import RunFailed, WrongUse
@@ -99,14 +99,14 @@ def _messages(
         yield message
 
 
-def _publish(publish: Publish, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
+def _publish(publish: Publisher, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
     began = time.time_ns() // 1000  # what is refused once more arrives after this, and its letter counts as new
     publish(batch)
     store.mark_replayed([waiting.popleft() for _ in batch], began)
 
 
 @contextmanager
-def _opened(to: str) -> Iterator[Publish]:
+def _opened(to: str) -> Iterator[Publisher]:
     if to.startswith("pubsub:"):
         with open_topic(to, "--to") as publish:
             yield publish

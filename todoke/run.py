@@ -23,7 +23,7 @@ from rich.text import Text
 from beam_pipelines import realtime
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
-from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_release
+from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_store_release
 from todoke.tables import numbers, words
 from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
@@ -36,7 +36,7 @@ from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.control import Control
 from transforms.storage.open import open_store
 from transforms.storage.store import NoStore, Store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 from transforms.users.runs import begin_run, finish_run
 from transforms.users.tally import Tally
 from transforms.users.way_back.transforms import CONTROL_ROWS
@@ -106,8 +106,8 @@ def run_bounded(
         summary = _run_passes(config, None, console if progress else Console(quiet=True), beam_flags, build)
     else:
         store = open_store(config.store)
-        check_release(store, definitions)
-        lease = Lease(store, "a run over files")
+        check_store_release(store, definitions)
+        lease = JobLease(store, "a run over files")
         settled = begin_run(store, definitions, lease, continued=config.continued, until=config.as_of)
         config = msgspec.structs.replace(config, settled=settled)
         with lease.kept():

@@ -13,7 +13,7 @@ from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.storage.reader import Reader
 from transforms.storage.rows import UserRow
-from transforms.views.users import UnknownUser, past, profile, user_row
+from transforms.views.users import UnknownUser, known_user, past, profile
 
 __all__ = ["print_user", "user", "user_json"]
 
@@ -85,7 +85,7 @@ def print_user(console: Console, reader: Reader, user_id: str, zone: str = UTC_C
 
 def _row(reader: Reader, user_id: str) -> UserRow:
     try:
-        return user_row(reader, user_id)
+        return known_user(reader, user_id)
     except UnknownUser as error:
         raise WrongUse(str(error)) from error
 

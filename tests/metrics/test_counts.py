@@ -14,7 +14,7 @@ from shop import SHOP
 from strength import examples
 
 from transforms.events.event import Event
-from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
+from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
 from transforms.metrics.flow import Flow, flow_of, flows
 from transforms.metrics.prometheus import exposition
 from transforms.storage.open import open_store
@@ -132,7 +132,7 @@ def test_a_histogram_knows_how_many_do_not_exceed_each_bound(times: list[int]) -
     tallies = Tallies(MINUTE)
     for time in times:
         tallies.observe("behind", micros=time, at=NOW)
-    sums = summed(Count(*_read(row)) for row in tallies.rows(NOW))
+    sums = summed(WindowCount(*_read(row)) for row in tallies.rows(NOW))
     histogram = histograms_of(sums, "behind").get((), Histogram({}))
     assert histogram.count == len(times)
     assert histogram.sum == sum(max(0, time) for time in times)
@@ -215,7 +215,7 @@ def test_prometheus_reads_what_was_counted(
     for campaign, micros in latencies:
         tallies.observe("latency", campaign, "push", "arrival", "handed_off", micros=micros)
     tallies.count("value", "a", "hello", "ordered", by=worth)
-    sums = summed(Count(*_read(row)) for row in tallies.rows(NOW))
+    sums = summed(WindowCount(*_read(row)) for row in tallies.rows(NOW))
     text = "".join(f"{line}\n" for line in exposition(sums))
     found = {family.name: family for family in text_string_to_metric_families(text)}
     assert found.keys() <= {"todoke_suppressed", "todoke_latency_seconds", "todoke_value"}
@@ -244,7 +244,7 @@ def test_every_metric_is_shown_in_prometheus_with_its_kind() -> None:
             tallies.observe(name, *metric.labels, micros=1_500)
         else:
             tallies.count(name, *metric.labels, by=3)
-    lines = list(exposition(summed(Count(*_read(row)) for row in tallies.rows(NOW))))
+    lines = list(exposition(summed(WindowCount(*_read(row)) for row in tallies.rows(NOW))))
     assert 'todoke_behind_seconds_bucket{le="0.002"} 1' in lines
     assert "todoke_behind_seconds_sum 0.0015" in lines
     assert 'todoke_value{arm="arm",campaign="campaign",goal="goal"} 0.000003' in lines
@@ -254,8 +254,8 @@ def test_every_metric_is_shown_in_prometheus_with_its_kind() -> None:
     assert set(kinds.values()) == {"counter", "gauge", "histogram"}
 
 
-def count(name: str, window: int, number: int = 1) -> Count:
-    return Count(name, {"segment": "vip", "via": "event"}, window, number)
+def count(name: str, window: int, number: int = 1) -> WindowCount:
+    return WindowCount(name, {"segment": "vip", "via": "event"}, window, number)
 
 
 def test_sizes_are_counted_back_from_who_is_a_member() -> None:

@@ -17,7 +17,7 @@ from transforms.events.kept.rows import kept
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
-from transforms.users.faults import letter_of
+from transforms.users.faults import dead_letter_of
 from transforms.users.user import Wake
 
 NOW = 1_772_000_000_000_000
@@ -87,8 +87,8 @@ EVENT = Event("m9", "track", "Order Completed", NOW - 5, NOW, "ada", "a1", prope
 
 def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, url: str, tmp_path: Path) -> None:
     letters = [letter(payload, number) for number, payload in enumerate(HOSTILE)]
-    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), letter_of("ada", EVENT, "internal", "traceback")]
-    letters += [letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
+    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), dead_letter_of("ada", EVENT, "internal", "traceback")]
+    letters += [dead_letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
     letters += [letter(encode_inputs_control("ada", [Wake(NOW)]), source="pubsub:p/control")]
     letters += [letter(b'{"type": "receipt", "kind": "x"}', source="control")]
     opened.write_dead_letters([kept(each, each.time) for each in letters])

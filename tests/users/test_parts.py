@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from core import HOUR, START, compile_plain
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.trigger import Trigger
 from transforms.events.event import Event
 from transforms.users.advance import apply
@@ -63,7 +63,7 @@ class Points(Part):
     def pieces(self, clock: int) -> Iterator[Piece]:
         """Each."""
         for name, count in self.points.items():
-            yield Piece.of(clock, Group.EXPIRED, "points", name, name, count)
+            yield Piece.of(clock, PieceGroup.EXPIRED, "points", name, name, count)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Take some back."""

@@ -20,7 +20,7 @@ from transforms.campaigns.recent import Newest
 from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
-from transforms.segments.evidence import Extremes, Groups, Tallies, Tally
+from transforms.segments.evidence import Extremes, Groups, SourceSum, SourceSums
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState
 from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
@@ -134,10 +134,10 @@ KEPT = User(
         8: LeafState(
             False,
             None,
-            Tallies(
+            SourceSums(
                 (
-                    Tally(0, 0, 0, 2, START, {5: (2, -9_500_000), 2**40: (1, str(10**300))}),
-                    Tally(2**64 - 1, 6, 7, 1, START - 1),
+                    SourceSum(0, 0, 0, 2, START, {5: (2, -9_500_000), 2**40: (1, str(10**300))}),
+                    SourceSum(2**64 - 1, 6, 7, 1, START - 1),
                 )
             ),
         ),

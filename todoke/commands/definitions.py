@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from todoke.commands.flags import DefinitionsPath, Json, Zone
-from todoke.help import Group
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
-group = Group("Definitions")
+group = CommandGroup("Definitions")
 
 
 @group.command(

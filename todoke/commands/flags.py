@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DefinitionsPath", "Json", "Store", "Topic", "Zone"]
+__all__ = ["DefinitionsPath", "Json", "StoreUrl", "Topic", "Zone"]
 
-Store = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
+StoreUrl = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
 DefinitionsPath = Annotated[
     str, typer.Option("--definitions", metavar="PATH", help="a definitions file, a folder of them, or a pointer")
 ]

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from todoke.extras import import_with
-from todoke.help import Group
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
 #: When this process began, by `time.monotonic`.
 _STARTED = time.monotonic()
 
-group = Group("Jobs")
+group = CommandGroup("Jobs")
 
 
 @group.command("todoke demo", "todoke demo --customers 200 --out /tmp/demo")

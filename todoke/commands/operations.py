@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import DefinitionsPath, Json, Store, Topic
-from todoke.help import Group
+from todoke.commands.flags import DefinitionsPath, Json, StoreUrl, Topic
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
-group = Group("Operations")
+group = CommandGroup("Operations")
 
 
 @group.command(
@@ -18,7 +18,7 @@ group = Group("Operations")
     "todoke export --store bigtable:shop/prod --events history.parquet",
 )
 def export(
-    store: Store,
+    store: StoreUrl,
     events: Annotated[
         str,
         typer.Option(metavar="FILES", help="such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet"),
@@ -35,7 +35,7 @@ def export(
     "  --control-topic pubsub:projects/shop/topics/control",
 )
 def wake(
-    store: Store,
+    store: StoreUrl,
     control_topic: Topic = None,
     rate: Annotated[int, typer.Option(min=1, metavar="N", help="wakes a second")] = 1_000,
 ) -> None:
@@ -48,7 +48,7 @@ def wake(
     "todoke sweep --store sqlite:users.db --definitions shop.yaml --older-than 1h",
 )
 def sweep(
-    store: Store,
+    store: StoreUrl,
     definitions: DefinitionsPath,
     control_topic: Topic = None,
     older_than: Annotated[
@@ -70,7 +70,7 @@ def sweep(
 )
 def replay(
     *,
-    store: Store,
+    store: StoreUrl,
     to: Annotated[
         str, typer.Option("--to", metavar="TOPIC|FILE", help="pubsub:projects/P/topics/T, or a file to add lines to")
     ],

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import DefinitionsPath, Json, Store, Zone
-from todoke.help import Group
+from todoke.commands.flags import DefinitionsPath, Json, StoreUrl, Zone
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
-group = Group("Questions to a store")
+group = CommandGroup("Questions to a store")
 
 
 @group.command(
@@ -19,7 +19,7 @@ group = Group("Questions to a store")
 )
 def user(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
-    store: Store,
+    store: StoreUrl,
     zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
@@ -39,7 +39,7 @@ def explain(
     user_id: Annotated[str, typer.Argument(metavar="USER", help="a user id, or ~ and an anonymous id")],
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
     *,
-    store: Store,
+    store: StoreUrl,
     definitions: DefinitionsPath,
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
@@ -57,7 +57,7 @@ def explain(
 @group.command("todoke members buyers --store sqlite:users.db", "todoke members buyers --store sqlite:users.db --json")
 def members(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
-    store: Store,
+    store: StoreUrl,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="anonymous users too, as ~ID")] = False,
     zone: Zone = "UTC",
     json: Json = False,
@@ -69,7 +69,7 @@ def members(
 @group.command("todoke flow buyers --store sqlite:users.db")
 def flow(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
-    store: Store,
+    store: StoreUrl,
     zone: Zone = "UTC",
     json: Json = False,
 ) -> None:
@@ -87,7 +87,7 @@ def flow(
     "todoke metrics --store sqlite:users.db --prometheus > todoke.prom",
 )
 def metrics(
-    store: Store,
+    store: StoreUrl,
     name: Annotated[str | None, typer.Option(metavar="METRIC", help="one metric alone")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="what was counted from then on; default: all")
@@ -110,7 +110,7 @@ def metrics(
 )
 def inbox(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id")],
-    store: Store,
+    store: StoreUrl,
     expired: Annotated[bool, typer.Option("--expired", help="those that are shown no longer, too")] = False,
     zone: Zone = "UTC",
     json: Json = False,
@@ -126,7 +126,7 @@ def inbox(
 )
 def sends(
     *,
-    store: Store,
+    store: StoreUrl,
     campaign: Annotated[str | None, typer.Option(metavar="CAMPAIGN", help="of one campaign")] = None,
     state: Annotated[
         list[str] | None,
@@ -158,7 +158,7 @@ def sends(
 )
 def dead_letters(
     *,
-    store: Store,
+    store: StoreUrl,
     cause: Annotated[str | None, typer.Option(metavar="CAUSE", help="refused for this cause")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="refused then or later")] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="so many at most")] = None,

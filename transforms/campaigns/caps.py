@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.policies import MAX_CAPPED, Cap
 
 __all__ = ["FAILED", "CapHistory", "Counted"]
@@ -67,7 +67,7 @@ class CapHistory(Part, msgspec.Struct, gc=False):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each message."""
         for each in self.cap_history:
-            yield Piece.of(each.at, Group.GUARDS, "counted", each.sends, each)
+            yield Piece.of(each.at, PieceGroup.GUARDS, "counted", each.sends, each)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Count some no more."""

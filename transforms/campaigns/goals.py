@@ -9,7 +9,7 @@ from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.effects import Converted
 from transforms.campaigns.index import CampaignIndex
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.recent import Newest, Recent
 from transforms.events.event import Event
 from transforms.segments.values import DAY
@@ -93,7 +93,7 @@ class Goals(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each goal."""
         for key, goal in self.goals.items():
-            yield Piece.of(goal.begin, Group.OPEN, "goals", key, key, goal)
+            yield Piece.of(goal.begin, PieceGroup.OPEN, "goals", key, key, goal)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Nothing reaches some any more."""

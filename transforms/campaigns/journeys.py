@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 
 if TYPE_CHECKING:
     from transforms.campaigns.trigger import Trigger
@@ -86,9 +86,9 @@ class Journeys(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each journey, and each last entry."""
         for id_, journey in self.active.items():
-            yield Piece.of(journey.entered, Group.OPEN, "journeys", id_, id_, journey)
+            yield Piece.of(journey.entered, PieceGroup.OPEN, "journeys", id_, id_, journey)
         for campaign, entry in self.entries.items():
-            yield Piece.of(entry.at, Group.GUARDS, "entries", campaign, campaign, entry)
+            yield Piece.of(entry.at, PieceGroup.GUARDS, "entries", campaign, campaign, entry)
 
     def drop(self, lost: Lost, user: "UserView") -> None:
         """Forget some entries, and end some journeys with a refusal."""

@@ -13,7 +13,7 @@ import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import CampaignIndex
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.schedule import EARLIEST, Occurrence
 from transforms.segments.conditions import Since
 from transforms.segments.values import DAY, instant_of, start_of_day
@@ -136,7 +136,7 @@ class Occurrences(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """What is fixed for each campaign."""
         for campaign, occurrences in self.kept.items():
-            yield Piece.of(occurrences[0].at, Group.OPEN, "plans", campaign, campaign, occurrences)
+            yield Piece.of(occurrences[0].at, PieceGroup.OPEN, "plans", campaign, campaign, occurrences)
 
     def drop(self, lost: Lost, _user: "UserView") -> None:
         """Some campaigns reach the user no more, until they begin again."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from transforms.campaigns.caps import FAILED, CapHistory
 from transforms.campaigns.effects import Send
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.events.event import Event
 
 __all__ = ["OpenSends"]
@@ -34,7 +34,7 @@ class OpenSends(Part):
     def pieces(self, clock: int) -> Iterator[Piece]:
         """Each send; one that has expired goes before everything else."""
         for id_, send in self.by_id.items():
-            group = Group.OPEN if send.not_after >= clock else Group.EXPIRED
+            group = PieceGroup.OPEN if send.not_after >= clock else PieceGroup.EXPIRED
             yield Piece.of(send.decided_at, group, "sends", id_, id_, send)
 
     def drop(self, lost: Lost, _user: Any) -> None:

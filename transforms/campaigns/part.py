@@ -15,10 +15,10 @@ import msgspec
 if TYPE_CHECKING:
     from transforms.campaigns.trigger import Trigger
 
-__all__ = ["Group", "Lost", "Part", "Piece"]
+__all__ = ["Lost", "Part", "Piece", "PieceGroup"]
 
 
-class Group(IntEnum):
+class PieceGroup(IntEnum):
     """What a piece is of: the groups go one after the other where a state is too large.
 
     First sends that have expired: they went out to Deliver, and nothing but word of them is missing. Then conditions'
@@ -38,13 +38,13 @@ class Piece(NamedTuple):
     """Something of a part that can be dropped: how old it is, its kind as reports call it, its key, and its bytes."""
 
     time: int
-    group: Group
+    group: PieceGroup
     kind: str
     key: Any
     size: int
 
     @classmethod
-    def of(cls, time: int, group: Group, kind: str, key: Any, *content: Any) -> Self:
+    def of(cls, time: int, group: PieceGroup, kind: str, key: Any, *content: Any) -> Self:
         """A piece as large as its content is when encoded."""
         return cls(time, group, kind, key, sum(len(msgspec.msgpack.encode(each)) for each in content))
 

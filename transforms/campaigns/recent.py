@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.events.event import CALLS, Event
 from transforms.segments.conditions import ANY, EventFilter
 from transforms.segments.leaves import matcher
@@ -143,7 +143,7 @@ class Recent(Part):
         """Each event, by key and place."""
         for key, places in self.kept.items():
             for place, newest in places.items():
-                yield Piece.of(newest.time, Group.GUARDS, "recent", (key, place), place, newest)
+                yield Piece.of(newest.time, PieceGroup.GUARDS, "recent", (key, place), place, newest)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some."""

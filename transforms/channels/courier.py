@@ -18,7 +18,7 @@ from transforms.campaigns.entry import digest
 from transforms.channels.channel import Sender
 from transforms.channels.flight import MAX_OPEN_PER_SHARD, Flight
 from transforms.channels.gate import MISSED, Gate, Profiles
-from transforms.channels.ledger import Ledger, Memory
+from transforms.channels.ledger import CourierStore, Memory
 from transforms.channels.making import Complaints, content_of, made
 from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome, said_of
 from transforms.channels.rules import Rule, Rules
@@ -78,7 +78,7 @@ class Courier:
         default_locale: str,
         clock: Callable[[Send], int],
         *,
-        store: Ledger | None = None,
+        store: CourierStore | None = None,
         rules: Rules | None = None,
         in_turn: Collection[str] = (),
         bounded: bool = True,
@@ -89,7 +89,7 @@ class Courier:
         self._settings = settings
         self._default_locale = default_locale
         self._clock = clock
-        self._ledger: Ledger = store if store is not None else Memory()
+        self._ledger: CourierStore = store if store is not None else Memory()
         self._rules = rules or {}
         self._gate = Gate(clock, rules, self._ledger, bounded=bounded)
         self._in_turn = in_turn

@@ -27,7 +27,7 @@ from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
 from transforms.users.user import User, Wake, by_arrival
 
-__all__ = ["CampaignPreview", "Decided", "Happening", "RefusalCount", "Told", "Weekly", "preview_campaign"]
+__all__ = ["CampaignPreview", "Decided", "Happening", "PreviewedUser", "RefusalCount", "Weekly", "preview_campaign"]
 
 #: Links of a preview lead nowhere.
 _SETTINGS = MailSettings()
@@ -73,7 +73,7 @@ class RefusalCount(NamedTuple):
     reason: str
 
 
-class Told(msgspec.Struct, frozen=True):
+class PreviewedUser(msgspec.Struct, frozen=True):
     """A user, the zone they are in, and what the campaign does with them, in order."""
 
     user: str
@@ -91,7 +91,7 @@ class CampaignPreview(msgspec.Struct, frozen=True):
     weeks: tuple[Weekly, ...]
     decided: tuple[Decided, ...]
     refused: tuple[RefusalCount, ...]
-    sample: tuple[Told, ...]
+    sample: tuple[PreviewedUser, ...]
 
 
 def preview_campaign(
@@ -104,7 +104,7 @@ def preview_campaign(
       sample: of how many users it is told: first those who enter, then those who are refused, by the hash of their id.
     """
     counts, complaints = _Counts(as_of, weeks), Complaints()
-    chosen: list[tuple[bool, int, str, Told]] = []
+    chosen: list[tuple[bool, int, str, PreviewedUser]] = []
     for key, inputs in histories.each(definitions):
         told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs
         user, effects = fold_apart(User(key), (*told, Wake(as_of)), definitions, histories.failed)
@@ -115,7 +115,7 @@ def preview_campaign(
         if sample:
             push = heappush if len(chosen) < sample else heappushpop
             zone = zone_of(user.profile, definitions.policies.default_zone)
-            push(chosen, (enters, -hash_of(key), key, Told(key, zone, happened)))
+            push(chosen, (enters, -hash_of(key), key, PreviewedUser(key, zone, happened)))
     order = [step.id for step in definitions.campaigns[campaign].every_step]
     return CampaignPreview(
         campaign,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 if TYPE_CHECKING:
-    from transforms.messages.render import Rendered, Texts
+    from transforms.messages.render import Filler, Rendered
 
 __all__ = ["LOCALE_FORM", "Message", "Partials", "Text", "Tree", "locale_key", "without_locale"]
 
@@ -38,7 +38,7 @@ class Message(msgspec.Struct, frozen=True):
 
     id: str
 
-    def fill(self, texts: "Texts") -> "Rendered":
+    def fill(self, texts: "Filler") -> "Rendered":
         """The message for one user.
 
         Raises:

@@ -10,7 +10,7 @@ from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text, Tree, locale_key
 from transforms.messages.liquid import fill
 
-__all__ = ["RenderError", "Rendered", "Texts", "has_break", "render"]
+__all__ = ["Filler", "RenderError", "Rendered", "has_break", "render"]
 
 #: Characters that could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -46,10 +46,10 @@ def render(message: Message, scope: Mapping[str, object], locale: str | None, de
         nothing to show.
     """
     wanted = locale_key(locale) if locale else ""
-    return message.fill(Texts(scope, ("", wanted, wanted.partition("-")[0], locale_key(default_locale))))
+    return message.fill(Filler(scope, ("", wanted, wanted.partition("-")[0], locale_key(default_locale))))
 
 
-class Texts:
+class Filler:
     """Fills in fields for one user."""
 
     def __init__(self, scope: Mapping[str, object], locales: tuple[str, ...]) -> None:
@@ -57,9 +57,9 @@ class Texts:
         self.scope = {name: value for name, value in scope.items() if name != "secrets"}
         self.locales = locales
 
-    def with_secrets(self, secrets: object) -> "Texts":
+    def with_secrets(self, secrets: object) -> "Filler":
         """The same, seeing secrets."""
-        texts = Texts({}, self.locales)
+        texts = Filler({}, self.locales)
         texts.scope = {**self.scope, "secrets": secrets}
         return texts
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from transforms.metrics.counts import Count, Counts, counts_in
+from transforms.metrics.counts import Counts, WindowCount, counts_in
 from transforms.storage.series import series_start
 from transforms.users.members import MemberIndex, standing_members
 from transforms.users.user import ANONYMOUS
@@ -30,7 +30,7 @@ class Flow(msgspec.Struct, frozen=True):
     size: int
 
 
-def flows(segment: str, counts: Iterable[Count], members: int) -> list[Flow]:
+def flows(segment: str, counts: Iterable[WindowCount], members: int) -> list[Flow]:
     """The flow of a segment by window, oldest first.
 
     Sizes are counted back from the `members` that there are now: what was never counted (runs over files, a process
@@ -40,7 +40,7 @@ def flows(segment: str, counts: Iterable[Count], members: int) -> list[Flow]:
     return _counted_back(_by_window(segment, counts), members)
 
 
-def _by_window(segment: str, counts: Iterable[Count]) -> _Windows:
+def _by_window(segment: str, counts: Iterable[WindowCount]) -> _Windows:
     found: _Windows = {}
     for count in counts:
         if count.name in ("entered", "left") and count.labels["segment"] == segment:
@@ -83,7 +83,7 @@ def flow_of(store: FlowSource, segment: str) -> list[Flow]:
     return _counted_back(windows, members)
 
 
-def _counts(store: Counts, segment: str) -> Iterator[Count]:
+def _counts(store: Counts, segment: str) -> Iterator[WindowCount]:
     for name in ("entered", "left"):
         for prefix in (series_start(name, "segment", segment), f"{name}/{segment}/"):
             yield from counts_in(store, prefix)

@@ -23,7 +23,7 @@ from transforms.segments.grammar_events import read_event, read_filter, read_seq
 from transforms.segments.operators import OPERATORS, canonical_number, read_operator, read_path
 from transforms.segments.synonyms import meant
 
-__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "Arm", "read_condition", "read_filter"]
+__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "ConditionArm", "read_condition", "read_filter"]
 
 #: LANGUAGE: conditions nest at most 32 deep.
 MAX_DEPTH = 32
@@ -34,7 +34,7 @@ LOCATION = "context.location"
 FARTHEST_KM = 20_100
 
 
-class Arm(NamedTuple):
+class ConditionArm(NamedTuple):
     """The arm that a campaign's condition is read for: the variant `mine` of these; empty without variants."""
 
     variants: Collection[str]
@@ -45,10 +45,10 @@ class _Place(NamedTuple):
     """How deep a condition is nested, and the arm it is read for (None outside campaigns)."""
 
     depth: int
-    arm: Arm | None
+    arm: ConditionArm | None
 
 
-def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth: int = 1) -> Condition | None:
+def read_condition(node: Node, problems: Problems, arm: ConditionArm | None = None, depth: int = 1) -> Condition | None:
     """Read one condition and everything inside it, noting every mistake; None if there was one.
 
     `arm` answers `variant:` conditions, which only campaigns have: the result has none.

@@ -24,11 +24,11 @@ from transforms.users.merging import (
     asks_first,
     check_release,
     gives_up,
-    hash_of,
     identify,
+    message_hash_of,
     pass_on,
 )
-from transforms.users.rate_limit import set_aside
+from transforms.users.rate_limit import refuse_hot
 from transforms.users.seen import hash_message
 from transforms.users.user import (
     ANONYMOUS,
@@ -94,7 +94,7 @@ def _apply_anonymous(editor: UserEditor, item: Input) -> None:
     if not isinstance(item, Event) or item.type == RECEIPT:
         apply(editor, item)
     elif editor.rate_limit.name(item.user):
-        set_aside(item, editor)
+        refuse_hot(item, editor)
     elif item.user is not None:
         identify(editor, item, item.user)
     elif (owner := editor.lineage.owner) is None:
@@ -107,7 +107,7 @@ def _apply_anonymous(editor: UserEditor, item: Input) -> None:
 
 def _apply_event(editor: UserEditor, event: Event) -> None:
     """Find out whether an event counts, and for what."""
-    message_hash, tombstone = hash_of(editor, event), editor.tombstone
+    message_hash, tombstone = message_hash_of(editor, event), editor.tombstone
     if message_hash in editor.seen or tombstone.is_for(event):
         link_again(editor, event)
         close_send(editor, event)
@@ -119,7 +119,7 @@ def _apply_event(editor: UserEditor, event: Event) -> None:
     elif editor.lineage.former and asks_first(editor, event):
         ask_first(editor, event)
     elif editor.rate_limit.count(event):
-        set_aside(event, editor)
+        refuse_hot(event, editor)
     elif gives_up(editor, event):
         apply_alias(editor, event, message_hash)
     elif event.type == "delete":

@@ -23,7 +23,7 @@ from transforms.users.editor import UserEditor
 from transforms.users.parts import PARTS
 from transforms.users.user import Input, User, Wake, pack_members
 
-__all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
+__all__ = ["ConditionTree", "Explained", "decisive", "replay", "settled"]
 
 #: A segment inside a segment inside … is shown so many deep; others are named.
 _DEEPEST = 8
@@ -68,7 +68,7 @@ class _Node(NamedTuple):
     parts: tuple["_Node", ...]
 
 
-class Tree:
+class ConditionTree:
     """The conditions of a segment, with those of the segments that it refers to.
 
     `failed` has what raised while it was asked.
@@ -216,7 +216,7 @@ def decisive(explained: Explained) -> Explained:
     return msgspec.structs.replace(explained, parts=tuple(map(decisive, parts)))
 
 
-def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[User, list[int | None]]:
+def replay(tree: ConditionTree, key: str, inputs: Iterable[Input], until: int) -> tuple[User, list[int | None]]:
     """A user by all inputs, in the order of (arrival, id), and since when each answer of the tree is what it is.
 
     An answer that was never another one has None: it holds of somebody of whom nothing is known, too.
@@ -245,7 +245,7 @@ def settled(user: User, until: int, definitions: Definitions, failed: Failed | N
     return fold_apart(user, (Wake(max(until, user.clock)),), definitions, failed or Failed())[0]
 
 
-def _deadlines(user: User, until: int, tree: Tree) -> Iterator[Wake]:
+def _deadlines(user: User, until: int, tree: ConditionTree) -> Iterator[Wake]:
     """A wake at each time at which something may change without an input, up to one."""
     while user.created is not None and (due := PARTS.deadline_of(user)) is not None and due <= until:
         wake = Wake(due)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.policies import Policies
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
@@ -17,10 +17,10 @@ __all__ = ["KnownProfile", "ProfileFacts", "zone_of"]
 
 #: What of a profile can be dropped, with the fact that changes then (None: the attribute itself).
 _DROPPED = (
-    ("attributes", Group.FACTS, None),
-    ("tokens", Group.FACTS, REACHABLE),
-    ("consent", Group.GUARDS, CONSENT),
-    ("blocked", Group.GUARDS, REACHABLE),
+    ("attributes", PieceGroup.FACTS, None),
+    ("tokens", PieceGroup.FACTS, REACHABLE),
+    ("consent", PieceGroup.GUARDS, CONSENT),
+    ("blocked", PieceGroup.GUARDS, REACHABLE),
 )
 
 

@@ -43,7 +43,7 @@ __all__ = [
     "PASSED",
     "Unreadable",
     "called",
-    "letter_of",
+    "dead_letter_of",
     "open_user",
     "pass_time",
     "set_aside",
@@ -164,7 +164,7 @@ def _bare(account: Account) -> Account:
     return msgspec.structs.replace(account, event=None)
 
 
-def letter_of(key: str, item: Input, cause: str, detail: str) -> DeadLetter:
+def dead_letter_of(key: str, item: Input, cause: str, detail: str) -> DeadLetter:
     """An input as a dead letter: an event as JSON, all else whole as its message of the control topic."""
     if isinstance(item, Event) and item.type != RECEIPT:
         said = {name: value for name, value in msgspec.structs.asdict(item).items() if name != "handle"}

@@ -24,7 +24,7 @@ from transforms.events.times import write_time
 from transforms.storage.lease import Lease as LeaseTable
 from transforms.storage.rows import LeaseRow
 
-__all__ = ["Lease", "LeaseHeld", "LeaseLost"]
+__all__ = ["JobLease", "LeaseHeld", "LeaseLost"]
 
 SECOND = 1_000_000
 #: For how long a lease is taken, and after how long it is renewed.
@@ -51,7 +51,7 @@ class LeaseLost(TodokeError):
     """A job that did not renew its lease in time, and somebody else has it now: what it would write is not wanted."""
 
 
-class Lease:
+class JobLease:
     """The lease on a store, for one job of this process.
 
     Args:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.trigger import Trigger
 from transforms.events.event import Event
 from transforms.segments.evidence import pieces, without
-from transforms.segments.leaf_states import Kept, LeafStates, PackedLeaves, earliest
+from transforms.segments.leaf_states import KeptLeaves, LeafStates, PackedLeaves, earliest
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.users.user import Seed, SeedState, User
 
@@ -33,7 +33,7 @@ class Leaves(Part):
     given = ("definitions",)
     __slots__ = ("_definitions", "changed", "states")
 
-    def __init__(self, kept: Kept, definitions: Definitions) -> None:
+    def __init__(self, kept: KeptLeaves, definitions: Definitions) -> None:
         self._definitions = definitions
         self.states = LeafStates(kept, definitions.index.leaves)
         self.changed: list[int] = []
@@ -143,7 +143,7 @@ class Leaves(Part):
         for key, state in self.states.items():
             for piece in pieces(state.evidence):
                 time = clock if piece.time is None else piece.time
-                yield Piece.of(time, Group.EVIDENCE, "marks", (key, piece.key), piece.content)
+                yield Piece.of(time, PieceGroup.EVIDENCE, "marks", (key, piece.key), piece.content)
 
     def drop(self, lost: Lost, user: "UserEditor") -> None:
         """Evaluate leaves again by what is left of their evidence, and forget those of which nothing is."""

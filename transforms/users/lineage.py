@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.users.user import ANONYMOUS, Owner, User
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Lineage(Part, msgspec.Struct, gc=False):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each id that was taken over."""
         for id_ in self.merged:
-            yield Piece.of(0, Group.MERGED, "merged", id_, id_)
+            yield Piece.of(0, PieceGroup.MERGED, "merged", id_, id_)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some ids: a deletion does not find them then."""

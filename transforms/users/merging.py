@@ -25,8 +25,8 @@ __all__ = [
     "asks_first",
     "check_release",
     "gives_up",
-    "hash_of",
     "identify",
+    "message_hash_of",
     "pass_on",
 ]
 
@@ -36,7 +36,7 @@ def gives_up(editor: UserEditor, event: Event) -> bool:
     return event.type == "alias" and event.previous == editor.id != event.user
 
 
-def hash_of(editor: UserEditor, event: Event) -> int:
+def message_hash_of(editor: UserEditor, event: Event) -> int:
     """The hash of a message; of an alias both halves may come to one user, and are two."""
     return hash_message(f"{event.id}\x00previous" if gives_up(editor, event) else event.id)
 
@@ -121,14 +121,14 @@ def pass_on(editor: UserEditor, item: Input, owner: Owner) -> None:
 
 def _pass_event_on(editor: UserEditor, event: Event, owner: Owner) -> None:
     alias = gives_up(editor, event)
-    seen = hash_of(editor, event) in editor.seen
+    seen = message_hash_of(editor, event) in editor.seen
     if editor.tombstone.took(event):
         account(editor, event, "duplicate" if editor.tombstone.is_for(event) else "deleted")
     elif alias and event.user == owner.latest:  # it says again whom this user was merged into
         _hand_over(editor, owner, owner.latest)
         account(editor, event, "duplicate" if seen else "applied")
         if not seen:
-            editor.seen.add(hash_of(editor, event), editor.clock)
+            editor.seen.add(message_hash_of(editor, event), editor.clock)
     elif seen:  # It is in the past that was handed over, and would count twice if it overtook that.
         account(editor, event, "duplicate")
     else:

@@ -14,7 +14,7 @@ from transforms.campaigns.load import Definitions
 from transforms.segments.evidence import hash_of
 from transforms.segments.values import DAY
 from transforms.users.boundary import Failed, fold_apart
-from transforms.users.explain import Explained, Tree, decisive, replay
+from transforms.users.explain import ConditionTree, Explained, decisive, replay
 from transforms.users.facts import zone_of
 from transforms.users.histories import Histories
 from transforms.users.parts import PARTS
@@ -79,7 +79,7 @@ def preview_segment(
       anonymous: count and show users without a user id too.
     """
     definitions = definitions.only(segment)
-    tree = Tree(segment, definitions)
+    tree = ConditionTree(segment, definitions)
     moments = [as_of - WEEK * back for back in range(weeks - 1, -1, -1)]
     known, members, holding = [0] * weeks, [0] * weeks, [0] * len(tree.outline)
     chosen: list[tuple[int, str, list[Input]]] = []
@@ -125,7 +125,7 @@ def _at_each(
         yield number, user
 
 
-def _reason(tree: Tree, key: str, inputs: Sequence[Input], as_of: int) -> Reason:
+def _reason(tree: ConditionTree, key: str, inputs: Sequence[Input], as_of: int) -> Reason:
     user, since = replay(tree, key, inputs, as_of)
     zone = zone_of(user.profile, tree.definitions.policies.default_zone)
     return Reason(key, zone, decisive(tree.explain(user, since)))

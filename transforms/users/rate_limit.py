@@ -16,7 +16,7 @@ from transforms.users.seen import hash_message
 if TYPE_CHECKING:
     from transforms.users.editor import UserEditor
 
-__all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "RateLimit", "set_aside"]
+__all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "RateLimit", "refuse_hot"]
 
 #: The cause of such a dead letter.
 HOT_ID = "hot_id"
@@ -57,6 +57,6 @@ class RateLimit(Part, msgspec.Struct, gc=False):
         return len(self.owners) > MOST_OWNERS
 
 
-def set_aside(event: Event, user: "UserEditor") -> None:
+def refuse_hot(event: Event, user: "UserEditor") -> None:
     """Account for an event that is beyond a limit."""
     user.emit(Account("dead_letter", event.id, HOT_ID, event))

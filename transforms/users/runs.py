@@ -8,7 +8,7 @@ from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
 from transforms.storage.runs import Runs
 from transforms.storage.store import Store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 from transforms.users.rebuild import asked_of
 
 __all__ = ["RunRefused", "begin_run", "finish_run"]
@@ -19,7 +19,7 @@ class RunRefused(NotStarted):
 
 
 def begin_run(
-    store: Store, definitions: Definitions, lease: Lease, *, continued: bool, until: int | None = None
+    store: Store, definitions: Definitions, lease: JobLease, *, continued: bool, until: int | None = None
 ) -> int:
     """Check that a bounded run up to `until` (microseconds UTC, None: to be found) may use a store; note its begin.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.segments.values import DAY
 
 __all__ = ["SEEN_AGE", "SEEN_COUNT", "KeptSeen", "PackedSeen", "Seen", "hash_message"]
@@ -97,7 +97,7 @@ class Seen(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each message."""
         for message_hash, at in self.items():
-            yield Piece.of(at, Group.GUARDS, "seen", message_hash, message_hash, at)
+            yield Piece.of(at, PieceGroup.GUARDS, "seen", message_hash, message_hash, at)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some messages."""

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.part import Group, Part, Piece
+from transforms.campaigns.part import Part, Piece, PieceGroup
 from transforms.campaigns.trigger import Trigger
 from transforms.users.editor import UserEditor
 from transforms.users.effects import Effect
@@ -64,11 +64,11 @@ def _in_order(found: list[Piece]) -> list[Piece]:
     held: Counter[int] = Counter()
     rank: dict[Piece, int] = {}
     for piece in reversed(found):
-        if piece.group == Group.EXPIRED:
+        if piece.group == PieceGroup.EXPIRED:
             rank[piece] = -3
         elif held[piece.group] + piece.size <= _SHARE:
             held[piece.group] += piece.size
-            rank[piece] = max(piece.group, Group.FACTS)
+            rank[piece] = max(piece.group, PieceGroup.FACTS)
         else:
             rank[piece] = -2 if piece.size > _SHARE else -1
     return sorted(found, key=rank.__getitem__)

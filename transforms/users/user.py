@@ -19,7 +19,7 @@ from transforms.campaigns.recent import KeptRecent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.evidence import Evidence
-from transforms.segments.leaf_states import Kept, PackedLeaves
+from transforms.segments.leaf_states import KeptLeaves, PackedLeaves
 from transforms.users.seen import KeptSeen, PackedSeen
 from transforms.users.sessions import Session
 
@@ -136,7 +136,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     created: int | None = None
     definitions_hash: str = ""
     profile: Profile = msgspec.field(default_factory=Profile)
-    leaves: Kept = PackedLeaves()
+    leaves: KeptLeaves = PackedLeaves()
     packed_members: msgspec.Raw = msgspec.Raw(b"\x80")
     journeys: dict[str, Journey] = {}
     entries: dict[str, Entry] = {}

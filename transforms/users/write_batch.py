@@ -34,7 +34,7 @@ from transforms.users.faults import (
     PASSED,
     Unreadable,
     called,
-    letter_of,
+    dead_letter_of,
     open_user,
     set_aside,
     traced,
@@ -254,7 +254,7 @@ class WriteBatch:
     def _set_aside(self, key: str, item: Input, cause: str, detail: str) -> None:
         self.tallies.effects(set_aside(key, item, cause))
         if not isinstance(item, Wake) or item.control:
-            self._refused.append(letter_of(key, item, cause, detail))
+            self._refused.append(dead_letter_of(key, item, cause, detail))
         if self._in_flight is not None:
             self._note_handles(self._in_flight, (item,), (item.handle,))
 

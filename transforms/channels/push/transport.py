@@ -26,7 +26,7 @@ from transforms.channels.push.settings import FcmAddress, parse_fcm
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered
 
-__all__ = ["TRANSPORT", "Push", "PushLine", "measured", "message_of"]
+__all__ = ["TRANSPORT", "Push", "PushLine", "checked_message", "fcm_message"]
 
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
 PAYLOAD_BYTES = 4096
@@ -69,7 +69,7 @@ class Push:
         """The body of a request; `failed` where FCM would not take it."""
         if not isinstance(rendered, RenderedPush):
             raise TypeError(f"send {send.id}: it is no push")
-        message = measured(rendered, send)
+        message = checked_message(rendered, send)
         if isinstance(message, Outcome):
             return message
         return msgspec.json.encode({"message": {"token": send.address, **message}})
@@ -114,7 +114,7 @@ class PushLine(OutboxLine, frozen=True, kw_only=True):
 
 
 def _show(send: Send, push: RenderedPush, _settings: MailSettings) -> PushLine | Outcome:
-    if isinstance(refused := measured(push, send), Outcome):
+    if isinstance(refused := checked_message(push, send), Outcome):
         return refused
     return PushLine(**line_head(send), token=send.address, title=push.title, body=push.body, data=push.data)
 
@@ -129,10 +129,10 @@ def _passes(error: Exception) -> bool:
     return isinstance(error.__cause__, OSError | TransportError)
 
 
-def measured(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
+def checked_message(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
     """FCM's message, without the token; `failed` where a field is refused, or the whole is too large."""
     try:
-        message = message_of(push, send)
+        message = fcm_message(push, send)
     except ValueError as error:
         return Outcome.failed("rejected", str(error))
     size = len(msgspec.json.encode(message))
@@ -141,7 +141,7 @@ def measured(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
     return message
 
 
-def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
+def fcm_message(push: RenderedPush, send: Send) -> dict[str, Any]:
     """FCM's message, without the token.
 
     The deep link is data only (`deep_link`), which apps on both systems can read: Android's `click_action` and

@@ -9,7 +9,7 @@ from transforms.channels.sms.segments import Segments, segments_of
 from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, RenderError, Texts
+from transforms.messages.render import Filler, Rendered, RenderError
 from transforms.segments.schema import Schema, mapping, ref
 
 __all__ = ["FORM", "RenderedSms", "SmsMessage", "is_sender"]
@@ -48,7 +48,7 @@ class SmsMessage(Message, frozen=True):
     text: Text | None = None
     sender: Text | None = msgspec.field(default=None, name="from")
 
-    def fill(self, texts: Texts) -> RenderedSms:
+    def fill(self, texts: Filler) -> RenderedSms:
         """The message for one user."""
         text = (texts.body("text", self.text) or "").strip()
         if not text:

@@ -24,12 +24,12 @@ from transforms.channels.webhook.message import Called, RenderedWebhook
 from transforms.channels.webhook.settings import WEBHOOK_SECRET
 from transforms.messages.render import Rendered
 
-__all__ = ["TRANSPORT", "Call", "Webhook", "WebhookLine", "check_secret"]
+__all__ = ["TRANSPORT", "Webhook", "WebhookCall", "WebhookLine", "check_secret"]
 
 _NOTHING = Allowed()
 
 
-class Call(NamedTuple):
+class WebhookCall(NamedTuple):
     """A call that is to be made.
 
     `named`: its host may be called wherever its name leads. `private`: it carries secrets, so that nothing is told of
@@ -58,7 +58,7 @@ class Webhook:
         self._public = Http(timeout, allowed)
         self._named = Http(timeout)
 
-    def make(self, send: Send, rendered: Rendered) -> Call | Outcome:
+    def make(self, send: Send, rendered: Rendered) -> WebhookCall | Outcome:
         """The call of a message; `failed` where its URL is none, or names an address that must not be called."""
         if not isinstance(rendered, RenderedWebhook):
             raise TypeError(f"send {send.id}: it is no webhook")
@@ -76,9 +76,9 @@ class Webhook:
             return REFUSED
         headers = {"content-type": "application/json" if rendered.json else "text/plain; charset=utf-8"}
         headers |= {name.lower(): value for name, value in called.headers.items()}
-        return Call(url, named, headers, rendered.body, rendered.called is not None)
+        return WebhookCall(url, named, headers, rendered.body, rendered.called is not None)
 
-    async def send(self, send: Send, made: Call) -> Outcome:
+    async def send(self, send: Send, made: WebhookCall) -> Outcome:
         """Make one call."""
         now = datetime.fromtimestamp(int(time.time()), UTC)
         headers = made.headers | {"webhook-id": send.id, "webhook-timestamp": str(int(now.timestamp()))}

@@ -49,7 +49,7 @@ from transforms.storage.bigtable.ledger import BigtableLedger
 from transforms.storage.bigtable.members import BigtableMembers
 from transforms.storage.bigtable.metrics import BigtableMetrics
 from transforms.storage.bigtable.runs import BigtableRuns
-from transforms.storage.bigtable.tables import KEYS_ONLY, TIMEOUT, TRIES, Entry, Tables, delete_until
+from transforms.storage.bigtable.tables import KEYS_ONLY, TIMEOUT, TRIES, RowMutations, Tables, delete_until
 from transforms.storage.bigtable.users import BigtableUsers
 from transforms.storage.control import ControlRows
 from transforms.storage.rows import IdentityRow
@@ -110,7 +110,7 @@ class BigtableStore(
         self._delete_letters(user)
         self._delete("members", [keys.member_key(segment, user) for segment in segments])
         named = [keys.identity_key(kind, value) for kind, value in identities]
-        theirs: list[Entry] = []
+        theirs: list[RowMutations] = []
         for key, found in self._tables.read("identities", named).items():
             owned = record(IdentityRow, found)
             if owned.user == user:
