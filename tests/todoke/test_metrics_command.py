@@ -11,9 +11,10 @@ import pytest
 from commands import Todoke
 from prometheus_client.parser import text_string_to_metric_families
 
+from transforms.segments.values import MINUTE
 from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.tally import Tallies
 
 NOW = 1_772_323_200_000_000  # 2026-03-01
 

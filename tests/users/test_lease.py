@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from transforms.segments.values import SECOND
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.lease import HELD, RENEWED, SECOND, JobLease, LeaseHeld, LeaseLost
+from transforms.users.lease import HELD, RENEWED, JobLease, LeaseHeld, LeaseLost
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = 1_772_000_000_000_000

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from transforms.campaigns.effects import Send
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
+from transforms.segments.values import MINUTE
 from transforms.storage.rows import LedgerRow, LedgerState, MetricRow, UserRow
 from transforms.storage.store import Store, StoreError
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.tally import Tallies
 
 __all__ = ["CountedLedger", "count_delivery"]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from transforms.metrics.counts import histograms_of
+from transforms.segments.values import SECOND
 from transforms.storage.series import escaped
-from transforms.users.measures import COUNTER, HISTOGRAM, METRICS, MICRO_SECONDS
+from transforms.users.measures import COUNTER, HISTOGRAM, METRICS
 
 __all__ = ["PREFIX", "exposition"]
 
@@ -42,7 +43,7 @@ def _histogram(name: str, sums: Mapping[_Series, int]) -> Iterator[str]:
     for labels, histogram in found.items():
         for edge, reached in histogram.cumulative():
             yield f"{shown}_bucket{_braces((*labels, ('le', edge)))} {reached}"
-        yield f"{shown}_sum{_braces(labels)} {_number(histogram.sum, MICRO_SECONDS)}"
+        yield f"{shown}_sum{_braces(labels)} {_number(histogram.sum, SECOND)}"
         yield f"{shown}_count{_braces(labels)} {histogram.count}"
 
 

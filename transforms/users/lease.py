@@ -21,12 +21,12 @@ import msgspec
 
 from transforms.errors import NotStarted, TodokeError
 from transforms.events.times import write_time
+from transforms.segments.values import SECOND
 from transforms.storage.lease import Lease as LeaseTable
 from transforms.storage.rows import LeaseRow
 
 __all__ = ["JobLease", "LeaseHeld", "LeaseLost"]
 
-SECOND = 1_000_000
 #: For how long a lease is taken, and after how long it is renewed.
 HELD, RENEWED = 60 * SECOND, 10 * SECOND
 #: Between two looks whether it is time, in seconds.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from transforms.segments.leaf_totals import MICRO
+from transforms.segments.values import HOUR, MINUTE, SECOND
 
 __all__ = [
     "BOUNDS",
@@ -19,7 +20,6 @@ __all__ = [
     "GAUGE",
     "HISTOGRAM",
     "METRICS",
-    "MICRO_SECONDS",
     "OTHER",
     "Metric",
     "bound_of",
@@ -31,15 +31,12 @@ COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 #: The value of a label for whatever the definitions do not name.
 OTHER = "other"
 
-#: Microseconds in a second: times are counted in these, and shown in those.
-MICRO_SECONDS = _SECOND = 1_000_000
-_MINUTE, _HOUR = 60 * _SECOND, 3600 * _SECOND
 #: Upper bounds of the buckets of histograms, in microseconds; a service level's `below` is one of them.
 BOUNDS = (
     *(1_000 * each for each in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
-    *(_SECOND * each for each in (1, 2, 5, 10, 15, 30, 60)),
-    *(_MINUTE * each for each in (2, 5, 10, 15, 30, 60)),
-    *(_HOUR * each for each in (2, 6, 12, 24)),
+    *(SECOND * each for each in (1, 2, 5, 10, 15, 30, 60)),
+    *(MINUTE * each for each in (2, 5, 10, 15, 30, 60)),
+    *(HOUR * each for each in (2, 6, 12, 24)),
 )
 
 
@@ -97,7 +94,7 @@ def bound_of(micros: int) -> str:
 
 def seconds_text(micros: int) -> str:
     """A bound in seconds, as a decimal without trailing zeros."""
-    whole, rest = divmod(micros, _SECOND)
+    whole, rest = divmod(micros, SECOND)
     return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from transforms.campaigns.part import Part
 from transforms.events.event import Event
+from transforms.segments.values import MINUTE
 from transforms.users.effects import Account
 from transforms.users.seen import hash_message
 
@@ -22,8 +23,6 @@ __all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "RateLimit", "refuse_hot"]
 HOT_ID = "hot_id"
 #: Messages of one key that arrive in one minute, and users whom one anonymous id was named with.
 MOST_A_MINUTE, MOST_OWNERS = 1_000, 20
-
-_MINUTE = 60_000_000
 #: Deletions are always obeyed, receipts are ours, and an alias is accounted for elsewhere.
 _COUNTED = ("track", "page", "screen", "identify", "group")
 
@@ -43,7 +42,7 @@ class RateLimit(Part, msgspec.Struct, gc=False):
 
         History comes as fast as it is read, and one from before the newest minute was late.
         """
-        minute, (newest, count) = event.arrival // _MINUTE, self.rate_window
+        minute, (newest, count) = event.arrival // MINUTE, self.rate_window
         counts = not event.historical and event.type in _COUNTED and minute >= newest
         if counts:
             count = count + 1 if minute == newest else 1

@@ -8,6 +8,7 @@ import msgspec
 from transforms.campaigns.effects import Suppressed
 from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
+from transforms.segments.values import MINUTE
 from transforms.storage.identities import Identities
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
@@ -16,7 +17,7 @@ from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
 from transforms.users.parts import PARTS
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.tally import Tallies
 from transforms.users.user import ANONYMOUS, Owner, TokenReassigned, User, encode_user
 
 __all__ = ["Rows", "profile_json", "user_row"]

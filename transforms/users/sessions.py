@@ -13,10 +13,9 @@ import msgspec
 
 from transforms.campaigns.part import Part
 from transforms.events.event import CALLS, SESSION, SESSION_ENDED, Event
+from transforms.segments.values import SECOND
 
 __all__ = ["Session", "Sessions", "ended"]
-
-_SECOND = 1_000_000
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -112,6 +111,6 @@ def ended(session: Session, user: str) -> Event:
         arrival=session.end,
         user=user if anonymous is None else None,
         anonymous=anonymous,
-        properties={"duration": (session.last - session.start) / _SECOND, "count": session.count},
+        properties={"duration": (session.last - session.start) / SECOND, "count": session.count},
         historical=session.historical,
     )

@@ -13,17 +13,15 @@ from typing import Any
 from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, Send, Suppressed
 from transforms.events.event import SESSION, SET, TOKEN_LOST
 from transforms.segments.leaf_totals import MICRO, micros
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, MINUTE
 from transforms.storage.rows import MetricRow
 from transforms.storage.series import series_of
 from transforms.users.effects import Account, Effect, Faulted, Merged, Recorded, SegmentEntered, SegmentLeft, Truncated
 from transforms.users.measures import METRICS, OTHER, bound_of, sum_of
 from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["MILLION", "MINUTE", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
+__all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
 
-#: The window of what a live job counts, in microseconds.
-MINUTE = 60_000_000
 #: Values of goals are counted in millionths, since tallies are whole numbers; one of 1.8e302, too.
 MILLION = MICRO
 

@@ -19,7 +19,7 @@ from transforms.events.live.feed import now
 from transforms.events.live.inflight import InFlight
 from transforms.events.plain import quoted
 from transforms.logs import fields
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, MINUTE
 from transforms.storage.archive import Archive
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
@@ -44,7 +44,7 @@ from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, hash_message
 from transforms.users.size_limit import enforce_size_limit
-from transforms.users.tally import MINUTE, Tallies, Tally
+from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Input, User, Wake, encode_user
 
 __all__ = ["Handles", "WriteBatch", "applied_before", "open_users"]

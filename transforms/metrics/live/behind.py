@@ -9,8 +9,9 @@ from collections.abc import Callable
 from transforms.events.live.feed import Feeds, now
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.pubsub import IDLE
+from transforms.segments.values import MINUTE
 from transforms.storage.metrics import Metrics
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.tally import Tallies
 
 __all__ = ["keep_behind", "time_behind"]
 
