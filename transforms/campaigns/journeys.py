@@ -27,8 +27,8 @@ class Task(NamedTuple):
 class Journeys(Part):
     """The journeys that wait and the last entries of one user, being changed.
 
-    `tasks` are to be decided at the end of this instant. `wrote` says that a step wrote attributes, so that what
-    settles is to be asked again.
+    `tasks` are to be decided at the end of this instant. `wrote`: a step wrote attributes, so pending entries must be
+    asked again.
     """
 
     fields: ClassVar[Mapping[str, str]] = {"journeys": "active", "entries": "entries"}
@@ -41,11 +41,13 @@ class Journeys(Part):
         self.wrote = False
 
     def add_task(self, priority: int, campaign: str, run: Callable[[int], None], *, first: bool) -> None:
-        """Note something to be decided, in the order of priority, then campaign; `first`: before all else of that."""
+        """Note something to be decided, in the order of priority, then campaign; with `first`, before anything else of
+        its campaign.
+        """
         self.tasks.append(Task((priority, campaign, not first, len(self.tasks)), run))
 
     def take_tasks(self) -> list[Task]:
-        """What is to be decided, in its order; it is to be decided no more."""
+        """The tasks, in their order. They are taken off the list."""
         tasks, self.tasks = sorted(self.tasks, key=lambda task: task.rank), []
         return tasks
 
@@ -79,7 +81,7 @@ class Journeys(Part):
         user.engine.give_up(key, user.clock, "internal")
 
     def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
-        """Those of both; of two in one place one goes on."""
+        """The journeys of both. Of two in one place, one goes on."""
         user.engine.adopt(theirs.journeys, theirs.entries, user.clock)
         user.engine.decide(user.clock)
 

@@ -11,7 +11,7 @@ __all__ = ["LatestEvents"]
 
 
 class LatestEvents(Part):
-    """By the event's name the newest (time, message id, properties), being changed."""
+    """The newest event by name, as (time, message id, properties), being changed."""
 
     fields: ClassVar[Mapping[str, str]] = {"latest_events": "kept"}
     __slots__ = ("kept",)

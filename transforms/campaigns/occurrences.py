@@ -1,8 +1,8 @@
 """Occurrences of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
 
-One in a zone, or at the time of `starts`, comes to everybody at one instant. One by each user's own clock begins when
-its local time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it once,
-and not never.
+One in a zone, or at the time of `starts`, comes to everybody at one instant. An occurrence by each user's own clock
+begins when its local time comes first anywhere. Then each user's instant is fixed, so that a user who travels meanwhile
+gets it exactly once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,10 +49,10 @@ KeptOccurrences = dict[str, tuple[UserOccurrence, ...]]
 
 
 class Occurrences(Part):
-    """Those that are fixed for one user, being changed. `next` is when one is due, or another begins; None where
+    """The occurrences that are fixed for one user, being changed. `next` is when one is due, or another begins; None if
     neither is known.
 
-    It is always later than the instant that the user has advanced to, so that it says which have begun already.
+    It is always later than the instant that the user has advanced to, so it says which have begun already.
     """
 
     fields: ClassVar[Mapping[str, str]] = {"occurrences": "kept", "next_occurrence": "next"}
@@ -81,14 +81,14 @@ class Occurrences(Part):
         return self.next == due
 
     def come_due(self, _taken: bool, due: int, user: "UserView", trigger: "Trigger") -> None:
-        """Let those that are due reach the user, and find what comes next."""
+        """Bring about those that are due, and find what comes next."""
         for occurrence in self.due(due, user.zone, user.engine.concerns):
             user.engine.on_time(occurrence, trigger)
         self.plan(max(user.clock, user.definitions.published))
 
     @staticmethod
     def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
-        """All that are due by then, as one."""
+        """All that are due by then, as one thing."""
         if stored.next_occurrence is not None and stored.next_occurrence <= until:
             yield "run", ""
 
@@ -109,8 +109,8 @@ class Occurrences(Part):
         self.next = min(times, default=None)
 
     def redefine(self, user: "UserView", _trigger: "Trigger") -> None:
-        """Find what comes next by other definitions. What fell due before they were published, and of which the user
-        has not been told yet, still comes.
+        """Find what comes next by other definitions. What fell due before they were published and has not come to the
+        user yet still comes.
         """
         published = max(user.clock, user.definitions.published)
         if self.next is None or not user.clock < self.next <= published:
@@ -126,7 +126,7 @@ class Occurrences(Part):
         return [each for campaign in self._routes.scheduled for each in self._due(campaign, now, zone, concerns)]
 
     def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
-        """Those of both; of one the earlier instant counts."""
+        """The occurrences of both. If both have one, the earlier instant counts."""
         for name, occurrences in theirs.occurrences.items():
             latest_first = sorted((*self.kept.get(name, ()), *occurrences), key=lambda plan: -plan.at)
             self._keep(name, {plan.local: plan for plan in latest_first}.values())
@@ -139,7 +139,7 @@ class Occurrences(Part):
             yield Piece.of(occurrences[0].at, PieceGroup.OPEN, "plans", campaign, campaign, occurrences)
 
     def drop(self, lost: Lost, _user: "UserView") -> None:
-        """Some campaigns reach the user no more, until they begin again."""
+        """Forget some: their campaigns do not reach the user until the next occurrence begins."""
         for campaign in lost["plans"]:
             del self.kept[campaign]
 
@@ -164,7 +164,7 @@ class Occurrences(Part):
         self._keep(campaign, [*self.kept.get(campaign, ()), plan])
 
     def _keep(self, campaign: str, occurrences: Iterable[UserOccurrence]) -> None:
-        """These are fixed for a campaign, the earliest first."""
+        """Set those that are fixed for a campaign, the earliest first."""
         kept = tuple(sorted(occurrences, key=lambda plan: (plan.at, plan.local)))
         if kept:
             self.kept[campaign] = kept
@@ -190,7 +190,7 @@ def _next_begin(campaign: Campaign, after: int) -> Occurrence | None:
 
 
 def _start(starts: Since, after: int) -> Occurrence | None:
-    """When a campaign starts, if that is later than `after`: a date does for each user when it begins for them."""
+    """When a campaign starts, if that is later than `after`. A date starts for each user when it begins for them."""
     if isinstance(starts, date):
         local = start_of_day(starts, "UTC")
         found = Occurrence(local - EARLIEST, local)

@@ -12,7 +12,7 @@ __all__ = ["OpenSends"]
 
 
 class OpenSends(Part):
-    """Decided sends by id, being changed. Who takes the user over takes none: their receipts name this one."""
+    """Decided sends by id, being changed. A merge does not take them over: their receipts name this user."""
 
     fields = private = ("sends",)
     __slots__ = ("by_id",)
@@ -21,7 +21,7 @@ class OpenSends(Part):
         self.by_id = dict(sends)
 
     def close(self, receipt: Event, cap_history: CapHistory) -> None:
-        """Forget a send of which a receipt has come; one that certainly failed counts for no frequency cap."""
+        """Forget a send whose receipt has come. One that certainly failed counts for no frequency cap."""
         send = str(receipt.properties.get("send"))
         self.by_id.pop(send, None)
         if receipt.properties.get("kind") in FAILED:
@@ -38,6 +38,6 @@ class OpenSends(Part):
             yield Piece.of(send.decided_at, group, "sends", id_, id_, send)
 
     def drop(self, lost: Lost, _user: Any) -> None:
-        """Forget some, without a word."""
+        """Forget some, without a report."""
         for id_ in lost["sends"]:
             del self.by_id[id_]

@@ -46,7 +46,7 @@ class Cap(msgspec.Struct, frozen=True):
 
 
 class GlobalHoldout(msgspec.Struct, frozen=True):
-    """So many percent of all users get nothing that is not transactional; another salt takes others."""
+    """A percentage of all users who get nothing but transactional messages; another salt takes other users."""
 
     percent: float
     salt: str

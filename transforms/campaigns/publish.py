@@ -1,4 +1,4 @@
-"""What a publication makes of a release: which leaves go on, which are new and since when, which revisions stay."""
+"""How a publication makes the next release: which leaves go on, which are new and since when, which revisions stay."""
 
 import msgspec
 

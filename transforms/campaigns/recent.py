@@ -1,7 +1,8 @@
 """The newest events that campaigns may ask for after the fact: those of exits, of waits for an event, and of goals.
 
-Messages come in any order. An order that came before the trigger that it follows has ended the journey all the same;
-so the newest of each such event is kept, joined by maximum, and an entry looks back at it. Times are microseconds UTC.
+Messages come in any order. An order that is applied before the trigger that it followed must end the journey all the
+same. So the newest of each such event is kept, joined by maximum, and an entry looks back at it. Times are microseconds
+UTC.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ _ALL = ""
 
 
 class Newest(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest of some events, by time and then message id; `value` is what a goal adds up of it."""
+    """The newest of some events, by time and then message id; `value` is what a goal adds up."""
 
     time: int
     id: str
@@ -66,8 +67,8 @@ class EventQuery(NamedTuple):
         return cls(key, matcher(events), events.name, same, value)
 
     def __call__(self, event: Event, trigger: Mapping[str, Any]) -> bool:
-        """Whether an event is one of these, given the properties of the trigger: with `same` both have one value at
-        that path, and it is the same.
+        """Whether an event is one of these, given the properties of the trigger. With `same`, both must have the same
+        value at that path.
         """
         if not self.matches(event):
             return False

@@ -1,4 +1,4 @@
-"""What is known of a user, and what leaves, journeys and conditions ask of it."""
+"""What is known of a user, as leaves, journeys and conditions ask it."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,9 @@ _DROPPED = (
 
 
 class KnownProfile(Part):
-    """A profile, being changed. `zone` is what was found in it lately; who changes the profile sets it to None."""
+    """A profile, being changed. `zone` caches the zone that was found in it; code that changes the profile sets it to
+    None.
+    """
 
     fields = ("profile",)
     __slots__ = ("profile", "zone")
@@ -70,7 +72,7 @@ class ProfileFacts:
 
     @property
     def zone(self) -> str:
-        """What the user said, else the policy's."""
+        """The zone that the user said, else the policy's."""
         known = self.known
         if known.zone is None:
             known.zone = zone_of(known.profile, self.policies.default_zone)

@@ -1,7 +1,8 @@
-"""The boundary around a key: what one user's inputs, state or conditions raise ends with that user.
+"""The boundary around a key: an error of one user's inputs, state or conditions ends with that user.
 
-Nobody foresaw such a fault, so that nothing is assumed of it: what was being made is thrown away whole, and made again
-from the user as it was, with less. An input that raises by itself is set aside; of time that raises, what fell due.
+Nobody foresaw such an error, so nothing is assumed about it. What was being made is thrown away whole, and made again
+from the user as it was, with fewer inputs. An input that raises by itself is set aside. If the passing of time raises,
+what fell due is dropped.
 """
 
 import logging
@@ -54,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 #: The cause of an input that raised by itself, and of one whose user's state cannot be read.
 INTERNAL, BAD_STATE = "internal", "bad_state"
-#: What is nobody's fault here: the store, definitions that are too old, the machine. A bundle fails by it.
+#: Errors of the store, of definitions that are too old, and of the machine: no fault of the user. They fail the bundle.
 PASSED = (StoreError, OlderDefinitions, MemoryError, OSError)
 #: Characters of a traceback that a dead letter keeps, the last.
 _TOLD = 8_000
@@ -77,7 +78,7 @@ class Unreadable(NamedTuple):
 
 
 def open_user(name: str, state: bytes) -> User | Unreadable:
-    """The user of a state that was kept under a name."""
+    """The user of a state that is stored under a name."""
     try:
         user = decode_user(state)
     except PASSED:
@@ -88,7 +89,7 @@ def open_user(name: str, state: bytes) -> User | Unreadable:
 
 
 def pass_time(user: User, until: int, definitions: Definitions, *, historical: bool) -> tuple[User, list[Effect]]:
-    """Let time pass, and drop what fails by it (a leaf, a wait, an occurrence, a session). Else it is as a `Wake`.
+    """Let time pass, as a `Wake` does, and drop what fails (a leaf, a wait, an occurrence, a session).
 
     Raises:
       Exception: something else fails, which no time can pass by.
@@ -109,7 +110,7 @@ def pass_time(user: User, until: int, definitions: Definitions, *, historical: b
 
 
 class _Due(NamedTuple):
-    """Something of a part that falls due: what it is as reports call it, and its key."""
+    """Something of a part that falls due: its kind as reports call it, and its key."""
 
     part: str
     kind: str
@@ -117,7 +118,7 @@ class _Due(NamedTuple):
 
 
 def _without_faults(user: User, wake: Wake, definitions: Definitions) -> tuple[User, list[Effect]]:
-    """Let time come to an instant without the fewest of what falls due then that it takes."""
+    """Let time come to an instant, and drop as little of what falls due then as possible."""
     all_due = [_Due(name, *due) for name, part in PARTS.items() for due in part.due_of(user, wake.arrival)]
     dropped = set(all_due)
     after = _passed(user, wake, definitions, dropped)
@@ -151,7 +152,7 @@ def called(item: Input) -> str:
 
 
 def set_aside(key: str, item: Input, cause: str) -> Iterable[Account]:
-    """How an input ends that is not applied, as the messages that it is of are counted."""
+    """The accounts of an input that is not applied."""
     if isinstance(item, Event):
         return (_bare(account) for account in accounts_of(key, item, "dead_letter", cause))
     if isinstance(item, Seed) or item.control:
@@ -160,12 +161,12 @@ def set_aside(key: str, item: Input, cause: str) -> Iterable[Account]:
 
 
 def _bare(account: Account) -> Account:
-    """Without the event: its dead letter is another."""
+    """Without the event, for which there is another dead letter."""
     return msgspec.structs.replace(account, event=None)
 
 
 def dead_letter_of(key: str, item: Input, cause: str, detail: str) -> DeadLetter:
-    """An input as a dead letter: an event as JSON, all else whole as its message of the control topic."""
+    """An input as a dead letter: an event as JSON, any other input as its message of the control topic."""
     if isinstance(item, Event) and item.type != RECEIPT:
         said = {name: value for name, value in msgspec.structs.asdict(item).items() if name != "handle"}
         payload = msgspec.json.encode(said)

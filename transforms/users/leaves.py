@@ -27,7 +27,9 @@ _NOBODY: dict[str, SeedState] = {}
 
 
 class Leaves(Part):
-    """The states of leaves, being changed. `changed` are those whose truth did while much was being joined or cut."""
+    """The states of leaves, being changed. `changed` are those whose truth changed while much was being
+    joined or cut.
+    """
 
     fields = ("leaves",)
     given = ("definitions",)
@@ -83,7 +85,7 @@ class Leaves(Part):
                     self.states.put(key, msgspec.structs.replace(self.states.opened[key], activation=0))
 
     def forget(self, keys: Collection[int]) -> None:
-        """Forget what some leaves keep: they say what they say of somebody unknown."""
+        """Forget what some leaves keep: they answer as for an unknown user."""
         self.states = self.states.only({key for key, _ in self.states.items() if key not in keys})
 
     @staticmethod
@@ -146,7 +148,7 @@ class Leaves(Part):
                 yield Piece.of(time, PieceGroup.EVIDENCE, "marks", (key, piece.key), piece.content)
 
     def drop(self, lost: Lost, user: "UserEditor") -> None:
-        """Evaluate leaves again by what is left of their evidence, and forget those of which nothing is."""
+        """Evaluate leaves again by what is left of their evidence, and forget those without any."""
         left: dict[int, set[Any]] = defaultdict(set)
         for key, piece in lost["marks"]:
             left[key].add(piece)
@@ -169,7 +171,7 @@ class Leaves(Part):
             self.changed.append(leaf.key)
 
     def _activate(self, leaves: Iterable[EventLeaf], user: "UserEditor") -> None:
-        """Let leaves that are newer than the user count from their activation on, before they count anything."""
+        """Let leaves that are newer than the user count only from their activation on."""
         for leaf in leaves:
             at = self._definitions.activations.get(leaf.key)
             if at is None or leaf.key in self.states:
@@ -178,7 +180,7 @@ class Leaves(Part):
                 self.states.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at))
 
     def _evaluate(self, key: int, now: int, user: "UserEditor") -> bool:
-        """Evaluate a leaf again; whether its truth changed."""
+        """Evaluate a leaf again; returns whether its truth changed."""
         leaf = self._definitions.index.leaves[key]
         if isinstance(leaf, EventLeaf):
             if user.seeds.seeds:  # a zone that changes may be the first that a new leaf hears of

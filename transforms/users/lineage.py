@@ -29,11 +29,11 @@ class Lineage(Part, msgspec.Struct, gc=False):
 
     @property
     def heard_of(self) -> int | None:
-        """The first arrival under a user id of theirs; None of somebody unknown."""
+        """The first arrival under any of their user ids; None for somebody unknown."""
         return self.created if self.first is None else self.first
 
     def join(self, theirs: User, user: "UserEditor", _arrival: int) -> None:
-        """The ids of both. Another user id may have been heard of earlier; a visitor does not count."""
+        """The ids of both. `first` may become earlier by another user id, but not by an anonymous id."""
         self.merged = tuple(sorted({*self.merged, *theirs.merged, theirs.id} - {user.id}))
         mine, other = self.heard_of, theirs.created if theirs.first is None else theirs.first
         if not theirs.id.startswith(ANONYMOUS) and other is not None and mine is not None and other < mine:

@@ -1,9 +1,9 @@
 """What is counted: every metric with its labels.
 
-A metric is a name, labels and a window. A label's values come from the definitions, or are words of ours; what comes
-from outside (names of events, ids) is none, or is told apart only where the definitions name it, so that nobody can
-make series without end. A histogram is as many counters as it has buckets, by the label `le`, and one of its sum; so
-all that is kept is counts, which add up however they were split.
+A metric is a name, labels and a window. The values of a label come from the definitions, or are words of Todoke. Names
+from outside (of events, ids) are no values, unless the definitions name them: else anybody could make series without
+end. A histogram is one counter for each bucket, by the label `le`, and one for its sum. So only counts are kept, which
+add up however they were split.
 """
 
 from bisect import bisect_left
@@ -43,8 +43,8 @@ BOUNDS = (
 class Metric(msgspec.Struct, frozen=True):
     """One metric: what it counts, its labels (sorted), and its kind.
 
-    A counter only grows, a gauge is a sum that may shrink. Of a histogram the values are times in microseconds.
-    `unit` is how many of what is counted make one of what is shown.
+    A counter only grows, a gauge is a sum that may shrink. Of a histogram the values are times in microseconds. `unit`
+    says how many counted units make one that is shown.
     """
 
     says: str

@@ -1,7 +1,7 @@
-"""Who would be in a segment: how many, how that went over the last weeks, and a few of them with the reason for each.
+"""Who would be in a segment: how many, how that changed over the last weeks, and a few of them with the reasons.
 
-The state machine itself, over whole histories: the same answers as a run over the same messages, without its store.
-Times are microseconds UTC.
+The state machine itself runs over whole histories: the answers are those of a run over the same messages, without its
+store. Times are microseconds UTC.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ WEEK = 7 * DAY
 
 
 class Week(NamedTuple):
-    """How many were members at a time, and how many users were known then."""
+    """How many users were members at a time, and how many were known."""
 
     at: int
     members: int
@@ -34,7 +34,7 @@ class Week(NamedTuple):
 
 
 class ConditionCount(msgspec.Struct, frozen=True):
-    """One condition, how deep it lies, and of how many of the known users it holds."""
+    """One condition, how deep it lies, and for how many of the known users it holds."""
 
     depth: int
     form: str

@@ -28,8 +28,8 @@ _COUNTED = ("track", "page", "screen", "identify", "group")
 
 
 class RateLimit(Part, msgspec.Struct, gc=False):
-    """The newest minute in which messages arrived with how many there were, and hashes of the user ids that an
-    anonymous id was named with; being changed.
+    """The newest minute with the number of its messages, and hashes of the user ids with which an anonymous id was
+    named; being changed.
     """
 
     fields = private = lasting = ("rate_window", "owners")
@@ -38,9 +38,9 @@ class RateLimit(Part, msgspec.Struct, gc=False):
     owners: tuple[int, ...]
 
     def count(self, event: Event) -> bool:
-        """Count an event that is no duplicate; whether it is beyond what one key may have in the minute of its arrival.
+        """Count an event that is no duplicate; returns whether it is one too many for the minute of its arrival.
 
-        History comes as fast as it is read, and one from before the newest minute was late.
+        History does not count, since it comes as fast as it is read; nor does an event from before the newest minute.
         """
         minute, (newest, count) = event.arrival // MINUTE, self.rate_window
         counts = not event.historical and event.type in _COUNTED and minute >= newest
@@ -50,7 +50,7 @@ class RateLimit(Part, msgspec.Struct, gc=False):
         return counts and count > MOST_A_MINUTE
 
     def name(self, user: str | None) -> bool:
-        """Note a user whom an anonymous id is named with; whether there are too many, for good."""
+        """Note a user with whom an anonymous id was named; returns whether there are too many, which stays so."""
         if user is not None and len(self.owners) <= MOST_OWNERS:
             self.owners = tuple(dict.fromkeys((*self.owners, hash_message(user))))
         return len(self.owners) > MOST_OWNERS

@@ -71,7 +71,8 @@ class Rows:
         row may say that somebody is no member before their own row says so (see `members`). Counts are the last, so
         that a crash may lose some, and doubles none.
 
-        Returns what users must be told whose tokens are somebody else's: each token belongs to who registered it last.
+        Returns what users must be told whose tokens have new owners: a token belongs to the user who registered it
+        last.
 
         Args:
           store: where to.
@@ -101,9 +102,10 @@ class Rows:
         return taken
 
     def _write_identities(self, store: Identities) -> list[Forward]:
-        """Owners are read before and after the write, so that of two users who register at once one is told too.
+        """Owners are read before and after the write, so that one of two users who register at once is told, too.
 
-        Who had a token is noted beside it: if this process dies before they are told, the registration comes again.
+        The former owner of a token is noted beside it: if this process dies before that owner is told, the registration
+        comes again.
         """
         tokens = sorted({row.value for row in self.identities if row.kind == "token"})
         before = store.read_identities("token", tokens) if tokens else {}
@@ -120,9 +122,9 @@ class Rows:
         ]
 
     def _bury(self, store: Users, deleted: Deleted) -> None:
-        """Leave of each id that was merged into a deleted user whose it is, and nothing else.
+        """Leave of each id that was merged into a deleted user only who owns it.
 
-        So what comes of it, also again, goes to the one who knows of the deletion, or to who had it later.
+        So what comes for it goes to the user who knows of the deletion, or to a later owner.
         """
         merged = [id_ for id_ in deleted.users if id_ != deleted.user]
         rows = (store.read_users(merged) if merged else {}) | {
@@ -181,7 +183,7 @@ def user_row(user: User, state: bytes, warming: Sequence[str] = ()) -> UserRow:
 
 
 def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:
-    """What others than the state machine may read of a user.
+    """What code outside the state machine may read of a user.
 
     `warming` are the segments whose conditions wait for a seed: older ones answer, or they say no.
     """

@@ -82,7 +82,7 @@ class AdvanceDoFn(beam.DoFn):
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
     def apply(self, batch: WriteBatch, user: User, inputs: list[Input]) -> tuple[User, bytes]:
-        """Apply inputs, by newer definitions than the bundle's where a user was judged by newer ones already."""
+        """Apply inputs. If the user was judged by newer definitions than the bundle's, apply them by newer ones."""
         if (release := newest_release(user, inputs)) > batch.definitions.release:
             batch.definitions = self._watcher.at_least(release)
         return batch.apply(user, inputs)
@@ -217,9 +217,9 @@ class _FoldUsers(AdvanceDoFn):
         yield from self.put_out(batch)
 
     def _closing(self, inputs: list[Input]) -> Wake:
-        """What settles a user up to the end: history too, where the last that is known of the user is history.
+        """The wake that settles a user up to the end. It is history if the last input of the user is.
 
-        Without that, an import of old orders would tell everybody who lapsed since then that they are missed.
+        Without that, an import of old orders would send to everybody who has lapsed since then.
         """
         last = inputs[-1] if inputs else None
         return Wake(self._as_of, historical=self.historical or (isinstance(last, Event) and last.historical))
@@ -296,10 +296,10 @@ class _ApplyInputs(AdvanceDoFn):
     ) -> tuple[User | Unreadable, list[Input]]:
         """The user, and the inputs with what must come before them.
 
-        State beats the hint, which is of the row as it was before the state was made of it. Without state the hint
-        stands, even if the row is newer: then this bundle has run before and wrote it, and with the hint it decides
-        everything again. Where nobody asked, the row itself is read. It may know these inputs already, from this
-        bundle's earlier run, whose sends nobody has seen: so what is open is given out again.
+        State stands over the hint, which is of the row from before that state. Without state the hint stands, even if
+        the row is newer: then this bundle has run before and wrote it, and with the hint it decides everything again.
+        Where nobody asked, the row itself is read. It may have these inputs already, from an earlier run of this bundle
+        whose sends nobody has seen. So open sends are given out again.
         """
         data = state.read()
         if data is None:
@@ -324,7 +324,9 @@ def _due(user: User) -> int:
 
 
 def _itself(keyed: Keyed) -> Keyed:
-    """Says the types before a shuffle by key, which its coders follow: a flattened collection has lost them."""
+    """Declares the types before a shuffle by key, which chooses its coders by them: a flattened collection has lost
+    them.
+    """
     return keyed
 
 

@@ -1,4 +1,4 @@
-"""What goes back to users by the control topic, or by the control table of a store: published, read, decoded.
+"""Publish, read and decode what goes back to users by the control topic, or by the control table of a store.
 
 See docs/explanation/way-back.md.
 """
