@@ -19,7 +19,7 @@ class _Commands(Grouped):
     """The commands, and the one place where errors become a line and an exit code."""
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """Read what stands before the command; whoever stops reading the help has had enough of it."""
+        """Read what stands before the command. If nobody reads the help to its end, the command ends quietly."""
         try:
             return super().make_context(*args, **options)
         except BrokenPipeError as error:

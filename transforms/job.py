@@ -15,7 +15,7 @@ import msgspec
 __all__ = ["Job"]
 
 _Part = TypeVar("_Part")
-#: By job, then by kind and name. Whoever began a job closes it.
+#: By job, then by kind and name. The code that began a job closes it.
 _parts: dict[str, dict[tuple[Any, str], Any]] = {}
 _lock = Lock()
 

@@ -1,7 +1,7 @@
 """Logs that people and programs read: a line of text, and by name what it is about (job, campaign, channel, reason).
 
-Whoever logs says the names with `extra=fields(…)`. A command writes its log to standard error, as text or as an object
-of JSON a line; a worker of Beam hands text alone to its runner, and so writes the names behind it.
+Code that logs says the names with `extra=fields(…)`. A command writes its log to standard error, as text or as an
+object of JSON a line; a worker of Beam hands text alone to its runner, and so writes the names behind it.
 """
 
 import json

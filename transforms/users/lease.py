@@ -56,7 +56,7 @@ class JobLease:
 
     Args:
       store: on which the job works.
-      job: what it is, for whoever is refused.
+      job: what it is, for the message to a job that is refused.
       clock: microseconds UTC.
     """
 
