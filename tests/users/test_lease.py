@@ -122,8 +122,8 @@ def test_a_killed_process_of_this_machine_hinders_nobody(tmp_path: Path) -> None
     program = (
         "import sys\n"
         "from transforms.storage.open import open_store\n"
-        "from transforms.users.lease import Lease\n"
-        f"Lease(open_store({url!r}), 'a live job').take()\n"
+        "from transforms.users.lease import JobLease\n"
+        f"JobLease(open_store({url!r}), 'a live job').take()\n"
         "print('taken', flush=True)\n"
         "sys.stdin.read()\n"
     )

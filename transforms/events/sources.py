@@ -29,7 +29,7 @@ PARQUET = (".parquet", ".parquet.gz")
 class Files(msgspec.Struct, frozen=True):
     """Files of JSON Lines or Parquet; `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket.
 
-    The name of each file tells its kind: see `files.read_messages`.
+    The name of each file tells its kind: see `files.messages_of_file`.
     """
 
     pattern: str

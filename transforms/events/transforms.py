@@ -39,7 +39,7 @@ _CUT_BYTES = 1_000_000
 class ReadEvents(beam.PTransform):
     """Read the messages of a source, undecoded; see `ReceivedMessage`.
 
-    No message can fail the read of a file, and no file is read in part: see `files.read_messages`. The messages of a
+    No message can fail the read of a file, and no file is read in part: see `files.messages_of_file`. The messages of a
     subscription keep their publish time as Beam's timestamp.
 
     Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
