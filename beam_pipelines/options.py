@@ -171,6 +171,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     check_events(source)
     _check_written(flags)
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
+    _check_messages(told, definitions)
     if here:  # else the secrets are those of the workers
         _check_secrets(told, definitions)
     config = Config(
@@ -303,6 +304,15 @@ def _travelling(told: Told) -> Told:
         if name in told:
             told = settings_of(name).travels(told)
     return told
+
+
+def _check_messages(told: Told, definitions: Texts | Release) -> None:
+    """Find messages that a channel could not send as it is told to."""
+    messages = compiled(definitions).messages.values()
+    for name in channels():
+        if name in told:
+            own = [message for message in messages if message.channel == name]
+            parsed(f"--{name}", partial(settings_of(name).check_messages, told, os.environ), own)
 
 
 def _check_secrets(told: Told, definitions: Texts | Release) -> None:

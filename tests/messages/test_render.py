@@ -9,6 +9,7 @@ from transforms.channels.email.message import MailMessage, RenderedMail
 from transforms.channels.inbox.message import InboxMessage, RenderedInbox
 from transforms.channels.line.message import LineMessage, RenderedLine
 from transforms.channels.push.message import PushMessage, RenderedPush
+from transforms.channels.sms.message import SmsMessage
 from transforms.channels.webhook.message import RenderedWebhook, WebhookMessage
 from transforms.messages.definitions import Text
 from transforms.messages.liquid import fill
@@ -205,6 +206,35 @@ def test_headers_cannot_be_injected(scope, field, end):
     scope["user"]["first_name"] = f"Ada{end}Bcc: victim@example.com"
     with pytest.raises(RenderError, match="a line break or control character"):
         render(mail(**{"text": "x", field: "{{ user.first_name }}"}), scope, None, "en")
+
+
+TOLD = Text({"": "Hi {{ user.first_name }}"})
+READ = [
+    SmsMessage("m", TOLD),
+    LineMessage("m", TOLD),
+    PushMessage("m", TOLD),
+    PushMessage("m", body=TOLD),
+    InboxMessage("m", body=TOLD),
+    MailMessage("m", Text({"": "s"}), text=TOLD),
+    MailMessage("m", Text({"": "s"}), html=TOLD),
+]
+
+
+@pytest.mark.parametrize("command", ["\x00", "\x07", "\x1b", "\x7f", "\x9b"])
+@pytest.mark.parametrize("message", READ)
+def test_what_people_read_holds_no_command(scope, message, command):
+    scope["user"]["first_name"] = f"Ada{command}"
+    with pytest.raises(RenderError, match="a control character"):
+        render(message, scope, None, "en")
+    for blank in ("\t", "\n", "\r\n", "\x0b", "\u2028", "\u200d"):
+        scope["user"]["first_name"] = f"Ada{blank}Lovelace"
+        assert render(message, scope, None, "en")
+
+
+def test_data_is_what_it_is(scope):
+    scope["user"]["first_name"] = "Ada\x00"
+    assert render(PushMessage("m", body=Text({"": "b"}), data={"k": TOLD}), scope, None, "en").data == {"k": "Hi Ada\0"}
+    assert render(WebhookMessage("m", Text({"": "https://x"}), TOLD), scope, None, "en").body == "Hi Ada\0"
 
 
 def test_html_is_escaped_and_styled_and_has_a_text(scope):

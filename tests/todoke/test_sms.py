@@ -120,6 +120,27 @@ def test_mistakes_name_file_and_line(old: str, new: str, place: str, cause: str)
     ]
 
 
+def test_a_launch_whose_messages_lack_what_they_show_is_refused(todoke, tmp_path, monkeypatch) -> None:
+    for name in ("TODOKE_SMS_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TODOKE_SMS_TOKEN", "t")
+    (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
+    flags = ("--definitions", "d.yaml", "--events", "e.jsonl", "--store", "none")
+    for old, new, cause in (
+        (", from: Shop", "", "--sms: set TODOKE_SMS_FROM, or give message `hello` a `from`"),
+        ("user.name", "unsubscribe_url", "--sms: set TODOKE_UNSUBSCRIBE_URL and TODOKE_UNSUBSCRIBE_SECRET"),
+    ):
+        (tmp_path / "d.yaml").write_text(DEFINITIONS.replace(old, new), encoding="utf-8")
+        done = todoke("run", *flags, "--sms=twilio:AC1")
+        assert (done.returncode, cause in done.stderr) == (2, True), done.stderr
+
+
+def test_a_control_character_of_a_user_goes_to_nobody(todoke, tmp_path, provider) -> None:
+    lines = [*person("ada\x00", "090-1234-5678"), *person("eve\x1b[2J", "090-1234-5679")]
+    report = run(todoke, tmp_path, lines, f"--sms=twilio:AC1@{provider.url}")
+    assert (report["suppressed"], provider.received) == ({"render_error": 2}, [])
+
+
 def test_a_launch_without_a_token_is_refused(todoke, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("TODOKE_SMS_TOKEN", raising=False)
     (tmp_path / "d.yaml").write_text(DEFINITIONS, encoding="utf-8")

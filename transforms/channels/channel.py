@@ -3,7 +3,7 @@
 A `Channel` (`transforms.identity.channels`) names where its parts stand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.events.times import write_time
 from transforms.identity.channels import channels, part_of
+from transforms.messages.definitions import Message
 from transforms.storage.store import Store
 
 __all__ = [
@@ -52,6 +53,10 @@ def _nothing(_told: Told, _environment: Mapping[str, str]) -> None:
     pass
 
 
+def _nothing_of(_told: Told, _environment: Mapping[str, str], _messages: Sequence[Message]) -> None:
+    pass
+
+
 def _everything(told: Told) -> Told:
     return told
 
@@ -66,8 +71,9 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     flag is needed for that. `private`: messages may name secrets of the environment.
 
     `check`, where one of the flags is given, raises a ValueError for what cannot be, which names the flag and says what
-    to do; so does `check_here`, where the workers are on this machine, and `check_access`, where the provider would ask
-    for credentials that are not there. `travels` is what workers are told: no secret.
+    to do; so does `check_messages`, where the first is given, of the channel's messages; `check_here`, where the workers
+    are on this machine; and `check_access`, where the provider would ask for credentials that are not there. `travels`
+    is what workers are told: no secret.
     """
 
     flags: tuple[Flag, ...] = ()
@@ -76,6 +82,7 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     stored: bool = False
     private: bool = False
     check: Callable[[Told, Mapping[str, str]], None] = _nothing
+    check_messages: Callable[[Told, Mapping[str, str], Sequence[Message]], None] = _nothing_of
     check_here: Callable[[Told, Mapping[str, str]], None] = _nothing
     check_access: Callable[[Told, Mapping[str, str]], None] = _nothing
     travels: Callable[[Told], Told] = _everything

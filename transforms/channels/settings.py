@@ -13,20 +13,22 @@ from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
 from transforms.logs import fields
-from transforms.messages.definitions import Message
+from transforms.messages.definitions import Message, names_variable
 from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
 __all__ = [
     "UNSUBSCRIBE_SECRET",
+    "UNSUBSCRIBE_URL",
     "MailSettings",
+    "check_links",
     "header_secret",
     "secret_of",
     "secrets_for",
 ]
 
-#: What signs the links that unsubscribe.
-UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_SECRET"
+#: Where the links that unsubscribe lead, and what signs them.
+UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET"
 #: What the variables of templates' secrets begin with.
 SECRET_PREFIX = "TODOKE_SECRET_"
 
@@ -84,6 +86,21 @@ def secrets_for(messages: Iterable[Message], environment: Mapping[str, str]) -> 
     return found
 
 
+def check_links(messages: Iterable[Message], environment: Mapping[str, str]) -> None:
+    """See that links that unsubscribe lead somewhere, and that nobody can forge them.
+
+    Raises:
+      ValueError: one of `messages` has such a link, and what it is made of is not set.
+    """
+    missing = [name for name in (UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET) if not environment.get(name)]
+    for message in messages if missing else ():
+        if names_variable(message, "unsubscribe_url"):
+            raise ValueError(
+                f"set {' and '.join(missing)}: message `{message.id}` shows `unsubscribe_url`, which would lead to "
+                "this machine, or could be forged by anybody"
+            )
+
+
 class MailSettings(msgspec.Struct, frozen=True):
     """The default From, and the base and secret of unsubscribe links.
 
@@ -109,7 +126,7 @@ class MailSettings(msgspec.Struct, frozen=True):
         """
         if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
             raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {quoted(sender)}")
-        base = environment.get("TODOKE_UNSUBSCRIBE_URL")
+        base = environment.get(UNSUBSCRIBE_URL)
         if base and not _URL.fullmatch(base):
             raise ValueError(
                 f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {quoted(base)}"

@@ -15,6 +15,9 @@ __all__ = ["Filler", "RenderError", "Rendered", "has_break", "render"]
 #: Characters that could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+#: Controls (C0, C1) that are no white space: what reads a text may end there, obey them, or refuse all of it.
+_COMMANDS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+
 
 def has_break(text: str) -> bool:
     """Whether a text holds anything that could end a line of a header."""
@@ -64,9 +67,13 @@ class Filler:
         return texts
 
     def body(self, field: str, text: Text | None, *, escape: bool = False) -> str | None:
-        """A text unchanged, or None if the definition has none."""
-        if text is None:
-            return None
+        """What people read, unchanged, or None if the definition has none."""
+        filled = None if text is None else self._filled(field, text, escape=escape)
+        if filled and (found := _COMMANDS.search(filled)):
+            raise RenderError(f"{field}: a control character, {quoted(found[0])}")
+        return filled
+
+    def _filled(self, field: str, text: Text, *, escape: bool = False) -> str:
         try:
             return fill(text.sources[self.locale(field, text)], self.scope, escape=escape, partials=text.partials)
         except ValueError as error:
@@ -82,15 +89,15 @@ class Filler:
 
     def line(self, field: str, text: Text | None) -> str | None:
         """One line without white space around it; None if nothing is left."""
-        filled = (self.body(field, text) or "").strip()
+        filled = "" if text is None else self._filled(field, text).strip()
         if has_break(filled):
             raise RenderError(f"{field}: a line break or control character in {quoted(filled)}")
         return filled or None
 
     def tree(self, field: str, tree: Tree) -> Any:
-        """A JSON value with its texts filled in."""
+        """A JSON value with its texts filled in, which JSON writes with escapes: any character may be in them."""
         if isinstance(tree, Text):
-            return self.body(field, tree)
+            return self._filled(field, tree)
         if isinstance(tree, dict):
             return {key: self.tree(f"{field}.{key}", inner) for key, inner in tree.items()}
         if isinstance(tree, list):

@@ -81,7 +81,7 @@ class PushMessage(Message, frozen=True):
     def fill(self, texts: Filler) -> RenderedPush:
         """The push for one user."""
         title, body = shown(texts, self.title, self.body)
-        data = {key: texts.body(f"data.{key}", text) or "" for key, text in self.data.items()}
+        data = texts.tree("data", self.data)
         if deep_link := texts.line("deep_link", self.deep_link):
             data["deep_link"] = deep_link
         return RenderedPush(

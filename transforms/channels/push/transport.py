@@ -57,9 +57,9 @@ class Push:
         timeout: float = 10.0,
         credential: google.auth.credentials.Credentials | None = None,
     ) -> None:
-        self._url = f"{address.server}/v1/projects/{address.project}/messages:send"
+        self._url = f"{address.server.url}/v1/projects/{address.project}/messages:send"
         self._http = Http(timeout)
-        if credential is None and address.local:
+        if credential is None and address.server.local:
             credential = google.oauth2.credentials.Credentials("local")  # type: ignore[no-untyped-call]
         self._credential = credential or credentials.ApplicationDefault().get_credential()
         self._request = partial(Request(), timeout=timeout)

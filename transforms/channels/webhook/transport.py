@@ -15,6 +15,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from yarl import URL
 
 from transforms.campaigns.effects import Send
+from transforms.channels.address import is_loopback
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
 from transforms.channels.hosts import Allowed, canonical_host, is_address, parse_allowed
 from transforms.channels.http import REFUSED, Answer, Http, refusal
@@ -71,6 +72,8 @@ class Webhook:
             return Outcome.failed("rejected", "url: it is no URL")
         if url.scheme not in ("http", "https") or port is None:
             return Outcome.failed("rejected", "url: expected https://…")
+        if rendered.called is not None and url.scheme == "http" and not is_loopback(host):
+            return Outcome.failed("rejected", "url: over http:// all could read its secrets: expected https://…")
         named = self._allowed.has_name(host, port)
         if not named and is_address(host) and not self._allowed.has_address(host, port):
             return REFUSED
