@@ -38,7 +38,8 @@ def test_smtp(url, address):
 
 @pytest.mark.parametrize(
     "url",
-    ["fcm:demo@http://fcm.example.com:80", "fcm:demo@http://127.0.0.1.example.com:80", "", "fcm", "fcm:", "fcm:UPPER", "fcm:demo@", "fcm:demo@localhost:1", "fcm:demo@http://h", "fcm:demo@http://h:x",
+    ["fcm:demo@http://fcm.example.com:80", "fcm:demo@http://127.0.0.1.example.com:80", "",
+     "fcm", "fcm:", "fcm:UPPER", "fcm:demo@", "fcm:demo@localhost:1", "fcm:demo@http://h", "fcm:demo@http://h:x",
      "fcm:demo@http://h:1/path", "fcm:demo@http://:1", "http://h:1", "fcm:demo@http://h:99999"],
 )  # fmt: skip
 def test_what_is_not_fcm(url):

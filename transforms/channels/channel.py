@@ -71,9 +71,9 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     flag is needed for that. `private`: messages may name secrets of the environment.
 
     `check`, where one of the flags is given, raises a ValueError for what cannot be, which names the flag and says what
-    to do; so does `check_messages`, where the first is given, of the channel's messages; `check_here`, where the workers
-    are on this machine; and `check_access`, where the provider would ask for credentials that are not there. `travels`
-    is what workers are told: no secret.
+    to do; so does `check_messages`, where the first is given, of the channel's messages; `check_here`, where the
+    workers are on this machine; and `check_access`, where the provider would ask for credentials that are not there.
+    `travels` is what workers are told: no secret.
     """
 
     flags: tuple[Flag, ...] = ()

@@ -15,9 +15,8 @@ from transforms.users.control import Receipt
 __all__ = ["is_from_twilio", "receipt_of_reply"]
 
 #: What stands for STOP where the message is nothing but that: Twilio's words
-#: (https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords-SMS-STOP-filtering-), those that other
-#: providers must take besides (https://docs.aws.amazon.com/sms-voice/latest/userguide/keywords-required.html), and what
-#: mails and text messages in Japan name.
+#: (https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords-SMS-STOP-filtering-), those of others
+#: (https://docs.aws.amazon.com/sms-voice/latest/userguide/keywords-required.html), and what messages in Japan name.
 _STOP = {
     *("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"),
     *("ARRET", "ARRÊT", "REMOVE", "停止", "配信停止"),
