@@ -2,11 +2,12 @@
 
     python -m bench.delivery [--pushes N] [--mails N] [--latency SECONDS] [--runs N] [--no-faults]
 
-Each sender is a process: `todoke run` with SQLite and with Bigtable's emulator, firebase-admin's `send_each` in batches
-of 500, and smtplib with a connection for each mail. The push server answers after 50 ms; of 100 tokens one is refused
-once with 429 and Retry-After, one once with 500, and of one the connection is cut once after the message was taken.
-Each is measured with N and 2 N messages; what the second N cost is the cost of one, the rest is start-up. The server
-counts what it took more than once.
+Each sender is a process, with SQLite and with Bigtable's emulator: `todoke run`, from events on; the fan-out of sends
+that were decided before, through the ledger and Deliver; firebase-admin's `send_each` in batches of 500; and smtplib
+with a connection for each mail. The push server answers after 50 ms; of 100 tokens one is refused once with 429 and
+Retry-After, one once with 500, and of one the connection is cut once after the message was taken. Each is measured with
+N and 2 N messages; what the second N cost is the cost of one, the rest is start-up. The server counts what it took more
+than once. At last, decisions and renders a second of one core's time.
 """
 
 import argparse
@@ -24,12 +25,14 @@ from typing import Any
 
 import msgspec
 
+from bench.delivery_peers import DEFINITIONS
 from bench.run import measure
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from emulators import EmulatorMissing, start_bigtable
 
-DEFINITIONS = Path(__file__).parent / "delivery.yaml"
+#: How parts of it are called.
+CORE = [sys.executable, "-m", "bench.delivery_core"]
 #: How a user's token begins, by the user's number modulo a hundred.
 FAULTS = {13: "quota1", 41: "internal1", 73: "cutafter1"}
 
@@ -85,6 +88,9 @@ def commands(kind: str, url: str, events: Path, folder: Path, stores: list[str])
     urls = {"SQLite": f"sqlite:{folder / f'{fresh}.db'}", "Bigtable": f"bigtable:bench/b{fresh}"}
     peer = "send_each" if kind == "push" else "smtplib"
     ours = {f"todoke run, {store}": [*run, "--store", urls[store]] for store in stores}
+    sends, said = str(events.with_suffix(".sends")), f"fcm:bench@{url}" if kind == "push" else url
+    for store in stores:
+        ours[f"fan-out, {store}"] = [*CORE, "fan_out", sends, said, f"{urls[store]}f"]
     return ours | {peer: [sys.executable, "-m", "bench.delivery_peers", peer, url, str(events)]}
 
 
@@ -93,10 +99,13 @@ def table(kind: str, size: int, given: argparse.Namespace, folder: Path, stores:
     best: dict[tuple[str, int], Figures] = {}
     for _ in range(given.runs):
         for count in (size, 2 * size):
-            write_calls(folder / "events.jsonl", kind, count, faults=kind == "push" and not given.no_faults)
+            events = folder / "events.jsonl"
+            write_calls(events, kind, count, faults=kind == "push" and not given.no_faults)
+            decisions = output_of(["decide", str(events), str(events.with_suffix(".sends"))])
+            renders = output_of(["render", str(events)])
             for name in commands(kind, "", folder, folder, stores):
                 with serving(kind, given.latency) as (url, said):
-                    command = commands(kind, url, folder / "events.jsonl", folder, stores)[name]
+                    command = commands(kind, url, events, folder, stores)[name]
                     seconds, memory, _ = measure(command, folder)
                 found = Figures(seconds, memory, said["messages"], said["twice"])
                 known = best.get((name, count))
@@ -112,6 +121,13 @@ def table(kind: str, size: int, given: argparse.Namespace, folder: Path, stores:
             f"{name:24}{once.seconds:8.2f}{double.seconds:10.2f}{speeds[name]:10,.0f}{ratio:14.2f}"
             f"{double.messages:10,}{double.twice:8,}{double.memory:7.0f}"
         )
+
+    print(f"one core: {decisions:,} decisions a second, {renders:,} renders a second\n")
+
+
+def output_of(part: list[str]) -> int:
+    """The number that a part prints."""
+    return int(subprocess.run([*CORE, *part], check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:

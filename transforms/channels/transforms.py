@@ -34,7 +34,7 @@ from transforms.channels.rules import rules_of
 from transforms.channels.settings import MailSettings, secrets_for
 from transforms.events.progress import Progress
 from transforms.identity.channels import check_installed
-from transforms.job import Job
+from transforms.job import Job, collect_seldom
 from transforms.logs import show_fields
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
@@ -147,6 +147,7 @@ class Delivering(beam.DoFn):
 
     def setup(self) -> None:
         """Find the definitions, and open the courier."""
+        collect_seldom()
         weigh_quickly()
         show_fields()
         self._watcher = watcher_of(self.texts, self.job)

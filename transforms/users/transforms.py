@@ -22,7 +22,7 @@ from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.live.inflight import InFlight
 from transforms.events.progress import Progress
-from transforms.job import Job
+from transforms.job import Job, collect_seldom
 from transforms.logs import show_fields
 from transforms.segments.values import DAY
 from transforms.storage.open import open_store
@@ -75,6 +75,7 @@ class AdvanceDoFn(beam.DoFn):
 
     def setup(self) -> None:
         """Find the definitions, and open the store."""
+        collect_seldom()
         weigh_quickly()
         show_fields()
         self._watcher = watcher_of(self.texts, self.job)

@@ -150,24 +150,14 @@ def fcm_message(push: RenderedPush, send: Send) -> dict[str, Any]:
     Raises:
       ValueError: firebase-admin refuses a field.
     """
-    apns = {"apns-priority": {"high": "10", "normal": "5"}.get(push.priority or "")}
-    apns["apns-collapse-id"] = push.collapse_key
-    apns["apns-expiration"] = None if push.ttl is None else str(send.decided_at // 1_000_000 + push.ttl)
-    aps = messaging.Aps(badge=push.badge, sound=push.sound, mutable_content=True if push.image else None)
+    settings = push.collapse_key, push.priority, push.ttl, push.sound, push.badge
+    plain = settings == (None,) * len(settings)
     message = messaging.Message(
         topic=_NO_TARGET,
         data=push.data,
         notification=messaging.Notification(push.title or None, push.body or None, push.image),
-        android=messaging.AndroidConfig(
-            collapse_key=push.collapse_key,
-            priority=push.priority,
-            ttl=push.ttl,
-            notification=messaging.AndroidNotification(sound=push.sound, notification_count=push.badge),
-        ),
-        apns=messaging.APNSConfig(
-            headers={name: value for name, value in apns.items() if value},
-            payload=messaging.APNSPayload(aps),
-        ),
+        android=None if plain else _android(push),
+        apns=None if plain and not push.image else _apns(push, send),
     )
     encoded: dict[str, Any] = msgspec.json.decode(str(message))
     del encoded["topic"]
@@ -175,6 +165,23 @@ def fcm_message(push: RenderedPush, send: Send) -> dict[str, Any]:
         name = {"web": "webpush"}.get(part, part)
         encoded[name] = _merged(encoded.get(name), value)
     return {name: value for name, value in encoded.items() if value}
+
+
+def _android(push: RenderedPush) -> messaging.AndroidConfig:
+    return messaging.AndroidConfig(
+        collapse_key=push.collapse_key,
+        priority=push.priority,
+        ttl=push.ttl,
+        notification=messaging.AndroidNotification(sound=push.sound, notification_count=push.badge),
+    )
+
+
+def _apns(push: RenderedPush, send: Send) -> messaging.APNSConfig:
+    headers = {"apns-priority": {"high": "10", "normal": "5"}.get(push.priority or "")}
+    headers["apns-collapse-id"] = push.collapse_key
+    headers["apns-expiration"] = None if push.ttl is None else str(send.decided_at // 1_000_000 + push.ttl)
+    aps = messaging.Aps(badge=push.badge, sound=push.sound, mutable_content=True if push.image else None)
+    return messaging.APNSConfig({name: value for name, value in headers.items() if value}, messaging.APNSPayload(aps))
 
 
 def _merged(made: Any, said: Any) -> Any:
