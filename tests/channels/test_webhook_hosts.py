@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from transforms.channels.hosts import is_public, parse_allowed
 from transforms.channels.http import ANSWER_BYTES, Http
 from transforms.channels.inbox.message import RenderedInbox
-from transforms.channels.inbox.transport import Inbox
+from transforms.channels.inbox.transport import InboxSender
 from transforms.channels.outcome import Outcome
 from transforms.channels.webhook.message import RenderedWebhook, WebhookMessage
 from transforms.channels.webhook.transport import Webhook
@@ -143,7 +143,7 @@ def test_names_that_nobody_resolves_hold_up_no_other_channel(store, make_send, m
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
     async def run():
-        webhook, inbox = Webhook(""), Inbox(store)
+        webhook, inbox = Webhook(""), InboxSender(store)
         urls = [f"https://name{number}.example/" for number in range(100)]
         calls = [hand_over(webhook, make_send("u1"), RenderedWebhook(url, "", False)) for url in urls]
         held_up = asyncio.gather(*calls)
