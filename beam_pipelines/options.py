@@ -113,7 +113,10 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
     channel(
-        "--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)"
+        "--outbox",
+        default="outbox",
+        metavar="DIR",
+        help="the folder for messages of channels that are not named here; a later run adds to it (default: outbox)",
     )
     for flag in _channel_flags():
         if not flag.metavar:
@@ -126,13 +129,14 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add(
         "--dead-letters",
         metavar="SINK",
-        help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
+        help="a JSON Lines file, to which lines are added (default: dead_letters.jsonl in the outbox), or "
+        "pubsub:projects/P/topics/T",
     )
     add(
         "--keep-dead-letters",
         default="30d",
         metavar="DURATION",
-        help="how long the store keeps them too, such as 7d; 0 keeps none (default: 30d)",
+        help="how long the store keeps dead letters, such as 7d; 0: not at all (default: 30d)",
     )
     live("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
     live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
@@ -149,7 +153,7 @@ def add_log_format(flags: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=FORMATS,
         default=FORMATS[0],
-        help="what standard error shows: text (default), or json, an object a line",
+        help="the form of standard error: text (default), or json, one object a line",
     )
 
 
@@ -170,6 +174,8 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     _check_urls(flags, here=here)
     check_events(source)
     _check_written(flags)
+    if flags.restarts < 0:
+        raise WrongUse(f"--restarts: expected 0 or more; found {flags.restarts}")
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
     _check_messages(told, definitions)
     if here:  # else the secrets are those of the workers

@@ -47,7 +47,8 @@ def todoke(tmp_path: Path) -> Run:
 def test_without_the_package_its_channel_is_a_mistake(todoke: Run) -> None:
     done = todoke("validate", EXAMPLE / "pager.yaml")
     assert done.returncode == 2
-    assert re.search(r'pager\.yaml:3: error: messages\.order_stuck\.channel: .* found "pager"', done.stderr)
+    assert re.search(r'pager\.yaml:3: error: messages\.order_stuck\.channel: .* found "pager"; these come', done.stderr)
+    assert "install the package of another one, which has an entry point in `todoke.channels`" in done.stderr
 
 
 def test_the_package_is_validated_described_and_run(todoke: Run, tmp_path: Path, site: Path) -> None:
@@ -65,7 +66,7 @@ def test_the_package_is_validated_described_and_run(todoke: Run, tmp_path: Path,
     done = todoke("run", *flags, "--report", "r.json", path=site)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert (report["sends"], report["suppressed"]) == ({"pager": {"handed_off": 1}}, {"unreachable": 1})
+    assert (report["sends"], report["suppressed"]) == ({"pager": {"handed_off": 1}}, {"bad_address": 1})
     [line] = [json.loads(path.read_text()) for path in (tmp_path / "outbox").glob("pager-*.jsonl")]
     assert (line["pager"], line["text"], line["urgent"]) == ("1234567", "Order A-17 is stuck", True)
 

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from beam_pipelines.options import read_time
 from todoke.clock import Clock, check_zone, clock
+from todoke.names import check_word
 from todoke.store import open_asked_reader
 from todoke.tables import words
 from todoke.terminal import Screen, json_text, plain_text, print_plain
-from transforms.errors import WrongUse
 from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
 from transforms.metrics.prometheus import exposition
 from transforms.users.measures import HISTOGRAM, METRICS
@@ -31,8 +31,7 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
       StoreError: the store cannot be read.
     """
     check_zone(zone, of="those who are counted")
-    if name is not None and name not in METRICS:
-        raise WrongUse(f"--name: there is no metric `{name}`; there are {', '.join(sorted(METRICS))}")
+    check_word("--name", "metric", name, METRICS)
     start = None if since is None else read_time("--since", since)
     with open_asked_reader(url) as reader:
         counts = counts_of(reader, name or "", start)

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from beam_pipelines.options import read_time
 from todoke.control import Publisher, open_topic, publish_evenly
+from todoke.names import check_word
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text
 from transforms.errors import RunFailed, WrongUse
@@ -22,6 +23,7 @@ from transforms.storage.pages import every
 from transforms.storage.reader import EARLIEST, Reader
 from transforms.storage.rows import DeadLetterRow
 from transforms.users.replay import CONTROL, CUT, Unreplayable, message_of
+from transforms.views.reasons import CAUSES
 
 __all__ = ["replay"]
 
@@ -49,11 +51,12 @@ def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float,
       json: print the counts as JSON.
 
     Raises:
-      WrongUse: the URL, the place or the time is none.
+      WrongUse: the URL, the place, the cause or the time is none.
       StoreError: the store cannot be read or written.
       ControlFailed, RunFailed: the topic or the file does not take the messages. Those that it took are marked.
     """
     cause, said = asked
+    check_word("--cause", "cause", cause, CAUSES)
     since = EARLIEST if said is None else read_time("--since", said)
     counts = Counter[str]()
     with open_asked_reader(url) as reader, closing(open_asked(url)) as store, _opened(to) as publish:

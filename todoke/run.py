@@ -267,7 +267,8 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     rebuilt = sum(report["rebuilt"].values())
     segments += [("brought over to changed definitions, visitors and merged ids too", rebuilt)] if rebuilt else []
     console.print(Columns([messages, _table("campaigns", [*entries, *sends, *refusals]), _table("members", segments)]))
-    console.print(f"as of {report['as_of']}, in {report['elapsed_s']:.1f} s", highlight=False)
+    moment = f"as of {report['as_of']}" if report["as_of"] else "nothing was applied"
+    console.print(f"{moment}, in {report['elapsed_s']:.1f} s", highlight=False)
 
 
 def _table(title: str, rows: Sequence[tuple[str, int]]) -> Table:

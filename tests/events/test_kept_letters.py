@@ -81,6 +81,13 @@ def test_the_parts_of_a_name_do_not_run_into_each_other() -> None:
     assert len({kept(each, NOW).id for each in letters}) == 3
 
 
+def test_the_same_refusal_is_one_letter_wherever_the_message_came_from() -> None:
+    outside = [letter(b"a", source=source) for source in ("pubsub:p/s", "again.jsonl", "")]
+    inside = [letter(b"a", source=source) for source in ("advance", "control")]
+    assert len({kept(each, NOW).id for each in outside}) == 1
+    assert len({kept(each, NOW).id for each in [*outside, *inside]}) == 3
+
+
 def test_a_file_whose_name_is_no_text_and_a_long_traceback() -> None:
     row = kept(letter(source="/tmp/\udcff.jsonl", detail="\ud800" + "x" * 10_000 + "the end"), NOW)
     assert row.source == "/tmp/?.jsonl"

@@ -103,7 +103,7 @@ def test_a_metric_that_is_none_is_wrong_use_and_an_empty_store_says_so(
 ) -> None:
     wrong = todoke("metrics", "--store", url, "--name", "sent")
     assert wrong.returncode == 2
-    assert "--name: there is no metric `sent`" in wrong.stderr
+    assert "--name: there is no metric `sent`; did you mean `sends`?" in wrong.stderr
     empty = f"sqlite:{tmp_path / 'empty.db'}"
     open_store(empty).close()
     nothing = todoke("metrics", "--store", empty)

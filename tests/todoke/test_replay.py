@@ -215,6 +215,19 @@ def test_what_is_replayed_is_applied_once(todoke: Todoke, tmp_path: Path) -> Non
     assert (again["applied"], again["duplicates"]) == (0, 6)
 
 
+def test_what_is_replayed_into_a_file_and_refused_once_more_is_one_letter(todoke: Todoke, tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(b"no JSON\n" + call(1, timestamp="soon") + b"\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db")
+    assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
+    for _ in range(2):
+        done = todoke("replay", "--store", "sqlite:s.db", "--to", "again.jsonl", "--json")
+        assert json.loads(done.stdout) == {"published": 2, "replayed": 0, "control": 0, "cut": 0}
+        assert todoke("run", *words, "--events", "again.jsonl", "--continue").returncode == 0
+        letters = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()
+        assert sorted(json.loads(line)["cause"] for line in letters) == ["bad_time", "not_json"]
+
+
 def test_a_deleted_user_takes_the_letters_along(todoke: Todoke, tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
     lines = [

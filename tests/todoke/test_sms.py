@@ -66,10 +66,14 @@ def test_numbers_in_any_form_are_reached_and_unset_consent_is_a_denial(todoke, t
         *person("ben", "+1 (415) 555-2671"),
         *person("cat", "+81 90 8765 4321", granted=False),
         *person("dan", "no number"),
+        *person("fay", ""),
     ]
     report = run(todoke, tmp_path, lines)
     assert report["sends"] == {"sms": {"handed_off": 2}}
-    assert report["suppressed"] == {"no_consent": 1, "unreachable": 1}
+    assert report["suppressed"] == {"bad_address": 1, "no_consent": 1, "unreachable": 1}
+    assert "no send: bad_address" in todoke("user", "dan", "--store", "sqlite:u.db").stdout
+    struck = todoke("sends", "--reason", "bad_address", "--store", "sqlite:u.db").stdout.splitlines()
+    assert [line.split("  ")[4] for line in struck] == ["dan"]
     [file] = (tmp_path / "outbox").glob("sms-*.jsonl")
     written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert {(line["to"], line["from"], line["text"], line["alphabet"], line["segments"]) for line in written} == {
@@ -92,6 +96,11 @@ def test_stop_at_the_provider_denies_text_messages_as_a_whole(todoke, tmp_path, 
     assert (consent["all/sms"], consent["offers/sms"]) == (False, True)
     assert {row.user for row in store.read_identities("address", ["+819012345678"]).values()} == {"ada"}
     store.close()
+    shown = " ".join(todoke("user", "eve", "--store", "sqlite:u.db").stdout.split())
+    assert "consent all/sms: false consent offers/sms: true, but all/sms denies it" in shown
+    assert "sms failed greet / hello: unsubscribed: 21610 Attempt to send" in shown
+    assert 'Sms Unsubscribed reason "unsubscribed"' in shown
+    assert "but all/sms" not in todoke("user", "ada", "--store", "sqlite:u.db").stdout
 
 
 def test_a_preview_tells_the_segments(todoke, tmp_path) -> None:
@@ -100,7 +109,17 @@ def test_a_preview_tells_the_segments(todoke, tmp_path) -> None:
     done = todoke("preview", "greet", "--definitions", "d.yaml", "--events", "e.jsonl", "--json")
     assert done.returncode == 0, done.stderr
     happened = json.loads(done.stdout)["sample"][0]["happened"]
-    assert [each["text"] for each in happened if each["what"] == "sent"] == ["Hello 届 (1 segment of UCS-2)"]
+    [sent] = [each for each in happened if each["what"] == "sent"]
+    assert (sent["text"], sent["note"]) == ("Hello 届", "1 segment of UCS-2")
+
+
+def test_a_preview_tells_the_segments_of_a_text_that_is_cut(todoke, tmp_path) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS.replace("Hello", "Hello " * 60), encoding="utf-8")
+    (tmp_path / "e.jsonl").write_text("\n".join(person("ada", "090-1234-5678")), encoding="utf-8")
+    done = todoke("preview", "greet", "--definitions", "d.yaml", "--events", "e.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert 'hello: sms hello (3 segments of GSM-7), "Hello Hello ' in done.stdout
+    assert done.stdout.rstrip().endswith('…"')
 
 
 @pytest.mark.parametrize(

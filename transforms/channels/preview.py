@@ -36,7 +36,8 @@ _SETTINGS = MailSettings()
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that a campaign does with a user: `what` is entered, sent or refused.
 
-    `text` is the subject, title, text or URL of what is sent, and of a message that cannot be made which field and why.
+    `text` is the subject, title, text or URL of what is sent, and of a message that cannot be made which field and why;
+    `note` is what a channel says of what is sent besides, such as in how many segments.
     """
 
     at: int
@@ -46,6 +47,7 @@ class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: str = ""
     reason: str = ""
     text: str = ""
+    note: str = ""
 
 
 class Weekly(NamedTuple):
@@ -188,10 +190,10 @@ def _made(send: Send, definitions: Definitions, complaints: Complaints) -> Happe
     )
     content = made(send, making, complaints)
     if isinstance(content, Delivery):
-        what, reason, text = "refused", content.reason, content.detail
+        what, reason, text, note = "refused", content.reason, content.detail, ""
     else:
-        what, reason, text = "sent", "", content.summary
-    return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text)
+        what, reason, text, note = "sent", "", content.summary, content.note
+    return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text, note)
 
 
 def _sound(send: Send, rendered: Rendered) -> Rendered | Outcome:

@@ -36,6 +36,11 @@ class Rendered(msgspec.Struct, frozen=True):
         """A short description for people: its subject, title, text or URL."""
         raise NotImplementedError
 
+    @property
+    def note(self) -> str:
+        """What else people want to know of it before it is sent, such as what it is paid by; empty for nothing."""
+        return ""
+
 
 def render(message: Message, scope: Mapping[str, object], locale: str | None, default_locale: str) -> Rendered:
     """Fill in a message.

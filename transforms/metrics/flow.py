@@ -10,7 +10,7 @@ from transforms.storage.series import series_start
 from transforms.users.members import MemberIndex, standing_members
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["Flow", "FlowSource", "flow_of", "flows"]
+__all__ = ["Flow", "FlowSource", "flow_of", "flows", "segments_counted"]
 
 #: How many entered and left, by window.
 _Windows = dict[int, tuple[int, int]]
@@ -81,6 +81,16 @@ def flow_of(store: FlowSource, segment: str) -> list[Flow]:
         if windows == before:
             break
     return _counted_back(windows, members)
+
+
+def segments_counted(store: Counts) -> set[str]:
+    """The segments in which live jobs have counted somebody as coming or going; reads all such counts.
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    prefixes = [f"{name}{mark}" for name in ("entered", "left") for mark in ("{", "/")]
+    return {count.labels["segment"] for prefix in prefixes for count in counts_in(store, prefix)}
 
 
 def _counts(store: Counts, segment: str) -> Iterator[WindowCount]:

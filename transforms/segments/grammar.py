@@ -118,7 +118,7 @@ def _read_identified(node: Node, problems: Problems, _place: _Place) -> Conditio
 
 def _read_reachable(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("reachable",))
-    channel = problems.choice(node.value["reachable"], installed())
+    channel = problems.channel(node.value["reachable"])
     return None if channel is None else Reachable(channel)
 
 
@@ -130,7 +130,7 @@ def _read_consented(node: Node, problems: Problems, _place: _Place) -> Condition
     fields = problems.mapping(asked, ("topic", "channel"), required=("topic", "channel"), instead=instead)
     if not fields or len(fields) != 2:
         return None
-    topic, channel = problems.text(fields["topic"]), problems.choice(fields["channel"], installed())
+    topic, channel = problems.text(fields["topic"]), problems.channel(fields["channel"])
     return None if topic is None or channel is None else Consented(topic, channel)
 
 

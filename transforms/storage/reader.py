@@ -17,7 +17,7 @@ from transforms.storage.rows import (
     RunRow,
     UserRow,
 )
-from transforms.storage.sends import SendLists, SendsAsked, page_sends
+from transforms.storage.sends import SendLists, SendsAsked, campaigns_of, page_sends
 
 __all__ = ["EARLIEST", "After", "Lists", "Reader", "TimeKey"]
 
@@ -135,6 +135,10 @@ class Reader:
         come in the order of its keys.
         """
         return page_sends(self._lists, asked, limit, cursor)
+
+    def campaigns_of_sends(self) -> list[str]:
+        """The campaigns that have a send or a refusal, sorted; in Bigtable without those that have claims alone."""
+        return campaigns_of(self._lists)
 
     def page_dead_letters(
         self, limit: int, cursor: str | None = None, *, cause: str | None = None, since: int = EARLIEST

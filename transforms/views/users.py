@@ -31,10 +31,13 @@ def known_user(reader: Reader, user: str) -> UserRow:
       UnknownUser: there is none.
       StoreError: the store cannot be read.
     """
-    row = reader.read_users([user]).get(user)
-    if row is None:
-        raise UnknownUser(f"the store knows no user {quoted(user)}")
-    return row
+    other = user[len(ANONYMOUS) :] if user.startswith(ANONYMOUS) else ANONYMOUS + user
+    found = reader.read_users([user, other] if other else [user])
+    if user in found:
+        return found[user]
+    whose = "a user" if user.startswith(ANONYMOUS) else "an anonymous"
+    hint = f", but {whose} id of that name: ask for {quoted(other)}" if other in found else ""
+    raise UnknownUser(f"the store knows no user {quoted(user)}{hint}")
 
 
 def profile(row: UserRow) -> dict[str, Any]:

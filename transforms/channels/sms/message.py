@@ -6,7 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from transforms.channels.sms.segments import Segments, segments_of
-from transforms.events.plain import quoted
+from transforms.events.plain import counted, quoted
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
 from transforms.messages.render import Filler, Rendered, RenderError
@@ -35,9 +35,14 @@ class RenderedSms(Rendered, frozen=True):
 
     @property
     def summary(self) -> str:
-        """The text, and what it is sent in."""
+        """The text."""
+        return self.text
+
+    @property
+    def note(self) -> str:
+        """What it is sent in."""
         alphabet, number = self.segments
-        return f"{self.text} ({number} segment{'s' if number > 1 else ''} of {alphabet})"
+        return f"{counted(number, 'segment')} of {alphabet}"
 
 
 class SmsMessage(Message, frozen=True):

@@ -17,6 +17,10 @@ WHOLE, BEGINNING = 1_000_000, 64_000
 #: How many characters are kept of a detail, which may be a traceback: the last ones.
 _DETAIL = 8_000
 
+#: Sources that are parts of the product: what comes from there is no message of the events' topic, and is not replayed
+#: as such.
+_NOT_OUTSIDE = ("advance", "control")
+
 #: The prefix of the key of an anonymous id.
 _ANONYMOUS = "~"
 
@@ -40,10 +44,10 @@ _NAMED = {
 
 def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
     """A letter as its row, refused at `now` (microseconds UTC); of the same id for the same refusal of the same
-    message, however often that happens."""
+    message, however often that happens, and from wherever it comes: what was replayed comes from elsewhere."""
     payload, source, cause = letter.payload, _text(letter.source), _text(letter.cause)
     name = blake2b(digest_size=12)
-    for part in (source.encode(), cause.encode(), payload):
+    for part in ((source if source in _NOT_OUTSIDE else "").encode(), cause.encode(), payload):
         name.update(len(part).to_bytes(8, "big") + part)
     return DeadLetterRow(
         time=now,
