@@ -148,6 +148,12 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     assert config.store is not None
     url = config.store
 
+    # Each of these has a connection of its own: one that waits for a file that is busy would hold up the lease, too.
+    def look(stopped: Callable[[], bool]) -> None:
+        store = open_store(url)
+        keep_behind(job.part(InFlight), job.part(Feeds), store, stopped)
+        store.close()
+
     def wake(stopped: Callable[[], bool]) -> None:
         store = open_store(url)
         topic = None if config.control_topic is None else f"pubsub:{config.control_topic}"
@@ -160,7 +166,6 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     lease.await_and_take()
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)
-    look = partial(keep_behind, job.part(InFlight), job.part(Feeds), held)
     watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
     seed = (partial(keep_seeded, config, job),) if config.seed else ()
     beside = wake, lease.keep, look, watch, *seed

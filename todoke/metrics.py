@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from io import TextIOWrapper
 
+from msgspec import structs
 from rich import box
 from rich.table import Table
 
@@ -11,7 +13,8 @@ from todoke.clock import Clock, check_zone, clock
 from todoke.names import check_word
 from todoke.store import open_asked_reader
 from todoke.tables import words
-from todoke.terminal import Screen, json_text, plain_text, print_plain
+from todoke.terminal import Screen, json_text, plain_text
+from transforms.events.plain import plain_lines
 from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
 from transforms.metrics.prometheus import exposition
 from transforms.users.measures import HISTOGRAM, METRICS
@@ -38,8 +41,7 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
         if json:
             _print_windows(counts, clock(zone))
         elif prometheus:
-            for line in exposition(summed(counts)):
-                print_plain(line)
+            _print_exposition(counts)
         else:
             _print_table(summed(counts))
 
@@ -49,6 +51,20 @@ def _print_windows(counts: Iterable[WindowCount], by: Clock) -> None:
     for count in counts:
         shown = {"name": count.name, "labels": count.labels, "window": by.write(count.window), "count": count.count}
         print(json_text(shown))
+
+
+def _print_exposition(counts: Iterable[WindowCount]) -> None:
+    """Print Prometheus' format, which is UTF-8 whatever the locale is, and knows no escapes of JSON.
+
+    Series that are one once no terminal obeys their labels are added up: none may be there twice.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    plain = (
+        structs.replace(each, labels={name: plain_lines(said) for name, said in each.labels.items()}) for each in counts
+    )
+    for line in exposition(summed(plain)):
+        print(line)
 
 
 def _print_table(sums: Mapping[tuple[str, _Labels], int]) -> None:

@@ -273,3 +273,31 @@ def test_flow_is_of_members_with_a_user_id_and_knows_old_names(store: Store) -> 
         said = b'{"user": "u", "segments": {"vip": "2026-03-01T00:00:00Z"}}' if name != "u4" else b"{}"
         store.write_users([UserRow(name, 1, b"", said)])
     assert flow_of(store, "vip") == [Flow(0, 1, 0, 1), Flow(MINUTE, 2, 0, 3)]
+
+
+#: Values that are one to whoever reads a terminal, or end something.
+LOOKALIKES = st.sampled_from(
+    ["a\x00", "a\x1b", "a\u202e", "a\u2028", "a\r", "a\n", "a\x85", "other", "", 'a"', "a\\", "é", "+Inf"]
+)
+any_series = st.builds(
+    lambda name, said: series_of(name, said.items()),
+    st.sampled_from(sorted({*METRICS, "latency_sum", "behind_sum"})),
+    st.dictionaries(st.sampled_from(["event", "type", "campaign", "le"]), LOOKALIKES | texts, max_size=3),
+)
+
+
+@given(st.lists(st.tuples(any_series, st.integers(-(2**63), 2**63 - 1)), max_size=30))
+@example([(series_of("events", [("event", f"a{end}")]), 1) for end in "\x00\x01"])
+@example([(series_of("events", [("event", "other")]), 1), ("events/other", 2)])
+@example([('events{event=""}', 1), ("events{}", 2)])
+@example([('latency{le="7"}', 1), ("latency{}", 2), ('latency{le="5"}', 3)])
+def test_whatever_a_store_holds_prometheus_gets_no_series_twice(rows: list[tuple[str, int]]) -> None:
+    class Held:
+        def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+            return (MetricRow(series, 0, count) for series, count in rows)
+
+    lines = list(exposition(summed(counts_of(Held()))))
+    families = list(text_string_to_metric_families("\n".join([*lines, ""])))
+    samples = [(each.name, *sorted(each.labels.items())) for family in families for each in family.samples]
+    assert len(samples) == len(set(samples)) == sum(not line.startswith("#") for line in lines)
+    assert [family.name for family in families if family.type == "unknown"] == []

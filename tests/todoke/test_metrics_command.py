@@ -91,6 +91,21 @@ def test_prometheus_takes_it(url: str, todoke: Todoke) -> None:
     assert (event.labels, event.value) == ({"event": 'a/b"', "type": "track"}, 1.0)
 
 
+def test_names_that_look_alike_are_one_series_in_any_locale(
+    url: str, process: Todoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    store, tallies = open_store(url), Tallies(MINUTE)
+    for name in ("é\x00", "é\x1b", "é\u2028", "other"):
+        tallies.count("events", name, "track", at=NOW)
+    store.add_metrics(tallies.rows(NOW))
+    store.close()
+    text = process("metrics", "--store", url, "--prometheus").stdout
+    (events,) = [found for found in text_string_to_metric_families(text) if found.name == "todoke_events"]
+    assert {each.labels["event"]: each.value for each in events.samples} == {'a/b"': 1, "é�": 3, "other": 1}
+    assert len(events.samples) == 3
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool (Debian: apt install prometheus)")
 def test_prometheus_own_tool_has_nothing_to_say(url: str, todoke: Todoke) -> None:
     text = todoke("metrics", "--store", url, "--prometheus").stdout

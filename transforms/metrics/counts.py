@@ -105,11 +105,12 @@ def summed(counts: Iterable[WindowCount]) -> dict[_Series, int]:
 
 
 def histograms_of(sums: Mapping[_Series, int], name: str) -> dict[tuple[tuple[str, str], ...], Histogram]:
-    """The histograms of a metric by their labels, without `le`."""
+    """The histograms of a metric by their labels, without `le`; what is in no bucket of ours is left out."""
     assert METRICS[name].kind == HISTOGRAM
     buckets: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
     for (found, labels), count in sums.items():
-        if found == name:
+        edge = dict(labels).get("le")
+        if found == name and edge in _EDGES:
             bare = tuple(label for label in labels if label[0] != "le")
-            buckets.setdefault(bare, {})[dict(labels)["le"]] = count
+            buckets.setdefault(bare, {})[edge] = count
     return {labels: Histogram(each, sums.get((sum_of(name), labels), 0)) for labels, each in buckets.items()}

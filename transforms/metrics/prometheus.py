@@ -1,6 +1,7 @@
 """Metrics in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
 
-What is in the store is counted since it was made, or since a time; so a counter here is its sum over windows.
+What is in the store is counted since it was made, or since a time; so a counter here is its sum over windows. A label
+without a value is none: series that differ in nothing else are one, with their sum.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ _Series = tuple[str, _Labels]
 
 def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
     """The lines for sums by series, without line ends; metrics in the order of their names."""
+    sums = _without_empty(sums)
     for name in sorted(METRICS):
         metric = METRICS[name]
         if metric.kind == HISTOGRAM:
@@ -32,6 +34,14 @@ def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
             shown = f"{PREFIX}{name}_total" if metric.kind == COUNTER else f"{PREFIX}{name}"
             yield from _head(shown, metric.says, metric.kind)
             yield from (f"{shown}{_braces(labels)} {_number(count, metric.unit)}" for labels, count in found.items())
+
+
+def _without_empty(sums: Mapping[_Series, int]) -> dict[_Series, int]:
+    shown: dict[_Series, int] = {}
+    for (name, labels), count in sums.items():
+        series = name, tuple(label for label in labels if label[1])
+        shown[series] = shown.get(series, 0) + count
+    return shown
 
 
 def _histogram(name: str, sums: Mapping[_Series, int]) -> Iterator[str]:

@@ -62,6 +62,7 @@ class Rows:
         self.refusals += later.refusals
         self.members |= later.members
         self.users |= later.users
+        self.tallies.join(later.tallies)
 
     def write(self, store: Store, now: int) -> list[Forward]:
         """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease, and
