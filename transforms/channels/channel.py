@@ -4,13 +4,14 @@ A `Channel` (`transforms.identity.channels`) names where its parts stand.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import MailSettings
+from transforms.channels.settings import UNSUBSCRIBE_SECRET, MailSettings, secret_of
 from transforms.events.times import write_time
 from transforms.identity.channels import channels, part_of
 from transforms.messages.definitions import Message
@@ -28,6 +29,7 @@ __all__ = [
     "every_secret",
     "line_head",
     "read_flag",
+    "secret_values",
     "settings_of",
     "transport_of",
 ]
@@ -195,3 +197,12 @@ def transport_of(channel: str) -> Transport:
 def every_secret() -> list[str]:
     """The variables of the environment that hold secrets of channels."""
     return [secret for channel in channels() for secret in settings_of(channel).secrets]
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """What these hold, and what signs links: nobody may see it. One whose file cannot be read is nobody's yet."""
+    found = []
+    for name in (*every_secret(), UNSUBSCRIBE_SECRET):
+        with suppress(ValueError):
+            found.append(secret_of(environment, name))
+    return found

@@ -15,6 +15,7 @@ import msgspec
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions
 from transforms.channels.making import Complaints, content_of, made
+from transforms.channels.masking import Masks
 from transforms.channels.outbox import composed
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
@@ -105,7 +106,7 @@ def preview_campaign(
       weeks: of so many weeks, the last of which ends at `as_of`, it is counted by week.
       sample: of how many users it is told: first those who enter, then those who are refused, by the hash of their id.
     """
-    counts, complaints = _Counts(as_of, weeks), Complaints()
+    counts, complaints = _Counts(as_of, weeks), Complaints(Masks())
     chosen: list[tuple[bool, int, str, PreviewedUser]] = []
     for key, inputs in histories.each(definitions):
         told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs

@@ -22,7 +22,7 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watcher_of
-from transforms.channels.channel import settings_of
+from transforms.channels.channel import secret_values, settings_of
 from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import Courier
 from transforms.channels.destinations import Channels
@@ -174,6 +174,7 @@ class Delivering(beam.DoFn):
             rules=self._rules,
             in_turn=self.channels.in_turn,
             bounded=self.bounded,
+            hidden=secret_values(os.environ),
         )
 
     def teardown(self) -> None:
