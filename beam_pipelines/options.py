@@ -33,6 +33,7 @@ __all__ = [
     "Misread",
     "add_log_format",
     "parse",
+    "parse_kept_for",
     "parsed",
     "parser",
     "read_flags",
@@ -190,7 +191,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         outbox=flags.outbox,
         told=_travelling(told),
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
-        letters_kept_for=parsed("--keep-dead-letters", _kept_for, flags.keep_dead_letters),
+        letters_kept_for=parsed("--keep-dead-letters", parse_kept_for, flags.keep_dead_letters),
         live=not source.bounded and here,
         control=_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
@@ -343,7 +344,12 @@ def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
         raise WrongUse(f"{flag}: {error}") from error
 
 
-def _kept_for(said: str) -> int:
+def parse_kept_for(said: str) -> int:
+    """What `--keep-dead-letters` says, in microseconds.
+
+    Raises:
+      ValueError: it is no duration.
+    """
     return 0 if said in ("0", "0s", "0d") else duration(said)
 
 

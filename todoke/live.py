@@ -30,6 +30,7 @@ from todoke.stalled import keep_moving
 from todoke.terminal import last_line
 from todoke.wake import wake_all
 from transforms.errors import NotStarted, RunFailed
+from transforms.events.kept.pruning import keep_pruned
 from transforms.events.live.feed import Feeds
 from transforms.events.live.inflight import InFlight
 from transforms.events.plain import counted
@@ -37,6 +38,7 @@ from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
+from transforms.storage.store import Store
 from transforms.users.lease import JobLease
 
 __all__ = ["RESTARTS", "Patience", "Prism", "find_prism", "run_graph", "run_live", "supervise"]
@@ -135,7 +137,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes how
-    far the job is behind, and seeds what a publication asks anew of the past.
+    far the job is behind, deletes dead letters that are too old, and seeds what a publication asks anew of the past.
 
     Raises:
       LeaseHeld: another job works on the store.
@@ -147,12 +149,6 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
 
     assert config.store is not None
     url = config.store
-
-    # Each of these has a connection of its own: one that waits for a file that is busy would hold up the lease, too.
-    def look(stopped: Callable[[], bool]) -> None:
-        store = open_store(url)
-        keep_behind(job.part(InFlight), job.part(Feeds), store, stopped)
-        store.close()
 
     def wake(stopped: Callable[[], bool]) -> None:
         store = open_store(url)
@@ -166,15 +162,30 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     lease.await_and_take()
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)
+    look = _with_store(url, lambda store, stop: keep_behind(job.part(InFlight), job.part(Feeds), store, stop))
+    prune = _with_store(url, lambda store, stop: keep_pruned(store, config.letters_kept_for, stop))
     watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
     seed = (partial(keep_seeded, config, job),) if config.seed else ()
-    beside = wake, lease.keep, look, watch, *seed
+    beside = wake, lease.keep, look, prune, watch, *seed
     run_graph(lambda pipeline: build_live(pipeline, config, runtime, job), job, beam_flags, beside=beside)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.
     sys.stderr.flush()
     os._exit(0)
+
+
+def _with_store(url: str, keep: Callable[[Store, Callable[[], bool]], None]) -> Callable[[Callable[[], bool]], None]:
+    """What keeps something in a store, over a connection of its own: where one waits for a file that is busy, what else
+    is done over it waits too, and the lease must not.
+    """
+
+    def run(stopped: Callable[[], bool]) -> None:
+        store = open_store(url)
+        keep(store, stopped)
+        store.close()
+
+    return run
 
 
 def run_graph(

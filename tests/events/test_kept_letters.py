@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Cause, Refused, decode
+from transforms.events.kept.pruning import keep_pruned, prune
 from transforms.events.kept.rows import BEGINNING, WHOLE, kept, named_user
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.transforms import WriteDeadLetters
-from transforms.storage.open import open_reader
+from transforms.storage.open import open_reader, open_store
 from transforms.storage.rows import DeadLetterRow
 
 NOW = 1_772_000_000_000_000
@@ -155,11 +156,30 @@ def test_a_job_that_runs_for_months_keeps_none_for_longer(tmp_path: Path) -> Non
     assert [row.payload for row in rows(url)] == [b"9", b"8", b"7", b"6"]
 
 
+def test_a_live_job_to_which_no_letter_comes_keeps_none_for_longer(url: str) -> None:
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(b"%d" % day), NOW + day * DAY) for day in range(4)])
+    hours = iter(range(1_000))
+    left: list[int] = []
+
+    def clock() -> int:
+        return NOW + 3 * DAY + next(hours) * DAY // 24
+
+    def sleep(_: float) -> None:
+        left.append(len(rows(url)))
+
+    keep_pruned(store, 3 * DAY, lambda: len(left) == 30, clock=clock, sleep=sleep)
+    assert (left[0], left[-1]) == (3, 2), "what was three days old at once, and the next when it was"
+    assert prune(store, NOW + 6 * DAY + 1, 0) == 0, "a job that keeps none leaves those of others"
+    assert prune(store, NOW + 40 * DAY) == 2
+    store.close()
+
+
 def test_large_letters_are_not_held_in_memory_and_stay_within_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:{tmp_path / 'store.db'}"
-    monkeypatch.setattr("transforms.events.kept.transforms.MOST_BYTES", 60_000_000)
+    monkeypatch.setattr("transforms.events.kept.pruning.MOST_BYTES", 60_000_000)
     step = KeepDeadLetters(url, clock=lambda: NOW)._step
     step.setup()
     step.start_bundle()

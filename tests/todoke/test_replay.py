@@ -338,3 +338,16 @@ def test_a_run_keeps_letters_unless_told_not_to(todoke: Todoke, tmp_path: Path, 
     done = todoke("run", *words, "--keep-dead-letters", "a while")
     assert done.returncode == 2
     assert "--keep-dead-letters: " in done.stderr
+
+
+def test_a_run_that_refuses_nothing_deletes_letters_that_are_too_old(todoke: Todoke, tmp_path: Path) -> None:
+    now = time.time_ns() // 1000
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(days)), now - days * 86_400_000_000) for days in (29, 31)])
+    store.close()
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(call(1) + b"\n")
+    done = todoke("run", "--definitions", "d.yaml", "--store", "sqlite:s.db", "--events", "e.jsonl")
+    assert done.returncode == 0, done.stderr
+    (left,) = todoke("dead-letters", "--store", "sqlite:s.db").stdout.splitlines()
+    assert '"m29"' in left

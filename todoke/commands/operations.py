@@ -48,19 +48,24 @@ def wake(
     "todoke sweep --store sqlite:users.db --definitions shop.yaml --older-than 1h",
 )
 def sweep(
+    *,
     store: StoreUrl,
     definitions: DefinitionsPath,
     control_topic: Topic = None,
     older_than: Annotated[
         str, typer.Option(metavar="DURATION", help="leave out claims that lapsed less than this ago, such as 1h")
     ] = "0s",
+    keep_dead_letters: Annotated[
+        str, typer.Option(metavar="DURATION", help="delete dead letters that are older; 0 leaves them all")
+    ] = "30d",
     json: Json = False,
 ) -> None:
-    """Settle sends that a courier had claimed when it died.
+    """Settle sends that a courier had claimed when it died, and delete dead letters that are too old.
 
     Once a lease is over, the campaign's on_unknown decides whether the message is sent again.
     """
-    import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, older_than, json=json)
+    kept = {"older_than": older_than, "keep_dead_letters": keep_dead_letters}
+    import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, **kept, json=json)
 
 
 @group.command(

@@ -21,7 +21,8 @@ from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
 from transforms.events.files import UnreadableFile, messages_of_file
-from transforms.events.kept.transforms import KEPT_FOR, KeepDeadLetters
+from transforms.events.kept.pruning import KEPT_FOR
+from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.live.transforms import Publish
 from transforms.events.sources import Files, ReceivedMessage, Source, Subscription
 
