@@ -57,6 +57,19 @@ NAMED = {
     b"": "",
     b"\0\xff": "",
     b'[{"userId": "ada"}]': "ada",
+    b'{"type": "alias", "userId": "", "previousId": "ada"}': "ada",
+    b'{"type": "alias", "userId": "bob", "previousId": "ada"}': "bob",
+    b'{"type": "alias", "user": null, "previous": "ada"}': "ada",
+    b'{"type": "alias", "previousId": "ada", ': "ada",
+    b'{"batch": [{"userId": "ada"}]}': "ada",
+    b'{"properties": {"userId": "other"}, "userId": "ada", ': "ada",
+    b'{"properties": {"a": [{"userId": "other"}], "userId": "ada"': "ada",
+    b'"{\\"userId\\": \\"ada\\"}"': "ada",
+    b'{"data": "{\\"userId\\": \\"ada\\"}"}': "",
+    b'{"userId": "ada", "x": "' + b"x" * 2_000_000 + b'"}': "ada",
+    b'{"x": "' + b"x" * 2_000_000 + b'", "userId": "ada"}': "ada",
+    b'{"x": "' + b"x" * 2_000_000 + b'", "userId": "ada"': "ada",
+    b'{"userId": 1.5': "",
 }
 
 

@@ -20,6 +20,8 @@ _DETAIL = 8_000
 #: Sources that are parts of the product: what comes from there is no message of the events' topic, and is not replayed
 #: as such.
 _NOT_OUTSIDE = ("advance", "control")
+#: So many bytes of a payload that is no JSON are searched for ids.
+_SEARCHED = 10_000_000
 
 #: The prefix of the key of an anonymous id.
 _ANONYMOUS = "~"
@@ -30,16 +32,18 @@ class _Named(msgspec.Struct, rename="camel"):
 
     user_id: Any = None
     anonymous_id: Any = None
+    previous_id: Any = None
     user: Any = None
     anonymous: Any = None
+    previous: Any = None
 
 
-_decoder = msgspec.json.Decoder(_Named)
-#: The same in text that is no JSON, or only begins as JSON.
-_NAMED = {
-    name: re.compile(rb'"%s"\s*:\s*("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20})' % name.encode())
-    for name in ("userId", "anonymousId")
-}
+_decoder = msgspec.json.Decoder(_Named | str)
+#: What names somebody in text that is no JSON, or only begins as JSON.
+_SAID = re.compile(
+    rb'"(userId|anonymousId|previousId)"\s{0,64}:\s{0,64}("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20}(?![\d.eE]))'
+)
+_NAMES = (b"userId", b"anonymousId", b"previousId")
 
 
 def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
@@ -65,24 +69,39 @@ def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
 def named_user(payload: bytes) -> str:
     """The key of the user whom a message names, `~` and an anonymous id for a visitor; empty if none can be read.
 
-    A payload that is no JSON is searched for the names of the fields.
+    A message that names nobody where it should is searched for the names of the fields; the outermost counts.
     """
-    payload = payload if len(payload) <= WHOLE else payload[:BEGINNING]
     try:
         found = _decoder.decode(payload.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        user, anonymous = (_searched(pattern, payload) for pattern in _NAMED.values())
-    else:
-        user, anonymous = _id(found.user_id) or _id(found.user), _id(found.anonymous_id) or _id(found.anonymous)
-    return user or (_ANONYMOUS + anonymous if anonymous else "")
+        return _searched(payload)
+    if isinstance(found, str):  # JSON within JSON
+        return _searched(found.encode())
+    ids = (found.user_id, found.anonymous_id, found.previous_id)
+    return _key(*ids) or _key(found.user, found.anonymous, found.previous) or _searched(payload)
 
 
-def _searched(pattern: re.Pattern[bytes], payload: bytes) -> str:
-    match = pattern.search(payload)
-    try:
-        return "" if match is None else _id(msgspec.json.decode(match[1]))
-    except ValueError:  # msgspec's own errors are, and the one for bytes that are no UTF-8
-        return ""
+def _searched(payload: bytes) -> str:
+    payload, place, depth = payload[:_SEARCHED], 0, 0
+    found: dict[bytes, tuple[int, str]] = {}
+    for said in _SAID.finditer(payload):
+        # Of brackets within texts nobody can be sure, where it is no JSON.
+        depth += sum(payload.count(mark, place, said.start()) for mark in (b"{", b"["))
+        depth -= sum(payload.count(mark, place, said.start()) for mark in (b"}", b"]"))
+        name, place = said[1], said.start()
+        try:
+            text = _id(msgspec.json.decode(said[2]))
+        except ValueError:  # msgspec's own errors are, and the one for bytes that are no UTF-8
+            continue
+        if text and (name not in found or depth < found[name][0]):
+            found[name] = depth, text
+    return _key(*(found.get(name, (0, ""))[1] for name in _NAMES))
+
+
+def _key(user: Any, anonymous: Any, previous: Any) -> str:
+    """The key by ids as they are said; that of an alias which says only whose it was is theirs."""
+    visitor = _id(anonymous)
+    return _id(user) or (_ANONYMOUS + visitor if visitor else _id(previous))
 
 
 def _id(said: Any) -> str:
