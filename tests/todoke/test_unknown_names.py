@@ -127,16 +127,30 @@ def test_an_unknown_user_is_said_in_the_same_words(
         "preview greet --definitions DEFINITIONS --events EVENTS --weeks N",
         "preview greet --definitions DEFINITIONS --events EVENTS --sample N",
         "demo --customers N",
-        "run --definitions DEFINITIONS --events EVENTS --store none --restarts N",
     ],
 )
 @pytest.mark.parametrize("number", ["-1", f"{10**20}", "many"])
 def test_a_number_that_cannot_be_is_wrong_use(
     todoke: Todoke, store: str, finished: Path, words: str, number: str
 ) -> None:
-    if words.startswith("run") and number == f"{10**20}":
-        pytest.skip("a job may restart as often as anybody likes")
     places = {"STORE": store, "DEFINITIONS": finished / "definitions.yaml", "EVENTS": finished / "events.jsonl"}
     done = todoke(*(places.get(word, word) for word in words.replace(" N", f" {number}").split()))
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run --events EVENTS --store none --restarts -1",
+        "backfill --write seeds --store STORE --rate 0",
+        "backfill --write seeds --store STORE --rate nan",
+        "backfill --write seeds --store STORE --rate inf",
+    ],
+)
+def test_a_number_of_a_job_that_cannot_be_is_wrong_use(todoke: Todoke, store: str, finished: Path, words: str) -> None:
+    places = {"STORE": store, "EVENTS": finished / "events.jsonl"}
+    flags = ("--definitions", finished / "definitions.yaml")
+    done = todoke(*(places.get(word, word) for word in words.split()), *flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"todoke: {words.split()[-2]}: expected " in done.stderr
