@@ -7,7 +7,7 @@ from transforms.errors import WrongUse
 from transforms.storage.open import open_reader, open_store
 from transforms.storage.reader import Reader
 from transforms.storage.rows import UserRow
-from transforms.storage.store import OlderStore, Store
+from transforms.storage.store import NoStore, OlderStore, Store
 from transforms.views.users import UnknownUser, known_user
 
 __all__ = ["asked_row", "open_asked", "open_asked_reader"]
@@ -36,8 +36,11 @@ def open_asked_reader(url: str) -> Iterator[Reader]:
     """
     try:
         reader = open_reader(url)
-    except OlderStore:
-        open_asked(url).close()
+    except OlderStore as older:
+        try:
+            open_asked(url).close()
+        except NoStore as error:
+            raise NoStore(f"{older}. Run this once where it may be written, to bring it up to date: {error}") from error
         reader = open_reader(url)
     except ValueError as error:
         raise WrongUse(f"--store: {error}") from error
