@@ -66,7 +66,7 @@ def test_the_package_is_validated_described_and_run(todoke: Run, tmp_path: Path,
     done = todoke("run", *flags, "--report", "r.json", path=site)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert (report["sends"], report["suppressed"]) == ({"pager": {"handed_off": 1}}, {"bad_address": 1})
+    assert (report["sends"], report["suppressed"]) == ({"pager": {"handed_off": 1}}, {"unreachable": 1})
     [line] = [json.loads(path.read_text()) for path in (tmp_path / "outbox").glob("pager-*.jsonl")]
     assert (line["pager"], line["text"], line["urgent"]) == ("1234567", "Order A-17 is stuck", True)
 

@@ -209,9 +209,6 @@ def warming() -> list[str]:
 
 DECIDED: dict[str, Callable[[], list[str]]] = {
     "audience": lambda: refused(audience={"segment": "vips"}),
-    "bad_address": lambda: refused(
-        {"send": "mail"}, transactional=True, before=lambda told: told.identify(1, {"email": 5})
-    ),
     "capped": capped,
     "ended": lambda: refused(ends="2026-03-28"),
     "exit": lambda: refused(exit={"segment": "vips"}, before=lambda told: told.track("Ordered", 1)),

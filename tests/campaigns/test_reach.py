@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from campaigns.campaign_story import definitions, refusals
 from core import HOUR, MINUTE, START, Story, compile_plain, of_type
 
@@ -50,25 +49,3 @@ def test_a_later_send_that_would_go_out_lets_the_user_in() -> None:
     told.track("Bought", 0)
     assert entered(told) == [0]
     assert refusals(told) == [("push_a", "unreachable", 0)]
-
-
-@pytest.mark.parametrize(
-    ("steps", "reason"),
-    [
-        ([{"send": "email_a"}], "bad_address"),
-        ([{"send": ["email_a", "push_a"]}], "bad_address"),
-        ([{"send": "push_a"}], "unreachable"),
-        ([{"send": "push_a"}, {"send": "email_a"}], "bad_address"),
-    ],
-)
-def test_an_address_that_is_none_is_told_from_none_at_all(steps: list[Any], reason: str) -> None:
-    told = told_of(steps=steps)
-    told.identify(0, {"email": 5})
-    told.consent(0, "email", granted=True)
-    told.track("Bought", 0)
-    assert [found for _, found, _ in refusals(told)] == [reason]
-    told = told_of(steps=[*steps, {"wait": "1h"}, {"send": "line_a"}])
-    told.identify(0, {"email": 5})
-    told.consent(0, "email", granted=True)
-    told.track("Bought", 0)
-    assert {found for _, found, _ in refusals(told)} == {"no_consent"}, "where steps differ"

@@ -8,7 +8,6 @@ from core import HOUR, START
 
 from transforms.events.decode import Refused
 from transforms.events.event import Event
-from transforms.identity.channels import channels
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
 from transforms.users.control import Receipt, decode_control, receipt_event
@@ -237,28 +236,3 @@ def test_what_is_not_clearly_consent_is_passed_over(event: Event) -> None:
 )
 def test_names_of_zones(name: Any, known: bool) -> None:
     assert known_zone(name) is known
-
-
-@pytest.mark.parametrize(
-    ("traits", "bad"),
-    [
-        ({}, []),
-        ({"email": "u@example.com", "phone": "+819012345678", "line_id": "U1"}, []),
-        ({"phone": "no number"}, ["sms"]),
-        ({"phone": "090-1234-5678"}, ["sms"]),
-        ({"phone": 819012345678, "email": ["u@example.com"]}, ["email", "sms"]),
-        ({"phone": " ", "email": "", "line_id": None}, []),
-    ],
-)
-def test_what_should_be_an_address_and_is_none(traits: Plain, bad: list[str]) -> None:
-    profile = profile_of(identify(1, traits))
-    assert [channel for channel in sorted(channels()) if profile.is_misaddressed(channel, user="u")] == bad
-    if traits.get("phone") == "090-1234-5678":
-        assert not profile.is_misaddressed("sms", region="JP")
-
-
-def test_a_blocked_mailbox_was_one() -> None:
-    profile = profile_of(identify(1, {"email": "u@example.com"}))
-    profile.blocked["u@example.com"] = (START, "r", "bounced")
-    assert not profile.addresses("email")
-    assert not profile.is_misaddressed("email")

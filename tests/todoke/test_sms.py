@@ -70,10 +70,10 @@ def test_numbers_in_any_form_are_reached_and_unset_consent_is_a_denial(todoke, t
     ]
     report = run(todoke, tmp_path, lines)
     assert report["sends"] == {"sms": {"handed_off": 2}}
-    assert report["suppressed"] == {"bad_address": 1, "no_consent": 1, "unreachable": 1}
-    assert "no send: bad_address" in todoke("user", "dan", "--store", "sqlite:u.db").stdout
-    struck = todoke("sends", "--reason", "bad_address", "--store", "sqlite:u.db").stdout.splitlines()
-    assert [line.split("  ")[4] for line in struck] == ["dan"]
+    assert report["suppressed"] == {"no_consent": 1, "unreachable": 2}
+    assert "no send: unreachable" in todoke("user", "dan", "--store", "sqlite:u.db").stdout
+    struck = todoke("sends", "--reason", "unreachable", "--store", "sqlite:u.db").stdout.splitlines()
+    assert [line.split("  ")[4] for line in struck] == ["dan", "fay"]
     [file] = (tmp_path / "outbox").glob("sms-*.jsonl")
     written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert {(line["to"], line["from"], line["text"], line["alphabet"], line["segments"]) for line in written} == {

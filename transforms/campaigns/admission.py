@@ -17,10 +17,6 @@ from transforms.segments.warming import nobody
 __all__ = ["Admission", "Refusal"]
 
 
-#: Why a send reaches nobody. Where the steps of a campaign differ, the first of these is the reason.
-_REASONS = ("no_consent", "bad_address", "unreachable")
-
-
 class Refusal(NamedTuple):
     """Why a user may not enter. With `may_pass` it is for lack of facts, which may still come."""
 
@@ -94,7 +90,7 @@ class Admission:
             sends = [step.all_messages for step in campaign.every_step if step.kind == "send"]
             reasons = [self.sending.choose(campaign, messages)[1] for messages in sends]
             if None not in reasons:
-                reason = min((reason for reason in reasons if reason is not None), key=_REASONS.index)
+                reason = min(reason for reason in reasons if reason is not None)
                 return Refusal(reason, any(self.sending.may_better(campaign, messages) for messages in sends))
         held = not campaign.transactional and is_held(self.definitions.policies.global_holdout, self.user.id)
         return Refusal("global_holdout") if held else None

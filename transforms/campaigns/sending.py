@@ -81,16 +81,14 @@ class Sending:
 
     def choose(self, campaign: Campaign, messages: tuple[str, ...]) -> tuple[str, str | None]:
         """The first message that reaches, or the reason why none does."""
-        allowed = []
+        denied = 0
         for name in messages:
             channel = self.definitions.messages[name].channel
-            if campaign.consent is None or self.user.is_consented(campaign.consent, channel):
-                if self.user.is_reachable(channel):
-                    return name, None
-                allowed.append(channel)
-        if not allowed:
-            return "", "no_consent"
-        return "", "bad_address" if any(map(self.user.is_misaddressed, allowed)) else "unreachable"
+            if campaign.consent is not None and not self.user.is_consented(campaign.consent, channel):
+                denied += 1
+            elif self.user.is_reachable(channel):
+                return name, None
+        return "", "no_consent" if denied == len(messages) else "unreachable"
 
     def may_better(self, campaign: Campaign, messages: tuple[str, ...]) -> bool:
         """Whether facts may still come that let a message go out, or a better one: a channel may get an address, and

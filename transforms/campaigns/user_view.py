@@ -74,9 +74,6 @@ class UserView(Protocol):
     def is_reachable(self, channel: str) -> bool:
         """Whether there is a live address."""
 
-    def is_misaddressed(self, channel: str) -> bool:
-        """Whether what should be an address on the channel cannot be read as one."""
-
     def is_consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel."""
 

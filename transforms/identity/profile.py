@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.events.consent import CONSENT_CHANGED, EVERY_TOPIC, folded_topic, read_consent
 from transforms.events.event import GROUP, RECEIPT, SET, TOKEN_LOST, Event
-from transforms.identity.channels import REGION, TOKENS, USER, attributes_of, channels
+from transforms.identity.channels import REGION, TOKENS, USER, channels
 from transforms.identity.zones import known_zone
 
 __all__ = [
@@ -157,14 +157,6 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         if self.blocked and (key := declared.key) is not None:
             return [address for address in found if address not in self.blocked and key(address) not in self.blocked]
         return found
-
-    def is_misaddressed(self, channel: str, *, user: str = "", region: str = "") -> bool:
-        """Whether all that a channel's address is made of is known, and makes none: as a phone number that is none."""
-        names = attributes_of(channel)
-        if not names or any(value is None or not str(value).strip() for value in map(self.value, names)):
-            return False
-        declared = channels()[channel]
-        return not declared.addresses({name: self._fact(name, user, region) for name in declared.reads})
 
     def _fact(self, name: str, user: str, region: str) -> Any:
         if name == TOKENS:

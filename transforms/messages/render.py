@@ -15,9 +15,6 @@ __all__ = ["Filler", "RenderError", "Rendered", "has_break", "render"]
 #: Characters that could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-#: Controls (C0, C1) that are no white space: what reads a text may end there, obey them, or refuse all of it.
-_COMMANDS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
-
 
 def has_break(text: str) -> bool:
     """Whether a text holds anything that could end a line of a header."""
@@ -73,10 +70,7 @@ class Filler:
 
     def body(self, field: str, text: Text | None, *, escape: bool = False) -> str | None:
         """What people read, unchanged, or None if the definition has none."""
-        filled = None if text is None else self._filled(field, text, escape=escape)
-        if filled and (found := _COMMANDS.search(filled)):
-            raise RenderError(f"{field}: a control character, {quoted(found[0])}")
-        return filled
+        return None if text is None else self._filled(field, text, escape=escape)
 
     def _filled(self, field: str, text: Text, *, escape: bool = False) -> str:
         try:
@@ -100,7 +94,7 @@ class Filler:
         return filled or None
 
     def tree(self, field: str, tree: Tree) -> Any:
-        """A JSON value with its texts filled in, which JSON writes with escapes: any character may be in them."""
+        """A JSON value with its texts filled in."""
         if isinstance(tree, Text):
             return self._filled(field, tree)
         if isinstance(tree, dict):

@@ -95,11 +95,6 @@ class ProfileFacts:
         """Whether there is a live address for the channel."""
         return bool(self.addresses(channel))
 
-    def is_misaddressed(self, channel: str) -> bool:
-        """Whether what should be an address on the channel cannot be read as one."""
-        user = self.id if self.is_identified() else ""
-        return self.profile.is_misaddressed(channel, user=user, region=self.policies.default_region)
-
     def is_consented(self, topic: str, channel: str) -> bool:
         """Whether a topic may use a channel."""
         return self.profile.consented(topic, channel)

@@ -20,6 +20,8 @@ _MAX_TEXT = 1600
 #: A number in E.164, a short code, a name (https://www.twilio.com/docs/glossary/what-alphanumeric-sender-id), or one of
 #: Twilio's messaging services (https://www.twilio.com/docs/messaging/services).
 _SENDER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}|MG[0-9a-fA-F]{32}")
+#: Controls (C0, C1) that are no white space: telephones and providers end the text there, obey, or refuse it.
+_COMMANDS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
 class RenderedSms(Rendered, frozen=True):
@@ -58,6 +60,8 @@ class SmsMessage(Message, frozen=True):
         text = (texts.body("text", self.text) or "").strip()
         if not text:
             raise RenderError("text: is empty")
+        if found := _COMMANDS.search(text):
+            raise RenderError(f"text: a control character, {quoted(found[0])}")
         if len(text.encode("utf-16-le")) // 2 > _MAX_TEXT:
             raise RenderError(f"text: a text message has at most {_MAX_TEXT:,} characters")
         sender = texts.line("from", self.sender)
