@@ -331,6 +331,7 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
         return
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _StopSignal:

@@ -114,5 +114,6 @@ def test_links_that_unsubscribe_are_asked_for_where_a_message_shows_them(setting
     message = InboxMessage("leave", body=Text({"": "{{ unsubscribe_url }}"}))
     with pytest.raises(ValueError, match="set TODOKE_UNSUBSCRIBE_URL and TODOKE_UNSUBSCRIBE_SECRET: message `leave`"):
         settings.check_messages(said, {}, [message])
-    settings.check_messages(said, {}, [InboxMessage("stay", body=Text({"": "Hi"}))])
+    for said_body in ("Hi", "{{ event.unsubscribe_url | default: 'unsubscribe_url' }}"):
+        settings.check_messages(said, {}, [InboxMessage("stay", body=Text({"": said_body}))])
     settings.check_messages({settings.flags[0].name: (f"{told}@http://[::1]:80",)}, {}, [message])

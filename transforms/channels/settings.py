@@ -13,7 +13,7 @@ from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
 from transforms.logs import fields
-from transforms.messages.definitions import Message, names_variable
+from transforms.messages.definitions import Message, Text, texts_of
 from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
@@ -94,11 +94,22 @@ def check_links(messages: Iterable[Message], environment: Mapping[str, str]) -> 
     """
     missing = [name for name in (UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET) if not environment.get(name)]
     for message in messages if missing else ():
-        if names_variable(message, "unsubscribe_url"):
+        if any(_shows_link(text) for text in texts_of(message)):
             raise ValueError(
                 f"set {' and '.join(missing)}: message `{message.id}` shows `unsubscribe_url`, which would lead to "
                 "this machine, or could be forged by anybody"
             )
+
+
+def _shows_link(text: Text) -> bool:
+    from transforms.messages.liquid import paths_of  # noqa: PLC0415 - Liquid is wanted only where settings lack
+
+    return any(
+        path[0] == "unsubscribe_url"
+        for source in text.sources.values()
+        if "unsubscribe_url" in source or text.partials
+        for path in paths_of(source, text.partials)
+    )
 
 
 class MailSettings(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 if TYPE_CHECKING:
     from transforms.messages.render import Filler, Rendered
 
-__all__ = ["LOCALE_FORM", "Message", "Partials", "Text", "Tree", "locale_key", "names_variable", "without_locale"]
+__all__ = ["LOCALE_FORM", "Message", "Partials", "Text", "Tree", "locale_key", "texts_of", "without_locale"]
 
 #: The form of locales.
 LOCALE_FORM = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*"
@@ -67,10 +67,10 @@ def without_locale(message: Message, locale: str) -> list[str]:
     return [name for field, name in named if any(_lacks(text, key) for text in _texts(getattr(message, field)))]
 
 
-def names_variable(message: Message, name: str) -> bool:
-    """Whether a text of a message, or a partial of it, has the name of a variable in it."""
-    texts = [text for field in message.__struct_fields__ for text in _texts(getattr(message, field))]
-    return any(name in source for text in texts for source in (*text.sources.values(), *map(str, text.partials)))
+def texts_of(message: Message) -> Iterator[Text]:
+    """All texts of a message."""
+    for field in message.__struct_fields__:
+        yield from _texts(getattr(message, field))
 
 
 def _lacks(text: Text, locale: str) -> bool:

@@ -28,15 +28,15 @@ def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | 
     """What a reply means for a user, at a time in microseconds UTC; None: nothing to Todoke.
 
     STOP denies text messages as a whole, START takes that back. With Advanced Opt-Out, Twilio says which it was
-    (`OptOutType`), whatever the language; else the word does: in any case and
-    width of letters, and with anything else around and between them, such as `Stop.` or `OPT-OUT`.
+    (`OptOutType`), whatever the language; else the word does, in any case and width of letters. Punctuation, blanks and
+    marks that nobody sees do not count (`Stop.`, `OPT-OUT`); with a digit it is another message (`Yes 2`).
 
     Args:
       form: what Twilio posts: `From`, `Body`, `MessageSid`, …
       user: whose number `From` is: the store's `identities` say so, kind `address`.
       now: when it came.
     """
-    word = _letters(form.get("OptOutType") or form.get("Body", ""))
+    word = _word(form.get("OptOutType") or form.get("Body", ""))
     if word not in _STOP | _START:
         return None
     return Receipt(
@@ -50,9 +50,14 @@ def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | 
     )
 
 
-def _letters(text: str) -> str:
-    """The letters alone: phones put full stops behind words, and marks that nobody sees around them."""
-    return "".join(filter(str.isalpha, unicodedata.normalize("NFKC", text))).upper()
+def _word(text: str) -> str:
+    """The text without what phones and people put around a word and between its letters."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if not _is_noise(letter)).upper()
+
+
+def _is_noise(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return category in ("Cc", "Cf") or category[0] in "PZ"
 
 
 def is_from_twilio(url: str, form: Mapping[str, str], signature: str, token: str) -> bool:

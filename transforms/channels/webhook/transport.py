@@ -15,9 +15,8 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from yarl import URL
 
 from transforms.campaigns.effects import Send
-from transforms.channels.address import is_loopback
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
-from transforms.channels.hosts import Allowed, canonical_host, is_address, parse_allowed
+from transforms.channels.hosts import Allowed, canonical_host, is_address, is_inside, parse_allowed
 from transforms.channels.http import REFUSED, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings, secret_of
@@ -72,11 +71,12 @@ class Webhook:
             return Outcome.failed("rejected", "url: it is no URL")
         if url.scheme not in ("http", "https") or port is None:
             return Outcome.failed("rejected", "url: expected https://…")
-        if rendered.called is not None and url.scheme == "http" and not is_loopback(host):
-            return Outcome.failed("rejected", "url: over http:// all could read its secrets: expected https://…")
         named = self._allowed.has_name(host, port)
         if not named and is_address(host) and not self._allowed.has_address(host, port):
             return REFUSED
+        if rendered.called is not None and url.scheme == "http" and not (named or is_inside(host)):
+            why = "over http:// all could read its secrets: expected https://…, or a host that --webhook-allow names"
+            return Outcome.failed("rejected", f"url: {why}")
         headers = {"content-type": "application/json" if rendered.json else "text/plain; charset=utf-8"}
         headers |= {name.lower(): value for name, value in called.headers.items()}
         return WebhookCall(url, named, headers, rendered.body, rendered.called is not None)
