@@ -29,7 +29,7 @@ from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
-from transforms.events.kept.pruning import prune
+from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
 from transforms.events.sources import Files
 from transforms.job import Job
@@ -112,7 +112,7 @@ def run_bounded(
         settled = begin_run(store, definitions, lease, continued=config.continued, until=config.as_of)
         config = msgspec.structs.replace(config, settled=settled)
         with lease.kept():
-            prune(store, time.time_ns() // 1000, config.letters_kept_for)
+            prune(store, time.time_ns() // 1000, config.letters_kept_for or KEPT_FOR)  # 0: of others
             summary = _run_passes(config, store, console if progress else Console(quiet=True), beam_flags, build)
             finish_run(store, definitions, summary.as_of)
         store.close()

@@ -20,11 +20,12 @@ __all__ = ["sweep_ledger"]
 
 
 def sweep_ledger(
-    url: str, definitions: str, topic: str | None, *, older_than: str, keep_dead_letters: str, json: bool
+    url: str, definitions: str, topic: str | None, *, older_than: str, keep_dead_letters: str | None, json: bool
 ) -> None:
     """Resolve claims whose lease is over, by their campaigns' `on_unknown`, and print how many there were.
 
-    Dead letters that are older than `keep_dead_letters` are deleted: where none arrives any more, nobody else does it.
+    Dead letters that are older than `keep_dead_letters` are deleted, where it is given: only whoever runs the job knows
+    how long it keeps them. On Dataflow, where none arrives any more, nobody else does it.
 
     The definitions say what to do; a campaign that is no longer in them counts as `skip`.
 
@@ -38,7 +39,7 @@ def sweep_ledger(
     except ValueError as error:
         raise WrongUse(f"--older-than: {error}") from error
     try:
-        kept_for = parse_kept_for(keep_dead_letters)
+        kept_for = None if keep_dead_letters is None else parse_kept_for(keep_dead_letters)
     except ValueError as error:
         raise WrongUse(f"--keep-dead-letters: {error}") from error
     campaigns = compiled(read_definitions(definitions)).campaigns
@@ -49,13 +50,14 @@ def sweep_ledger(
         print("todoke: a run over files goes on, or did not finish: its claims are swept too", file=sys.stderr)
     with open_control(store, topic) as publish:
         swept = sweep(store, publish, time.time_ns() // 1000, age, resend)
-    pruned = prune(store, time.time_ns() // 1000, kept_for) if kept_for else 0
+    pruned = 0 if kept_for is None else prune(store, time.time_ns() // 1000, kept_for)
     store.close()
     if json:
         print(json_text({**structs.asdict(swept), "dead_letters_deleted": pruned}))
     else:
         _print(swept)
-        print(f"dead letters deleted that were too old: {pruned}")
+        if kept_for is not None:
+            print(f"dead letters deleted that were too old: {pruned}")
 
 
 def _print(swept: Swept) -> None:

@@ -1,6 +1,7 @@
 """Dead letters in the store: whose they are, what is kept of them, and that each is kept once before it is written."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
@@ -16,7 +17,9 @@ from transforms.events.kept.rows import BEGINNING, WHOLE, kept, named_user
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.transforms import WriteDeadLetters
 from transforms.storage.open import open_reader, open_store
+from transforms.storage.pages import every
 from transforms.storage.rows import DeadLetterRow
+from transforms.storage.store import StoreError
 
 NOW = 1_772_000_000_000_000
 DAY = 24 * 3_600_000_000
@@ -70,6 +73,12 @@ NAMED = {
     b'{"x": "' + b"x" * 2_000_000 + b'", "userId": "ada"}': "ada",
     b'{"x": "' + b"x" * 2_000_000 + b'", "userId": "ada"': "ada",
     b'{"userId": 1.5': "",
+    b'{"a": {"userId": null, "anonymousId": "a1"}, ': "~a1",
+    b'{"a": {"anonymousId": "a1"}, "b": {"c": {"userId": "ada"}}, ': "ada",
+    b'{"x": [' + b'{"userId": "other"}, ' * 999 + b'], "userId": "ada", ': "ada",
+    b'{"x": [' + b'{"userId": "other"}, ' * 1_000 + b'], "userId": "ada", ': "other",
+    b'{"x": [' + b'"userId": null, ' * 1_000 + b'"userId": "ada", ': "",
+    b'{"x": "' + b"x" * 10_000_000 + b'", "userId": "ada", ': "",
 }
 
 
@@ -130,10 +139,9 @@ def run(letters: list[DeadLetter], sink: str, url: str | None, kept_for: int = D
 
 def rows(url: str) -> list[DeadLetterRow]:
     reader = open_reader(url)
-    found = reader.page_dead_letters(1_000)
+    found = list(every(partial(reader.page_dead_letters, 1_000)))
     reader.close()
-    assert found.next is None
-    return found.rows
+    return found
 
 
 def test_letters_are_kept_once_and_written_as_before(url: str, tmp_path: Path) -> None:
@@ -183,9 +191,48 @@ def test_a_live_job_to_which_no_letter_comes_keeps_none_for_longer(url: str) -> 
 
     keep_pruned(store, 3 * DAY, lambda: len(left) == 30, clock=clock, sleep=sleep)
     assert (left[0], left[-1]) == (3, 2), "what was three days old at once, and the next when it was"
-    assert prune(store, NOW + 6 * DAY + 1, 0) == 0, "a job that keeps none leaves those of others"
     assert prune(store, NOW + 40 * DAY) == 2
     store.close()
+
+
+def test_a_live_job_that_keeps_none_leaves_those_of_others_and_a_prune_that_keeps_none_does_not(url: str) -> None:
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(b"%d" % day), NOW + day * DAY) for day in range(40)])
+    answers = iter([False, True])
+    keep_pruned(store, 0, lambda: next(answers), clock=lambda: NOW + 40 * DAY, sleep=lambda _: None)
+    assert len(rows(url)) == 30
+    assert prune(store, NOW + 40 * DAY, 0) == 30
+    store.close()
+
+
+def test_a_store_that_refuses_to_prune_ends_no_live_job_and_is_asked_again_an_hour_later(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = open_store(url)
+    real.write_dead_letters([kept(letter(), NOW)])
+    asked: list[int] = []
+
+    class Refusing:
+        def prune_dead_letters(self, since: int, *most: int) -> int:
+            asked.append(since)
+            if len(asked) == 1:
+                raise StoreError("the store is away")
+            return real.prune_dead_letters(since, *most)
+
+    minutes = iter(range(0, 1_000, 10))
+    answers = iter([*[False] * 8, True])
+    keep_pruned(
+        Refusing(),  # type: ignore[arg-type]
+        DAY,
+        lambda: next(answers),
+        clock=lambda: NOW + 2 * DAY + next(minutes) * 60_000_000,
+        sleep=lambda _: None,
+    )
+    assert len(asked) == 2
+    assert asked[1] - asked[0] == DAY // 24
+    assert "the store is away" in caplog.text
+    assert rows(url) == []
+    real.close()
 
 
 def test_large_letters_are_not_held_in_memory_and_stay_within_the_bound(

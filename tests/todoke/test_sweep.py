@@ -275,8 +275,8 @@ def test_the_command_for_people(store: Store, run_sweep: Sweep) -> None:
         "unknown since an earlier sweep, told to the users' state again: 0",
         "claims left to their couriers: 1",
         "claims that others settled meanwhile: 0",
-        "dead letters deleted that were too old: 0",
     ]
+    assert run_sweep("--keep-dead-letters", "1d").stdout.splitlines()[-1] == "dead letters deleted that were too old: 0"
     assert told([each.payload for each in store.read_control(10)]) == ["s1", "s2", "s3"]
     assert {send: found.state for send, found in ledger(store).items()} == {
         **dict.fromkeys(("s1", "s2", "s3"), "unknown"),
@@ -303,9 +303,17 @@ def test_the_command_for_programs(store: Store, run_sweep: Sweep) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "left"), [([], 1), (["--keep-dead-letters", "1d"], 0), (["--keep-dead-letters", "0"], 3)]
+    ("flags", "left"),
+    [
+        ([], 3),
+        (["--keep-dead-letters", "30d"], 1),
+        (["--keep-dead-letters", "90d"], 2),
+        (["--keep-dead-letters", "0"], 0),
+    ],
 )
-def test_dead_letters_that_are_too_old_go(store: Store, run_sweep: Sweep, flags: list[str], left: int) -> None:
+def test_dead_letters_go_only_where_it_is_said_how_old(
+    store: Store, run_sweep: Sweep, flags: list[str], left: int
+) -> None:
     now = time.time_ns() // 1000
     letters = [DeadLetter(b"%d" % days, "s", "not_json", "d", now) for days in (2, 31, 400)]
     store.write_dead_letters([kept(each, now - int(each.payload) * 24 * HOUR) for each in letters])

@@ -46,6 +46,7 @@ def wake(
 @group.command(
     "todoke sweep --store sqlite:users.db --definitions shop.yaml",
     "todoke sweep --store sqlite:users.db --definitions shop.yaml --older-than 1h",
+    "todoke sweep --store bigtable:shop/prod --definitions shop.yaml --keep-dead-letters 30d",
 )
 def sweep(
     *,
@@ -56,11 +57,12 @@ def sweep(
         str, typer.Option(metavar="DURATION", help="leave out claims that lapsed less than this ago, such as 1h")
     ] = "0s",
     keep_dead_letters: Annotated[
-        str, typer.Option(metavar="DURATION", help="delete dead letters that are older; 0 leaves them all")
-    ] = "30d",
+        str | None,
+        typer.Option(metavar="DURATION", help="delete dead letters that are older, such as 30d; 0 keeps none"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Settle sends that a courier had claimed when it died, and delete dead letters that are too old.
+    """Settle sends that a courier had claimed when it died; delete dead letters if told to.
 
     Once a lease is over, the campaign's on_unknown decides whether the message is sent again.
     """

@@ -20,8 +20,8 @@ _DETAIL = 8_000
 #: Sources that are parts of the product: what comes from there is no message of the events' topic, and is not replayed
 #: as such.
 _NOT_OUTSIDE = ("advance", "control")
-#: So many bytes of a payload that is no JSON are searched for ids.
-_SEARCHED = 10_000_000
+#: So many bytes of a payload that is no JSON are searched for ids, and of each name so many places at most.
+_SEARCHED, _MATCHES = 10_000_000, 1_000
 
 #: The prefix of the key of an anonymous id.
 _ANONYMOUS = "~"
@@ -39,11 +39,10 @@ class _Named(msgspec.Struct, rename="camel"):
 
 
 _decoder = msgspec.json.Decoder(_Named | str)
-#: What names somebody in text that is no JSON, or only begins as JSON.
-_SAID = re.compile(
-    rb'"(userId|anonymousId|previousId)"\s{0,64}:\s{0,64}("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20}(?![\d.eE]))'
-)
-_NAMES = (b"userId", b"anonymousId", b"previousId")
+#: What names somebody, behind the name of the field, in text that is no JSON, or only begins as JSON.
+_SAID = re.compile(rb'\s{0,64}:\s{0,64}("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20}(?![\d.eE]))')
+_VISITOR = b"anonymousId"
+_NAMES = (b"userId", _VISITOR, b"previousId")
 
 
 def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
@@ -69,7 +68,8 @@ def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
 def named_user(payload: bytes) -> str:
     """The key of the user whom a message names, `~` and an anonymous id for a visitor; empty if none can be read.
 
-    A message that names nobody where it should is searched for the names of the fields; the outermost counts.
+    A message that names nobody where it should is searched for the names of the fields, within bounds; the outermost
+    counts.
     """
     try:
         found = _decoder.decode(payload.removeprefix(b"\xef\xbb\xbf"))
@@ -82,20 +82,39 @@ def named_user(payload: bytes) -> str:
 
 
 def _searched(payload: bytes) -> str:
-    payload, place, depth = payload[:_SEARCHED], 0, 0
-    found: dict[bytes, tuple[int, str]] = {}
-    for said in _SAID.finditer(payload):
-        # Of brackets within texts nobody can be sure, where it is no JSON.
-        depth += sum(payload.count(mark, place, said.start()) for mark in (b"{", b"["))
-        depth -= sum(payload.count(mark, place, said.start()) for mark in (b"}", b"]"))
-        name, place = said[1], said.start()
-        try:
-            text = _id(msgspec.json.decode(said[2]))
-        except ValueError:  # msgspec's own errors are, and the one for bytes that are no UTF-8
+    payload = payload[:_SEARCHED]
+    for name in _NAMES:
+        if text := _outermost(payload, b'"%s"' % name):
+            return _ANONYMOUS + text if name == _VISITOR else text
+    return ""
+
+
+def _outermost(payload: bytes, name: bytes) -> str:
+    """The outermost id that text says after a name, the first of several; empty where it says none."""
+    found, least, depth, counted_to, start = "", 0, 0, 0, 0
+    for _ in range(_MATCHES):
+        if (place := payload.find(name, start)) < 0:
+            break
+        start = place + len(name)
+        if not (text := _id_said(payload, start)):
             continue
-        if text and (name not in found or depth < found[name][0]):
-            found[name] = depth, text
-    return _key(*(found.get(name, (0, ""))[1] for name in _NAMES))
+        # Of brackets within texts nobody can be sure, where it is no JSON.
+        depth += sum(payload.count(mark, counted_to, place) for mark in (b"{", b"["))
+        depth -= sum(payload.count(mark, counted_to, place) for mark in (b"}", b"]"))
+        counted_to = place
+        if not found or depth < least:
+            found, least = text, depth
+        if depth <= 1:
+            break
+    return found
+
+
+def _id_said(payload: bytes, start: int) -> str:
+    said = _SAID.match(payload, start)
+    try:
+        return "" if said is None else _id(msgspec.json.decode(said[1]))
+    except ValueError:  # msgspec's own errors are, and the one for bytes that are no UTF-8
+        return ""
 
 
 def _key(user: Any, anonymous: Any, previous: Any) -> str:
