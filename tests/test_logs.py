@@ -95,7 +95,8 @@ def test_what_a_channel_of_another_package_warns_of_is_shown(form: str) -> None:
         with written(form) as error:
             log.info("connected")
             log.warning("the gateway refuses", extra=fields(channel="acme"))
-            logging.getLogger("urllib3.connectionpool").warning("noise")
+            for noisy in ("urllib3.connectionpool", "PrismRunner", "SdkWorker@job-001"):
+                logging.getLogger(noisy).error("noise")
     finally:
         log.setLevel(before)
     (line,) = error.getvalue().splitlines()

@@ -27,10 +27,10 @@ _OURS = frozenset(("transforms", "todoke", "beam_pipelines", "py"))
 #: are shown.
 _NOISE = frozenset(
     (
-        *("root", "apache_beam", "aiohttp", "aiosmtplib", "asyncio", "cachecontrol", "charset_normalizer"),
-        *("concurrent", "datastore", "dill", "fastavro", "firebase_admin", "google", "google_auth_httplib2", "grpc"),
-        *("h2", "hdfs", "hpack", "httpcore", "httplib2", "httpx", "mail", "numexpr", "oauth2client", "opentelemetry"),
-        *("pyarrow", "pymongo", "requests", "tenacity", "urllib3", "websockets"),
+        *("root", "apache_beam", "PrismRunner", "SdkWorker", "aiohttp", "aiosmtplib", "asyncio", "cachecontrol"),
+        *("charset_normalizer", "concurrent", "datastore", "dill", "fastavro", "firebase_admin", "google"),
+        *("google_auth_httplib2", "grpc", "h2", "hdfs", "hpack", "httpcore", "httplib2", "httpx", "mail", "numexpr"),
+        *("oauth2client", "opentelemetry", "pyarrow", "pymongo", "requests", "tenacity", "urllib3", "websockets"),
     )
 )
 #: Of ours that which tells how a run does.
@@ -145,7 +145,7 @@ def show_fields() -> None:
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
-    package = record.name.partition(".")[0]
+    package = record.name.partition(".")[0].partition("@")[0]  # SdkWorker@ID: what Prism hands on of a worker
     return package in _OURS or (package not in _NOISE and record.levelno >= logging.WARNING)
 
 
