@@ -30,7 +30,8 @@ def members(segment: str, url: str, *, anonymous: bool, zone: str, json: bool) -
         last = reader.read_run()
         listed = every(lambda cursor: members_of(reader, segment, MOST, cursor, anonymous=anonymous))
         first = next(listed, None)
-        check_segment(reader, segment, found=first is not None)
+        if first is None:
+            check_segment(reader, segment)
         if last is not None and not last.finished:
             print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
         found = chain([] if first is None else [first], listed)

@@ -6,10 +6,10 @@ from difflib import get_close_matches
 
 from transforms.errors import WrongUse
 from transforms.events.plain import counted, quoted
-from transforms.metrics.flow import segments_counted
+from transforms.metrics.flow import is_counted, segments_counted
 from transforms.storage.reader import Reader
 
-__all__ = ["check_name", "check_segment", "check_word", "meant", "say_unknown"]
+__all__ = ["check_name", "check_segment", "check_word", "is_known_segment", "meant", "say_unknown"]
 
 #: So many names are listed where none is like the one that was asked for.
 _LISTED = 50
@@ -51,33 +51,33 @@ def check_word(flag: str, kind: str, word: str | None, words: Collection[str]) -
         raise WrongUse(f"{flag}: there is no {kind} `{word}`{_hint(word, words, 'expected one of')}")
 
 
-def check_segment(reader: Reader, segment: str, *, found: bool) -> bool:
-    """Check that a store knows a segment: by its last run over files, by members, or by what a live job counted.
-
-    Returns whether it does. Without such a run, the segment may be one that nobody entered yet; then a line on standard
-    error says that it is not known.
-
-    Args:
-      reader: of the store.
-      segment: its id.
-      found: whether it has members.
-
-    Raises:
-      WrongUse: the last run knew none of that name.
+def is_known_segment(reader: Reader, segment: str) -> bool:
+    """Whether a store knows a segment by its last run over files, or by what a live job counted there. Where it does
+    not, a line on standard error says so: it may be one that nobody entered since it was published.
     """
     last = reader.read_run()
-    if found or (last is not None and segment in last.segments):
+    known = last.segments if last is not None else ()
+    if segment in known or is_counted(reader, segment):
         return True
-    names = segments_counted(reader)
-    if segment in names:
-        return True
-    if last is not None:
-        known = _hint(segment, last.segments, "it knew")
-        raise WrongUse(f"the last run knew no segment `{segment}`{known}")
-    say_unknown(f"the store knows of nobody who came to or left a segment {quoted(segment)}", segment, names)
+    what = f"the store knows of nobody who came to or left a segment {quoted(segment)}"
+    say_unknown(what, segment, {*known, *segments_counted(reader)})
     return False
 
 
-def say_unknown(what: str, name: str, names: Collection[str]) -> None:
+def check_segment(reader: Reader, segment: str) -> None:
+    """Check that a store knows a segment; see `is_known_segment`.
+
+    Raises:
+      WrongUse: there was a run over files, which knows all segments, and it knew none of that name; nor did a live job
+        count anybody there.
+    """
+    last = reader.read_run()
+    if last is None or segment in last.segments:
+        is_known_segment(reader, segment)
+    elif not is_counted(reader, segment):
+        raise WrongUse(f"the last run knew no segment `{segment}`{_hint(segment, last.segments, 'it knew')}")
+
+
+def say_unknown(what: str, name: str, names: Collection[str], otherwise: str = "it has") -> None:
     """Say on standard error that nothing has a name, of which others may still come."""
-    print(f"todoke: {what}{_hint(name, sorted(names), 'it has')}", file=sys.stderr)
+    print(f"todoke: {what}{_hint(name, sorted(names), otherwise)}", file=sys.stderr)

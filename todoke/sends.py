@@ -29,7 +29,7 @@ def sends(url: str, asked: dict[str, Any], *, limit: int | None, zone: str, json
       json: one JSON object a line.
 
     Raises:
-      WrongUse: the URL, a state, the time or the zone is none, or nothing has the reason and nothing could.
+      WrongUse: the URL, a state, the time or the zone is none.
       StoreError: the store cannot be read.
     """
     check_zone(zone, of="those who were sent to")
@@ -49,10 +49,18 @@ def sends(url: str, asked: dict[str, Any], *, limit: int | None, zone: str, json
 
 
 def _check_names(reader: Reader, campaign: str | None, reason: str | None) -> None:
-    """Where nothing was found: whether there is anything of that name. A package's channel may have its own reasons."""
-    check_word("--reason", "reason", reason, REASONS)
+    """Where nothing was found: whether there is anything of that name. A package's channel may have its own reasons,
+    so that one that is not known is no mistake."""
+    if reason is not None and reason not in REASONS and not _has_reason(reader, reason):
+        what = f"the store has neither sends nor refusals for a reason {quoted(reason)}"
+        say_unknown(what, reason, REASONS, "reasons are")
     if campaign is not None and campaign not in (known := reader.campaigns_of_sends()):
         say_unknown(f"the store has neither sends nor refusals of a campaign {quoted(campaign)}", campaign, known)
+
+
+def _has_reason(reader: Reader, reason: str) -> bool:
+    """Whether anything has a reason; reads sends until one has."""
+    return any(True for _ in every(lambda cursor: sends_of(reader, 1, cursor, reason=reason)))
 
 
 def _as_line(found: dict[str, Any]) -> str:

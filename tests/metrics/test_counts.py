@@ -15,7 +15,7 @@ from strength import examples
 
 from transforms.events.event import Event
 from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
-from transforms.metrics.flow import Flow, flow_of, flows
+from transforms.metrics.flow import Flow, flow_of, flows, segments_counted
 from transforms.metrics.prometheus import exposition
 from transforms.storage.open import open_store
 from transforms.storage.rows import MemberRow, MetricRow, UserRow
@@ -301,3 +301,19 @@ def test_whatever_a_store_holds_prometheus_gets_no_series_twice(rows: list[tuple
     samples = [(each.name, *sorted(each.labels.items())) for family in families for each in family.samples]
     assert len(samples) == len(set(samples)) == sum(not line.startswith("#") for line in lines)
     assert [family.name for family in families if family.type == "unknown"] == []
+
+
+def test_names_of_segments_are_looked_up_within_a_bound() -> None:
+    read: list[str] = []
+
+    class Minutes:
+        """A store in which a job has counted for ten years."""
+
+        def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+            for minute in range(5_000_000):
+                read.append(prefix)
+                series = f"{prefix}vip/event" if prefix.endswith("/") else series_for(prefix[:-1], ("vip", "event"))
+                yield MetricRow(series, minute * MINUTE, 1)
+
+    assert segments_counted(Minutes()) == {"vip"}
+    assert len(read) < 50_000

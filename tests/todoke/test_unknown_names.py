@@ -38,9 +38,6 @@ def test_the_words_are_those_of_the_page() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("sends --reason no_consnt", "todoke: --reason: there is no reason `no_consnt`; did you mean `no_consent`?\n"),
-        ("sends --reason CAPPED", "; did you mean `capped`?\n"),
-        ("sends --reason xyz", "there is no reason `xyz`; expected one of audience, auth, "),
         ("sends --state handedoff", "--state: there is no state `handedoff`; did you mean `handed_off`?\n"),
         ("dead-letters --cause not_jsn", "--cause: there is no cause `not_jsn`; did you mean `not_json`?\n"),
         ("dead-letters --cause xyz", "; expected one of too_large, not_utf8, "),
@@ -69,6 +66,14 @@ def test_a_reason_of_a_packages_channel_is_found(todoke: Todoke, live: str) -> N
         ),
         ("sends --campaign other --json", 'of a campaign "other"; it has greet\n'),
         ("sends --campaign greet --reason capped", ""),
+        ("sends --reason pager_is_off --since 2031-01-01T00:00:00Z", ""),
+        ("sends --reason pager_is_off --campaign greet --state failed", ""),
+        ("sends --reason pager_is_off --campaign other", 'of a campaign "other"; it has greet\n'),
+        (
+            "sends --reason no_consnt",
+            'todoke: the store has neither sends nor refusals for a reason "no_consnt"; did you mean `no_consent`?\n',
+        ),
+        ("sends --reason CAPPED", "; did you mean `capped`?\n"),
         (
             "flow buyer",
             'todoke: the store knows of nobody who came to or left a segment "buyer"; did you mean `buyers`?\n',
@@ -85,12 +90,25 @@ def test_a_name_that_may_still_come_is_said_to_be_unknown(todoke: Todoke, live: 
     assert done.stderr.endswith(said) if said else done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["members", "flow"])
-def test_a_run_over_files_knew_all_segments(todoke: Todoke, store: str, command: str) -> None:
-    done = todoke(command, "buyer", "--store", store)
+def test_of_an_unknown_reason_the_known_ones_are_listed(todoke: Todoke, live: str) -> None:
+    done = todoke("sends", "--reason", "xyz", "--store", live)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert 'for a reason "xyz"; reasons are audience, auth, ' in done.stderr
+
+
+def test_a_run_over_files_knew_all_members(todoke: Todoke, store: str) -> None:
+    done = todoke("members", "buyer", "--store", store)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "todoke: the last run knew no segment `buyer`; did you mean `buyers`?\n"
-    assert todoke(command, "nobody", "--store", store).returncode == 0
+    assert todoke("members", "nobody", "--store", store).returncode == 0
+
+
+def test_a_segment_that_is_newer_than_the_last_run_is_no_mistake(todoke: Todoke, store: str) -> None:
+    done = todoke("flow", "buyer", "--store", store)
+    assert (done.returncode, done.stdout) == (0, "")
+    said = 'the store knows of nobody who came to or left a segment "buyer"'
+    assert done.stderr == f"todoke: {said}; did you mean `buyers`?\n"
+    assert todoke("flow", "nobody", "--store", store).returncode == 0
 
 
 @pytest.mark.parametrize(

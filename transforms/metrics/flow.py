@@ -1,6 +1,7 @@
 """How segments fill and empty: entries, exits and size by window, from what was counted and who is a member."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -10,12 +11,14 @@ from transforms.storage.series import series_start
 from transforms.users.members import MemberIndex, standing_members
 from transforms.users.user import ANONYMOUS
 
-__all__ = ["Flow", "FlowSource", "flow_of", "flows", "segments_counted"]
+__all__ = ["Flow", "FlowSource", "flow_of", "flows", "is_counted", "segments_counted"]
 
 #: How many entered and left, by window.
 _Windows = dict[int, tuple[int, int]]
 #: How often a store is read anew that changes meanwhile.
 _TRIES = 5
+#: So many counts of each kind are read for the names of segments; a live job counts each minute.
+_LOOKED_AT = 5_000
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -83,14 +86,24 @@ def flow_of(store: FlowSource, segment: str) -> list[Flow]:
     return _counted_back(windows, members)
 
 
+def is_counted(store: Counts, segment: str) -> bool:
+    """Whether live jobs have counted somebody as coming to or leaving a segment.
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    return any(True for _ in _counts(store, segment))
+
+
 def segments_counted(store: Counts) -> set[str]:
-    """The segments in which live jobs have counted somebody as coming or going; reads all such counts.
+    """Segments in which live jobs have counted somebody as coming or going: those of the first `_LOOKED_AT` counts.
 
     Raises:
       StoreError: the store cannot be read.
     """
     prefixes = [f"{name}{mark}" for name in ("entered", "left") for mark in ("{", "/")]
-    return {count.labels["segment"] for prefix in prefixes for count in counts_in(store, prefix)}
+    counts = (count for prefix in prefixes for count in islice(counts_in(store, prefix), _LOOKED_AT))
+    return {count.labels["segment"] for count in counts}
 
 
 def _counts(store: Counts, segment: str) -> Iterator[WindowCount]:
