@@ -208,3 +208,53 @@ def test_where_a_row_stands_by_itself_a_refused_count_waits_and_what_was_claimed
     assert counted(kept, "sends", "state") == {("handed_off",): 1}
     assert counted(kept, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
     kept.close()
+
+
+def test_an_outcome_that_was_written_and_not_counted_is_counted_when_it_is_recorded_again(
+    bigtable: Any, sends: list[Send]
+) -> None:
+    """Some rows of a batch were written, the rest was refused, and the store came back after the leases."""
+
+    class HalfWritten:
+        def __init__(self, store: Store) -> None:
+            self._store, self.refuses = store, True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def record(self, rows: Sequence[LedgerRow]) -> None:
+            if self.refuses:
+                self._store.record(rows[:1])
+                raise StoreError("refused for the test")
+            self._store.record(rows)
+
+    now, kept = NOW, HalfWritten(open_store(bigtable.url))
+    ledger: Any = CountedLedger(kept, lambda: now)  # type: ignore[arg-type]
+    ledger.expect(sends)
+    ledger.claim([msgspec.structs.replace(row(name), lease=NOW + SECOND) for name in "ab"])
+    outcomes = [row(name, "handed_off") for name in "ab"]
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            ledger.record(outcomes)
+        now += 600 * SECOND
+    kept.refuses = False
+    ledger.record(outcomes)
+    assert counted(kept, "sends", "state") == {("handed_off",): 2}
+    ledger.record(outcomes)  # what was counted is taken back where it is counted again
+    assert counted(kept, "sends", "state") == {("handed_off",): 2}
+    latencies = histograms_of(summed(counts_of(kept, "latency")), "latency")
+    assert [each.count for each in latencies.values()] == [2, 2]
+    kept.close()
+
+
+def test_what_is_counted_late_and_taken_back_leaves_no_minute_negative(store: Store, sends: list[Send]) -> None:
+    """The sweep's count was written a minute after the row says that it ended."""
+    minute = 60 * SECOND
+    store.claim([row("a")])
+    CountedLedger(store, lambda: NOW + minute).resolve([(row("a"), row("a", "unknown", "claim lapsed"))])
+    courier = CountedLedger(store, lambda: NOW + 5 * minute)
+    courier.expect(sends)
+    courier.record([msgspec.structs.replace(row("a", "handed_off", "id"), at=NOW + 4 * minute)])
+    found = {(each.labels["state"], each.window): each.count for each in counts_of(store, "sends")}
+    start = NOW - NOW % minute
+    assert found == {("unknown", start): 0, ("handed_off", start + 4 * minute): 1}

@@ -24,14 +24,17 @@ _log = logging.getLogger(__name__)
 class CountedLedger:
     """The ledger of a store. What ends in it, by a claim, a record or a sweep, is counted once: by the row that stands.
 
-    An outcome that is recorded over another one takes its place in the counts too, as when a sweep gave up a courier
-    that was only held up. In Bigtable, where a row and its count are no transaction, that is looked for only where a
-    claim's lease is over, and a process that dies in between loses the count. A count that is refused there waits for
-    the next one: the rows stand, and what they claim is to be called.
+    An outcome counts in the minute in which it ended, by its row. One that is recorded over another takes its place in
+    the counts too, as when a sweep gave up a courier that was only held up: the other is taken back in its own minute.
+
+    In Bigtable, where a row and its count are no transaction, that is looked for only where a claim's lease is over. A
+    row that was written there before its batch was refused is not taken back: it was never counted. A process that
+    dies in between loses the count; if somebody records over that row later, its minute is one short, and may be
+    negative. A count that is refused there waits for the next one: the rows stand, and what they claim is to be called.
 
     Args:
       store: whose it is.
-      clock: the wall clock in microseconds: outcomes count in its minute.
+      clock: the wall clock in microseconds: repetitions count in its minute.
     """
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
@@ -39,12 +42,13 @@ class CountedLedger:
         self._clock = clock
         self._sends: dict[str, Send] = {}
         self._leases: dict[str, int] = {}
+        self._uncounted: dict[str, LedgerRow] = {}
         self._owed: list[MetricRow] = []
 
     def expect(self, sends: Iterable[Send]) -> None:
         """The sends of which it will be told, in place of those of before: rows say less of them than they know."""
         self._sends = {send.id: send for send in sends}
-        self._leases = {}
+        self._leases, self._uncounted = {}, {}
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
         """Claim sends; see `Ledger`. Who had it before is a repetition, unless the claim was released."""
@@ -68,10 +72,15 @@ class CountedLedger:
         """Write outcomes; see `Ledger`."""
         with self._store.transaction():
             standing = self._standing(rows)
+            uncounted = self._uncounted
+            if not self._store.is_transactional:
+                self._uncounted = uncounted | {row.send: row for row in rows}
             self._store.record(rows)
             tallies = Tallies(MINUTE)
             for row in rows:
                 before = standing.get(row.send)
+                if before is not None and before == uncounted.get(row.send):
+                    before = None  # written by a try of before, which was refused for another row
                 if before is not None:
                     self._count(tallies, before, by=-1)
                 self._count(tallies, row)
@@ -79,6 +88,7 @@ class CountedLedger:
                     self._count_latency(tallies, row)
                 standing[row.send] = row  # the same send may come twice
             self._add(tallies)
+        self._uncounted = {}
 
     def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
         """Replace rows that have not changed; see `Ledger`. A row that ended before ends no second time."""
@@ -133,20 +143,19 @@ class CountedLedger:
             self._owed = []
 
     def _count(self, tallies: Tallies, row: LedgerRow, by: int = 1) -> None:
-        """Count a row, or take back that it was counted (`by` -1), in the minute in which it was."""
+        """Count a row, or take back that it was counted (`by` -1), in the minute in which it ended."""
         if row.state == LedgerState.CLAIMED:
             return
-        at = 0 if by > 0 else row.at
         said = row.detail.partition(": ")[0].replace(" ", "_")
         if row.state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED):  # it is the provider's id
             said = ""
         send = self._sends.get(row.send)
         if row.state in (LedgerState.SUPPRESSED, LedgerState.EXPIRED):
-            tallies.count("suppressed", row.campaign, row.channel, said or row.state, row.step, at=at, by=by)
+            tallies.count("suppressed", row.campaign, row.channel, said or row.state, row.step, at=row.at, by=by)
             return
         swept = row.state == LedgerState.UNKNOWN and row.detail.startswith(LAPSED)  # by whoever did not know the send
         variant = send.variant if send is not None and send.variant is not None and not swept else ""
-        tallies.count("sends", row.campaign, row.channel, said, row.state, row.step, variant, at=at, by=by)
+        tallies.count("sends", row.campaign, row.channel, said, row.state, row.step, variant, at=row.at, by=by)
 
     def _count_latency(self, tallies: Tallies, row: LedgerRow) -> None:
         send = self._sends.get(row.send)
