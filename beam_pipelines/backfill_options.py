@@ -2,6 +2,7 @@
 
 import argparse
 from datetime import UTC, datetime
+from math import isfinite
 
 import msgspec
 
@@ -65,8 +66,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--as-of",
         metavar="TIME",
-        help="up to when, inclusive (ISO 8601 with a zone, now, or now-1h); not ahead. seeds of the archive: default "
-        "now",
+        help="up to this time, inclusive (ISO 8601 with a zone, now, or now-1h), and not in the future; default for "
+        "seeds of the archive: now",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
     add(
@@ -76,17 +77,21 @@ def parser() -> argparse.ArgumentParser:
         help="users: whole users into an empty store that no live job uses (default); seeds: what new conditions "
         "missed, for users of a live job",
     )
-    add("--engine", choices=("columns", "rows"), help="default: rows for users; columns for seeds, where they can")
+    add(
+        "--engine",
+        choices=("columns", "rows"),
+        help="default: rows for users; columns for seeds, where that is possible",
+    )
     add("--report", metavar="FILE", help="write the report as JSON")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
-    add("--activation", metavar="TIME", help="seeds: of this activation alone (default: all that users wait for)")
+    add("--activation", metavar="TIME", help="seeds: only for this activation (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
     add(
         "--rate",
         type=float,
         default=CONTROL_RATE,
         metavar="N",
-        help=f"seeds: so many a second (default: {CONTROL_RATE:.0f})",
+        help=f"seeds: how many a second (default: {CONTROL_RATE:.0f})",
     )
     add_log_format(flags)
     return flags
@@ -167,5 +172,5 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
             )
         if flags.activation is not None or flags.control_topic is not None:
             raise WrongUse("--activation and --control-topic are for --write seeds")
-    elif flags.rate <= 0:
+    elif not (flags.rate > 0 and isfinite(flags.rate)):
         raise WrongUse("--rate: expected more than 0 seeds a second")

@@ -34,6 +34,7 @@ __all__ = [
     "Misread",
     "add_log_format",
     "parse",
+    "parse_kept_for",
     "parsed",
     "parser",
     "read_flags",
@@ -116,7 +117,10 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
     channel(
-        "--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)"
+        "--outbox",
+        default="outbox",
+        metavar="DIR",
+        help="the folder for messages of channels that are not named here; a later run adds to it (default: outbox)",
     )
     for flag in _channel_flags():
         if not flag.metavar:
@@ -137,13 +141,14 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add(
         "--dead-letters",
         metavar="SINK",
-        help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
+        help="a JSON Lines file, to which lines are added (default: dead_letters.jsonl in the outbox), or "
+        "pubsub:projects/P/topics/T",
     )
     add(
         "--keep-dead-letters",
         default="30d",
         metavar="DURATION",
-        help="how long the store keeps them too, such as 7d; 0 keeps none (default: 30d)",
+        help="how long the store keeps dead letters, such as 7d; 0: not at all (default: 30d)",
     )
     live("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
     live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
@@ -160,7 +165,7 @@ def add_log_format(flags: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=FORMATS,
         default=FORMATS[0],
-        help="what standard error shows: text (default), or json, an object a line",
+        help="the form of standard error: text (default), or json, one object a line",
     )
 
 
@@ -183,7 +188,10 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     _check_urls(flags, environment, here=here)
     check_events(source)
     _check_written(flags)
+    if flags.restarts < 0:
+        raise WrongUse(f"--restarts: expected 0 or more; found {flags.restarts}")
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
+    _check_messages(told, definitions, environment)
     if here:  # else the secrets are those of the workers
         _check_secrets(told, definitions, environment)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
@@ -198,7 +206,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         told=_travelling(told),
         variables=variables,
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
-        letters_kept_for=parsed("--keep-dead-letters", _kept_for, flags.keep_dead_letters),
+        letters_kept_for=parsed("--keep-dead-letters", parse_kept_for, flags.keep_dead_letters),
         live=not source.bounded and here,
         control=_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
@@ -321,6 +329,15 @@ def _travelling(told: Told) -> Told:
     return told
 
 
+def _check_messages(told: Told, definitions: Texts | Release, environment: Mapping[str, str]) -> None:
+    """Find messages that a channel could not send as it is told to."""
+    messages = compiled(definitions).messages.values()
+    for name in channels():
+        if name in told:
+            own = [message for message in messages if message.channel == name]
+            parsed(f"--{name}", partial(settings_of(name).check_messages, told, environment), own)
+
+
 def _check_secrets(told: Told, definitions: Texts | Release, environment: Mapping[str, str]) -> None:
     """Find secrets that messages need and that the environment lacks."""
     for name in channels():
@@ -343,7 +360,12 @@ def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
         raise WrongUse(f"{flag}: {error}") from error
 
 
-def _kept_for(said: str) -> int:
+def parse_kept_for(said: str) -> int:
+    """What `--keep-dead-letters` says, in microseconds.
+
+    Raises:
+      ValueError: it is no duration.
+    """
     return 0 if said in ("0", "0s", "0d") else duration(said)
 
 

@@ -77,7 +77,7 @@ def _warn_of_lost(lost: list[str]) -> None:
 
 def _check(asked: Launch) -> Config | None:
     """What a launch needs is there; returns the configuration of a live job."""
-    from todoke.preflight import check_pubsub, check_release
+    from todoke.preflight import check_pubsub, check_store_release
     from transforms.campaigns.transforms import read_file
     from transforms.storage.open import open_store
 
@@ -95,7 +95,7 @@ def _check(asked: Launch) -> Config | None:
     assert config.store is not None
     check_pubsub(config)
     store = open_store(config.store)
-    check_release(store, compiled(config.definitions))
+    check_store_release(store, compiled(config.definitions))
     store.close()
     return config
 

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from beam_pipelines.options import read_time
-from todoke.control import Publish, open_topic, publish_evenly
+from todoke.control import ControlFailed, Publisher, open_topic, publish_evenly
+from todoke.names import check_word
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text
-from transforms.errors import RunFailed, WrongUse
+from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.storage.dead_letters import DeadLetters
 from transforms.storage.pages import every
 from transforms.storage.reader import EARLIEST, Reader
 from transforms.storage.rows import DeadLetterRow
 from transforms.users.replay import CONTROL, CUT, Unreplayable, message_of
+from transforms.views.reasons import CAUSES
 
 __all__ = ["replay"]
 
@@ -49,11 +51,12 @@ def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float,
       json: print the counts as JSON.
 
     Raises:
-      WrongUse: the URL, the place or the time is none.
+      WrongUse: the URL, the place, the cause or the time is none.
       StoreError: the store cannot be read or written.
-      ControlFailed, RunFailed: the topic or the file does not take the messages. Those that it took are marked.
+      ControlFailed: the topic or the file does not take the messages. Those that it took are marked.
     """
     cause, said = asked
+    check_word("--cause", "cause", cause, CAUSES)
     since = EARLIEST if said is None else read_time("--since", said)
     counts = Counter[str]()
     with open_asked_reader(url) as reader, closing(open_asked(url)) as store, _opened(to) as publish:
@@ -99,14 +102,19 @@ def _messages(
         yield message
 
 
-def _publish(publish: Publish, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
+def _publish(publish: Publisher, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
     began = time.time_ns() // 1000  # what is refused once more arrives after this, and its letter counts as new
-    publish(batch)
-    store.mark_replayed([waiting.popleft() for _ in batch], began)
+    letters = [waiting.popleft() for _ in batch]
+    try:
+        publish(batch)
+    except ControlFailed as error:
+        store.mark_replayed([letters[place] for place in error.taken], began)
+        raise
+    store.mark_replayed(letters, began)
 
 
 @contextmanager
-def _opened(to: str) -> Iterator[Publish]:
+def _opened(to: str) -> Iterator[Publisher]:
     if to.startswith("pubsub:"):
         with open_topic(to, "--to") as publish:
             yield publish
@@ -143,9 +151,14 @@ def _end_line(file: BinaryIO, place: str) -> None:
 def _add_lines(file: int, place: str, batch: Sequence[bytes]) -> None:
     """Add messages as lines. A line break within one is white space of JSON, or else nobody could read it anyway."""
     lines = b"".join(b"%s\n" % payload.replace(b"\r", b" ").replace(b"\n", b" ") for payload in batch)
+    written, whole = 0, 0
     try:
-        while lines:
-            lines = lines[os.write(file, lines) :]
-        os.fsync(file)
+        try:
+            while written < len(lines):
+                written += os.write(file, lines[written:])
+        finally:
+            os.fsync(file)
+            whole = lines[:written].count(b"\n")
     except OSError as error:
-        raise RunFailed(f"the messages cannot be written: {place}: {error.strerror}") from error
+        said = f"the messages cannot be written: {place}: {error.strerror}"
+        raise ControlFailed(said, range(whole)) from error

@@ -19,6 +19,7 @@ from transforms.metrics.counts import counts_of
 from transforms.storage.open import open_reader, open_store
 from transforms.storage.pages import every
 from transforms.storage.rows import DeadLetterRow
+from transforms.users.faults import INTERNAL
 from transforms.users.measures import METRICS
 
 DEFINITIONS = "segments: {buyers: {owner: o, members: {event: Ordered}}}\n"
@@ -94,12 +95,12 @@ def test_letters_are_kept_once_read_replayed_and_deleted_while_the_job_runs(
     said = [json.loads(row.payload)["messageId"] for row in found]
     assert sorted(said) == sorted(f"m{number}" for number in range(10, 62))
 
-    # One of them is of a message that was applied meanwhile, as if its sender had mended it.
+    # One of them is of a message that was applied meanwhile, as if this failure had been mended.
     store = open_store(url, create=False)
     before = outcomes("duplicate")
     applied = json.dumps(call(3)).encode()
-    store.write_dead_letters([kept(DeadLetter(applied, "pubsub:p/s", "mended", "", 1), found[0].time)])
-    told = command("replay", "--store", url, "--to", f"pubsub:{topic}", "--cause", "mended", "--json")
+    store.write_dead_letters([kept(DeadLetter(applied, "pubsub:p/s", INTERNAL, "", 1), found[0].time)])
+    told = command("replay", "--store", url, "--to", f"pubsub:{topic}", "--cause", INTERNAL, "--json")
     assert json.loads(told)["published"] == 1
     wait_for(lambda: outcomes("duplicate") == before + 1, job.log)
     # What nobody mended is refused once more: the same letter, which may be replayed again.

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
 from samples import HOSTILE, NOW, event, identity, member, sent, user
 
+from transforms.storage.bigtable import keys
+from transforms.storage.open import open_store
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 
@@ -57,15 +60,31 @@ def test_deletion_leaves_the_users_row_unless_told(store: Store) -> None:
     assert not store.has_users()
 
 
-def test_deletion_leaves_other_segments_and_what_others_own(store: Store) -> None:
-    store.write_members([member("vip", "u1"), member("lapsing", "u1")])
-    store.write_identities([identity("device", "u2", 2, "token"), identity("device", "u1", 1, "token")])
-    store.write_identities([identity("device", "u1", 1, "address")])
-    store.delete_user("u1", ["vip"], [("token", "device"), ("address", "device")])
-    assert list(store.scan_members("vip")) == []
-    assert [row.user for row in store.scan_members("lapsing")] == ["u1"]
+def test_deletion_takes_what_is_not_named_and_leaves_what_others_own(store: Store) -> None:
+    """Memberships of segments that are no more, addresses of before, and that others' tokens were the user's."""
+    store.write_members([member(segment, name) for segment in ("vip", "lapsing", "x#y") for name in ("u1", "u2")])
+    store.write_identities([identity("device", "u1", 1, "token"), identity("mine", "u1", 1, "token")])
+    store.write_identities([identity(value, "u1", 1, "address") for value in ("a@example.com", "x" * 2_000)])
+    taken = msgspec.structs.replace(identity("device", "u2", 2, "token"), previous="u1")
+    store.write_identities([taken, msgspec.structs.replace(identity("third", "u2", 2, "token"), previous="u3")])
+    store.delete_user("u1", ["vip", "never_in"], [])
+    assert [row.user for segment in ("vip", "lapsing", "x#y") for row in store.scan_members(segment)] == ["u2"] * 3
+    assert store.read_identities("token", ["device", "mine", "third"]) == {
+        "device": identity("device", "u2", 2, "token"),
+        "third": msgspec.structs.replace(identity("third", "u2", 2, "token"), previous="u3"),
+    }
+    assert store.read_identities("address", ["a@example.com", "x" * 2_000]) == {}
+    store.write_identities([identity("device", "u2", 1, "token")])
     assert store.read_identities("token", ["device"]) == {"device": identity("device", "u2", 2, "token")}
-    assert store.read_identities("address", ["device"]) == {}
+
+
+def test_what_an_older_version_wrote_to_bigtable_is_found_by_name(bigtable: Any) -> None:
+    store: Any = open_store(bigtable.url)
+    row = identity("t1", "u1", 5, "token")
+    store._write("identities", {keys.identity_key("token", "t1"): (5, row)})
+    store.delete_user("u1", [], [("token", "t1")])
+    assert store.read_identities("token", ["t1"]) == {}
+    store.close()
 
 
 def test_a_deleted_user_may_come_again(store: Store) -> None:

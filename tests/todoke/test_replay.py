@@ -1,14 +1,19 @@
 """`todoke dead-letters` and `todoke replay`: what was refused is looked at, mended, and published again."""
 
 import json
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from commands import Todoke
 from emulators import Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.types import PublishRequest, PublishResponse
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import decode
@@ -17,7 +22,7 @@ from transforms.events.kept.rows import kept
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
-from transforms.users.faults import letter_of
+from transforms.users.faults import dead_letter_of
 from transforms.users.user import Wake
 
 NOW = 1_772_000_000_000_000
@@ -87,8 +92,8 @@ EVENT = Event("m9", "track", "Order Completed", NOW - 5, NOW, "ada", "a1", prope
 
 def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, url: str, tmp_path: Path) -> None:
     letters = [letter(payload, number) for number, payload in enumerate(HOSTILE)]
-    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), letter_of("ada", EVENT, "internal", "traceback")]
-    letters += [letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
+    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), dead_letter_of("ada", EVENT, "internal", "traceback")]
+    letters += [dead_letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
     letters += [letter(encode_inputs_control("ada", [Wake(NOW)]), source="pubsub:p/control")]
     letters += [letter(b'{"type": "receipt", "kind": "x"}', source="control")]
     opened.write_dead_letters([kept(each, each.time) for each in letters])
@@ -179,6 +184,77 @@ def test_a_topic_gets_the_very_bytes_and_a_missing_one_marks_nothing(
     publisher.stop()
 
 
+class Broker:
+    """Pub/Sub's publishing on this machine, which refuses each request that has a message with `marker`."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.marker: bytes | None = None
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        publish = grpc.unary_unary_rpc_method_handler(
+            self._publish,
+            request_deserializer=PublishRequest.deserialize,
+            response_serializer=PublishResponse.serialize,
+        )
+        handler = grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", {"Publish": publish})
+        self._server.add_generic_rpc_handlers((handler,))
+        self.host = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def _publish(self, request: PublishRequest, context: grpc.ServicerContext) -> PublishResponse:
+        messages = [message.data for message in request.messages]
+        if self.marker is not None and any(self.marker in message for message in messages):
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "refused for the test")
+        self.got += messages
+        return PublishResponse(message_ids=[str(number) for number in range(len(messages))])
+
+    def stop(self) -> None:
+        self._server.stop(None).wait()
+
+
+def test_what_a_topic_took_of_a_batch_is_not_published_again(
+    todoke: Todoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    letters = [letter(call(number), number) for number in range(250)]  # three requests
+    store = open_store(url)
+    store.write_dead_letters([kept(each, each.time) for each in letters])
+    store.close()
+    broker = Broker()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", broker.host)
+    broker.marker = b'"m120"'
+    words = ("replay", "--store", url, "--to", "pubsub:projects/project/topics/events", "--rate", "100000")
+    done = todoke(*words)
+    assert done.returncode == 1
+    assert "did not take the messages: " in done.stderr
+    taken = len(broker.got)
+    assert 0 < taken < 250
+    broker.marker = None
+    done = todoke(*words, "--json")
+    assert json.loads(done.stdout) == {"published": 250 - taken, "replayed": taken, "control": 0, "cut": 0}
+    assert sorted(broker.got) == sorted(each.payload for each in letters)
+    broker.stop()
+
+
+def test_lines_that_a_full_disk_took_are_not_written_again(todoke: Todoke, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk; the store stays below it."""
+    url, size = f"sqlite:{tmp_path / 'store.db'}", 100_000
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(b"%d" % number + b"x" * size, number), NOW + number) for number in range(5)])
+    store.close()
+    to = tmp_path / "again.jsonl"
+    to.write_bytes(b"y" * 3_999_999 + b"\n")
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({4_000_000 + size * 5 // 2},) * 2)"
+    command = [sys.executable, "-c", f"{limit}\nfrom todoke.cli import main\nmain()"]
+    words = ["replay", "--store", url, "--to", str(to), "--rate", "1000"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, f"todoke: the messages cannot be written: {to}: File too large\n")
+    done = todoke(*words, "--json")
+    assert json.loads(done.stdout) == {"published": 3, "replayed": 2, "control": 0, "cut": 0}
+    lines = [line for line in to.read_bytes().splitlines()[1:] if len(line) > size]
+    assert sorted(line[:1] for line in lines) == [b"%d" % number for number in range(5)]
+
+
 def test_what_is_replayed_is_applied_once(todoke: Todoke, tmp_path: Path) -> None:
     """A run refuses messages, whose letters its store keeps; they are mended by the sender, or applied as they are."""
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
@@ -215,6 +291,19 @@ def test_what_is_replayed_is_applied_once(todoke: Todoke, tmp_path: Path) -> Non
     assert (again["applied"], again["duplicates"]) == (0, 6)
 
 
+def test_what_is_replayed_into_a_file_and_refused_once_more_is_one_letter(todoke: Todoke, tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(b"no JSON\n" + call(1, timestamp="soon") + b"\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db")
+    assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
+    for _ in range(2):
+        done = todoke("replay", "--store", "sqlite:s.db", "--to", "again.jsonl", "--json")
+        assert json.loads(done.stdout) == {"published": 2, "replayed": 0, "control": 0, "cut": 0}
+        assert todoke("run", *words, "--events", "again.jsonl", "--continue").returncode == 0
+        letters = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()
+        assert sorted(json.loads(line)["cause"] for line in letters) == ["bad_time", "not_json"]
+
+
 def test_a_deleted_user_takes_the_letters_along(todoke: Todoke, tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
     lines = [
@@ -249,3 +338,16 @@ def test_a_run_keeps_letters_unless_told_not_to(todoke: Todoke, tmp_path: Path, 
     done = todoke("run", *words, "--keep-dead-letters", "a while")
     assert done.returncode == 2
     assert "--keep-dead-letters: " in done.stderr
+
+
+def test_a_run_that_refuses_nothing_deletes_letters_that_are_too_old(todoke: Todoke, tmp_path: Path) -> None:
+    now = time.time_ns() // 1000
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(days)), now - days * 86_400_000_000) for days in (29, 31)])
+    store.close()
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(call(1) + b"\n")
+    done = todoke("run", "--definitions", "d.yaml", "--store", "sqlite:s.db", "--events", "e.jsonl")
+    assert done.returncode == 0, done.stderr
+    (left,) = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()
+    assert json.loads(json.loads(left)["payload"])["messageId"] == "m29"

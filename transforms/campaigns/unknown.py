@@ -1,4 +1,4 @@
-"""Variables that messages need and of which nothing is known: whoever lacks them gets nothing."""
+"""Variables that messages need and nothing is known of: a user who lacks one gets no message."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -56,7 +56,7 @@ def unknown_variables(definitions: Definitions, needs: Iterable[Need], sample: S
 
 
 def _lacking_user(need: Need, known: set[str], sample: Sample | None) -> str:
-    """Who lacks an attribute, in words; empty where nobody is known to."""
+    """Which users lack an attribute, in words; empty if none is known to."""
     if need.name in known:
         return ""
     if sample is None:

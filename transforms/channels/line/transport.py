@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.channels.address import Server
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
 from transforms.channels.http import Answer, Http, refusal
 from transforms.channels.line.message import RenderedLine
-from transforms.channels.line.settings import LINE_TOKEN, LineAddress, parse_line
+from transforms.channels.line.settings import LINE_TOKEN, parse_line
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings, header_secret
 from transforms.messages.render import Rendered
@@ -28,13 +29,13 @@ class Line:
     """The LINE channel of one official account.
 
     Args:
-      address: the server.
+      server: of the Messaging API.
       token: the channel access token.
       timeout: seconds to connect, and to wait for LINE's answer.
     """
 
-    def __init__(self, address: LineAddress, token: str, *, timeout: float = 10.0) -> None:
-        self._url = f"{address.server}/v2/bot/message/push"
+    def __init__(self, server: Server, token: str, *, timeout: float = 10.0) -> None:
+        self._url = f"{server.url}/v2/bot/message/push"
         self._token = token.strip()  # a line break at its end, as files have, cannot stand in a header
         self._http = Http(timeout)
 

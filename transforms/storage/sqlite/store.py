@@ -18,7 +18,7 @@ from transforms.storage.sqlite.ledger import SqliteLedger
 from transforms.storage.sqlite.members import SqliteMembers
 from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
-from transforms.storage.sqlite.schema import ADDED, INDEXES, SCHEMA, TABLES
+from transforms.storage.sqlite.schema import ADDED, APPLICATION_ID, DELETION_INDEXES, INDEXES, SCHEMA, is_empty, is_ours
 from transforms.storage.sqlite.users import SqliteUsers
 from transforms.storage.store import StoreError
 
@@ -45,21 +45,23 @@ class SqliteStore(
 
     is_transactional: ClassVar[bool] = True
 
-    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS, create: bool = True) -> None:
         with surfacing(str(path)):
             connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
         super().__init__(connection, str(path))
         self._control = ControlRows()
         with surfacing(str(path)):
-            self._check_ours()
+            self._check_ours(create)
             connection.execute("PRAGMA journal_mode = WAL")
             # With a write-ahead log this loses no transaction when a process dies, only when the machine does: what
             # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
+            if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._add_columns()
         with surfacing(str(path)):
-            for index in INDEXES:
+            for index in (*INDEXES, *DELETION_INDEXES):
                 connection.execute(index)
 
     @contextmanager
@@ -69,21 +71,35 @@ class SqliteStore(
             yield
 
     def delete_user(
-        self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
+        self,
+        user: str,
+        segments: Iterable[str],  # noqa: ARG002 - those of the table are found by its key
+        identities: Iterable[tuple[str, str]],  # noqa: ARG002 - found by an index
+        *,
+        row: bool = False,
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
-            for table in ("events", "ledger", "inbox", "dead_letters", *(("users",) if row else ())):
+            for table in ("events", "ledger", "inbox", "dead_letters", "identities", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
-            names = [(segment, user) for segment in segments]
+            sql = "UPDATE identities SET previous = '' WHERE previous = ? AND previous != ''"
+            connection.execute(sql, (user,))
+            names = [(segment, user) for segment in self._every_segment()]
             connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)
-            theirs = [(kind, value, user) for kind, value in identities]
-            connection.executemany("DELETE FROM identities WHERE kind = ? AND value = ? AND user = ?", theirs)
 
-    def _check_ours(self) -> None:
+    def _every_segment(self) -> Iterator[str]:
+        """The segments that have rows, also those that are defined no more; from one to the next, by the key."""
+        [(segment,)] = self._query("SELECT min(segment) FROM members")
+        while segment is not None:
+            yield segment
+            [(segment,)] = self._query("SELECT min(segment) FROM members WHERE segment > ?", (segment,))
+
+    def _check_ours(self, create: bool) -> None:
         """Refuse the file of another program, before it gets our tables."""
-        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables - TABLES and not {"users", "ledger"} <= tables:
+        if is_empty(self._connection):
+            if not create:
+                raise StoreError(f"{self._path} is empty, and no store")
+        elif not is_ours(self._connection):
             raise StoreError(f"{self._path} is a SQLite file of another program")
 
     def _add_columns(self) -> None:
