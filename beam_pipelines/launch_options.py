@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--machine-type", default="", metavar="TYPE", help="of workers")
     add("--workers", type=int, default=0, metavar="N", help="at the start")
     add("--max-workers", type=int, default=0, metavar="N", help="at most")
-    add("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the job; repeated")
+    add("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the job; may be repeated")
     add("--update", action="store_true", help="replace the running job of that name; its state goes on")
     add("--renamed", metavar="JSON", help='with --update: {"old step": "new step"}')
     add("--drain-first", action="store_true", help="drain the running job of that name, then launch")

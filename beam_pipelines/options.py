@@ -135,7 +135,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="a variable of the environment that channels take, for workers whose own cannot be set; of a secret only "
-        "where it lies: sm:projects/P/secrets/S/versions/V; repeated",
+        "where it lies: sm:projects/P/secrets/S/versions/V; may be repeated",
     )
     add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
     add(
