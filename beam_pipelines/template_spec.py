@@ -161,8 +161,8 @@ def launch_body(
     return {"launchParameter": parameter}
 
 
-def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: str) -> dict[str, Any]:
-    """A job of Cloud Scheduler that posts a launch, by a schedule (cron, in UTC).
+def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: str, account: str) -> dict[str, Any]:
+    """A job of Cloud Scheduler that posts a launch as an account, by a schedule (cron, in UTC).
 
     Scheduler may deliver twice; that a name runs once at a time is what guards against it.
     """
@@ -178,6 +178,6 @@ def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: st
             "httpMethod": "POST",
             "headers": {"Content-Type": "application/json"},
             "body": base64.b64encode(json.dumps(body, separators=(",", ":")).encode()).decode(),
-            "oauthToken": {"serviceAccountEmail": place.service_account, "scope": SCOPE},
+            "oauthToken": {"serviceAccountEmail": account, "scope": SCOPE},
         },
     }
