@@ -62,15 +62,12 @@ def spec_of(job: str, image: str) -> dict[str, Any]:
 
 def _metadata(job: str) -> dict[str, Any]:
     name, description = _ABOUT[job]
-    live = job == REALTIME
-    modes = {"defaultStreamingMode": "EXACTLY_ONCE"} if live else {}
+    modes = {"supportsExactlyOnce": True, "supportsAtLeastOnce": False, "defaultStreamingMode": "EXACTLY_ONCE"}
     return {
         "name": name,
         "description": description,
-        "streaming": live,
-        "supportsExactlyOnce": live,
-        "supportsAtLeastOnce": False,
-        **modes,
+        "streaming": job == REALTIME,
+        **(modes if job == REALTIME else {}),
         "parameters": [_parameter(each) for each in parameters_of(job)],
     }
 
