@@ -21,7 +21,7 @@ _MICROSECONDS = 1_000_000
 def print_request(asked: Launch) -> None:
     """Show what would be posted."""
     body = _body(asked)
-    shown = scheduler_job(body, asked.name, asked.place, asked.schedule) if asked.schedule else body
+    shown = scheduler_job(body, asked.name, asked.place, asked.schedule, asked.scheduler) if asked.schedule else body
     print(json.dumps(shown, indent=2))
 
 

@@ -79,7 +79,7 @@ def test_the_request_is_shown_and_nobody_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_schedule_is_a_job_of_cloud_scheduler(tmp_path: Path) -> None:
-    words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], "--write", "seeds", "--as-of", "now-1h", "--service-account", "a@b")
+    words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], "--write", "seeds", "--as-of", "now-1h", "--scheduler-account", "a@b")
     check("cloudscheduler", "Job", printed(tmp_path, *words, "--schedule", "7 * * * *"))
 
 
@@ -91,7 +91,8 @@ def test_a_schedule_is_a_job_of_cloud_scheduler(tmp_path: Path) -> None:
         (("--update", "--drain-first"), "--update, --drain-first"),
         (("--renamed", "{}"), "--renamed goes with --update"),
         (("--update", "--renamed", "[1]"), "--renamed: expected JSON"),
-        (("--schedule", "* * * * *"), "--schedule: name the --service-account"),
+        (("--schedule", "* * * * *"), "--schedule, --scheduler-account: Cloud Scheduler"),
+        (("--scheduler-account", "a@b"), "--schedule, --scheduler-account: Cloud Scheduler"),
         (("--label", "team"), "--label: expected KEY=VALUE"),
         (("--outbox", "here"), "--outbox: the template of realtime has no such parameter"),
         (("--no-seed",), "--no-seed: the template of realtime has no such parameter"),
