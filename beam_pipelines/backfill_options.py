@@ -61,13 +61,14 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines or Parquet: a path or pattern; seeds: `store` (default) for the archive of the store",
+        help="JSON Lines or Parquet: a path or pattern (required for users); seeds: `store` (default) for the archive "
+        "of the store",
     )
     add(
         "--as-of",
         metavar="TIME",
-        help="up to this time, inclusive (ISO 8601 with a zone, now, or now-1h), and not in the future; default for "
-        "seeds of the archive: now",
+        help="up to this time, inclusive (ISO 8601 with a zone, now, or now-1h), and not in the future (required with "
+        "files); default for seeds of the archive: now",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
     add(

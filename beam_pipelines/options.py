@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow, unknown_words
+from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.variables import parse_variables
 from transforms.campaigns.load import compiled
@@ -21,7 +22,7 @@ from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, check_mail, secret_of, secrets_for
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
-from transforms.events.sources import Source, Subscription, parse_source, parse_topic
+from transforms.events.sources import Source, Subscription, parse_source
 from transforms.identity.channels import channels
 from transforms.logs import FORMATS
 from transforms.segments.values import DAY, duration, written_time
@@ -100,7 +101,6 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     )
     add = flags.add_argument
     channel = flags.add_argument_group("channels").add_argument
-    live = flags.add_argument_group("live jobs").add_argument
     add("--definitions", required=True, metavar="PATH", help="a definitions file, a folder of them, or a pointer")
     add(
         "--events",
@@ -150,10 +150,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         metavar="DURATION",
         help="how long the store keeps dead letters, such as 7d; 0: not at all (default: 30d)",
     )
-    live("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
-    live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
-    live("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
-    live("--restarts", type=int, default=8, metavar="N", help="on this machine: give up after N failures in a row")
+    add_live_flags(flags.add_argument_group("live jobs").add_argument)
     add_log_format(flags)
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
@@ -188,8 +185,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     _check_urls(flags, environment, here=here)
     check_events(source)
     _check_written(flags)
-    if flags.restarts < 0:
-        raise WrongUse(f"--restarts: expected 0 or more; found {flags.restarts}")
+    check_live_flags(flags, bounded=source.bounded, here=here)
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
     _check_messages(told, definitions, environment)
     if here:  # else the secrets are those of the workers
@@ -208,7 +204,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
         letters_kept_for=parsed("--keep-dead-letters", parse_kept_for, flags.keep_dead_letters),
         live=not source.bounded and here,
-        control=_control(flags),
+        control=read_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
         seed=flags.seed,
     )
@@ -269,21 +265,6 @@ def _definitions(place: str, *, bounded: bool) -> Texts | Release:
         definitions = msgspec.structs.replace(definitions, pointer=None, whole=True)
     compiled(definitions)
     return definitions
-
-
-def _control(flags: argparse.Namespace) -> Subscription | None:
-    if (flags.control is None) != (flags.control_topic is None):
-        raise WrongUse("--control and --control-topic go together: what is published there must be read")
-    if flags.control is None:
-        return None
-    try:
-        source = parse_source(flags.control)
-        topic = parse_topic(flags.control_topic)
-    except ValueError as error:
-        raise WrongUse(f"--control: {error}") from error
-    if not isinstance(source, Subscription) or not topic:
-        raise WrongUse(f"--control: expected pubsub:projects/P/subscriptions/S; found {quoted(flags.control)}")
-    return source
 
 
 def _check_urls(flags: argparse.Namespace, environment: Mapping[str, str], *, here: bool) -> None:

@@ -122,6 +122,8 @@ def explained_json(explained: Explained, by: Clock) -> dict[str, Any]:
         shown["measured"] = msgspec.to_builtins(explained.measured)
     if explained.value is not None:
         shown["value"] = explained.value
+    if explained.why:
+        shown["why"] = explained.why
     if explained.parts:
         shown["parts"] = [explained_json(part, by) for part in explained.parts]
     return shown
@@ -157,6 +159,8 @@ def _facts(explained: Explained, by: Clock) -> list[str]:
     if explained.written is not None:
         value = "gone" if explained.value is None else f"is {msgspec.json.encode(explained.value).decode()}"
         facts.append(f"{value[:100]}, as said {_time(explained.written, by)}")
+    if explained.why:
+        facts.append(explained.why)
     if explained.warming:
         facts.append(f"warming: {_waits(explained)}")
     return facts

@@ -17,6 +17,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.one_process import OneProcess
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build_live
@@ -39,14 +40,12 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.lease import JobLease
 
-__all__ = ["RESTARTS", "Patience", "run_graph", "run_live", "supervise"]
+__all__ = ["Patience", "run_graph", "run_live", "supervise"]
 
 _log = logging.getLogger(__name__)
 
 #: How many users with a deadline or an open send are woken a second at the start of a run.
 WAKES_A_SECOND = 10_000.0
-#: Failures in a row after which a supervisor gives up.
-RESTARTS = 8
 #: The pause before the first restart and the longest one, in seconds; each is twice the one before.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: After a run of this many seconds, earlier failures no longer count.

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines import realtime
+from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
 from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_store_release
@@ -242,7 +243,8 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
     if not flags.supervised:
         check_job(config)
         debug = ["--debug"] if "--debug" in sys.argv else []  # which the command line has taken out of `argv`
-        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised", *debug], flags.restarts)
+        restarts = RESTARTS if flags.restarts is None else flags.restarts
+        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised", *debug], restarts)
         # It was told to stop, and has: Beam and gRPC, which this process only asked for flags, take a second to end.
         sys.stderr.flush()
         os._exit(0)

@@ -258,3 +258,12 @@ def test_what_is_counted_late_and_taken_back_leaves_no_minute_negative(store: St
     found = {(each.labels["state"], each.window): each.count for each in counts_of(store, "sends")}
     start = NOW - NOW % minute
     assert found == {("unknown", start): 0, ("handed_off", start + 4 * minute): 1}
+
+
+def test_a_second_outcome_within_the_lease_takes_the_place_of_the_first(store: Store, sends: list[Send]) -> None:
+    ledger = CountedLedger(store, lambda: NOW)
+    ledger.expect(sends)
+    ledger.claim([msgspec.structs.replace(row("a"), lease=NOW + 300 * SECOND)])
+    for state in ("unknown", "handed_off", "handed_off"):
+        ledger.record([row("a", state)])
+    assert +Counter(counted(store, "sends", "state")) == {("handed_off",): 1}

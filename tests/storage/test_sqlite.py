@@ -65,6 +65,38 @@ def test_the_older_version_goes_on_writing_to_a_file_that_was_brought_up_to_date
     store.close()
 
 
+#: Dead letters as the first version kept them.
+OLD_LETTERS = """
+CREATE TABLE dead_letters (time INTEGER, id TEXT, user TEXT, source TEXT, cause TEXT, detail TEXT,
+    payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER, PRIMARY KEY (time DESC, id));
+CREATE INDEX dead_letters_by_user ON dead_letters (user);
+CREATE INDEX dead_letters_by_weight ON dead_letters (time DESC, id, weight);
+INSERT INTO dead_letters VALUES (7, 'a', 'ada', 's', 'not_json', 'd', x'7b', 1, 0, 200),
+    (5, 'a', 'ada', 's', 'not_json', 'd', x'7b', 1, 0, 200), (6, 'b', '', 's', 'hot_id', 'd', x'7b7d', 2, 9, 201);
+"""
+
+
+def test_a_file_whose_letters_were_kept_by_time_is_a_store_and_keeps_them(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(OLD_LETTERS)
+    with open_asked_reader(f"sqlite:{old}") as reader:
+        found = reader.page_dead_letters(9).rows
+    assert [(row.id, row.time, row.arrived, row.cause, row.payload, row.replayed) for row in found] == [
+        ("b", 6, 6, "hot_id", b"{}", 9),
+        ("a", 5, 5, "not_json", b"{", 0),
+    ]
+    store = SqliteStore(old)
+    store.write_dead_letters([msgspec.structs.replace(found[0], arrived=10), letter(time=8, id="c")])
+    store.close()
+    reader = open_reader(f"sqlite:{old}")
+    assert [(row.id, row.replayed) for row in reader.page_dead_letters(9).rows] == [("c", 0), ("b", 0), ("a", 0)]
+    reader.close()
+    with closing(sqlite3.connect(old)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert "dead_letters_before" not in tables
+    assert "dead_letters_by_user" in tables
+
+
 class Refusing(sqlite3.Connection):
     """Lets SQLite refuse to commit while told so; unlike on a full disk the transaction stays open then."""
 

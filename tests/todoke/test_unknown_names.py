@@ -158,6 +158,24 @@ def test_a_number_that_cannot_be_is_wrong_use(
 
 
 @pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("--no-seed", "--no-seed"),
+        ("--restarts 3 --no-seed", "--no-seed, --restarts"),
+        (
+            "--control pubsub:projects/project-x/subscriptions/a --control-topic pubsub:projects/project-x/topics/a",
+            "--control, --control-topic",
+        ),
+    ],
+)
+def test_a_run_over_files_takes_no_flag_of_live_jobs(todoke: Todoke, finished: Path, flags: str, named: str) -> None:
+    files = ("--definitions", finished / "definitions.yaml", "--events", finished / "events.jsonl")
+    done = todoke("run", *files, "--store", "none", *flags.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"todoke: {named}: only for live jobs, and --events names files\n"
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "run --events EVENTS --store none --restarts -1",

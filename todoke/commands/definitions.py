@@ -23,7 +23,10 @@ def validate(
     definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
     events: Annotated[
         str | None,
-        typer.Option(metavar="SRC", help="recorded events; warns of variables of messages that none of them has"),
+        typer.Option(
+            metavar="SRC",
+            help="recorded events; warns of variables of messages that some of their users or events lack",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

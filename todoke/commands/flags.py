@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["MOST", "DefinitionsPath", "Json", "Limit", "OneZone", "StoreUrl", "Topic", "UserZone"]
+__all__ = ["MOST", "DefinitionsPath", "Json", "Limit", "OneZone", "StoreUrl", "StoredZone", "Topic", "UserZone"]
 
 StoreUrl = Annotated[str, typer.Option("--store", metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")]
 DefinitionsPath = Annotated[
@@ -21,6 +21,15 @@ UserZone = Annotated[
     str,
     typer.Option(
         "--zone", metavar="user|UTC|NAME", help="show times in the user's own zone, or in one such as Europe/Berlin"
+    ),
+]
+StoredZone = Annotated[
+    str,
+    typer.Option(
+        "--zone",
+        metavar="user|UTC|NAME",
+        help="show times in the user's own zone, or in one such as Europe/Berlin; user: UTC where none is known, for a "
+        "store does not know policies.default_zone",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]

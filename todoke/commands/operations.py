@@ -46,7 +46,8 @@ def wake(
 @group.command(
     "todoke sweep --store sqlite:users.db --definitions shop.yaml",
     "todoke sweep --store sqlite:users.db --definitions shop.yaml --older-than 1h",
-    "todoke sweep --store bigtable:shop/prod --definitions shop.yaml --keep-dead-letters 30d",
+    "todoke sweep --store bigtable:shop/prod --definitions shop.yaml \\",
+    "  --keep-dead-letters 30d",
 )
 def sweep(
     *,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import DefinitionsPath, Json, Limit, OneZone, StoreUrl, UserZone
+from todoke.commands.flags import DefinitionsPath, Json, Limit, OneZone, StoredZone, StoreUrl, UserZone
 from todoke.help import CommandGroup
 
 __all__ = ["group"]
@@ -20,7 +20,7 @@ group = CommandGroup("Questions to a store")
 def user(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
     store: StoreUrl,
-    zone: UserZone = "UTC",
+    zone: StoredZone = "UTC",
     json: Json = False,
 ) -> None:
     """Show one user: profile, memberships, journeys, and a timeline.
@@ -116,7 +116,7 @@ def inbox(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id")],
     store: StoreUrl,
     expired: Annotated[bool, typer.Option("--expired", help="show expired messages too")] = False,
-    zone: UserZone = "UTC",
+    zone: StoredZone = "UTC",
     json: Json = False,
 ) -> None:
     """Show the messages in one user's in-app inbox, newest first."""

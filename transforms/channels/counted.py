@@ -26,11 +26,12 @@ class CountedLedger:
 
     An outcome counts in the minute in which it ended, by its row. One that is recorded over another takes its place in
     the counts too, as when a sweep gave up a courier that was only held up: the other is taken back in its own minute.
+    That is looked for where a claim's lease is over, by the clock: nobody else ends it before.
 
-    In Bigtable, where a row and its count are no transaction, that is looked for only where a claim's lease is over. A
-    row that was written there before its batch was refused is not taken back: it was never counted. A process that
-    dies in between loses the count; if somebody records over that row later, its minute is one short, and may be
-    negative. A count that is refused there waits for the next one: the rows stand, and what they claim is to be called.
+    In Bigtable a row and its count are no transaction. A row that was written there before its batch was refused is not
+    taken back: it was never counted. A process that dies in between loses the count; if somebody records over that row
+    later, its minute is one short, and may be negative. A count that is refused there waits for the next one: the rows
+    stand, and what they claim is to be called.
 
     Args:
       store: whose it is.
@@ -122,9 +123,10 @@ class CountedLedger:
         self._leases |= {row.send: row.lease for row in claims if row.state == LedgerState.CLAIMED}
 
     def _standing(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
-        """What stands where outcomes are about to be written: by claims, which change no row that is there."""
+        """What stands where outcomes are about to be written, unless that is a claim in its lease: by claims, which
+        change no row that is there. After its first outcome a claim is none."""
         now = self._clock()
-        asked = rows if self._store.is_transactional else [row for row in rows if self._leases.get(row.send, 0) <= now]
+        asked = [row for row in rows if self._leases.pop(row.send, 0) <= now]
         return self._store.claim(asked) if asked else {}
 
     def _add(self, tallies: Tallies) -> None:

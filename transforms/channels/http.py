@@ -31,7 +31,7 @@ QUOTA_SECONDS = 60.0
 #: A Retry-After beyond a day is taken as a day.
 LONGEST_SECONDS = 86400.0
 
-#: So many names are looked up at a time.
+#: So many names are looked up at a time, of all hosts of a sender.
 LOOKUPS = 8
 
 #: A call to an address that must not be called.
@@ -122,9 +122,10 @@ class Http:
 
 
 class _Names:
-    """Looks names up as the system does, in threads of their own: who waits for a name holds up nobody else.
+    """Looks names up as the system does, in `LOOKUPS` threads of its own: the ledger waits for no name.
 
-    It stands for the event loop, which would take the threads that all have in common.
+    All hosts of a sender share the threads: where so many names are waited for, the next ones wait too, up to the
+    sender's timeout. It stands for the event loop, which would take the threads that all have in common.
     """
 
     def __init__(self) -> None:

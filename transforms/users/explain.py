@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, SegmentRef
+from transforms.events.plain import quoted
+from transforms.identity.channels import attributes_of
+from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, Reachable, SegmentRef
 from transforms.segments.evidence import pieces
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState, leaf_key
@@ -21,7 +23,7 @@ from transforms.segments.written import condition_text
 from transforms.users.boundary import Failed, fold_apart
 from transforms.users.editor import UserEditor
 from transforms.users.parts import PARTS
-from transforms.users.user import Input, User, Wake, pack_members
+from transforms.users.user import ANONYMOUS, Input, User, Wake, pack_members
 
 __all__ = ["ConditionTree", "Explained", "decisive", "replay", "settled"]
 
@@ -39,7 +41,8 @@ class Explained(msgspec.Struct, frozen=True):
     if nothing comes, None if time alone never changes it (or not within `_MOST_TURNS` deadlines). `warming`: it waits
     for a seed, and with `older` an older condition answers in its place, else it says no. `newest` is the time of the
     newest event that the state knows of, `measured` what it has found of what is asked. `value` is what the asked
-    attribute has, `written` the time of the call that said so.
+    attribute has, `written` the time of the call that said so. `why` says in words why what is known of a user is no
+    address of the channel that is asked for, empty where it is one, or nothing is known.
     `parts` are empty for a segment that is shown elsewhere in the tree, or lies too deep.
     """
 
@@ -54,6 +57,7 @@ class Explained(msgspec.Struct, frozen=True):
     measured: Measured | None = None
     value: Any = None
     written: int | None = None
+    why: str = ""
     parts: tuple["Explained", ...] = ()
 
 
@@ -191,6 +195,8 @@ class ConditionTree:
             more["measured"] = measured(node.condition, state, user.clock, zone)
             more["newest"] = max(times, default=None)
             more["warming"] = self.definitions.activations.get(node.key) in user.warming
+            if isinstance(node.condition, Reachable) and not explained.holds:
+                more["why"] = _no_address(node.condition.channel, user, self.definitions)
         return msgspec.structs.replace(explained, **more)
 
     def _since(self, node: _Node, user: User) -> int | None:
@@ -280,3 +286,18 @@ def _attribute_value(condition: Attribute, user: User) -> dict[str, Any]:
         found = compile_inner(condition.name, condition.path)(value)
         value = found if "[]" in condition.path else next(iter(found), None)
     return {"value": value, "written": written[0]}
+
+
+def _no_address(channel: str, user: User, definitions: Definitions) -> str:
+    """Why what a user said is no live address of a channel; empty if nothing was said that one could be made of."""
+    profile = user.profile.copy()
+    said = {name: profile.value(name) for name in attributes_of(channel)}
+    said = {name: value for name, value in said.items() if value is not None}
+    if not said:
+        return ""
+    profile.blocked = {}
+    region = definitions.policies.default_region
+    name = "" if user.id.startswith(ANONYMOUS) else user.id
+    blocked = profile.addresses(channel, user=name, region=region)
+    cause = "is blocked, after a bounce or a complaint" if blocked else f"is no address for {channel}"
+    return f"{', '.join(f'{name} {quoted(value)}' for name, value in said.items())} {cause}"

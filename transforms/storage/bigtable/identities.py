@@ -40,9 +40,10 @@ class BigtableIdentities(Database):
             row = record(IdentityRow, found)
             # Only up to what was read: a newer registration by somebody else must survive, and what it replaced goes.
             at, theirs = timestamp(row.version), row.user == user
-            entries.append(delete_until(key, ROW, at + 1000 if theirs else at))
+            entry = delete_until(key, ROW, at + 1000 if theirs else at)
             if not theirs and row.previous == user:
                 bare = msgspec.structs.replace(row, previous="")
-                entries.append(set_cell(key, ROW, msgspec.msgpack.encode(bare), at))
+                entry.mutations.extend(set_cell(key, ROW, msgspec.msgpack.encode(bare), at).mutations)
+            entries.append(entry)
         self._tables.mutate("identities", entries)
         self._delete("identities", beside)

@@ -10,6 +10,7 @@ __all__ = [
     "APPLICATION_ID",
     "DELETION_INDEXES",
     "INDEXES",
+    "LETTERS_MOVED",
     "SCHEMA",
     "TABLES",
     "is_empty",
@@ -50,6 +51,17 @@ ADDED = (
     ("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"),
     ("identities", "previous", "TEXT NOT NULL DEFAULT ''"),
     ("events", "revision", "INTEGER NOT NULL DEFAULT 0"),
+    ("dead_letters", "arrived", "INTEGER"),
+)
+
+#: A file that lacks `dead_letters.arrived` has letters by time and id: of those with one id, the first is taken over.
+LETTERS_MOVED = (
+    "ALTER TABLE dead_letters RENAME TO dead_letters_before",
+    next(each for each in SCHEMA.split(";") if "EXISTS dead_letters " in each),
+    """INSERT OR IGNORE INTO dead_letters
+    SELECT time, id, time, user, source, cause, detail, payload, size, replayed, weight
+    FROM dead_letters_before ORDER BY time""",
+    "DROP TABLE dead_letters_before",
 )
 
 #: Made once all columns are there; a file of an older version is read through for each, once.

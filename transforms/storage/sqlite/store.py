@@ -18,7 +18,16 @@ from transforms.storage.sqlite.ledger import SqliteLedger
 from transforms.storage.sqlite.members import SqliteMembers
 from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
-from transforms.storage.sqlite.schema import ADDED, APPLICATION_ID, DELETION_INDEXES, INDEXES, SCHEMA, is_empty, is_ours
+from transforms.storage.sqlite.schema import (
+    ADDED,
+    APPLICATION_ID,
+    DELETION_INDEXES,
+    INDEXES,
+    LETTERS_MOVED,
+    SCHEMA,
+    is_empty,
+    is_ours,
+)
 from transforms.storage.sqlite.users import SqliteUsers
 from transforms.storage.store import StoreError
 
@@ -107,6 +116,8 @@ class SqliteStore(
         if all(self._has_column(table, column) for table, column, _ in ADDED):
             return
         with self._transaction() as connection:  # in which nobody else can do the same
+            for move in () if self._has_column("dead_letters", "arrived") else LETTERS_MOVED:
+                connection.execute(move)
             for table, column, kind in ADDED:
                 if not self._has_column(table, column):
                     connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
