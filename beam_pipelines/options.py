@@ -185,7 +185,6 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     _check_urls(flags, environment, here=here)
     check_events(source)
     _check_written(flags)
-    check_live_flags(flags, bounded=source.bounded, here=here)
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
     _check_messages(told, definitions, environment)
     if here:  # else the secrets are those of the workers
@@ -216,6 +215,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
+    check_live_flags(flags, bounded=source.bounded, here=here)
     return config, flags, beam_flags
 
 

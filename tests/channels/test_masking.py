@@ -100,9 +100,9 @@ def test_a_letter_that_was_cut_at_the_end_hides_no_beginning():
 
 
 def test_a_secret_that_is_too_short_to_tell_anything_changes_no_providers_id():
-    masks = Masks(["7", "abc12", ""])
+    masks = Masks(["7", "abc12", "a      7", ""])
     assert masks.outcome(Outcome.handed_off("projects/p/messages/1773")).detail == "projects/p/messages/1773"
-    assert masks.masked("abc12 is none") == "abc12 is none"
+    assert masks.masked("abc12 is none, nor a 7") == "abc12 is none, nor a 7"
 
 
 def test_a_providers_id_is_as_it_came():

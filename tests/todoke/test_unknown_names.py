@@ -163,7 +163,7 @@ def test_a_number_that_cannot_be_is_wrong_use(
         ("--no-seed", "--no-seed"),
         ("--restarts 3 --no-seed", "--no-seed, --restarts"),
         (
-            "--control pubsub:projects/project-x/subscriptions/a --control-topic pubsub:projects/project-x/topics/a",
+            "--control pubsub:projects/shop-x/subscriptions/way --control-topic pubsub:projects/shop-x/topics/way",
             "--control, --control-topic",
         ),
     ],

@@ -36,8 +36,8 @@ class Masks:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         told = filter(lambda secret: len(secret) >= SHORTEST, map(str.strip, secrets))
         forms = {written for secret in told for form in _forms(secret) for written in (form, _in_one_line(form))}
-        self._forms = sorted(forms, key=len, reverse=True)
-        self._any = re.compile("|".join(map(re.escape, self._forms))) if forms else None
+        self._forms = sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
+        self._any = re.compile("|".join(map(re.escape, self._forms))) if self._forms else None
 
     def masked(self, text: str) -> str:
         """The text without secrets, whole ones or the beginning of one at its end."""
