@@ -9,7 +9,7 @@ from beam_pipelines import options
 from beam_pipelines.launch_options import Launch
 from beam_pipelines.options import Config
 from beam_pipelines.template_parameters import REALTIME
-from beam_pipelines.template_spec import launch_body, scheduler_job
+from beam_pipelines.template_spec import SCOPE, launch_body, scheduler_job
 from transforms.campaigns.load import compiled
 from transforms.errors import WrongUse
 
@@ -34,6 +34,7 @@ def launch(asked: Launch) -> None:
     """
     from todoke.dataflow import Dataflow
 
+    _check_account()
     config = _check(asked)
     with Dataflow(asked.place.project, asked.place.region, asked.api) as dataflow:
         running = dataflow.running(asked.name)
@@ -73,6 +74,19 @@ def _warn_of_lost(lost: list[str]) -> None:
     """Dataflow decides by itself whether it updates; the old job goes on where it does not."""
     if lost:
         print(f"todoke: steps that the running job has and the new one lacks: {', '.join(lost)}", file=sys.stderr)
+
+
+def _check_account() -> None:
+    """There is an account to ask with: Beam would look for one for minutes before it says that there is none."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        google.auth.default(scopes=[SCOPE])
+    except GoogleAuthError as error:
+        raise WrongUse(
+            f"no credentials for Google Cloud: run `gcloud auth application-default login` ({error})"
+        ) from error
 
 
 def _check(asked: Launch) -> Config | None:
