@@ -18,13 +18,15 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from transforms.channels.answers import Said, read_answer
 from transforms.channels.hosts import Allowed, RefusedHost
 from transforms.channels.outcome import Outcome
 
 __all__ = ["REFUSED", "Answer", "Http", "refusal"]
 
 CONNECT_SECONDS = 5.0
-#: So much of an answer is read; the longest that says something is FCM's, of some hundred bytes.
+#: So much of an answer is read, and what stands after it is not; the longest that says something is FCM's, of some
+#: hundred bytes.
 ANSWER_BYTES = 64 * 1024
 #: A 429 without Retry-After; FCM's advice: https://firebase.google.com/docs/cloud-messaging/scale-fcm
 QUOTA_SECONDS = 60.0
@@ -57,6 +59,11 @@ class Answer(msgspec.Struct, frozen=True):
             return min(max(0.0, parsedate_to_datetime(asked).timestamp() - time.time()), LONGEST_SECONDS)
         except (ValueError, OverflowError):  # numbers of any length stand in it
             return None
+
+    @property
+    def said(self) -> Said:
+        """The fields of a body in JSON that can be read."""
+        return read_answer(self.body)
 
     @property
     def text(self) -> str:

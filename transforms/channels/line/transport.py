@@ -78,26 +78,15 @@ def _show(send: Send, message: RenderedLine, _settings: MailSettings) -> LineLin
 TRANSPORT = Transport(_open, _show)
 
 
-class _Detail(msgspec.Struct):
-    message: str = ""
-    property: str = ""
-
-
-class _Failure(msgspec.Struct):
-    message: str = ""
-    details: list[_Detail] = []
-
-
 def _outcome(answer: Answer) -> Outcome:
     if answer.status == 200:
         return Outcome.handed_off(answer.headers.get("x-line-request-id", ""))
     if answer.status == 409:  # the retry key was accepted before
         return Outcome.handed_off(answer.headers.get("x-line-accepted-request-id", ""))
-    try:
-        failure = msgspec.json.decode(answer.body, type=_Failure)
-    except msgspec.MsgspecError:
-        failure = _Failure(answer.text)
-    message = "; ".join([failure.message, *(f"{detail.property} {detail.message}" for detail in failure.details)])
-    if answer.status == 400 and failure.message.startswith("The property, 'to',"):
+    said = answer.said
+    failure = said.text("message") if said else answer.text
+    details = (f"{detail.text('property')} {detail.text('message')}" for detail in said.parts("details"))
+    message = "; ".join([failure, *details])
+    if answer.status == 400 and failure.startswith("The property, 'to',"):
         return Outcome.failed("bad_address", message)
     return refusal(answer, message)

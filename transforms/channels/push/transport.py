@@ -206,43 +206,20 @@ def _outcome(answer: Answer) -> Outcome:
 
 
 def _accepted(answer: Answer) -> Outcome:
-    try:
-        return Outcome.handed_off(msgspec.json.decode(answer.body, type=_Accepted).name)
-    except msgspec.MsgspecError as error:
-        return Outcome.unknown("server_error", f"200 without the name of a message: {error}")
-
-
-class _Accepted(msgspec.Struct):
-    name: str
-
-
-class _Violation(msgspec.Struct):
-    field: str = ""
-
-
-class _Detail(msgspec.Struct, rename="camel"):
-    type: str = msgspec.field(default="", name="@type")
-    error_code: str = ""
-    field_violations: list[_Violation] = []
-
-
-class _Error(msgspec.Struct):
-    status: str = ""
-    message: str = ""
-    details: list[_Detail] = []
-
-
-class _Failure(msgspec.Struct):
-    error: _Error = msgspec.field(default_factory=_Error)
+    if name := answer.said.text("name"):
+        return Outcome.handed_off(name)
+    return Outcome.unknown("server_error", f"200 without the name of a message: {answer.text}")
 
 
 def _errors(answer: Answer) -> tuple[str, str, bool]:
     """FCM's error code (else the RPC status), its message, and whether it blames the token."""
-    try:
-        error = msgspec.json.decode(answer.body, type=_Failure).error
-    except msgspec.MsgspecError:
+    said = answer.said
+    if not said:
         return "", answer.text, False
-    codes = [detail.error_code for detail in error.details if detail.type == _FCM_ERROR]
-    fields = [item.field for detail in error.details if detail.type == _BAD_REQUEST for item in detail.field_violations]
-    blamed = "message.token" in fields if fields else "registration token" in error.message.lower()
-    return (codes[0] if codes else error.status), error.message, blamed
+    error = said.part("error")
+    message, details = error.text("message"), error.parts("details")
+    codes = [detail.text("errorCode") for detail in details if detail.text("@type") == _FCM_ERROR]
+    blames = [detail.parts("fieldViolations") for detail in details if detail.text("@type") == _BAD_REQUEST]
+    fields = [item.text("field") for violations in blames for item in violations]
+    blamed = "message.token" in fields if any(fields) else "registration token" in message.lower()
+    return next(filter(None, codes), "") or error.text("status"), message, blamed
