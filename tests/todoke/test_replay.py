@@ -328,6 +328,30 @@ def test_a_deleted_user_takes_the_letters_along(todoke: Todoke, tmp_path: Path) 
     assert users() == ["bob"]
 
 
+def test_a_deleted_user_takes_along_the_letters_of_ids_without_a_past(todoke: Todoke, tmp_path: Path) -> None:
+    """All that is known of these ids is that they are the user's: nothing was counted for them before."""
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    lines = [
+        call(1, type="identify", anonymousId="a1"),
+        call(2, type="alias", previousId="old"),
+        call(3, timestamp="soon", userId=None, anonymousId="a1"),
+        call(4, timestamp="soon", userId="old"),
+        call(5, timestamp="soon", userId=None, anonymousId="a2"),
+    ]
+    (tmp_path / "e.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    (tmp_path / "gone.jsonl").write_bytes(call(6, type="delete", timestamp="2026-02-26T06:00:00Z") + b"\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db")
+
+    def users() -> list[str]:
+        shown = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout
+        return sorted(json.loads(line)["user"] for line in shown.splitlines())
+
+    assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
+    assert users() == ["old", "~a1", "~a2"]
+    assert todoke("run", *words, "--events", "gone.jsonl", "--continue").returncode == 0
+    assert users() == ["~a2"]
+
+
 @pytest.mark.parametrize(("kept_for", "letters"), [("30d", 1), ("0", 0)])
 def test_a_run_keeps_letters_unless_told_not_to(todoke: Todoke, tmp_path: Path, kept_for: str, letters: int) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS)

@@ -54,6 +54,8 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
         """Delete the user's events, ledger, inbox, dead letters, members rows and identities; and that somebody else's
         token was theirs.
 
+        The dead letters of ids whose owner the user is by these identities go, too.
+
         The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
 
         Args:

@@ -54,7 +54,7 @@ class ProfileChanged(msgspec.Struct, frozen=True, tag="profile_changed", gc=Fals
 
 
 class Linked(msgspec.Struct, frozen=True, tag="linked", gc=False):
-    """An anonymous id, token or address is this user's. `time` is that of the registering event."""
+    """An anonymous id, former user id, token or address is this user's. `time` is that of the registering event."""
 
     kind: str
     value: str

@@ -57,6 +57,8 @@ def apply_alias(editor: UserEditor, event: Event, message_hash: int) -> None:
     editor.come_to(event.arrival, historical=event.historical)
     editor.seen.add(message_hash, editor.clock)
     if event.user not in editor.lineage.merged:
+        if editor.lineage.created is None:  # no past tells the user of this id: deleting the user finds it by this
+            editor.emit(Linked("user", editor.id, event.user, event.arrival))
         editor.memberships.leave_all(editor, "merge")
         editor.lineage.owner = Owner(event.user, editor.clock, event.user, event.historical)
         _hand_over(editor, editor.lineage.owner, event.user)

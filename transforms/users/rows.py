@@ -9,7 +9,7 @@ from transforms.campaigns.effects import Suppressed
 from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
 from transforms.segments.values import MINUTE
-from transforms.storage.identities import Identities
+from transforms.storage.identities import LINKED_IDS, Identities
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
 from transforms.storage.users import Users
@@ -30,6 +30,8 @@ class Rows:
         self.users: dict[str, UserRow] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
+        #: Ids of users whom a deletion made forget them: written before it, so that it finds the dead letters of these.
+        self.lost_ids: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
         self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
@@ -59,6 +61,7 @@ class Rows:
             self._forget(deleted)
         self.events += later.events
         self.identities += later.identities
+        self.lost_ids += later.lost_ids
         self.refusals += later.refusals
         self.members |= later.members
         self.users |= later.users
@@ -88,6 +91,8 @@ class Rows:
             return self._write(store, now)
 
     def _write(self, store: Store, now: int) -> list[Forward]:
+        if self.lost_ids:
+            store.write_identities(self.lost_ids)
         for deleted in self.deletions:
             self._bury(store, deleted)
             for user in deleted.users:
@@ -139,6 +144,7 @@ class Rows:
         """Drop rows from before a deletion, which is carried out before the rest is written."""
         users = set(deleted.users)
         self.events = [row for row in self.events if row.user not in users]
+        self.lost_ids += [row for row in self.identities if row.user in users and row.kind in LINKED_IDS]
         self.identities = [row for row in self.identities if row.user not in users]
         self.refusals = [row for row in self.refusals if row.user not in users]
         self.members = {key: row for key, row in self.members.items() if row.user not in users}

@@ -1,6 +1,6 @@
 """The table of dead letters in SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -27,6 +27,11 @@ class SqliteDeadLetters(Database):
         sql += "ON CONFLICT (id) DO UPDATE SET replayed = 0 WHERE replayed != 0 AND excluded.arrived > replayed"
         with self._transaction() as connection:
             connection.executemany(sql, [(*values(row), row.weight) for row in rows])
+
+    def _delete_letters(self, users: Iterable[str]) -> None:
+        """Delete the letters that name one of these."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM dead_letters WHERE user = ?", [(user,) for user in users])
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""

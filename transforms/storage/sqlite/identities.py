@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from transforms.storage.identities import LINKED_IDS
 from transforms.storage.rows import IdentityRow
 from transforms.storage.sqlite.database import Database
 
@@ -21,3 +22,12 @@ class SqliteIdentities(Database):
             row.value: row
             for row in self._among(IdentityRow, "identities", "value", values, where="kind = ?", given=(kind,))
         }
+
+    def _with_linked_ids(self, user: str) -> list[str]:
+        """A user, the ids whose owner they are, and theirs in turn."""
+        found = [user]
+        for owner in found:
+            sql = "SELECT kind, value FROM identities WHERE user = ?"
+            keys = [LINKED_IDS[kind] + value for kind, value in self._query(sql, (owner,)) if kind in LINKED_IDS]
+            found += [key for key in keys if key not in found]
+        return found

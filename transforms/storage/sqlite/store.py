@@ -89,7 +89,8 @@ class SqliteStore(
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
-            for table in ("events", "ledger", "inbox", "dead_letters", "identities", *(("users",) if row else ())):
+            self._delete_letters(self._with_linked_ids(user))
+            for table in ("events", "ledger", "inbox", "identities", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
             sql = "UPDATE identities SET previous = '' WHERE previous = ? AND previous != ''"
             connection.execute(sql, (user,))
