@@ -26,7 +26,7 @@ __all__ = ["TRANSPORT", "JsonSms", "Sms", "SmsLine", "TwilioSms"]
 _BAD_NUMBERS = {21211, 21614, 21265, 21635}
 #: The number has replied STOP: https://www.twilio.com/docs/api/errors/21610
 _STOPPED = 21610
-#: "Wait for a short period of time": https://www.twilio.com/docs/api/errors/20429
+#: It counts by the second; "wait for a short period of time": https://www.twilio.com/docs/api/errors/20429
 _QUOTA_SECONDS = 1.0
 
 
