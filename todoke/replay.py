@@ -1,19 +1,17 @@
 """`todoke replay`: publish dead letters again, to a topic or into a file."""
 
-import io
-import os
 import re
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO
 
 from beam_pipelines.options import read_time
 from todoke.control import ControlFailed, Publisher, open_topic, publish_evenly
 from todoke.names import check_word
+from todoke.replay_file import is_stdout, line_of, open_file
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text
 from transforms.errors import WrongUse
@@ -27,13 +25,13 @@ from transforms.views.reasons import CAUSES
 
 __all__ = ["replay"]
 
-#: What a SQLite file begins with (https://www.sqlite.org/fileformat.html).
-_SQLITE = b"SQLite format 3\x00"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*):")
 #: Letters that are read at a time: each may have a megabyte.
 _AT_ONCE = 100
 #: Why letters are passed over that were published again before.
 _REPLAYED = "replayed"
+#: Why letters are passed over where messages are lines: no line is read as this message.
+_NO_LINE = "no_line"
 
 
 def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float, *, again: bool, json: bool) -> None:
@@ -44,7 +42,8 @@ def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float,
 
     Args:
       url: of the store.
-      to: `pubsub:projects/P/topics/T`, or a file to which lines are added.
+      to: `pubsub:projects/P/topics/T`, or a file, pipe or device to which lines are added. Where that is the output,
+        the counts are printed to stderr.
       asked: the cause, and since when (ISO 8601), each None for all.
       rate: a second.
       again: those too that were published again before.
@@ -59,25 +58,28 @@ def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float,
     check_word("--cause", "cause", cause, CAUSES)
     since = EARLIEST if said is None else read_time("--since", said)
     counts = Counter[str]()
+    is_topic = to.startswith("pubsub:")
+    output = sys.stderr if not is_topic and is_stdout(to) else sys.stdout
     with open_asked_reader(url) as reader, closing(open_asked(url)) as store, _opened(to) as publish:
         letters = _letters(reader, cause, since)
         waiting = deque[DeadLetterRow]()
-        messages = _messages(letters, waiting, counts, again=again)
+        messages = _messages(letters, waiting, counts, again=again, is_topic=is_topic)
         counts["published"] = publish_evenly(messages, partial(_publish, publish, store, waiting), rate)
-    shown = {name: counts[name] for name in ("published", _REPLAYED, CONTROL, CUT)}
+    shown = {name: counts[name] for name in ("published", _REPLAYED, CONTROL, CUT, _NO_LINE)}
     if json:
-        print(json_text(shown))
+        print(json_text(shown), file=output)
         return
-    print(f"dead letters published again: {counts['published']}")
+    print(f"dead letters published again: {counts['published']}", file=output)
     for name, why in _PASSED_OVER.items():
         if counts[name]:
-            print(f"  passed over, {why}: {counts[name]}")
+            print(f"  passed over, {why}: {counts[name]}", file=output)
 
 
 _PASSED_OVER = {
     _REPLAYED: "published again before (--again takes them too)",
     CONTROL: "no events but messages of the control topic",
     CUT: "too large to be kept whole",
+    _NO_LINE: "blank, or of several lines without an id, which no file can hold (a topic can)",
 }
 
 
@@ -86,7 +88,12 @@ def _letters(reader: Reader, cause: str | None, since: int) -> Iterator[DeadLett
 
 
 def _messages(
-    letters: Iterator[DeadLetterRow], waiting: deque[DeadLetterRow], counts: Counter[str], *, again: bool
+    letters: Iterator[DeadLetterRow],
+    waiting: deque[DeadLetterRow],
+    counts: Counter[str],
+    *,
+    again: bool,
+    is_topic: bool,
 ) -> Iterator[bytes]:
     """The messages of letters that may be published; each letter waits to be marked."""
     for letter in letters:
@@ -98,6 +105,11 @@ def _messages(
         except Unreplayable as error:
             counts[error.why] += 1
             continue
+        if not is_topic:
+            if (line := line_of(message)) is None:
+                counts[_NO_LINE] += 1
+                continue
+            message = line
         waiting.append(letter)
         yield message
 
@@ -121,44 +133,5 @@ def _opened(to: str) -> Iterator[Publisher]:
         return
     if (found := _URL.match(to)) and len(found[1]) > 1:
         raise WrongUse(f"--to: expected pubsub:projects/P/topics/T or a file of this machine; found {quoted(to)}")
-    try:
-        file = Path(to).open("a+b")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise WrongUse(f"--to: {to}: {error.strerror}") from error
-    with file:
-        _end_line(file, to)
-        yield partial(_add_lines, file.fileno(), to)
-
-
-def _end_line(file: BinaryIO, place: str) -> None:
-    """End the last line of a file that was cut off, so that the first message does not become part of it.
-
-    Raises:
-      WrongUse: it is a store.
-    """
-    try:
-        file.seek(0)
-        if file.read(len(_SQLITE)) == _SQLITE:
-            raise WrongUse(f"--to: {place} is a SQLite file; name another one")
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                os.write(file.fileno(), b"\n")
-    except io.UnsupportedOperation:  # a pipe, which has no end yet
-        return
-
-
-def _add_lines(file: int, place: str, batch: Sequence[bytes]) -> None:
-    """Add messages as lines. A line break within one is white space of JSON, or else nobody could read it anyway."""
-    lines = b"".join(b"%s\n" % payload.replace(b"\r", b" ").replace(b"\n", b" ") for payload in batch)
-    written, whole = 0, 0
-    try:
-        try:
-            while written < len(lines):
-                written += os.write(file, lines[written:])
-        finally:
-            os.fsync(file)
-            whole = lines[:written].count(b"\n")
-    except OSError as error:
-        said = f"the messages cannot be written: {place}: {error.strerror}"
-        raise ControlFailed(said, range(whole)) from error
+    with open_file(to) as publish:
+        yield publish

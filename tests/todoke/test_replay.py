@@ -1,6 +1,8 @@
 """`todoke dead-letters` and `todoke replay`: what was refused is looked at, mended, and published again."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,10 +16,14 @@ from commands import Todoke
 from emulators import Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import PublishRequest, PublishResponse
+from hypothesis import given
+from hypothesis import strategies as st
 
+from todoke.replay_file import line_of, open_file
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import decode
 from transforms.events.event import Event
+from transforms.events.files import messages_of_file
 from transforms.events.kept.rows import kept
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
@@ -99,9 +105,10 @@ def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, 
     opened.write_dead_letters([kept(each, each.time) for each in letters])
     done = todoke("replay", "--store", url, "--to", "again.jsonl", "--rate", "100000", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"published": 7, "replayed": 0, "control": 3, "cut": 1}
-    lines = (tmp_path / "again.jsonl").read_bytes().removesuffix(b"\n").split(b"\n")
-    assert len(lines) == 7
+    assert json.loads(done.stdout) == {"published": 5, "replayed": 0, "control": 3, "cut": 1, "no_line": 2}
+    lines = (tmp_path / "again.jsonl").read_bytes().split(b"\n")
+    lines = [line for line in lines if line]
+    assert len(lines) == 5
     for payload in HOSTILE[:2]:
         assert decode(payload, NOW) in [decode(line, NOW) for line in lines if line.startswith(b"{")]
     assert HOSTILE[-1] in lines
@@ -110,14 +117,97 @@ def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, 
     again = todoke("replay", "--store", url, "--to", "again.jsonl").stdout.splitlines()
     assert again[0] == "dead letters published again: 0"
     assert again[1:] == [
-        "  passed over, published again before (--again takes them too): 7",
+        "  passed over, published again before (--again takes them too): 5",
         "  passed over, no events but messages of the control topic: 3",
         "  passed over, too large to be kept whole: 1",
+        "  passed over, blank, or of several lines without an id, which no file can hold (a topic can): 2",
     ]
-    assert len((tmp_path / "again.jsonl").read_bytes().splitlines()) >= 7
+    assert len((tmp_path / "again.jsonl").read_bytes().splitlines()) >= 5
     some = todoke("replay", "--store", url, "--to", "more.jsonl", "--again", "--cause", "internal", "--json").stdout
-    assert json.loads(some) == {"published": 1, "replayed": 0, "control": 1, "cut": 0}
+    assert json.loads(some) == {"published": 1, "replayed": 0, "control": 1, "cut": 0, "no_line": 0}
     assert "replayed 20" in todoke("dead-letters", "--store", url).stdout
+
+
+BOM = b"\xef\xbb\xbf"
+#: What a line cannot say as it is, or only with care; whether a file gets it at all.
+LINES = {
+    b'{\n  "type": "track",\n  "userId": "ada"\n}': False,
+    b"two\r\nlines": False,
+    b"   ": False,
+    b"\n\n": False,
+    b"\r": False,
+    BOM: True,
+    b"": False,
+    BOM + call(1, messageId=None): True,
+    BOM + BOM + b"x": True,
+    call(2, messageId=None) + b"\r": True,
+    call(3, messageId=None).replace(b", ", b",\r "): True,
+    b"PK\x03\x04": True,
+    b"\xff\xfe\x00": True,
+    b"{\x00": True,
+    b" x ": True,
+}
+
+
+def test_a_run_reads_the_very_messages_of_a_file(todoke: Todoke, opened: Store, url: str, tmp_path: Path) -> None:
+    for number, (payload, is_line) in enumerate(LINES.items()):
+        opened.write_dead_letters([kept(letter(payload, number, cause=f"c{number}"), NOW + number)])
+        (place := tmp_path / f"{number}.jsonl").write_bytes(b"")
+        with open_file(str(place)) as publish:
+            line = line_of(payload)
+            publish([] if line is None else [line])
+        with place.open("rb") as file:
+            assert list(messages_of_file(file, place.name)) == ([payload] if is_line else []), payload
+    done = todoke("replay", "--store", url, "--to", "again.jsonl", "--json")
+    said = {"published": sum(LINES.values()), "no_line": len(LINES) - sum(LINES.values())}
+    assert json.loads(done.stdout) == {**said, "replayed": 0, "control": 0, "cut": 0}
+    with (tmp_path / "again.jsonl").open("rb") as file:
+        read = list(messages_of_file(file, "again.jsonl"))
+    assert sorted(read) == sorted(payload for payload, is_line in LINES.items() if is_line)
+
+
+@given(st.lists(st.sampled_from([*LINES, b"\n", b"\r", b" ", b"x", BOM, b"{", b"}", b"\0", b"PAR1"]), max_size=6))
+def test_a_line_is_read_as_the_message_or_there_is_none(parts: list[bytes]) -> None:
+    payload = b"".join(parts)
+    line = line_of(payload)
+    assert line is None or list(messages_of_file(io.BytesIO(line + line), "")) == [payload] * 2
+
+
+def test_line_breaks_are_spaces_where_a_message_has_its_own_id() -> None:
+    payload = json.dumps(json.loads(call(1)), indent=2).encode()
+    line = line_of(payload)
+    assert line is not None
+    [read] = messages_of_file(io.BytesIO(line), "")
+    assert decode(read, NOW) == decode(payload, NOW)
+
+
+def test_a_pipe_gets_messages_and_nothing_else(todoke: Todoke, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(number), number), NOW) for number in range(3)])
+    store.close()
+    words = ("replay", "--store", "sqlite:s.db", "--to", "/dev/stdout")
+    command = [sys.executable, "-c", "from todoke.cli import main; main()", *words]  # with an output of its own
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "dead letters published again: 3\n")
+    assert sorted(done.stdout.encode().splitlines()) == [call(number) for number in range(3)]
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit((tmp_path / "pipe").read_bytes)
+        done = todoke(*words[:-1], "pipe", "--again")
+    assert (done.returncode, done.stdout) == (0, "dead letters published again: 3\n"), done.stderr
+    assert sorted(reading.result().splitlines()) == [call(number) for number in range(3)]
+    assert todoke(*words[:-1], "/dev/null", "--again").returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_device_is_said_and_marks_nothing(todoke: Todoke, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(1)), NOW)])
+    store.close()
+    done = todoke("replay", "--store", "sqlite:s.db", "--to", "/dev/full")
+    said = "todoke: the messages cannot be written: /dev/full: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert "replayed" not in todoke("dead-letters", "--store", "sqlite:s.db").stdout
 
 
 def test_a_file_that_was_cut_off_keeps_its_last_line_to_itself(
@@ -231,7 +321,13 @@ def test_what_a_topic_took_of_a_batch_is_not_published_again(
     assert 0 < taken < 250
     broker.marker = None
     done = todoke(*words, "--json")
-    assert json.loads(done.stdout) == {"published": 250 - taken, "replayed": taken, "control": 0, "cut": 0}
+    assert json.loads(done.stdout) == {
+        "published": 250 - taken,
+        "replayed": taken,
+        "control": 0,
+        "cut": 0,
+        "no_line": 0,
+    }
     assert sorted(broker.got) == sorted(each.payload for each in letters)
     broker.stop()
 
@@ -250,7 +346,7 @@ def test_lines_that_a_full_disk_took_are_not_written_again(todoke: Todoke, tmp_p
     done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, f"todoke: the messages cannot be written: {to}: File too large\n")
     done = todoke(*words, "--json")
-    assert json.loads(done.stdout) == {"published": 3, "replayed": 2, "control": 0, "cut": 0}
+    assert json.loads(done.stdout) == {"published": 3, "replayed": 2, "control": 0, "cut": 0, "no_line": 0}
     lines = [line for line in to.read_bytes().splitlines()[1:] if len(line) > size]
     assert sorted(line[:1] for line in lines) == [b"%d" % number for number in range(5)]
 
@@ -298,7 +394,7 @@ def test_what_is_replayed_into_a_file_and_refused_once_more_is_one_letter(todoke
     assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
     for _ in range(2):
         done = todoke("replay", "--store", "sqlite:s.db", "--to", "again.jsonl", "--json")
-        assert json.loads(done.stdout) == {"published": 2, "replayed": 0, "control": 0, "cut": 0}
+        assert json.loads(done.stdout) == {"published": 2, "replayed": 0, "control": 0, "cut": 0, "no_line": 0}
         assert todoke("run", *words, "--events", "again.jsonl", "--continue").returncode == 0
         letters = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()
         assert sorted(json.loads(line)["cause"] for line in letters) == ["bad_time", "not_json"]
