@@ -79,13 +79,14 @@ def _warn_of_lost(lost: list[str]) -> None:
 def _check_account() -> None:
     """There is an account to ask with: Beam would look for one for minutes before it says that there is none."""
     import google.auth
-    from google.auth.exceptions import GoogleAuthError
+
+    from todoke.account import UNREADABLE, auth_fault
 
     try:
         google.auth.default(scopes=[SCOPE])
-    except GoogleAuthError as error:
+    except UNREADABLE as error:
         raise WrongUse(
-            f"no credentials for Google Cloud: run `gcloud auth application-default login` ({error})"
+            f"no credentials for Google Cloud: run `gcloud auth application-default login` ({auth_fault(error)})"
         ) from error
 
 

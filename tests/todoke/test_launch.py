@@ -174,6 +174,22 @@ def test_a_drain_that_takes_too_long_is_a_failure(api: DataflowApi, dataflow: Da
         dataflow.drain(found, 0)
 
 
+def test_a_look_that_fails_while_a_job_drains_is_taken_again(api: DataflowApi, dataflow: Dataflow) -> None:
+    api.run("todoke")
+    found = dataflow.running("todoke")
+    assert found is not None
+    api.failing_looks = 2
+    dataflow.drain(found, 60)
+    assert len(api.changed) == 1
+
+    api.run("again")
+    other = dataflow.running("again")
+    assert other is not None
+    api.failing_looks = 99
+    with pytest.raises(RunFailed, match="again was told to drain, and nothing was launched; whether it has ended"):
+        dataflow.drain(other, 0)
+
+
 def test_without_an_account_nobody_is_asked(tmp_path: Path, api: DataflowApi) -> None:
     nobody = {"HOME": str(tmp_path), "NO_GCE_CHECK": "true", "PATH": "/usr/bin:/bin"}
     command = [COMMAND, "launch", "realtime", *OF_LAUNCH, *OF_JOB, "--api", api.url]
