@@ -183,7 +183,8 @@ def steps(smoke: Smoke) -> list[Step]:
     doctor += ["--control-topic", f"{place}/topics/{smoke.run}-control"]
     doctor += ["--dead-letters", f"{place}/topics/{smoke.run}-dead-letters"]
     shown = f"make image ARGS='--tag {smoke.repository}:{smoke.run}'"
-    image = [] if smoke.image else [Step("Build the image and push it", (shown,), smoke.build)]
+    pushed = f"docker push {smoke.repository}:{smoke.run}"
+    image = [] if smoke.image else [Step("Build the image and push it", (shown, pushed), smoke.build)]
     return [
         Step("Copy the module", (f"cp -r templates/infra {smoke.module}",), smoke.copy_module),
         command("Fetch the providers", lambda: ["terraform", f"-chdir={smoke.module}", "init", "-input=false"]),
