@@ -40,7 +40,7 @@ class Masks:
         told = [secret for secret in map(str.strip, secrets) if len(secret) >= SHORTEST]
         forms = {written for secret in told for form in _forms(secret) for written in (form, _in_one_line(form))}
         self._forms = sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
-        lines = {written for secret in told for written in (secret, _in_one_line(secret))}
+        lines = {secret for each in told for secret in (each, _in_one_line(each)) if len(secret) >= SHORTEST}
         patterns = [*map(_in_any_escapes, sorted(lines, key=len, reverse=True)), *map(re.escape, self._forms)]
         self._any = re.compile("|".join(patterns)) if self._forms else None
 
