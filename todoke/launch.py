@@ -92,8 +92,9 @@ def _check_account() -> None:
 
 def _check(asked: Launch) -> Config | None:
     """What a launch needs is there; returns the configuration of a live job."""
-    from todoke.preflight import check_pubsub, check_store_release
+    from todoke.preflight import check_pubsub, check_store_release, check_topic
     from transforms.campaigns.transforms import read_file
+    from transforms.events.sources import parse_topic
     from transforms.storage.open import open_store
 
     if asked.place.template:
@@ -102,6 +103,8 @@ def _check(asked: Launch) -> Config | None:
         from beam_pipelines.backfill_on_dataflow import check
 
         backfill = check(asked.argv)
+        if backfill.control_topic is not None:
+            check_topic("--control-topic", parse_topic(backfill.control_topic), here=False)
         open_store(backfill.store, create=backfill.write == "users").close()
         return None
     place = asked.place
