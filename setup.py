@@ -51,5 +51,6 @@ class Sdist(sdist):
 
 
 # Wheels have the time of the commit in place of the time of each file: https://reproducible-builds.org/specs/source-date-epoch
+os.umask(0o022)  # a wheel has the rights of its files, too
 os.environ["SOURCE_DATE_EPOCH"] = os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct") or EARLIEST
 setup(cmdclass={"build_py": BuildPy, "sdist": Sdist})

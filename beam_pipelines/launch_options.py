@@ -10,7 +10,7 @@ import msgspec
 
 from beam_pipelines import backfill_options, options
 from beam_pipelines.options import Misread, parsed, read_flags
-from beam_pipelines.template_parameters import JOBS, REALTIME, argv_of, parameters_of
+from beam_pipelines.template_parameters import JOBS, REALTIME, Parameter, argv_of, parameters_of
 from beam_pipelines.template_spec import Place
 from beam_pipelines.variables import parse_variables
 from transforms.channels.secret_manager import PREFIX
@@ -164,6 +164,7 @@ def _values(job: str, rest: list[str]) -> dict[str, str]:
     """
     module = options if job == REALTIME else backfill_options
     named = module.parser()
+    named.set_defaults(log_format="json")  # the template's: else `text` would be taken for what nobody said
     given, beam_flags = read_flags(named, rest)
     if beam_flags:
         raise WrongUse(f"{' '.join(beam_flags)}: no parameter of this template; `todoke launch --help` lists the flags")
@@ -174,7 +175,7 @@ def _values(job: str, rest: list[str]) -> dict[str, str]:
         if each.flag:
             said = getattr(given, each.name)
             if said != named.get_default(each.name):
-                values[each.name] = _text(said)
+                values[each.name] = _value(each, said)
         elif each.variable == SECRET_PREFIX:
             secrets = [name for name in variables if name.startswith(SECRET_PREFIX)]
             values[each.name] = ",".join(
@@ -183,7 +184,9 @@ def _values(job: str, rest: list[str]) -> dict[str, str]:
         elif each.variable:
             values[each.name] = variables.pop(each.variable, "").removeprefix(PREFIX if each.secret else "")
         if (value := values.get(each.name)) and each.regex and not re.fullmatch(each.regex, value):
-            raise WrongUse(f"--{each.name.replace('_', '-')}: expected {each.regex}; found {quoted(value)}")
+            # An address with an account in it has a password there too.
+            found = "one with an account in it" if "://" in value and "@" in value else quoted(value)
+            raise WrongUse(f"--{each.name.replace('_', '-')}: expected {each.regex}; found {found}")
     _check_left_out(job, given, named, {each.name for each in known})
     return {name: value for name, value in values.items() if value}
 
@@ -196,10 +199,14 @@ def _check_left_out(job: str, given: argparse.Namespace, named: argparse.Argumen
             raise WrongUse(f"{action.option_strings[0]}: the template of {job} has no such parameter")
 
 
-def _text(said: object) -> str:
+def _value(parameter: Parameter, said: object) -> str:
     if said is True:
         return "true"
-    return ",".join(said) if isinstance(said, list) else f"{said:g}" if isinstance(said, float) else str(said)
+    if isinstance(said, float):
+        return f"{said:.0f}" if said.is_integer() else str(said)
+    if parameter.kind.startswith("PUBSUB_"):  # the console's own form
+        return str(said).removeprefix("pubsub:")
+    return ",".join(said) if isinstance(said, list) else str(said)
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "push": ("TEXT", "fcm:[a-z][-a-z0-9]+"),
     "email": ("TEXT", "smtps?://[^@/]+:[0-9]+"),
     "line": ("TEXT", "line"),
-    "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://.+"),
+    "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://[^/@]+(/.*)?"),
     "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*"),
     "as_of": ("TEXT", _TIMES),
     "activation": ("TEXT", _TIME),
@@ -228,6 +228,10 @@ def _words(parameter: Parameter, value: str) -> Sequence[str]:
         return [parameter.flag] if value.lower() == "true" else []
     parts = [part.strip() for part in value.split(",")] if parameter.repeated else [value]
     if parameter.variable == SECRET_PREFIX:
+        if not all(name and sign for name, sign, _ in (part.partition("=") for part in parts)):
+            raise WrongUse(
+                f"{parameter.name}: expected NAME=projects/P/secrets/S/versions/V, with commas between several"
+            )
         return [
             f"--variable={SECRET_PREFIX}{name}={_place(at)}" for name, _, at in (part.partition("=") for part in parts)
         ]

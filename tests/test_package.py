@@ -47,12 +47,17 @@ def test_the_command_runs_where_there_is_no_checkout(installed: Path, tmp_path: 
 
 
 def test_a_second_build_of_the_same_files_is_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
-    """Elsewhere, later, and with other times of files."""
+    """Elsewhere, later, with other times of files, and by somebody whose files are for nobody else."""
     again = copy_source(tmp_path / "source")
     for path in again.rglob("*"):
         os.utime(path, (1_600_000_000, 1_600_000_000))
     nothing = {"SOURCE_DATE_EPOCH": "", "TODOKE_COMMIT": ""}  # as an image that is told neither
-    assert build(again, tmp_path / "wheel", **nothing).read_bytes() == wheel.read_bytes()
+    mask = os.umask(0o077)
+    try:
+        built = build(again, tmp_path / "wheel", **nothing)
+    finally:
+        os.umask(mask)
+    assert built.read_bytes() == wheel.read_bytes()
 
 
 def test_a_package_of_a_copy_knows_no_commit(wheel: Path, installed: Path, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """`todoke launch`: look at everything that a job on Dataflow needs, then launch it from its template."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 from beam_pipelines import options
-from beam_pipelines.launch_options import Launch
+from beam_pipelines.launch_options import DATAFLOW, Launch
 from beam_pipelines.options import Config
 from beam_pipelines.template_parameters import REALTIME
 from beam_pipelines.template_spec import SCOPE, launch_body, scheduler_job
@@ -34,6 +35,8 @@ def launch(asked: Launch) -> None:
     """
     from todoke.dataflow import Dataflow
 
+    if asked.api == DATAFLOW:
+        _check_emulators()
     _check_account()
     config = _check(asked)
     with Dataflow(asked.place.project, asked.place.region, asked.api) as dataflow:
@@ -74,6 +77,12 @@ def _warn_of_lost(lost: list[str]) -> None:
     """Dataflow decides by itself whether it updates; the old job goes on where it does not."""
     if lost:
         print(f"todoke: steps that the running job has and the new one lacks: {', '.join(lost)}", file=sys.stderr)
+
+
+def _check_emulators() -> None:
+    """Nothing is looked at on an emulator and then launched at Google."""
+    if led := [name for name in ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST") if os.environ.get(name)]:
+        raise WrongUse(f"{', '.join(led)}: a launch is on Google Cloud, and would look at an emulator: unset it")
 
 
 def _check_account() -> None:

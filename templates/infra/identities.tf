@@ -104,7 +104,7 @@ locals {
 
   secret_grants = [
     for id in toset(values(var.secrets)) :
-    { who = "worker", secret = id, role = "roles/secretmanager.secretAccessor", why = "launcher and workers read it by its name" }
+    { who = "worker", secret = id, role = "roles/secretmanager.secretAccessor", why = "workers read it by its name" }
   ]
 
   push_grants = var.push_project == "" ? [] : [

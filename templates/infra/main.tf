@@ -15,10 +15,10 @@ locals {
     store       = local.store
   }
   live = {
-    events        = "pubsub:projects/${var.project}/subscriptions/${google_pubsub_subscription.events.name}"
-    control       = "pubsub:projects/${var.project}/subscriptions/${google_pubsub_subscription.control.name}"
-    control_topic = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.control.name}"
-    dead_letters  = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.dead_letters.name}"
+    events        = "projects/${var.project}/subscriptions/${google_pubsub_subscription.events.name}"
+    control       = "projects/${var.project}/subscriptions/${google_pubsub_subscription.control.name}"
+    control_topic = "projects/${var.project}/topics/${google_pubsub_topic.control.name}"
+    dead_letters  = "projects/${var.project}/topics/${google_pubsub_topic.dead_letters.name}"
   }
 
   apis = toset([

@@ -35,8 +35,8 @@ locals {
     STORE         = local.store
     EVENTS        = local.live.events
     CONTROL       = local.live.control
-    DEAD_LETTERS  = local.live.dead_letters
-    CONTROL_TOPIC = local.live.control_topic
+    DEAD_LETTERS  = "pubsub:${local.live.dead_letters}"
+    CONTROL_TOPIC = "pubsub:${local.live.control_topic}"
     DEFINITIONS   = local.definitions
   }
 }

@@ -31,6 +31,18 @@ def test_the_files_have_terraforms_form() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("shop", False), ("shops", False), ("todoke", True), ("a-shop-of-20-letters", True), ("s" * 21, False)],
+)
+def test_a_name_fits_the_instance_and_the_accounts(name: str, fits: bool) -> None:
+    """Bigtable: 6 to 33 for an instance. Accounts: 30, with `-scheduler` after it."""
+    said = (INFRA / "variables.tf").read_text("utf-8").partition('variable "name"')[2]
+    found = re.search(r'regex\("([^"]+)", var\.name\)', said)
+    assert found is not None
+    assert (re.search(found[1], name) is not None) is fits
+
+
 def test_what_comes_from_the_code_is_as_the_code_says() -> None:
     """`make templates` writes it."""
     written = {path.name: path.read_text("utf-8") for path in (INFRA / "generated").iterdir()}
@@ -157,6 +169,7 @@ def check_parameters(template: str, parameters: dict[str, str]) -> None:
     assert {name for name, said in known.items() if not said.get("isOptional")} <= set(parameters)
     for name, value in parameters.items():
         assert isinstance(value, str)
+        assert not value.startswith("pubsub:"), "the console's own form has no such word"
         for pattern in known[name].get("regexes", ()):
             assert re.fullmatch(pattern, value), (name, value)
 

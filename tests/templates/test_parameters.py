@@ -81,6 +81,7 @@ def test_what_parameters_mean() -> None:
 WRONG = {
     "which": ({"job": "both"}, "--job: expected one of realtime, backfill; found both"),
     "secret": ({"smtp_password_secret": "hunter2"}, "TODOKE_SMTP_PASSWORD: expected projects/PROJECT/secrets"),
+    "secrets": ({"secrets": "hunter2"}, "secrets: expected NAME=projects/P/secrets/S/versions/V"),
     "switch": ({"webhook": "yes"}, "webhook: expected true or false; found yes"),
     "switch_of_beam": ({"enable_streaming_engine": "maybe"}, "--enable_streaming_engine: expected true or false"),
     "store": ({"store": "sqlite:/tmp/x.db", "definitions": "todoke/demo/shop.yaml"}, "would be a worker's file"),

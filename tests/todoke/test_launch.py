@@ -78,6 +78,27 @@ def test_the_request_is_shown_and_nobody_is_asked(tmp_path: Path) -> None:
     assert "containerSpec" not in filed["launchParameter"]
 
 
+def test_values_are_in_the_forms_of_the_template(tmp_path: Path) -> None:
+    words = ("realtime", *OF_LAUNCH, *OF_JOB)
+    parameters = printed(tmp_path, *words, "--log-format", "text")["launchParameter"]["parameters"]
+    assert parameters["log_format"] == "text"
+    assert parameters["events"] == "projects/proj-x/subscriptions/events"
+    assert parameters["control_topic"] == "projects/proj-x/topics/control"
+    assert "log_format" not in printed(tmp_path, *words)["launchParameter"]["parameters"]
+    seeds = ("--write", "seeds", "--control-topic", "pubsub:projects/proj-x/topics/control", "--rate", "2000000")
+    body = printed(tmp_path, "backfill", *OF_LAUNCH, *OF_JOB[:4], *seeds)
+    assert body["launchParameter"]["parameters"]["rate"] == "2000000"
+
+
+def test_nothing_is_launched_at_google_by_what_an_emulator_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+    done = run_todoke(tmp_path, "launch", "realtime", *OF_LAUNCH, *OF_JOB)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PUBSUB_EMULATOR_HOST: a launch is on Google Cloud" in done.stderr
+
+
 def test_a_schedule_is_a_job_of_cloud_scheduler(tmp_path: Path) -> None:
     seeds = ("--write", "seeds", "--as-of", "now-1h", "--control-topic", "pubsub:projects/proj-x/topics/control")
     words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], *seeds, "--scheduler-account", "a@b")
@@ -94,6 +115,8 @@ def test_seeds_on_dataflow_go_to_a_topic(tmp_path: Path) -> None:
     [
         (("--name", "My Job"), "--name: expected small letters"),
         (("--image", "europe-docker.pkg.dev/proj-x/todoke/todoke:latest"), "--image: expected …@sha256:…"),
+        (("--sms", "https://user:hunter2@sms.example.com/x"), "--sms: expected twilio:"),
+        (("--email", "smtps://user:hunter2@mail.example.com:465"), "--email: expected smtps?://"),
         (("--staging", "work"), "--staging: expected gs://BUCKET/FOLDER"),
         (("--update", "--drain-first"), "--update, --drain-first"),
         (("--renamed", "{}"), "--renamed goes with --update"),
