@@ -17,7 +17,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.backfill_options import Backfill, parse, parser
-from beam_pipelines.options import read_flags
+from beam_pipelines.flag_words import read_flags
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.times import write_time
 from transforms.logs import fields

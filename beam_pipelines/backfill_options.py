@@ -7,7 +7,8 @@ from math import isfinite
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
-from beam_pipelines.options import CONTROL_RATE, Config, add_log_format, parsed, read_flags, read_time
+from beam_pipelines.flag_words import read_flags
+from beam_pipelines.options import CONTROL_RATE, Config, add_log_format, parsed, read_time
 from beam_pipelines.places import check_events, check_written
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
@@ -17,7 +18,7 @@ from transforms.events.sources import parse_source, parse_topic
 from transforms.logs import FORMATS
 from transforms.storage.open import parse_store
 
-__all__ = ["Backfill", "parse", "parser"]
+__all__ = ["Backfill", "check_words", "parse", "parser"]
 
 
 #: The source of events that is the store itself.
@@ -108,13 +109,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     """
     flags, beam_flags = read_flags(parser(), argv)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
-    of_archive = flags.write == "seeds" and flags.events == ARCHIVE
-    if flags.events == ARCHIVE and not of_archive:
-        raise WrongUse("--events: name the files that users are made of (`todoke export` writes those of a store)")
-    if flags.as_of is None and not of_archive:
-        raise WrongUse("--as-of: name the time up to which the files are read")
-    as_of = launched if flags.as_of is None else read_time("--as-of", flags.as_of, launched)
-    _check(flags, as_of, launched, of_archive=of_archive)
+    as_of, of_archive = _read_scope(flags, launched)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
@@ -152,6 +147,34 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report, of_archive, flags.log_format
     )
     return asked, beam_flags
+
+
+def check_words(argv: list[str]) -> None:
+    """Find what cannot be, as far as it shows without the definitions and a network.
+
+    Raises:
+      Misread, WrongUse: something cannot be.
+    """
+    flags, _ = read_flags(parser(), argv)
+    _read_scope(flags, int(datetime.now(UTC).timestamp() * 1_000_000))
+    if flags.activation is not None:
+        read_time("--activation", flags.activation)
+
+
+def _read_scope(flags: argparse.Namespace, launched: int) -> tuple[int, bool]:
+    """Up to when events are read, microseconds UTC, and whether they are the store's own archive.
+
+    Raises:
+      WrongUse: the flags do not go together, or a value cannot be.
+    """
+    of_archive = flags.write == "seeds" and flags.events == ARCHIVE
+    if flags.events == ARCHIVE and not of_archive:
+        raise WrongUse("--events: name the files that users are made of (`todoke export` writes those of a store)")
+    if flags.as_of is None and not of_archive:
+        raise WrongUse("--as-of: name the time up to which the files are read")
+    as_of = launched if flags.as_of is None else read_time("--as-of", flags.as_of, launched)
+    _check(flags, as_of, launched, of_archive=of_archive)
+    return as_of, of_archive
 
 
 def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: bool) -> None:

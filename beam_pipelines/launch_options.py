@@ -3,13 +3,15 @@
 import argparse
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 import msgspec
 
 from beam_pipelines import backfill_options, options
-from beam_pipelines.options import Misread, parsed, read_flags
+from beam_pipelines.flag_words import Misread, names_of, read_flags
+from beam_pipelines.options import parsed
+from beam_pipelines.schedule import check_schedule
 from beam_pipelines.template_parameters import JOBS, REALTIME, Parameter, argv_of, parameters_of
 from beam_pipelines.template_spec import Place
 from beam_pipelines.variables import parse_variables
@@ -96,9 +98,11 @@ def parse(argv: list[str]) -> Launch:
     own = parser()
     own.error = _misread  # type: ignore[method-assign]
     said, rest = own.parse_known_args(argv)
-    values = _values(said.job, rest)
+    values = _values(said.job, rest, [name for action in own._actions for name in action.option_strings])
     name = said.name or f"todoke-{said.job}"
     _check(said, name)
+    job_argv = argv_of(said.job, {"job": said.job, **values})
+    (options if said.job == REALTIME else backfill_options).check_words(job_argv)
     place = Place(
         project=said.project,
         region=said.region,
@@ -118,7 +122,7 @@ def parse(argv: list[str]) -> Launch:
         name,
         place,
         values,
-        argv_of(said.job, {"job": said.job, **values}),
+        job_argv,
         printed=said.printed,
         update=said.update,
         drain_first=said.drain_first,
@@ -154,10 +158,12 @@ def _check(said: argparse.Namespace, name: str) -> None:
         raise WrongUse("--update, --drain-first: a backfill ends by itself")
     if bool(said.schedule) is not bool(said.scheduler_account):
         raise WrongUse("--schedule, --scheduler-account: Cloud Scheduler launches by a schedule, as an account")
+    if said.schedule:
+        check_schedule(said.schedule)
 
 
-def _values(job: str, rest: list[str]) -> dict[str, str]:
-    """The parameters of the template that the flags of a job mean.
+def _values(job: str, rest: list[str], of_launch: Sequence[str]) -> dict[str, str]:
+    """The parameters of the template that the flags of a job mean; those of the launch may be meant by a typo.
 
     Raises:
       Misread, WrongUse: they mean none.
@@ -165,16 +171,19 @@ def _values(job: str, rest: list[str]) -> dict[str, str]:
     module = options if job == REALTIME else backfill_options
     named = module.parser()
     named.set_defaults(log_format="json")  # the template's: else `text` would be taken for what nobody said
-    given, beam_flags = read_flags(named, rest)
+    known = parameters_of(job)
+    _check_no_variable(known, rest)
+    given, beam_flags = read_flags(named, rest, of_launch)
     if beam_flags:
-        raise WrongUse(f"{' '.join(beam_flags)}: no parameter of this template; `todoke launch --help` lists the flags")
+        raise WrongUse(
+            f"{' '.join(names_of(beam_flags))}: no parameter of this template; `todoke launch --help` lists the flags"
+        )
     variables = dict(parse_variables(getattr(given, "variable", ())))
     values: dict[str, str] = {}
-    known = parameters_of(job)
     for each in known:
         if each.flag:
             said = getattr(given, each.name)
-            if said != named.get_default(each.name):
+            if said is not None and (each.needed or said != named.get_default(each.name)):
                 values[each.name] = _value(each, said)
         elif each.variable == SECRET_PREFIX:
             secrets = [name for name in variables if name.startswith(SECRET_PREFIX)]
@@ -189,6 +198,17 @@ def _values(job: str, rest: list[str]) -> dict[str, str]:
             raise WrongUse(f"--{each.name.replace('_', '-')}: expected {each.regex}; found {found}")
     _check_left_out(job, given, named, {each.name for each in known})
     return {name: value for name, value in values.items() if value}
+
+
+def _check_no_variable(known: Iterable[Parameter], words: Iterable[str]) -> None:
+    """Parameters of the template that are no flags of a job. The text has no value: it may be a secret."""
+    variables = {f"--{each.name.replace('_', '-')}": each for each in known if each.variable}
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if (each := variables.get(name)) is not None:
+            variable = f"{each.variable}NAME" if each.variable == SECRET_PREFIX else each.variable
+            value = f"{PREFIX}projects/P/secrets/S/versions/V" if each.secret else "VALUE"
+            raise WrongUse(f"{name}: no flag of a launch: write --variable {variable}={value}")
 
 
 def _check_left_out(job: str, given: argparse.Namespace, named: argparse.ArgumentParser, known: set[str]) -> None:

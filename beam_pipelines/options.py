@@ -4,14 +4,14 @@ import argparse
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from beam_pipelines.beam_flags import names_dataflow, unknown_words
+from beam_pipelines.beam_flags import names_dataflow
+from beam_pipelines.flag_words import read_flags
 from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.variables import parse_variables
@@ -32,13 +32,12 @@ __all__ = [
     "CONTROL_RATE",
     "FIRST_BEAM",
     "Config",
-    "Misread",
     "add_log_format",
+    "check_words",
     "parse",
     "parse_kept_for",
     "parsed",
     "parser",
-    "read_flags",
     "read_time",
 ]
 
@@ -50,10 +49,6 @@ CONTROL_RATE = 1_000.0
 
 _Said = TypeVar("_Said")
 _Meant = TypeVar("_Meant")
-
-
-class Misread(WrongUse):
-    """Flags that cannot be read: one that must be given is missing, or one has no value or a wrong one."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -219,43 +214,17 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     return config, flags, beam_flags
 
 
-def read_flags(named: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The flags of a parser, and what goes to Beam.
+def check_words(argv: list[str]) -> None:
+    """Find what cannot be of a job elsewhere, as far as it shows without its definitions and a network.
 
     Raises:
-      Misread: something is missing, has no value, or is no value.
-      WrongUse: neither the parser nor Beam knows a flag.
+      Misread, WrongUse: something cannot be.
     """
-    named.error = partial(_misread, named, argv)  # type: ignore[method-assign]
-    flags, beam_flags = named.parse_known_args(argv)
-    check_flag_names(beam_flags, named)
-    return flags, beam_flags
-
-
-def _misread(named: argparse.ArgumentParser, argv: list[str], message: str) -> NoReturn:
-    """Say what is wrong; a flag that nobody knows is said first, since what is missing may be meant by it."""
-    ours = {name for action in named._actions for name in action.option_strings}
-    words = [word.partition("=")[0] for word in argv if word.startswith("--")]
-    try:
-        check_flag_names([word for word in words if word not in ours], named)
-    except WrongUse as error:
-        message = f"{error}; {message}"
-    raise Misread(message)
-
-
-def check_flag_names(beam_flags: list[str], named: argparse.ArgumentParser) -> None:
-    """Find mistyped flags, and say which of ours is meant. Beam passes over those that it does not know.
-
-    Raises:
-      WrongUse: there is one.
-    """
-    if unknown := unknown_words(beam_flags):
-        ours = [name for action in named._actions for name in action.option_strings]
-        close = dict.fromkeys(each for word in unknown for each in get_close_matches(word.partition("=")[0], ours, 1))
-        meant = f"; did you mean {' '.join(f'`{each}`' for each in close)}?" if close else ""
-        raise WrongUse(
-            f"neither Todoke nor Beam knows {' '.join(unknown)}{meant or f'; `{named.prog} --help` lists the flags'}"
-        )
+    flags, _ = read_flags(parser(), argv)
+    _check_urls(flags, {**os.environ, **parse_variables(flags.variable)}, here=False)
+    parsed("--keep-dead-letters", parse_kept_for, flags.keep_dead_letters)
+    read_control(flags)
+    check_live_flags(flags, bounded=False, here=False)
 
 
 def _definitions(place: str, *, bounded: bool) -> Texts | Release:

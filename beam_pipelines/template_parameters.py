@@ -55,13 +55,27 @@ _HELP = {
     "definitions": "a pointer to definitions in a bucket, as `todoke publish` writes it",
     "store": "bigtable:PROJECT/INSTANCE",
     "dead_letters": "projects/P/topics/T, which gets what cannot be read",
+    "log_format": "the form of the log: json (default), one object a line, or text",
+    "email": "smtps://HOST:PORT, or smtp://HOST:PORT",
+    "push": "fcm:PROJECT, whose app in Firebase gets pushes",
+    "line": "line",
+    "sms": "twilio:ACCOUNT, or https://HOST/PATH of a provider that takes JSON",
 }
-_HELP_EVENTS = {
-    REALTIME: "projects/P/subscriptions/S, whose messages are calls",
-    BACKFILL: "files of JSON Lines or Parquet, by a path or pattern; seeds: `store` for the archive of the store",
+#: What a template says of parameters that only one job has so.
+_HELP_OF: Mapping[str, Mapping[str, str]] = {
+    REALTIME: {
+        "events": "projects/P/subscriptions/S, whose messages are calls",
+        "control_topic": "projects/P/topics/T, to which the job itself publishes what `control` reads",
+    },
+    BACKFILL: {
+        "events": "files of JSON Lines or Parquet, by a path or pattern; seeds: `store` for the archive of the store",
+        "control_topic": "seeds: the running job's projects/P/topics/T, which must be given then",
+        "write": "seeds: what new conditions missed, for users of a live job; users: whole users into an empty store "
+        "that no live job uses, and then `events` and `as_of` must be given, too",
+    },
 }
 #: What a job elsewhere needs, beside what its parser asks for.
-_NEEDED: Mapping[str, set[str]] = {REALTIME: {"control", "control_topic", "dead_letters"}, BACKFILL: set()}
+_NEEDED: Mapping[str, set[str]] = {REALTIME: {"control", "control_topic", "dead_letters"}, BACKFILL: {"write"}}
 _WORDS = {"id": "ID", "smtp": "SMTP", "url": "URL", "sms": "SMS", "line": "LINE"}
 
 
@@ -122,7 +136,7 @@ def _of_flag(job: str, action: argparse.Action) -> Parameter:
     kind, regex = _EVENTS[job] if name == "events" else _KINDS.get(name, ("TEXT", ""))
     switch = action.nargs == 0
     choices = ("true", "false") if switch else tuple(str(each) for each in action.choices or ())
-    help_text = (_HELP_EVENTS[job] if name == "events" else _HELP.get(name)) or (action.help or "").replace("%%", "%")
+    help_text = _HELP_OF[job].get(name) or _HELP.get(name) or (action.help or "").replace("%%", "%")
     repeated = isinstance(action, argparse._AppendAction)
     if repeated:
         help_text = help_text.replace("; may be repeated", "; commas stand between several")
@@ -133,7 +147,7 @@ def _of_flag(job: str, action: argparse.Action) -> Parameter:
         flag=action.option_strings[0],
         kind="BOOLEAN" if switch else "ENUM" if choices else kind,
         regex=regex,
-        default="json" if name == "log_format" else "false" if switch else _default(action),
+        default="" if name in _NEEDED[job] else "json" if name == "log_format" else _default(action),
         choices=choices,
         needed=bool(action.required) or name in _NEEDED[job],
         switch=switch,
@@ -149,6 +163,8 @@ def _group(name: str, action: argparse.Action) -> str:
 
 
 def _default(action: argparse.Action) -> str:
+    if action.nargs == 0:
+        return "false"
     if action.default is None or action.default == []:
         return ""
     return f"{action.default:g}" if isinstance(action.default, float) else str(action.default)

@@ -104,7 +104,7 @@ class JobCommand(Command):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the job; flags that cannot be read are wrong use, as in any other command."""
-        misread = import_module("beam_pipelines.options").Misread
+        misread = import_module("beam_pipelines.flag_words").Misread
         try:
             return super().invoke(ctx)
         except misread as error:

@@ -5,9 +5,9 @@ With an image, the spec file of a job for that image, on standard output:
     python -m tools.templates realtime europe-docker.pkg.dev/shop/todoke/todoke@sha256:…
 """
 
+import argparse
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,22 @@ def text(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write all files, or print one spec."""
+    flags = argparse.ArgumentParser(prog="python -m tools.templates", description=__doc__, allow_abbrev=False)
+    flags.formatter_class = argparse.RawDescriptionHelpFormatter
+    flags.add_argument("job", nargs="?", choices=JOBS, metavar="JOB", help="realtime or backfill; with IMAGE")
+    flags.add_argument("image", nargs="?", metavar="IMAGE", help="print the spec of the job for this image")
+    asked = flags.parse_args(argv)
+    if asked.job and not asked.image:
+        flags.error("a spec is for an image: give JOB and IMAGE, or neither to write the files")
+    if asked.job:
+        print(text(spec_of(asked.job, asked.image)), end="")
+        return
+    for path, content in files():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(text(spec_of(sys.argv[1], sys.argv[2])), end="")
-    else:
-        for path, content in files():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+    main()

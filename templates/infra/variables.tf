@@ -64,6 +64,14 @@ variable "parameters" {
   description = "More parameters of the realtime template, such as { push = \"fcm:my-project\" }. templates/realtime/metadata.json lists them."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition = alltrue([
+      for name in keys(var.parameters) :
+      contains(jsondecode(file("${path.module}/generated/realtime.json")).metadata.parameters[*].name, name)
+    ])
+    error_message = "The realtime template has no such parameter: templates/realtime/metadata.json lists them. A secret is no parameter: name it in `secrets`."
+  }
 }
 
 variable "secrets" {
@@ -76,6 +84,16 @@ variable "secrets" {
       for variable, id in var.secrets : can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}$", id))
     ])
     error_message = "Variables begin with TODOKE_, and a value is the id of a secret: letters, digits, dashes and underscores."
+  }
+
+  validation {
+    condition = alltrue([
+      for variable in keys(var.secrets) : startswith(variable, "TODOKE_SECRET_") || contains(
+        jsondecode(file("${path.module}/generated/realtime.json")).metadata.parameters[*].name,
+        "${trimsuffix(lower(trimprefix(variable, "TODOKE_")), "_secret")}_secret",
+      )
+    ])
+    error_message = "No channel takes such a secret: docs/reference/configuration.md lists the variables."
   }
 }
 
@@ -144,6 +162,14 @@ variable "backfill" {
     parameters   = optional(map(string), {})
   })
   default = null
+
+  validation {
+    condition = var.backfill == null ? true : alltrue([
+      for name in keys(var.backfill.parameters) :
+      contains(jsondecode(file("${path.module}/generated/backfill.json")).metadata.parameters[*].name, name)
+    ])
+    error_message = "The backfill template has no such parameter: templates/backfill/metadata.json lists them."
+  }
 }
 
 variable "commands" {

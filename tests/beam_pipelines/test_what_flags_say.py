@@ -3,7 +3,8 @@
 import pytest
 
 from beam_pipelines.backfill_options import parse as parse_backfill
-from beam_pipelines.options import Misread, parse
+from beam_pipelines.flag_words import Misread
+from beam_pipelines.options import parse
 from beam_pipelines.places import check_written
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.line.settings import parse_line

@@ -145,6 +145,21 @@ def test_an_image_that_is_no_digest_is_refused(tmp_path: Path) -> None:
     assert "by its digest" in " ".join(done.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ('parameters={smtp_password="hunter2"}', "The realtime template has no such parameter"),
+        ('parameters={psh="fcm:my-project"}', "The realtime template has no such parameter"),
+        ('secrets={TODOKE_SMTP_PASWORD="smtp-password"}', "No channel takes such a secret"),
+        ('backfill={schedule="0 1 * * *",parameters={asof="now"}}', "The backfill template has no such parameter"),
+    ],
+)
+def test_what_no_template_takes_is_refused_by_the_plan(tmp_path: Path, said: str, cause: str) -> None:
+    done, _ = planned(tmp_path, "-var-file=examples/small/terraform.tfvars", f"-var={said}")
+    assert done.returncode != 0
+    assert cause in " ".join((done.stdout + done.stderr).replace("│", " ").split())
+
+
 def test_before_there_is_an_image_nothing_runs(tmp_path: Path) -> None:
     """The first apply makes the registry that the image is pushed to."""
     done, path = planned(tmp_path, "-var-file=examples/large/terraform.tfvars")

@@ -126,12 +126,19 @@ def test_seeds_on_dataflow_go_to_a_topic(tmp_path: Path) -> None:
         (("--label", "team"), "--label: expected KEY=VALUE"),
         (("--outbox", "here"), "--outbox: the template of realtime has no such parameter"),
         (("--no-seed",), "--no-seed: the template of realtime has no such parameter"),
-        (("--num_workers=3",), "--num_workers=3: no parameter of this template"),
+        (("--num_workers=3",), "--num_workers: no parameter of this template"),
         (("--definitions", "shop.yaml"), "--definitions: expected gs://"),
         (("--store", "sqlite:x.db"), "--store: expected bigtable:"),
         (("--variable", "TODOKE_SMTP_PASSWORD=hunter2"), "names no secret in plain"),
         (("--variable", "TODOKE_MAIL=a"), "did you mean TODOKE_MAIL_FROM?"),
         (("--pussh", "fcm:x"), "did you mean `--push`?"),
+        (("--worker", "3"), "did you mean `--workers`?"),
+        (("--machine", "n2-standard-2"), "did you mean `--machine-type`?"),
+        (("--max-worker=3",), "did you mean `--max-workers`?"),
+        (("--smtp-password-secret", "hunter2"), "--variable TODOKE_SMTP_PASSWORD=sm:projects/P/secrets/S/versions/V"),
+        (("--smtp_password_secret=hunter2",), "--variable TODOKE_SMTP_PASSWORD=sm:"),
+        (("--smtp-pasword", "hunter2"), "neither Todoke nor Beam knows --smtp-pasword;"),
+        (("--keep-dead-letters", "999999999999999999999d"), "--keep-dead-letters"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(tmp_path: Path, words: tuple[str, ...], cause: str) -> None:
@@ -139,6 +146,24 @@ def test_what_cannot_be_is_refused_in_a_line(tmp_path: Path, words: tuple[str, .
     assert cause in said
     assert len(said.splitlines()) == 1
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("--write", "users"), "--events: name the files"),
+        (("--write", "users", "--events", "gs://site/a.jsonl"), "--as-of: name the time"),
+        (("--write", "seeds", "--events", "gs://site/a.jsonl"), "--as-of: name the time"),
+        (("--write", "seeds", "--as-of", "2999-01-01T00:00:00Z"), "is ahead"),
+        (("--write", "seeds", "--activation", "2026-13-01T00:00:00Z"), "--activation"),
+        (
+            ("--write", "seeds", "--scheduler-account", "a@b", "--schedule", "hourly"),
+            "--schedule: expected five fields",
+        ),
+    ],
+)
+def test_what_is_shown_of_a_backfill_would_be_launched(tmp_path: Path, words: tuple[str, ...], cause: str) -> None:
+    assert cause in refused(tmp_path, "backfill", *OF_LAUNCH, *OF_JOB[:4], *OF_JOB[10:12], *words)
 
 
 def test_variables_become_parameters_and_secrets_only_names(tmp_path: Path) -> None:
