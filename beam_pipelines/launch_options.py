@@ -13,7 +13,7 @@ from beam_pipelines.flag_words import Misread, names_of, read_flags
 from beam_pipelines.options import parsed
 from beam_pipelines.schedule import check_schedule
 from beam_pipelines.template_parameters import JOBS, REALTIME, Parameter, argv_of, parameters_of
-from beam_pipelines.template_spec import Place
+from beam_pipelines.template_spec import LaunchPlace
 from beam_pipelines.variables import parse_variables
 from transforms.channels.secret_manager import PREFIX
 from transforms.channels.settings import SECRET_PREFIX
@@ -41,7 +41,7 @@ class Launch(msgspec.Struct, frozen=True):
 
     job: str
     name: str
-    place: Place
+    place: LaunchPlace
     values: Mapping[str, str]
     argv: list[str]
     printed: bool = False
@@ -103,7 +103,7 @@ def parse(argv: list[str]) -> Launch:
     _check(said, name)
     job_argv = argv_of(said.job, {"job": said.job, **values})
     (options if said.job == REALTIME else backfill_options).check_words(job_argv)
-    place = Place(
+    place = LaunchPlace(
         project=said.project,
         region=said.region,
         image=said.image,

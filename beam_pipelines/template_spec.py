@@ -12,7 +12,7 @@ import msgspec
 
 from beam_pipelines.template_parameters import REALTIME, Parameter, parameters_of
 
-__all__ = ["SCOPE", "Place", "launch_body", "launch_url", "scheduler_job", "spec_of"]
+__all__ = ["SCOPE", "LaunchPlace", "launch_body", "launch_url", "scheduler_job", "spec_of"]
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _ABOUT = {
@@ -29,7 +29,7 @@ _ABOUT = {
 }
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class LaunchPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job is launched, and on what. `staging` is a folder of a bucket, `gs://BUCKET/FOLDER`.
 
     Without `template`, the place of a spec file, the spec goes with the launch. Empty texts and 0 are Dataflow's own
@@ -108,7 +108,7 @@ def _defaults(job: str) -> dict[str, Any]:
     }
 
 
-def launch_url(place: Place, api: str = "https://dataflow.googleapis.com") -> str:
+def launch_url(place: LaunchPlace, api: str = "https://dataflow.googleapis.com") -> str:
     """Where a launch is posted."""
     return f"{api}/v1b3/projects/{place.project}/locations/{place.region}/flexTemplates:launch"
 
@@ -116,7 +116,7 @@ def launch_url(place: Place, api: str = "https://dataflow.googleapis.com") -> st
 def launch_body(
     job: str,
     name: str,
-    place: Place,
+    place: LaunchPlace,
     values: Mapping[str, str],
     *,
     update: bool = False,
@@ -157,7 +157,9 @@ def launch_body(
     return {"launchParameter": parameter}
 
 
-def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: str, account: str) -> dict[str, Any]:
+def scheduler_job(
+    body: Mapping[str, Any], name: str, place: LaunchPlace, schedule: str, account: str
+) -> dict[str, Any]:
     """A job of Cloud Scheduler that posts a launch as an account, by a schedule (cron, in UTC).
 
     Scheduler may deliver twice; that a name runs once at a time is what guards against it.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipelines.template_parameters import BACKFILL, JOBS, REALTIME
-from beam_pipelines.template_spec import Place, launch_body, scheduler_job, spec_of
+from beam_pipelines.template_spec import LaunchPlace, launch_body, scheduler_job, spec_of
 from tools.bigtable_tables import tables
 
 FOLDER = Path(__file__).parent.parent / "templates"
@@ -48,7 +48,7 @@ def files() -> Iterator[tuple[Path, str]]:
     """Each file, and what is in it."""
     yield INFRA / "bigtable.json", text(tables())
     for job in JOBS:
-        place = Place(
+        place = LaunchPlace(
             project="PROJECT",
             region="REGION",
             image=IMAGE,

@@ -21,9 +21,9 @@ from wheels import ROOT, run
 
 from beam_pipelines.options import FIRST_BEAM
 from beam_pipelines.template_parameters import BACKFILL, REALTIME
-from beam_pipelines.template_spec import Place, launch_body
+from beam_pipelines.template_spec import LaunchPlace, launch_body
 
-PLACE = Place(project="proj-x", region="europe-west1", image=IMAGE, staging="gs://staged/todoke", private=True)
+PLACE = LaunchPlace(project="proj-x", region="europe-west1", image=IMAGE, staging="gs://staged/todoke", private=True)
 SECRET = "projects/proj-x/secrets/{}/versions/3"
 VALUES = {
     REALTIME: {

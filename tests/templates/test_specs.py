@@ -12,7 +12,7 @@ import pytest
 from discovery import check
 
 from beam_pipelines.template_parameters import JOBS, REALTIME, parameters_of
-from beam_pipelines.template_spec import Place, launch_body, scheduler_job, spec_of
+from beam_pipelines.template_spec import LaunchPlace, launch_body, scheduler_job, spec_of
 from tools.templates import FOLDER, IMAGE, files
 
 FILES = dict(files())
@@ -32,7 +32,9 @@ def test_the_api_takes_them_and_knows_each_field(job: str) -> None:
     check("dataflow", "ContainerSpec", read(job, "spec.json"))
     check("dataflow", "TemplateMetadata", read(job, "metadata.json"))
     check("dataflow", "LaunchFlexTemplateRequest", read(job, "launch.json"))
-    inline = launch_body(job, "todoke", Place(project="p", region="r", image="i", staging="gs://b/f"), {}, update=True)
+    inline = launch_body(
+        job, "todoke", LaunchPlace(project="p", region="r", image="i", staging="gs://b/f"), {}, update=True
+    )
     check("dataflow", "LaunchFlexTemplateRequest", inline)
 
 
@@ -42,7 +44,7 @@ def test_cloud_scheduler_takes_its_job() -> None:
     assert json.loads(base64.b64decode(scheduled["httpTarget"]["body"])) == read("backfill", "launch.json")
     assert scheduled["retryConfig"]["retryCount"] <= 5
     assert 15 <= int(scheduled["attemptDeadline"].removesuffix("s")) <= 1800
-    place = Place(project="p", region="r", image="i", staging="gs://b/f")
+    place = LaunchPlace(project="p", region="r", image="i", staging="gs://b/f")
     check("cloudscheduler", "Job", scheduler_job(read("backfill", "launch.json"), "other", place, "0 0 * * *", "s@p"))
 
 

@@ -15,7 +15,7 @@ from emulators import Instance, Project
 from google.cloud.dataflow_v1beta3 import JobState
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from beam_pipelines.template_spec import Place, launch_body, spec_of
+from beam_pipelines.template_spec import LaunchPlace, launch_body, spec_of
 from todoke.dataflow import Dataflow
 from transforms.errors import RunFailed, TodokeError, WrongUse
 from transforms.storage.open import open_store
@@ -35,7 +35,7 @@ OF_JOB = (
     *("--dead-letters", "pubsub:projects/proj-x/topics/dead-letters"),
 )
 BODY = launch_body(
-    "realtime", "todoke", Place(project="proj-x", region="europe-west1", image=IMAGE, staging="gs://work"), {}
+    "realtime", "todoke", LaunchPlace(project="proj-x", region="europe-west1", image=IMAGE, staging="gs://work"), {}
 )
 
 
