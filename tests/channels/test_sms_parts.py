@@ -201,6 +201,7 @@ def test_a_token_that_no_request_could_carry_is_found_before_a_launch(tmp_path) 
         ({"Body": "ｙｅｓ！"}, "resubscribed"),
         ({"Body": "please stop"}, None),
         ({"Body": "HELP", "OptOutType": "HELP"}, None),
+        ({"Body": "STOP\ufe49"}, "unsubscribed"),
         ({"Body": "stopping"}, None),
         ({"Body": "Yes 2"}, None),
         ({"Body": "1. Yes"}, None),

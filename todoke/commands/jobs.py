@@ -63,7 +63,7 @@ def backfill(context: typer.Context) -> None:
 
 @group.command(
     "todoke launch realtime --project my-shop --region europe-west1 --print \\",
-    "  --image europe-docker.pkg.dev/my-shop/todoke/todoke@sha256:… \\",
+    "  --image europe-docker.pkg.dev/my-shop/todoke/todoke@sha256:DIGEST \\",
     "  --staging gs://my-shop/todoke --definitions gs://my-shop/live.json \\",
     "  --store bigtable:my-shop/prod --push fcm:my-shop \\",
     "  --events pubsub:projects/my-shop/subscriptions/events \\",

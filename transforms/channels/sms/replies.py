@@ -51,8 +51,12 @@ def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | 
 
 
 def _word(text: str) -> str:
-    """The text without what phones and people put around a word and between its letters."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if not _is_noise(letter)).upper()
+    """The text without what phones and people put around a word and between its letters.
+
+    Before normalisation, too, which makes a letter and a mark of some punctuation.
+    """
+    letters = unicodedata.normalize("NFKC", "".join(letter for letter in text if not _is_noise(letter)))
+    return "".join(letter for letter in letters if not _is_noise(letter)).upper()
 
 
 def _is_noise(letter: str) -> bool:
