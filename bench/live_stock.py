@@ -15,7 +15,7 @@ from typing import Any
 from google.cloud.pubsub import SubscriberClient
 
 from beam_pipelines import realtime
-from transforms.storage import bigtable
+from transforms.storage.bigtable import store as bigtable
 
 _pull = SubscriberClient.pull
 
