@@ -26,7 +26,7 @@ messages: {thanks: {channel: push, title: Thank you}}
 campaigns: {greet: {owner: crm, trigger: {enters: buyers}, steps: [{send: thanks}], consent: offers}}
 """
 IMAGE = "europe-docker.pkg.dev/proj-x/todoke/todoke@sha256:" + "7" * 64
-OF_LAUNCH = ("--project", "proj-x", "--region", "europe-west1", "--image", IMAGE, "--staging", "gs://work/todoke")
+OF_LAUNCH = ("--project", "proj-x", "--region", "europe-west1", "--image", IMAGE, "--staging", "gs://staged/todoke")
 OF_JOB = (
     *("--definitions", "gs://site/live.json", "--store", "bigtable:proj-x/prod", "--push", "fcm:proj-x"),
     *("--events", "pubsub:projects/proj-x/subscriptions/events"),

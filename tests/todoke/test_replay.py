@@ -14,8 +14,8 @@ from commands import Todoke
 from emulators import Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import PublishRequest, PublishResponse
+from refused import NOW, call, letter
 
-from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import decode
 from transforms.events.event import Event
 from transforms.events.kept.rows import kept
@@ -25,18 +25,7 @@ from transforms.users.control import encode_inputs_control
 from transforms.users.faults import dead_letter_of
 from transforms.users.user import Wake
 
-NOW = 1_772_000_000_000_000
 DEFINITIONS = "segments: {buyers: {owner: o, members: {event: Order Completed}}}\n"
-
-
-def call(number: int, **fields: Any) -> bytes:
-    said = {"type": "track", "event": "Order Completed", "messageId": f"m{number}", "userId": "ada", **fields}
-    return json.dumps({"timestamp": "2026-02-25T06:00:00Z", **said}).encode()
-
-
-def letter(payload: bytes, number: int = 0, **changes: Any) -> DeadLetter:
-    fields = {"source": "pubsub:p/s", "cause": "bad_time", "detail": "d", **changes}
-    return DeadLetter(payload, time=NOW + number, **fields)
 
 
 @pytest.fixture

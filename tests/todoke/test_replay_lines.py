@@ -13,26 +13,14 @@ import pytest
 from commands import Todoke
 from hypothesis import given
 from hypothesis import strategies as st
+from refused import NOW, call, letter
 
 from todoke.replay_file import line_of, open_file
-from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import decode
 from transforms.events.files import messages_of_file
 from transforms.events.kept.rows import kept
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-
-NOW = 1_772_000_000_000_000
-
-
-def call(number: int, **fields: Any) -> bytes:
-    said = {"type": "track", "event": "Order Completed", "messageId": f"m{number}", "userId": "ada", **fields}
-    return json.dumps({"timestamp": "2026-02-25T06:00:00Z", **said}).encode()
-
-
-def letter(payload: bytes, number: int = 0, **changes: Any) -> DeadLetter:
-    fields = {"source": "pubsub:p/s", "cause": "bad_time", "detail": "d", **changes}
-    return DeadLetter(payload, time=NOW + number, **fields)
 
 
 @pytest.fixture
