@@ -111,8 +111,8 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add(
         "--as-of",
         metavar="TIME",
-        help="settle users up to this time, inclusive (ISO 8601 with a zone, now, or now-1h); default: the newest "
-        "arrival",
+        help="settle users up to this time, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are "
+        "those of UTC); default: the newest arrival",
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
     channel(
@@ -374,22 +374,30 @@ def _check_dataflow(config: Config) -> None:
 
 
 def read_time(flag: str, text: str, now: int | None = None) -> int:
-    """The time that a flag names, microseconds UTC; where `now` is given, `now` or `now-1h` too, as schedulers need it.
+    """The time that a flag names, microseconds UTC.
+
+    Where `now` is given, `now`, `today` (when the day began, UTC) and `now-1h` or `today-2d` too: schedulers fill
+    nothing in.
 
     Raises:
       WrongUse: it names none.
     """
-    if now is not None and text.startswith("now"):
-        return now - parsed(flag, _ago, text)
+    word = text.partition("-")[0]
+    if now is not None and word in _FROM:
+        return _FROM[word](now) - parsed(flag, _ago, text)
     moment = written_time(text)
     if not isinstance(moment, int):
-        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {quoted(text)}")
+        words = "" if now is None else ", or now, now-1h, today, today-1d"
+        raise WrongUse(
+            f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z{words}; found {quoted(text)}"
+        )
     return moment
 
 
+#: Words for times, by what they mean at a time.
+_FROM: Mapping[str, Callable[[int], int]] = {"now": lambda now: now, "today": lambda now: now - now % DAY}
+
+
 def _ago(text: str) -> int:
-    if text == "now":
-        return 0
-    if not text.startswith("now-"):
-        raise ValueError(f"expected a time, now, or now-1h and the like; found {quoted(text)}")
-    return duration(text.removeprefix("now-"))
+    _, sign, ago = text.partition("-")
+    return duration(ago) if sign else 0

@@ -27,7 +27,7 @@ _LEFT_OUT = {
     BACKFILL: {"help", "report", "dead_letters"},
 }
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"
-_TIMES = f"now(-[1-9][0-9]*[smhdw])?|{_TIME}"
+_TIMES = f"(now|today)(-[1-9][0-9]*[smhdw])?|{_TIME}"
 _SUBSCRIPTION = "(pubsub:)?projects/[^/]+/subscriptions/[^/]+"
 _TOPIC = "(pubsub:)?projects/[^/]+/topics/[^/]+"
 _VERSION = "projects/[^/,]+/secrets/[^/,]+/versions/([1-9][0-9]*|latest)"
