@@ -65,8 +65,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--as-of",
         metavar="TIME",
-        help="up to when, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are those of UTC); not "
-        "ahead. seeds of the archive: default now",
+        help="up to when, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are those of UTC); "
+        "not ahead. seeds of the archive: default now",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
     add(
