@@ -15,18 +15,49 @@ group = Group("Operations")
 
 @group.command(
     "todoke export --store sqlite:users.db --events 'out/*.jsonl.gz'",
-    "todoke export --store bigtable:shop/prod --events history.parquet",
+    "todoke export --store bigtable:shop/prod --members 'members/*.parquet' \\",
+    "  --sends 'sends/*.parquet'",
+    "todoke export --store sqlite:users.db --user ada --out ada.json",
 )
 def export(
+    *,
     store: Store,
     events: Annotated[
-        str,
-        typer.Option(metavar="FILES", help="such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet"),
-    ],
+        str | None,
+        typer.Option(
+            metavar="FILES",
+            help="the archive, such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet",
+        ),
+    ] = None,
+    members: Annotated[
+        str | None, typer.Option(metavar="FILES", help="who is in which segment (`*`: the segment)")
+    ] = None,
+    sends: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILES", help="sends and refusals, and what became of them (`*`: the day of the decision)"
+        ),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="all that is held of one user, or ~ and an anonymous id, as JSON")
+    ] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="with --user; default: standard output")] = None,
     json: Json = False,
 ) -> None:
-    """Write the archive of events to files, in the form that is read."""
-    import_module("todoke.export").export(store, events, json=json)
+    """Write what a store holds to files: events in the form that is read, members and sends, or all of one user."""
+    module = import_module("todoke.export")
+    asked = {"events": events, "members": members, "sends": sends}
+    named = {kind: files for kind, files in asked.items() if files is not None}
+    if user is None:
+        if out is not None:
+            raise typer.BadParameter("goes with --user", param_hint="--out")
+        module.export(store, named, json=json)
+    elif named:
+        raise typer.BadParameter(
+            "stands by itself: --events, --members and --sends are of all users", param_hint="--user"
+        )
+    else:
+        module.export_user(store, user, out)
 
 
 @group.command(

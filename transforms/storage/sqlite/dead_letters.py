@@ -28,6 +28,10 @@ class SqliteDeadLetters(Database):
         with self._transaction() as connection:
             connection.executemany(sql, [(*values(row), row.weight) for row in rows])
 
+    def dead_letters_of(self, user: str) -> list[DeadLetterRow]:
+        """The letters that name a user."""
+        return self._select(DeadLetterRow, "dead_letters WHERE user = ?", (user,))
+
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""
         sql = "UPDATE dead_letters SET replayed = ? WHERE id = ?"
