@@ -35,7 +35,7 @@ from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
-from transforms.users.lease import Lease
+from transforms.users.lease import LIVE_JOB, Lease
 
 __all__ = ["RESTARTS", "Patience", "run_graph", "run_live", "supervise"]
 
@@ -91,7 +91,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
         store.close()
 
     held = open_store(url)
-    lease = Lease(held, "a live job")
+    lease = Lease(held, LIVE_JOB)
     lease.await_and_take()
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)

@@ -24,7 +24,10 @@ from transforms.events.times import write_time
 from transforms.storage.lease import Lease as LeaseTable
 from transforms.storage.rows import LeaseRow
 
-__all__ = ["Lease", "LeaseHeld", "LeaseLost"]
+__all__ = ["LIVE_JOB", "Lease", "LeaseHeld", "LeaseLost"]
+
+#: What a live job on one machine calls itself: it reads the control table of its store.
+LIVE_JOB = "a live job"
 
 SECOND = 1_000_000
 #: For how long a lease is taken, and after how long it is renewed.
