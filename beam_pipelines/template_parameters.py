@@ -46,6 +46,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://.+"),
     "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*"),
     "as_of": ("TEXT", _TIMES),
+    "out": ("GCS_WRITE_FOLDER", "gs://[^/]+/.+"),
     "activation": ("TEXT", _TIME),
     "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?"),
 }
@@ -61,7 +62,7 @@ _HELP_EVENTS = {
     BACKFILL: "files of JSON Lines or Parquet, by a path or pattern; seeds: `store` for the archive of the store",
 }
 #: What a job elsewhere needs, beside what its parser asks for.
-_NEEDED: Mapping[str, set[str]] = {REALTIME: {"control", "control_topic", "dead_letters"}, BACKFILL: set()}
+_NEEDED: Mapping[str, set[str]] = {REALTIME: {"control", "control_topic", "dead_letters"}, BACKFILL: {"store"}}
 _WORDS = {"id": "ID", "smtp": "SMTP", "url": "URL", "sms": "SMS", "line": "LINE"}
 
 

@@ -87,7 +87,8 @@ def _check(asked: Launch) -> Config | None:
         from beam_pipelines.backfill_on_dataflow import check
 
         backfill = check(asked.argv)
-        open_store(backfill.store, create=backfill.write == "users").close()
+        if backfill.store is not None:
+            open_store(backfill.store, create=backfill.write == "users").close()
         return None
     place = asked.place
     flags = ("--runner=DataflowRunner", f"--project={place.project}", f"--region={place.region}")

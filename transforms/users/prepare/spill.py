@@ -4,7 +4,7 @@ A row is one decoded event: whose it is (`key`), when, what names it, and the co
 `segments.columns.values` for paths of its properties, and for each asked fact the JSON of what the event says about it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from transforms.segments.conditions import ANY
 from transforms.segments.values import compile_path
 from transforms.users.seen import hash_message
 
-__all__ = ["COUNTED", "FACT", "Rows", "Spill"]
+__all__ = ["COUNTED", "FACT", "Rows", "Spill", "divided", "scanned"]
 
 #: Before the name of a column with what an event says about a fact.
 FACT = "[fact]"
@@ -37,6 +37,13 @@ _BASE: dict[str, Any] = {
 _encode = msgspec.json.Encoder().encode
 
 
+def divided(rows: pl.DataFrame, parts: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Rows by the part that their key belongs to; the same in each process of this version of polars."""
+    numbered = rows.with_columns((pl.col("key").hash() % parts).alias("[part]"))
+    for (part,), some in numbered.partition_by("[part]", as_dict=True, include_key=False).items():
+        yield int(part), some
+
+
 class Spill:
     """Files of rows in a folder, by word and part."""
 
@@ -47,8 +54,7 @@ class Spill:
 
     def write(self, word: str, rows: pl.DataFrame) -> None:
         """Add rows to the parts that their keys belong to."""
-        numbered = rows.with_columns((pl.col("key").hash() % self.parts).alias("[part]"))
-        for (part,), some in numbered.partition_by("[part]", as_dict=True, include_key=False).items():
+        for part, some in divided(rows, self.parts):
             self._files += 1
             some.write_parquet(self.folder / f"{word}-{part:03}-{self._files:06}.parquet")
 
@@ -58,8 +64,13 @@ class Spill:
 
     def scan(self, word: str, part: int | None = None) -> pl.LazyFrame:
         """The rows of one part, or of all; columns that are nowhere are left out."""
-        scans = [pl.scan_parquet(file) for file in self.files(word, part)]
-        return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
+        return scanned(self.files(word, part))
+
+
+def scanned(files: Iterable[Path]) -> pl.LazyFrame:
+    """The rows of files; columns that are nowhere are left out."""
+    scans = [pl.scan_parquet(file) for file in files]
+    return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
 
 
 class Rows:
