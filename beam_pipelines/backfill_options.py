@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
-from beam_pipelines.options import CONTROL_RATE, Config, add_log_format, parsed, read_flags, read_time
+from beam_pipelines.options import CONTROL_RATE, Config, add_log_format, read_flags
 from beam_pipelines.places import check_events, check_written
+from beam_pipelines.values import parsed, read_time
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions

@@ -9,9 +9,10 @@ from typing import NoReturn
 import msgspec
 
 from beam_pipelines import backfill_options, options
-from beam_pipelines.options import Misread, parsed, read_flags
+from beam_pipelines.options import Misread, read_flags
 from beam_pipelines.template_parameters import JOBS, REALTIME, argv_of, parameters_of
 from beam_pipelines.template_spec import Place
+from beam_pipelines.values import parsed
 from beam_pipelines.variables import parse_variables
 from transforms.channels.secret_manager import PREFIX
 from transforms.channels.settings import SECRET_PREFIX

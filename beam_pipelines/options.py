@@ -2,17 +2,18 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow, unknown_words
 from beam_pipelines.places import check_events, check_written
+from beam_pipelines.values import parsed, read_time
 from beam_pipelines.variables import parse_variables
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
@@ -24,7 +25,7 @@ from transforms.events.plain import quoted
 from transforms.events.sources import Source, Subscription, parse_source, parse_topic
 from transforms.identity.channels import channels
 from transforms.logs import FORMATS
-from transforms.segments.values import DAY, duration, written_time
+from transforms.segments.values import DAY, duration
 from transforms.storage.open import parse_store
 
 __all__ = [
@@ -34,10 +35,8 @@ __all__ = [
     "Misread",
     "add_log_format",
     "parse",
-    "parsed",
     "parser",
     "read_flags",
-    "read_time",
 ]
 
 #: The version of Beam that jobs of the first release ran on. Beam asks it when it would make coders or steps in another
@@ -45,9 +44,6 @@ __all__ = [
 FIRST_BEAM = "2.77.0"
 #: Wakes or seeds a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
 CONTROL_RATE = 1_000.0
-
-_Said = TypeVar("_Said")
-_Meant = TypeVar("_Meant")
 
 
 class Misread(WrongUse):
@@ -331,18 +327,6 @@ def _check_secrets(told: Told, definitions: Texts | Release, environment: Mappin
                 raise WrongUse(f"--{name}: {error}") from error
 
 
-def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
-    """What a flag means.
-
-    Raises:
-      WrongUse: it means nothing; the text begins with the flag.
-    """
-    try:
-        return parse(said)
-    except ValueError as error:
-        raise WrongUse(f"{flag}: {error}") from error
-
-
 def _kept_for(said: str) -> int:
     return 0 if said in ("0", "0s", "0d") else duration(said)
 
@@ -371,33 +355,3 @@ def _check_dataflow(config: Config) -> None:
                 f"--{message.channel}: on Dataflow name where message `{message.id}` goes: an outbox would be on a "
                 "worker's disk"
             )
-
-
-def read_time(flag: str, text: str, now: int | None = None) -> int:
-    """The time that a flag names, microseconds UTC.
-
-    Where `now` is given, `now`, `today` (when the day began, UTC) and `now-1h` or `today-2d` too: schedulers fill
-    nothing in.
-
-    Raises:
-      WrongUse: it names none.
-    """
-    word = text.partition("-")[0]
-    if now is not None and word in _FROM:
-        return _FROM[word](now) - parsed(flag, _ago, text)
-    moment = written_time(text)
-    if not isinstance(moment, int):
-        words = "" if now is None else ", or now, now-1h, today, today-1d"
-        raise WrongUse(
-            f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z{words}; found {quoted(text)}"
-        )
-    return moment
-
-
-#: Words for times, by what they mean at a time.
-_FROM: Mapping[str, Callable[[int], int]] = {"now": lambda now: now, "today": lambda now: now - now % DAY}
-
-
-def _ago(text: str) -> int:
-    _, sign, ago = text.partition("-")
-    return duration(ago) if sign else 0

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.clock import Clock, check_zone, clock
 from todoke.store import open_asked_reader
 from todoke.terminal import Screen, json_text, plain_text

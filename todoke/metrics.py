@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from rich import box
 from rich.table import Table
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.clock import Clock, check_zone, clock
 from todoke.store import open_asked_reader
 from todoke.tables import words

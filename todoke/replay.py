@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.control import Publish, open_topic, publish_evenly
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text

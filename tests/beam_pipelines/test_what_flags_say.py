@@ -3,8 +3,9 @@
 import pytest
 
 from beam_pipelines.backfill_options import parse as parse_backfill
-from beam_pipelines.options import Misread, parse, read_time
+from beam_pipelines.options import Misread, parse
 from beam_pipelines.places import check_written
+from beam_pipelines.values import read_time
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.line.settings import parse_line
 from transforms.channels.push.settings import parse_fcm
