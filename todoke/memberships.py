@@ -36,7 +36,7 @@ from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
 from transforms.storage.users import Users
-from transforms.users.export import Days, exported
+from transforms.users.export import exported
 from transforms.users.prepare.listed import SCHEMA, encode_parquet
 from transforms.users.user import decode_user
 
@@ -170,15 +170,12 @@ def _by_rows(asked: Backfill, beam_flags: Sequence[str], folder: str) -> Mapping
 def _exported(asked: Backfill, place: Path) -> Files:
     """The archive of a store as a file."""
     assert asked.store is not None
-    store = open_store(asked.store, create=False)
-    (place / "days").mkdir()
-    days = Days(str(place / "archive.jsonl"), place / "days")
-    for arrival, call in exported(store, Counter()):
-        days.write(arrival, call)
-    days.finish()
+    store, lines = open_store(asked.store, create=False), place / "archive.jsonl"
+    with lines.open("wb") as file:
+        for _, call in exported(store, Counter()):
+            file.write(msgspec.json.encode(call) + b"\n")
     store.close()
-    (place / "archive.jsonl").touch()  # of a store without events there is none
-    return Files(str(place / "archive.jsonl"))
+    return Files(str(lines))
 
 
 def _write_users(store: Users, folder: str) -> Iterator[tuple[str, int]]:
