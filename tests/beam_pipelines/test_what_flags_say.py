@@ -54,8 +54,8 @@ def test_an_outbox_that_cannot_be_made_is_said_and_one_that_can_is_not_yet_made(
 def test_a_mistyped_flag_is_told_which_was_meant():
     with pytest.raises(Misread, match=r"--definitons; did you mean `--definitions`\?; .* are required: --definitions"):
         parse(["--definitons", "x", "--events", "y", "--store", "none"])
-    with pytest.raises(Misread, match="are required: --store"):
-        parse_backfill(["--definitions", "x"])
+    with pytest.raises(Misread, match="are required: --definitions"):
+        parse_backfill(["--store", "x"])
 
 
 @pytest.mark.parametrize(
