@@ -143,6 +143,8 @@ class _Importing:
             with Path(name).open("rb") as file:
                 columns, _ = read_rows(file, name, self._table.csv)
             for asked in columns_of(self._table) if columns else ():
+                if twice := next((each for each in asked if (columns or []).count(each) > 1), None):
+                    raise WrongUse(f"{name}: two columns are called `{twice}`, and nobody knows which is meant")
                 if not set(asked) & set(columns or ()):
                     wanted = " or ".join(f"`{each}`" for each in asked)
                     raise WrongUse(f"{name}: there is no column {wanted}; there are {', '.join(columns or ())}")
@@ -245,7 +247,7 @@ def _into_store(asked: Asked, place: str) -> dict[str, Any]:
         dead_letters=f"{place}.letters",
     )
     _, report = run_bounded(config, console=Console(stderr=True, quiet=True), build=build)
-    return {name: report[name] for name in ("applied", "duplicates", "deleted", "later", "as_of")}
+    return {name: report[name] for name in ("applied", "duplicates", "deleted", "dead_letters", "later", "as_of")}
 
 
 def _print(importing: _Importing, asked: Asked, said: dict[str, Any]) -> None:
@@ -257,7 +259,8 @@ def _print(importing: _Importing, asked: Asked, said: dict[str, Any]) -> None:
     if counts["left_out"]:
         print(f"left out by `only`: {counts['left_out']:,}")
     if said:
-        print(f"applied: {said['applied']:,}, duplicates: {said['duplicates']:,}, deleted: {said['deleted']:,}")
+        ended = ("applied", "duplicates", "deleted", "dead_letters")
+        print(", ".join(f"{name.replace('_', ' ')}: {said[name]:,}" for name in ended))
     if counts["rejected"]:
         causes = ", ".join(f"{cause} {count:,}" for cause, count in counts["causes"].items())
         print_plain(f"rejected: {counts['rejected']:,} ({causes})")

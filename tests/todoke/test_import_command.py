@@ -49,6 +49,7 @@ def shop(tmp_path: Path) -> Path:
     (tmp_path / "d.yaml").write_text(DEFINITIONS, encoding="utf-8")
     (tmp_path / "m.yaml").write_text(MAPPING, encoding="utf-8")
     (tmp_path / "orders.csv").write_text(ORDERS, encoding="utf-8")
+    (tmp_path / "twice.csv").write_text("who,at,total,total\n", encoding="utf-8")
     return tmp_path
 
 
@@ -200,6 +201,7 @@ def test_a_store_that_a_job_works_on_is_left_alone(shop: Path, todoke: Todoke) -
         ((".", "--mapping", "m.yaml", "--dry-run"), "is a folder"),
         (("orders.csv", "--mapping", "d.yaml", "--dry-run"), "--mapping: d.yaml: Object contains unknown field"),
         (("d.yaml", "--mapping", "m.yaml", "--dry-run"), "there is no column `who`"),
+        (("twice.csv", "--mapping", "m.yaml", "--dry-run"), "two columns are called `total`"),
         (("orders.csv", "--mapping", "m.yaml", "--store", "sqlite:s.db"), "--definitions"),
         (("orders.csv", "--mapping", "m.yaml", "--to", "."), "is a folder"),
         (("orders.csv", "--mapping", "orders.csv", "--dry-run"), "--mapping: orders.csv"),

@@ -60,7 +60,7 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
         return [], iter(())
     if header.wrong is not None:
         raise UnreadableFile(f"{name}: its first line names no columns: {header.wrong.detail}")
-    return [*header.cells], rows
+    return lines.columns, rows
 
 
 def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
@@ -83,6 +83,8 @@ class _Lines:
     def __init__(self, file: BinaryIO, name: str, text: Csv) -> None:
         self.count = 0
         self.taken: list[str] = []
+        #: As the header has them, once it was read.
+        self.columns: list[str] = []
         self._name = name
         opened = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
         try:
@@ -138,8 +140,7 @@ def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
         if wrong is None and columns and len(cells) != len(columns):
             wrong = Rejected(Cause.INVALID, f"{len(cells)} cells; there are {len(columns)} columns")
         if not columns:
-            columns = [cell.strip() for cell in cells]
-            cells = columns
+            cells = columns = lines.columns = [cell.strip() for cell in cells]
         yield Row(line, {} if wrong else dict(zip(columns, cells, strict=True)), payload, wrong)
 
 
