@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from beam_pipelines.options import Config, read_time
+from beam_pipelines.options import Config
 from beam_pipelines.places import check_written
+from beam_pipelines.values import read_time
 from todoke.control import open_topic, publish_evenly
 from todoke.terminal import json_text, print_plain
 from transforms.campaigns.load import compiled
