@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import msgspec
-from samples import HOSTILE, NOW, event, identity, letter, member, sent, user
+from samples import HOSTILE, NOW, event, identity, member, sent, user
 
-from transforms.storage.ledger import MAILBOX_CLAIM
-from transforms.storage.rows import EventKey, LedgerRow, LedgerState
+from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
 
 
@@ -77,45 +75,3 @@ def test_a_deleted_user_may_come_again(store: Store) -> None:
     store.write_users([user("u1", 6)])
     store.write_events([event("u1", NOW + 1)])
     assert everything(store, "u1") == [user("u1", 6), event("u1", NOW + 1)]
-
-
-def test_what_names_a_user_is_found(store: Store) -> None:
-    store.write_identities([identity(value, user, 1, kind) for kind, value, user in OWNED])
-    store.write_dead_letters([letter(number, user) for number, user in enumerate(("u1", "u2", "u1", "u"))])
-    store.record([claim("m1", "s1"), claim("m2", "s2"), claim("m3", "s3"), sent("u1", "s1"), sent("u1", "s9")])
-    assert sorted((row.kind, row.value) for row in store.identities_of("u1")) == [
-        ("address", "old@example.com"),
-        ("anonymous", "a1"),
-    ]
-    assert sorted(row.user for row in store.dead_letters_of("u1")) == ["u1", "u1"]
-    assert sorted(row.send for row in store.mailbox_claims_of(["s1", "s3", "s9", "none"])) == ["m1", "m3"]
-    assert list(store.mailbox_claims_of([])) == []
-
-
-OWNED = [("address", "old@example.com", "u1"), ("anonymous", "a1", "u1"), ("token", "t", "u2"), ("address", "x", "u")]
-
-
-def claim(mailbox: str, send: str) -> LedgerRow:
-    """What a courier writes so that a mailbox gets a mail once."""
-    return msgspec.structs.replace(
-        sent(f"{MAILBOX_CLAIM}{mailbox}", mailbox), state=LedgerState.CLAIMED, lease=0, detail=send
-    )
-
-
-def test_the_rest_of_a_user_is_deleted_and_nothing_of_others(store: Store) -> None:
-    store.write_identities([identity(value, user, 1, kind) for kind, value, user in OWNED])
-    store.write_identities([msgspec.structs.replace(identity("t2", "u2", 1, "token"), previous="u1")])
-    store.write_members([member(segment, user) for segment in ("a", "vip", "z") for user in ("u1", "u2")])
-    store.write_members([msgspec.structs.replace(member("left", "u1"), active=False)])
-    store.record([claim("m1", "s1"), claim("m2", "s2")])
-    for _ in range(2):
-        store.delete_rest("u1", ["s1"])
-        assert list(store.identities_of("u1")) == []
-        assert [row.value for row in store.identities_of("u")] == ["x"]
-        assert [(row.value, row.previous) for row in sorted(store.identities_of("u2"), key=str)] == [
-            ("t", ""),
-            ("t2", ""),
-        ]
-        found = [row.user for segment in ("a", "vip", "z", "left") for row in store.scan_members(segment)]
-        assert found == ["u2", "u2", "u2"]
-        assert [row.detail for row in store.scan_ledger()] == ["s2"]

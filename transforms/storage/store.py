@@ -1,6 +1,6 @@
 """The one interface of storage: the sum of a protocol a table. Two implementations pass the same tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import ClassVar, Protocol
 
@@ -37,11 +37,10 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
 
     Every write takes a batch, and all but `publish_control` and `add_metrics` are safe to repeat; every method raises
     `StoreError` when the backend goes on refusing after bounded retries. `is_transactional` says whether `transaction`
-    makes its writes one, `finds_by_user` whether it finds what has its user in no key without reading a table through.
+    makes its writes one.
     """
 
     is_transactional: ClassVar[bool]
-    finds_by_user: ClassVar[bool]
 
     def transaction(self) -> AbstractContextManager[None]:
         """What this thread writes within it stands whole or not at all in SQLite, where nobody else writes meanwhile.
@@ -57,13 +56,6 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
         An identity is (kind, value).
 
         The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
-        """
-
-    def delete_rest(self, user: str, sends: Sequence[str]) -> None:
-        """Delete what nobody can name: identities that nobody knows to be the user's, or to have been, members rows of
-        segments that are no more, and the claims of mailboxes for these sends of theirs.
-
-        Where the store does not `finds_by_user`, this reads three tables through.
         """
 
     def close(self) -> None:

@@ -87,8 +87,6 @@ class Rows:
         for deleted in self.deletions:
             self._bury(store, deleted)
             for user in deleted.users:
-                if store.finds_by_user:
-                    store.delete_rest(user, [row.send for row in store.read_ledger(user)])
                 store.delete_user(user, deleted.segments, deleted.identities)
         store.write_events(self.events)
         store.write_members([row for row in self.members.values() if row.active])

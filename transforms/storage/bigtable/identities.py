@@ -1,6 +1,6 @@
 """The table of identities in Bigtable."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import Database, newest, records
@@ -20,7 +20,3 @@ class BigtableIdentities(Database):
         """The rows of those values that have one."""
         found = self._tables.read("identities", [keys.identity_key(kind, value) for value in values])
         return {record.value: record for record in records(IdentityRow, found.values())}
-
-    def identities_of(self, user: str) -> Iterator[IdentityRow]:
-        """All rows that say that something is a user's."""
-        return (row for row in records(IdentityRow, self._scan("identities", b"")) if row.user == user)

@@ -32,17 +32,15 @@ one server, and reads pass over what was deleted there and not yet collected. On
 The application profile must route to one cluster: CheckAndMutateRow needs it, and a read must see the last write.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
-import msgspec
-
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.archive import BigtableArchive
 from transforms.storage.bigtable.control import BigtableControl
-from transforms.storage.bigtable.database import NAMES, ROW, record, records, timestamp
+from transforms.storage.bigtable.database import NAMES, ROW, record, timestamp
 from transforms.storage.bigtable.dead_letters import BigtableDeadLetters
 from transforms.storage.bigtable.identities import BigtableIdentities
 from transforms.storage.bigtable.inbox import BigtableInbox
@@ -54,7 +52,7 @@ from transforms.storage.bigtable.runs import BigtableRuns
 from transforms.storage.bigtable.tables import KEYS_ONLY, TIMEOUT, TRIES, Entry, Tables, delete_until
 from transforms.storage.bigtable.users import BigtableUsers
 from transforms.storage.control import ControlRows
-from transforms.storage.rows import IdentityRow, MemberRow
+from transforms.storage.rows import IdentityRow
 
 __all__ = ["BigtableStore"]
 
@@ -89,7 +87,6 @@ class BigtableStore(
     """
 
     is_transactional: ClassVar[bool] = False
-    finds_by_user: ClassVar[bool] = False
 
     def __init__(
         self, project: str, instance: str, *, create: bool, timeout: float = TIMEOUT, tries: int = TRIES
@@ -112,11 +109,6 @@ class BigtableStore(
         self._delete_all("inbox", keys.inbox_of(user))
         self._delete_letters(user)
         self._delete("members", [keys.member_key(segment, user) for segment in segments])
-        self._delete_identities(user, identities)
-        if row:
-            self._delete("users", [keys.user_key(user)])
-
-    def _delete_identities(self, user: str, identities: Iterable[tuple[str, str]]) -> None:
         named = [keys.identity_key(kind, value) for kind, value in identities]
         theirs: list[Entry] = []
         for key, found in self._tables.read("identities", named).items():
@@ -126,18 +118,8 @@ class BigtableStore(
                 until = timestamp(owned.version) + 1000
                 theirs.append(delete_until(key, ROW, until))
         self._tables.mutate("identities", theirs)
-
-    def delete_rest(self, user: str, sends: Sequence[str]) -> None:
-        """Delete what nobody can name; see `Store.delete_rest`."""
-        found = [
-            each for each in records(IdentityRow, self._scan("identities", b"")) if user in (each.user, each.previous)
-        ]
-        self._delete_identities(user, [(row.kind, row.value) for row in found])
-        self.write_identities([msgspec.structs.replace(row, previous="") for row in found if row.user != user])
-        claims = self.mailbox_claims_of(sends)
-        self._delete("ledger", [keys.ledger_key(row.user, row.send) for row in claims])
-        theirs = (row for row in records(MemberRow, self._scan("members", b"")) if row.user == user)
-        self._delete("members", [keys.member_key(row.segment, row.user) for row in theirs])
+        if row:
+            self._delete("users", [keys.user_key(user)])
 
     def close(self) -> None:
         """Close the connection."""

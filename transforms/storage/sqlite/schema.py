@@ -42,10 +42,6 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send)",
     "CREATE INDEX IF NOT EXISTS dead_letters_by_user ON dead_letters (user)",
-    "CREATE INDEX IF NOT EXISTS identities_by_user ON identities (user)",
-    "CREATE INDEX IF NOT EXISTS identities_by_previous ON identities (previous) WHERE previous != ''",
-    # Of claims, those of mailboxes alone have no lease: what a courier claims to send has one until it is settled.
-    "CREATE INDEX IF NOT EXISTS ledger_by_mailbox ON ledger (detail) WHERE state = 'claimed' AND lease = 0",
     "CREATE INDEX IF NOT EXISTS dead_letters_by_time ON dead_letters (time DESC, id, weight)",
 )
 

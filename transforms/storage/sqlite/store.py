@@ -1,7 +1,7 @@
 """A store in one SQLite file: its parts together, and what concerns several of them."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -26,8 +26,6 @@ __all__ = ["SqliteStore"]
 
 #: How long a write waits for another process's transaction, in seconds.
 BUSY_SECONDS = 30.0
-#: From segment to segment by the primary key, whatever members each has.
-_NEXT_SEGMENT = "SELECT min(segment) FROM members WHERE segment > ?"
 
 
 class SqliteStore(
@@ -46,7 +44,6 @@ class SqliteStore(
     """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
 
     is_transactional: ClassVar[bool] = True
-    finds_by_user: ClassVar[bool] = True
 
     def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         with surfacing(str(path)):
@@ -82,17 +79,6 @@ class SqliteStore(
             connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)
             theirs = [(kind, value, user) for kind, value in identities]
             connection.executemany("DELETE FROM identities WHERE kind = ? AND value = ? AND user = ?", theirs)
-
-    def delete_rest(self, user: str, sends: Sequence[str]) -> None:
-        """Delete what nobody can name; see `Store.delete_rest`."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM identities WHERE user = ?", (user,))
-            connection.execute("UPDATE identities SET previous = '' WHERE previous != '' AND previous = ?", (user,))
-            claims = [(row.user, row.send) for row in self.mailbox_claims_of(sends)]
-            connection.executemany("DELETE FROM ledger WHERE user = ? AND send = ?", claims)
-            segment = ""
-            while (segment := connection.execute(_NEXT_SEGMENT, (segment,)).fetchone()[0]) is not None:
-                connection.execute("DELETE FROM members WHERE segment = ? AND user = ?", (segment, user))
 
     def _check_ours(self) -> None:
         """Refuse the file of another program, before it gets our tables."""
