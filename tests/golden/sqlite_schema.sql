@@ -22,3 +22,5 @@ CREATE INDEX users_by_deadline ON users (deadline, user) WHERE deadline IS NOT N
 CREATE INDEX ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send);
 CREATE INDEX dead_letters_by_user ON dead_letters (user);
 CREATE INDEX dead_letters_by_time ON dead_letters (time DESC, id, weight);
+CREATE INDEX identities_by_user ON identities (user);
+CREATE INDEX identities_by_previous ON identities (previous) WHERE previous != '';

@@ -67,12 +67,11 @@ class Model:
             self.rows.setdefault(key_of(row), row)
         return standing
 
-    def delete(self, name: str, identities: list[tuple[str, str]], row: bool) -> None:
-        kinds = (EventRow, LedgerRow, *((UserRow,) if row else ()))
+    def delete(self, name: str, row: bool) -> None:
+        kinds = (EventRow, LedgerRow, IdentityRow, MemberRow, *((UserRow,) if row else ()))
         for key, held in list(self.rows.items()):
             theirs = held.user == name and isinstance(held, kinds)
-            named = isinstance(held, IdentityRow) and held.user == name and (held.kind, held.value) in identities
-            if theirs or named or (isinstance(held, MemberRow) and held.user == name and held.segment == "vip"):
+            if theirs:
                 del self.rows[key]
 
     def of(self, kind: type) -> list[Any]:
@@ -101,8 +100,8 @@ def test_any_calls_leave_what_was_promised(store: Store, calls: list[tuple[str, 
         if method == "delete_user":
             name, pairs, row = given_rows
             identities = [(kind, prefix + value) for kind, value in pairs]
-            store.delete_user(prefix + name, ["vip"], identities, row=row)
-            model.delete(prefix + name, identities, row)
+            store.delete_user(prefix + name, SEGMENTS, identities, row=row)
+            model.delete(prefix + name, row)
             continue
         rows = [apart(row, prefix) for row in given_rows]
         answer = getattr(store, method)(rows)

@@ -56,9 +56,9 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "dead_letters_of": lambda store: store.dead_letters_of("u1"),
     "identities_of": lambda store: list(store.identities_of("u1")),
     "mailbox_claims_of": lambda store: list(store.mailbox_claims_of(["s1"])),
-    "delete_rest": lambda store: [
+    "delete_mailbox_claims": lambda store: [
         store.record([sent("\0mailbox:x", lease=0, detail="s1")]),
-        store.delete_rest("u1", ["s1"]),
+        store.delete_mailbox_claims(["s1"]),
     ],
     "delete_user": lambda store: store.delete_user("u1", ["vip"], [("anonymous", "a1")], row=True),
 }

@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from samples import HOSTILE, NOW, event, identity, member, sent, user
+import msgspec
+from samples import HOSTILE, NOW, event, identity, letter, member, sent, user
 
-from transforms.storage.rows import EventKey
+from transforms.storage.bigtable import keys
+from transforms.storage.ledger import MAILBOX_CLAIM
+from transforms.storage.open import open_store
+from transforms.storage.rows import EventKey, LedgerRow, LedgerState
 from transforms.storage.store import Store
 
 
@@ -57,15 +61,31 @@ def test_deletion_leaves_the_users_row_unless_told(store: Store) -> None:
     assert not store.has_users()
 
 
-def test_deletion_leaves_other_segments_and_what_others_own(store: Store) -> None:
-    store.write_members([member("vip", "u1"), member("lapsing", "u1")])
-    store.write_identities([identity("device", "u2", 2, "token"), identity("device", "u1", 1, "token")])
-    store.write_identities([identity("device", "u1", 1, "address")])
-    store.delete_user("u1", ["vip"], [("token", "device"), ("address", "device")])
-    assert list(store.scan_members("vip")) == []
-    assert [row.user for row in store.scan_members("lapsing")] == ["u1"]
+def test_deletion_takes_what_is_not_named_and_leaves_what_others_own(store: Store) -> None:
+    """Memberships of segments that are no more, addresses of before, and that others' tokens were the user's."""
+    store.write_members([member(segment, name) for segment in ("vip", "lapsing", "x#y") for name in ("u1", "u2")])
+    store.write_identities([identity("device", "u1", 1, "token"), identity("mine", "u1", 1, "token")])
+    store.write_identities([identity(value, "u1", 1, "address") for value in ("a@example.com", "x" * 2_000)])
+    taken = msgspec.structs.replace(identity("device", "u2", 2, "token"), previous="u1")
+    store.write_identities([taken, msgspec.structs.replace(identity("third", "u2", 2, "token"), previous="u3")])
+    store.delete_user("u1", ["vip", "never_in"], [])
+    assert [row.user for segment in ("vip", "lapsing", "x#y") for row in store.scan_members(segment)] == ["u2"] * 3
+    assert store.read_identities("token", ["device", "mine", "third"]) == {
+        "device": identity("device", "u2", 2, "token"),
+        "third": msgspec.structs.replace(identity("third", "u2", 2, "token"), previous="u3"),
+    }
+    assert store.read_identities("address", ["a@example.com", "x" * 2_000]) == {}
+    store.write_identities([identity("device", "u2", 1, "token")])
     assert store.read_identities("token", ["device"]) == {"device": identity("device", "u2", 2, "token")}
-    assert store.read_identities("address", ["device"]) == {}
+
+
+def test_what_an_older_version_wrote_to_bigtable_is_found_by_name(bigtable: Any) -> None:
+    store: Any = open_store(bigtable.url)
+    row = identity("t1", "u1", 5, "token")
+    store._write("identities", {keys.identity_key("token", "t1"): (5, row)})
+    store.delete_user("u1", [], [("token", "t1")])
+    assert store.read_identities("token", ["t1"]) == {}
+    store.close()
 
 
 def test_a_deleted_user_may_come_again(store: Store) -> None:
@@ -75,3 +95,37 @@ def test_a_deleted_user_may_come_again(store: Store) -> None:
     store.write_users([user("u1", 6)])
     store.write_events([event("u1", NOW + 1)])
     assert everything(store, "u1") == [user("u1", 6), event("u1", NOW + 1)]
+
+
+OWNED = [("address", "old@example.com", "u1"), ("anonymous", "a1", "u1"), ("token", "t", "u2"), ("address", "x", "u")]
+
+
+def test_what_names_a_user_is_found(store: Store) -> None:
+    store.write_identities([identity(value, user, 1, kind) for kind, value, user in OWNED])
+    store.write_identities([identity("taken", "u1", 1, "token")])
+    store.write_identities([identity("taken", "u2", 2, "token")])
+    store.write_dead_letters([letter(number, user) for number, user in enumerate(("u1", "u2", "u1", "u"))])
+    store.record([claim("m1", "s1"), claim("m2", "s2"), claim("m3", "s3"), sent("u1", "s1"), sent("u1", "s9")])
+    assert sorted((row.kind, row.value) for row in store.identities_of("u1")) == [
+        ("address", "old@example.com"),
+        ("anonymous", "a1"),
+    ]
+    assert sorted(row.user for row in store.dead_letters_of("u1")) == ["u1", "u1"]
+    assert sorted(row.send for row in store.mailbox_claims_of(["s1", "s3", "s9", "none"])) == ["m1", "m3"]
+    assert list(store.mailbox_claims_of([])) == []
+
+
+def test_claims_of_mailboxes_are_deleted_by_the_sends_that_have_them(store: Store) -> None:
+    store.record([claim("m1", "s1"), claim("m2", "s2"), claim("m3", "s3"), sent("u1", "s1"), sent("u2", "s2")])
+    store.delete_mailbox_claims(["s3", "none"])
+    store.delete_mailbox_claims([])
+    assert sorted(row.detail for row in store.scan_ledger() if row.user.startswith(MAILBOX_CLAIM)) == ["s1", "s2"]
+    store.delete_user("u1", [], [])
+    left = sorted(row.detail for row in store.scan_ledger() if row.user.startswith(MAILBOX_CLAIM))
+    assert left == (["s2"] if store.is_transactional else ["s1", "s2"])
+
+
+def claim(mailbox: str, send: str) -> LedgerRow:
+    """What a courier writes so that a mailbox gets a mail once."""
+    row = sent(f"{MAILBOX_CLAIM}{mailbox}", mailbox)
+    return msgspec.structs.replace(row, state=LedgerState.CLAIMED, lease=0, detail=send)

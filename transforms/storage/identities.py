@@ -21,7 +21,7 @@ class Identities(Protocol):
         """The rows of those of `values` that have one, by value."""
 
     def identities_of(self, user: str) -> Iterator[IdentityRow]:
-        """All rows that say that something is a user's, what it was before too, in any order.
+        """All rows that say that something is a user's, addresses of before too, in any order.
 
-        SQLite has an index for it. Bigtable reads the table through.
+        What an older version wrote to Bigtable is not among them.
         """

@@ -39,6 +39,9 @@ class Ledger(Protocol):
         SQLite has an index for it. Bigtable reads all such claims.
         """
 
+    def delete_mailbox_claims(self, sends: Sequence[str]) -> None:
+        """Delete these claims."""
+
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
 

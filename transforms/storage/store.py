@@ -51,11 +51,18 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
     def delete_user(
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
-        """Delete the user's events, ledger, inbox and dead letters, the named members rows, and identities of theirs.
-
-        An identity is (kind, value).
+        """Delete the user's events, ledger, inbox, dead letters, members rows and identities; and that somebody else's
+        token was theirs. In SQLite also the claims of mailboxes for their sends, which in Bigtable nobody finds without
+        reading the ledger through (`delete_mailbox_claims`).
 
         The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
+
+        Args:
+          user: the key.
+          segments: those that there are now. Of others, which had rows before, Bigtable knows since an hour at most.
+          identities: those that are known, as (kind, value). What an older version wrote to Bigtable is found by these
+            alone.
+          row: delete the users row, too.
         """
 
     def close(self) -> None:

@@ -47,9 +47,8 @@ def delete_now(store: Store, key: str, ids: Collection[str], definitions: Defini
 
 
 def _delete(store: Store, key: str, ids: Collection[str], definitions: Definitions, at: int) -> None:
-    sends = {id_: [row.send for row in store.read_ledger(id_)] for id_ in ids}
-    for id_ in ids:  # while the ledger knows the sends still
-        store.delete_rest(id_, sends[id_])
+    # While the ledger knows the sends still.
+    store.delete_mailbox_claims([row.send for id_ in ids for row in store.read_ledger(id_)])
     inputs: dict[str, list[Input]] = {key: [deletion_of(key, at)]}
     for _ in range(_MOST_PASSES):
         if not inputs:

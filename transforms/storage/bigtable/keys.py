@@ -19,7 +19,9 @@ __all__ = [
     "end_of",
     "event_key",
     "events_of",
+    "identities_of",
     "identity_key",
+    "identity_of",
     "inbox_key",
     "inbox_of",
     "ledger_key",
@@ -31,10 +33,12 @@ __all__ = [
     "listed_at",
     "listed_key",
     "listed_of",
+    "member_in",
     "member_key",
     "members_of",
     "metric_key",
     "metrics_of",
+    "segment_prefix",
     "timed",
     "user_key",
 ]
@@ -73,6 +77,16 @@ def identity_key(kind: str, value: str) -> bytes:
     return b"%s#%s#%s" % (_hash(value), _part(kind), _part(value))
 
 
+def identities_of(user: str) -> bytes:
+    """The prefix of the keys that say which identities are, or were, a user's."""
+    return b"u#" + user_key(user) + b"#"
+
+
+def identity_of(user: str, kind: str, value: str) -> bytes:
+    """The key that says that an identity is a user's: u#hash#user#, and the identity's own key."""
+    return identities_of(user) + identity_key(kind, value)
+
+
 def members_of(segment: str) -> bytes:
     """The prefix of the keys of a segment's members."""
     return _part(segment) + b"#"
@@ -80,7 +94,17 @@ def members_of(segment: str) -> bytes:
 
 def member_key(segment: str, user: str) -> bytes:
     """A membership: segment#shard#user, in 256 shards by the user's hash."""
-    return b"%s%s#%s" % (members_of(segment), _hash(user)[:2], _part(user))
+    return member_in(members_of(segment), user)
+
+
+def member_in(prefix: bytes, user: str) -> bytes:
+    """A membership in the segment of whose keys this is the prefix."""
+    return b"%s%s#%s" % (prefix, _hash(user)[:2], _part(user))
+
+
+def segment_prefix(key: bytes) -> bytes:
+    """The prefix of the keys of the segment of a membership."""
+    return key[: key.index(b"#") + 1]
 
 
 def ledger_of(user: str) -> bytes:

@@ -92,6 +92,11 @@ class BigtableLedger(Database):
         rows = self.scan_ledger() if asked else iter(())
         return (row for row in rows if row.detail in asked and row.user.startswith(MAILBOX_CLAIM))
 
+    def delete_mailbox_claims(self, sends: Sequence[str]) -> None:
+        """Delete the claims of mailboxes that were made for any of these sends."""
+        claims = self.mailbox_claims_of(sends)
+        self._delete("ledger", [keys.ledger_key(row.user, row.send) for row in claims])
+
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
         return records(LedgerRow, self._scan("ledger", b""))

@@ -40,7 +40,7 @@ from typing import ClassVar
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.archive import BigtableArchive
 from transforms.storage.bigtable.control import BigtableControl
-from transforms.storage.bigtable.database import NAMES, ROW, record, timestamp
+from transforms.storage.bigtable.database import NAMES
 from transforms.storage.bigtable.dead_letters import BigtableDeadLetters
 from transforms.storage.bigtable.identities import BigtableIdentities
 from transforms.storage.bigtable.inbox import BigtableInbox
@@ -49,10 +49,9 @@ from transforms.storage.bigtable.ledger import BigtableLedger
 from transforms.storage.bigtable.members import BigtableMembers
 from transforms.storage.bigtable.metrics import BigtableMetrics
 from transforms.storage.bigtable.runs import BigtableRuns
-from transforms.storage.bigtable.tables import KEYS_ONLY, TIMEOUT, TRIES, Entry, Tables, delete_until
+from transforms.storage.bigtable.tables import KEYS_ONLY, TIMEOUT, TRIES, Tables
 from transforms.storage.bigtable.users import BigtableUsers
 from transforms.storage.control import ControlRows
-from transforms.storage.rows import IdentityRow
 
 __all__ = ["BigtableStore"]
 
@@ -108,16 +107,8 @@ class BigtableStore(
         self._delete_all("ledger", keys.ledger_of(user))
         self._delete_all("inbox", keys.inbox_of(user))
         self._delete_letters(user)
-        self._delete("members", [keys.member_key(segment, user) for segment in segments])
-        named = [keys.identity_key(kind, value) for kind, value in identities]
-        theirs: list[Entry] = []
-        for key, found in self._tables.read("identities", named).items():
-            owned = record(IdentityRow, found)
-            if owned.user == user:
-                # Only up to what was read: a newer registration by somebody else must survive.
-                until = timestamp(owned.version) + 1000
-                theirs.append(delete_until(key, ROW, until))
-        self._tables.mutate("identities", theirs)
+        self._delete_members(user, segments)
+        self._delete_identities(user, identities)
         if row:
             self._delete("users", [keys.user_key(user)])
 

@@ -49,6 +49,12 @@ class SqliteLedger(Database):
         claims = self._among(LedgerRow, "ledger", "detail", sends, where="state = 'claimed' AND lease = 0")
         return (row for row in claims if row.user.startswith(MAILBOX_CLAIM))
 
+    def delete_mailbox_claims(self, sends: Sequence[str]) -> None:
+        """Delete the claims of mailboxes that were made for any of these sends."""
+        claims = [(row.user, row.send) for row in self.mailbox_claims_of(sends)]
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM ledger WHERE user = ? AND send = ?", claims)
+
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
         return self._scan(LedgerRow, "ledger", ("user", "send"), ("", ""))

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 
-__all__ = ["ADDED", "INDEXES", "SCHEMA", "TABLES", "missing_parts"]
+__all__ = ["ADDED", "DELETION_INDEXES", "INDEXES", "SCHEMA", "TABLES", "missing_parts"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
@@ -43,6 +43,14 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send)",
     "CREATE INDEX IF NOT EXISTS dead_letters_by_user ON dead_letters (user)",
     "CREATE INDEX IF NOT EXISTS dead_letters_by_time ON dead_letters (time DESC, id, weight)",
+)
+
+#: The same, for deletions alone: whoever only reads does without.
+DELETION_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS identities_by_user ON identities (user)",
+    "CREATE INDEX IF NOT EXISTS identities_by_previous ON identities (previous) WHERE previous != ''",
+    # Of claims, those of mailboxes alone have no lease: what a courier claims to send has one until it is settled.
+    "CREATE INDEX IF NOT EXISTS ledger_by_mailbox ON ledger (detail) WHERE state = 'claimed' AND lease = 0",
 )
 
 _NAMED = re.compile(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)")

@@ -18,7 +18,7 @@ from transforms.storage.sqlite.ledger import SqliteLedger
 from transforms.storage.sqlite.members import SqliteMembers
 from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
-from transforms.storage.sqlite.schema import ADDED, INDEXES, SCHEMA, TABLES
+from transforms.storage.sqlite.schema import ADDED, DELETION_INDEXES, INDEXES, SCHEMA, TABLES
 from transforms.storage.sqlite.users import SqliteUsers
 from transforms.storage.store import StoreError
 
@@ -59,7 +59,7 @@ class SqliteStore(
             connection.executescript(SCHEMA)
         self._add_columns()
         with surfacing(str(path)):
-            for index in INDEXES:
+            for index in (*INDEXES, *DELETION_INDEXES):
                 connection.execute(index)
 
     @contextmanager
@@ -69,16 +69,29 @@ class SqliteStore(
             yield
 
     def delete_user(
-        self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
+        self,
+        user: str,
+        segments: Iterable[str],  # noqa: ARG002 - those of the table are found by its key
+        identities: Iterable[tuple[str, str]],  # noqa: ARG002 - found by an index
+        *,
+        row: bool = False,
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
-            for table in ("events", "ledger", "inbox", "dead_letters", *(("users",) if row else ())):
+            self.delete_mailbox_claims([row.send for row in self.read_ledger(user)])
+            for table in ("events", "ledger", "inbox", "dead_letters", "identities", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
-            names = [(segment, user) for segment in segments]
+            sql = "UPDATE identities SET previous = '' WHERE previous = ? AND previous != ''"
+            connection.execute(sql, (user,))
+            names = [(segment, user) for segment in self._every_segment()]
             connection.executemany("DELETE FROM members WHERE segment = ? AND user = ?", names)
-            theirs = [(kind, value, user) for kind, value in identities]
-            connection.executemany("DELETE FROM identities WHERE kind = ? AND value = ? AND user = ?", theirs)
+
+    def _every_segment(self) -> Iterator[str]:
+        """The segments that have rows, also those that are defined no more; from one to the next, by the key."""
+        [(segment,)] = self._query("SELECT min(segment) FROM members")
+        while segment is not None:
+            yield segment
+            [(segment,)] = self._query("SELECT min(segment) FROM members WHERE segment > ?", (segment,))
 
     def _check_ours(self) -> None:
         """Refuse the file of another program, before it gets our tables."""
