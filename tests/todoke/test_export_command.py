@@ -217,7 +217,7 @@ def test_all_that_is_held_of_a_user(shop: Path, todoke: Todoke, asked: str) -> N
     assert found["profile"]["tokens"] == ["shared"]
     assert {row["segment"] for row in found["memberships"]} >= {"regulars"}
     assert {row["id"] for row in found["events"]} >= {"m05", "m06", "m07", "m08"}
-    assert [(row["kind"], row["value"]) for row in found["identities"]] == [("anonymous", "cat"), ("token", "shared")]
+    assert {(row["kind"], row["value"]) for row in found["identities"]} >= {("anonymous", "cat"), ("token", "shared")}
     assert [json.loads(row["payload"])["userId"] for row in found["dead_letters"]] == ["cat"]
     assert [path.name for path in (shop / "out").iterdir()] == ["him.json"]
 
