@@ -2,6 +2,7 @@
 
 import argparse
 from datetime import UTC, datetime
+from math import isfinite
 
 import msgspec
 
@@ -63,14 +64,14 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines or Parquet: a path or pattern; seeds, memberships: `store` (default) for the archive of the "
-        "store",
+        help="JSON Lines or Parquet: a path or pattern (required for users); seeds, memberships: `store` (default) for "
+        "the archive of the store",
     )
     add(
         "--as-of",
         metavar="TIME",
-        help="up to when, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are those of UTC); "
-        "not ahead. of the archive: default now",
+        help="up to this time, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are those of "
+        "UTC), and not in the future (required with files); default for the archive: now",
     )
     add(
         "--store",
@@ -85,17 +86,21 @@ def parser() -> argparse.ArgumentParser:
         "missed, for users of a live job; memberships: who is in which segment, as Parquet",
     )
     add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://BUCKET/…")
-    add("--engine", choices=("columns", "rows"), help="default: rows for users; else columns, where they can")
+    add(
+        "--engine",
+        choices=("columns", "rows"),
+        help="default: rows for users; columns for all else, where that is possible",
+    )
     add("--report", metavar="FILE", help="write the report as JSON")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
-    add("--activation", metavar="TIME", help="seeds: of this activation alone (default: all that users wait for)")
+    add("--activation", metavar="TIME", help="seeds: only for this activation (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
     add(
         "--rate",
         type=float,
         default=CONTROL_RATE,
         metavar="N",
-        help=f"seeds: so many a second (default: {CONTROL_RATE:.0f})",
+        help=f"seeds: how many a second (default: {CONTROL_RATE:.0f})",
     )
     add_log_format(flags)
     return flags
@@ -184,5 +189,5 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
             "--engine: columns know the evidence of conditions, and not profiles, duplicates and journeys: whole "
             "users take --engine rows"
         )
-    if flags.rate <= 0:
+    if not (flags.rate > 0 and isfinite(flags.rate)):
         raise WrongUse("--rate: expected more than 0 seeds a second")

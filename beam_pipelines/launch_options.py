@@ -33,7 +33,8 @@ _FOLDER = re.compile(r"gs://[a-z0-9][-a-z0-9_.]+(/[^\s]+)?")
 class Launch(msgspec.Struct, frozen=True):
     """What is to be launched: parameters of the template by name, and `argv`, the job's flags that they mean.
 
-    `wait` is how long a drain may take, in microseconds. `schedule` (cron) prints a job of Cloud Scheduler instead.
+    `wait` is how long a drain may take, in microseconds. `schedule` (cron) prints a job of Cloud Scheduler instead,
+    which launches as the account `scheduler`.
     """
 
     job: str
@@ -47,6 +48,7 @@ class Launch(msgspec.Struct, frozen=True):
     wait: int = 0
     renamed: Mapping[str, str] = {}
     schedule: str = ""
+    scheduler: str = ""
     api: str = DATAFLOW
 
 
@@ -72,12 +74,13 @@ def parser() -> argparse.ArgumentParser:
     add("--machine-type", default="", metavar="TYPE", help="of workers")
     add("--workers", type=int, default=0, metavar="N", help="at the start")
     add("--max-workers", type=int, default=0, metavar="N", help="at most")
-    add("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the job; repeated")
+    add("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of the job; may be repeated")
     add("--update", action="store_true", help="replace the running job of that name; its state goes on")
     add("--renamed", metavar="JSON", help='with --update: {"old step": "new step"}')
     add("--drain-first", action="store_true", help="drain the running job of that name, then launch")
     add("--wait", default="30m", metavar="DURATION", help="how long a drain may take (default: 30m)")
     add("--schedule", default="", metavar="CRON", help="with --print: a job of Cloud Scheduler that launches, in UTC")
+    add("--scheduler-account", default="", metavar="EMAIL", help="with --schedule: whose rights launch")
     add("--print", dest="printed", action="store_true", help="show the request as JSON, and stop; asks nobody")
     add("--api", default=DATAFLOW, metavar="URL", help=argparse.SUPPRESS)
     return flags
@@ -122,6 +125,7 @@ def parse(argv: list[str]) -> Launch:
         wait=parsed("--wait", duration, said.wait),
         renamed={} if said.renamed is None else _renamed(said.renamed),
         schedule=said.schedule,
+        scheduler=said.scheduler_account,
         api=said.api.rstrip("/"),
     )
 
@@ -143,8 +147,8 @@ def _check(said: argparse.Namespace, name: str) -> None:
         raise WrongUse("--schedule goes with --print: give what it shows to Cloud Scheduler")
     if said.job != REALTIME and (said.update or said.drain_first):
         raise WrongUse("--update, --drain-first: a backfill ends by itself")
-    if said.schedule and not said.service_account:
-        raise WrongUse("--schedule: name the --service-account that Cloud Scheduler launches with")
+    if bool(said.schedule) is not bool(said.scheduler_account):
+        raise WrongUse("--schedule, --scheduler-account: Cloud Scheduler launches by a schedule, as an account")
 
 
 def _values(job: str, rest: list[str]) -> dict[str, str]:

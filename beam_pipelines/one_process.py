@@ -30,12 +30,8 @@ class OneProcess:
     def __init__(self, config: Config, job: Job) -> None:
         assert config.store is not None
         assert isinstance(config.source, Subscription)
-        self._definitions = config.definitions
+        self._config = config
         self._source = config.source
-        self._control = config.control
-        self._control_topic = config.control_topic
-        self._dead_letters = config.dead_letters
-        self._letters_kept_for = config.letters_kept_for
         self._store = config.store
         self._job = job
 
@@ -44,7 +40,7 @@ class OneProcess:
         taken = (
             pipeline
             | "Read" >> ReadLive(self._source.path, self._job)
-            | "TakeEvents" >> TakeIn(self._definitions, self._job)
+            | "TakeEvents" >> TakeIn(self._config.definitions, self._job)
         )
         announcements = taken.announcements | "CountAnnouncements" >> CountEnded(self._store)
         undecoded = taken.dead_letters | "CountUndecoded" >> CountEnded(self._store)
@@ -52,29 +48,30 @@ class OneProcess:
 
     def read_back(self, pipeline: beam.Pipeline) -> Inputs:
         """From the store's control table, or from the control topic where there is one."""
-        table, topic = self._store, self._control
-        reading = ReadControlTable(table, self._job) if topic is None else ReadLive(topic.path, self._job)
-        taken = (
-            pipeline | "ReadControl" >> reading | "TakeControl" >> TakeIn(self._definitions, self._job, control=True)
-        )
+        topic = self._config.control
+        reading = ReadControlTable(self._store, self._job) if topic is None else ReadLive(topic.path, self._job)
+        take = TakeIn(self._config.definitions, self._job, control=True)
+        taken = pipeline | "ReadControl" >> reading | "TakeControl" >> take
         undecoded = taken.dead_letters | "CountUndecodedControl" >> CountEnded(self._store)
         return Inputs(taken.users, taken.anonymous, None, undecoded, None)
 
     def advance(self, *, anonymous: bool = False) -> beam.PTransform:
         """With users in this process, by shard."""
-        return AdvanceLive(self._definitions, self._store, self._job, anonymous=anonymous)
+        return AdvanceLive(self._config.definitions, self._store, self._job, anonymous=anonymous)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """At once, by channel."""
-        return DeliverLive(self._definitions, channels, self._store, job=self._job)
+        return DeliverLive(self._config.definitions, channels, self._store, job=self._job)
 
     def write_dead_letters(self) -> beam.PTransform:
         """To a file or a topic."""
-        return WriteDeadLetters(self._dead_letters, store=self._store, kept_for=self._letters_kept_for, live=True)
+        to, kept_for = self._config.dead_letters, self._config.letters_kept_for
+        return WriteDeadLetters(to, store=self._store, kept_for=kept_for, live=True)
 
     def publish_back(self) -> beam.PTransform:
         """To the control topic, or the store's control table."""
-        return PublishControl(self._store) if self._control_topic is None else Publish(self._control_topic)
+        topic = self._config.control_topic
+        return PublishControl(self._store) if topic is None else Publish(topic)
 
     def count(self, undecoded: beam.PCollection, *steps: Any) -> None:
         """Nothing: each step counts in the transaction of what it counts."""

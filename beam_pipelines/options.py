@@ -12,6 +12,7 @@ from typing import NoReturn
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow, unknown_words
+from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
 from beam_pipelines.variables import parse_variables
@@ -21,8 +22,7 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, check_mail, secret_of, secrets_for
 from transforms.errors import WrongUse
-from transforms.events.plain import quoted
-from transforms.events.sources import Source, Subscription, parse_source, parse_topic
+from transforms.events.sources import Source, Subscription, parse_source
 from transforms.identity.channels import channels
 from transforms.logs import FORMATS
 from transforms.segments.values import DAY, duration
@@ -35,6 +35,7 @@ __all__ = [
     "Misread",
     "add_log_format",
     "parse",
+    "parse_kept_for",
     "parser",
     "read_flags",
 ]
@@ -95,7 +96,6 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     )
     add = flags.add_argument
     channel = flags.add_argument_group("channels").add_argument
-    live = flags.add_argument_group("live jobs").add_argument
     add("--definitions", required=True, metavar="PATH", help="a definitions file, a folder of them, or a pointer")
     add(
         "--events",
@@ -112,7 +112,10 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
     channel(
-        "--outbox", default="outbox", metavar="DIR", help="where channels that are not named write (default: outbox)"
+        "--outbox",
+        default="outbox",
+        metavar="DIR",
+        help="the folder for messages of channels that are not named here; a later run adds to it (default: outbox)",
     )
     for flag in _channel_flags():
         if not flag.metavar:
@@ -127,24 +130,22 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="a variable of the environment that channels take, for workers whose own cannot be set; of a secret only "
-        "where it lies: sm:projects/P/secrets/S/versions/V; repeated",
+        "where it lies: sm:projects/P/secrets/S/versions/V; may be repeated",
     )
     add("--report", metavar="FILE", help="write the report of a bounded run as JSON")
     add(
         "--dead-letters",
         metavar="SINK",
-        help="a JSON Lines file (default: dead_letters.jsonl in the outbox), or pubsub:projects/P/topics/T",
+        help="a JSON Lines file, to which lines are added (default: dead_letters.jsonl in the outbox), or "
+        "pubsub:projects/P/topics/T",
     )
     add(
         "--keep-dead-letters",
         default="30d",
         metavar="DURATION",
-        help="how long the store keeps them too, such as 7d; 0 keeps none (default: 30d)",
+        help="how long the store keeps dead letters, such as 7d; 0: not at all (default: 30d)",
     )
-    live("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
-    live("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
-    live("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
-    live("--restarts", type=int, default=8, metavar="N", help="on this machine: give up after N failures in a row")
+    add_live_flags(flags.add_argument_group("live jobs").add_argument)
     add_log_format(flags)
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
@@ -156,7 +157,7 @@ def add_log_format(flags: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=FORMATS,
         default=FORMATS[0],
-        help="what standard error shows: text (default), or json, an object a line",
+        help="the form of standard error: text (default), or json, one object a line",
     )
 
 
@@ -180,6 +181,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
     check_events(source)
     _check_written(flags)
     definitions, told = _definitions(flags.definitions, bounded=source.bounded), _told(flags)
+    _check_messages(told, definitions, environment)
     if here:  # else the secrets are those of the workers
         _check_secrets(told, definitions, environment)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
@@ -194,9 +196,9 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         told=_travelling(told),
         variables=variables,
         dead_letters=flags.dead_letters or str(Path(flags.outbox) / "dead_letters.jsonl"),
-        letters_kept_for=parsed("--keep-dead-letters", _kept_for, flags.keep_dead_letters),
+        letters_kept_for=parsed("--keep-dead-letters", parse_kept_for, flags.keep_dead_letters),
         live=not source.bounded and here,
-        control=_control(flags),
+        control=read_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
         seed=flags.seed,
     )
@@ -208,6 +210,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
+    check_live_flags(flags, bounded=source.bounded, here=here)
     return config, flags, beam_flags
 
 
@@ -259,21 +262,6 @@ def _definitions(place: str, *, bounded: bool) -> Texts | Release:
     return definitions
 
 
-def _control(flags: argparse.Namespace) -> Subscription | None:
-    if (flags.control is None) != (flags.control_topic is None):
-        raise WrongUse("--control and --control-topic go together: what is published there must be read")
-    if flags.control is None:
-        return None
-    try:
-        source = parse_source(flags.control)
-        topic = parse_topic(flags.control_topic)
-    except ValueError as error:
-        raise WrongUse(f"--control: {error}") from error
-    if not isinstance(source, Subscription) or not topic:
-        raise WrongUse(f"--control: expected pubsub:projects/P/subscriptions/S; found {quoted(flags.control)}")
-    return source
-
-
 def _check_urls(flags: argparse.Namespace, environment: Mapping[str, str], *, here: bool) -> None:
     """Find mistakes in what is said of channels and of the store, before anything is started."""
     if flags.store != "none":
@@ -317,6 +305,15 @@ def _travelling(told: Told) -> Told:
     return told
 
 
+def _check_messages(told: Told, definitions: Texts | Release, environment: Mapping[str, str]) -> None:
+    """Find messages that a channel could not send as it is told to."""
+    messages = compiled(definitions).messages.values()
+    for name in channels():
+        if name in told:
+            own = [message for message in messages if message.channel == name]
+            parsed(f"--{name}", partial(settings_of(name).check_messages, told, environment), own)
+
+
 def _check_secrets(told: Told, definitions: Texts | Release, environment: Mapping[str, str]) -> None:
     """Find secrets that messages need and that the environment lacks."""
     for name in channels():
@@ -327,7 +324,12 @@ def _check_secrets(told: Told, definitions: Texts | Release, environment: Mappin
                 raise WrongUse(f"--{name}: {error}") from error
 
 
-def _kept_for(said: str) -> int:
+def parse_kept_for(said: str) -> int:
+    """What `--keep-dead-letters` says, in microseconds.
+
+    Raises:
+      ValueError: it is no duration.
+    """
     return 0 if said in ("0", "0s", "0d") else duration(said)
 
 

@@ -28,19 +28,16 @@ class Portable:
         assert config.store is not None
         assert config.control is not None
         assert config.control_topic is not None
-        self._definitions = config.definitions
-        self._source = config.source
+        self._config = config
         self._control = config.control
         self._control_topic = config.control_topic
-        self._dead_letters = config.dead_letters
-        self._letters_kept_for = config.letters_kept_for
         self._store = config.store
         self._job = job or Job()
 
     def read(self, pipeline: beam.Pipeline) -> Inputs:
         """By Beam's source, one message an element."""
-        decode = Decode(announced=Announced(self._definitions, self._job))
-        decoded = pipeline | "Read" >> ReadEvents(self._source) | "Decode" >> decode
+        decode = Decode(announced=Announced(self._config.definitions, self._job))
+        decoded = pipeline | "Read" >> ReadEvents(self._config.source) | "Decode" >> decode
         keyed = decoded.events | "KeyInputs" >> KeyInputs(job=self._job)
         return Inputs(keyed.users, keyed.anonymous, keyed.announcements, decoded.dead_letters, keyed.tallies)
 
@@ -51,15 +48,16 @@ class Portable:
 
     def advance(self, *, anonymous: bool = False) -> beam.PTransform:  # noqa: ARG002 - a key is a key
         """With the runner's state and timers, by user."""
-        return AdvanceUnbounded(self._definitions, self._store, self._job)
+        return AdvanceUnbounded(self._config.definitions, self._store, self._job)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """By shard, after a checkpoint of the runner."""
-        return DeliverUnbounded(self._definitions, channels, self._store, job=self._job)
+        return DeliverUnbounded(self._config.definitions, channels, self._store, job=self._job)
 
     def write_dead_letters(self) -> beam.PTransform:
         """To a topic; no message has a handle."""
-        return WriteDeadLetters(self._dead_letters, store=self._store, kept_for=self._letters_kept_for)
+        to, kept_for = self._config.dead_letters, self._config.letters_kept_for
+        return WriteDeadLetters(to, store=self._store, kept_for=kept_for)
 
     def publish_back(self) -> beam.PTransform:
         """To the control topic."""

@@ -96,6 +96,12 @@ class Parameter(msgspec.Struct, frozen=True):
         return " ".join([first[0].upper() + first[1:], *others])
 
 
+def _sentence(text: str) -> str:
+    """A help text as a sentence; what it begins with keeps its letters where it is to be written so."""
+    word = text.partition(" ")[0].rstrip(",.:;")
+    return f"{text[:1].upper()}{text[1:]}." if word.isalpha() and word != "line" else f"{text}."
+
+
 def parameters_of(job: str) -> list[Parameter]:
     """The parameters of a job's template."""
     parser = options.parser() if job == REALTIME else backfill_options.parser()
@@ -120,10 +126,10 @@ def _of_flag(job: str, action: argparse.Action) -> Parameter:
     help_text = (_HELP_EVENTS[job] if name == "events" else _HELP.get(name)) or (action.help or "").replace("%%", "%")
     repeated = isinstance(action, argparse._AppendAction)
     if repeated:
-        help_text = help_text.replace("; repeated", "; commas stand between several")
+        help_text = help_text.replace("; may be repeated", "; commas stand between several")
     return Parameter(
         name,
-        f"{help_text[:1].upper()}{help_text[1:]}.",
+        _sentence(help_text),
         _group(name, action),
         flag=action.option_strings[0],
         kind="BOOLEAN" if switch else "ENUM" if choices else kind,

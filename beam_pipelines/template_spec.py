@@ -62,15 +62,12 @@ def spec_of(job: str, image: str) -> dict[str, Any]:
 
 def _metadata(job: str) -> dict[str, Any]:
     name, description = _ABOUT[job]
-    live = job == REALTIME
-    modes = {"defaultStreamingMode": "EXACTLY_ONCE"} if live else {}
+    modes = {"supportsExactlyOnce": True, "supportsAtLeastOnce": False, "defaultStreamingMode": "EXACTLY_ONCE"}
     return {
         "name": name,
         "description": description,
-        "streaming": live,
-        "supportsExactlyOnce": live,
-        "supportsAtLeastOnce": False,
-        **modes,
+        "streaming": job == REALTIME,
+        **(modes if job == REALTIME else {}),
         "parameters": [_parameter(each) for each in parameters_of(job)],
     }
 
@@ -161,8 +158,8 @@ def launch_body(
     return {"launchParameter": parameter}
 
 
-def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: str) -> dict[str, Any]:
-    """A job of Cloud Scheduler that posts a launch, by a schedule (cron, in UTC).
+def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: str, account: str) -> dict[str, Any]:
+    """A job of Cloud Scheduler that posts a launch as an account, by a schedule (cron, in UTC).
 
     Scheduler may deliver twice; that a name runs once at a time is what guards against it.
     """
@@ -178,6 +175,6 @@ def scheduler_job(body: Mapping[str, Any], name: str, place: Place, schedule: st
             "httpMethod": "POST",
             "headers": {"Content-Type": "application/json"},
             "body": base64.b64encode(json.dumps(body, separators=(",", ":")).encode()).decode(),
-            "oauthToken": {"serviceAccountEmail": place.service_account, "scope": SCOPE},
+            "oauthToken": {"serviceAccountEmail": account, "scope": SCOPE},
         },
     }

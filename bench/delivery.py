@@ -2,16 +2,19 @@
 
     python -m bench.delivery [--pushes N] [--mails N] [--latency SECONDS] [--runs N] [--no-faults]
 
-Each sender is a process: `todoke run` with SQLite and with Bigtable's emulator, firebase-admin's `send_each` in batches
-of 500, and smtplib with a connection for each mail. The push server answers after 50 ms; of 100 tokens one is refused
-once with 429 and Retry-After, one once with 500, and of one the connection is cut once after the message was taken.
-Each is measured with N and 2 N messages; what the second N cost is the cost of one, the rest is start-up. The server
-counts what it took more than once.
+Each sender is a process, with SQLite and with Bigtable's emulator: `todoke run`, from events on; the fan-out of sends
+that were decided before, through the ledger and Deliver; firebase-admin's `send_each` in batches of 500; and smtplib
+with a connection for each mail. The push server answers after 50 ms; of 100 tokens one is refused once with 429 and
+Retry-After, one once with 500, and of one the connection is cut once after the message was taken. Each is measured with
+N and 2 N messages; what the second N cost is the cost of one, the rest is start-up. The server counts what it took more
+than once. At last, decisions and renders a second of one core's time, without a store: a decision takes an `identify`
+and the event that triggers the message, a render makes what is handed over.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,20 +27,23 @@ from typing import Any
 
 import msgspec
 
+from bench.delivery_peers import DEFINITIONS
 from bench.run import measure
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from emulators import EmulatorMissing, start_bigtable
 
-DEFINITIONS = Path(__file__).parent / "delivery.yaml"
+#: How parts of it are called.
+CORE = [sys.executable, "-m", "bench.delivery_core"]
 #: How a user's token begins, by the user's number modulo a hundred.
 FAULTS = {13: "quota1", 41: "internal1", 73: "cutafter1"}
 
 
 class Figures(msgspec.Struct):
-    """The cost of one size: seconds and MB of the sender, and the server's counts."""
+    """The cost of one size: seconds, those of the processor, and MB of the sender, and the server's counts."""
 
     seconds: float
+    processor: float
     memory: float
     messages: int
     twice: int
@@ -85,6 +91,9 @@ def commands(kind: str, url: str, events: Path, folder: Path, stores: list[str])
     urls = {"SQLite": f"sqlite:{folder / f'{fresh}.db'}", "Bigtable": f"bigtable:bench/b{fresh}"}
     peer = "send_each" if kind == "push" else "smtplib"
     ours = {f"todoke run, {store}": [*run, "--store", urls[store]] for store in stores}
+    sends, said = str(events.with_suffix(".sends")), f"fcm:bench@{url}" if kind == "push" else url
+    for store in stores:
+        ours[f"fan-out, {store}"] = [*CORE, "fan_out", sends, said, f"{urls[store]}f"]
     return ours | {peer: [sys.executable, "-m", "bench.delivery_peers", peer, url, str(events)]}
 
 
@@ -93,25 +102,47 @@ def table(kind: str, size: int, given: argparse.Namespace, folder: Path, stores:
     best: dict[tuple[str, int], Figures] = {}
     for _ in range(given.runs):
         for count in (size, 2 * size):
-            write_calls(folder / "events.jsonl", kind, count, faults=kind == "push" and not given.no_faults)
+            events = folder / "events.jsonl"
+            write_calls(events, kind, count, faults=kind == "push" and not given.no_faults)
+            decisions = output_of(["decide", str(events), str(events.with_suffix(".sends"))])
+            renders = output_of(["render", str(events)])
             for name in commands(kind, "", folder, folder, stores):
                 with serving(kind, given.latency) as (url, said):
-                    command = commands(kind, url, folder / "events.jsonl", folder, stores)[name]
+                    command = commands(kind, url, events, folder, stores)[name]
+                    before = processor()
                     seconds, memory, _ = measure(command, folder)
-                found = Figures(seconds, memory, said["messages"], said["twice"])
+                    used = processor() - before
+                found = Figures(seconds, used, memory, said["messages"], said["twice"])
                 known = best.get((name, count))
                 best[name, count] = found if known is None or found.seconds < known.seconds else known
     names = [name for name, count in best if count == size]
     speeds = {name: size / (best[name, 2 * size].seconds - best[name, size].seconds) for name in names}
     print(f"{kind}: {size:,} and {2 * size:,} messages")
-    print(f"{'':24}{'s':>8}{'s, twice':>10}{'a second':>10}{f'x {names[-1]}':>14}{'arrived':>10}{'twice':>8}{'MB':>7}")
+    print(
+        f"{'':24}{'s':>8}{'s, twice':>10}{'a second':>10}{f'x {names[-1]}':>14}{'CPU ms each':>13}"
+        f"{'arrived':>10}{'twice':>8}{'MB':>7}"
+    )
     for name in names:
         once, double = best[name, size], best[name, 2 * size]
         ratio = speeds[name] / speeds[names[-1]]
+        each = (double.processor - once.processor) / size * 1000
         print(
-            f"{name:24}{once.seconds:8.2f}{double.seconds:10.2f}{speeds[name]:10,.0f}{ratio:14.2f}"
+            f"{name:24}{once.seconds:8.2f}{double.seconds:10.2f}{speeds[name]:10,.0f}{ratio:14.2f}{each:13.2f}"
             f"{double.messages:10,}{double.twice:8,}{double.memory:7.0f}"
         )
+
+    print(f"one core: {decisions:,} decisions a second, {renders:,} renders a second\n")
+
+
+def processor() -> float:
+    """Seconds of the processor that processes have taken that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def output_of(part: list[str]) -> int:
+    """The number that a part prints."""
+    return int(subprocess.run([*CORE, *part], check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ import google.oauth2.credentials
 import requests
 from firebase_admin import credentials, messaging
 
+#: The messages that all send.
+DEFINITIONS = Path(__file__).parent / "delivery.yaml"
 #: The most that `send_each` takes: https://firebase.google.com/docs/cloud-messaging/send/admin-sdk
 BATCH = 500
 

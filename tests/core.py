@@ -14,7 +14,7 @@ from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions, Texts, check
 from transforms.events.decode import decode
 from transforms.events.event import Event
-from transforms.segments.evidence import Evidence, Tallies
+from transforms.segments.evidence import Evidence, SourceSums
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import LeafState
@@ -137,7 +137,7 @@ def essence(users: dict[str, User], definitions: Definitions) -> dict[str, tuple
 
 def added(evidence: Evidence) -> Evidence:
     """Sums as one source: how they came together is not what two evaluators must agree on."""
-    return flatten(evidence) if isinstance(evidence, Tallies) else evidence
+    return flatten(evidence) if isinstance(evidence, SourceSums) else evidence
 
 
 def within_horizon(events: Iterable[Input]) -> bool:

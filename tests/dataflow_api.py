@@ -50,7 +50,7 @@ class DataflowApi:
             return 200, {"job": {"id": known, "name": self.jobs[known]["name"]}}
         if method == "GET" and url.path == JOBS:
             asked = parse_qs(url.query)
-            found = [job for job in self.jobs.values() if job["name"] in asked["name"]]
+            found = [job for job in self.jobs.values() if job["name"] in asked.get("name", [job["name"]])]
             return 200, {
                 "jobs": [job for job in found if job["currentState"] in ("JOB_STATE_RUNNING", "JOB_STATE_DRAINING")]
             }

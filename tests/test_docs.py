@@ -1,5 +1,6 @@
 """Links and files that pages name are there, and every page of the site is reached."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ LINK = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 MODULE = re.compile(r"`([\w/]+\.py)`")
+#: An attribute of a class, such as `Event.arrival`.
+ATTRIBUTE = re.compile(r"`([A-Z][a-z]\w+)\.([a-z]\w*)[`(]")
 
 
 def links(page: Path) -> Iterator[str]:
@@ -71,6 +74,44 @@ def test_modules_that_a_page_names_are_there(page: Path) -> None:
         pytest.skip("what was called so then may be called otherwise now")
     named = set(MODULE.findall(page.read_text(encoding="utf-8")))
     assert {module for module in named if not any(path.endswith(f"/{module}") for path in modules())} == set()
+
+
+@cache
+def attributes() -> dict[str, set[str]]:
+    """What classes of the repository have, with what their bases here have, by the name of the class."""
+    found: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
+    for module in modules():
+        for node in ast.walk(ast.parse((ROOT / module[1:]).read_bytes())):
+            if isinstance(node, ast.ClassDef):
+                bases.setdefault(node.name, []).extend(base.id for base in node.bases if isinstance(base, ast.Name))
+                found.setdefault(node.name, set()).update(_names_in(node))
+    for name in found:
+        waiting = list(bases[name])
+        while waiting:
+            base = waiting.pop()
+            found[name] |= found.get(base, set())
+            waiting += bases.get(base, [])
+    return found
+
+
+def _names_in(definition: ast.ClassDef) -> Iterator[str]:
+    for node in ast.walk(definition):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+            yield node.attr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_attributes_that_a_page_names_are_there(page: Path) -> None:
+    """Decisions too, which name a class that is gone without its attributes."""
+    if page.name == "CHANGELOG.md":
+        pytest.skip("it says what was called so")
+    named = set(ATTRIBUTE.findall(page.read_text(encoding="utf-8")))
+    assert {(of, name) for of, name in named if name not in attributes().get(of, ())} == set()
 
 
 def test_each_page_is_in_the_navigation() -> None:

@@ -47,7 +47,8 @@ def todoke(tmp_path: Path) -> Run:
 def test_without_the_package_its_channel_is_a_mistake(todoke: Run) -> None:
     done = todoke("validate", EXAMPLE / "pager.yaml")
     assert done.returncode == 2
-    assert re.search(r'pager\.yaml:3: error: messages\.order_stuck\.channel: .* found "pager"', done.stderr)
+    assert re.search(r'pager\.yaml:3: error: messages\.order_stuck\.channel: .* found "pager"; these come', done.stderr)
+    assert "install the package of another one, which has an entry point in `todoke.channels`" in done.stderr
 
 
 def test_the_package_is_validated_described_and_run(todoke: Run, tmp_path: Path, site: Path) -> None:
@@ -85,6 +86,16 @@ def test_its_flag_asks_for_its_key_and_hands_pages_over(todoke: Run, tmp_path: P
     [page] = gateway.requests
     assert (page.path, page.headers["authorization"]) == ("/pages", "Bearer key-7736")
     assert page.json | {"id": ""} == {"id": "", "pager": "1234567", "text": "Order A-17 is stuck", "urgent": True}
+
+
+@pytest.mark.parametrize("name", ["../../etc", "Pager", "pager-allow", "", "p\x1b"])
+def test_a_name_that_is_none_is_refused(todoke: Run, tmp_path: Path, name: str) -> None:
+    info = tmp_path / "evil-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[todoke.channels]\n{name} = evil:CHANNEL\n", encoding="utf-8")
+    done = todoke("validate", EXAMPLE / "pager.yaml", path=tmp_path)
+    assert (done.returncode != 0, "evil 1.0 has a channel" in done.stderr) == (True, True), done.stderr
 
 
 def test_a_worker_without_the_package_says_what_it_lacks(site: Path) -> None:

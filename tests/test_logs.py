@@ -87,6 +87,22 @@ def test_others_are_shown_with_debug_alone(form: str) -> None:
     assert error.getvalue().startswith("WARNING:apache_beam.runners.worker:noise" if form == "text" else "{")
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_channel_of_another_package_warns_of_is_shown(form: str) -> None:
+    log = logging.getLogger("acme_gateway.transport")
+    before, _ = log.level, log.setLevel(logging.INFO)
+    try:
+        with written(form) as error:
+            log.info("connected")
+            log.warning("the gateway refuses", extra=fields(channel="acme"))
+            for noisy in ("urllib3.connectionpool", "PrismRunner", "SdkWorker@job-001"):
+                logging.getLogger(noisy).error("noise")
+    finally:
+        log.setLevel(before)
+    (line,) = error.getvalue().splitlines()
+    assert line == "todoke: the gateway refuses" if form == "text" else json.loads(line)["channel"] == "acme"
+
+
 def test_warnings_and_threads_that_die_are_objects_too() -> None:
     def die() -> None:
         raise LookupError("gone")

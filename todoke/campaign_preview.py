@@ -72,6 +72,7 @@ def _as_line(happening: Happening) -> str:
     if happening.what == "entered":
         return "entered"
     if happening.what == "sent":
-        return f"{happening.step}: {happening.channel} {happening.message}, {quoted(happening.text)}"
+        note = f" ({happening.note})" if happening.note else ""
+        return f"{happening.step}: {happening.channel} {happening.message}{note}, {quoted(happening.text)}"
     where = happening.step or "not entered"
     return f"{where}: no send, {happening.reason}" + (f" ({happening.text})" if happening.text else "")

@@ -18,14 +18,20 @@ __all__ = ["app", "main"]
 class _Commands(Grouped):
     """The commands, and the one place where errors become a line and an exit code."""
 
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        """Read what stands before the command; whoever stops reading the help has had enough of it."""
+    def make_context(self, info_name: Any, args: list[str], *more: Any, **options: Any) -> Any:
+        """Read what stands before the command. If nobody reads the help to its end, the command ends quietly."""
+        manner = Manner(tuple(args))
         try:
-            return super().make_context(*args, **options)
+            return super().make_context(info_name, args, *more, **options)
         except BrokenPipeError as error:
             if _is_read():
                 raise
             raise typer.Exit from error
+        except Exception as error:
+            if not (manner.form == "json" and hasattr(error, "format_message")):
+                raise
+            with manner.logs():
+                raise typer.Exit(manner.tell(error)) from error
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `--debug` wherever it stands."""

@@ -1,11 +1,11 @@
 """Times as people ask for them: in UTC, in a zone of the IANA database, or in the user's own zone."""
 
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from todoke.names import meant
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.events.times import read_time, write_time
@@ -54,10 +54,10 @@ def check_zone(asked: str, *, of: str = "") -> None:
     if asked == _EACH_USER and of:
         raise WrongUse(f"--zone: {of} are many users: name UTC or a zone such as Europe/Berlin")
     if asked != _EACH_USER and not known_zone(asked):
-        [meant] = get_close_matches(asked.lower(), map(str.lower, zone_names()), 1) or [""]
-        close = next((name for name in zone_names() if name.lower() == meant), "")
+        expected = "UTC or" if of else "user, UTC or"
+        close = meant(asked, zone_names())
         hint = f"; did you mean `{close}`?" if close else ""
-        raise WrongUse(f"--zone: expected user, UTC or a zone such as Europe/Berlin; found {quoted(asked)}{hint}")
+        raise WrongUse(f"--zone: expected {expected} a zone such as Europe/Berlin; found {quoted(asked)}{hint}")
 
 
 def clock(asked: str, own: str = _UTC) -> Clock:

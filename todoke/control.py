@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from itertools import islice
 
@@ -9,10 +10,10 @@ from transforms.errors import TodokeError, WrongUse
 from transforms.events.sources import parse_topic
 from transforms.storage.control import Control
 
-__all__ = ["ControlFailed", "Publish", "open_control", "open_topic", "publish_evenly"]
+__all__ = ["ControlFailed", "Publisher", "open_control", "open_topic", "publish_evenly"]
 
-#: Publishes messages; they are durable when it returns.
-Publish = Callable[[Sequence[bytes]], None]
+#: Publishes messages; they are durable when it returns, and of what it raises those that a `ControlFailed` names are.
+Publisher = Callable[[Sequence[bytes]], None]
 
 #: Messages that are published together: at most so many, and at most a tenth of a second's.
 _AT_ONCE = 500
@@ -21,11 +22,20 @@ PUBLISH_SECONDS = 60.0
 
 
 class ControlFailed(TodokeError):
-    """The control topic did not accept the messages; the text says why."""
+    """A topic, or a file in its place, did not take all messages; the text says why.
+
+    Args:
+      text: why.
+      taken: the places, among those that were published together, of messages that it took nevertheless.
+    """
+
+    def __init__(self, text: str, taken: Sequence[int] = ()) -> None:
+        super().__init__(text)
+        self.taken = tuple(taken)
 
 
 @contextmanager
-def open_control(store: Control, topic: str | None) -> Iterator[Publish]:
+def open_control(store: Control, topic: str | None) -> Iterator[Publisher]:
     """A way to publish to a live job.
 
     Args:
@@ -47,7 +57,7 @@ def open_control(store: Control, topic: str | None) -> Iterator[Publish]:
 
 def publish_evenly(
     payloads: Iterator[bytes],
-    publish: Publish,
+    publish: Publisher,
     rate: float,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -75,7 +85,7 @@ def publish_evenly(
 
 
 @contextmanager
-def open_topic(topic: str, flag: str) -> Iterator[Publish]:
+def open_topic(topic: str, flag: str) -> Iterator[Publisher]:
     """How to publish to a topic of Pub/Sub.
 
     Args:
@@ -108,12 +118,15 @@ def open_topic(topic: str, flag: str) -> Iterator[Publish]:
         try:
             for answer in answers:
                 answer.result(PUBLISH_SECONDS)
-        except NotFound as error:
-            raise WrongUse(f"{flag}: there is no topic {path}") from error
-        except Forbidden as error:
-            raise WrongUse(f"{flag}: this account may not publish to {path}: {error}") from error
         except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
-            raise ControlFailed(f"topic `{path}` did not take the messages: {error or 'no answer in time'}") from error
+            wait(answers, PUBLISH_SECONDS)  # they went out in several requests, each with an answer of its own
+            taken = [place for place, each in enumerate(answers) if each.done() and each.exception() is None]
+            if isinstance(error, NotFound) and not taken:
+                raise WrongUse(f"{flag}: there is no topic {path}") from error
+            if isinstance(error, Forbidden) and not taken:
+                raise WrongUse(f"{flag}: this account may not publish to {path}: {error}") from error
+            said = f"topic `{path}` did not take the messages: {error or 'no answer in time'}"
+            raise ControlFailed(said, taken) from error
 
     yield publish
     client.stop()

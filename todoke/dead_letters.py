@@ -5,12 +5,14 @@ from typing import Any
 
 from beam_pipelines.values import read_time
 from todoke.clock import check_zone, clock
+from todoke.names import check_word
 from todoke.store import open_asked_reader
 from todoke.terminal import json_text
 from transforms.events.plain import plain
 from transforms.storage.pages import every
 from transforms.storage.reader import EARLIEST
 from transforms.views.dead_letters import dead_letters as letters_of
+from transforms.views.reasons import CAUSES
 
 __all__ = ["dead_letters"]
 
@@ -26,10 +28,11 @@ def dead_letters(url: str, cause: str | None, since: str | None, *, limit: int |
     """Print dead letters, one a line, newest first.
 
     Raises:
-      WrongUse: the URL, the time or the zone is none.
+      WrongUse: the URL, the cause, the time or the zone is none.
       StoreError: the store cannot be read.
     """
     check_zone(zone, of="those whom letters name")
+    check_word("--cause", "cause", cause, CAUSES)
     at = EARLIEST if since is None else read_time("--since", since)
     most = _AT_ONCE if limit is None else min(limit, _AT_ONCE)
     with open_asked_reader(url) as reader:

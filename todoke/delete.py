@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from todoke.control import open_control, open_topic
-from todoke.preflight import check_release
+from todoke.preflight import check_store_release
 from todoke.store import open_asked
 from todoke.terminal import json_text
 from transforms.campaigns.load import Definitions, compiled
@@ -20,7 +20,7 @@ from transforms.events.plain import counted, quoted
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
 from transforms.users.delete_now import delete_now, deletion_of
-from transforms.users.lease import LIVE_JOB, Lease, LeaseHeld
+from transforms.users.lease import LIVE_JOB, JobLease, LeaseHeld
 from transforms.users.user import ANONYMOUS
 from transforms.views.person import PARTS, Person, person, rows_of
 
@@ -135,7 +135,7 @@ def _publish(asked: Asked, found: Person) -> str:
 
 def _in(store: Store, found: Person, asked: Asked) -> str:
     """Delete in the store: under its lease, or by the live job of this machine that has it."""
-    lease = Lease(store, "a deletion")
+    lease = JobLease(store, "a deletion")
     try:
         lease.check()
     except LeaseHeld:
@@ -148,7 +148,7 @@ def _in(store: Store, found: Person, asked: Asked) -> str:
     if asked.definitions is None:
         raise WrongUse("--definitions: name those of the store's users: no job works on it that has them")
     definitions: Definitions = compiled(read_definitions(asked.definitions))
-    check_release(store, definitions)
+    check_store_release(store, definitions)
     if lease.take():  # of whoever died what was archived and not applied goes, as when a job begins
         store.delete_unapplied()
     with lease.kept():

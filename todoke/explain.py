@@ -2,8 +2,6 @@
 
 import sys
 import time
-from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -12,7 +10,8 @@ from rich.text import Text
 
 from beam_pipelines.values import read_time
 from todoke.clock import Clock, check_zone, clock
-from todoke.store import open_asked_reader
+from todoke.names import check_name
+from todoke.store import asked_row, open_asked_reader
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.differences import UNTIL_SEEDED
 from transforms.campaigns.load import compiled
@@ -23,12 +22,12 @@ from transforms.events.plain import quoted
 from transforms.events.times import FIRST_TIME, LAST_TIME, write_time
 from transforms.storage.reader import Reader
 from transforms.users.boundary import Failed
-from transforms.users.explain import Explained, Tree, settled
+from transforms.users.explain import ConditionTree, Explained, settled
 from transforms.users.facts import zone_of
 from transforms.users.faults import open_user
 from transforms.users.user import User
 
-__all__ = ["check_known", "explain", "explained_json", "print_explained", "print_failed"]
+__all__ = ["explain", "explained_json", "print_explained", "print_failed"]
 
 
 def explain(
@@ -43,9 +42,9 @@ def explain(
     """
     check_zone(zone)
     known = compiled(read_definitions(definitions))
-    check_known("segment", segment, known.segments)
+    check_name("segment", segment, known.segments)
     until = None if as_of is None else read_time("--as-of", as_of)
-    tree = Tree(segment, known)
+    tree = ConditionTree(segment, known)
     with open_asked_reader(url) as reader:
         user = _settled(reader, user_id, tree, until)
     found, by = tree.explain(user), clock(zone, zone_of(user.profile, known.policies.default_zone))
@@ -59,18 +58,6 @@ def explain(
         print_explained(console, found, by)
 
 
-def check_known(kind: str, name: str, names: Collection[str]) -> None:
-    """Check that the definitions have a name.
-
-    Raises:
-      WrongUse: they do not; the message names a similar one, else all.
-    """
-    if name not in names:
-        close = get_close_matches(name, names, n=1)
-        found = f"did you mean `{close[0]}`?" if close else f"they have {', '.join(sorted(names)) or 'none'}"
-        raise WrongUse(f"the definitions have no {kind} `{name}`; {found}")
-
-
 def print_failed(failed: Failed) -> None:
     """Report on standard error what raised and was left out, if anything."""
     for count, what in ((len(failed.inputs), "set aside as internal"), (len(failed.dropped), "dropped as time passed")):
@@ -78,12 +65,9 @@ def print_failed(failed: Failed) -> None:
             print(f"todoke: {count:,} {what}, for it raised; the first: {failed.first}", file=sys.stderr)
 
 
-def _settled(reader: Reader, user_id: str, tree: Tree, until: int | None) -> User:
+def _settled(reader: Reader, user_id: str, tree: ConditionTree, until: int | None) -> User:
     """The user as of a time; nothing is written."""
-    row = reader.read_users([user_id]).get(user_id)
-    if row is None:
-        raise WrongUse(f"the store knows no user {quoted(user_id)}")
-    user = open_user(user_id, row.state)
+    user = open_user(user_id, asked_row(reader, user_id).state)
     if not isinstance(user, User):
         raise WrongUse(user.detail)
     _check_known(user)
@@ -138,6 +122,8 @@ def explained_json(explained: Explained, by: Clock) -> dict[str, Any]:
         shown["measured"] = msgspec.to_builtins(explained.measured)
     if explained.value is not None:
         shown["value"] = explained.value
+    if explained.why:
+        shown["why"] = explained.why
     if explained.parts:
         shown["parts"] = [explained_json(part, by) for part in explained.parts]
     return shown
@@ -173,6 +159,8 @@ def _facts(explained: Explained, by: Clock) -> list[str]:
     if explained.written is not None:
         value = "gone" if explained.value is None else f"is {msgspec.json.encode(explained.value).decode()}"
         facts.append(f"{value[:100]}, as said {_time(explained.written, by)}")
+    if explained.why:
+        facts.append(explained.why)
     if explained.warming:
         facts.append(f"warming: {_waits(explained)}")
     return facts

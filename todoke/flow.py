@@ -5,6 +5,7 @@ import sys
 import msgspec
 
 from todoke.clock import check_zone, clock
+from todoke.names import is_known_segment
 from todoke.store import open_asked_reader
 from todoke.terminal import json_text
 from transforms.events.plain import quoted
@@ -23,7 +24,8 @@ def flow(segment: str, url: str, *, zone: str, json: bool) -> None:
     check_zone(zone, of="those who come and go")
     with open_asked_reader(url) as reader:
         found = flow_of(reader, segment)
-    if not found and not json:
+        known = bool(found) or is_known_segment(reader, segment)
+    if known and not found and not json:
         print(
             f"todoke: nobody was counted as coming or going in {quoted(segment)}; only live jobs count", file=sys.stderr
         )

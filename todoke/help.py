@@ -7,18 +7,18 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["Command", "Group", "Grouped", "Job"]
+__all__ = ["Command", "CommandGroup", "Grouped", "JobCommand"]
 
 _HELP = "show this help and exit"
 #: The help of a hidden flag in `argparse`, which is not imported for other commands.
 _SUPPRESSED = "==SUPPRESS=="
 
 #: Two columns of the help, by the heading above them.
-Rows = dict[str, list[tuple[str, str]]]
+HelpSections = dict[str, list[tuple[str, str]]]
 _Function = Callable[..., Any]
 
 
-class Group:
+class CommandGroup:
     """Commands under one heading of `todoke --help`; `title` is the heading."""
 
     def __init__(self, title: str) -> None:
@@ -74,7 +74,7 @@ class Command(TyperCommand):
         arguments = [_name(each) for each in self._params(ctx, "argument")]
         return arguments + [_option(each, ctx)[0] for each in self._params(ctx, "option") if each.required]
 
-    def rows(self, ctx: Any) -> Rows:
+    def rows(self, ctx: Any) -> HelpSections:
         """Arguments and options, with what they mean."""
         arguments = [(_name(each), each.help or "") for each in self._params(ctx, "argument")]
         return {"Arguments": arguments, "Options": [_option(each, ctx) for each in self._params(ctx, "option")]}
@@ -84,7 +84,7 @@ class Command(TyperCommand):
         return [each for each in params if each.param_type_name == kind and not each.hidden]
 
 
-class Job(Command):
+class JobCommand(Command):
     """A command with the flags of an `argparse` parser, which is made only when they are shown or read."""
 
     module = ""
@@ -114,9 +114,9 @@ class Job(Command):
         """The required flags."""
         return [_flag(action) for action in self._actions() if action.required]
 
-    def rows(self, ctx: Any) -> Rows:
+    def rows(self, ctx: Any) -> HelpSections:
         """The flags under the headings that the parser gives them."""
-        rows: Rows = {}
+        rows: HelpSections = {}
         for action in self._actions():
             needed = "  [required]" if action.required else ""
             rows.setdefault(_title(action), []).append((_flag(action), f"{action.help}{needed}"))
@@ -143,7 +143,7 @@ class Grouped(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the commands."""
         options = [_option(each, ctx) for each in self.get_params(ctx)]
-        rows: Rows = {}
+        rows: HelpSections = {}
         for name, command in self.commands.items():
             summary = (command.help or "").partition("\n\n")[0]
             title = getattr(command, "rich_help_panel", None) or "Commands"
@@ -153,11 +153,11 @@ class Grouped(TyperGroup):
         _write(formatter, {title: [(name.ljust(widest), said) for name, said in rows[title]] for title in rows})
 
 
-def _job(module: str) -> type[Job]:
-    return type("Job", (Job,), {"module": module})
+def _job(module: str) -> type[JobCommand]:
+    return type("JobCommand", (JobCommand,), {"module": module})
 
 
-def _write(formatter: Any, rows: Rows) -> None:
+def _write(formatter: Any, rows: HelpSections) -> None:
     for title, listed in rows.items():
         if listed:
             with formatter.section(title):

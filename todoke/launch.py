@@ -9,7 +9,7 @@ from beam_pipelines import options
 from beam_pipelines.launch_options import Launch
 from beam_pipelines.options import Config
 from beam_pipelines.template_parameters import REALTIME
-from beam_pipelines.template_spec import launch_body, scheduler_job
+from beam_pipelines.template_spec import SCOPE, launch_body, scheduler_job
 from transforms.campaigns.load import compiled
 from transforms.errors import WrongUse
 
@@ -21,7 +21,7 @@ _MICROSECONDS = 1_000_000
 def print_request(asked: Launch) -> None:
     """Show what would be posted."""
     body = _body(asked)
-    shown = scheduler_job(body, asked.name, asked.place, asked.schedule) if asked.schedule else body
+    shown = scheduler_job(body, asked.name, asked.place, asked.schedule, asked.scheduler) if asked.schedule else body
     print(json.dumps(shown, indent=2))
 
 
@@ -34,6 +34,7 @@ def launch(asked: Launch) -> None:
     """
     from todoke.dataflow import Dataflow
 
+    _check_account()
     config = _check(asked)
     with Dataflow(asked.place.project, asked.place.region, asked.api) as dataflow:
         running = dataflow.running(asked.name)
@@ -75,9 +76,22 @@ def _warn_of_lost(lost: list[str]) -> None:
         print(f"todoke: steps that the running job has and the new one lacks: {', '.join(lost)}", file=sys.stderr)
 
 
+def _check_account() -> None:
+    """There is an account to ask with: Beam would look for one for minutes before it says that there is none."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        google.auth.default(scopes=[SCOPE])
+    except GoogleAuthError as error:
+        raise WrongUse(
+            f"no credentials for Google Cloud: run `gcloud auth application-default login` ({error})"
+        ) from error
+
+
 def _check(asked: Launch) -> Config | None:
     """What a launch needs is there; returns the configuration of a live job."""
-    from todoke.preflight import check_pubsub, check_release
+    from todoke.preflight import check_pubsub, check_store_release
     from transforms.campaigns.transforms import read_file
     from transforms.storage.open import open_store
 
@@ -96,7 +110,7 @@ def _check(asked: Launch) -> Config | None:
     assert config.store is not None
     check_pubsub(config)
     store = open_store(config.store)
-    check_release(store, compiled(config.definitions))
+    check_store_release(store, compiled(config.definitions))
     store.close()
     return config
 

@@ -17,6 +17,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.one_process import OneProcess
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build_live
@@ -28,6 +29,7 @@ from todoke.stalled import keep_moving
 from todoke.terminal import last_line
 from todoke.wake import wake_all
 from transforms.errors import NotStarted, RunFailed
+from transforms.events.kept.pruning import keep_pruned
 from transforms.events.live.feed import Feeds
 from transforms.events.live.inflight import InFlight
 from transforms.events.plain import counted
@@ -35,16 +37,15 @@ from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
-from transforms.users.lease import LIVE_JOB, Lease
+from transforms.storage.store import Store
+from transforms.users.lease import LIVE_JOB, JobLease
 
-__all__ = ["RESTARTS", "Patience", "run_graph", "run_live", "supervise"]
+__all__ = ["Patience", "run_graph", "run_live", "supervise"]
 
 _log = logging.getLogger(__name__)
 
 #: How many users with a deadline or an open send are woken a second at the start of a run.
 WAKES_A_SECOND = 10_000.0
-#: Failures in a row after which a supervisor gives up.
-RESTARTS = 8
 #: The pause before the first restart and the longest one, in seconds; each is twice the one before.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: After a run of this many seconds, earlier failures no longer count.
@@ -70,7 +71,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes how
-    far the job is behind, and seeds what a publication asks anew of the past.
+    far the job is behind, deletes dead letters that are too old, and seeds what a publication asks anew of the past.
 
     Raises:
       LeaseHeld: another job works on the store.
@@ -91,20 +92,34 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
         store.close()
 
     held = open_store(url)
-    lease = Lease(held, LIVE_JOB)
+    lease = JobLease(held, LIVE_JOB)
     lease.await_and_take()
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)
-    look = partial(keep_behind, job.part(InFlight), job.part(Feeds), held)
+    look = _with_store(url, lambda store, stop: keep_behind(job.part(InFlight), job.part(Feeds), store, stop))
+    prune = _with_store(url, lambda store, stop: keep_pruned(store, config.letters_kept_for, stop))
     watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
     seed = (partial(keep_seeded, config, job),) if config.seed else ()
-    beside = wake, lease.keep, look, watch, *seed
+    beside = wake, lease.keep, look, prune, watch, *seed
     run_graph(lambda pipeline: build_live(pipeline, config, runtime, job), job, beam_flags, beside=beside)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.
     sys.stderr.flush()
     os._exit(0)
+
+
+def _with_store(url: str, keep: Callable[[Store, Callable[[], bool]], None]) -> Callable[[Callable[[], bool]], None]:
+    """What keeps something in a store, over a connection of its own: where one waits for a file that is busy, what else
+    is done over it waits too, and the lease must not.
+    """
+
+    def run(stopped: Callable[[], bool]) -> None:
+        store = open_store(url)
+        keep(store, stopped)
+        store.close()
+
+    return run
 
 
 def run_graph(
@@ -250,6 +265,7 @@ def supervise(command: Sequence[str], restarts: int = RESTARTS) -> None:
         return
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _StopSignal:

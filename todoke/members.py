@@ -1,12 +1,13 @@
 """`todoke members`: who is in a segment."""
 
 import sys
+from itertools import chain
 from json import dumps
 
 from todoke.clock import check_zone, clock
+from todoke.names import check_segment
 from todoke.store import open_asked_reader
 from todoke.terminal import json_text
-from transforms.errors import WrongUse
 from transforms.events.plain import plain
 from transforms.storage.open import parse_store
 from transforms.storage.pages import MOST, every
@@ -27,11 +28,13 @@ def members(segment: str, url: str, *, anonymous: bool, zone: str, json: bool) -
     check_zone(zone, of="members")
     with open_asked_reader(url) as reader:
         last = reader.read_run()
-        if last is not None and segment not in last.segments:
-            raise WrongUse(f"the last run knew no segment `{segment}`; it knew {', '.join(last.segments) or 'none'}")
+        listed = every(lambda cursor: members_of(reader, segment, MOST, cursor, anonymous=anonymous))
+        first = next(listed, None)
+        if first is None:
+            check_segment(reader, segment)
         if last is not None and not last.finished:
             print("todoke: the last run has not finished; run it again with --continue", file=sys.stderr)
-        found = every(lambda cursor: members_of(reader, segment, MOST, cursor, anonymous=anonymous))
+        found = chain([] if first is None else [first], listed)
         for member in found if parse_store(url)[0] == "sqlite" else sorted(found, key=lambda member: member.user):
             shown = {"user": member.user, "since": clock(zone).moved(member.since)}
             print(json_text(shown) if json else _as_line(member.user))

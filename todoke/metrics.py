@@ -2,17 +2,20 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from io import TextIOWrapper
 
+from msgspec import structs
 from rich import box
 from rich.table import Table
 
 from beam_pipelines.values import read_time
 from todoke.clock import Clock, check_zone, clock
+from todoke.names import check_word
 from todoke.store import open_asked_reader
 from todoke.tables import words
-from todoke.terminal import Screen, json_text, plain_text, print_plain
-from transforms.errors import WrongUse
-from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
+from todoke.terminal import Screen, json_text, plain_text
+from transforms.events.plain import plain_lines
+from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
 from transforms.metrics.prometheus import exposition
 from transforms.users.measures import HISTOGRAM, METRICS
 
@@ -31,25 +34,37 @@ def metrics(url: str, name: str | None, since: str | None, *, prometheus: bool, 
       StoreError: the store cannot be read.
     """
     check_zone(zone, of="those who are counted")
-    if name is not None and name not in METRICS:
-        raise WrongUse(f"--name: there is no metric `{name}`; there are {', '.join(sorted(METRICS))}")
+    check_word("--name", "metric", name, METRICS)
     start = None if since is None else read_time("--since", since)
     with open_asked_reader(url) as reader:
         counts = counts_of(reader, name or "", start)
         if json:
             _print_windows(counts, clock(zone))
         elif prometheus:
-            for line in exposition(summed(counts)):
-                print_plain(line)
+            _print_exposition(counts)
         else:
             _print_table(summed(counts))
 
 
-def _print_windows(counts: Iterable[Count], by: Clock) -> None:
+def _print_windows(counts: Iterable[WindowCount], by: Clock) -> None:
     """A line for each series and window; buckets and sums of histograms are series, too."""
     for count in counts:
         shown = {"name": count.name, "labels": count.labels, "window": by.write(count.window), "count": count.count}
         print(json_text(shown))
+
+
+def _print_exposition(counts: Iterable[WindowCount]) -> None:
+    """Print Prometheus' format, which is UTF-8 whatever the locale is, and knows no escapes of JSON.
+
+    Series that are one once no terminal obeys their labels are added up: none may be there twice.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    plain = (
+        structs.replace(each, labels={name: plain_lines(said) for name, said in each.labels.items()}) for each in counts
+    )
+    for line in exposition(summed(plain)):
+        print(line)
 
 
 def _print_table(sums: Mapping[tuple[str, _Labels], int]) -> None:

@@ -35,7 +35,7 @@ __all__ = [
     "check_files",
     "check_job",
     "check_pubsub",
-    "check_release",
+    "check_store_release",
     "check_subscription",
     "check_topic",
 ]
@@ -72,7 +72,7 @@ def check_job(config: Config) -> None:
     check_channels(config)
     check_pubsub(config)
     store = open_store(config.store)
-    check_release(store, compiled(config.definitions))
+    check_store_release(store, compiled(config.definitions))
     store.close()
 
 
@@ -95,7 +95,7 @@ def check_pubsub(config: Config) -> None:
                 check_topic(flag, topic, here=here)
 
 
-def check_release(store: Users, definitions: Definitions) -> None:
+def check_store_release(store: Users, definitions: Definitions) -> None:
     """Check that no user was judged by a newer release of the definitions than these.
 
     Raises:

@@ -15,7 +15,8 @@ from beam_pipelines.places import check_events
 from beam_pipelines.values import read_time
 from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.clock import check_zone, clock
-from todoke.explain import check_known, explained_json, print_explained, print_failed
+from todoke.explain import explained_json, print_explained, print_failed
+from todoke.names import check_name
 from todoke.preflight import check_files
 from todoke.tables import numbers, weeks_table, words
 from todoke.terminal import Screen, json_text, plain_text
@@ -108,7 +109,7 @@ def _definitions(place: str) -> Definitions:
 def _check_name(name: str, known: Definitions) -> None:
     if name in known.segments and name in known.campaigns:
         raise WrongUse(f"`{name}` is a segment and a campaign: give one of them another id to preview it")
-    check_known("segment or campaign", name, [*known.segments, *known.campaigns])
+    check_name("segment or campaign", name, [*known.segments, *known.campaigns])
 
 
 def _files(events: str) -> Files:

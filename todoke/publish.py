@@ -6,7 +6,7 @@ from pathlib import Path
 
 from todoke.terminal import json_text
 from transforms.campaigns.differences import UNTIL_SEEDED, counted_text
-from transforms.campaigns.load import read_texts
+from transforms.campaigns.load import DefinitionsError, compiled, read_texts
 from transforms.campaigns.publish import ActivationRefused, Changes, next_release
 from transforms.campaigns.release import (
     PointerError,
@@ -34,13 +34,17 @@ def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool
     """
     if not is_pointer(pointer):
         raise WrongUse(f"--to: a pointer is a file that ends in .json; found {quoted(pointer)}")
-    texts = _named_from(read_texts(definitions), definitions)
+    given = read_texts(definitions)
+    texts = _named_from(given, definitions)
     at = None if activate is None else _time(activate)
     before, found = read_release(pointer, read_file) if file_exists(pointer) else (None, b"")
     try:
         changes = next_release(before, texts, time.time_ns() // 1000, at)
     except ActivationRefused as error:
         raise WrongUse(f"--activate: {error}") from error
+    except DefinitionsError:
+        compiled(given)  # which says the same of the files as they were named here
+        raise
     if changes is None:
         assert before is not None
         _print_unchanged(before, pointer, json=json)

@@ -1,37 +1,37 @@
 """`todoke replay`: publish dead letters again, to a topic or into a file."""
 
-import io
-import os
 import re
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO
 
 from beam_pipelines.values import read_time
-from todoke.control import Publish, open_topic, publish_evenly
+from todoke.control import ControlFailed, Publisher, open_topic, publish_evenly
+from todoke.names import check_word
+from todoke.replay_file import is_stdout, line_of, open_file
 from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import json_text
-from transforms.errors import RunFailed, WrongUse
+from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.storage.dead_letters import DeadLetters
 from transforms.storage.pages import every
 from transforms.storage.reader import EARLIEST, Reader
 from transforms.storage.rows import DeadLetterRow
 from transforms.users.replay import CONTROL, CUT, Unreplayable, message_of
+from transforms.views.reasons import CAUSES
 
 __all__ = ["replay"]
 
-#: What a SQLite file begins with (https://www.sqlite.org/fileformat.html).
-_SQLITE = b"SQLite format 3\x00"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*):")
 #: Letters that are read at a time: each may have a megabyte.
 _AT_ONCE = 100
 #: Why letters are passed over that were published again before.
 _REPLAYED = "replayed"
+#: Why letters are passed over where messages are lines: no line is read as this message.
+_NO_LINE = "no_line"
 
 
 def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float, *, again: bool, json: bool) -> None:
@@ -42,39 +42,44 @@ def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float,
 
     Args:
       url: of the store.
-      to: `pubsub:projects/P/topics/T`, or a file to which lines are added.
+      to: `pubsub:projects/P/topics/T`, or a file, pipe or device to which lines are added. Where that is the output,
+        the counts are printed to stderr.
       asked: the cause, and since when (ISO 8601), each None for all.
       rate: a second.
       again: those too that were published again before.
       json: print the counts as JSON.
 
     Raises:
-      WrongUse: the URL, the place or the time is none.
+      WrongUse: the URL, the place, the cause or the time is none.
       StoreError: the store cannot be read or written.
-      ControlFailed, RunFailed: the topic or the file does not take the messages. Those that it took are marked.
+      ControlFailed: the topic or the file does not take the messages. Those that it took are marked.
     """
     cause, said = asked
+    check_word("--cause", "cause", cause, CAUSES)
     since = EARLIEST if said is None else read_time("--since", said)
     counts = Counter[str]()
+    is_topic = to.startswith("pubsub:")
+    output = sys.stderr if not is_topic and is_stdout(to) else sys.stdout
     with open_asked_reader(url) as reader, closing(open_asked(url)) as store, _opened(to) as publish:
         letters = _letters(reader, cause, since)
         waiting = deque[DeadLetterRow]()
-        messages = _messages(letters, waiting, counts, again=again)
+        messages = _messages(letters, waiting, counts, again=again, is_topic=is_topic)
         counts["published"] = publish_evenly(messages, partial(_publish, publish, store, waiting), rate)
-    shown = {name: counts[name] for name in ("published", _REPLAYED, CONTROL, CUT)}
+    shown = {name: counts[name] for name in ("published", _REPLAYED, CONTROL, CUT, _NO_LINE)}
     if json:
-        print(json_text(shown))
+        print(json_text(shown), file=output)
         return
-    print(f"dead letters published again: {counts['published']}")
+    print(f"dead letters published again: {counts['published']}", file=output)
     for name, why in _PASSED_OVER.items():
         if counts[name]:
-            print(f"  passed over, {why}: {counts[name]}")
+            print(f"  passed over, {why}: {counts[name]}", file=output)
 
 
 _PASSED_OVER = {
     _REPLAYED: "published again before (--again takes them too)",
     CONTROL: "no events but messages of the control topic",
     CUT: "too large to be kept whole",
+    _NO_LINE: "blank, or of several lines without an id, which no file can hold (a topic can)",
 }
 
 
@@ -83,7 +88,12 @@ def _letters(reader: Reader, cause: str | None, since: int) -> Iterator[DeadLett
 
 
 def _messages(
-    letters: Iterator[DeadLetterRow], waiting: deque[DeadLetterRow], counts: Counter[str], *, again: bool
+    letters: Iterator[DeadLetterRow],
+    waiting: deque[DeadLetterRow],
+    counts: Counter[str],
+    *,
+    again: bool,
+    is_topic: bool,
 ) -> Iterator[bytes]:
     """The messages of letters that may be published; each letter waits to be marked."""
     for letter in letters:
@@ -95,57 +105,33 @@ def _messages(
         except Unreplayable as error:
             counts[error.why] += 1
             continue
+        if not is_topic:
+            if (line := line_of(message)) is None:
+                counts[_NO_LINE] += 1
+                continue
+            message = line
         waiting.append(letter)
         yield message
 
 
-def _publish(publish: Publish, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
+def _publish(publish: Publisher, store: DeadLetters, waiting: deque[DeadLetterRow], batch: Sequence[bytes]) -> None:
     began = time.time_ns() // 1000  # what is refused once more arrives after this, and its letter counts as new
-    publish(batch)
-    store.mark_replayed([waiting.popleft() for _ in batch], began)
+    letters = [waiting.popleft() for _ in batch]
+    try:
+        publish(batch)
+    except ControlFailed as error:
+        store.mark_replayed([letters[place] for place in error.taken], began)
+        raise
+    store.mark_replayed(letters, began)
 
 
 @contextmanager
-def _opened(to: str) -> Iterator[Publish]:
+def _opened(to: str) -> Iterator[Publisher]:
     if to.startswith("pubsub:"):
         with open_topic(to, "--to") as publish:
             yield publish
         return
     if (found := _URL.match(to)) and len(found[1]) > 1:
         raise WrongUse(f"--to: expected pubsub:projects/P/topics/T or a file of this machine; found {quoted(to)}")
-    try:
-        file = Path(to).open("a+b")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise WrongUse(f"--to: {to}: {error.strerror}") from error
-    with file:
-        _end_line(file, to)
-        yield partial(_add_lines, file.fileno(), to)
-
-
-def _end_line(file: BinaryIO, place: str) -> None:
-    """End the last line of a file that was cut off, so that the first message does not become part of it.
-
-    Raises:
-      WrongUse: it is a store.
-    """
-    try:
-        file.seek(0)
-        if file.read(len(_SQLITE)) == _SQLITE:
-            raise WrongUse(f"--to: {place} is a SQLite file; name another one")
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                os.write(file.fileno(), b"\n")
-    except io.UnsupportedOperation:  # a pipe, which has no end yet
-        return
-
-
-def _add_lines(file: int, place: str, batch: Sequence[bytes]) -> None:
-    """Add messages as lines. A line break within one is white space of JSON, or else nobody could read it anyway."""
-    lines = b"".join(b"%s\n" % payload.replace(b"\r", b" ").replace(b"\n", b" ") for payload in batch)
-    try:
-        while lines:
-            lines = lines[os.write(file, lines) :]
-        os.fsync(file)
-    except OSError as error:
-        raise RunFailed(f"the messages cannot be written: {place}: {error.strerror}") from error
+    with open_file(to) as publish:
+        yield publish

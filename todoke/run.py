@@ -21,14 +21,16 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines import realtime
+from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
-from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_release
+from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_store_release
 from todoke.tables import numbers, words
 from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
+from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
 from transforms.events.sources import Files
 from transforms.job import Job
@@ -36,7 +38,7 @@ from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.control import Control
 from transforms.storage.open import open_store
 from transforms.storage.store import NoStore, Store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 from transforms.users.runs import begin_run, finish_run
 from transforms.users.tally import Tally
 from transforms.users.way_back.transforms import CONTROL_ROWS
@@ -106,11 +108,12 @@ def run_bounded(
         summary = _run_passes(config, None, console if progress else Console(quiet=True), beam_flags, build)
     else:
         store = open_store(config.store)
-        check_release(store, definitions)
-        lease = Lease(store, "a run over files")
+        check_store_release(store, definitions)
+        lease = JobLease(store, "a run over files")
         settled = begin_run(store, definitions, lease, continued=config.continued, until=config.as_of)
         config = msgspec.structs.replace(config, settled=settled)
         with lease.kept():
+            prune(store, time.time_ns() // 1000, config.letters_kept_for or KEPT_FOR)  # 0: of others
             summary = _run_passes(config, store, console if progress else Console(quiet=True), beam_flags, build)
             finish_run(store, definitions, summary.as_of)
         store.close()
@@ -240,7 +243,8 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
     if not flags.supervised:
         check_job(config)
         debug = ["--debug"] if "--debug" in sys.argv else []  # which the command line has taken out of `argv`
-        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised", *debug], flags.restarts)
+        restarts = RESTARTS if flags.restarts is None else flags.restarts
+        supervise([sys.executable, "-m", "todoke", "run", *argv, "--supervised", *debug], restarts)
         # It was told to stop, and has: Beam and gRPC, which this process only asked for flags, take a second to end.
         sys.stderr.flush()
         os._exit(0)
@@ -275,7 +279,8 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     rebuilt = sum(report["rebuilt"].values())
     segments += [("brought over to changed definitions, visitors and merged ids too", rebuilt)] if rebuilt else []
     console.print(Columns([messages, _table("campaigns", [*entries, *sends, *refusals]), _table("members", segments)]))
-    console.print(f"as of {report['as_of']}, in {report['elapsed_s']:.1f} s", highlight=False)
+    moment = f"as of {report['as_of']}" if report["as_of"] else "nothing was applied"
+    console.print(f"{moment}, in {report['elapsed_s']:.1f} s", highlight=False)
 
 
 def _table(title: str, rows: Sequence[tuple[str, int]]) -> Table:

@@ -1,6 +1,5 @@
 """`todoke backfill --write seeds`: the past that new conditions need, for users of a live job."""
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -165,7 +164,8 @@ def _by_rows(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, hi
     url = f"sqlite:{folder / 'history.db'}"
     letters = str(folder / "dead_letters.jsonl")
     config = msgspec.structs.replace(asked.config, store=url, as_of=at - 1, dead_letters=letters)
-    _, report = run_bounded(config, console=Console(file=sys.stderr), build=job.build)
+    console = Console(stderr=True, quiet=asked.log_format == "json")
+    _, report = run_bounded(config, console=console, build=job.build)
     store = open_store(url)
     history.write(at, _evidence(store, leaves))
     store.close()

@@ -17,6 +17,7 @@ from transforms.events.plain import counted
 from transforms.events.times import write_time
 from transforms.job import Job
 from transforms.logs import fields
+from transforms.segments.values import HOUR, MINUTE, SECOND
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.seeding import Seeding
@@ -25,13 +26,12 @@ __all__ = ["Looks", "keep_seeded"]
 
 _log = logging.getLogger(__name__)
 
-_SECOND = 1_000_000
 #: How long after an activation its seeds are made: by then most of what arrived before it has been applied.
-OVER = 5 * _SECOND
+OVER = 5 * SECOND
 #: Seconds between looks at the definitions, and between asking whether to stop.
 _LOOK, _NAP = 2.0, 0.2
 #: The pause before the store is searched again, after somebody waited or nobody did; the second doubles each time.
-_SOON, _LATER, _LATEST = 10 * _SECOND, 60 * _SECOND, 3600 * _SECOND
+_SOON, _LATER, _LATEST = 10 * SECOND, MINUTE, HOUR
 
 
 class Looks:

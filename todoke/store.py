@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from transforms.errors import WrongUse
 from transforms.storage.open import open_reader, open_store
 from transforms.storage.reader import Reader
-from transforms.storage.store import OlderStore, Store
+from transforms.storage.rows import UserRow
+from transforms.storage.store import NoStore, OlderStore, Store
+from transforms.views.users import UnknownUser, known_user
 
-__all__ = ["open_asked", "open_asked_reader"]
+__all__ = ["asked_row", "open_asked", "open_asked_reader"]
 
 
 def open_asked(url: str) -> Store:
@@ -34,8 +36,11 @@ def open_asked_reader(url: str) -> Iterator[Reader]:
     """
     try:
         reader = open_reader(url)
-    except OlderStore:
-        open_asked(url).close()
+    except OlderStore as older:
+        try:
+            open_asked(url).close()
+        except NoStore as error:
+            raise NoStore(f"{older}. Run this once where it may be written, to bring it up to date: {error}") from error
         reader = open_reader(url)
     except ValueError as error:
         raise WrongUse(f"--store: {error}") from error
@@ -43,3 +48,16 @@ def open_asked_reader(url: str) -> Iterator[Reader]:
         yield reader
     finally:
         reader.close()
+
+
+def asked_row(reader: Reader, user: str) -> UserRow:
+    """The row of the user that a command names.
+
+    Raises:
+      WrongUse: the store knows no such user; the message names the visitor, or the user, who has that name.
+      StoreError: the store cannot be read.
+    """
+    try:
+        return known_user(reader, user)
+    except UnknownUser as error:
+        raise WrongUse(str(error)) from error

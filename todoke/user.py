@@ -1,19 +1,21 @@
 """`todoke user`: one user with a timeline."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from todoke.clock import UTC_CLOCK, Clock, check_zone, clock, zone_in
-from todoke.store import open_asked_reader
+from todoke.store import asked_row, open_asked_reader
 from todoke.tables import moments, words
 from todoke.terminal import Screen, json_text, plain_text
-from transforms.errors import WrongUse
+from transforms.events.consent import EVERY_TOPIC
+from transforms.events.event import RECEIPT
 from transforms.events.plain import quoted
 from transforms.storage.reader import Reader
-from transforms.storage.rows import UserRow
-from transforms.views.users import UnknownUser, past, profile, user_row
+from transforms.storage.rows import LedgerState, UserRow
+from transforms.views.users import past, profile
 
 __all__ = ["print_user", "user", "user_json"]
 
@@ -23,6 +25,8 @@ _EVENTS = 1000
 _SHOWN = 100
 #: The fields of a profile that are times, besides those of memberships, journeys and pending entries.
 _TIMES = ("deleted", "known_since", "as_of")
+#: The kinds of receipts whose reason stands in the line of the send, too.
+_SAID_BY_SENDS = ("failed", "unknown", "expired", "suppressed")
 
 
 def user(user_id: str, url: str, *, zone: str, json: bool) -> None:
@@ -46,7 +50,7 @@ def user_json(reader: Reader, user_id: str, zone: str = UTC_CLOCK.zone) -> dict[
     Raises:
       WrongUse: the store does not know the user.
     """
-    row = _row(reader, user_id)
+    row = asked_row(reader, user_id)
     return _shown(reader, row, clock(zone, zone_in(row)))
 
 
@@ -56,16 +60,17 @@ def print_user(console: Console, reader: Reader, user_id: str, zone: str = UTC_C
     Raises:
       WrongUse: the store does not know the user.
     """
-    row = _row(reader, user_id)
+    row = asked_row(reader, user_id)
     by = clock(zone, zone_in(row))
     shown = _shown(reader, row, by)
     console.print(plain_text(user_id, "bold"))
     for name in ("known_since", "as_of", "deleted", "owner", "truncated"):
         if name in shown:
             console.print(plain_text(f"  {name.replace('_', ' ')}: {shown[name]}"))
-    for name in ("attributes", "consent"):
-        for key, value in shown.get(name, {}).items():
-            console.print(plain_text(f"  {name.removesuffix('s')} {key}: {quoted(value, _SHOWN)}"))
+    for key, value in shown.get("attributes", {}).items():
+        console.print(plain_text(f"  attribute {key}: {quoted(value, _SHOWN)}"))
+    for line in _consent(shown.get("consent", {})):
+        console.print(plain_text(f"  consent {line}"))
     for name, since in shown.get("segments", {}).items():
         console.print(plain_text(f"  segment {name}: {since}"))
     for name in shown.get("warming", []):
@@ -78,16 +83,9 @@ def print_user(console: Console, reader: Reader, user_id: str, zone: str = UTC_C
         )
     columns = moments(f"time ({by.zone})"), words("what"), words("detail")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
-    for entry in shown["timeline"]:
+    for entry in _told_once(shown["timeline"]):
         table.add_row(_to_second(entry["time"]), *map(plain_text, _describe(entry)))
     console.print(table)
-
-
-def _row(reader: Reader, user_id: str) -> UserRow:
-    try:
-        return user_row(reader, user_id)
-    except UnknownUser as error:
-        raise WrongUse(str(error)) from error
 
 
 def _shown(reader: Reader, row: UserRow, by: Clock) -> dict[str, Any]:
@@ -110,6 +108,23 @@ def _moved(profile: dict[str, Any], by: Clock) -> dict[str, Any]:
     return profile | times
 
 
+def _consent(said: dict[str, bool]) -> Iterator[str]:
+    """Each consent that was set, and which of two wins: a denial of the whole channel."""
+    for key, granted in said.items():
+        whole = f"{EVERY_TOPIC}/{key.rpartition('/')[2]}"
+        denied = granted and not said.get(whole, True)
+        yield f"{key}: {quoted(granted)}" + (f", but {whole} denies it" if denied else "")
+
+
+def _told_once(timeline: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A timeline without receipts that say again why a send, which it has too, did not go out."""
+    sends = {entry["id"] for entry in timeline if entry["kind"] != "event"}
+    for entry in timeline:
+        said = entry["said"] if entry["kind"] == "event" and entry["type"] == RECEIPT else {}
+        if said.get("send") not in sends or said.get("kind") not in _SAID_BY_SENDS:
+            yield entry
+
+
 def _to_second(time: str) -> str:
     """A time for people, under a heading that names the zone."""
     return time[:19].replace("T", " ")
@@ -122,11 +137,16 @@ def _cut(text: str) -> str:
 
 def _describe(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["kind"] == "event":
-        said = ", ".join(f"{name} {quoted(value, _SHOWN)}" for name, value in entry["said"].items())
+        values = entry["said"]
+        if entry["type"] == RECEIPT and "reason" in values:  # first, so that it is not cut off
+            values = {"reason": values["reason"]} | values
+        said = ", ".join(f"{name} {quoted(value, _SHOWN)}" for name, value in values.items())
         arrived = _to_second(entry.get("arrival", entry["time"]))
         late = "" if arrived == _to_second(entry["time"]) else f" (arrived {arrived})"
         return entry["name"] or entry["type"].replace("_", " "), (_cut(said) + late).strip()
     what = f"{entry['campaign']}" + (f" / {entry['step']}" if entry["step"] else "")
     if entry["kind"] == "refusal":
         return f"no send: {entry['detail']}", what
-    return f"{entry['channel']} {entry['state']}", what
+    went_out = entry["state"] in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED)  # else the detail says what happened
+    why = f": {entry['detail']}" if entry["detail"] and not went_out else ""
+    return f"{entry['channel']} {entry['state']}", what + why

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from beam_pipelines.options import CONTROL_RATE
-from todoke.control import Publish, open_control, publish_evenly
+from todoke.control import Publisher, open_control, publish_evenly
 from todoke.store import open_asked
 from transforms.storage.users import Users
 from transforms.users.control import encode_inputs_control
@@ -34,7 +34,7 @@ def wake(url: str, topic: str | None, rate: float) -> None:
 
 def wake_all(
     store: Users,
-    publish: Publish,
+    publish: Publisher,
     rate: float = CONTROL_RATE,
     *,
     clock: Callable[[], float] = time.monotonic,

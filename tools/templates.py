@@ -21,6 +21,7 @@ INFRA = FOLDER / "infra" / "generated"
 #: Words in capitals are for whoever launches to fill in.
 IMAGE = "REGION-docker.pkg.dev/PROJECT/todoke/todoke@sha256:DIGEST"
 HOURLY = "7 * * * *"
+SCHEDULER = "todoke-scheduler@PROJECT.iam.gserviceaccount.com"
 ON_PUBSUB = {
     "definitions": "gs://BUCKET/definitions/live.json",
     "events": "projects/PROJECT/subscriptions/todoke-events",
@@ -63,7 +64,7 @@ def files() -> Iterator[tuple[Path, str]]:
         yield INFRA / f"{job}.json", text(spec)
         if job == BACKFILL:
             yield INFRA / "backfill_launch.json", text(body)
-            yield FOLDER / job / "scheduler.json", text(scheduler_job(body, f"todoke-{job}", place, HOURLY))
+            yield FOLDER / job / "scheduler.json", text(scheduler_job(body, f"todoke-{job}", place, HOURLY, SCHEDULER))
 
 
 def text(content: Any) -> str:

@@ -1,7 +1,7 @@
 """Logs that people and programs read: a line of text, and by name what it is about (job, campaign, channel, reason).
 
-Whoever logs says the names with `extra=fields(…)`. A command writes its log to standard error, as text or as an object
-of JSON a line; a worker of Beam hands text alone to its runner, and so writes the names behind it.
+Code that logs says the names with `extra=fields(…)`. A command writes its log to standard error, as text or as an
+object of JSON a line; a worker of Beam hands text alone to its runner, and so writes the names behind it.
 """
 
 import json
@@ -20,10 +20,20 @@ __all__ = ["FORMATS", "JsonLines", "WithFields", "asked_format", "fields", "show
 
 #: What `--log-format` takes.
 FORMATS = ("text", "json")
-#: The loggers of this package. Beam logs a traceback for each step that fails, and Google's clients for each call; what
-#: caused it is said in the end.
-_OURS = ("transforms", "todoke", "beam_pipelines", "py")
-#: Of these what tells how a run does is shown, too.
+#: The loggers of this package, and Python's own warnings.
+_OURS = frozenset(("transforms", "todoke", "beam_pipelines", "py"))
+#: Loggers of which `--debug` alone shows anything. Beam (by `root`, too) logs a traceback for each step that fails, and
+#: libraries for each call; what caused it is said in the end. Of all others, as a channel of another package, warnings
+#: are shown.
+_NOISE = frozenset(
+    (
+        *("root", "apache_beam", "PrismRunner", "SdkWorker", "aiohttp", "aiosmtplib", "asyncio", "cachecontrol"),
+        *("charset_normalizer", "concurrent", "datastore", "dill", "fastavro", "firebase_admin", "google"),
+        *("google_auth_httplib2", "grpc", "h2", "hdfs", "hpack", "httpcore", "httplib2", "httpx", "mail", "numexpr"),
+        *("oauth2client", "opentelemetry", "pyarrow", "pymongo", "requests", "tenacity", "urllib3", "websockets"),
+    )
+)
+#: Of ours that which tells how a run does.
 _TELLS = "todoke"
 
 _log = logging.getLogger(__name__)
@@ -103,12 +113,12 @@ def write_log(form: str, *, job: str, debug: bool = False) -> Iterator[None]:
     Args:
       form: one of `FORMATS`. As JSON, warnings of Python and threads that die are records, too.
       job: see `JsonLines`.
-      debug: show what Beam and other libraries log.
+      debug: show what Beam and other known libraries log, too, and not warnings of other packages alone.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(job) if form == "json" else _Text(debug=debug))
     if not debug:
-        handler.addFilter(_is_ours)
+        handler.addFilter(_is_shown)
     tells, hook = logging.getLogger(_TELLS), threading.excepthook
     before = tells.level
     tells.setLevel(logging.INFO)
@@ -134,8 +144,9 @@ def show_fields() -> None:
             handler.setFormatter(WithFields())
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    return record.name.partition(".")[0] in _OURS
+def _is_shown(record: logging.LogRecord) -> bool:
+    package = record.name.partition(".")[0].partition("@")[0]  # SdkWorker@ID: what Prism hands on of a worker
+    return package in _OURS or (package not in _NOISE and record.levelno >= logging.WARNING)
 
 
 def _log_death(died: threading.ExceptHookArgs) -> None:

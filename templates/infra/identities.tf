@@ -52,8 +52,8 @@ locals {
     [
       { who = "worker", topic = "control", role = "roles/pubsub.publisher", why = "what goes back to users" },
       { who = "worker", topic = "dead_letters", role = "roles/pubsub.publisher", why = "messages that cannot be read or applied" },
-      { who = "worker", topic = "control", role = "roles/pubsub.viewer", why = "the launcher asks whether the topic is there" },
-      { who = "worker", topic = "dead_letters", role = "roles/pubsub.viewer", why = "the launcher asks whether the topic is there" },
+      { who = "worker", topic = "control", role = "roles/pubsub.viewer", why = "Dataflow's own writer may look whether the topic is there" },
+      { who = "worker", topic = "dead_letters", role = "roles/pubsub.viewer", why = "Dataflow's own writer may look whether the topic is there" },
       { who = "commands", topic = "control", role = "roles/pubsub.publisher", why = "`todoke sweep` tells users what became of claims" },
       { who = "commands", topic = "control", role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether the topic is there" },
       { who = "commands", topic = "dead_letters", role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether the topic is there" },
@@ -68,7 +68,7 @@ locals {
   subscription_grants = concat(
     flatten([for subscription in ["events", "control"] : [
       { who = "worker", subscription = subscription, role = "roles/pubsub.subscriber", why = "the job reads it" },
-      { who = "worker", subscription = subscription, role = "roles/pubsub.viewer", why = "Dataflow reads how it is set, and the launcher whether it is there" },
+      { who = "worker", subscription = subscription, role = "roles/pubsub.viewer", why = "Dataflow's own reader looks how it is set" },
       { who = "launcher", subscription = subscription, role = "roles/pubsub.viewer", why = "`todoke launch` asks whether it is there" },
       { who = "commands", subscription = subscription, role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether it is there" },
     ]]),
@@ -83,7 +83,6 @@ locals {
 
   bucket_grants = [
     { who = "worker", bucket = "site", role = "roles/storage.objectViewer", why = "templates, definitions and histories" },
-    { who = "worker", bucket = "site", role = "roles/storage.objectCreator", why = "reports of backfills, which nothing overwrites" },
     { who = "worker", bucket = "work", role = "roles/storage.objectAdmin", why = "Dataflow stages jobs there, and removes what it wrote" },
     { who = "worker", bucket = "work", role = "roles/storage.legacyBucketReader", why = "Dataflow asks whether the bucket is there" },
     { who = "launcher", bucket = "site", role = "roles/storage.objectAdmin", why = "`todoke publish` writes definitions, a build writes templates" },

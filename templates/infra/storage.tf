@@ -1,6 +1,6 @@
 # Two buckets and a registry for the image.
 
-# What the site owns: definitions and their pointer, templates, histories for backfills, reports.
+# What the site owns: definitions and their pointer, templates, histories for backfills.
 resource "google_storage_bucket" "site" {
   name                        = "${var.project}-${var.name}-site"
   location                    = var.region
@@ -17,14 +17,6 @@ resource "google_storage_bucket" "site" {
   lifecycle_rule {
     action { type = "Delete" }
     condition { days_since_noncurrent_time = 90 }
-  }
-
-  lifecycle_rule {
-    action { type = "Delete" }
-    condition {
-      age            = 400
-      matches_prefix = ["reports/"]
-    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from transforms.metrics.counts import counts_of
 from transforms.storage.open import open_reader, open_store
 from transforms.storage.pages import every
 from transforms.storage.rows import DeadLetterRow
+from transforms.users.faults import INTERNAL
 from transforms.users.measures import METRICS
 
 DEFINITIONS = "segments: {buyers: {owner: o, members: {event: Ordered}}}\n"
@@ -94,12 +96,12 @@ def test_letters_are_kept_once_read_replayed_and_deleted_while_the_job_runs(
     said = [json.loads(row.payload)["messageId"] for row in found]
     assert sorted(said) == sorted(f"m{number}" for number in range(10, 62))
 
-    # One of them is of a message that was applied meanwhile, as if its sender had mended it.
+    # One of them is of a message that was applied meanwhile, as if this failure had been mended.
     store = open_store(url, create=False)
     before = outcomes("duplicate")
     applied = json.dumps(call(3)).encode()
-    store.write_dead_letters([kept(DeadLetter(applied, "pubsub:p/s", "mended", "", 1), found[0].time)])
-    told = command("replay", "--store", url, "--to", f"pubsub:{topic}", "--cause", "mended", "--json")
+    store.write_dead_letters([kept(DeadLetter(applied, "pubsub:p/s", INTERNAL, "", 1), found[0].time)])
+    told = command("replay", "--store", url, "--to", f"pubsub:{topic}", "--cause", INTERNAL, "--json")
     assert json.loads(told)["published"] == 1
     wait_for(lambda: outcomes("duplicate") == before + 1, job.log)
     # What nobody mended is refused once more: the same letter, which may be replayed again.
@@ -112,5 +114,30 @@ def test_letters_are_kept_once_read_replayed_and_deleted_while_the_job_runs(
 
     publish(topic, [call(70, type="delete")])
     wait_for(lambda: {row.user for row in letters()} == {"bob", "null"}, job.log)
+    store.close()
+    assert job.stop() == 0
+
+
+@pytest.mark.usefixtures("prism")
+def test_a_job_to_which_nothing_is_refused_deletes_what_is_too_old_and_notes_how_far_it_is_behind(
+    job: Job, topic: str, tmp_path: Path
+) -> None:
+    url, now, day = f"sqlite:{tmp_path / 's.db'}", time.time_ns() // 1000, 24 * 3_600_000_000
+    store = open_store(url)
+    letters = [DeadLetter(b"%d" % days, "pubsub:p/s", "not_json", "", now) for days in (1, 29, 31, 400)]
+    store.write_dead_letters([kept(each, now - int(each.payload) * day) for each in letters])
+    publish(topic, [call(1)])
+    job.start()
+
+    def left() -> list[bytes]:
+        reader = open_reader(url)
+        try:
+            return [row.payload for row in reader.page_dead_letters(9).rows]
+        finally:
+            reader.close()
+
+    wait_for(lambda: left() == [b"1", b"29"], job.log)
+    wait_for(lambda: any(count.count for count in counts_of(store, "behind")), job.log)
+    assert "Traceback" not in job.log.read_text()
     store.close()
     assert job.stop() == 0

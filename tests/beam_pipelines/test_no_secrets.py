@@ -118,3 +118,29 @@ def test_secrets_may_be_in_files(flags: list[str], tmp_path: Path, monkeypatch: 
         with pytest.raises(WrongUse, match=f"{name}: /nowhere/secret cannot be read"):
             parse(argv)
         monkeypatch.setenv(name, f"file:{tmp_path / name}")
+
+
+def test_secrets_of_workers_are_not_read_where_they_are_launched(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher's account need not have the right, and the file is on the worker."""
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    places = dict.fromkeys(SECRETS, "sm:projects/proj-x/secrets/s/versions/1") | {SMTP_PASSWORD: "file:/on/worker"}
+    said = [f"--variable={name}={place}" for name, place in places.items()]
+    config, _, _ = parse([*flags, *LIVE, "--email=smtps://mail.example.com:465", *said, *DATAFLOW])
+    assert config.variables == places
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("TODOKE_MAIL_FROM", "Shop"), ("TODOKE_UNSUBSCRIBE_URL", "shop.example.com/unsubscribe")]
+)
+@pytest.mark.parametrize("where", ["environment", "launch"])
+def test_what_mails_cannot_be_sent_with_is_refused_at_the_launch(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, name: str, wrong: str, where: str
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv(name, wrong)
+    more = [f"--variable={name}={wrong}"] if where == "launch" else []
+    with pytest.raises(WrongUse, match=f"{name} must be like"):
+        parse([*flags, *LIVE, "--email=smtps://mail.example.com:465", *more, *DATAFLOW])

@@ -20,6 +20,7 @@ from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.users.advance import advance, fold
 from transforms.users.effects import Effect
+from transforms.users.parts import PARTS
 from transforms.users.user import Input, User, Wake, decode_user, encode_user
 
 Plain = dict[str, Any]
@@ -128,7 +129,7 @@ def test_the_core_decides_as_the_oracle(campaign: Plain, history: list[Event]) -
     assert sorted(told(effects)) == sorted(simulate(campaign, history, SETTLING, UNTIL))
     live, one_by_one = User("u"), []
     for item in inputs:
-        deadline = live.deadline
+        deadline = PARTS.deadline_of(live)
         if deadline is not None and deadline < item.arrival:  # as a timer does
             live, found = advance(live, Wake(deadline), machine)
             one_by_one += found

@@ -15,6 +15,7 @@ from strength import examples
 
 from transforms.campaigns.effects import Send, Suppressed
 from transforms.campaigns.journey import Journey
+from transforms.users.parts import PARTS
 from transforms.users.user import decode_user, encode_user
 
 Plain = dict[str, Any]
@@ -181,7 +182,7 @@ def test_a_held_send_outlives_its_process_and_older_states_are_read() -> None:
     told.track("Bought", EVENING)
     (journey,) = told.user.journeys.values()
     assert (journey.waiting, journey.due, journey.held) == ("push", START + MORNING, START + EVENING)
-    assert told.user.deadline == START + MORNING
+    assert PARTS.deadline_of(told.user) == START + MORNING
     told.user = decode_user(encode_user(told.user))
     told.wake(MORNING)
     assert told.sent == [("push", "push", MORNING)]

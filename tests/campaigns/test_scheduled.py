@@ -14,6 +14,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.load import compiled
 from transforms.events.event import Event
 from transforms.users.advance import fold
+from transforms.users.parts import PARTS
 from transforms.users.user import User, Wake
 
 DAILY = {"schedule": {"cron": "0 9 * * *"}}
@@ -31,12 +32,12 @@ def test_a_run_reaches_who_is_in_the_audience_at_its_instant() -> None:
 
 def test_no_wake_is_early_or_late() -> None:
     told = story(trigger=DAILY)
-    assert told.user.deadline == START + 9 * HOUR
+    assert PARTS.deadline_of(told.user) == START + 9 * HOUR
     told.wake(9 * HOUR - 1)
     assert sends(told) == []
     told.wake(9 * HOUR)
     assert sends(told) == [("c", "push_a", 9 * HOUR)]
-    assert told.user.deadline == START + 33 * HOUR
+    assert PARTS.deadline_of(told.user) == START + 33 * HOUR
 
 
 @pytest.mark.parametrize(
@@ -131,12 +132,12 @@ def test_ends_ends_the_runs_and_so_the_waking() -> None:
     told = story(trigger=DAILY, ends="2026-03-29T00:00:00Z")
     told.wake(9 * DAY)
     assert len(sends(told)) == 2
-    assert told.user.deadline is None
+    assert PARTS.deadline_of(told.user) is None
 
 
 def test_a_stopped_campaign_wakes_nobody_and_a_paused_one_says_so() -> None:
     stopped = story(trigger=DAILY, status="stopped")
-    assert stopped.user.deadline is None
+    assert PARTS.deadline_of(stopped.user) is None
     paused = story(trigger=DAILY, status="paused")
     paused.wake(DAY)
     assert (sends(paused), paused.reasons) == ([], ["paused"])

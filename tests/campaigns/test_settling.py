@@ -9,6 +9,7 @@ from core import HOUR, MINUTE, START, Story, compile_plain, of_type, run_bounded
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Send
 from transforms.events.event import Event
+from transforms.users.parts import PARTS
 from transforms.users.user import ANONYMOUS, Merge
 
 S = 1_000_000
@@ -37,7 +38,7 @@ def test_a_token_that_comes_a_moment_after_the_trigger_lets_the_user_in() -> Non
     assert entered(told) == [29 * S]
     assert sent(told) == [("push_a", 29 * S)]
     assert refusals(told) == []
-    assert told.user.deadline is None
+    assert PARTS.deadline_of(told.user) is None
 
 
 def test_settling_is_thirty_seconds_where_nothing_is_said() -> None:
@@ -45,7 +46,7 @@ def test_settling_is_thirty_seconds_where_nothing_is_said() -> None:
     del plain["policies"]["settling"]
     told = Story(compile_plain(plain))
     told.track("Bought", 0)
-    assert told.user.deadline == START + 30 * S
+    assert PARTS.deadline_of(told.user) == START + 30 * S
     assert refusals(told) == []
 
 
@@ -55,14 +56,14 @@ def test_at_the_deadline_what_is_pending_is_refused_and_an_input_of_that_instant
     told.device(30 * S)
     assert refusals(told) == [("", "unreachable", 30 * S)]
     assert entered(told) == []
-    assert told.user.deadline is None
+    assert PARTS.deadline_of(told.user) is None
 
 
 def test_time_alone_decides_at_the_deadline() -> None:
     told = new_user()
     told.track("Bought", 5 * S)
     told.track("Bought", 5 * S + 1)
-    assert told.user.deadline == START + 35 * S
+    assert PARTS.deadline_of(told.user) == START + 35 * S
     told.wake(HOUR)
     assert refusals(told) == [("", "in_journey", 5 * S + 1), ("", "unreachable", 35 * S)]
 
@@ -71,7 +72,7 @@ def test_it_counts_from_the_first_arrival_of_anything() -> None:
     told = new_user()
     told.identify(0)
     told.track("Bought", 29 * S)
-    assert told.user.deadline == START + 30 * S
+    assert PARTS.deadline_of(told.user) == START + 30 * S
     told = new_user()
     told.identify(0)
     told.track("Bought", 30 * S)
@@ -244,7 +245,7 @@ def test_a_send_is_held_back_until_the_end_of_settling() -> None:
     told.track("Bought", 10 * S)
     told.wake(30 * S + 10 * S)
     assert refusals(told) == [("push_a", "unreachable", 40 * S)]
-    assert told.user.deadline == START + 40 * S + HOUR
+    assert PARTS.deadline_of(told.user) == START + 40 * S + HOUR
 
 
 def test_a_send_is_not_held_back_beyond_max_delay() -> None:
@@ -323,7 +324,7 @@ def test_a_visitor_does_not_move_the_deadline_and_its_pending_entries_come_along
     visitor = visitor_who(("track", 0))
     told = new_user()
     told.take(past(visitor, 20 * S))
-    assert told.user.deadline == START + 50 * S
+    assert PARTS.deadline_of(told.user) == START + 50 * S
     told.device(49 * S)
     assert sent(told) == [("push_a", 49 * S)]
     known = new_user()
@@ -343,9 +344,9 @@ def test_of_two_user_ids_the_earlier_arrival_counts() -> None:
     other, told = new_user("v"), new_user()
     other.identify(0, id_="o")
     told.track("Bought", 10 * S)
-    assert told.user.deadline == START + 40 * S
+    assert PARTS.deadline_of(told.user) == START + 40 * S
     told.take(past(other, 20 * S))
-    assert told.user.deadline == START + 30 * S
+    assert PARTS.deadline_of(told.user) == START + 30 * S
     told.device(30 * S)
     assert refusals(told) == [("", "unreachable", 30 * S)]
     third = new_user("w")
@@ -369,7 +370,7 @@ def test_a_deletion_clears_it() -> None:
     told.track("Ordered", 0)
     told.track("Bought", 0)
     told.take(told.call("delete", S))
-    assert (told.user.journeys, told.user.recent, told.user.deadline) == ({}, {}, None)
+    assert (told.user.journeys, told.user.recent, PARTS.deadline_of(told.user)) == ({}, {}, None)
 
 
 def test_of_many_in_one_campaign_one_goes_on_beside_an_entry_that_is_pending() -> None:

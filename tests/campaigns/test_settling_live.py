@@ -12,6 +12,7 @@ from strength import examples
 
 from transforms.campaigns.effects import CampaignEntered, Send
 from transforms.events.event import Event
+from transforms.users.parts import PARTS
 from transforms.users.user import Wake
 
 S = 1_000_000
@@ -55,8 +56,8 @@ def test_nobody_has_a_timer_for_whom_nothing_is_pending() -> None:
     machine = compile_plain(definitions(policies={"settling": "30s"}))
     loop = Loop(machine, Random(0))
     loop.deliver(routed([call("m1", "identify", 0)]))
-    assert loop.users["u"].deadline is None
+    assert PARTS.deadline_of(loop.users["u"]) is None
     loop.deliver(routed([call("m2", "track", S, name="Bought")]))
-    assert loop.users["u"].deadline == START + 30 * S
+    assert PARTS.deadline_of(loop.users["u"]) == START + 30 * S
     loop.deliver([("u", Wake(START + 30 * S))])
-    assert loop.users["u"].deadline is None
+    assert PARTS.deadline_of(loop.users["u"]) is None

@@ -1,7 +1,7 @@
 """A server on this machine that keeps what it is sent and answers as it is told."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -24,12 +24,15 @@ class Request(NamedTuple):
 
 
 class LocalHttp:
-    """`requests` came; the next ones are answered by `answers`, (status, headers, body), and then by 200."""
+    """`requests` came; the next ones are answered by `answers`, and then by 200.
+
+    An answer is a status, headers, and a body or what makes one of the request.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.requests: list[Request] = []
-        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        self.answers: list[tuple[int, dict[str, str], bytes | Callable[[Request], bytes]]] = []
 
 
 @contextmanager
@@ -44,6 +47,8 @@ def local_http() -> Iterator[LocalHttp]:
             if status == 0:
                 self.close_connection = True
                 return
+            if callable(answer):
+                answer = answer(site.requests[-1])
             self.send_response(status)
             for name, value in {"content-length": str(len(answer)), **headers}.items():
                 self.send_header(name, value)

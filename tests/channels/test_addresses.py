@@ -1,17 +1,22 @@
 import pytest
 
+from transforms.channels.address import Server
 from transforms.channels.email.settings import SmtpAddress, parse_smtp
-from transforms.channels.line.settings import LineAddress, parse_line
+from transforms.channels.inbox.message import InboxMessage
+from transforms.channels.line import settings as line
+from transforms.channels.line.settings import parse_line
+from transforms.channels.push import settings as push
 from transforms.channels.push.settings import FcmAddress, parse_fcm
 from transforms.channels.settings import MailSettings
+from transforms.messages.definitions import Text
 
 
 @pytest.mark.parametrize(
     ("url", "address"),
     [
         ("fcm:my-project1", FcmAddress("my-project1")),
-        ("fcm:demo@http://127.0.0.1:80", FcmAddress("demo", "http://127.0.0.1:80", local=True)),
-        ("fcm:demo@http://localhost:8080/", FcmAddress("demo", "http://localhost:8080", local=True)),
+        ("fcm:demo@http://127.0.0.1:80", FcmAddress("demo", Server("http://127.0.0.1:80", local=True))),
+        ("fcm:demo@http://localhost:8080/", FcmAddress("demo", Server("http://localhost:8080", local=True))),
     ],
 )
 def test_fcm(url, address):
@@ -33,11 +38,12 @@ def test_smtp(url, address):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "fcm", "fcm:", "fcm:UPPER", "fcm:demo@", "fcm:demo@localhost:1", "fcm:demo@http://h", "fcm:demo@http://h:x",
+    ["fcm:demo@http://fcm.example.com:80", "fcm:demo@http://127.0.0.1.example.com:80", "",
+     "fcm", "fcm:", "fcm:UPPER", "fcm:demo@", "fcm:demo@localhost:1", "fcm:demo@http://h", "fcm:demo@http://h:x",
      "fcm:demo@http://h:1/path", "fcm:demo@http://:1", "http://h:1", "fcm:demo@http://h:99999"],
 )  # fmt: skip
 def test_what_is_not_fcm(url):
-    with pytest.raises(ValueError, match=r"fcm:|http://HOST:PORT|port"):
+    with pytest.raises(ValueError, match=r"fcm:|http://HOST:PORT|port|over http://"):
         parse_fcm(url)
 
 
@@ -53,7 +59,8 @@ def test_what_is_not_smtp(url):
 
 
 @pytest.mark.parametrize(
-    ("host", "loopback"), [("localhost", True), ("127.0.0.9", True), ("::1", True), ("mail.example", False)]
+    ("host", "loopback"),
+    [("localhost", True), ("127.0.0.9", True), ("::1", True), ("mail.example", False), ("127.0.0.1.example", False)],
 )
 def test_loopback(host, loopback):
     assert SmtpAddress(host, 25).is_loopback is loopback
@@ -79,13 +86,34 @@ def test_an_unsubscribe_url_that_is_none(base):
 
 
 def test_line_and_its_local_server():
-    assert parse_line("line") == LineAddress()
-    assert parse_line("line@http://127.0.0.1:8080/") == LineAddress("http://127.0.0.1:8080", local=True)
+    assert parse_line("line") == Server("https://api.line.me")
+    assert parse_line("line@http://127.0.0.1:8080/") == Server("http://127.0.0.1:8080", local=True)
+    assert parse_line("line@https://line.example.com:8443") == Server("https://line.example.com:8443")
 
 
 @pytest.mark.parametrize(
-    "url", ["", "lines", "line@", "line@127.0.0.1:80", "line@http://127.0.0.1", "line@http://a:1/x"]
+    "url",
+    [
+        "line@http://line.example.com:80",
+        "",
+        "lines",
+        "line@",
+        "line@127.0.0.1:80",
+        "line@http://127.0.0.1",
+        "line@http://a:1/x",
+    ],
 )
 def test_a_line_url_that_is_none(url):
-    with pytest.raises(ValueError, match=r"expected line|a host and a port|no path"):
+    with pytest.raises(ValueError, match=r"expected line|a host and a port|no path|over http://"):
         parse_line(url)
+
+
+@pytest.mark.parametrize(("settings", "told"), [(line.SETTINGS, "line"), (push.SETTINGS, "fcm:demo")])
+def test_links_that_unsubscribe_are_asked_for_where_a_message_shows_them(settings, told):
+    said = {settings.flags[0].name: (told,)}
+    message = InboxMessage("leave", body=Text({"": "{{ unsubscribe_url }}"}))
+    with pytest.raises(ValueError, match="set TODOKE_UNSUBSCRIBE_URL and TODOKE_UNSUBSCRIBE_SECRET: message `leave`"):
+        settings.check_messages(said, {}, [message])
+    for said_body in ("Hi", "{{ event.unsubscribe_url | default: 'unsubscribe_url' }}"):
+        settings.check_messages(said, {}, [InboxMessage("stay", body=Text({"": said_body}))])
+    settings.check_messages({settings.flags[0].name: (f"{told}@http://[::1]:80",)}, {}, [message])

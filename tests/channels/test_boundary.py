@@ -1,18 +1,23 @@
 """One message that nobody can make, or whose call raises, costs no other: the 63 beside it go out."""
 
 import asyncio
+import re
+from base64 import b64decode, b64encode
+from urllib.parse import quote
 
 import pytest
 from channels.handing import Whole
 
 from transforms.campaigns.release import OlderDefinitions
+from transforms.channels.channel import secret_values
 from transforms.channels.outbox import Outbox
-from transforms.channels.outcome import Outcome
+from transforms.channels.outcome import DETAIL, Outcome
 from transforms.channels.push.message import PushMessage
 from transforms.channels.receipts import receipt_of
 from transforms.channels.settings import MailSettings
 from transforms.events.plain import plain
 from transforms.messages.definitions import Text
+from transforms.messages.secrets import MASK
 from transforms.storage.rows import LedgerState
 from transforms.storage.store import StoreError
 
@@ -114,6 +119,64 @@ def test_an_error_without_a_text_and_one_that_quotes_a_secret_say_what_they_may(
     assert len(logged(caplog)) == 4
     assert not any("hunter2" in text for text in logged(caplog))
     assert not any("hunter2" in row.detail for row in store.scan_ledger())
+
+
+SECRET = "line-token/17+x"
+
+
+class Echoing(Whole):
+    """A provider that answers with what it was sent."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def send(self, send, made):
+        return self.answer
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "echo",
+    [
+        f"you sent Bearer {SECRET}.",
+        f"https://x.example/?token={quote(SECRET, safe='')}",
+        *(f"Basic {b64encode(f'{user}:{SECRET}'.encode()).decode()}" for user in ("A", "AB", "ABC")),
+        "x" * (DETAIL - 8) + SECRET,
+    ],
+)
+def test_a_provider_that_echoes_a_secret_tells_nobody(store, make_courier, make_send, bounded, echo):
+    answers = [
+        Outcome.failed("auth", echo),
+        Outcome.unknown("server_error", echo),
+        Outcome.retry("quota", 1, echo),
+        Outcome.handed_off(echo),
+    ]
+    for answer in answers:
+        courier = make_courier(store, senders={"push": Echoing(answer)}, bounded=bounded, hidden=[SECRET, ""])
+        [delivery] = courier.deliver([make_send("t", id=answer.state, user=answer.state)])
+        assert MASK in delivery.detail
+        assert len(delivery.detail) <= DETAIL
+        shown = delivery.detail + row_of(store, delivery.send).detail
+        assert not any(shown.count(part) for part in (SECRET[:8], quote(SECRET, safe="")[:8]))
+        assert not any(SECRET.encode()[3:-3] in decoded(shown[start:]) for start in range(len(shown)))
+
+
+def decoded(text):
+    """What the beginning of a text is in base64."""
+    letters = re.match("[A-Za-z0-9+/]*", text)[0]
+    return b64decode(letters[: len(letters) // 4 * 4])
+
+
+def test_the_secrets_of_every_channel_are_known(tmp_path):
+    (tmp_path / "token").write_text("of a file\n")
+    environment = {
+        "TODOKE_SMTP_PASSWORD": "pw",
+        "TODOKE_LINE_TOKEN": f"file:{tmp_path / 'token'}",
+        "TODOKE_SMS_TOKEN": "file:/no/such/file",
+        "TODOKE_UNSUBSCRIBE_SECRET": "signs",
+        "TODOKE_MAIL_FROM": "Shop <shop@example.com>",
+    }
+    assert {*filter(None, secret_values(environment))} == {"pw", "of a file", "signs"}
 
 
 @BOTH

@@ -3,6 +3,7 @@
 import re
 from email import policy
 from email.header import decode_header, make_header
+from email.message import EmailMessage
 from email.parser import BytesParser
 
 import pytest
@@ -49,6 +50,18 @@ def name_of(header: str) -> str:
     name, _, _ = header.rpartition("<")
     decoded = str(make_header(decode_header(name.strip())))
     return re.sub(r"\\(.)", r"\1", decoded[1:-1]) if name.startswith('"') else decoded
+
+
+@given(TEXTS | st.text(st.characters(exclude_categories=["Cs"])), TEXTS | st.none())
+def test_bodies_are_those_of_the_standard_library(text, html):
+    message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
+    message.set_content(text)
+    if html is not None:
+        message.add_alternative(html, subtype="html")
+        message.set_boundary("=0f3a=")
+    made = compose(SEND, RenderedMail("S", text, html), MailSettings())
+    assert isinstance(made, Composed)
+    assert made.content.endswith(message.as_bytes())
 
 
 def test_an_encoded_word_of_a_user_is_text():
@@ -129,3 +142,10 @@ def test_an_international_domain(make_send):
     assert not isinstance(mail, Outcome)
     assert mail.recipient == "info@xn--mller-kva.example"
     assert b"To: info@xn--mller-kva.example\r\n" in mail.content
+
+
+def test_no_text_ends_a_part_of_a_mail():
+    texts = "--=0f3a=\r\n--=0f3a=0=--", f"<p>{'=0f3a=' + '=' * 100}</p>"
+    parsed = BytesParser(policy=policy.default).parsebytes(composed(text=texts[0], html=texts[1]).content)
+    assert len(parsed.get_boundary()) <= 70  # RFC 2046, 5.1.1
+    assert tuple(part.get_content().strip() for part in parsed.iter_parts()) == texts

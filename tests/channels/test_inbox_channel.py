@@ -6,7 +6,7 @@ import pytest
 from channels.handing import hand_over
 
 from transforms.channels.inbox.message import RenderedInbox
-from transforms.channels.inbox.transport import Inbox
+from transforms.channels.inbox.transport import InboxSender
 from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import RenderedPush
 from transforms.storage.rows import InboxRow
@@ -17,7 +17,7 @@ GIFT = RenderedInbox("A gift", "100 gems", None, "game://gift", {"gift": {"gems"
 
 def test_a_message_is_a_row_once(store, make_send):
     send = make_send("ada-inbox", user="ada-inbox", channel="inbox", id="s1")
-    channel = Inbox(store)
+    channel = InboxSender(store)
     assert [asyncio.run(hand_over(channel, send, GIFT)) for _ in range(2)] == [Outcome.handed_off("inbox")] * 2
     assert store.read_inbox("ada-inbox") == [
         InboxRow(
@@ -38,10 +38,10 @@ def test_a_message_is_a_row_once(store, make_send):
 
 def test_one_that_does_not_expire(store, make_send):
     send = make_send("eve-inbox", user="eve-inbox", channel="inbox")
-    asyncio.run(hand_over(Inbox(store), send, RenderedInbox("A", "")))
+    asyncio.run(hand_over(InboxSender(store), send, RenderedInbox("A", "")))
     assert [row.expires for row in store.read_inbox("eve-inbox")] == [0]
 
 
 def test_only_inbox_messages_go_there(store, make_send):
     with pytest.raises(TypeError, match="no inbox message"):
-        asyncio.run(hand_over(Inbox(store), make_send("u1"), RenderedPush("a", "b")))
+        asyncio.run(hand_over(InboxSender(store), make_send("u1"), RenderedPush("a", "b")))

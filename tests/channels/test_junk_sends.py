@@ -17,7 +17,7 @@ from transforms.channels.email.settings import parse_smtp
 from transforms.channels.email.transport import Mail
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.inbox.message import InboxMessage
-from transforms.channels.inbox.transport import Inbox
+from transforms.channels.inbox.transport import InboxSender
 from transforms.channels.line.message import LineMessage
 from transforms.channels.line.settings import parse_line
 from transforms.channels.line.transport import Line
@@ -127,7 +127,7 @@ def test_each_send_has_an_answer(
         "email": Made(Mail(parse_smtp("smtp://127.0.0.1:9"), SETTINGS)),
         "line": Made(Line(parse_line("line@http://127.0.0.1:9"), "t")),
         "webhook": Made(Webhook("", parse_allowed(["192.0.2.0/24"]))),
-        "inbox": Inbox(store),
+        "inbox": InboxSender(store),
     }
     written = Outbox(folder / "outbox", SETTINGS)
     channels = dict.fromkeys(fine, written) if outbox else real

@@ -18,7 +18,7 @@ from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import RenderedPush
 from transforms.channels.settings import MailSettings
 from transforms.channels.unsubscribe import read_unsubscribe
-from transforms.identity.mailbox import is_mailbox
+from transforms.identity.mailbox import on_the_wire
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = MailSettings(sender="Shop <hello@shop.example>", unsubscribe_base="https://shop.example/u")
@@ -90,7 +90,7 @@ def test_one_click_unsubscribe_of_a_long_user_id(make_send):
     ],
 )
 def test_bad_addresses_never_reach_the_server(smtp, make_send, make_courier, address):
-    assert not is_mailbox(address)
+    assert on_the_wire(address) is None
     before = smtp.connections
     [delivery] = make_courier().deliver([make_send(address, channel="email", message="mail")])
     assert (delivery.state, delivery.reason) == ("failed", "bad_address")

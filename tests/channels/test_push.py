@@ -15,7 +15,7 @@ from transforms.channels.email.message import RenderedMail
 from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import RenderedPush
 from transforms.channels.push.settings import parse_fcm
-from transforms.channels.push.transport import Push, message_of
+from transforms.channels.push.transport import Push, fcm_message
 
 GOLDEN = Path(__file__).parent / "golden"
 FULL = RenderedPush(
@@ -64,7 +64,7 @@ def test_the_message_on_the_wire(fcm, make_send):
 
 @pytest.mark.filterwarnings("error::DeprecationWarning")
 def test_what_is_not_given_is_not_sent(make_send):
-    assert message_of(RenderedPush("Hi", ""), make_send("t")) == {"notification": {"title": "Hi"}}
+    assert fcm_message(RenderedPush("Hi", ""), make_send("t")) == {"notification": {"title": "Hi"}}
 
 
 def test_fcms_own_parts_go_before_what_is_made_of_the_other_fields(make_send):
@@ -74,7 +74,7 @@ def test_fcms_own_parts_go_before_what_is_made_of_the_other_fields(make_send):
         "web": {"fcm_options": {"link": "https://shop.example"}},
     }
     push = RenderedPush("Hi", "", sound="ding", priority="high", parts=parts)
-    message = message_of(push, make_send("t"))
+    message = fcm_message(push, make_send("t"))
     assert message["android"] == {"priority": "normal", "notification": {"sound": "ding", "channel_id": "sales"}}
     assert message["apns"]["payload"] == {"aps": {"sound": "ding", "category": "SALE"}}
     assert message["apns"]["headers"] == {"apns-priority": "10"}

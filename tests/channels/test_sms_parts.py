@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.channels.sms.message import is_sender
+from transforms.channels.sms.message import SmsMessage, is_sender
 from transforms.channels.sms.numbers import e164
 from transforms.channels.sms.replies import is_from_twilio, receipt_of_reply
 from transforms.channels.sms.segments import segments_of
 from transforms.channels.sms.settings import SETTINGS, parse_sms
+from transforms.messages.definitions import Text
 
 ACCOUNT = "AC" + "7" * 32
 GSM = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ abcXYZ019ÄÖÑÜ§¿äöñüà"
@@ -37,6 +38,16 @@ EXTENDED = "^{}\\[~]|€\f"
         ("", "JP", ""),
         ("+1 415 555 2671 ext. 5", "US", ""),
         ("+999123456789", "", ""),
+        ("00819012345678", "JP", ""),
+        ("0041 79 123 45 67", "JP", ""),
+        ("+8100819012345678", "", ""),
+        ("00819012345678", "NG", ""),
+        ("010 81 90-1234-5678", "JP", "+819012345678"),
+        ("0081 90-1234-5678", "DE", "+819012345678"),
+        ("011 81 90-1234-5678", "US", "+819012345678"),
+        ("+81 (0)90-1234-5678", "", "+819012345678"),
+        ("06 1234 5678", "IT", "+390612345678"),
+        ("07 07 12 34 56", "CI", "+2250707123456"),
         ("+81 90 1234 5678" + " " * 100_000, "", ""),
     ],
 )
@@ -119,6 +130,7 @@ def test_providers() -> None:
         "https://",
         "http://localhost:0/",
         f"twilio:{ACCOUNT}@http://sms.example.com:8080",
+        f"twilio:{ACCOUNT}@http://127.0.0.1.example.com:8080",
         f"twilio:{ACCOUNT}@http://user:secret@sms.example.com:8080",
     ],
 )
@@ -138,6 +150,26 @@ def test_a_launch_needs_a_token_and_a_sender_that_is_one() -> None:
     SETTINGS.check({"sms": ("http://127.0.0.1:8080/messages",)}, {})
 
 
+def test_a_launch_asks_for_what_its_messages_need() -> None:
+    twilio, local = {"sms": (f"twilio:{ACCOUNT}",)}, {"sms": (f"twilio:{ACCOUNT}@http://127.0.0.1:8080",)}
+    other = {"sms": ("https://sms.example.com/messages",)}
+    link = SmsMessage("leave", Text({"": "Hi", "ja": "{{ unsubscribe_url }}"}), Text({"": "Shop"}))
+    hidden = SmsMessage("leave", Text({"": "{% render 'foot' %}"}, (("foot", "{{ unsubscribe_url }}"),)), link.sender)
+    for message in (link, hidden):
+        for told in (twilio, other):
+            with pytest.raises(ValueError, match="set TODOKE_UNSUBSCRIBE_URL and TODOKE_UNSUBSCRIBE_SECRET: message"):
+                SETTINGS.check_messages(told, {}, [message])
+            with pytest.raises(ValueError, match="set TODOKE_UNSUBSCRIBE_SECRET"):
+                SETTINGS.check_messages(told, {"TODOKE_UNSUBSCRIBE_URL": "https://shop.example/u"}, [message])
+        SETTINGS.check_messages(local, {}, [message])
+    unsigned = SmsMessage("hello", Text({"": "Hi"}))
+    for told in (twilio, local):
+        with pytest.raises(ValueError, match="set TODOKE_SMS_FROM, or give message `hello` a `from`"):
+            SETTINGS.check_messages(told, {}, [unsigned])
+        SETTINGS.check_messages(told, {"TODOKE_SMS_FROM": "Shop"}, [unsigned])
+    SETTINGS.check_messages(other, {}, [unsigned])
+
+
 def test_a_token_that_no_request_could_carry_is_found_before_a_launch(tmp_path) -> None:
     told, file = {"sms": ("https://sms.example.com/messages",)}, tmp_path / "token"
     for written, said in (("", "is empty"), (" \n", "is empty"), ("secret\nother\n", "a line break")):
@@ -155,9 +187,27 @@ def test_a_token_that_no_request_could_carry_is_found_before_a_launch(tmp_path) 
         ({"Body": "STOP"}, "unsubscribed"),
         ({"Body": " stop "}, "unsubscribed"),
         ({"Body": "arrêt", "OptOutType": "STOP"}, "unsubscribed"),
+        ({"Body": "Stop."}, "unsubscribed"),
+        ({"Body": "OPT OUT"}, "unsubscribed"),
+        ({"Body": "Opt-Out!"}, "unsubscribed"),
+        ({"Body": "ＳＴＯＰ"}, "unsubscribed"),
+        ({"Body": "\u200bSTOP\u200d \ufeff"}, "unsubscribed"),
+        ({"Body": "stop all"}, "unsubscribed"),
+        ({"Body": '"STOP"'}, "unsubscribed"),
+        ({"Body": "arre\u0302t"}, "unsubscribed"),
+        ({"Body": "停止"}, "unsubscribed"),
+        ({"Body": "配信停止。"}, "unsubscribed"),
         ({"Body": "Start"}, "resubscribed"),
+        ({"Body": "ｙｅｓ！"}, "resubscribed"),
         ({"Body": "please stop"}, None),
         ({"Body": "HELP", "OptOutType": "HELP"}, None),
+        ({"Body": "stopping"}, None),
+        ({"Body": "Yes 2"}, None),
+        ({"Body": "1. Yes"}, None),
+        ({"Body": "Start 10:30"}, None),
+        ({"Body": "Cancel #4711"}, None),
+        ({"Body": "Remove +2"}, None),
+        ({"Body": "🛑"}, None),
         ({}, None),
     ],
 )
@@ -166,6 +216,15 @@ def test_replies(form, kind) -> None:
     assert (receipt and receipt.kind) == kind
     if receipt is not None:
         assert (receipt.user_id, receipt.channel, receipt.topic, receipt.id) == ("ada", "sms", None, "sms:SM1")
+
+
+@given(st.sampled_from(["STOP", "OPTOUT", "配信停止"]), st.data())
+def test_stop_is_taken_whatever_stands_between_its_letters(word, data) -> None:
+    noise = st.text(st.characters(categories=["Cc", "Cf", "P", "Zs"]), max_size=3)
+    body = "".join(letter + data.draw(noise) for letter in word)
+    receipt = receipt_of_reply({"From": "+819012345678", "Body": body}, "ada", 0)
+    assert receipt is not None
+    assert (receipt.kind, receipt.reason) == ("unsubscribed", word)
 
 
 def test_only_twilio_can_say_what_was_replied() -> None:

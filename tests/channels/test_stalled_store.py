@@ -8,7 +8,7 @@ import pytest
 from channels.handing import Whole
 
 from transforms.channels.inbox.message import InboxMessage
-from transforms.channels.inbox.transport import Inbox
+from transforms.channels.inbox.transport import InboxSender
 from transforms.channels.outcome import Outcome
 from transforms.channels.rules import Rule
 from transforms.messages.definitions import Text
@@ -43,7 +43,7 @@ class Kept(Whole):
 
 def test_no_call_of_the_store_is_made_on_the_event_loop(store, make_courier, make_send):
     beside = Beside(store)
-    channels = {"push": Kept(), "email": Kept(), "inbox": Inbox(beside)}
+    channels = {"push": Kept(), "email": Kept(), "inbox": InboxSender(beside)}
     messages = {"inbox": InboxMessage(id="inbox", title=Text({"": "Hi"}))}
     for number in range(2):
         sends = [

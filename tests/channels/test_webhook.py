@@ -11,8 +11,8 @@ from standardwebhooks import Webhook as Verifier
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import RenderedPush
-from transforms.channels.webhook.message import RenderedWebhook
-from transforms.channels.webhook.transport import Webhook, check_secret
+from transforms.channels.webhook.message import Called, RenderedWebhook
+from transforms.channels.webhook.transport import Webhook, WebhookCall, check_secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -51,6 +51,21 @@ def test_text_goes_out_as_it_is_and_headers_go_before_what_we_say(server, make_s
     assert (first.body, first.headers["content-type"]) == (b"a=1", "text/plain; charset=utf-8")
     assert (second.body, second.headers["content-type"]) == (b"<a/>", "application/xml")
     assert "webhook-signature" not in first.headers
+
+
+def test_secrets_go_out_in_clear_to_no_other_machine(server, make_send):
+    for host, reason in (("127.0.0.1", ""), ("127.0.0.1.example", "rejected"), ("93.184.216.34", "rejected")):
+        url = server.url.replace("127.0.0.1", host)
+        rendered = RenderedWebhook(url, "", False, called=Called(url, {"x-key": "secret"}))
+        assert call(make_send("u1"), rendered).reason == reason
+    assert len(server.requests) == 1
+
+
+def test_an_operator_may_let_secrets_go_to_a_host_in_clear(server, make_send):
+    rendered = RenderedWebhook(server.url, "", False, called=Called("http://crm.internal:9/", {"x-key": "secret"}))
+    webhook = Webhook("", parse_allowed(["crm.internal"]))
+    assert isinstance(webhook.make(make_send("u1"), rendered), WebhookCall)
+    assert isinstance(Webhook("").make(make_send("u1"), rendered), Outcome)
 
 
 def test_what_a_server_says_to_one_message_does_not_go_out_with_the_next(server, make_send):

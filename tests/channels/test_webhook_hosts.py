@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from transforms.channels.hosts import is_public, parse_allowed
 from transforms.channels.http import ANSWER_BYTES, Http
+from transforms.channels.inbox.message import RenderedInbox
+from transforms.channels.inbox.transport import InboxSender
 from transforms.channels.outcome import Outcome
 from transforms.channels.webhook.message import RenderedWebhook, WebhookMessage
 from transforms.channels.webhook.transport import Webhook
@@ -113,11 +115,11 @@ def test_a_name_is_judged_by_what_it_leads_to_when_it_is_called(make_send, monke
     answers = ["93.184.216.34", "127.0.0.1"]
     asked = []
 
-    async def getaddrinfo(_self, host, port, **_):
+    def getaddrinfo(host, port, **_):
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers[min(len(asked), 2) - 1], port))]
 
-    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     tried = []
 
     async def connect(_self, _socket, address):
@@ -128,6 +130,33 @@ def test_a_name_is_judged_by_what_it_leads_to_when_it_is_called(make_send, monke
     outcomes = [call(make_send("u1"), "http://rebinding.example:9/") for _ in range(2)]
     assert [(each.state, each.reason) for each in outcomes] == [("retry", "connect"), ("failed", "refused_host")]
     assert tried == ["93.184.216.34"]
+
+
+def test_names_that_nobody_resolves_hold_up_no_other_channel(store, make_send, monkeypatch):
+    asked, resolved = threading.Semaphore(0), threading.Event()
+
+    def getaddrinfo(*_asked, **_how):
+        asked.release()
+        resolved.wait()
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def run():
+        webhook, inbox = Webhook(""), InboxSender(store)
+        urls = [f"https://name{number}.example/" for number in range(100)]
+        calls = [hand_over(webhook, make_send("u1"), RenderedWebhook(url, "", False)) for url in urls]
+        held_up = asyncio.gather(*calls)
+        try:
+            await asyncio.to_thread(asked.acquire)
+            written = hand_over(inbox, make_send("slow", channel="inbox"), RenderedInbox("A gift", ""))
+            return await asyncio.wait_for(written, 30)
+        finally:
+            resolved.set()
+            await held_up
+            await webhook.close()
+
+    assert asyncio.run(run()) == Outcome.handed_off("inbox")
 
 
 def test_no_redirect_is_followed(make_send):

@@ -22,7 +22,7 @@ from strength import examples
 
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
-from transforms.events.files import LONGEST_LINE, UnreadableFile, read_messages
+from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
 from transforms.events.sources import Files
 from transforms.events.transforms import ReadEvents, read_files
 
@@ -122,7 +122,7 @@ def test_no_content_makes_reading_raise_anything_else(
     content = WHOLE[:at] + inserted + WHOLE[at + removed :]
     content = gzip.compress(content, 1) if zipped else content
     with suppress(UnreadableFile):
-        ended(read_messages(io.BytesIO(content), name))
+        ended(messages_of_file(io.BytesIO(content), name))
 
 
 def test_it_fails_a_pipeline_too(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Dead letters in the store: whose they are, what is kept of them, and that each is kept once before it is written."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Cause, Refused, decode
+from transforms.events.kept.pruning import keep_pruned, prune
 from transforms.events.kept.rows import BEGINNING, WHOLE, kept, named_user
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.transforms import WriteDeadLetters
-from transforms.storage.open import open_reader
+from transforms.storage.open import open_reader, open_store
+from transforms.storage.pages import every
 from transforms.storage.rows import DeadLetterRow
+from transforms.storage.store import StoreError
 
 NOW = 1_772_000_000_000_000
 DAY = 24 * 3_600_000_000
@@ -56,6 +60,25 @@ NAMED = {
     b"": "",
     b"\0\xff": "",
     b'[{"userId": "ada"}]': "ada",
+    b'{"type": "alias", "userId": "", "previousId": "ada"}': "ada",
+    b'{"type": "alias", "userId": "bob", "previousId": "ada"}': "bob",
+    b'{"type": "alias", "user": null, "previous": "ada"}': "ada",
+    b'{"type": "alias", "previousId": "ada", ': "ada",
+    b'{"batch": [{"userId": "ada"}]}': "ada",
+    b'{"properties": {"userId": "other"}, "userId": "ada", ': "ada",
+    b'{"properties": {"a": [{"userId": "other"}], "userId": "ada"': "ada",
+    b'"{\\"userId\\": \\"ada\\"}"': "ada",
+    b'{"data": "{\\"userId\\": \\"ada\\"}"}': "",
+    b'{"userId": "ada", "x": "' + b"x" * 2_000_000 + b'"}': "ada",
+    b'{"x": "' + b"x" * 2_000_000 + b'", "userId": "ada"}': "ada",
+    b'{"x": "' + b"x" * 2_000_000 + b'", "userId": "ada"': "ada",
+    b'{"userId": 1.5': "",
+    b'{"a": {"userId": null, "anonymousId": "a1"}, ': "~a1",
+    b'{"a": {"anonymousId": "a1"}, "b": {"c": {"userId": "ada"}}, ': "ada",
+    b'{"x": [' + b'{"userId": "other"}, ' * 999 + b'], "userId": "ada", ': "ada",
+    b'{"x": [' + b'{"userId": "other"}, ' * 1_000 + b'], "userId": "ada", ': "other",
+    b'{"x": [' + b'"userId": null, ' * 1_000 + b'"userId": "ada", ': "",
+    b'{"x": "' + b"x" * 10_000_000 + b'", "userId": "ada", ': "",
 }
 
 
@@ -79,6 +102,13 @@ def test_the_parts_of_a_name_do_not_run_into_each_other() -> None:
     said = [(b"a", "bc", "d"), (b"a", "b", "cd"), (b"da", "bc", "")]
     letters = [letter(payload, source=source, cause=cause) for payload, source, cause in said]
     assert len({kept(each, NOW).id for each in letters}) == 3
+
+
+def test_the_same_refusal_is_one_letter_wherever_the_message_came_from() -> None:
+    outside = [letter(b"a", source=source) for source in ("pubsub:p/s", "again.jsonl", "")]
+    inside = [letter(b"a", source=source) for source in ("advance", "control")]
+    assert len({kept(each, NOW).id for each in outside}) == 1
+    assert len({kept(each, NOW).id for each in [*outside, *inside]}) == 3
 
 
 def test_a_file_whose_name_is_no_text_and_a_long_traceback() -> None:
@@ -109,10 +139,9 @@ def run(letters: list[DeadLetter], sink: str, url: str | None, kept_for: int = D
 
 def rows(url: str) -> list[DeadLetterRow]:
     reader = open_reader(url)
-    found = reader.page_dead_letters(1_000)
+    found = list(every(partial(reader.page_dead_letters, 1_000)))
     reader.close()
-    assert found.next is None
-    return found.rows
+    return found
 
 
 def test_letters_are_kept_once_and_written_as_before(url: str, tmp_path: Path) -> None:
@@ -148,11 +177,69 @@ def test_a_job_that_runs_for_months_keeps_none_for_longer(tmp_path: Path) -> Non
     assert [row.payload for row in rows(url)] == [b"9", b"8", b"7", b"6"]
 
 
+def test_a_live_job_to_which_no_letter_comes_keeps_none_for_longer(url: str) -> None:
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(b"%d" % day), NOW + day * DAY) for day in range(4)])
+    hours = iter(range(1_000))
+    left: list[int] = []
+
+    def clock() -> int:
+        return NOW + 3 * DAY + next(hours) * DAY // 24
+
+    def sleep(_: float) -> None:
+        left.append(len(rows(url)))
+
+    keep_pruned(store, 3 * DAY, lambda: len(left) == 30, clock=clock, sleep=sleep)
+    assert (left[0], left[-1]) == (3, 2), "what was three days old at once, and the next when it was"
+    assert prune(store, NOW + 40 * DAY) == 2
+    store.close()
+
+
+def test_a_live_job_that_keeps_none_leaves_those_of_others_and_a_prune_that_keeps_none_does_not(url: str) -> None:
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(b"%d" % day), NOW + day * DAY) for day in range(40)])
+    answers = iter([False, True])
+    keep_pruned(store, 0, lambda: next(answers), clock=lambda: NOW + 40 * DAY, sleep=lambda _: None)
+    assert len(rows(url)) == 30
+    assert prune(store, NOW + 40 * DAY, 0) == 30
+    store.close()
+
+
+def test_a_store_that_refuses_to_prune_ends_no_live_job_and_is_asked_again_an_hour_later(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = open_store(url)
+    real.write_dead_letters([kept(letter(), NOW)])
+    asked: list[int] = []
+
+    class Refusing:
+        def prune_dead_letters(self, since: int, *most: int) -> int:
+            asked.append(since)
+            if len(asked) == 1:
+                raise StoreError("the store is away")
+            return real.prune_dead_letters(since, *most)
+
+    minutes = iter(range(0, 1_000, 10))
+    answers = iter([*[False] * 8, True])
+    keep_pruned(
+        Refusing(),  # type: ignore[arg-type]
+        DAY,
+        lambda: next(answers),
+        clock=lambda: NOW + 2 * DAY + next(minutes) * 60_000_000,
+        sleep=lambda _: None,
+    )
+    assert len(asked) == 2
+    assert asked[1] - asked[0] == DAY // 24
+    assert "the store is away" in caplog.text
+    assert rows(url) == []
+    real.close()
+
+
 def test_large_letters_are_not_held_in_memory_and_stay_within_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:{tmp_path / 'store.db'}"
-    monkeypatch.setattr("transforms.events.kept.transforms.MOST_BYTES", 60_000_000)
+    monkeypatch.setattr("transforms.events.kept.pruning.MOST_BYTES", 60_000_000)
     step = KeepDeadLetters(url, clock=lambda: NOW)._step
     step.setup()
     step.start_bundle()

@@ -9,6 +9,7 @@ from transforms.channels.email.message import MailMessage, RenderedMail
 from transforms.channels.inbox.message import InboxMessage, RenderedInbox
 from transforms.channels.line.message import LineMessage, RenderedLine
 from transforms.channels.push.message import PushMessage, RenderedPush
+from transforms.channels.sms.message import SmsMessage
 from transforms.channels.webhook.message import RenderedWebhook, WebhookMessage
 from transforms.messages.definitions import Text
 from transforms.messages.liquid import fill
@@ -205,6 +206,25 @@ def test_headers_cannot_be_injected(scope, field, end):
     scope["user"]["first_name"] = f"Ada{end}Bcc: victim@example.com"
     with pytest.raises(RenderError, match="a line break or control character"):
         render(mail(**{"text": "x", field: "{{ user.first_name }}"}), scope, None, "en")
+
+
+TOLD = Text({"": "Hi {{ user.first_name }}"})
+
+
+@pytest.mark.parametrize("command", ["\x00", "\x07", "\x1b", "\x7f", "\x9b"])
+def test_a_text_message_holds_no_command(scope, command):
+    scope["user"]["first_name"] = f"Ada{command}"
+    with pytest.raises(RenderError, match="a control character"):
+        render(SmsMessage("m", TOLD), scope, None, "en")
+    for blank in ("\t", "\n", "\r\n", "\x0b", "\u2028", "\u200d"):
+        scope["user"]["first_name"] = f"Ada{blank}Lovelace"
+        assert render(SmsMessage("m", TOLD), scope, None, "en")
+
+
+@pytest.mark.parametrize("message", [PushMessage("m", body=TOLD), InboxMessage("m", body=TOLD), LineMessage("m", TOLD)])
+def test_what_goes_out_as_json_is_what_it_is(scope, message):
+    scope["user"]["first_name"] = "Ada\0"
+    assert "Hi Ada\0" in render(message, scope, None, "en").summary
 
 
 def test_html_is_escaped_and_styled_and_has_a_text(scope):

@@ -14,8 +14,8 @@ from shop import SHOP
 from strength import examples
 
 from transforms.events.event import Event
-from transforms.metrics.counts import Count, Histogram, counts_of, histograms_of, summed
-from transforms.metrics.flow import Flow, flow_of, flows
+from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
+from transforms.metrics.flow import Flow, flow_of, flows, segments_counted
 from transforms.metrics.prometheus import exposition
 from transforms.storage.open import open_store
 from transforms.storage.rows import MemberRow, MetricRow, UserRow
@@ -132,7 +132,7 @@ def test_a_histogram_knows_how_many_do_not_exceed_each_bound(times: list[int]) -
     tallies = Tallies(MINUTE)
     for time in times:
         tallies.observe("behind", micros=time, at=NOW)
-    sums = summed(Count(*_read(row)) for row in tallies.rows(NOW))
+    sums = summed(WindowCount(*_read(row)) for row in tallies.rows(NOW))
     histogram = histograms_of(sums, "behind").get((), Histogram({}))
     assert histogram.count == len(times)
     assert histogram.sum == sum(max(0, time) for time in times)
@@ -215,7 +215,7 @@ def test_prometheus_reads_what_was_counted(
     for campaign, micros in latencies:
         tallies.observe("latency", campaign, "push", "arrival", "handed_off", micros=micros)
     tallies.count("value", "a", "hello", "ordered", by=worth)
-    sums = summed(Count(*_read(row)) for row in tallies.rows(NOW))
+    sums = summed(WindowCount(*_read(row)) for row in tallies.rows(NOW))
     text = "".join(f"{line}\n" for line in exposition(sums))
     found = {family.name: family for family in text_string_to_metric_families(text)}
     assert found.keys() <= {"todoke_suppressed", "todoke_latency_seconds", "todoke_value"}
@@ -244,7 +244,7 @@ def test_every_metric_is_shown_in_prometheus_with_its_kind() -> None:
             tallies.observe(name, *metric.labels, micros=1_500)
         else:
             tallies.count(name, *metric.labels, by=3)
-    lines = list(exposition(summed(Count(*_read(row)) for row in tallies.rows(NOW))))
+    lines = list(exposition(summed(WindowCount(*_read(row)) for row in tallies.rows(NOW))))
     assert 'todoke_behind_seconds_bucket{le="0.002"} 1' in lines
     assert "todoke_behind_seconds_sum 0.0015" in lines
     assert 'todoke_value{arm="arm",campaign="campaign",goal="goal"} 0.000003' in lines
@@ -254,8 +254,8 @@ def test_every_metric_is_shown_in_prometheus_with_its_kind() -> None:
     assert set(kinds.values()) == {"counter", "gauge", "histogram"}
 
 
-def count(name: str, window: int, number: int = 1) -> Count:
-    return Count(name, {"segment": "vip", "via": "event"}, window, number)
+def count(name: str, window: int, number: int = 1) -> WindowCount:
+    return WindowCount(name, {"segment": "vip", "via": "event"}, window, number)
 
 
 def test_sizes_are_counted_back_from_who_is_a_member() -> None:
@@ -273,3 +273,47 @@ def test_flow_is_of_members_with_a_user_id_and_knows_old_names(store: Store) -> 
         said = b'{"user": "u", "segments": {"vip": "2026-03-01T00:00:00Z"}}' if name != "u4" else b"{}"
         store.write_users([UserRow(name, 1, b"", said)])
     assert flow_of(store, "vip") == [Flow(0, 1, 0, 1), Flow(MINUTE, 2, 0, 3)]
+
+
+#: Values that are one to whoever reads a terminal, or end something.
+LOOKALIKES = st.sampled_from(
+    ["a\x00", "a\x1b", "a\u202e", "a\u2028", "a\r", "a\n", "a\x85", "other", "", 'a"', "a\\", "é", "+Inf"]
+)
+any_series = st.builds(
+    lambda name, said: series_of(name, said.items()),
+    st.sampled_from(sorted({*METRICS, "latency_sum", "behind_sum"})),
+    st.dictionaries(st.sampled_from(["event", "type", "campaign", "le"]), LOOKALIKES | texts, max_size=3),
+)
+
+
+@given(st.lists(st.tuples(any_series, st.integers(-(2**63), 2**63 - 1)), max_size=30))
+@example([(series_of("events", [("event", f"a{end}")]), 1) for end in "\x00\x01"])
+@example([(series_of("events", [("event", "other")]), 1), ("events/other", 2)])
+@example([('events{event=""}', 1), ("events{}", 2)])
+@example([('latency{le="7"}', 1), ("latency{}", 2), ('latency{le="5"}', 3)])
+def test_whatever_a_store_holds_prometheus_gets_no_series_twice(rows: list[tuple[str, int]]) -> None:
+    class Held:
+        def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+            return (MetricRow(series, 0, count) for series, count in rows)
+
+    lines = list(exposition(summed(counts_of(Held()))))
+    families = list(text_string_to_metric_families("\n".join([*lines, ""])))
+    samples = [(each.name, *sorted(each.labels.items())) for family in families for each in family.samples]
+    assert len(samples) == len(set(samples)) == sum(not line.startswith("#") for line in lines)
+    assert [family.name for family in families if family.type == "unknown"] == []
+
+
+def test_names_of_segments_are_looked_up_within_a_bound() -> None:
+    read: list[str] = []
+
+    class Minutes:
+        """A store in which a job has counted for ten years."""
+
+        def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
+            for minute in range(5_000_000):
+                read.append(prefix)
+                series = f"{prefix}vip/event" if prefix.endswith("/") else series_for(prefix[:-1], ("vip", "event"))
+                yield MetricRow(series, minute * MINUTE, 1)
+
+    assert segments_counted(Minutes()) == {"vip"}
+    assert len(read) < 50_000

@@ -12,7 +12,7 @@ from strength import examples
 from transforms.campaigns.load import check
 from transforms.events.event import Event
 from transforms.events.times import read_time
-from transforms.segments.evidence import Tallies
+from transforms.segments.evidence import SourceSums
 from transforms.segments.leaf_totals import flatten
 from transforms.segments.leaves import LeafState
 from transforms.segments.values import DAY, HOUR, SECOND
@@ -204,6 +204,6 @@ def test_all_sources_are_one_once_they_are_flat():
     leaf = leaf_of("{event: A, sum: {of: n, is: 1}}")
     assert flatten(leaf.unseen.evidence) == ()
     joined = leaf.join(taken(leaf, [bought(1, START)]), taken(leaf, [bought(2, START)]), "me", "them")
-    assert isinstance(joined.evidence, Tallies)
+    assert isinstance(joined.evidence, SourceSums)
     assert len(joined.evidence.tallies) == 2
     assert [tally.cells for tally in flatten(joined.evidence).tallies] == [{0: (2, 3_000_000)}]

@@ -1,7 +1,7 @@
 """What is Bigtable's own: the layout of stored rows, bounded tries, and failures that surface."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -10,6 +10,7 @@ import pytest
 from emulators import Emulator, start_bigtable
 from flaky import Flaky, alter, lose, refuse
 from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery, SetCell
+from google.cloud.bigtable_v2.types import MutateRowsRequest
 from samples import NOW, event, identity, lease, letter, member, sent, user
 
 from transforms.storage.bigtable import keys
@@ -325,3 +326,23 @@ def test_a_registration_made_while_its_owner_is_deleted_stands(flaky: Flaky, sto
     flaky.plan("MutateRows", register)
     store.delete_user("u1", [], [("token", "d1")])
     assert store.read_identities("token", ["d1"]) == {"d1": identity("d1", "u2", 6, "token")}
+
+
+def test_a_deletion_names_each_row_once_in_a_request(flaky: Flaky, store: BigtableStore) -> None:
+    asked: list[list[bytes]] = []
+
+    def watch(requests: Iterable[bytes], real: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+        said = list(requests)
+        asked.extend([entry.row_key for entry in MutateRowsRequest.deserialize(each).entries] for each in said)
+        yield from real(iter(said))
+
+    taken = [msgspec.structs.replace(identity(name, "u2", 2, "token"), previous="u1") for name in ("t1", "t2")]
+    store.write_identities([identity("t1", "u1", 1, "token"), identity("t2", "u1", 1, "token")])
+    store.write_identities(taken)
+    flaky.always("MutateRows", watch)
+    store.delete_user("u1", [], [("token", "t1")])
+    flaky.always("MutateRows", None)
+    assert asked
+    assert all(len({*rows}) == len(rows) for rows in asked)
+    kept = {row.value: msgspec.structs.replace(row, previous="") for row in taken}
+    assert store.read_identities("token", ["t1", "t2"]) == kept

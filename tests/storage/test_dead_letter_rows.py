@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from samples import HOSTILE, NOW, letter, user
+from samples import HOSTILE, NOW, identity, letter, user
 
 from transforms.storage.reader import Reader
 from transforms.storage.rows import DeadLetterRow
@@ -61,6 +61,22 @@ def test_a_user_takes_along_the_letters_that_name_it(store: Store, reader: Reade
     store.write_dead_letters([letter(1, "a")])
     store.delete_user("a", [], [])
     assert kept(reader) == [*left, letter(901, "a#b", NOW - 1)]
+
+
+def test_a_user_takes_along_the_letters_of_ids_that_are_theirs(store: Store, reader: Reader) -> None:
+    """Whose ids these are only the identities say, where nothing is known of the ids themselves."""
+    names = ["~a1", "old", "older", "~older", "a1", "~shared", "t1", "~t1"]
+    rows = [letter(number, name) for number, name in enumerate(names)]
+    store.write_dead_letters(rows)
+    store.write_identities([identity("a1", "u1"), identity("old", "u1", kind="user"), identity("shared", "u1")])
+    store.write_identities([identity("older", "old", kind="user"), identity("old", "older", kind="user")])
+    store.write_identities(
+        [identity("old", "u1", 2, "user"), identity("shared", "u2", 2), identity("t1", "u1", 1, "token")]
+    )
+    store.delete_user("u1", [], [])
+    assert [row.user for row in kept(reader)] == ["~older", "a1", "~shared", "t1", "~t1"]
+    store.delete_user("u2", [], [])
+    assert [row.user for row in kept(reader)] == ["~older", "a1", "t1", "~t1"]
 
 
 def test_what_is_old_goes(store: Store, reader: Reader) -> None:

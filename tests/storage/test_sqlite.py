@@ -2,16 +2,21 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import msgspec
 import pytest
-from samples import NOW, sent, user
+from samples import NOW, letter, sent, user
 
+from todoke.store import open_asked_reader
+from transforms.storage.open import open_reader, open_store
+from transforms.storage.pages import every
 from transforms.storage.sqlite.store import SqliteStore
-from transforms.storage.store import StoreError
+from transforms.storage.store import NoStore, StoreError
 
 #: Tables of an older version: no `users.open_sends`, no `control`.
 OLD_SCHEMA = """
@@ -60,6 +65,38 @@ def test_the_older_version_goes_on_writing_to_a_file_that_was_brought_up_to_date
     store.close()
 
 
+#: Dead letters as the first version kept them.
+OLD_LETTERS = """
+CREATE TABLE dead_letters (time INTEGER, id TEXT, user TEXT, source TEXT, cause TEXT, detail TEXT,
+    payload BLOB, size INTEGER, replayed INTEGER, weight INTEGER, PRIMARY KEY (time DESC, id));
+CREATE INDEX dead_letters_by_user ON dead_letters (user);
+CREATE INDEX dead_letters_by_weight ON dead_letters (time DESC, id, weight);
+INSERT INTO dead_letters VALUES (7, 'a', 'ada', 's', 'not_json', 'd', x'7b', 1, 0, 200),
+    (5, 'a', 'ada', 's', 'not_json', 'd', x'7b', 1, 0, 200), (6, 'b', '', 's', 'hot_id', 'd', x'7b7d', 2, 9, 201);
+"""
+
+
+def test_a_file_whose_letters_were_kept_by_time_is_a_store_and_keeps_them(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(OLD_LETTERS)
+    with open_asked_reader(f"sqlite:{old}") as reader:
+        found = reader.page_dead_letters(9).rows
+    assert [(row.id, row.time, row.arrived, row.cause, row.payload, row.replayed) for row in found] == [
+        ("b", 6, 6, "hot_id", b"{}", 9),
+        ("a", 5, 5, "not_json", b"{", 0),
+    ]
+    store = SqliteStore(old)
+    store.write_dead_letters([msgspec.structs.replace(found[0], arrived=10), letter(time=8, id="c")])
+    store.close()
+    reader = open_reader(f"sqlite:{old}")
+    assert [(row.id, row.replayed) for row in reader.page_dead_letters(9).rows] == [("c", 0), ("b", 0), ("a", 0)]
+    reader.close()
+    with closing(sqlite3.connect(old)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert "dead_letters_before" not in tables
+    assert "dead_letters_by_user" in tables
+
+
 class Refusing(sqlite3.Connection):
     """Lets SQLite refuse to commit while told so; unlike on a full disk the transaction stays open then."""
 
@@ -106,3 +143,60 @@ def test_many_may_bring_one_file_up_to_date(old: Path) -> None:
     rows = store.read_users([f"by {number}" for number in range(6)])
     assert {name: row.open_sends for name, row in rows.items()} == {f"by {number}": number for number in range(6)}
     store.close()
+
+
+#: What other programs keep under our names.
+OTHERS = [
+    "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE ledger (account TEXT, amount INTEGER)",
+    "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)",
+    "CREATE TABLE notes (text TEXT)",
+    "PRAGMA application_id = 7; CREATE TABLE users (user TEXT)",
+]
+
+
+@pytest.mark.parametrize("script", OTHERS)
+def test_the_file_of_another_program_stays_as_it_is(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    before = path.read_bytes()
+    for opening in (open_store, partial(open_store, create=False), open_reader):
+        with pytest.raises(NoStore, match=r"other\.db is a SQLite file of another program"):
+            opening(f"sqlite:{path}")
+    assert path.read_bytes() == before
+
+
+def test_a_store_is_known_by_its_mark_whatever_else_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    open_store(f"sqlite:{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"TDOK"),)
+        connection.executescript("CREATE TABLE notes (text TEXT); PRAGMA application_id = 0")  # as older ones have
+    open_store(f"sqlite:{path}", create=False).close()
+    open_reader(f"sqlite:{path}").close()
+
+
+def test_reading_an_empty_file_makes_no_store_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.touch()
+    with pytest.raises(NoStore, match="is empty"):
+        open_store(f"sqlite:{path}", create=False)
+    with pytest.raises(NoStore, match="is empty"), open_asked_reader(f"sqlite:{path}"):
+        pass
+    assert path.read_bytes() == b""
+    open_store(f"sqlite:{path}").close()
+    open_reader(f"sqlite:{path}").close()
+
+
+def test_a_page_of_large_letters_is_bounded_and_all_are_found(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    store.write_dead_letters(
+        [msgspec.structs.replace(letter(time=at, id=str(at)), payload=b"x" * 900_000) for at in range(25)]
+    )
+    store.close()
+    reader = open_reader(f"sqlite:{tmp_path / 'store.db'}")
+    page = reader.page_dead_letters(1_000)
+    assert (len(page.rows), page.next is None) == (9, False)
+    found = every(lambda cursor: reader.page_dead_letters(1_000, cursor))
+    assert [row.time for row in found] == [*range(24, -1, -1)]
+    reader.close()

@@ -37,6 +37,7 @@ CALLS: dict[str, Callable[[Reader], Any]] = {
         reader.page_sends(asked, 1, reader.page_sends(asked, 1).next)
         for asked in (SendsAsked(), SendsAsked(("failed",), "gift", "quiet", NOW - 9))
     ],
+    "campaigns_of_sends": lambda reader: reader.campaigns_of_sends(),
     "page_dead_letters": lambda reader: reader.page_dead_letters(
         1, reader.page_dead_letters(1, since=NOW - 9).next, cause="invalid", since=NOW - 9
     ),

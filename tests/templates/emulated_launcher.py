@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent.parent))
 
 from bucket import leads_to, serve_buckets
+from dataflow_api import serve_dataflow
 
 #: Linux: the flags of a network interface, and those of one that is up.
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
@@ -51,7 +52,9 @@ def main(folder: Path, python: str, program: str, words: list[str]) -> None:
     bring_loopback_up()
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
-    with serve_buckets(folder / "buckets") as url:
+    with serve_buckets(folder / "buckets") as url, serve_dataflow() as api:
+        api.run("todoke-realtime")
+        words = [word.replace("DATAFLOW", api.url.replace("127.0.0.1", "localhost")) for word in words]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(empty), **leads_to(url)}
         begun = time.monotonic()
         done = subprocess.run(

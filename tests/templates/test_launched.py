@@ -169,6 +169,16 @@ def test_the_order_of_words_is_any(launched: Launch, done: tuple[str, Launched])
     assert labels(other.proto) == labels(first.proto)
 
 
+def test_an_update_names_the_job_that_it_replaces(launched: Launch, done: tuple[str, Launched]) -> None:
+    """Beam looks for it while it launches, so the launcher's account must be let."""
+    name, _ = done
+    if name == BACKFILL:
+        pytest.skip("a backfill is not updated")
+    found = launched(name, "--update=true", "--dataflow_endpoint=DATAFLOW")
+    assert found.code == 0, found.err
+    assert found.job["replaceJobId"] == "id-0"
+
+
 WRONG: dict[str, tuple[dict[str, str], str, str]] = {
     "parameter": ({"store": ""}, "", "give the parameter store"),
     "image": ({}, "sdk_container_image", "--sdk_container_image is missing"),

@@ -42,8 +42,8 @@ def test_cloud_scheduler_takes_its_job() -> None:
     assert json.loads(base64.b64decode(scheduled["httpTarget"]["body"])) == read("backfill", "launch.json")
     assert scheduled["retryConfig"]["retryCount"] <= 5
     assert 15 <= int(scheduled["attemptDeadline"].removesuffix("s")) <= 1800
-    place = Place(project="p", region="r", image="i", staging="gs://b/f", service_account="s@p")
-    check("cloudscheduler", "Job", scheduler_job(read("backfill", "launch.json"), "other", place, "0 0 * * *"))
+    place = Place(project="p", region="r", image="i", staging="gs://b/f")
+    check("cloudscheduler", "Job", scheduler_job(read("backfill", "launch.json"), "other", place, "0 0 * * *", "s@p"))
 
 
 @pytest.mark.parametrize(

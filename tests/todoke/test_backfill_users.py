@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from transforms.storage.open import open_store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 from transforms.users.user import decode_user
 
 FLAGS = {
@@ -81,7 +81,7 @@ def test_wrong_use_ends_with_two_and_writes_nothing(
 
 
 def test_a_store_that_a_live_job_works_on_is_refused(backfill: Any, tmp_path: Any) -> None:
-    live = Lease(open_store(f"sqlite:{tmp_path / 'filled.db'}"), "a live job")
+    live = JobLease(open_store(f"sqlite:{tmp_path / 'filled.db'}"), "a live job")
     live.take()
     done = backfill()
     assert (done.returncode, done.stdout) == (2, "")

@@ -28,7 +28,7 @@ from transforms.storage.rows import LedgerRow, LedgerState
 from transforms.storage.sqlite.schema import TABLES
 from transforms.storage.store import Store
 from transforms.users.control import decode_control
-from transforms.users.lease import LIVE_JOB, Lease
+from transforms.users.lease import LIVE_JOB, JobLease
 from transforms.users.user import decode_user
 
 DEFINITIONS = """\
@@ -182,7 +182,7 @@ def test_a_state_that_cannot_be_read_is_deleted_too(todoke: Todoke, shop: Store,
 
 
 def test_a_live_job_of_this_machine_gets_it(tmp_path: Path, todoke: Todoke, shop: Store, url: str) -> None:
-    lease = Lease(shop, LIVE_JOB)
+    lease = JobLease(shop, LIVE_JOB)
     lease.take()
     done = todoke("delete", "~x7", "--store", url, "--yes")
     assert done.returncode == 0, done.stderr
@@ -194,7 +194,7 @@ def test_a_live_job_of_this_machine_gets_it(tmp_path: Path, todoke: Todoke, shop
     if url.startswith("sqlite:"):
         assert [secret for secret in SECRETS[:4] if secret in everything(url)] == []
     shop.write_run(msgspec.structs.replace(shop.read_run(), finished=True))
-    Lease(shop, "a run over files").take()
+    JobLease(shop, "a run over files").take()
     done = todoke("delete", "bob", "--store", url, "--definitions", "d.yaml", "--yes")
     assert (done.returncode, "a run over files" in done.stderr) == (2, True)
 

@@ -22,7 +22,7 @@ from todoke.doctor.finding import Finding, Look, look_at_all
 from todoke.doctor.google import clock_skew, look_at_clock, missing_rights
 from todoke.doctor.machine import look_at_hosts
 from transforms.storage.open import open_store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 
 SUBSCRIPTION = "pubsub:projects/a-project/subscriptions/events"
 DEFINITIONS = "segments:\n  buyers: {owner: crm, members: {event: Order Completed}}\n"
@@ -221,7 +221,7 @@ def test_an_emulator_whose_address_is_none(monkeypatch, host):
 def test_who_works_on_the_store(todoke, tmp_path):
     url = f"sqlite:{tmp_path / 'users.db'}"
     store = open_store(url)
-    Lease(store, "a live job").take()
+    JobLease(store, "a live job").take()
     assert findings(todoke("doctor", "--store", url, "--json"))["lease"][0]["found"].startswith("a live job (process ")
     row = store.read_lease()
     assert row is not None

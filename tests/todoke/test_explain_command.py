@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from transforms.identity.profile import Profile
 from transforms.storage.open import open_store
 from transforms.users.rows import user_row
 from transforms.users.user import Owner, User, encode_user
@@ -130,3 +131,35 @@ def test_a_user_of_a_live_job_is_shown_as_of_now(todoke, finished, tmp_path):
     reopened = open_store(f"sqlite:{tmp_path / 'store.db'}", create=False)
     assert reopened.read_users(["x"])["x"].version == 0  # nothing was written
     reopened.close()
+
+
+def test_a_phone_that_is_no_number_and_one_that_is_blocked_are_why_nobody_is_reached(todoke, tmp_path):
+    definitions = {
+        "segments": {"texted": {"owner": "o", "members": {"all": [{"reachable": "sms"}, {"reachable": "email"}]}}},
+        "policies": {"default_region": "DE"},
+    }
+    (tmp_path / "d.yaml").write_text(json.dumps(definitions), encoding="utf-8")
+    made = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    lived = {
+        "no": Profile({"phone": (1, "m", "ask at the desk")}),
+        "number": Profile({"phone": (1, "m", 4930123456)}),
+        "bounced": Profile({"phone": (1, "m", "030 123456")}, blocked={"+4930123456": (2, "r", "bounced")}),
+        "fine": Profile({"phone": (1, "m", "030 123456"), "email": (1, "m", None)}),
+    }
+    for name, profile in lived.items():
+        # The leaves are as of no revision, so that they are judged when they are asked.
+        user = User(name, clock=1, created=1, profile=profile)
+        made.write_users([user_row(user, encode_user(user))])
+    made.close()
+    told = {
+        name: todoke("explain", name, "texted", "--store", "sqlite:store.db", "--definitions", "d.yaml").stdout
+        for name in lived
+    }
+    assert 'no  reachable: sms   (phone "ask at the desk" is no address for sms)' in told["no"]
+    assert "no  reachable: sms   (phone 4930123456 is no address for sms)" in told["number"]
+    assert 'no  reachable: sms   (phone "030 123456" is blocked, after a bounce or a complaint)' in told["bounced"]
+    assert "yes reachable: sms\n" in told["fine"]
+    assert all("    no  reachable: email\n" in text for text in told.values())
+    flags = ("--store", "sqlite:store.db", "--definitions", "d.yaml", "--json")
+    parts = json.loads(todoke("explain", "no", "texted", *flags).stdout)["segment"]["parts"][0]["parts"]
+    assert [part.get("why") for part in parts] == ['phone "ask at the desk" is no address for sms', None]

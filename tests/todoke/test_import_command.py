@@ -16,7 +16,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from transforms.channels.push.local_fcm import LocalFcm
 from transforms.events.decode import decode
 from transforms.storage.open import open_store
-from transforms.users.lease import LIVE_JOB, Lease
+from transforms.users.lease import LIVE_JOB, JobLease
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "imports"
 NAMES = ("customers", "orders", "appsflyer", "adjust", "visits", "survey")
@@ -184,7 +184,7 @@ def pulled(subscriber: SubscriberClient, subscription: str, count: int) -> Itera
 
 def test_a_store_that_a_job_works_on_is_left_alone(shop: Path, todoke: Todoke) -> None:
     with closing(open_store(f"sqlite:{shop / 's.db'}")) as store:
-        Lease(store, LIVE_JOB).take()
+        JobLease(store, LIVE_JOB).take()
         done = todoke(
             "import", "orders.csv", "--mapping", "m.yaml", "--store", "sqlite:s.db", "--definitions", "d.yaml"
         )

@@ -75,5 +75,5 @@ def test_a_visitor_has_no_inbox(todoke: Any, store: str) -> None:
 def test_an_unknown_user_and_a_store_of_no_kind(todoke: Any, store: str) -> None:
     unknown = todoke("inbox", "nobody", "--store", store)
     assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert 'there is no user "nobody"' in unknown.stderr
+    assert 'the store knows no user "nobody"' in unknown.stderr
     assert todoke("inbox", "ada", "--store", "s.db").returncode == 2

@@ -79,7 +79,7 @@ def test_the_request_is_shown_and_nobody_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_schedule_is_a_job_of_cloud_scheduler(tmp_path: Path) -> None:
-    words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], "--write", "seeds", "--as-of", "now-1h", "--service-account", "a@b")
+    words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], "--write", "seeds", "--as-of", "now-1h", "--scheduler-account", "a@b")
     check("cloudscheduler", "Job", printed(tmp_path, *words, "--schedule", "7 * * * *"))
 
 
@@ -91,7 +91,8 @@ def test_a_schedule_is_a_job_of_cloud_scheduler(tmp_path: Path) -> None:
         (("--update", "--drain-first"), "--update, --drain-first"),
         (("--renamed", "{}"), "--renamed goes with --update"),
         (("--update", "--renamed", "[1]"), "--renamed: expected JSON"),
-        (("--schedule", "* * * * *"), "--schedule: name the --service-account"),
+        (("--schedule", "* * * * *"), "--schedule, --scheduler-account: Cloud Scheduler"),
+        (("--scheduler-account", "a@b"), "--schedule, --scheduler-account: Cloud Scheduler"),
         (("--label", "team"), "--label: expected KEY=VALUE"),
         (("--outbox", "here"), "--outbox: the template of realtime has no such parameter"),
         (("--no-seed",), "--no-seed: the template of realtime has no such parameter"),
@@ -173,6 +174,16 @@ def test_a_drain_that_takes_too_long_is_a_failure(api: DataflowApi, dataflow: Da
         dataflow.drain(found, 0)
 
 
+def test_without_an_account_nobody_is_asked(tmp_path: Path, api: DataflowApi) -> None:
+    nobody = {"HOME": str(tmp_path), "NO_GCE_CHECK": "true", "PATH": "/usr/bin:/bin"}
+    command = [COMMAND, "launch", "realtime", *OF_LAUNCH, *OF_JOB, "--api", api.url]
+    environment = {**nobody, **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no credentials for Google Cloud: run `gcloud auth application-default login`" in done.stderr
+    assert api.asked == []
+
+
 class Site:
     """All that a launch looks at: definitions in a bucket, emulators with a store, topics and subscriptions."""
 
@@ -236,6 +247,18 @@ def test_an_update_lists_the_steps_that_it_would_lose(site: Site) -> None:
     [body] = site.api.launched
     assert body["launchParameter"]["update"]
     assert body["launchParameter"]["transformNameMappings"] == {"Other": "Advance"}
+
+
+def test_a_drained_job_is_followed_by_another_whose_users_are_to_be_woken(site: Site) -> None:
+    old = site.api.run("todoke-realtime", "Advance")
+    site.api.looks = 1
+    code, out, err = site.launch("--drain-first")
+    assert code == 0, err
+    assert site.api.changed == [(old, {"requestedState": JobState.JOB_STATE_DRAINED})]
+    [body] = site.api.launched
+    assert "update" not in body["launchParameter"]
+    assert "draining todoke-realtime" in err
+    assert "todoke wake" in out
 
 
 def test_nothing_is_launched_where_something_is_missing(site: Site) -> None:

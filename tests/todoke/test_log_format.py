@@ -1,11 +1,12 @@
 """`--log-format json`: each line of standard error is an object, whatever happens."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Todoke
+from commands import COMMAND, Todoke
 
 DEFINITIONS = """\
 segments:
@@ -77,6 +78,20 @@ def test_flags_that_cannot_be_read_are_an_object_too(todoke: Todoke, flags: list
     [error] = objects(done.stderr)
     assert more[0] in error["message"]
     assert error["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["run", b"--store=sqlite:\xff.db", "--log-format", "json"], ["--log-format=json", "--nope"]]
+)
+def test_arguments_that_are_no_text_and_flags_before_the_command_are_objects_too(
+    tmp_path: Path, words: list[str | bytes]
+) -> None:
+    """As a process of its own: Python reads bytes that are no UTF-8 as half surrogates."""
+    done = subprocess.run([COMMAND, *words], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    [error] = objects(done.stderr.decode())
+    assert (error["severity"], error["exit_code"]) == ("ERROR", 2)
+    assert "UTF-8" in error["message"] or "--log-format" in error["message"] or "--nope" in error["message"]
 
 
 def test_it_is_text_or_json(todoke: Todoke, flags: list[str]) -> None:

@@ -54,9 +54,9 @@ def test_an_id_that_would_break_its_line_is_a_json_string(todoke, tmp_path):
 
 
 def test_an_unknown_segment_is_wrong_use_and_the_known_ones_are_named(todoke, store):
-    done = todoke("members", "buyer", "--store", store)
+    done = todoke("members", "vip", "--store", store)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no segment `buyer`" in done.stderr
+    assert "no segment `vip`" in done.stderr
     assert "buyers, nobody, recent, regulars" in done.stderr
 
 

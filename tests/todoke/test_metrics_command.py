@@ -11,9 +11,10 @@ import pytest
 from commands import Todoke
 from prometheus_client.parser import text_string_to_metric_families
 
+from transforms.segments.values import MINUTE
 from transforms.storage.open import open_store
 from transforms.storage.rows import MetricRow
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.tally import Tallies
 
 NOW = 1_772_323_200_000_000  # 2026-03-01
 
@@ -90,6 +91,21 @@ def test_prometheus_takes_it(url: str, todoke: Todoke) -> None:
     assert (event.labels, event.value) == ({"event": 'a/b"', "type": "track"}, 1.0)
 
 
+def test_names_that_look_alike_are_one_series_in_any_locale(
+    url: str, process: Todoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    store, tallies = open_store(url), Tallies(MINUTE)
+    for name in ("é\x00", "é\x1b", "é\u2028", "other"):
+        tallies.count("events", name, "track", at=NOW)
+    store.add_metrics(tallies.rows(NOW))
+    store.close()
+    text = process("metrics", "--store", url, "--prometheus").stdout
+    (events,) = [found for found in text_string_to_metric_families(text) if found.name == "todoke_events"]
+    assert {each.labels["event"]: each.value for each in events.samples} == {'a/b"': 1, "é�": 3, "other": 1}
+    assert len(events.samples) == 3
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool (Debian: apt install prometheus)")
 def test_prometheus_own_tool_has_nothing_to_say(url: str, todoke: Todoke) -> None:
     text = todoke("metrics", "--store", url, "--prometheus").stdout
@@ -102,7 +118,7 @@ def test_a_metric_that_is_none_is_wrong_use_and_an_empty_store_says_so(
 ) -> None:
     wrong = todoke("metrics", "--store", url, "--name", "sent")
     assert wrong.returncode == 2
-    assert "--name: there is no metric `sent`" in wrong.stderr
+    assert "--name: there is no metric `sent`; did you mean `sends`?" in wrong.stderr
     empty = f"sqlite:{tmp_path / 'empty.db'}"
     open_store(empty).close()
     nothing = todoke("metrics", "--store", empty)

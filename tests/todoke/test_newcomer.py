@@ -38,7 +38,7 @@ def slip(finished, todoke, tmp_path):
         ("user \udcff --store STORE", 'Error: "\\udcff" is not UTF-8: name a UTF-8 locale, such as LC_ALL=C.UTF-8'),
         ("user ann --store users", 'todoke: --store: expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found "users"'),
         ("user ann --store sqlite:nowhere.db", "todoke: there is no file nowhere.db"),
-        ("members buyer --store STORE", "todoke: the last run knew no segment `buyer`; it knew buyers, nobody, "),
+        ("members buyer --store STORE", "todoke: the last run knew no segment `buyer`; did you mean `buyers`?"),
         ("explain ann buyer --store STORE --definitions DEFINITIONS", "no segment `buyer`; did you mean `buyers`?"),
         ("validate DEFINITIONS --events FOLDER", " is a folder: name its files, such as "),
         ("validate DEFINITIONS --events DEFINITIONS", " holds no event that could be read"),

@@ -88,6 +88,15 @@ def test_a_pointer_that_is_none_is_not_written_over(todoke, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["shop.json"]
 
 
+def test_mistakes_are_named_as_validate_names_them(todoke, tmp_path):
+    done = publish(todoke, tmp_path, WRONG)
+    assert done.returncode == 2
+    said = done.stderr.splitlines()
+    assert all(line.startswith("d/d.yaml:") for line in said)
+    assert set(said) <= set(todoke("validate", "d").stderr.splitlines())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_over_files_takes_what_the_pointer_names_and_nothing_warms(todoke, tmp_path):
     publish(todoke, tmp_path, ONE)
     publish(todoke, tmp_path, TWO)

@@ -1,23 +1,34 @@
 """`todoke dead-letters` and `todoke replay`: what was refused is looked at, mended, and published again."""
 
+import io
 import json
+import os
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from commands import Todoke
 from emulators import Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.types import PublishRequest, PublishResponse
+from hypothesis import given
+from hypothesis import strategies as st
 
+from todoke.replay_file import line_of, open_file
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import decode
 from transforms.events.event import Event
+from transforms.events.files import messages_of_file
 from transforms.events.kept.rows import kept
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.control import encode_inputs_control
-from transforms.users.faults import letter_of
+from transforms.users.faults import dead_letter_of
 from transforms.users.user import Wake
 
 NOW = 1_772_000_000_000_000
@@ -87,16 +98,17 @@ EVENT = Event("m9", "track", "Order Completed", NOW - 5, NOW, "ada", "a1", prope
 
 def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, url: str, tmp_path: Path) -> None:
     letters = [letter(payload, number) for number, payload in enumerate(HOSTILE)]
-    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), letter_of("ada", EVENT, "internal", "traceback")]
-    letters += [letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
+    letters += [letter(b"y" * 1_000_001, 50, cause="too_large"), dead_letter_of("ada", EVENT, "internal", "traceback")]
+    letters += [dead_letter_of("ada", Wake(NOW, control=True), "internal", "traceback")]
     letters += [letter(encode_inputs_control("ada", [Wake(NOW)]), source="pubsub:p/control")]
     letters += [letter(b'{"type": "receipt", "kind": "x"}', source="control")]
     opened.write_dead_letters([kept(each, each.time) for each in letters])
     done = todoke("replay", "--store", url, "--to", "again.jsonl", "--rate", "100000", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"published": 7, "replayed": 0, "control": 3, "cut": 1}
-    lines = (tmp_path / "again.jsonl").read_bytes().removesuffix(b"\n").split(b"\n")
-    assert len(lines) == 7
+    assert json.loads(done.stdout) == {"published": 5, "replayed": 0, "control": 3, "cut": 1, "no_line": 2}
+    lines = (tmp_path / "again.jsonl").read_bytes().split(b"\n")
+    lines = [line for line in lines if line]
+    assert len(lines) == 5
     for payload in HOSTILE[:2]:
         assert decode(payload, NOW) in [decode(line, NOW) for line in lines if line.startswith(b"{")]
     assert HOSTILE[-1] in lines
@@ -105,14 +117,97 @@ def test_a_file_gets_each_message_once_as_a_line(todoke: Todoke, opened: Store, 
     again = todoke("replay", "--store", url, "--to", "again.jsonl").stdout.splitlines()
     assert again[0] == "dead letters published again: 0"
     assert again[1:] == [
-        "  passed over, published again before (--again takes them too): 7",
+        "  passed over, published again before (--again takes them too): 5",
         "  passed over, no events but messages of the control topic: 3",
         "  passed over, too large to be kept whole: 1",
+        "  passed over, blank, or of several lines without an id, which no file can hold (a topic can): 2",
     ]
-    assert len((tmp_path / "again.jsonl").read_bytes().splitlines()) >= 7
+    assert len((tmp_path / "again.jsonl").read_bytes().splitlines()) >= 5
     some = todoke("replay", "--store", url, "--to", "more.jsonl", "--again", "--cause", "internal", "--json").stdout
-    assert json.loads(some) == {"published": 1, "replayed": 0, "control": 1, "cut": 0}
+    assert json.loads(some) == {"published": 1, "replayed": 0, "control": 1, "cut": 0, "no_line": 0}
     assert "replayed 20" in todoke("dead-letters", "--store", url).stdout
+
+
+BOM = b"\xef\xbb\xbf"
+#: What a line cannot say as it is, or only with care; whether a file gets it at all.
+LINES = {
+    b'{\n  "type": "track",\n  "userId": "ada"\n}': False,
+    b"two\r\nlines": False,
+    b"   ": False,
+    b"\n\n": False,
+    b"\r": False,
+    BOM: True,
+    b"": False,
+    BOM + call(1, messageId=None): True,
+    BOM + BOM + b"x": True,
+    call(2, messageId=None) + b"\r": True,
+    call(3, messageId=None).replace(b", ", b",\r "): True,
+    b"PK\x03\x04": True,
+    b"\xff\xfe\x00": True,
+    b"{\x00": True,
+    b" x ": True,
+}
+
+
+def test_a_run_reads_the_very_messages_of_a_file(todoke: Todoke, opened: Store, url: str, tmp_path: Path) -> None:
+    for number, (payload, is_line) in enumerate(LINES.items()):
+        opened.write_dead_letters([kept(letter(payload, number, cause=f"c{number}"), NOW + number)])
+        (place := tmp_path / f"{number}.jsonl").write_bytes(b"")
+        with open_file(str(place)) as publish:
+            line = line_of(payload)
+            publish([] if line is None else [line])
+        with place.open("rb") as file:
+            assert list(messages_of_file(file, place.name)) == ([payload] if is_line else []), payload
+    done = todoke("replay", "--store", url, "--to", "again.jsonl", "--json")
+    said = {"published": sum(LINES.values()), "no_line": len(LINES) - sum(LINES.values())}
+    assert json.loads(done.stdout) == {**said, "replayed": 0, "control": 0, "cut": 0}
+    with (tmp_path / "again.jsonl").open("rb") as file:
+        read = list(messages_of_file(file, "again.jsonl"))
+    assert sorted(read) == sorted(payload for payload, is_line in LINES.items() if is_line)
+
+
+@given(st.lists(st.sampled_from([*LINES, b"\n", b"\r", b" ", b"x", BOM, b"{", b"}", b"\0", b"PAR1"]), max_size=6))
+def test_a_line_is_read_as_the_message_or_there_is_none(parts: list[bytes]) -> None:
+    payload = b"".join(parts)
+    line = line_of(payload)
+    assert line is None or list(messages_of_file(io.BytesIO(line + line), "")) == [payload] * 2
+
+
+def test_line_breaks_are_spaces_where_a_message_has_its_own_id() -> None:
+    payload = json.dumps(json.loads(call(1)), indent=2).encode()
+    line = line_of(payload)
+    assert line is not None
+    [read] = messages_of_file(io.BytesIO(line), "")
+    assert decode(read, NOW) == decode(payload, NOW)
+
+
+def test_a_pipe_gets_messages_and_nothing_else(todoke: Todoke, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(number), number), NOW) for number in range(3)])
+    store.close()
+    words = ("replay", "--store", "sqlite:s.db", "--to", "/dev/stdout")
+    command = [sys.executable, "-c", "from todoke.cli import main; main()", *words]  # with an output of its own
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "dead letters published again: 3\n")
+    assert sorted(done.stdout.encode().splitlines()) == [call(number) for number in range(3)]
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit((tmp_path / "pipe").read_bytes)
+        done = todoke(*words[:-1], "pipe", "--again")
+    assert (done.returncode, done.stdout) == (0, "dead letters published again: 3\n"), done.stderr
+    assert sorted(reading.result().splitlines()) == [call(number) for number in range(3)]
+    assert todoke(*words[:-1], "/dev/null", "--again").returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_device_is_said_and_marks_nothing(todoke: Todoke, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(1)), NOW)])
+    store.close()
+    done = todoke("replay", "--store", "sqlite:s.db", "--to", "/dev/full")
+    said = "todoke: the messages cannot be written: /dev/full: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert "replayed" not in todoke("dead-letters", "--store", "sqlite:s.db").stdout
 
 
 def test_a_file_that_was_cut_off_keeps_its_last_line_to_itself(
@@ -179,6 +274,83 @@ def test_a_topic_gets_the_very_bytes_and_a_missing_one_marks_nothing(
     publisher.stop()
 
 
+class Broker:
+    """Pub/Sub's publishing on this machine, which refuses each request that has a message with `marker`."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.marker: bytes | None = None
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        publish = grpc.unary_unary_rpc_method_handler(
+            self._publish,
+            request_deserializer=PublishRequest.deserialize,
+            response_serializer=PublishResponse.serialize,
+        )
+        handler = grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", {"Publish": publish})
+        self._server.add_generic_rpc_handlers((handler,))
+        self.host = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def _publish(self, request: PublishRequest, context: grpc.ServicerContext) -> PublishResponse:
+        messages = [message.data for message in request.messages]
+        if self.marker is not None and any(self.marker in message for message in messages):
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "refused for the test")
+        self.got += messages
+        return PublishResponse(message_ids=[str(number) for number in range(len(messages))])
+
+    def stop(self) -> None:
+        self._server.stop(None).wait()
+
+
+def test_what_a_topic_took_of_a_batch_is_not_published_again(
+    todoke: Todoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    letters = [letter(call(number), number) for number in range(250)]  # three requests
+    store = open_store(url)
+    store.write_dead_letters([kept(each, each.time) for each in letters])
+    store.close()
+    broker = Broker()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", broker.host)
+    broker.marker = b'"m120"'
+    words = ("replay", "--store", url, "--to", "pubsub:projects/project/topics/events", "--rate", "100000")
+    done = todoke(*words)
+    assert done.returncode == 1
+    assert "did not take the messages: " in done.stderr
+    taken = len(broker.got)
+    assert 0 < taken < 250
+    broker.marker = None
+    done = todoke(*words, "--json")
+    assert json.loads(done.stdout) == {
+        "published": 250 - taken,
+        "replayed": taken,
+        "control": 0,
+        "cut": 0,
+        "no_line": 0,
+    }
+    assert sorted(broker.got) == sorted(each.payload for each in letters)
+    broker.stop()
+
+
+def test_lines_that_a_full_disk_took_are_not_written_again(todoke: Todoke, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk; the store stays below it."""
+    url, size = f"sqlite:{tmp_path / 'store.db'}", 100_000
+    store = open_store(url)
+    store.write_dead_letters([kept(letter(b"%d" % number + b"x" * size, number), NOW + number) for number in range(5)])
+    store.close()
+    to = tmp_path / "again.jsonl"
+    to.write_bytes(b"y" * 3_999_999 + b"\n")
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({4_000_000 + size * 5 // 2},) * 2)"
+    command = [sys.executable, "-c", f"{limit}\nfrom todoke.cli import main\nmain()"]
+    words = ["replay", "--store", url, "--to", str(to), "--rate", "1000"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, f"todoke: the messages cannot be written: {to}: File too large\n")
+    done = todoke(*words, "--json")
+    assert json.loads(done.stdout) == {"published": 3, "replayed": 2, "control": 0, "cut": 0, "no_line": 0}
+    lines = [line for line in to.read_bytes().splitlines()[1:] if len(line) > size]
+    assert sorted(line[:1] for line in lines) == [b"%d" % number for number in range(5)]
+
+
 def test_what_is_replayed_is_applied_once(todoke: Todoke, tmp_path: Path) -> None:
     """A run refuses messages, whose letters its store keeps; they are mended by the sender, or applied as they are."""
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
@@ -215,6 +387,19 @@ def test_what_is_replayed_is_applied_once(todoke: Todoke, tmp_path: Path) -> Non
     assert (again["applied"], again["duplicates"]) == (0, 6)
 
 
+def test_what_is_replayed_into_a_file_and_refused_once_more_is_one_letter(todoke: Todoke, tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(b"no JSON\n" + call(1, timestamp="soon") + b"\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db")
+    assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
+    for _ in range(2):
+        done = todoke("replay", "--store", "sqlite:s.db", "--to", "again.jsonl", "--json")
+        assert json.loads(done.stdout) == {"published": 2, "replayed": 0, "control": 0, "cut": 0, "no_line": 0}
+        assert todoke("run", *words, "--events", "again.jsonl", "--continue").returncode == 0
+        letters = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()
+        assert sorted(json.loads(line)["cause"] for line in letters) == ["bad_time", "not_json"]
+
+
 def test_a_deleted_user_takes_the_letters_along(todoke: Todoke, tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
     lines = [
@@ -239,6 +424,30 @@ def test_a_deleted_user_takes_the_letters_along(todoke: Todoke, tmp_path: Path) 
     assert users() == ["bob"]
 
 
+def test_a_deleted_user_takes_along_the_letters_of_ids_without_a_past(todoke: Todoke, tmp_path: Path) -> None:
+    """All that is known of these ids is that they are the user's: nothing was counted for them before."""
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    lines = [
+        call(1, type="identify", anonymousId="a1"),
+        call(2, type="alias", previousId="old"),
+        call(3, timestamp="soon", userId=None, anonymousId="a1"),
+        call(4, timestamp="soon", userId="old"),
+        call(5, timestamp="soon", userId=None, anonymousId="a2"),
+    ]
+    (tmp_path / "e.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    (tmp_path / "gone.jsonl").write_bytes(call(6, type="delete", timestamp="2026-02-26T06:00:00Z") + b"\n")
+    words = ("--definitions", "d.yaml", "--store", "sqlite:s.db")
+
+    def users() -> list[str]:
+        shown = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout
+        return sorted(json.loads(line)["user"] for line in shown.splitlines())
+
+    assert todoke("run", *words, "--events", "e.jsonl").returncode == 0
+    assert users() == ["old", "~a1", "~a2"]
+    assert todoke("run", *words, "--events", "gone.jsonl", "--continue").returncode == 0
+    assert users() == ["~a2"]
+
+
 @pytest.mark.parametrize(("kept_for", "letters"), [("30d", 1), ("0", 0)])
 def test_a_run_keeps_letters_unless_told_not_to(todoke: Todoke, tmp_path: Path, kept_for: str, letters: int) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
@@ -249,3 +458,16 @@ def test_a_run_keeps_letters_unless_told_not_to(todoke: Todoke, tmp_path: Path, 
     done = todoke("run", *words, "--keep-dead-letters", "a while")
     assert done.returncode == 2
     assert "--keep-dead-letters: " in done.stderr
+
+
+def test_a_run_that_refuses_nothing_deletes_letters_that_are_too_old(todoke: Todoke, tmp_path: Path) -> None:
+    now = time.time_ns() // 1000
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_dead_letters([kept(letter(call(days)), now - days * 86_400_000_000) for days in (29, 31)])
+    store.close()
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "e.jsonl").write_bytes(call(1) + b"\n")
+    done = todoke("run", "--definitions", "d.yaml", "--store", "sqlite:s.db", "--events", "e.jsonl")
+    assert done.returncode == 0, done.stderr
+    (left,) = todoke("dead-letters", "--store", "sqlite:s.db", "--json").stdout.splitlines()
+    assert json.loads(json.loads(left)["payload"])["messageId"] == "m29"

@@ -87,7 +87,7 @@ def test_lines_for_people_and_values_for_programs(todoke: Todoke, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--state", "sent"), '--state: no send is "sent"; expected one of suppressed, failed, '),
+        (("--state", "sent"), "--state: there is no state `sent`; expected one of suppressed, failed, "),
         (("--since", "yesterday"), "--since: "),
         (("--limit", "0"), "limit"),
     ],

@@ -66,10 +66,14 @@ def test_numbers_in_any_form_are_reached_and_unset_consent_is_a_denial(todoke, t
         *person("ben", "+1 (415) 555-2671"),
         *person("cat", "+81 90 8765 4321", granted=False),
         *person("dan", "no number"),
+        *person("fay", ""),
     ]
     report = run(todoke, tmp_path, lines)
     assert report["sends"] == {"sms": {"handed_off": 2}}
-    assert report["suppressed"] == {"no_consent": 1, "unreachable": 1}
+    assert report["suppressed"] == {"no_consent": 1, "unreachable": 2}
+    assert "no send: unreachable" in todoke("user", "dan", "--store", "sqlite:u.db").stdout
+    struck = todoke("sends", "--reason", "unreachable", "--store", "sqlite:u.db").stdout.splitlines()
+    assert [line.split("  ")[4] for line in struck] == ["dan", "fay"]
     [file] = (tmp_path / "outbox").glob("sms-*.jsonl")
     written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert {(line["to"], line["from"], line["text"], line["alphabet"], line["segments"]) for line in written} == {
@@ -92,6 +96,11 @@ def test_stop_at_the_provider_denies_text_messages_as_a_whole(todoke, tmp_path, 
     assert (consent["all/sms"], consent["offers/sms"]) == (False, True)
     assert {row.user for row in store.read_identities("address", ["+819012345678"]).values()} == {"ada"}
     store.close()
+    shown = " ".join(todoke("user", "eve", "--store", "sqlite:u.db").stdout.split())
+    assert "consent all/sms: false consent offers/sms: true, but all/sms denies it" in shown
+    assert "sms failed greet / hello: unsubscribed: 21610 Attempt to send" in shown
+    assert 'Sms Unsubscribed reason "unsubscribed"' in shown
+    assert "but all/sms" not in todoke("user", "ada", "--store", "sqlite:u.db").stdout
 
 
 def test_a_preview_tells_the_segments(todoke, tmp_path) -> None:
@@ -100,7 +109,17 @@ def test_a_preview_tells_the_segments(todoke, tmp_path) -> None:
     done = todoke("preview", "greet", "--definitions", "d.yaml", "--events", "e.jsonl", "--json")
     assert done.returncode == 0, done.stderr
     happened = json.loads(done.stdout)["sample"][0]["happened"]
-    assert [each["text"] for each in happened if each["what"] == "sent"] == ["Hello 届 (1 segment of UCS-2)"]
+    [sent] = [each for each in happened if each["what"] == "sent"]
+    assert (sent["text"], sent["note"]) == ("Hello 届", "1 segment of UCS-2")
+
+
+def test_a_preview_tells_the_segments_of_a_text_that_is_cut(todoke, tmp_path) -> None:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS.replace("Hello", "Hello " * 60), encoding="utf-8")
+    (tmp_path / "e.jsonl").write_text("\n".join(person("ada", "090-1234-5678")), encoding="utf-8")
+    done = todoke("preview", "greet", "--definitions", "d.yaml", "--events", "e.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert 'hello: sms hello (3 segments of GSM-7), "Hello Hello ' in done.stdout
+    assert done.stdout.rstrip().endswith('…"')
 
 
 @pytest.mark.parametrize(
@@ -118,6 +137,27 @@ def test_mistakes_name_file_and_line(old: str, new: str, place: str, cause: str)
     assert [(str(each).startswith(place), cause in str(each)) for each in problems.errors] == [(True, True)], [
         str(each) for each in problems.errors
     ]
+
+
+def test_a_launch_whose_messages_lack_what_they_show_is_refused(todoke, tmp_path, monkeypatch) -> None:
+    for name in ("TODOKE_SMS_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TODOKE_SMS_TOKEN", "t")
+    (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
+    flags = ("--definitions", "d.yaml", "--events", "e.jsonl", "--store", "none")
+    for old, new, cause in (
+        (", from: Shop", "", "--sms: set TODOKE_SMS_FROM, or give message `hello` a `from`"),
+        ("user.name", "unsubscribe_url", "--sms: set TODOKE_UNSUBSCRIBE_URL and TODOKE_UNSUBSCRIBE_SECRET"),
+    ):
+        (tmp_path / "d.yaml").write_text(DEFINITIONS.replace(old, new), encoding="utf-8")
+        done = todoke("run", *flags, "--sms=twilio:AC1")
+        assert (done.returncode, cause in done.stderr) == (2, True), done.stderr
+
+
+def test_a_control_character_of_a_user_goes_to_nobody(todoke, tmp_path, provider) -> None:
+    lines = [*person("ada\x00", "090-1234-5678"), *person("eve\x1b[2J", "090-1234-5679")]
+    report = run(todoke, tmp_path, lines, f"--sms=twilio:AC1@{provider.url}")
+    assert (report["suppressed"], provider.received) == ({"render_error": 2}, [])
 
 
 def test_a_launch_without_a_token_is_refused(todoke, tmp_path, monkeypatch) -> None:

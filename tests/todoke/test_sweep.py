@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,8 @@ from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import PushMessage
 from transforms.channels.settings import MailSettings
 from transforms.channels.sweep import Swept, sweep
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.kept.rows import kept
 from transforms.messages.definitions import Text
 from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerRow, RunRow
@@ -273,6 +276,7 @@ def test_the_command_for_people(store: Store, run_sweep: Sweep) -> None:
         "claims left to their couriers: 1",
         "claims that others settled meanwhile: 0",
     ]
+    assert run_sweep("--keep-dead-letters", "1d").stdout.splitlines()[-1] == "dead letters deleted that were too old: 0"
     assert told([each.payload for each in store.read_control(10)]) == ["s1", "s2", "s3"]
     assert {send: found.state for send, found in ledger(store).items()} == {
         **dict.fromkeys(("s1", "s2", "s3"), "unknown"),
@@ -285,7 +289,7 @@ def test_the_command_for_programs(store: Store, run_sweep: Sweep) -> None:
     lately = run_sweep("--json", "--older-than", "5200w")
     assert (lately.returncode, json.loads(lately.stdout)) == (
         0,
-        {"resolved": {}, "told_again": 0, "running": 1, "changed": 0, "resent": {}},
+        {"resolved": {}, "told_again": 0, "running": 1, "changed": 0, "resent": {}, "dead_letters_deleted": 0},
     )
     done = run_sweep("--json", "--older-than", "0s")
     assert json.loads(done.stdout) == {
@@ -294,7 +298,31 @@ def test_the_command_for_programs(store: Store, run_sweep: Sweep) -> None:
         "running": 0,
         "changed": 0,
         "resent": {},
+        "dead_letters_deleted": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("flags", "left"),
+    [
+        ([], 3),
+        (["--keep-dead-letters", "30d"], 1),
+        (["--keep-dead-letters", "90d"], 2),
+        (["--keep-dead-letters", "0"], 0),
+    ],
+)
+def test_dead_letters_go_only_where_it_is_said_how_old(
+    store: Store, run_sweep: Sweep, flags: list[str], left: int
+) -> None:
+    now = time.time_ns() // 1000
+    letters = [DeadLetter(b"%d" % days, "s", "not_json", "d", now) for days in (2, 31, 400)]
+    store.write_dead_letters([kept(each, now - int(each.payload) * 24 * HOUR) for each in letters])
+    done = run_sweep("--json", *flags)
+    assert json.loads(done.stdout)["dead_letters_deleted"] == 3 - left
+    assert store.prune_dead_letters(now, 0, 0) == left
+    wrong = run_sweep("--keep-dead-letters", "a while")
+    assert wrong.returncode == 2
+    assert "--keep-dead-letters: " in wrong.stderr
 
 
 def test_a_topic_that_does_not_take_receipts_fails_and_the_next_sweep_tells(
@@ -306,7 +334,8 @@ def test_a_topic_that_does_not_take_receipts_fails_and_the_next_sweep_tells(
     assert "there is no topic" in failed.stderr
     assert ledger(store)["s1"].state == "unknown"
     done = run_sweep("--json")
-    assert json.loads(done.stdout) == {"resolved": {}, "told_again": 1, "running": 0, "changed": 0, "resent": {}}
+    found = {"resolved": {}, "told_again": 1, "running": 0, "changed": 0, "resent": {}}
+    assert json.loads(done.stdout) == {**found, "dead_letters_deleted": 0}
     assert told([each.payload for each in store.read_control(10)]) == ["s1"]
 
 
@@ -318,7 +347,7 @@ def test_a_campaign_that_says_so_is_sent_again_at_most_so_often(
     store.claim([row("s1"), row("s2", attempts=3), row("s3", campaign="gone")])
     done = run_sweep("--json")
     found = {"resolved": {"gone": 1, "greet": 1}, "told_again": 0, "running": 0, "changed": 0}
-    assert json.loads(done.stdout) == {**found, "resent": {"greet": 1}}
+    assert json.loads(done.stdout) == {**found, "resent": {"greet": 1}, "dead_letters_deleted": 0}
     after = ledger(store)
     assert {send: found.state for send, found in after.items()} == {"s1": "claimed", "s2": "unknown", "s3": "unknown"}
     assert (after["s1"].detail, after["s1"].attempts) == ("retry: claim lapsed", 2)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from todoke.user import print_user, user_json
 from transforms.storage.open import open_reader, open_store
-from transforms.storage.rows import EventRow, UserRow
+from transforms.storage.rows import EventRow, LedgerRow, UserRow
 
 
 def shown(todoke, store, user):
@@ -133,3 +133,50 @@ def test_what_is_longer_than_its_line_ends_with_dots(tmp_path, capsys, length, s
     assert capsys.readouterr().out.split("path ")[1].strip() == said
     reader.close()
     store.close()
+
+
+def test_why_nothing_went_out_stands_in_the_line_of_the_send_and_nowhere_again(todoke, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "d.yaml").write_text(
+        "messages: {m: {channel: push, title: '{{ event.name }}'}}\n"
+        "campaigns: {c: {owner: o, transactional: true, trigger: {event: Seen}, reenter: always, steps: [{send: m}]}}\n"
+    )
+    calls = [
+        {"type": "identify", "timestamp": "2026-03-01T00:00:00Z", "context": {"device": {"token": "t", "type": "ios"}}},
+        {"type": "track", "event": "Seen", "timestamp": "2026-03-02T00:00:00Z", "properties": {"other": 1}},
+    ]
+    lines = [json.dumps({"userId": "ann", "messageId": str(place), **call}) for place, call in enumerate(calls)]
+    (tmp_path / "e.jsonl").write_text("\n".join(lines))
+    done = todoke("run", "--definitions", "d.yaml", "--events", "e.jsonl", "--store", "sqlite:s.db")
+    assert done.returncode == 0, done.stderr
+    [refusal] = [entry for entry in shown(todoke, "sqlite:s.db", "ann")["timeline"] if entry["kind"] == "refusal"]
+    text = todoke("user", "ann", "--store", "sqlite:s.db").stdout
+    assert text.count("render_error") == 1
+    assert f"no send: {refusal['detail']}" in text
+    told = [entry["name"] for entry in shown(todoke, "sqlite:s.db", "ann")["timeline"] if entry["kind"] == "event"]
+    assert "Push Suppressed" in told, "programs get all"
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "said"),
+    [
+        ("failed", "bad_address: no mailbox", "push failed c: bad_address: no mailbox"),
+        ("unknown", "timeout", "push unknown c: timeout"),
+        ("handed_off", "projects/p/messages/1", "push handed_off c"),
+    ],
+)
+def test_a_send_says_why_it_did_not_go_out(todoke, tmp_path, state, detail, said):
+    store = open_store(f"sqlite:{tmp_path / 's.db'}")
+    store.write_users([UserRow("ann", 1, b"", b'{"user": "ann"}')])
+    store.record([LedgerRow("ann", "s1", state, "c", "", "push", 0, 0, detail=detail)])
+    store.close()
+    assert " ".join(todoke("user", "ann", "--store", "sqlite:s.db").stdout.split()).endswith(said)
+
+
+def test_a_run_that_applied_nothing_is_of_no_time(todoke, tmp_path, finished):
+    (tmp_path / "e.jsonl").write_text("not JSON\n")
+    flags = ("--definitions", finished / "definitions.yaml", "--events", "e.jsonl", "--store", "none")
+    done = todoke("run", *flags, "--report", "r.json")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was applied, in " in done.stdout
+    assert json.loads((tmp_path / "r.json").read_text())["as_of"] is None

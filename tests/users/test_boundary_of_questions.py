@@ -15,7 +15,7 @@ from transforms.segments.conditions import Count
 from transforms.segments.evidence import Kind
 from transforms.users.advance import fold
 from transforms.users.boundary import Failed
-from transforms.users.explain import Tree, replay, settled
+from transforms.users.explain import ConditionTree, replay, settled
 from transforms.users.histories import Histories
 from transforms.users.preview import preview_segment
 from transforms.users.user import User
@@ -99,7 +99,7 @@ def test_time_that_raises_passes_for_who_is_explained(poison: None, tmp_path: Pa
     failed = Failed()
     later = settled(user, START + DAY, definitions, failed)
     assert (later.clock, set(later.members), len(failed.dropped)) == (START + DAY, {"here"}, 1)
-    tree = Tree("here", definitions)
+    tree = ConditionTree("here", definitions)
     assert tree.explain(user).holds, "also where a change is looked for that time brings"
     again, _ = replay(tree, "u2", [track("Sound", 0, "s"), track("Fragile", 1, "f")], START + DAY)
     assert (again.clock, set(again.members)) == (START + DAY, {"here"})

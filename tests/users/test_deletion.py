@@ -13,8 +13,10 @@ from shop import SHOP
 from strength import examples
 
 from transforms.campaigns.effects import Send
+from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
-from transforms.storage.open import open_store
+from transforms.events.kept.rows import kept
+from transforms.storage.open import open_reader, open_store
 from transforms.users.advance import fold
 from transforms.users.effects import Deleted, Forward, Merged, SegmentLeft
 from transforms.users.seen import Seen, hash_message
@@ -138,6 +140,26 @@ def test_rows_of_the_user_and_of_merged_anonymous_ids_go(tmp_path: Path) -> None
     profile = msgspec.json.decode(store.read_users(["u1"])["u1"].profile)
     assert set(profile) == {"user", "deleted"}
     store.close()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_letters_of_an_id_without_a_past_go_also_where_it_was_linked_just_now(tmp_path: Path, together: bool) -> None:
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    store = open_store(url)
+    letters = [DeadLetter(b'{"anonymousId":"%b"}' % id_, "s", "bad_time", "", START) for id_ in (b"a1", b"a2")]
+    store.write_dead_letters([kept(letter, START) for letter in letters])
+    batch = WriteBatch(CAMPAIGNS, store)
+    batch.apply(User("~a1"), [Event("i", "identify", "", START, START, user="u1", anonymous="a1")])
+    if not together:
+        list(batch.flush())
+        batch = WriteBatch(CAMPAIGNS, store)
+    batch.apply(User("u1"), [delete(START + DAY)])
+    list(batch.flush())
+    assert store.read_identities("anonymous", ["a1"]) == {}
+    store.close()
+    reader = open_reader(url)
+    assert [row.user for row in reader.page_dead_letters(10).rows] == ["~a2"]
+    reader.close()
 
 
 @pytest.mark.parametrize("late", [0, 30 * MINUTE, 2 * HOUR])

@@ -14,7 +14,7 @@ from transforms.segments.leaves import EventLeaf
 from transforms.segments.measured import Measured, measured
 from transforms.segments.operators import compile_test
 from transforms.users.editor import UserEditor
-from transforms.users.explain import Explained, Tree, replay, settled
+from transforms.users.explain import ConditionTree, Explained, replay, settled
 
 DEEP: dict[str, Any] = {
     "segments": {
@@ -32,7 +32,7 @@ DEEP: dict[str, Any] = {
 
 def explained(story: Story, segment: str, at: int) -> Explained:
     user = settled(story.user, START + at, story.definitions)
-    return Tree(segment, story.definitions).explain(user)
+    return ConditionTree(segment, story.definitions).explain(user)
 
 
 def told(part: Explained) -> tuple[Any, ...]:
@@ -91,7 +91,7 @@ def test_answers_and_turns_are_the_oracles(data: st.DataObject) -> None:
     users, _ = run_bounded(decode_all(history), compiled, as_of)
     now = memberships(plain, history, as_of)
     segment = data.draw(st.sampled_from(sorted(plain["segments"])))
-    tree = Tree(segment, compiled)
+    tree = ConditionTree(segment, compiled)
     arrivals = [event.arrival for event in decode_all(history)]
     for key, member in now.items():
         found = tree.explain(users[key])
@@ -132,7 +132,7 @@ def test_what_the_state_says_of_the_past_is_what_was(gaps: list[tuple[str, int]]
     until = START + at + HOUR
     user = settled(story.user, until, compiled)
     for name in ASKED:
-        tree = Tree(name, compiled)
+        tree = ConditionTree(name, compiled)
         again, since = replay(tree, "u", events, until)
         assert again.members == user.members
         [said] = tree.explain(user).parts

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from transforms.segments.values import SECOND
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.lease import HELD, RENEWED, SECOND, Lease, LeaseHeld, LeaseLost
+from transforms.users.lease import HELD, RENEWED, JobLease, LeaseHeld, LeaseLost
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = 1_772_000_000_000_000
@@ -45,7 +46,7 @@ def elsewhere(store: Store) -> None:
 
 
 def test_one_holds_it_and_others_are_told_who(store: Store, clock: Clock) -> None:
-    one, other = Lease(store, "a live job", clock=clock), Lease(store, "a run over files", clock=clock)
+    one, other = JobLease(store, "a live job", clock=clock), JobLease(store, "a run over files", clock=clock)
     one.check()
     one.take()
     one.check()
@@ -60,7 +61,7 @@ def test_one_holds_it_and_others_are_told_who(store: Store, clock: Clock) -> Non
 
 
 def test_who_gave_it_back_does_not_take_it_from_the_next(store: Store, clock: Clock) -> None:
-    one, other = Lease(store, "one", clock=clock), Lease(store, "other", clock=clock)
+    one, other = JobLease(store, "one", clock=clock), JobLease(store, "other", clock=clock)
     one.take()
     one.release()
     other.take()
@@ -70,7 +71,7 @@ def test_who_gave_it_back_does_not_take_it_from_the_next(store: Store, clock: Cl
 
 
 def test_it_is_renewed_in_time_and_runs_out_when_nobody_does(store: Store, clock: Clock) -> None:
-    one, other = Lease(store, "one", clock=clock), Lease(store, "other", clock=clock)
+    one, other = JobLease(store, "one", clock=clock), JobLease(store, "other", clock=clock)
     one.take()
     one.keep(lambda: clock.now >= NOW + 5 * HELD, sleep=clock.sleep)
     with pytest.raises(LeaseHeld):
@@ -83,7 +84,7 @@ def test_it_is_renewed_in_time_and_runs_out_when_nobody_does(store: Store, clock
 
 
 def test_who_comes_too_late_has_lost_it(store: Store, clock: Clock) -> None:
-    one, other = Lease(store, "one", clock=clock), Lease(store, "other", clock=clock)
+    one, other = JobLease(store, "one", clock=clock), JobLease(store, "other", clock=clock)
     one.take()
     clock.now += 2 * HELD
     one.keep(once(), sleep=clock.sleep)  # nobody has taken it yet
@@ -100,15 +101,15 @@ def once() -> Callable[[], bool]:
 
 
 def test_what_a_process_elsewhere_left_is_waited_for(store: Store, clock: Clock) -> None:
-    Lease(store, "one", clock=clock).take()
+    JobLease(store, "one", clock=clock).take()
     elsewhere(store)
-    other = Lease(store, "other", clock=clock)
+    other = JobLease(store, "other", clock=clock)
     other.await_and_take(sleep=clock.sleep)
     assert NOW + HELD <= clock.now < NOW + HELD + SECOND
 
 
 def test_one_who_renews_it_meanwhile_is_not_waited_for(store: Store, clock: Clock) -> None:
-    one, other = Lease(store, "one", clock=clock), Lease(store, "other", clock=clock)
+    one, other = JobLease(store, "one", clock=clock), JobLease(store, "other", clock=clock)
     one.take()
     clock.then = lambda: one.keep(once(), sleep=lambda _: None)
     with pytest.raises(LeaseHeld, match="one"):
@@ -121,8 +122,8 @@ def test_a_killed_process_of_this_machine_hinders_nobody(tmp_path: Path) -> None
     program = (
         "import sys\n"
         "from transforms.storage.open import open_store\n"
-        "from transforms.users.lease import Lease\n"
-        f"Lease(open_store({url!r}), 'a live job').take()\n"
+        "from transforms.users.lease import JobLease\n"
+        f"JobLease(open_store({url!r}), 'a live job').take()\n"
         "print('taken', flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -130,7 +131,7 @@ def test_a_killed_process_of_this_machine_hinders_nobody(tmp_path: Path) -> None
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"taken\n"
-        lease = Lease(open_store(url), "the next")
+        lease = JobLease(open_store(url), "the next")
         with pytest.raises(LeaseHeld, match=f"process {holder.pid}"):
             lease.take()
         holder.kill()
@@ -139,7 +140,7 @@ def test_a_killed_process_of_this_machine_hinders_nobody(tmp_path: Path) -> None
 
 
 def test_it_is_kept_beside_what_is_done_and_given_back(store: Store) -> None:
-    one, other = Lease(store, "one"), Lease(store, "other")
+    one, other = JobLease(store, "one"), JobLease(store, "other")
     one.take()
     with one.kept(), pytest.raises(LeaseHeld):
         other.take()

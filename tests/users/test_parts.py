@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from core import HOUR, START, compile_plain
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
+from transforms.campaigns.trigger import Trigger
 from transforms.events.event import Event
 from transforms.users.advance import apply
 from transforms.users.editor import UserEditor
@@ -22,16 +23,37 @@ class Longer(User, frozen=True, array_like=True, gc=False):
     """A user of whom one thing more is stored."""
 
     points: dict[str, int] = msgspec.field(default_factory=dict)
+    lapse: int | None = None
 
 
 class Points(Part):
-    """Points by what they were given for, of which a user has the most of any merged id."""
+    """Points by what they were given for, of which a user has the most of any merged id; all lapse at one time."""
 
-    fields = ("points",)
-    __slots__ = ("points",)
+    fields = ("points", "lapse")
+    __slots__ = ("lapse", "points")
 
-    def __init__(self, points: dict[str, int]) -> None:
+    def __init__(self, points: dict[str, int], lapse: int | None) -> None:
         self.points = dict(points)
+        self.lapse = lapse
+
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When they lapse."""
+        found: int | None = stored.lapse
+        return found
+
+    @property
+    def deadline(self) -> int | None:
+        """When they lapse."""
+        return self.lapse
+
+    def take_due(self, due: int) -> bool:
+        """Whether they do."""
+        return self.lapse == due
+
+    def come_due(self, _taken: bool, _due: int, _user: Any, _trigger: Trigger) -> None:
+        """Take all back."""
+        self.points, self.lapse = {}, None
 
     def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
         """The most of both."""
@@ -41,7 +63,7 @@ class Points(Part):
     def pieces(self, clock: int) -> Iterator[Piece]:
         """Each."""
         for name, count in self.points.items():
-            yield Piece.of(clock, Group.EXPIRED, "points", name, name, count)
+            yield Piece.of(clock, PieceGroup.EXPIRED, "points", name, name, count)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Take some back."""
@@ -58,9 +80,13 @@ class LongerEditor(UserEditor):
     points: Points
 
 
-def edited(**points: int) -> LongerEditor:
-    stored = Longer("u1", created=START, definitions_hash=DEFINITIONS.definitions_hash, points=points)
-    return LongerEditor(stored, DEFINITIONS)
+def stored(lapse: int | None = None, **points: int) -> Longer:
+    hashed = DEFINITIONS.definitions_hash
+    return Longer("u1", created=START, definitions_hash=hashed, points=points, lapse=lapse)
+
+
+def edited(lapse: int | None = None, **points: int) -> LongerEditor:
+    return LongerEditor(stored(lapse, **points), DEFINITIONS)
 
 
 def points_of(editor: LongerEditor) -> dict[str, int]:
@@ -80,7 +106,7 @@ def test_each_stored_field_belongs_to_one_part() -> None:
 
 @pytest.mark.parametrize("parts", [{}, {"points": Points, "more": Points}])
 def test_a_field_without_a_part_or_with_two_is_refused(parts: dict[str, type[Part]]) -> None:
-    with pytest.raises(ValueError, match="each field of a user belongs to one part; see points"):
+    with pytest.raises(ValueError, match="each field of a user belongs to one part; see lapse, points"):
         PartTable(Longer, {**PARTS, **parts})
 
 
@@ -104,6 +130,17 @@ def test_it_is_joined_and_handed_over() -> None:
     past = editor.snapshot(START)
     assert isinstance(past, Longer)
     assert past.points == {"visit": 3, "order": 5}
+
+
+def test_what_falls_due_of_it_comes_at_its_time() -> None:
+    assert LongerEditor.parts.deadline_of(stored(START + 5, visit=1)) == START + 5
+    assert LongerEditor.parts.deadline_of(stored(visit=1)) is None
+    editor = edited(START + 5, visit=1)
+    editor.come_to(START + 4)
+    assert points_of(editor) == {"visit": 1}
+    editor.come_to(START + 5)
+    assert points_of(editor) == {}
+    assert LongerEditor.parts.deadline_of(editor.close()) is None
 
 
 def test_it_is_cut_and_counted() -> None:

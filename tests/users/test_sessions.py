@@ -18,6 +18,7 @@ from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
 from transforms.users.advance import advance_anonymous, fold
 from transforms.users.effects import Forward, Recorded
+from transforms.users.parts import PARTS
 from transforms.users.user import Merge, User, Wake
 
 GAP = 30 * MINUTE
@@ -67,19 +68,19 @@ def test_there_are_none_unless_definitions_ask_for_them() -> None:
     story.track("Viewed", 0)
     story.wake(DAY)
     assert told(story.effects) == []
-    assert (story.user.session, story.user.deadline) == (None, None)
+    assert (story.user.session, PARTS.deadline_of(story.user)) == (None, None)
 
 
 def test_an_open_session_is_dropped_when_definitions_ask_for_none_any_more(story: Story) -> None:
     story.track("Viewed", 0)
     user, effects = fold(story.user, [Wake(START + DAY)], OFF)
-    assert (told(effects), user.session, user.deadline) == ([], None, None)
+    assert (told(effects), user.session, PARTS.deadline_of(user)) == ([], None, None)
 
 
 def test_time_alone_ends_a_session_and_segments_and_campaigns_hear_of_it(story: Story) -> None:
     for at, kind in ((0, "track"), (20 * MINUTE, "page"), (45 * MINUTE, "screen")):
         story.take(story.call(kind, at, name="Viewed"))
-    assert story.user.deadline == START + 45 * MINUTE + GAP
+    assert PARTS.deadline_of(story.user) == START + 45 * MINUTE + GAP
     story.wake(45 * MINUTE + GAP - 1)
     assert told(story.effects) == []
     story.wake(9 * HOUR)
@@ -87,7 +88,7 @@ def test_time_alone_ends_a_session_and_segments_and_campaigns_hear_of_it(story: 
     assert told(story.effects) == [(end, 3, 45 * 60.0)]
     assert story.sent == [("push", "push", end)]
     assert story.user.members == {"thorough": START + end}
-    assert (story.user.session, story.user.deadline) == (None, START + end + DAY)
+    assert (story.user.session, PARTS.deadline_of(story.user)) == (None, START + end + DAY)
 
 
 def test_an_event_a_gap_later_begins_another_session(story: Story) -> None:

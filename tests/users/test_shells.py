@@ -18,6 +18,7 @@ from shop import SHOP
 from strength import examples
 
 from transforms.events.event import Event
+from transforms.users.parts import PARTS
 
 #: A timer that is set again and again would otherwise hold a run for ever.
 pytestmark = pytest.mark.timeout(60)
@@ -128,7 +129,7 @@ def test_a_drain_settles_and_sends_nothing(tmp_path: Path) -> None:
     user = drained.users["u1"]
     assert drained.sends == []
     assert (set(user.members), len(user.journeys)) == ({"active"}, 1)
-    assert user.deadline == START + ahead + HOUR
+    assert PARTS.deadline_of(user) == START + ahead + HOUR
     assert drained.adds_up(1)
 
 

@@ -14,7 +14,7 @@ from transforms.campaigns.effects import Send, Suppressed
 from transforms.campaigns.load import Definitions
 from transforms.events.event import Event
 from transforms.segments.conditions import Count, EventFilter
-from transforms.segments.evidence import Extremes, Groups, Tallies, Tally
+from transforms.segments.evidence import Extremes, Groups, SourceSum, SourceSums
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
 from transforms.users.advance import fold
@@ -317,9 +317,9 @@ LARGE: dict[str, tuple[Plain, int, Any]] = {
     "sum": (
         {"event": "Viewed", "sum": {"of": "n", "at_least": 1}, "within": "30d", "same": "k"},
         1,
-        Tallies(
+        SourceSums(
             tuple(
-                Tally(0, 0, 2**63 + n, 512, START - n, {START // (5062500000) - m: (1, 2**62) for m in range(512)})
+                SourceSum(0, 0, 2**63 + n, 512, START - n, {START // (5062500000) - m: (1, 2**62) for m in range(512)})
                 for n in range(64)
             )
         ),

@@ -20,10 +20,11 @@ from transforms.campaigns.recent import Newest
 from transforms.events.event import Event
 from transforms.events.times import read_time
 from transforms.identity.profile import Profile
-from transforms.segments.evidence import Extremes, Groups, Tallies, Tally
+from transforms.segments.evidence import Extremes, Groups, SourceSum, SourceSums
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState
 from transforms.users.control import Receipt, decode_control, encode_inputs_control, encode_receipt
+from transforms.users.parts import PARTS
 from transforms.users.seen import PackedSeen, Seen
 from transforms.users.sessions import Session
 from transforms.users.user import (
@@ -133,10 +134,10 @@ KEPT = User(
         8: LeafState(
             False,
             None,
-            Tallies(
+            SourceSums(
                 (
-                    Tally(0, 0, 0, 2, START, {5: (2, -9_500_000), 2**40: (1, str(10**300))}),
-                    Tally(2**64 - 1, 6, 7, 1, START - 1),
+                    SourceSum(0, 0, 0, 2, START, {5: (2, -9_500_000), 2**40: (1, str(10**300))}),
+                    SourceSum(2**64 - 1, 6, 7, 1, START - 1),
                 )
             ),
         ),
@@ -325,7 +326,7 @@ def test_inputs_are_read_and_written_as_ever() -> None:
 def test_a_state_written_before_it_was_packed_is_read(name: str) -> None:
     user = decode_user(golden(f"{name}_unpacked"))
     assert user == UNPACKED[name], ADVICE
-    assert user.deadline == USERS[name].deadline
+    assert PARTS.deadline_of(user) == PARTS.deadline_of(USERS[name])
     assert [*LeafStates(user.leaves).items()] == [*LeafStates(USERS[name].leaves).items()], ADVICE
     assert [*Seen(user.seen).items()] == [*Seen(USERS[name].seen).items()], ADVICE
 
@@ -338,7 +339,7 @@ def test_inputs_written_before_states_were_packed_are_read() -> None:
 def test_a_state_written_before_leaves_shared_pages_is_read(name: str) -> None:
     user = decode_user(golden(f"{name}_before_pages"))
     assert user == USERS[name], ADVICE
-    assert user.deadline == USERS[name].deadline
+    assert PARTS.deadline_of(user) == PARTS.deadline_of(USERS[name])
 
 
 def test_inputs_written_before_leaves_shared_pages_are_read() -> None:

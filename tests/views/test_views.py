@@ -26,7 +26,7 @@ from transforms.views.dead_letters import dead_letters
 from transforms.views.inbox import inbox
 from transforms.views.segments import flow, members
 from transforms.views.sends import sends
-from transforms.views.users import UnknownUser, past, profile, timeline, user_row
+from transforms.views.users import UnknownUser, known_user, past, profile, timeline
 
 NOW = 1_772_000_000_000_000
 MINUTE = 60_000_000
@@ -83,7 +83,7 @@ def test_a_timeline_has_all_ids_of_a_user(reader: Reader, ann: list[dict[str, An
 
 
 def test_the_past_of_a_user_is_oldest_first(reader: Reader, ann: list[dict[str, Any]]) -> None:
-    shown = profile(user_row(reader, "ann"))
+    shown = profile(known_user(reader, "ann"))
     found = past(reader, "ann", shown, 1_000)
     assert sorted(entry["id"] for entry in found) == sorted(entry["id"] for entry in ann)
     assert [entry["time"] for entry in found] == sorted(entry["time"] for entry in found)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import DefinitionsPath, Json, Zone
-from todoke.help import Group
+from todoke.commands.flags import DefinitionsPath, Json
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
-group = Group("Definitions")
+group = CommandGroup("Definitions")
 
 
 @group.command(
@@ -22,7 +22,11 @@ group = Group("Definitions")
 def validate(
     definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
     events: Annotated[
-        str | None, typer.Option(metavar="SRC", help="recorded events, in which variables of messages are looked for")
+        str | None,
+        typer.Option(
+            metavar="SRC",
+            help="recorded events; warns of variables of messages that some of their users or events lack",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -50,15 +54,25 @@ def preview(
         str, typer.Option(metavar="SRC", help="a path or pattern of JSON Lines or Parquet, plain or .gz")
     ],
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="default: the newest arrival that is not in the future")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="look at events up to this time; default: the newest arrival that is not in the future"
+        ),
     ] = None,
-    weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="so many weeks are shown")] = 12,
-    sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="so many users are explained")] = 5,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="of a segment, count anonymous users too")] = False,
-    zone: Zone = "UTC",
+    weeks: Annotated[int, typer.Option(min=1, max=520, metavar="N", help="how many weeks to show")] = 12,
+    sample: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="how many users to explain")] = 5,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="count anonymous users too (segments only)")] = False,
+    zone: Annotated[
+        str,
+        typer.Option(
+            metavar="user|UTC|NAME",
+            help="show times in this zone, such as Europe/Berlin; user: each user of the sample in their own, all else "
+            "in UTC",
+        ),
+    ] = "UTC",
     json: Json = False,
 ) -> None:
-    """Show who would be in a segment, or what a campaign would send, by recorded events.
+    """Show who would be in a segment, or what a campaign would send, according to recorded events.
 
     It explains a sample of the users. Nothing is sent, and nothing is written.
     """
@@ -78,12 +92,12 @@ def preview(
 @group.command("todoke diff old/ new/", "todoke diff gs://bucket/shop.json shop.yaml --json")
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="a definitions file, a folder of them, or a pointer")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="likewise")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="the same, for the new ones")],
     json: Json = False,
 ) -> None:
     """Show what changes from OLD to NEW.
 
-    That is conditions, who is a member, what waits for a seed, and campaigns.
+    It compares conditions, members, what waits for a seed, and campaigns.
     """
     import_module("todoke.diff").diff(old, new, json=json)
 
@@ -95,13 +109,13 @@ def diff(
 def publish(
     definitions: Annotated[Path, typer.Argument(metavar="DEFINITIONS", help="a file or a folder of files")],
     to: Annotated[
-        str, typer.Option("--to", metavar="POINTER", help="a .json file that jobs look at: a path or gs://…")
+        str, typer.Option("--to", metavar="POINTER", help="the .json file that the jobs watch: a path or gs://…")
     ],
     activate: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="since when new conditions on events count; default: 90 seconds from now"),
+        typer.Option(metavar="TIME", help="when new conditions on events begin to count; default: 90 seconds from now"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Give running jobs new definitions: check them, and let the pointer name them."""
+    """Check definitions and publish them to running jobs: the pointer names them."""
     import_module("todoke.publish").publish(definitions, to, activate, json=json)

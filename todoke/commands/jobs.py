@@ -9,25 +9,25 @@ import typer
 
 from todoke.commands.flags import Json
 from todoke.extras import import_with
-from todoke.help import Group
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
 #: When this process began, by `time.monotonic`.
 _STARTED = time.monotonic()
 
-group = Group("Jobs")
+group = CommandGroup("Jobs")
 
 
 @group.command("todoke demo", "todoke demo --customers 200 --out /tmp/demo")
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="where to write")] = Path("out/demo"),
     store: Annotated[str | None, typer.Option(metavar="URL", help="default: a new SQLite file under --out")] = None,
-    customers: Annotated[int | None, typer.Option(min=1, metavar="N", help="take only so many customers")] = None,
+    customers: Annotated[int | None, typer.Option(min=1, metavar="N", help="replay only so many customers")] = None,
 ) -> None:
     """Replay the real orders of a real shop through the whole pipeline, on this machine.
 
-    It wants the extra todoke[demo]: a mail server, and what draws its report.
+    It needs the extra todoke[demo]: a mail server, and the library that draws its report.
     """
     import_with("demo", "todoke.demo.command").demo(out, store, customers)
 
@@ -42,7 +42,7 @@ def demo(
     job="beam_pipelines.options",
 )
 def run(context: typer.Context) -> None:
-    """Read events, keep users and segments, and send.
+    """Read events, keep users and segments up to date, and send messages.
 
     Files are read to their end. A subscription is read until the job is stopped.
     """

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import DefinitionsPath, Json, Store, Topic
-from todoke.help import Group
+from todoke.commands.flags import MOST, DefinitionsPath, Json, StoreUrl, Topic
+from todoke.help import CommandGroup
 from transforms.errors import WrongUse
 
 __all__ = ["group"]
 
-group = Group("Operations")
+group = CommandGroup("Operations")
 
 
 @group.command(
@@ -23,7 +23,7 @@ group = Group("Operations")
 )
 def export(
     *,
-    store: Store,
+    store: StoreUrl,
     events: Annotated[
         str | None,
         typer.Option(
@@ -117,32 +117,40 @@ def _confirm(question: str) -> bool:
     "  --control-topic pubsub:projects/shop/topics/control",
 )
 def wake(
-    store: Store,
+    store: StoreUrl,
     control_topic: Topic = None,
-    rate: Annotated[int, typer.Option(min=1, metavar="N", help="wakes a second")] = 1_000,
+    rate: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="how many users a second")] = 1_000,
 ) -> None:
-    """Wake all users who wait for something, after a launch that is no update."""
+    """Wake all users who wait for something, after a job was launched anew and not as an update."""
     import_module("todoke.wake").wake(store, control_topic, rate)
 
 
 @group.command(
     "todoke sweep --store sqlite:users.db --definitions shop.yaml",
     "todoke sweep --store sqlite:users.db --definitions shop.yaml --older-than 1h",
+    "todoke sweep --store bigtable:shop/prod --definitions shop.yaml \\",
+    "  --keep-dead-letters 30d",
 )
 def sweep(
-    store: Store,
+    *,
+    store: StoreUrl,
     definitions: DefinitionsPath,
     control_topic: Topic = None,
     older_than: Annotated[
-        str, typer.Option(metavar="DURATION", help="leave claims alone that lapsed less than this ago, such as 1h")
+        str, typer.Option(metavar="DURATION", help="leave out claims that lapsed less than this ago, such as 1h")
     ] = "0s",
+    keep_dead_letters: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="delete dead letters that are older, such as 30d; 0 keeps none"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Settle what a dead courier left claimed.
+    """Settle sends that a courier had claimed when it died; delete dead letters if told to.
 
     Once a lease is over, the campaign's on_unknown decides whether the message is sent again.
     """
-    import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, older_than, json=json)
+    kept = {"older_than": older_than, "keep_dead_letters": keep_dead_letters}
+    import_module("todoke.sweep").sweep_ledger(store, definitions, control_topic, **kept, json=json)
 
 
 @group.command(
@@ -152,19 +160,23 @@ def sweep(
 )
 def replay(
     *,
-    store: Store,
+    store: StoreUrl,
     to: Annotated[
         str, typer.Option("--to", metavar="TOPIC|FILE", help="pubsub:projects/P/topics/T, or a file to add lines to")
     ],
-    cause: Annotated[str | None, typer.Option(metavar="CAUSE", help="those that were refused for this cause")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="those that were refused then or later")] = None,
-    rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second")] = 1_000,
-    again: Annotated[bool, typer.Option("--again", help="those too that were published again before")] = False,
+    cause: Annotated[
+        str | None, typer.Option(metavar="CAUSE", help="only those that were refused for this cause")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="only those that were refused at this time or later")
+    ] = None,
+    rate: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="how many messages a second")] = 1_000,
+    again: Annotated[bool, typer.Option("--again", help="publish those too that were published again before")] = False,
     json: Json = False,
 ) -> None:
-    """Publish the dead letters that the store keeps again, each with its own id.
+    """Publish again the dead letters that the store keeps, each with its own id.
 
-    What had been applied meanwhile is a duplicate. Each letter is marked, and is passed over the next time.
+    What was applied in the meantime is a duplicate. Each letter is marked, and left out the next time.
     """
     import_module("todoke.replay").replay(store, to, (cause, since), rate, again=again, json=json)
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from todoke.commands.flags import DefinitionsPath, Json, Store, Zone
-from todoke.help import Group
+from todoke.commands.flags import DefinitionsPath, Json, Limit, OneZone, StoredZone, StoreUrl, UserZone
+from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
-group = Group("Questions to a store")
+group = CommandGroup("Questions to a store")
 
 
 @group.command(
@@ -19,8 +19,8 @@ group = Group("Questions to a store")
 )
 def user(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id, or ~ and an anonymous id")],
-    store: Store,
-    zone: Zone = "UTC",
+    store: StoreUrl,
+    zone: StoredZone = "UTC",
     json: Json = False,
 ) -> None:
     """Show one user: profile, memberships, journeys, and a timeline.
@@ -39,12 +39,16 @@ def explain(
     user_id: Annotated[str, typer.Argument(metavar="USER", help="a user id, or ~ and an anonymous id")],
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
     *,
-    store: Store,
+    store: StoreUrl,
     definitions: DefinitionsPath,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="as if nothing came until then; default: the last run, live: now")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="the answer at this time, if no more events came; default: the last run, or now for a live job",
+        ),
     ] = None,
-    zone: Zone = "UTC",
+    zone: UserZone = "UTC",
     json: Json = False,
 ) -> None:
     """Explain why a user is in a segment, or is not.
@@ -57,25 +61,25 @@ def explain(
 @group.command("todoke members buyers --store sqlite:users.db", "todoke members buyers --store sqlite:users.db --json")
 def members(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
-    store: Store,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="anonymous users too, as ~ID")] = False,
-    zone: Zone = "UTC",
+    store: StoreUrl,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="list anonymous users too, as ~ID")] = False,
+    zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
-    """List who is in a segment as of the last run: one user id a line, sorted."""
+    """List who is in a segment as of the last run: one user id per line, sorted."""
     import_module("todoke.members").members(segment, store, anonymous=anonymous, zone=zone, json=json)
 
 
 @group.command("todoke flow buyers --store sqlite:users.db")
 def flow(
     segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="its id in the definitions")],
-    store: Store,
-    zone: Zone = "UTC",
+    store: StoreUrl,
+    zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
-    """Show who came to a segment and who left it, by minute, as a live job counts.
+    """Show how many users entered and left a segment, by minute, as live jobs counted them.
 
-    A line has the start of the minute, how many entered, how many left, and how many there were at its end.
+    Each line has the start of the minute, how many entered, how many left, and how many members there were at its end.
     """
     import_module("todoke.flow").flow(segment, store, zone=zone, json=json)
 
@@ -87,19 +91,19 @@ def flow(
     "todoke metrics --store sqlite:users.db --prometheus > todoke.prom",
 )
 def metrics(
-    store: Store,
-    name: Annotated[str | None, typer.Option(metavar="METRIC", help="one metric alone")] = None,
+    store: StoreUrl,
+    name: Annotated[str | None, typer.Option(metavar="METRIC", help="show only this metric")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="what was counted from then on; default: all")
+        str | None, typer.Option(metavar="TIME", help="show only what was counted from this time on")
     ] = None,
     *,
-    prometheus: Annotated[bool, typer.Option("--prometheus", help="in Prometheus' text format")] = False,
-    zone: Zone = "UTC",
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="print the text format of Prometheus")] = False,
+    zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
     """Show what live jobs have counted: sends, refusals, latencies, and how far they were behind.
 
-    With --json there is one line a metric, labels and minute.
+    With --json, each line has one metric with its labels in one minute.
     """
     import_module("todoke.metrics").metrics(store, name, since, prometheus=prometheus, zone=zone, json=json)
 
@@ -110,12 +114,12 @@ def metrics(
 )
 def inbox(
     user_id: Annotated[str, typer.Argument(metavar="ID", help="a user id")],
-    store: Store,
-    expired: Annotated[bool, typer.Option("--expired", help="those that are shown no longer, too")] = False,
-    zone: Zone = "UTC",
+    store: StoreUrl,
+    expired: Annotated[bool, typer.Option("--expired", help="show expired messages too")] = False,
+    zone: StoredZone = "UTC",
     json: Json = False,
 ) -> None:
-    """Show what the in-app inbox holds for one user, newest first."""
+    """Show the messages in one user's in-app inbox, newest first."""
     import_module("todoke.inbox").inbox(user_id, store, expired=expired, zone=zone, json=json)
 
 
@@ -126,25 +130,29 @@ def inbox(
 )
 def sends(
     *,
-    store: Store,
-    campaign: Annotated[str | None, typer.Option(metavar="CAMPAIGN", help="of one campaign")] = None,
+    store: StoreUrl,
+    campaign: Annotated[str | None, typer.Option(metavar="CAMPAIGN", help="only of this campaign")] = None,
     state: Annotated[
         list[str] | None,
         typer.Option(
             metavar="STATE",
-            help="suppressed (a refusal), failed, unknown, expired, handed_off, confirmed "
-            "or claimed; repeated for several",
+            help="only in this state: suppressed (a refusal), failed, unknown, expired, handed_off, confirmed or "
+            "claimed; may be repeated",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="REASON", help="refused or failed for this reason")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="decided then or later")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="so many at most")] = None,
-    zone: Zone = "UTC",
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help="only those that were refused or failed for this reason")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="only what was decided at this time or later")
+    ] = None,
+    limit: Limit = None,
+    zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
-    """List sends and refusals of all users: whom a reason struck, what nobody knows about.
+    """List sends and refusals of all users: whom a reason kept from a message, which sends are unknown.
 
-    They come by state, in the order in which the states stand here, then by campaign, newest decision first.
+    They are sorted by state, in the order that --state shows, then by campaign; the newest decision comes first.
     """
     asked = {"campaign": campaign, "states": tuple(state or ()), "reason": reason, "since": since}
     import_module("todoke.sends").sends(store, asked, limit=limit, zone=zone, json=json)
@@ -158,15 +166,19 @@ def sends(
 )
 def dead_letters(
     *,
-    store: Store,
-    cause: Annotated[str | None, typer.Option(metavar="CAUSE", help="refused for this cause")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="refused then or later")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="so many at most")] = None,
-    zone: Zone = "UTC",
+    store: StoreUrl,
+    cause: Annotated[
+        str | None, typer.Option(metavar="CAUSE", help="only those that were refused for this cause")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="only those that were refused at this time or later")
+    ] = None,
+    limit: Limit = None,
+    zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
     """List the dead letters that the store keeps, newest first.
 
-    A line has when it was refused, the cause, the user, what was found, and how the payload begins.
+    Each line has the time of the refusal, the cause, the user, what was found, and the beginning of the payload.
     """
     import_module("todoke.dead_letters").dead_letters(store, cause, since, limit=limit, zone=zone, json=json)

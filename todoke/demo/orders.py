@@ -49,7 +49,7 @@ _GRANTS, _DENIES = 0.16, 0.34
 #: Orders come between these hours of the customer's day.
 _OPENS, _CLOSES = 9, 22
 
-Event = dict[str, Any]
+DemoCall = dict[str, Any]
 
 
 class Order(msgspec.Struct, frozen=True, order=True):
@@ -103,7 +103,7 @@ def write_events(path: Path, *, customers: int | None = None) -> int:
     return len(timed)
 
 
-def _history(customer: str, orders: list[Order]) -> Iterator[Event]:
+def _history(customer: str, orders: list[Order]) -> Iterator[DemoCall]:
     """One customer's events: an anonymous visit, an account, an answer about offers, then the orders."""
     chance = Random(f"todoke demo {customer}")
     zone = chance.choices(_ZONES, _ZONE_SHARES)[0]
@@ -128,7 +128,7 @@ def _history(customer: str, orders: list[Order]) -> Iterator[Event]:
         yield _call("track", f"order{number}", customer, time) | {"event": "Order Completed", "properties": properties}
 
 
-def _account(customer: str, chance: Random, zone: str, time: datetime, visitor: str) -> Event:
+def _account(customer: str, chance: Random, zone: str, time: datetime, visitor: str) -> DemoCall:
     """The identify call that ties the visitor to the customer."""
     first_name = chance.choice(_FIRST_NAMES)
     # The local servers refuse what begins with these words.
@@ -146,9 +146,10 @@ def _account(customer: str, chance: Random, zone: str, time: datetime, visitor: 
     return event
 
 
-def _call(kind: str, name: str, customer: str, time: datetime, visitor: str | None = None) -> Event:
+def _call(kind: str, name: str, customer: str, time: datetime, visitor: str | None = None) -> DemoCall:
     """The common fields of a call. A product view before there is an account names only the visitor."""
-    event: Event = {"messageId": f"{name}-{customer}", "type": kind, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    event: DemoCall = {"messageId": f"{name}-{customer}", "type": kind, "timestamp": at}
     if name != "view":
         event["userId"] = f"customer-{customer}"
     if visitor is not None:

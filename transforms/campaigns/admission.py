@@ -18,7 +18,7 @@ __all__ = ["Admission", "Refusal"]
 
 
 class Refusal(NamedTuple):
-    """Why nobody enters. One that `may_pass` is for lack of facts, which may still come."""
+    """Why a user may not enter. With `may_pass` it is for lack of facts, which may still come."""
 
     reason: str
     may_pass: bool = False
@@ -57,7 +57,7 @@ class Admission:
         return self._unreached(campaign)
 
     def outside(self, campaign: Campaign) -> str | None:
-        """Why a user is not in a campaign's audience, None for those who are."""
+        """Why a user is not in a campaign's audience; None for a user who is."""
         audience = self.definitions.index.answer(campaign.id, self.user.warming)
         if audience is nobody:
             return "warming"
@@ -85,7 +85,7 @@ class Admission:
         return "reentry" if last is not None and last.id == asked.entry else None
 
     def _unreached(self, campaign: Campaign) -> Refusal | None:
-        """Why no step would reach a user, or none may; whether it would after a wait, the step asks by itself."""
+        """Why no step would or may reach a user. A step after a wait asks for itself."""
         if self._sends_at_once(campaign, campaign.steps):
             sends = [step.all_messages for step in campaign.every_step if step.kind == "send"]
             reasons = [self.sending.choose(campaign, messages)[1] for messages in sends]
@@ -96,7 +96,7 @@ class Admission:
         return Refusal("global_holdout") if held else None
 
     def _sends_at_once(self, campaign: Campaign, steps: tuple[Step, ...]) -> bool:
-        """Whether a user comes to a send before any wait, as conditions answer now."""
+        """Whether a user would come to a send before any wait, as conditions answer now."""
         variant = arm_of(campaign, self.user.id, self.entries.get(campaign.id)).variant
         while steps:
             step, steps = steps[0], steps[1:]

@@ -1,7 +1,7 @@
 """Frequency caps: how many messages a user got lately, and whether one more may follow.
 
-What counts is a message that was decided, one however many devices it goes to. It is given back when it certainly
-reached none of them. Times are microseconds UTC.
+A message counts once when it is decided, however many devices it goes to. It is given back when it certainly reached
+none of them. Times are microseconds UTC.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.policies import MAX_CAPPED, Cap
 
 __all__ = ["FAILED", "CapHistory", "Counted"]
@@ -43,14 +43,14 @@ class CapHistory(Part, msgspec.Struct, gc=False):
         )
 
     def add(self, caps: Sequence[Cap], new: Counted) -> None:
-        """Count a message that was decided; what no cap asks for any more is forgotten."""
+        """Count a message that was decided, and forget those that no cap asks for any more."""
         longest = {channel: cap.per for cap in sorted(caps, key=lambda cap: cap.per) for channel in cap.channels}
         if new.channel in longest:
             kept = [each for each in self.cap_history if each.at > new.at - longest.get(each.channel, 0)]
             self.cap_history = (*kept, new)[-MAX_CAPPED * len(longest) :]
 
     def give_back(self, send: str) -> None:
-        """Count a send no more, which has certainly failed."""
+        """Stop counting a send that has certainly failed."""
         left = []
         for each in self.cap_history:
             sends = tuple(other for other in each.sends if other != send)
@@ -67,8 +67,8 @@ class CapHistory(Part, msgspec.Struct, gc=False):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each message."""
         for each in self.cap_history:
-            yield Piece.of(each.at, Group.GUARDS, "counted", each.sends, each)
+            yield Piece.of(each.at, PieceGroup.GUARDS, "counted", each.sends, each)
 
     def drop(self, lost: Lost, _user: Any) -> None:
-        """Count some no more."""
+        """Stop counting some."""
         self.cap_history = tuple(each for each in self.cap_history if each.sends not in lost["counted"])

@@ -35,7 +35,7 @@ ALL_VARIANTS = ""
 
 
 class TriggerKind(NamedTuple):
-    """What holds of all triggers of one kind.
+    """What holds for all triggers of one kind.
 
     `by_event`: it is an event, whose properties `where`, `same` and `each` may ask. `broadcast`: it reaches many at
     once, so that it needs an audience, may have a rate, and waits for no facts about somebody new. `again`: a user may
@@ -70,7 +70,7 @@ class TriggerRule(msgspec.Struct, frozen=True):
 
     @property
     def of_kind(self) -> TriggerKind:
-        """What holds of all of its kind."""
+        """What holds for all of its kind."""
         return TRIGGERS[self.kind]
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 __all__ = ["HOLDOUT", "CampaignEntered", "Converted", "Send", "Suppressed"]
 
 
-#: How the arm of those who are held out is called; no variant is.
+#: The name of the arm of users who are held out; no variant has it.
 HOLDOUT = "holdout"
 
 
@@ -55,7 +55,9 @@ class Send(msgspec.Struct, frozen=True, tag="send", gc=False):
         return self.decided_at if self.held_since is UNSET else self.held_since
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        """What pickle writes, without `UNSET`: to find that, it looks through all modules, for a millisecond a send."""
+        """What pickle writes, without `UNSET`: to find that, pickle looks through all modules, which costs a
+        millisecond a send.
+        """
         fields = msgspec.structs.astuple(self)
         if self.held_since is not UNSET:
             return _pickled, tuple(None if each is UNSET else each for each in fields)

@@ -1,9 +1,9 @@
 """Journeys of one user: who enters a campaign, how its steps are walked, what ends it.
 
 Decisions are in event time: `now` is the instant decided at, in microseconds UTC. Every refusal is a `Suppressed` with
-its reason. What falls due at one instant waits until all of it is known, and is decided in the order of priority, then
-campaign. What a user who is new lacks may come a moment late: such an entry is pending, and such a send held back,
-until a fact lets it go on or the user is `settled`.
+its reason. What falls due at one instant waits until everything of it is known. Then it is decided in the order of
+priority, then campaign. What a user who is new lacks may come a moment late: such an entry is pending, and such a send
+held back, until a fact lets it go on or the user is `settled`.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -44,14 +44,14 @@ class JourneyEngine:
 
     @property
     def admission(self) -> Admission:
-        """Who may enter; made when it is first asked for, which few inputs do."""
+        """The rules of entry; made when first needed, which is seldom."""
         if self._admission is None:
             self._admission = Admission(self.user)
         return self._admission
 
     @property
     def sending(self) -> Sending:
-        """What is sent."""
+        """Decides the sends."""
         return self.admission.sending
 
     def on_event(self, event: Event, now: int) -> None:
@@ -71,14 +71,14 @@ class JourneyEngine:
             self._enter_later(campaign, event.id, trigger)
 
     def on_announcement(self, event: Event, trigger: Trigger) -> None:
-        """Let an event that concerns no user reach this one, as far as they are in the audience."""
+        """Let an event that concerns no user trigger campaigns, if this user is in their audience."""
         for campaign in self.routes.announced(event):
             if trigger.kind == "event" and self.concerns(campaign):  # history has told nobody
                 self._enter_later(campaign, event.id, trigger)
 
     def on_time(self, due: DueOccurrence, trigger: Trigger) -> None:
         """Let an occurrence of a scheduled campaign reach this user, if it was fixed for them or they are in the
-        audience; or let the campaign start, if they are in its segment. One in history reaches nobody.
+        audience; or let the campaign start, if they are in its segment. An occurrence in history reaches nobody.
         """
         campaign = due.campaign
         if trigger.kind != "time":
@@ -104,13 +104,13 @@ class JourneyEngine:
                     self._enter_later(campaign, f"{segment}@{now}", trigger)
 
     def resume(self, entries: Container[str], due: int) -> None:
-        """Let these journeys go on, as far as their wait is still one until `due`."""
+        """Let these journeys go on, if they still wait until `due`."""
         for journey in self._sorted():
             if journey.entry in entries and journey.due == due and journey.entry in self.active:
                 self._resume_later(journey, due)
 
     def decide(self, now: int) -> None:
-        """Decide what fell due, in its order, and what facts that have come since allow."""
+        """Decide what fell due, in its order, and what was waiting for facts that have come."""
         if self.active:
             self._reconsider_later()
         while tasks := self.journeys.take_tasks():
@@ -121,8 +121,8 @@ class JourneyEngine:
                 self._reconsider_later()
 
     def adopt(self, active: Mapping[str, Journey], entries: Mapping[str, Entry], now: int) -> None:
-        """Take over a merged user's journeys; of two in one campaign the earlier goes on, and one that began rather
-        than one that is pending. What settles does so as long as this user does.
+        """Take over a merged user's journeys. Of two in one campaign the earlier goes on, but one that began before one
+        that is pending. Pending entries settle as long as this user does.
         """
         for name, entry in entries.items():
             self.entries[name] = join_entries(self.entries.get(name), entry)
@@ -184,7 +184,7 @@ class JourneyEngine:
             self.active[entry] = asked
 
     def _begin(self, campaign: Campaign, asked: Journey, now: int) -> None:
-        """Enter: what was asked for goes on as a journey, unless the user is held out of it."""
+        """Enter: begin the journey, unless the user is held out."""
         user, arm = self.user.id, arm_of(campaign, self.user.id, self.entries.get(campaign.id))
         self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.held_out))
         begun = {"user": user, "entered": now, "due": now, "variant": arm.variant, "settling": False}
@@ -203,11 +203,11 @@ class JourneyEngine:
         self._walk(campaign, journey, campaign.steps, now, now)
 
     def _came_since(self, asked: EventQuery, journey: Journey) -> Newest | None:
-        """The event that is asked for, where it was applied before the trigger that it follows."""
+        """The asked event, if it was applied before the trigger that it follows."""
         return self.user.recent.later(asked, journey.event, journey.since, journey.trigger)
 
     def _note(self, campaign: Campaign, each: str, entry: Entry) -> None:
-        """Remember an entry, of the values of `each` the newest; the arm is that of the first."""
+        """Remember an entry, and the newest values of `each`. The arm stays that of the first entry."""
         self.entries[campaign.id] = join_entries(self.entries.get(campaign.id), entry)
         if not each:
             return
@@ -219,14 +219,14 @@ class JourneyEngine:
     # Settling.
 
     def _reconsider_later(self) -> None:
-        """Ask again for what settles, before anything new of its campaign."""
+        """Ask again about pending entries, before anything new of their campaign."""
         if any(journey.settling for journey in self.active.values()):
             for journey in self._sorted():
                 if journey.settling:
                     self._resume_later(journey, journey.due, first=True)
 
     def _reconsider(self, campaign: Campaign, journey: Journey, now: int) -> None:
-        """Let a pending entry in, if facts allow it now; refuse it, if they allow it no longer."""
+        """Begin a pending entry, if the facts allow it now; refuse it, if they cannot allow it any more."""
         refusal = self.admission.refusal(campaign, journey, now)
         if refusal is None:
             del self.active[journey.entry]
@@ -290,12 +290,12 @@ class JourneyEngine:
     def _awaited(
         self, campaign: Campaign, journey: Journey, step: Step, heard: tuple[int, str | None]
     ) -> Newest | None:
-        """The event that a wait is for, where it has come already."""
+        """The event that a wait is for, if it has come already."""
         asked = self.routes.waits[campaign.id, step.id]
         return self.user.recent.later(asked, journey.event, *heard)
 
     def _decision(self, campaign: Campaign, journey: Journey, step: Step, due: int, now: int) -> Decision | None:
-        """Until when a wait, or a send that is held back, holds a journey up; None where the journey has ended."""
+        """Until when a wait or a held-back send holds a journey up; None if the journey has ended."""
         if step.kind == "wait":
             if step.minute is None:
                 return Decision(now + (step.length or 0))
@@ -337,7 +337,7 @@ class JourneyEngine:
         self.journeys.wrote = True
 
     def _exits(self, campaign: Campaign, left: Iterable[str]) -> bool:
-        """Whether being in a segment, or having left one, ends journeys of a campaign."""
+        """Whether membership in a segment, or having left one, ends journeys of a campaign."""
         return any(
             way.segment in (self.user.members if way.kind == "segment" else left)
             for way in campaign.exits
@@ -352,7 +352,7 @@ class JourneyEngine:
         self.user.emit(Suppressed(campaign, self.user.id, reason, now, step, entry))
 
     def _later(self, campaign: Campaign | None, run: Callable[[int], None], *, first: bool = False) -> None:
-        """Decide something at the end of this instant; `first`, before what else there is of its campaign."""
+        """Decide something at the end of this instant; with `first`, before anything else of its campaign."""
         priority, name = (PRIORITY, "") if campaign is None else (campaign.priority, campaign.id)
         self.journeys.add_task(-priority, name, run, first=first)
 
@@ -372,5 +372,5 @@ def _heard_since(journey: Journey, now: int) -> tuple[int, str | None]:
 
 
 def _precedence(journey: Journey) -> tuple[bool, int, str, str]:
-    """Of two journeys in one place the lesser goes on."""
+    """The order of journeys in one place: the lesser goes on."""
     return journey.is_pending, journey.entered, journey.entry, journey.user

@@ -37,7 +37,7 @@ EACH_KEPT = 256
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last entry into a campaign, from which re-entry counts, and the arm that was fixed at the `first`.
 
-    `first` is None in states of before there were arms; then there was one entry.
+    `first` is None in states from before there were arms; then there was one entry.
     """
 
     at: int
@@ -82,7 +82,7 @@ def is_held(holdout: GlobalHoldout | None, user: str) -> bool:
 
 
 def too_early(campaign: Campaign, user: UserView, now: int) -> str | None:
-    """Why a campaign is not one to enter now: its status, or its dates."""
+    """Why nobody may enter a campaign now: its status, or its dates."""
     if campaign.status != "live":
         return campaign.status
     starts, ends = moment_of(campaign.starts, user.zone), moment_of(campaign.ends, user.zone)
@@ -92,9 +92,9 @@ def too_early(campaign: Campaign, user: UserView, now: int) -> str | None:
 
 
 def each_of(campaign: Campaign, trigger: Mapping[str, Any]) -> str | None:
-    """What tells entries by `each` apart: the hash of the trigger's value; None where it has none.
+    """The hash of the trigger's value at the path of `each`; None if it has no value.
 
-    It is empty for campaigns whose entries are not told apart.
+    It is empty for campaigns without `each`.
     """
     if campaign.reenter.kind != "each":
         return ""
@@ -108,7 +108,7 @@ def last_of(campaign: Campaign, each: str, entries: Mapping[str, Entry]) -> Entr
 
 
 def join_entries(mine: Entry | None, theirs: Entry) -> Entry:
-    """Of the entries of two who are one user: the last, with the arm of the first."""
+    """One entry of two, for two ids that are one user: the last, with the arm of the first."""
     if mine is None:
         return theirs
     last = max(mine, theirs, key=lambda entry: (entry.at, entry.id))
@@ -117,10 +117,10 @@ def join_entries(mine: Entry | None, theirs: Entry) -> Entry:
 
 
 def _arm_place(entry: Entry) -> tuple[int, str, bool]:
-    """The arms of one instant have an order too: whatever is joined first, the same one stands."""
+    """The order of arms of one instant, so that the same one stands whatever is joined first."""
     return entry.at if entry.first is None else entry.first, entry.variant or "", entry.held_out
 
 
 def digest(*parts: str) -> str:
-    """A name made of parts; the separator keeps ("a", "bc") and ("ab", "c") apart."""
+    """A hash of several parts. The separator keeps ("a", "bc") and ("ab", "c") apart."""
     return blake2b("\x1f".join(parts).encode(), digest_size=12).hexdigest()

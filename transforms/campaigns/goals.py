@@ -1,4 +1,4 @@
-"""Goals: what users do after they entered a campaign, those who were held out as well. Times are microseconds UTC."""
+"""Goals: what users do after they entered a campaign, or were held out of it. Times are microseconds UTC."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.effects import Converted
 from transforms.campaigns.index import CampaignIndex
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.recent import Newest, Recent
 from transforms.events.event import Event
 from transforms.segments.values import DAY
@@ -35,7 +35,7 @@ class OpenGoal(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def key(self) -> str:
-        """What tells it from others of the user, also after merges."""
+        """What tells it from the user's other goals, also after merges."""
         return f"{self.entry}/{self.goal}/{self.user}"
 
 
@@ -57,8 +57,8 @@ class Goals(Part):
         return (open_,)
 
     def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, held_out: bool) -> None:
-        """Open the goals of an entry at its trigger's time. One that the newest such event has reached already, since
-        it came before, is converted.
+        """Open the goals of an entry at its trigger's time. A goal whose event has come already is converted
+        at once.
         """
         for name, goal in campaign.goals.items():
             begin = journey.since + goal.after
@@ -71,7 +71,7 @@ class Goals(Part):
                 self._reach(found, newest, journey.user)
 
     def on_event(self, event: Event, user: str) -> None:
-        """Count an event for the goals that it reaches; one whose definition is gone is reached by nothing."""
+        """Count an event for the goals that it reaches. A goal whose definition is gone cannot be reached."""
         for goal in list(self.goals.values()):
             asked = self._routes.goals.get(goal.campaign, {}).get(goal.goal)
             if asked is not None and goal.begin <= event.time < goal.end and asked.matches(event):
@@ -85,7 +85,7 @@ class Goals(Part):
         self.goals[goal.key] = msgspec.structs.replace(goal, converted=True)
 
     def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
-        """The goals of both; one is converted where either has converted it."""
+        """The goals of both. A goal is converted if either has converted it."""
         for key, goal in theirs.goals.items():
             mine = self.goals.get(key)
             self.goals[key] = goal if mine is None or goal.converted else mine
@@ -93,9 +93,9 @@ class Goals(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each goal."""
         for key, goal in self.goals.items():
-            yield Piece.of(goal.begin, Group.OPEN, "goals", key, key, goal)
+            yield Piece.of(goal.begin, PieceGroup.OPEN, "goals", key, key, goal)
 
     def drop(self, lost: Lost, _user: Any) -> None:
-        """Nothing reaches some any more."""
+        """Forget some: nothing reaches them any more."""
         for key in lost["goals"]:
             del self.goals[key]

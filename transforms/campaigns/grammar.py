@@ -14,7 +14,6 @@ from transforms.campaigns.grammar_triggers import (
     read_reentry,
     read_trigger,
 )
-from transforms.campaigns.local_time import MINUTE
 from transforms.campaigns.occurrences import moment_of
 from transforms.campaigns.policies import Policies, read_quiet
 from transforms.campaigns.quiet import QuietHours, length_of
@@ -23,6 +22,7 @@ from transforms.segments.conditions import All, Condition, SegmentRef, Since
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_condition, read_filter
 from transforms.segments.operators import read_duration, read_moment, read_path
+from transforms.segments.values import MINUTE
 
 __all__ = ["FIELDS", "MAX_RATE", "ON_UNKNOWN", "REQUIRED", "STATUSES", "read_campaigns"]
 

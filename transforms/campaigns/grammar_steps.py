@@ -9,7 +9,7 @@ from transforms.campaigns.schedule import EACH_USER
 from transforms.identity.profile import RESERVED
 from transforms.segments.conditions import Condition
 from transforms.segments.document import Document, Node, Problems
-from transforms.segments.grammar import Arm, read_condition, read_filter
+from transforms.segments.grammar import ConditionArm, read_condition, read_filter
 from transforms.segments.operators import read_duration
 
 __all__ = ["MAX_DEPTH", "STEPS", "WAITS", "StepReader"]
@@ -117,10 +117,10 @@ class StepReader:
     def _conditions(self, node: Node) -> dict[str, Condition]:
         """A condition by variant where it asks for it."""
         every = self.variants or ("",)
-        first = read_condition(node, self.problems, Arm(self.variants, every[0]))
+        first = read_condition(node, self.problems, ConditionArm(self.variants, every[0]))
         if first is None:  # read once more, it would have the same mistakes
             return {}
-        read = {mine: read_condition(node, self.problems, Arm(self.variants, mine)) or first for mine in every}
+        read = {mine: read_condition(node, self.problems, ConditionArm(self.variants, mine)) or first for mine in every}
         return read if any(condition != first for condition in read.values()) else {ALL_VARIANTS: first}
 
     def _wait(self, node: Node) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.journey import Journey
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 
 if TYPE_CHECKING:
     from transforms.campaigns.trigger import Trigger
@@ -27,8 +27,8 @@ class Task(NamedTuple):
 class Journeys(Part):
     """The journeys that wait and the last entries of one user, being changed.
 
-    `tasks` are to be decided at the end of this instant. `wrote` says that a step wrote attributes, so that what
-    settles is to be asked again.
+    `tasks` are to be decided at the end of this instant. `wrote`: a step wrote attributes, so pending entries must be
+    asked again.
     """
 
     fields: ClassVar[Mapping[str, str]] = {"journeys": "active", "entries": "entries"}
@@ -41,13 +41,20 @@ class Journeys(Part):
         self.wrote = False
 
     def add_task(self, priority: int, campaign: str, run: Callable[[int], None], *, first: bool) -> None:
-        """Note something to be decided, in the order of priority, then campaign; `first`: before all else of that."""
+        """Note something to be decided, in the order of priority, then campaign; with `first`, before anything else of
+        its campaign.
+        """
         self.tasks.append(Task((priority, campaign, not first, len(self.tasks)), run))
 
     def take_tasks(self) -> list[Task]:
-        """What is to be decided, in its order; it is to be decided no more."""
+        """The tasks, in their order. They are taken off the list."""
         tasks, self.tasks = sorted(self.tasks, key=lambda task: task.rank), []
         return tasks
+
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When the first wait is over, as stored."""
+        return min((journey.due for journey in stored.journeys.values()), default=None)
 
     @property
     def deadline(self) -> int | None:
@@ -64,17 +71,26 @@ class Journeys(Part):
         """Let these journeys go on."""
         user.engine.resume(taken, due)
 
+    @staticmethod
+    def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
+        """The entries of the journeys whose wait is over by then."""
+        return (("wait", entry) for entry, journey in stored.journeys.items() if journey.due <= until)
+
+    def skip_due(self, key: str, user: "UserView") -> None:
+        """End a journey."""
+        user.engine.give_up(key, user.clock, "internal")
+
     def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
-        """Those of both; of two in one place one goes on."""
+        """The journeys of both. Of two in one place, one goes on."""
         user.engine.adopt(theirs.journeys, theirs.entries, user.clock)
         user.engine.decide(user.clock)
 
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each journey, and each last entry."""
         for id_, journey in self.active.items():
-            yield Piece.of(journey.entered, Group.OPEN, "journeys", id_, id_, journey)
+            yield Piece.of(journey.entered, PieceGroup.OPEN, "journeys", id_, id_, journey)
         for campaign, entry in self.entries.items():
-            yield Piece.of(entry.at, Group.GUARDS, "entries", campaign, campaign, entry)
+            yield Piece.of(entry.at, PieceGroup.GUARDS, "entries", campaign, campaign, entry)
 
     def drop(self, lost: Lost, user: "UserView") -> None:
         """Forget some entries, and end some journeys with a refusal."""

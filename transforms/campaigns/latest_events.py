@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.events.event import Event
 from transforms.identity.profile import Written, newest
 
@@ -11,7 +11,7 @@ __all__ = ["LatestEvents"]
 
 
 class LatestEvents(Part):
-    """By the event's name the newest (time, message id, properties), being changed."""
+    """The newest event by name, as (time, message id, properties), being changed."""
 
     fields: ClassVar[Mapping[str, str]] = {"latest_events": "kept"}
     __slots__ = ("kept",)
@@ -31,7 +31,7 @@ class LatestEvents(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each event."""
         for name, written in self.kept.items():
-            yield Piece.of(written[0], Group.FACTS, "lasts", name, name, written)
+            yield Piece.of(written[0], PieceGroup.FACTS, "lasts", name, name, written)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some."""

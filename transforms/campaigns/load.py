@@ -227,8 +227,8 @@ def _older(release: Release) -> Iterator[Definitions]:
 
 @contextmanager
 def _keeping_all() -> Iterator[None]:
-    """Without collections of garbage: of ten thousand segments all that is made is kept, and to look through it again
-    and again took two thirds of the time.
+    """Pause the garbage collector: everything that is made of ten thousand segments is kept, and looking through it
+    again and again took two thirds of the time.
     """
     collecting = gc.isenabled()
     gc.disable()
@@ -243,7 +243,7 @@ def _keeping_all() -> Iterator[None]:
 def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions | None, Problems]:
     """Read texts and note every mistake and warning; definitions are None where there is a mistake.
 
-    What messages need is added to `needs`, where somebody asks for it.
+    If `needs` is given, what messages need is added to it.
     """
     problems = Problems()
     files = {name: text for name, text in texts[1:] if not name.endswith(SUFFIXES)}
@@ -341,7 +341,7 @@ def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> Non
 
 
 def _texts_under_send(node: Node, *, inside: bool = False) -> Iterator[str]:
-    """Every text below a `send:`, also in forms that have mistakes, so that one mistake is not reported as two."""
+    """Every text below a `send:`, also in malformed steps, so that one mistake is not reported as two."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
             yield from _texts_under_send(child, inside=inside or key == "send")

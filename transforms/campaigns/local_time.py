@@ -2,11 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from transforms.segments.values import DAY, FIRST_DAY, LAST_DAY, SECOND, instant_of, known_or_utc
+from transforms.segments.values import DAY, FIRST_DAY, LAST_DAY, MINUTE, instant_of, known_or_utc
 
-__all__ = ["MINUTE", "local_of", "next_time_of_day"]
-
-MINUTE = 60 * SECOND
+__all__ = ["local_of", "next_time_of_day"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -1,8 +1,8 @@
 """Occurrences of one user: what scheduled campaigns will do to them next. Times are microseconds UTC.
 
-One in a zone, or at the time of `starts`, comes to everybody at one instant. One by each user's own clock begins when
-its local time occurs first anywhere; then each user's instant is fixed, so that who travels meanwhile gets it once,
-and not never.
+One in a zone, or at the time of `starts`, comes to everybody at one instant. An occurrence by each user's own clock
+begins when its local time comes first anywhere. Then each user's instant is fixed, so that a user who travels meanwhile
+gets it exactly once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ import msgspec
 
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.index import CampaignIndex
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.schedule import EARLIEST, Occurrence
 from transforms.segments.conditions import Since
 from transforms.segments.values import DAY, instant_of, start_of_day
@@ -49,10 +49,10 @@ KeptOccurrences = dict[str, tuple[UserOccurrence, ...]]
 
 
 class Occurrences(Part):
-    """Those that are fixed for one user, being changed. `next` is when one is due, or another begins; None where
+    """The occurrences that are fixed for one user, being changed. `next` is when one is due, or another begins; None if
     neither is known.
 
-    It is always later than the instant that the user has advanced to, so that it says which have begun already.
+    It is always later than the instant that the user has advanced to, so it says which have begun already.
     """
 
     fields: ClassVar[Mapping[str, str]] = {"occurrences": "kept", "next_occurrence": "next"}
@@ -65,6 +65,12 @@ class Occurrences(Part):
         self.next = deadline
         self._routes = routes
 
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When one is due, or begins, as stored."""
+        due: int | None = stored.next_occurrence
+        return due
+
     @property
     def deadline(self) -> int | None:
         """When one is due, or begins."""
@@ -75,10 +81,22 @@ class Occurrences(Part):
         return self.next == due
 
     def come_due(self, _taken: bool, due: int, user: "UserView", trigger: "Trigger") -> None:
-        """Let those that are due reach the user, and find what comes next."""
+        """Bring about those that are due, and find what comes next."""
         for occurrence in self.due(due, user.zone, user.engine.concerns):
             user.engine.on_time(occurrence, trigger)
         self.plan(max(user.clock, user.definitions.published))
+
+    @staticmethod
+    def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
+        """All that are due by then, as one thing."""
+        if stored.next_occurrence is not None and stored.next_occurrence <= until:
+            yield "run", ""
+
+    def skip_due(self, _key: str, user: "UserView") -> None:
+        """Do without what is due now."""
+        for name, occurrences in list(self.kept.items()):
+            self._keep(name, [plan for plan in occurrences if plan.at > user.clock])
+        self.plan(user.clock)
 
     def plan(self, clock: int) -> None:
         """Find what comes next after `clock`, such as when other definitions count."""
@@ -91,18 +109,12 @@ class Occurrences(Part):
         self.next = min(times, default=None)
 
     def redefine(self, user: "UserView", _trigger: "Trigger") -> None:
-        """Find what comes next by other definitions. What fell due before they were published, and of which the user
-        has not been told yet, still comes.
+        """Find what comes next by other definitions. What fell due before they were published and has not come to the
+        user yet still comes.
         """
         published = max(user.clock, user.definitions.published)
         if self.next is None or not user.clock < self.next <= published:
             self.plan(published)
-
-    def skip(self, now: int) -> None:
-        """Do without what is due at `now`."""
-        for name, occurrences in list(self.kept.items()):
-            self._keep(name, [plan for plan in occurrences if plan.at > now])
-        self.plan(now)
 
     def due(self, now: int, zone: str, concerns: Callable[[Campaign], bool]) -> list[DueOccurrence]:
         """What is due at `now`, which is `deadline`.
@@ -114,7 +126,7 @@ class Occurrences(Part):
         return [each for campaign in self._routes.scheduled for each in self._due(campaign, now, zone, concerns)]
 
     def join(self, theirs: Any, user: "UserView", _arrival: int) -> None:
-        """Those of both; of one the earlier instant counts."""
+        """The occurrences of both. If both have one, the earlier instant counts."""
         for name, occurrences in theirs.occurrences.items():
             latest_first = sorted((*self.kept.get(name, ()), *occurrences), key=lambda plan: -plan.at)
             self._keep(name, {plan.local: plan for plan in latest_first}.values())
@@ -124,10 +136,10 @@ class Occurrences(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """What is fixed for each campaign."""
         for campaign, occurrences in self.kept.items():
-            yield Piece.of(occurrences[0].at, Group.OPEN, "plans", campaign, campaign, occurrences)
+            yield Piece.of(occurrences[0].at, PieceGroup.OPEN, "plans", campaign, campaign, occurrences)
 
     def drop(self, lost: Lost, _user: "UserView") -> None:
-        """Some campaigns reach the user no more, until they begin again."""
+        """Forget some: their campaigns do not reach the user until the next occurrence begins."""
         for campaign in lost["plans"]:
             del self.kept[campaign]
 
@@ -152,7 +164,7 @@ class Occurrences(Part):
         self._keep(campaign, [*self.kept.get(campaign, ()), plan])
 
     def _keep(self, campaign: str, occurrences: Iterable[UserOccurrence]) -> None:
-        """These are fixed for a campaign, the earliest first."""
+        """Set those that are fixed for a campaign, the earliest first."""
         kept = tuple(sorted(occurrences, key=lambda plan: (plan.at, plan.local)))
         if kept:
             self.kept[campaign] = kept
@@ -178,7 +190,7 @@ def _next_begin(campaign: Campaign, after: int) -> Occurrence | None:
 
 
 def _start(starts: Since, after: int) -> Occurrence | None:
-    """When a campaign starts, if that is later than `after`: a date does for each user when it begins for them."""
+    """When a campaign starts, if that is later than `after`. A date starts for each user when it begins for them."""
     if isinstance(starts, date):
         local = start_of_day(starts, "UTC")
         found = Occurrence(local - EARLIEST, local)

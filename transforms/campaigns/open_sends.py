@@ -5,14 +5,14 @@ from typing import Any
 
 from transforms.campaigns.caps import FAILED, CapHistory
 from transforms.campaigns.effects import Send
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.events.event import Event
 
 __all__ = ["OpenSends"]
 
 
 class OpenSends(Part):
-    """Decided sends by id, being changed. Who takes the user over takes none: their receipts name this one."""
+    """Decided sends by id, being changed. A merge does not take them over: their receipts name this user."""
 
     fields = private = ("sends",)
     __slots__ = ("by_id",)
@@ -21,7 +21,7 @@ class OpenSends(Part):
         self.by_id = dict(sends)
 
     def close(self, receipt: Event, cap_history: CapHistory) -> None:
-        """Forget a send of which a receipt has come; one that certainly failed counts for no frequency cap."""
+        """Forget a send whose receipt has come. One that certainly failed counts for no frequency cap."""
         send = str(receipt.properties.get("send"))
         self.by_id.pop(send, None)
         if receipt.properties.get("kind") in FAILED:
@@ -34,10 +34,10 @@ class OpenSends(Part):
     def pieces(self, clock: int) -> Iterator[Piece]:
         """Each send; one that has expired goes before everything else."""
         for id_, send in self.by_id.items():
-            group = Group.OPEN if send.not_after >= clock else Group.EXPIRED
+            group = PieceGroup.OPEN if send.not_after >= clock else PieceGroup.EXPIRED
             yield Piece.of(send.decided_at, group, "sends", id_, id_, send)
 
     def drop(self, lost: Lost, _user: Any) -> None:
-        """Forget some, without a word."""
+        """Forget some, without a report."""
         for id_ in lost["sends"]:
             del self.by_id[id_]

@@ -1,9 +1,9 @@
 """Parts of a user's state: one protocol by which each is opened, changed, joined, cut and packed again.
 
-What is stored of a user is one flat record (`users.user.User`). Each part owns some of its fields and nobody else
-touches them; `users.parts.PARTS` is the table of all. A part is made of the values of its fields, which it never
-changes in place, and knows no other part: where it needs more than its own, it is given the user for the length of a
-call, so that nothing refers in a circle. Times are microseconds UTC.
+A stored user is one flat record (`users.user.User`). Each part owns some of its fields, which no other code touches;
+`users.parts.PARTS` is the table of all parts. A part is made of the values of its fields, which it never changes in
+place, and knows no other part: where it needs more than its own, it is given the user for the length of a call, so that
+nothing refers in a circle. Times are microseconds UTC.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,15 @@ import msgspec
 if TYPE_CHECKING:
     from transforms.campaigns.trigger import Trigger
 
-__all__ = ["Group", "Lost", "Part", "Piece"]
+__all__ = ["Lost", "Part", "Piece", "PieceGroup"]
 
 
-class Group(IntEnum):
-    """What a piece is of: the groups go one after the other where a state is too large.
+class PieceGroup(IntEnum):
+    """The group of a piece. If a state is too large, the groups go one after the other.
 
-    First sends that have expired: they went out to Deliver, and nothing but word of them is missing. Then conditions'
-    memory, what is known of the user, what is on its way, what keeps us from sending what we must not, and what a
-    deletion has to find.
+    First sends that have expired: they went to Deliver, and only their receipts are missing. Then evidence of
+    conditions, what is known of the user, what is on its way, what keeps Todoke from sending what it must not, and what
+    a deletion has to find.
     """
 
     EXPIRED = -1
@@ -35,16 +35,18 @@ class Group(IntEnum):
 
 
 class Piece(NamedTuple):
-    """Something of a part that can be dropped: how old it is, its kind as reports call it, its key, and its bytes."""
+    """Something of a part that can be dropped: its time, its kind as reports call it, its key, and its size
+    in bytes.
+    """
 
     time: int
-    group: Group
+    group: PieceGroup
     kind: str
     key: Any
     size: int
 
     @classmethod
-    def of(cls, time: int, group: Group, kind: str, key: Any, *content: Any) -> Self:
+    def of(cls, time: int, group: PieceGroup, kind: str, key: Any, *content: Any) -> Self:
         """A piece as large as its content is when encoded."""
         return cls(time, group, kind, key, sum(len(msgspec.msgpack.encode(each)) for each in content))
 
@@ -54,9 +56,9 @@ Lost = Mapping[str, set[Any]]
 
 
 class Part:
-    """One part of a user's state, being changed. What a part has no say in is left as it stands here.
+    """One part of a user's state, being changed. A part overrides what concerns it.
 
-    The working form may be any; where attributes have what is stored as it is, `pack` need not be written.
+    A part may have any working form. If its attributes hold the stored values as they are, it needs no `pack`.
 
     In each method `user` is the open user (`users.editor.UserEditor`; what campaigns see of it is a `UserView`).
     """
@@ -79,27 +81,40 @@ class Part:
         fields = self.fields
         return [getattr(self, fields[name] if isinstance(fields, Mapping) else name) for name in fields]
 
+    @staticmethod
+    def deadline_of(_stored: Any) -> int | None:
+        """When something of a stored user falls due by time alone in this part; None if nothing does."""
+        return None
+
     @property
     def deadline(self) -> int | None:
-        """When something of it falls due by time alone; None where nothing does."""
+        """When something of this open part falls due by time alone; None if nothing does."""
         return None
 
     def take_due(self, _due: int) -> Any:
-        """What falls due at an instant, which is `deadline`; nothing where the deadline had moved meanwhile."""
+        """Take what falls due at an instant, which is `deadline`; nothing if the deadline has moved meanwhile."""
         return None
 
     def come_due(self, taken: Any, due: int, user: Any, trigger: "Trigger") -> None:
-        """Bring about what was taken by `take_due`, with what else of the user fell due at that instant."""
+        """Bring about what `take_due` took, together with what else of the user fell due at that instant."""
+
+    @staticmethod
+    def due_of(_stored: Any, _until: int) -> Iterable[tuple[str, Any]]:
+        """What of a stored user falls due up to an instant in this part: its kind as reports call it, and its key."""
+        return ()
+
+    def skip_due(self, key: Any, user: Any) -> None:
+        """Drop something that `due_of` named, since bringing it about fails."""
 
     def redefine(self, user: Any, trigger: "Trigger") -> None:
-        """Go on by other definitions than the user was judged by; that lets nobody into a campaign."""
+        """Go on by other definitions than the user was judged by. That lets nobody into a campaign."""
 
     def join(self, theirs: Any, user: Any, arrival: int) -> None:
-        """Take over what another user had, as stored, which came at `arrival`; doing so again changes nothing."""
+        """Take over what another stored user had, whose past came at `arrival`. Doing so again changes nothing."""
 
     def pieces(self, _clock: int) -> Iterable[Piece]:
         """What may be dropped, at the user's clock."""
         return ()
 
     def drop(self, lost: Lost, user: Any) -> None:
-        """Do without some pieces, the kinds of others among them."""
+        """Drop some pieces. `lost` also has the kinds of other parts."""

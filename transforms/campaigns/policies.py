@@ -8,7 +8,6 @@ import msgspec
 
 from transforms.campaigns.grammar_triggers import read_minute
 from transforms.campaigns.quiet import QuietHours
-from transforms.events.channels import installed
 from transforms.events.plain import quoted
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import LOCALE_FORM
@@ -46,7 +45,7 @@ class Cap(msgspec.Struct, frozen=True):
 
 
 class GlobalHoldout(msgspec.Struct, frozen=True):
-    """So many percent of all users get nothing that is not transactional; another salt takes others."""
+    """A percentage of all users who get nothing but transactional messages; another salt takes other users."""
 
     percent: float
     salt: str
@@ -152,7 +151,7 @@ def _cap(node: Node, problems: Problems) -> Cap | None:
     if not fields or len(fields) < len(keys):
         return None
     items = problems.sequence(fields["channels"], "channels") or []
-    channels = [problems.choice(item, installed()) for item in items]
+    channels = [problems.channel(item) for item in items]
     at_most = problems.integer(fields["at_most"], 1, MAX_CAPPED)
     per = read_duration(fields["per"], problems)
     if at_most is None or per is None:

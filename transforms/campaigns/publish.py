@@ -1,4 +1,4 @@
-"""What a publication makes of a release: which leaves go on, which are new and since when, which revisions stay."""
+"""How a publication makes the next release: which leaves go on, which are new and since when, which revisions stay."""
 
 import msgspec
 
@@ -6,10 +6,10 @@ from transforms.campaigns.index import asker_of
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import MOST_REVISIONS, Activation, Release, Revision, Texts
 from transforms.events.times import write_time
+from transforms.segments.values import SECOND
 
 __all__ = ["AHEAD", "LEAST_AHEAD", "ActivationRefused", "Changes", "next_release"]
 
-SECOND = 1_000_000
 #: How long after its publication a new leaf begins to count, in microseconds, and how long at least: every process
 #: looks at the pointer twice in that time.
 AHEAD, LEAST_AHEAD = 90 * SECOND, 60 * SECOND

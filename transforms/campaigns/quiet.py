@@ -1,7 +1,6 @@
 """Quiet hours: the nights of a user's local clock in which nothing is sent."""
 
-from transforms.campaigns.local_time import MINUTE
-from transforms.segments.values import DAY, FIRST_DAY, LAST_DAY, instant_of
+from transforms.segments.values import DAY, FIRST_DAY, LAST_DAY, MINUTE, instant_of
 
 __all__ = ["QuietHours", "first_outside", "length_of"]
 

@@ -1,7 +1,8 @@
 """The newest events that campaigns may ask for after the fact: those of exits, of waits for an event, and of goals.
 
-Messages come in any order. An order that came before the trigger that it follows has ended the journey all the same;
-so the newest of each such event is kept, joined by maximum, and an entry looks back at it. Times are microseconds UTC.
+Messages come in any order. An order that is applied before the trigger that it followed must end the journey all the
+same. So the newest of each such event is kept, joined by maximum, and an entry looks back at it. Times are microseconds
+UTC.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.events.event import CALLS, Event
 from transforms.segments.conditions import ANY, EventFilter
 from transforms.segments.leaves import matcher
@@ -31,7 +32,7 @@ _ALL = ""
 
 
 class Newest(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest of some events, by time and then message id; `value` is what a goal adds up of it."""
+    """The newest of some events, by time and then message id; `value` is what a goal adds up."""
 
     time: int
     id: str
@@ -66,8 +67,8 @@ class EventQuery(NamedTuple):
         return cls(key, matcher(events), events.name, same, value)
 
     def __call__(self, event: Event, trigger: Mapping[str, Any]) -> bool:
-        """Whether an event is one of these, given the properties of the trigger: with `same` both have one value at
-        that path, and it is the same.
+        """Whether an event is one of these, given the properties of the trigger. With `same`, both must have the same
+        value at that path.
         """
         if not self.matches(event):
             return False
@@ -143,7 +144,7 @@ class Recent(Part):
         """Each event, by key and place."""
         for key, places in self.kept.items():
             for place, newest in places.items():
-                yield Piece.of(newest.time, Group.GUARDS, "recent", (key, place), place, newest)
+                yield Piece.of(newest.time, PieceGroup.GUARDS, "recent", (key, place), place, newest)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some."""

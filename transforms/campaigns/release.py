@@ -50,7 +50,7 @@ class PointerError(TodokeError):
 
 
 class OlderDefinitions(NotStarted):
-    """Something was judged by newer definitions than these: what older ones make of it must not be written."""
+    """Something was judged by newer definitions than these, so what these make of it must not be written."""
 
     def __init__(self, judged: int, known: int) -> None:
         super().__init__(

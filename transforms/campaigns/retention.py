@@ -1,4 +1,4 @@
-"""How far back conditions may look: no further than the archive keeps what they are made of when they are new."""
+"""How far back conditions may look: no further than the archive keeps events, since new conditions are made from it."""
 
 from collections.abc import Iterable, Mapping
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 from cronsim import CronSim, CronSimError
 
-from transforms.campaigns.local_time import MINUTE, local_of
+from transforms.campaigns.local_time import local_of
 from transforms.events.plain import quoted
-from transforms.segments.values import DAY, HOUR, instant_of, known_or_utc
+from transforms.segments.values import DAY, HOUR, MINUTE, instant_of, known_or_utc
 
 __all__ = ["EACH_USER", "EARLIEST", "Occurrence", "Schedule", "check_cron"]
 

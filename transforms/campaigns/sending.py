@@ -70,7 +70,7 @@ class Sending:
         return Decision(now)
 
     def answer(self, campaign: Campaign, step: Step, variant: str | None) -> bool | None:
-        """Whether a step's condition holds, None while nothing can answer it; a step without one says False."""
+        """Whether a step's condition holds; None while it cannot be answered, and False for a step without one."""
         for name in (variant or "", ""):
             test = self.definitions.index.answer(condition_name(campaign.id, step.id, name), self.user.warming)
             if test is nobody:
@@ -91,8 +91,8 @@ class Sending:
         return "", "no_consent" if denied == len(messages) else "unreachable"
 
     def may_better(self, campaign: Campaign, messages: tuple[str, ...]) -> bool:
-        """Whether facts may still come by which a message goes out, or one before that which would: a channel without
-        an address may get one, and consent that is unset may be given. A denial stands.
+        """Whether facts may still come that let a message go out, or a better one: a channel may get an address, and
+        unset consent may be given. A denial stands.
         """
         for name in messages:
             channel = self.definitions.messages[name].channel
@@ -103,7 +103,7 @@ class Sending:
         return False
 
     def settled(self, campaign: Campaign) -> int:
-        """From when on a campaign waits for no facts about this user any more; what reaches many at once never does."""
+        """From when on a campaign waits for no more facts about this user. A broadcast never waits for any."""
         return 0 if campaign.trigger.of_kind.broadcast else self.user.settled
 
     def template_events(self, campaign: Campaign) -> dict[str, Any]:
@@ -112,8 +112,8 @@ class Sending:
         return {name: known[event][2] for name, event in campaign.template_events.items() if event in known}
 
     def _not_after(self, campaign: Campaign, due: int, now: int) -> int:
-        """When a send expires that fell due at `due`: at the latest with the next occurrence of a schedule, so that
-        after a job stood still only the newest one goes out.
+        """When a send that fell due at `due` expires: at the latest with the next occurrence of its schedule, so that
+        after a standstill only the newest goes out.
         """
         latest, schedule = due + campaign.max_delay, campaign.trigger.schedule
         following = None if schedule is None else schedule.next_for(self.user.zone, now)

@@ -1,4 +1,4 @@
-"""What a `set` step writes into a user's attributes."""
+"""What a `set` step writes to a user's attributes."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """Definitions where Beam's steps and the commands need them: read from files or a pointer, and watched.
 
-Pointers may lie wherever Beam's file systems reach (`gs://…`). Beam takes a second to import, and files of this machine
-need none of it, so that it is imported only for others.
+Pointers may lie wherever Beam's file systems reach (`gs://…`). Importing Beam takes a second, and files on this machine
+do not need it, so it is imported only for others.
 """
 
 import os
@@ -90,7 +90,7 @@ class Announced:
         return self._watcher.now().routes.is_announcement(name)
 
     def __reduce__(self) -> tuple[type["Announced"], tuple[Texts | Release, Job]]:
-        """To a worker go the definitions; it watches them by itself."""
+        """Pickle the definitions; a worker watches them by itself."""
         return Announced, (self._definitions, self._job)
 
 
@@ -122,7 +122,7 @@ def file_exists(place: str) -> bool:
 
 
 def write_file(place: str, data: bytes) -> None:
-    """Write a file whole: who reads it meanwhile sees the old one or the new one.
+    """Write a file whole: a reader sees the old one or the new one.
 
     Raises:
       PointerError: it cannot be written.

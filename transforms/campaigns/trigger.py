@@ -10,7 +10,7 @@ __all__ = ["Trigger", "trigger_of"]
 class Trigger(msgspec.Struct, frozen=True, gc=False):
     """Why something changed: `kind` is event, time, historical, merge, token, seed, definition, step or truncated.
 
-    Only `event` and `time` trigger a campaign. One by a `historical` change is refused, and that is said.
+    Only `event` and `time` trigger a campaign. A trigger of a `historical` change is refused, with that reason.
     """
 
     kind: str
@@ -22,10 +22,10 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
         return self.event.arrival - self.event.time if self.event is not None else 0
 
 
-#: What the archive alone tells triggers nothing when it is read again, as it triggered nothing before.
+#: Events that only the archive has trigger nothing when they are read again, since they triggered nothing before.
 _QUIET = {SET: "step", TOKEN_LOST: "token"}
 
 
 def trigger_of(event: Event) -> Trigger:
-    """Why that changes which an event changes."""
+    """The trigger that an event is."""
     return Trigger("historical" if event.historical else _QUIET.get(event.type, "event"), event)

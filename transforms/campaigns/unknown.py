@@ -1,10 +1,11 @@
-"""Variables that messages need and of which nothing is known: whoever lacks them gets nothing."""
+"""Variables that messages need and nothing is known of: a user who lacks one gets no message."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from transforms.campaigns.asked import asked_of
 from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions
 from transforms.events.event import GROUP, Event
@@ -16,12 +17,17 @@ from transforms.segments.warming import atoms
 
 __all__ = ["Sample", "unknown_variables"]
 
-#: What the product itself reads of a user, or says.
-_OWN = {"id", "timezone", "locale", "context"}
+#: Values that are there for every user.
+_OWN = {"id", "context"}
+#: What the product itself reads of a user: no definition has to name it.
+_READ = {"timezone", "locale"}
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What recorded events hold: the users, those who have a trait, and of events by name how many have a property."""
+    """What recorded events hold: the users, those who have a trait, and of events by name how many have a property.
+
+    Null is no value. Of a trait that was written several times, the last by event time counts, then by message id.
+    """
 
     users: set[str]
     traits: dict[str, set[str]]
@@ -32,38 +38,51 @@ class Sample(msgspec.Struct, frozen=True):
     def of(cls, events: Iterable[Event]) -> "Sample":
         """What these events hold; a visitor without a user id adds traits, but is no user."""
         sample = cls(set(), {}, Counter(), {})
+        written: dict[str, dict[str, tuple[int, str]]] = {}
         for event in events:
-            who = {event.user} if event.user is not None else set()
-            sample.users.update(who)
-            for trait in (GROUP,) if event.type == GROUP else event.traits:
-                sample.traits.setdefault(trait, set()).update(who)
+            if event.user is not None:
+                sample.users.add(event.user)
+            traits = {GROUP: event.group} if event.type == GROUP else event.traits
+            moment = (event.time, event.id)
+            for trait, value in traits.items():
+                had = sample.traits.setdefault(trait, set())
+                last = written.setdefault(trait, {})
+                if event.user is not None and last.get(event.user, moment) <= moment:
+                    last[event.user] = moment
+                    (had.discard if value is None else had.add)(event.user)
             sample.events[event.name] += 1
-            sample.properties.setdefault(event.name, Counter()).update(event.properties.keys())
+            given = [name for name, value in event.properties.items() if value is not None]
+            sample.properties.setdefault(event.name, Counter()).update(given)
         return sample
 
 
 def unknown_variables(definitions: Definitions, needs: Iterable[Need], sample: Sample | None) -> Iterator[Problem]:
-    """A warning for each variable without `default` that no condition and no `set` step has, or some of a sample lack.
+    """A warning for each variable without `default` that some of those may lack who are to get the message.
 
-    Properties of events are looked for in the sample alone: definitions name few of them.
+    Without a sample, that is an attribute that no condition and no `set` step has. With one, it is whatever some of its
+    users and events lack; left out are attributes that a `set` step writes, that the message's channel sends to, and
+    that somebody must have for the message to be sent. Properties of events are looked for in the sample alone:
+    definitions name few of them.
     """
-    known = _OWN | _addresses() | _attributes(definitions)
+    known = _OWN | _READ | _addresses() | _attributes(definitions) | _set(definitions)
     for need in needs:
-        lacking = _lacking_user(need, known, sample) if need.root == "user" else _lacking(definitions, need, sample)
+        if need.root != "user":
+            lacking = _lacking(definitions, need, sample)
+        elif sample is None:
+            lacking = "" if need.name in known else "no condition or `set` step has it"
+        else:
+            given = _OWN | _set(definitions) | set(attributes_of(definitions.messages[need.message].channel))
+            lacking = "" if need.name in given | asked_of(definitions, need.message) else _lacking_users(need, sample)
         if lacking:
             cause = f"`{need.root}.{need.name}` is used without `default`, and {lacking}: who lacks it gets nothing"
             yield Problem(need.file, need.line, need.path, cause, warning=True)
 
 
-def _lacking_user(need: Need, known: set[str], sample: Sample | None) -> str:
-    """Who lacks an attribute, in words; empty where nobody is known to."""
-    if need.name in known:
-        return ""
-    if sample is None:
-        return "no condition or `set` step has it"
-    if need.name not in sample.traits:
-        return "no condition, `set` step or event of the sample has it"
-    have, all_of_them = len(sample.traits[need.name]), len(sample.users)
+def _lacking_users(need: Need, sample: Sample) -> str:
+    """Which users of the sample lack an attribute, in words; empty if none does."""
+    have, all_of_them = len(sample.traits.get(need.name, ())), len(sample.users)
+    if not all_of_them and need.name not in sample.traits:
+        return "no event of the sample has it"
     return f"{have:,} of {all_of_them:,} users of the sample have it" if have < all_of_them else ""
 
 
@@ -74,8 +93,6 @@ def _lacking(definitions: Definitions, need: Need, sample: Sample | None) -> str
         return ""
     have = sum(sample.properties[name][need.name] for name in names)
     all_of_them = sum(sample.events[name] for name in names)
-    if not have:
-        return "no event of the sample has it"
     return f"{have:,} of {all_of_them:,} such events of the sample have it" if have < all_of_them else ""
 
 
@@ -85,10 +102,15 @@ def _addresses() -> set[str]:
 
 
 def _attributes(definitions: Definitions) -> set[str]:
+    """The attributes that conditions name."""
     asked = [*definitions.asked.segments.values(), *definitions.asked.campaigns.values()]
     found = {atom.name for condition in asked for atom in atoms(condition) if isinstance(atom, Attribute | Near)}
-    found = {name.partition(".")[0] for name in found}  # `group.id` is in `group`
-    return found | {name for each in definitions.campaigns.values() for step in each.every_step for name in step.values}
+    return {name.partition(".")[0] for name in found}  # `group.id` is in `group`
+
+
+def _set(definitions: Definitions) -> set[str]:
+    """The attributes that `set` steps write."""
+    return {name for each in definitions.campaigns.values() for step in each.every_step for name in step.values}
 
 
 def _names(definitions: Definitions, need: Need) -> set[str]:

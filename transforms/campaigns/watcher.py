@@ -1,7 +1,7 @@
 """The newest definitions that a process knows: those it was launched with, and what their pointer has named since.
 
-One thread a pointer looks at it, compiles what is new beside the work, and swaps it in whole. Whatever is wrong with
-the pointer, the definitions stay those that were.
+One thread for each pointer looks at it, compiles what is new beside the work, and swaps it in whole. If anything is
+wrong with the pointer, the definitions stay as they were.
 """
 
 import logging
@@ -52,7 +52,7 @@ class DefinitionsWatcher:
             self._thread.join()
 
     def now(self) -> Definitions:
-        """The newest definitions. A thread that died of what nobody foresaw (Python printed it) is started again."""
+        """The newest definitions. A thread that died of an unforeseen error (Python printed it) is started again."""
         if self._thread is not None and not self._stopped.is_set():
             self.start()
         return self._definitions
@@ -60,7 +60,7 @@ class DefinitionsWatcher:
     def at_least(self, release: int) -> Definitions:
         """The newest definitions, from a release that is no older than `release`.
 
-        The pointer is read for it: who used that release has read it there.
+        The pointer is read for it, since the release was read from there before.
 
         Raises:
           OlderDefinitions: it is not there (yet); whoever asked may try again.

@@ -3,16 +3,18 @@
 A `Channel` (`transforms.identity.channels`) names where its parts stand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import MailSettings
+from transforms.channels.settings import UNSUBSCRIBE_SECRET, MailSettings, secret_of
 from transforms.events.times import write_time
 from transforms.identity.channels import channels, part_of
+from transforms.messages.definitions import Message
 from transforms.storage.store import Store
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "every_variable",
     "line_head",
     "read_flag",
+    "secret_values",
     "settings_of",
     "transport_of",
 ]
@@ -53,6 +56,10 @@ def _nothing(_told: Told, _environment: Mapping[str, str]) -> None:
     pass
 
 
+def _nothing_of(_told: Told, _environment: Mapping[str, str], _messages: Sequence[Message]) -> None:
+    pass
+
+
 def _everything(told: Told) -> Told:
     return told
 
@@ -68,8 +75,9 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     the environment.
 
     `check`, where one of the flags is given, raises a ValueError for what cannot be, which names the flag and says what
-    to do; so does `check_here`, where the workers are on this machine, and `check_access`, where the provider would ask
-    for credentials that are not there. `travels` is what workers are told: no secret.
+    to do; so does `check_messages`, where the first is given, of the channel's messages; `check_here`, where the
+    workers are on this machine; and `check_access`, where the provider would ask for credentials that are not there.
+    `travels` is what workers are told: no secret.
     """
 
     flags: tuple[Flag, ...] = ()
@@ -79,6 +87,7 @@ class ChannelSettings(msgspec.Struct, frozen=True):
     stored: bool = False
     private: bool = False
     check: Callable[[Told, Mapping[str, str]], None] = _nothing
+    check_messages: Callable[[Told, Mapping[str, str], Sequence[Message]], None] = _nothing_of
     check_here: Callable[[Told, Mapping[str, str]], None] = _nothing
     check_access: Callable[[Told, Mapping[str, str]], None] = _nothing
     travels: Callable[[Told], Told] = _everything
@@ -196,3 +205,12 @@ def every_secret() -> list[str]:
 def every_variable() -> list[str]:
     """The other variables of the environment that channels take."""
     return [variable for channel in channels() for variable in settings_of(channel).variables]
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """What these hold, and what signs links: nobody may see it. One whose file cannot be read is nobody's yet."""
+    found = []
+    for name in (*every_secret(), UNSUBSCRIBE_SECRET):
+        with suppress(ValueError):
+            found.append(secret_of(environment, name))
+    return found

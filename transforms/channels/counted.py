@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from transforms.campaigns.effects import Send
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
+from transforms.segments.values import MINUTE
 from transforms.storage.rows import LedgerRow, LedgerState, MetricRow, UserRow
 from transforms.storage.store import Store, StoreError
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.tally import Tallies
 
-__all__ = ["CountedLedger", "count_delivery"]
+__all__ = ["LAPSED", "CountedLedger", "count_delivery"]
 
+#: How the detail of a row begins that a sweep resolved, and the reason in its receipt.
+LAPSED = "claim lapsed"
 #: Counts that wait for a store at most; beyond that the oldest are lost.
 MOST_OWED = 10_000
 
@@ -19,25 +22,34 @@ _log = logging.getLogger(__name__)
 
 
 class CountedLedger:
-    """The ledger of a store. What ends in it, by a claim, a record or a sweep, is counted once.
+    """The ledger of a store. What ends in it, by a claim, a record or a sweep, is counted once: by the row that stands.
 
-    In Bigtable, where a row and its count are no transaction, a process that dies in between loses the count. A count
-    that is refused there waits for the next one: the rows stand, and what they claim is to be called.
+    An outcome counts in the minute in which it ended, by its row. One that is recorded over another takes its place in
+    the counts too, as when a sweep gave up a courier that was only held up: the other is taken back in its own minute.
+    That is looked for where a claim's lease is over, by the clock: nobody else ends it before.
+
+    In Bigtable a row and its count are no transaction. A row that was written there before its batch was refused is not
+    taken back: it was never counted. A process that dies in between loses the count; if somebody records over that row
+    later, its minute is one short, and may be negative. A count that is refused there waits for the next one: the rows
+    stand, and what they claim is to be called.
 
     Args:
       store: whose it is.
-      clock: the wall clock in microseconds: outcomes count in its minute.
+      clock: the wall clock in microseconds: repetitions count in its minute.
     """
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
         self._sends: dict[str, Send] = {}
+        self._leases: dict[str, int] = {}
+        self._uncounted: dict[str, LedgerRow] = {}
         self._owed: list[MetricRow] = []
 
     def expect(self, sends: Iterable[Send]) -> None:
         """The sends of which it will be told, in place of those of before: rows say less of them than they know."""
         self._sends = {send.id: send for send in sends}
+        self._leases, self._uncounted = {}, {}
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
         """Claim sends; see `Ledger`. Who had it before is a repetition, unless the claim was released."""
@@ -48,25 +60,49 @@ class CountedLedger:
                 before = standing[row.send]
                 if before is None:
                     self._count(tallies, row)
+                    self._count_latency(tallies, row)
                 elif row.send in self._sends and not (
                     before.state == LedgerState.CLAIMED and before.detail.startswith(RELEASED)
                 ):
                     tallies.count("repeated", row.campaign, row.channel)
             self._add(tallies)
+        self._note_leases(row for row in rows if standing[row.send] is None)
         return standing
 
     def record(self, rows: Sequence[LedgerRow]) -> None:
         """Write outcomes; see `Ledger`."""
         with self._store.transaction():
+            standing = self._standing(rows)
+            uncounted = self._uncounted
+            if not self._store.is_transactional:
+                self._uncounted = uncounted | {row.send: row for row in rows}
             self._store.record(rows)
-            self._add_rows(rows)
+            tallies = Tallies(MINUTE)
+            for row in rows:
+                before = standing.get(row.send)
+                if before is not None and before == uncounted.get(row.send):
+                    before = None  # written by a try of before, which was refused for another row
+                if before is not None:
+                    self._count(tallies, before, by=-1)
+                self._count(tallies, row)
+                if before is None or before.state != LedgerState.HANDED_OFF:
+                    self._count_latency(tallies, row)
+                standing[row.send] = row  # the same send may come twice
+            self._add(tallies)
+        self._uncounted = {}
 
     def resolve(self, changes: Sequence[tuple[LedgerRow, LedgerRow]]) -> list[LedgerRow]:
         """Replace rows that have not changed; see `Ledger`. A row that ended before ends no second time."""
         claimed = {old.send for old, _ in changes if old.state == LedgerState.CLAIMED}
         with self._store.transaction():
             written = self._store.resolve(changes)
-            self._add_rows([row for row in written if row.send in claimed])
+            tallies = Tallies(MINUTE)
+            for row in written:
+                if row.send in claimed:
+                    self._count(tallies, row)
+                    self._count_latency(tallies, row)
+            self._add(tallies)
+        self._note_leases(written)
         return written
 
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
@@ -83,11 +119,15 @@ class CountedLedger:
                 count_delivery(tallies, delivery, bounded=False)
         self._add(tallies)
 
-    def _add_rows(self, rows: Iterable[LedgerRow]) -> None:
-        tallies = Tallies(MINUTE)
-        for row in rows:
-            self._count(tallies, row)
-        self._add(tallies)
+    def _note_leases(self, claims: Iterable[LedgerRow]) -> None:
+        self._leases |= {row.send: row.lease for row in claims if row.state == LedgerState.CLAIMED}
+
+    def _standing(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:
+        """What stands where outcomes are about to be written, unless that is a claim in its lease: by claims, which
+        change no row that is there. After its first outcome a claim is none."""
+        now = self._clock()
+        asked = [row for row in rows if self._leases.pop(row.send, 0) <= now]
+        return self._store.claim(asked) if asked else {}
 
     def _add(self, tallies: Tallies) -> None:
         if not tallies:
@@ -104,7 +144,8 @@ class CountedLedger:
         else:
             self._owed = []
 
-    def _count(self, tallies: Tallies, row: LedgerRow) -> None:
+    def _count(self, tallies: Tallies, row: LedgerRow, by: int = 1) -> None:
+        """Count a row, or take back that it was counted (`by` -1), in the minute in which it ended."""
         if row.state == LedgerState.CLAIMED:
             return
         said = row.detail.partition(": ")[0].replace(" ", "_")
@@ -112,10 +153,14 @@ class CountedLedger:
             said = ""
         send = self._sends.get(row.send)
         if row.state in (LedgerState.SUPPRESSED, LedgerState.EXPIRED):
-            tallies.count("suppressed", row.campaign, row.channel, said or row.state, row.step)
+            tallies.count("suppressed", row.campaign, row.channel, said or row.state, row.step, at=row.at, by=by)
             return
-        variant = send.variant if send is not None and send.variant is not None else ""
-        tallies.count("sends", row.campaign, row.channel, said, row.state, row.step, variant)
+        swept = row.state == LedgerState.UNKNOWN and row.detail.startswith(LAPSED)  # by whoever did not know the send
+        variant = send.variant if send is not None and send.variant is not None and not swept else ""
+        tallies.count("sends", row.campaign, row.channel, said, row.state, row.step, variant, at=row.at, by=by)
+
+    def _count_latency(self, tallies: Tallies, row: LedgerRow) -> None:
+        send = self._sends.get(row.send)
         if send is not None and row.state == LedgerState.HANDED_OFF:
             tallies.send_latency(send, "handed_off", row.at)
 

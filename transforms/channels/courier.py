@@ -6,7 +6,7 @@ claims of which nobody knows the end; `todoke sweep` settles those when their le
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -18,8 +18,9 @@ from transforms.campaigns.entry import digest
 from transforms.channels.channel import Sender
 from transforms.channels.flight import MAX_OPEN_PER_SHARD, Flight
 from transforms.channels.gate import MISSED, Gate, Profiles
-from transforms.channels.ledger import Ledger, Memory
+from transforms.channels.ledger import CourierStore, Memory
 from transforms.channels.making import Complaints, content_of, made
+from transforms.channels.masking import Masks
 from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome, said_of
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
@@ -68,6 +69,7 @@ class Courier:
       bounded: try at most `TRIES` times here, and then fail, or answer `later` where the refusal says nothing about the
         message; else answer `later` at each refusal, with growing pauses.
       sleep: how to pause between tries, in seconds.
+      hidden: secrets that no row, receipt or log may show, beside those of `settings`.
     """
 
     def __init__(
@@ -78,25 +80,27 @@ class Courier:
         default_locale: str,
         clock: Callable[[Send], int],
         *,
-        store: Ledger | None = None,
+        store: CourierStore | None = None,
         rules: Rules | None = None,
         in_turn: Collection[str] = (),
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        hidden: Iterable[str] = (),
     ) -> None:
         self._messages = messages
         self._senders = senders
         self._settings = settings
         self._default_locale = default_locale
         self._clock = clock
-        self._ledger: Ledger = store if store is not None else Memory()
+        self._ledger: CourierStore = store if store is not None else Memory()
         self._rules = rules or {}
         self._gate = Gate(clock, rules, self._ledger, bounded=bounded)
         self._in_turn = in_turn
         self._bounded = bounded
         self._sleep = sleep
         self._away: set[str] = set()
-        self._complaints = Complaints((settings.secrets or {}).values())
+        self._masks = Masks([*hidden, *(settings.secrets or {}).values()])
+        self._complaints = Complaints(self._masks)
         self._runner = asyncio.Runner()
         # Of its own: a name that nobody resolves must not hold up the ledger.
         self._storing = ThreadPoolExecutor(1, "ledger")
@@ -278,7 +282,7 @@ class Courier:
 
     async def _call_once(self, send: Send, content: Any) -> Outcome:
         try:
-            return await self._senders[send.channel].send(send, content)
+            return self._masks.outcome(await self._senders[send.channel].send(send, content))
         except PASSES:
             raise
         except Exception as error:  # noqa: BLE001 - nobody foresaw it, nor knows what went out; it costs this send alone

@@ -52,10 +52,10 @@ class Flight:
         self.called: set[str] = set()
         self.reached: set[str] = set()
         self.missed: Counter[str] = Counter()
-        self._in_turn = in_turn
+        self._shards = [send.channel if send.channel in in_turn else shard_of(send) for send in sends]
         self._waiting: dict[str, deque[int]] = {}
-        for place, send in enumerate(sends):
-            self._waiting.setdefault(self._shard(send), deque()).append(place)
+        for place, shard in enumerate(self._shards):
+            self._waiting.setdefault(shard, deque()).append(place)
         self._open: dict[asyncio.Task[Outcome], tuple[int, LedgerRow]] = {}
         self._open_in: Counter[str] = Counter()
         self._done: deque[asyncio.Task[Outcome]] = deque()
@@ -64,9 +64,6 @@ class Flight:
     def __len__(self) -> int:
         """How many calls are open."""
         return len(self._open)
-
-    def _shard(self, send: Send) -> str:
-        return send.channel if send.channel in self._in_turn else shard_of(send)
 
     def next(self) -> list[int]:
         """The places of sends to be started now; none while too few could be, or while nothing may be.
@@ -94,7 +91,7 @@ class Flight:
         """Start the call of a claimed send."""
         task = asyncio.create_task(calling)
         self._open[task] = place, claim
-        self._open_in[self._shard(self.sends[place])] += 1
+        self._open_in[self._shards[place]] += 1
         task.add_done_callback(self._land)
 
     def _land(self, task: asyncio.Task[Outcome]) -> None:
@@ -109,7 +106,7 @@ class Flight:
         while self._done:
             task = self._done.popleft()
             place, claim = self._open.pop(task)
-            self._open_in[self._shard(self.sends[place])] -= 1
+            self._open_in[self._shards[place]] -= 1
             ended.append((place, claim, task))
         return ended
 

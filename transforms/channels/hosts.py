@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 import idna
 import msgspec
 
+from transforms.channels.address import is_loopback
 from transforms.events.plain import quoted, without_user
 
-__all__ = ["Allowed", "RefusedHost", "canonical_host", "is_address", "is_public", "parse_allowed"]
+__all__ = ["Allowed", "RefusedHost", "canonical_host", "is_address", "is_inside", "is_public", "parse_allowed"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -75,6 +76,11 @@ class Allowed(msgspec.Struct, frozen=True):
         if not self.has_address(address[0], address[1]):
             raise RefusedHost
         return socket.socket(family, kind, protocol)
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host is this machine, or an address that is not public, which is called only where that is allowed."""
+    return is_loopback(host) or (is_address(host) and not is_public(ipaddress.ip_address(host.partition("%")[0])))
 
 
 def is_public(ip: _Address) -> bool:

@@ -3,28 +3,38 @@
 No request is repeated here: whether it may be is decided by what was answered, and by whoever asked.
 """
 
+import asyncio
+import socket
 import time
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from transforms.channels.answers import Said, read_answer
 from transforms.channels.hosts import Allowed, RefusedHost
 from transforms.channels.outcome import Outcome
 
 __all__ = ["REFUSED", "Answer", "Http", "refusal"]
 
 CONNECT_SECONDS = 5.0
-#: So much of an answer is read; the longest that says something is FCM's, of some hundred bytes.
+#: So much of an answer is read, and what stands after it is not; the longest that says something is FCM's, of some
+#: hundred bytes.
 ANSWER_BYTES = 64 * 1024
 #: A 429 without Retry-After; FCM's advice: https://firebase.google.com/docs/cloud-messaging/scale-fcm
 QUOTA_SECONDS = 60.0
 #: A Retry-After beyond a day is taken as a day.
 LONGEST_SECONDS = 86400.0
+
+#: So many names are looked up at a time, of all hosts of a sender.
+LOOKUPS = 8
 
 #: A call to an address that must not be called.
 REFUSED = Outcome.failed("refused_host", "the address is not a public one, nor allowed by --webhook-allow")
@@ -51,6 +61,11 @@ class Answer(msgspec.Struct, frozen=True):
             return None
 
     @property
+    def said(self) -> Said:
+        """The fields of a body in JSON that can be read."""
+        return read_answer(self.body)
+
+    @property
     def text(self) -> str:
         """The beginning of the body."""
         return self.body[:200].decode("utf-8", "replace")
@@ -67,6 +82,7 @@ class Http:
         self._timeout = timeout
         self._allowed = allowed
         self._session: aiohttp.ClientSession | None = None
+        self._names = _Names()
 
     async def post(self, url: str | URL, body: bytes, headers: Mapping[str, str]) -> Answer | Outcome:
         """Post once; an outcome where there is no answer. Redirects are answers."""
@@ -92,10 +108,9 @@ class Http:
             total=2 * self._timeout, connect=self._timeout, sock_connect=self._timeout, sock_read=self._timeout
         )
         return aiohttp.ClientSession(
-            # A resolver that takes the time of a thread, and gives what the system gives.
             connector=aiohttp.TCPConnector(
                 limit=0,  # who calls bounds what is open
-                resolver=aiohttp.ThreadedResolver(),
+                resolver=aiohttp.ThreadedResolver(self._names),  # type: ignore[arg-type]
                 socket_factory=None if self._allowed is None else self._allowed.open_socket,
             ),
             timeout=limits,
@@ -110,6 +125,33 @@ class Http:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        self._names.close()
+
+
+class _Names:
+    """Looks names up as the system does, in `LOOKUPS` threads of its own: the ledger waits for no name.
+
+    All hosts of a sender share the threads: where so many names are waited for, the next ones wait too, up to the
+    sender's timeout. It stands for the event loop, which would take the threads that all have in common.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS, "names")
+
+    async def getaddrinfo(self, host: str, port: int, **asked: Any) -> Any:
+        """See `socket.getaddrinfo`."""
+        return await self._ask(partial(socket.getaddrinfo, host, port, **asked))
+
+    async def getnameinfo(self, address: Any, flags: int) -> Any:
+        """See `socket.getnameinfo`."""
+        return await self._ask(partial(socket.getnameinfo, address, flags))
+
+    async def _ask(self, ask: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+
+    def close(self) -> None:
+        """Wait for no name any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from transforms.storage.rows import LedgerRow, UserRow
 
-__all__ = ["Ledger", "Memory"]
+__all__ = ["CourierStore", "Memory"]
 
 
-class Ledger(Protocol):
+class CourierStore(Protocol):
     """See `Store`."""
 
     def claim(self, rows: Sequence[LedgerRow]) -> dict[str, LedgerRow | None]:

@@ -5,10 +5,11 @@ Here is the one place that catches what nobody foresaw about a message: it must 
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from transforms.campaigns.effects import Send
+from transforms.channels.masking import Masks
 from transforms.channels.outcome import DETAIL, PASSES, Delivery, Outcome
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
@@ -16,7 +17,6 @@ from transforms.events.plain import plain, plain_lines
 from transforms.logs import fields
 from transforms.messages.definitions import Message
 from transforms.messages.render import Rendered, RenderError
-from transforms.messages.secrets import MASK
 from transforms.storage.rows import LedgerState
 
 __all__ = ["Complaints", "content_of", "made"]
@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 class Complaints:
-    """Logs the traceback of each fault once, however many sends have it; `hidden` is shown to nobody."""
+    """Logs the traceback of each fault once, however many sends have it; what `masks` hides is shown to nobody."""
 
-    def __init__(self, hidden: Iterable[str] = ()) -> None:
-        self._hidden = sorted(filter(None, hidden), key=len, reverse=True)
+    def __init__(self, masks: Masks) -> None:
+        self._masks = masks
         self._known: set[tuple[str, ...]] = set()
 
     def log(self, what: str, send: Send, error: BaseException) -> None:
@@ -44,7 +44,7 @@ class Complaints:
         if fault in self._known or len(self._known) >= _MOST_FAULTS:
             return
         self._known.add(fault)
-        trace = plain_lines(self._masked("".join(traceback.format_exception(error)))[-_LONGEST_TRACE:])
+        trace = plain_lines(self._masks.masked("".join(traceback.format_exception(error)))[-_LONGEST_TRACE:])
         _log.error(
             "%s: send %s, message `%s`, channel %s\n%s",
             *(what, plain(send.id), send.message, send.channel, trace),
@@ -53,12 +53,7 @@ class Complaints:
 
     def said(self, error: BaseException) -> str:
         """What kind of an error it is, and what it says, if it can."""
-        return self._masked(traceback.format_exception_only(error)[-1].strip())
-
-    def _masked(self, text: str) -> str:
-        for secret in self._hidden:
-            text = text.replace(secret, MASK)
-        return text
+        return self._masks.masked(traceback.format_exception_only(error)[-1].strip())
 
 
 def made(send: Send, make: Callable[[], Any], complaints: Complaints) -> Any:

@@ -15,6 +15,7 @@ import msgspec
 from transforms.campaigns.effects import CampaignEntered, Send, Suppressed
 from transforms.campaigns.load import Definitions
 from transforms.channels.making import Complaints, content_of, made
+from transforms.channels.masking import Masks
 from transforms.channels.outbox import composed
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
@@ -27,7 +28,7 @@ from transforms.users.histories import Histories
 from transforms.users.preview import WEEK
 from transforms.users.user import User, Wake, by_arrival
 
-__all__ = ["CampaignPreview", "Decided", "Happening", "RefusalCount", "Told", "Weekly", "preview_campaign"]
+__all__ = ["CampaignPreview", "Decided", "Happening", "PreviewedUser", "RefusalCount", "Weekly", "preview_campaign"]
 
 #: Links of a preview lead nowhere.
 _SETTINGS = MailSettings()
@@ -36,7 +37,8 @@ _SETTINGS = MailSettings()
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that a campaign does with a user: `what` is entered, sent or refused.
 
-    `text` is the subject, title, text or URL of what is sent, and of a message that cannot be made which field and why.
+    `text` is the subject, title, text or URL of what is sent, and of a message that cannot be made which field and why;
+    `note` is what a channel says of what is sent besides, such as in how many segments.
     """
 
     at: int
@@ -46,6 +48,7 @@ class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: str = ""
     reason: str = ""
     text: str = ""
+    note: str = ""
 
 
 class Weekly(NamedTuple):
@@ -73,7 +76,7 @@ class RefusalCount(NamedTuple):
     reason: str
 
 
-class Told(msgspec.Struct, frozen=True):
+class PreviewedUser(msgspec.Struct, frozen=True):
     """A user, the zone they are in, and what the campaign does with them, in order."""
 
     user: str
@@ -91,7 +94,7 @@ class CampaignPreview(msgspec.Struct, frozen=True):
     weeks: tuple[Weekly, ...]
     decided: tuple[Decided, ...]
     refused: tuple[RefusalCount, ...]
-    sample: tuple[Told, ...]
+    sample: tuple[PreviewedUser, ...]
 
 
 def preview_campaign(
@@ -103,8 +106,8 @@ def preview_campaign(
       weeks: of so many weeks, the last of which ends at `as_of`, it is counted by week.
       sample: of how many users it is told: first those who enter, then those who are refused, by the hash of their id.
     """
-    counts, complaints = _Counts(as_of, weeks), Complaints()
-    chosen: list[tuple[bool, int, str, Told]] = []
+    counts, complaints = _Counts(as_of, weeks), Complaints(Masks())
+    chosen: list[tuple[bool, int, str, PreviewedUser]] = []
     for key, inputs in histories.each(definitions):
         told = sorted([*inputs, *histories.announcements], key=by_arrival) if histories.announcements else inputs
         user, effects = fold_apart(User(key), (*told, Wake(as_of)), definitions, histories.failed)
@@ -115,7 +118,7 @@ def preview_campaign(
         if sample:
             push = heappush if len(chosen) < sample else heappushpop
             zone = zone_of(user.profile, definitions.policies.default_zone)
-            push(chosen, (enters, -hash_of(key), key, Told(key, zone, happened)))
+            push(chosen, (enters, -hash_of(key), key, PreviewedUser(key, zone, happened)))
     order = [step.id for step in definitions.campaigns[campaign].every_step]
     return CampaignPreview(
         campaign,
@@ -188,10 +191,10 @@ def _made(send: Send, definitions: Definitions, complaints: Complaints) -> Happe
     )
     content = made(send, making, complaints)
     if isinstance(content, Delivery):
-        what, reason, text = "refused", content.reason, content.detail
+        what, reason, text, note = "refused", content.reason, content.detail, ""
     else:
-        what, reason, text = "sent", "", content.summary
-    return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text)
+        what, reason, text, note = "sent", "", content.summary, content.note
+    return Happening(send.decided_at, what, send.step, send.message, send.channel, reason, text, note)
 
 
 def _sound(send: Send, rendered: Rendered) -> Rendered | Outcome:

@@ -14,22 +14,24 @@ from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
 from transforms.logs import fields
-from transforms.messages.definitions import Message
+from transforms.messages.definitions import Message, Text, texts_of
 from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
 __all__ = [
     "SECRET_PREFIX",
     "UNSUBSCRIBE_SECRET",
+    "UNSUBSCRIBE_URL",
     "MailSettings",
+    "check_links",
     "check_mail",
     "header_secret",
     "secret_of",
     "secrets_for",
 ]
 
-#: What signs the links that unsubscribe.
-UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_SECRET"
+#: Where the links that unsubscribe lead, and what signs them.
+UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET"
 #: What the variables of templates' secrets begin with.
 SECRET_PREFIX = "TODOKE_SECRET_"
 
@@ -102,9 +104,35 @@ def check_mail(environment: Mapping[str, str]) -> None:
     """
     if (sender := environment.get("TODOKE_MAIL_FROM")) and (has_break(sender) or named_mailbox(sender) is None):
         raise ValueError(f"TODOKE_MAIL_FROM must be like Shop <shop@example.com>; found {quoted(sender)}")
-    base = environment.get("TODOKE_UNSUBSCRIBE_URL")
+    base = environment.get(UNSUBSCRIBE_URL)
     if base and not _URL.fullmatch(base):
         raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {quoted(base)}")
+
+
+def check_links(messages: Iterable[Message], environment: Mapping[str, str]) -> None:
+    """See that links that unsubscribe lead somewhere, and that nobody can forge them.
+
+    Raises:
+      ValueError: one of `messages` has such a link, and what it is made of is not set.
+    """
+    missing = [name for name in (UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET) if not environment.get(name)]
+    for message in messages if missing else ():
+        if any(_shows_link(text) for text in texts_of(message)):
+            raise ValueError(
+                f"set {' and '.join(missing)}: message `{message.id}` shows `unsubscribe_url`, which would lead to "
+                "this machine, or could be forged by anybody"
+            )
+
+
+def _shows_link(text: Text) -> bool:
+    from transforms.messages.liquid import paths_of  # noqa: PLC0415 - Liquid is wanted only where settings lack
+
+    return any(
+        path[0] == "unsubscribe_url"
+        for source in text.sources.values()
+        if "unsubscribe_url" in source or text.partials
+        for path in paths_of(source, text.partials)
+    )
 
 
 class MailSettings(msgspec.Struct, frozen=True):
@@ -131,7 +159,7 @@ class MailSettings(msgspec.Struct, frozen=True):
           ValueError: the URL or the sender is not one, or the file of the secret cannot be read.
         """
         check_mail(environment)
-        base = environment.get("TODOKE_UNSUBSCRIBE_URL")
+        base = environment.get(UNSUBSCRIBE_URL)
         if base and not environment.get(UNSUBSCRIBE_SECRET):
             _log.warning(
                 "TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links",

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
-from transforms.channels.counted import CountedLedger
+from transforms.channels.counted import LAPSED, CountedLedger
 from transforms.channels.courier import LEASE, RELEASED, RESENDS
 from transforms.events.times import write_time
 from transforms.storage.rows import LedgerRow, LedgerState
@@ -30,10 +30,7 @@ from transforms.storage.store import Store
 from transforms.users.control import Receipt, encode_inputs_control, encode_receipt
 from transforms.users.user import Wake
 
-__all__ = ["LAPSED", "Swept", "sweep"]
-
-#: How the detail of a row begins that a sweep resolved, and the reason in its receipt.
-LAPSED = "claim lapsed"
+__all__ = ["Swept", "sweep"]
 
 _AT_ONCE = 500
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from transforms.messages.definitions import Text
-from transforms.messages.render import RenderError, Texts
+from transforms.messages.render import Filler, RenderError
 from transforms.segments.schema import Schema, ref
 
 __all__ = ["shown", "text_schemas"]
 
 
-def shown(texts: Texts, title: Text | None, body: Text | None) -> tuple[str, str]:
+def shown(texts: Filler, title: Text | None, body: Text | None) -> tuple[str, str]:
     """A title and a body, filled in.
 
     Raises:

@@ -21,7 +21,7 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import watcher_of
-from transforms.channels.channel import settings_of
+from transforms.channels.channel import secret_values, settings_of
 from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import Courier
 from transforms.channels.destinations import Channels
@@ -33,7 +33,7 @@ from transforms.channels.rules import rules_of
 from transforms.channels.settings import MailSettings, secrets_for
 from transforms.events.progress import Progress
 from transforms.identity.channels import check_installed
-from transforms.job import Job
+from transforms.job import Job, collect_seldom
 from transforms.logs import show_fields
 from transforms.storage.open import open_store
 from transforms.storage.state_cache.transforms import weigh_quickly
@@ -146,6 +146,7 @@ class Delivering(beam.DoFn):
 
     def setup(self) -> None:
         """Find the definitions, and open the courier."""
+        collect_seldom()
         weigh_quickly()
         show_fields()
         self._watcher = watcher_of(self.texts, self.job)
@@ -173,6 +174,7 @@ class Delivering(beam.DoFn):
             rules=self._rules,
             in_turn=self.channels.in_turn,
             bounded=self.bounded,
+            hidden=secret_values(environment),
         )
 
     def teardown(self) -> None:

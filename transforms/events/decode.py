@@ -16,7 +16,18 @@ from transforms.events.ids import refused_id
 from transforms.events.plain import quoted
 from transforms.events.records import read_record
 from transforms.events.times import FIRST_TIME, read_time
-from transforms.events.wire import TYPES, Alias, Call, Delete, Group, Id, Identify, Page, Screen, Track
+from transforms.events.wire import (
+    TYPES,
+    AliasCall,
+    Call,
+    DeleteCall,
+    GroupCall,
+    Id,
+    IdentifyCall,
+    PageCall,
+    ScreenCall,
+    TrackCall,
+)
 
 __all__ = ["BOM", "MAX_DEPTH", "MAX_PAYLOAD_BYTES", "SKEW", "Cause", "Refused", "decode", "decode_announced"]
 
@@ -108,7 +119,7 @@ def decode(payload: bytes, arrival: int | None = None, *, nobody: bool = False) 
         traits,
         context,
         call.historical is True,
-        group=_id(call.group_id) if isinstance(call, Group) else None,
+        group=_id(call.group_id) if isinstance(call, GroupCall) else None,
         integrations=integrations,
     )
     return event, skewed
@@ -180,22 +191,22 @@ def _mismatch(payload: bytes, detail: str) -> tuple[Cause, str]:
 def _content(call: Call) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """The name, properties and traits of a call, by its kind."""
     match call:
-        case Track():
+        case TrackCall():
             if not call.event:
                 raise Refused(Cause.NO_EVENT, "a track call needs `event`, its name")
             properties = call.properties or {}
             if call.event == CONSENT_CHANGED:
                 _check_consent(properties)
             return call.event, properties, {}
-        case Page() | Screen():
+        case PageCall() | ScreenCall():
             return call.name or "", call.properties or {}, {}
-        case Identify():
+        case IdentifyCall():
             return "", {}, _traits(call)
-        case Group():
+        case GroupCall():
             if _id(call.group_id) is None:
                 raise Refused(Cause.NO_ID, "a group call needs `groupId`")
             return "", {}, call.traits or {}
-        case Alias() | Delete():
+        case AliasCall() | DeleteCall():
             return "", {}, {}
 
 
@@ -206,7 +217,7 @@ def _check_consent(properties: dict[str, Any]) -> None:
         raise Refused(Cause.INVALID, f"{CONSENT_CHANGED}: {error}") from None
 
 
-def _traits(call: Identify) -> dict[str, Any]:
+def _traits(call: IdentifyCall) -> dict[str, Any]:
     """The traits of an identify call. Some SDKs (RudderStack's for browsers and Python) put them into the context."""
     traits, elsewhere = call.traits or {}, (call.context or {}).get("traits")
     return elsewhere | traits if isinstance(elsewhere, dict) else traits
@@ -220,13 +231,13 @@ def _id(value: Id) -> str | None:
 def _ids(call: Call, *, nobody: bool) -> tuple[str | None, str | None, str | None]:
     """The user id, the anonymous id, and the previous id of an alias; refuses a call that does not say whose it is."""
     user, anonymous, previous = _id(call.user_id), _id(call.anonymous_id), None
-    if isinstance(call, Alias):
+    if isinstance(call, AliasCall):
         previous = _id(call.previous_id)
         if user is None or previous is None:
             raise Refused(Cause.NO_ID, "an alias call needs `userId` and `previousId`")
-    elif user is None and isinstance(call, Delete):
+    elif user is None and isinstance(call, DeleteCall):
         raise Refused(Cause.NO_ID, "a delete call needs `userId`")
-    elif user is None and anonymous is None and not (nobody and isinstance(call, Track)):
+    elif user is None and anonymous is None and not (nobody and isinstance(call, TrackCall)):
         raise Refused(Cause.NO_ID, "neither `userId` nor `anonymousId`")
     for field, text in (("userId", user), ("anonymousId", anonymous), ("previousId", previous)):
         if text is not None and (reason := refused_id(text)):

@@ -13,7 +13,7 @@ from transforms.events.decode import BOM
 from transforms.events.parquet import payloads, with_zones
 from transforms.events.sources import PARQUET
 
-__all__ = ["LONGEST_LINE", "UnreadableFile", "read_messages"]
+__all__ = ["LONGEST_LINE", "UnreadableFile", "messages_of_file"]
 
 #: How much of a line is kept: a longer one is a dead letter anyway, and a file without line ends must not fill memory.
 LONGEST_LINE = 16 << 20
@@ -43,7 +43,7 @@ class UnreadableFile(OSError):
     """A file that cannot be read to its end. The message begins with its name, and says what to do."""
 
 
-def read_messages(file: BinaryIO, name: str) -> Iterator[bytes]:
+def messages_of_file(file: BinaryIO, name: str) -> Iterator[bytes]:
     """The messages of an open, seekable file, as the bytes of JSON objects; the file's name tells its kind.
 
     Blank lines are skipped. A line longer than `LONGEST_LINE` is cut.

@@ -7,12 +7,12 @@ import msgspec
 
 from transforms.events.plain import quoted
 
-__all__ = ["PARQUET", "Files", "Message", "Source", "Subscription", "parse_source", "parse_topic"]
+__all__ = ["PARQUET", "Files", "ReceivedMessage", "Source", "Subscription", "parse_source", "parse_topic"]
 
 #: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the epoch,
 #: UTC (None for files, whose lines have it), and a handle (see `live.inflight`; empty where Beam's own source
 #: acknowledges). A plain tuple, because Beam encodes it as it stands.
-Message = tuple[bytes, str, int | None, str]
+ReceivedMessage = tuple[bytes, str, int | None, str]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)")
 # Names as the service defines them: cloud.google.com/pubsub/docs/pubsub-basics#resource_names. Beam's own check of
@@ -29,7 +29,7 @@ PARQUET = (".parquet", ".parquet.gz")
 class Files(msgspec.Struct, frozen=True):
     """Files of JSON Lines or Parquet; `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket.
 
-    The name of each file tells its kind: see `files.read_messages`.
+    The name of each file tells its kind: see `files.messages_of_file`.
     """
 
     pattern: str

@@ -20,10 +20,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
-from transforms.events.files import UnreadableFile, read_messages
-from transforms.events.kept.transforms import KEPT_FOR, KeepDeadLetters
+from transforms.events.files import UnreadableFile, messages_of_file
+from transforms.events.kept.pruning import KEPT_FOR
+from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.live.transforms import Publish
-from transforms.events.sources import Files, Message, Source, Subscription
+from transforms.events.sources import Files, ReceivedMessage, Source, Subscription
 
 __all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
 
@@ -37,9 +38,9 @@ _CUT_BYTES = 1_000_000
 
 
 class ReadEvents(beam.PTransform):
-    """Read the messages of a source, undecoded; see `Message`.
+    """Read the messages of a source, undecoded; see `ReceivedMessage`.
 
-    No message can fail the read of a file, and no file is read in part: see `files.read_messages`. The messages of a
+    No message can fail the read of a file, and no file is read in part: see `files.messages_of_file`. The messages of a
     subscription keep their publish time as Beam's timestamp.
 
     Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
@@ -53,7 +54,7 @@ class ReadEvents(beam.PTransform):
         super().__init__()
         self._source = source
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[ReceivedMessage]:
         """Wire the reader that fits the source."""
         match self._source:
             case Subscription(path):
@@ -95,21 +96,21 @@ def _read_file(path: str) -> Iterator[bytes]:
     except OSError as error:
         raise UnreadableFile(f"{path}: cannot be read: {error}") from error
     with file:
-        yield from read_messages(file, path)
+        yield from messages_of_file(file, path)
 
 
-@with_output_types(Message)
+@with_output_types(ReceivedMessage)
 class _StampArrival(beam.DoFn):
     def __init__(self, source: str) -> None:
         self._source = source
 
-    def process(self, payload: bytes, timestamp: Timestamp = beam.DoFn.TimestampParam) -> Iterable[Message]:
+    def process(self, payload: bytes, timestamp: Timestamp = beam.DoFn.TimestampParam) -> Iterable[ReceivedMessage]:
         return ((payload, self._source, timestamp.micros, ""),)
 
 
-@with_output_types(Message)
+@with_output_types(ReceivedMessage)
 class _ReadFile(beam.DoFn):
-    def process(self, path: str) -> Iterator[Message]:
+    def process(self, path: str) -> Iterator[ReceivedMessage]:
         for payload in _read_file(path):
             yield payload, path, None, ""
 
@@ -150,7 +151,7 @@ class Decode(beam.PTransform):
         """The step alone, for a graph that does more in one step."""
         return _Decode(self._clock, self._announced)
 
-    def expand(self, messages: beam.PCollection[Message]) -> Any:
+    def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode, and separate events from dead letters."""
         decoded = messages | "Decode" >> beam.ParDo(self.step()).with_outputs(DEAD_LETTERS, main=EVENTS)
         if self._handler is None:
@@ -166,7 +167,7 @@ class _Decode(beam.DoFn):
         self._announced = announced
         self._ahead = Metrics.counter("events", "clock_ahead")
 
-    def process(self, message: Message) -> Iterable[Event]:
+    def process(self, message: ReceivedMessage) -> Iterable[Event]:
         payload, source, arrival, handle = message
         try:
             event, ahead = decode_announced(payload, arrival, self._announced)

@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["TYPES", "Alias", "Call", "Delete", "Group", "Id", "Identify", "Page", "Screen", "Track", "WireCall"]
+__all__ = [
+    "TYPES",
+    "AliasCall",
+    "Call",
+    "DeleteCall",
+    "GroupCall",
+    "Id",
+    "IdentifyCall",
+    "PageCall",
+    "ScreenCall",
+    "TrackCall",
+    "WireCall",
+]
 
 
 #: An id: an integer is its decimal text.
@@ -35,59 +47,59 @@ class WireCall(msgspec.Struct, rename="camel", tag_field="type", frozen=True):
     integrations: Any = None
 
 
-class Track(WireCall, tag="track", frozen=True):
+class TrackCall(WireCall, tag="track", frozen=True):
     """Somebody did something."""
 
     event: str | None = None
     properties: dict[str, Any] | None = None
 
 
-class Page(WireCall, tag="page", frozen=True):
+class PageCall(WireCall, tag="page", frozen=True):
     """Somebody saw a page of a web site."""
 
     name: str | None = None
     properties: dict[str, Any] | None = None
 
 
-class Screen(WireCall, tag="screen", frozen=True):
+class ScreenCall(WireCall, tag="screen", frozen=True):
     """Somebody saw a screen of an app."""
 
     name: str | None = None
     properties: dict[str, Any] | None = None
 
 
-class Identify(WireCall, tag="identify", frozen=True):
+class IdentifyCall(WireCall, tag="identify", frozen=True):
     """Who somebody is, and what is known about them."""
 
     traits: dict[str, Any] | None = None
 
 
-class Group(WireCall, tag="group", frozen=True):
+class GroupCall(WireCall, tag="group", frozen=True):
     """The group that somebody belongs to, such as a company, and what is known about it."""
 
     group_id: Id = None
     traits: dict[str, Any] | None = None
 
 
-class Alias(WireCall, tag="alias", frozen=True):
+class AliasCall(WireCall, tag="alias", frozen=True):
     """Two ids belong to one user."""
 
     previous_id: Id = None
 
 
-class Delete(WireCall, tag="delete", frozen=True):
+class DeleteCall(WireCall, tag="delete", frozen=True):
     """Everything about a user is to be deleted."""
 
 
-Call = Track | Page | Screen | Identify | Group | Alias | Delete
+Call = TrackCall | PageCall | ScreenCall | IdentifyCall | GroupCall | AliasCall | DeleteCall
 
 #: The `type` of each kind of call; a message with any other `type` is a dead letter.
 TYPES: dict[type[Call], str] = {
-    Track: "track",
-    Page: "page",
-    Screen: "screen",
-    Identify: "identify",
-    Group: "group",
-    Alias: "alias",
-    Delete: "delete",
+    TrackCall: "track",
+    PageCall: "page",
+    ScreenCall: "screen",
+    IdentifyCall: "identify",
+    GroupCall: "group",
+    AliasCall: "alias",
+    DeleteCall: "delete",
 }

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["is_mailbox", "mailbox_key", "named_mailbox", "on_the_wire"]
+__all__ = ["mailbox_key", "named_mailbox", "on_the_wire"]
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -35,11 +35,6 @@ def on_the_wire(mailbox: str) -> str | None:
     if _ATOMS.fullmatch(match["local"]):
         return written
     return f'"{match["local"]}"@{match["domain"]}' if _CARRIERS.fullmatch(match["domain"]) else None
-
-
-def is_mailbox(text: str) -> bool:
-    """Whether a mail may be addressed to this."""
-    return on_the_wire(text) is not None
 
 
 def mailbox_key(mailbox: str) -> str:

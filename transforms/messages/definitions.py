@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 if TYPE_CHECKING:
-    from transforms.messages.render import Rendered, Texts
+    from transforms.messages.render import Filler, Rendered
 
-__all__ = ["LOCALE_FORM", "Message", "Partials", "Text", "Tree", "locale_key", "without_locale"]
+__all__ = ["LOCALE_FORM", "Message", "Partials", "Text", "Tree", "locale_key", "texts_of", "without_locale"]
 
 #: The form of locales.
 LOCALE_FORM = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*"
@@ -38,7 +38,7 @@ class Message(msgspec.Struct, frozen=True):
 
     id: str
 
-    def fill(self, texts: "Texts") -> "Rendered":
+    def fill(self, texts: "Filler") -> "Rendered":
         """The message for one user.
 
         Raises:
@@ -65,6 +65,12 @@ def without_locale(message: Message, locale: str) -> list[str]:
     key = locale_key(locale)
     named = zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
     return [name for field, name in named if any(_lacks(text, key) for text in _texts(getattr(message, field)))]
+
+
+def texts_of(message: Message) -> Iterator[Text]:
+    """All texts of a message."""
+    for field in message.__struct_fields__:
+        yield from _texts(getattr(message, field))
 
 
 def _lacks(text: Text, locale: str) -> bool:

@@ -53,5 +53,5 @@ def _read(reader: MessageReader) -> Message | None:
         keys = dict.fromkeys(key for name in channels() for key in form_of(name).keys)
         problems.mapping(node, ("channel", *keys), required=("channel",))
         return None
-    chosen = problems.choice(channel, channels())
+    chosen = problems.channel(channel)
     return None if chosen is None else form_of(chosen).read(reader)

@@ -10,7 +10,7 @@ from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text, Tree, locale_key
 from transforms.messages.liquid import fill
 
-__all__ = ["RenderError", "Rendered", "Texts", "has_break", "render"]
+__all__ = ["Filler", "RenderError", "Rendered", "has_break", "render"]
 
 #: Characters that could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -33,6 +33,11 @@ class Rendered(msgspec.Struct, frozen=True):
         """A short description for people: its subject, title, text or URL."""
         raise NotImplementedError
 
+    @property
+    def note(self) -> str:
+        """What else people want to know of it before it is sent, such as what it is paid by; empty for nothing."""
+        return ""
+
 
 def render(message: Message, scope: Mapping[str, object], locale: str | None, default_locale: str) -> Rendered:
     """Fill in a message.
@@ -46,10 +51,10 @@ def render(message: Message, scope: Mapping[str, object], locale: str | None, de
         nothing to show.
     """
     wanted = locale_key(locale) if locale else ""
-    return message.fill(Texts(scope, ("", wanted, wanted.partition("-")[0], locale_key(default_locale))))
+    return message.fill(Filler(scope, ("", wanted, wanted.partition("-")[0], locale_key(default_locale))))
 
 
-class Texts:
+class Filler:
     """Fills in fields for one user."""
 
     def __init__(self, scope: Mapping[str, object], locales: tuple[str, ...]) -> None:
@@ -57,16 +62,17 @@ class Texts:
         self.scope = {name: value for name, value in scope.items() if name != "secrets"}
         self.locales = locales
 
-    def with_secrets(self, secrets: object) -> "Texts":
+    def with_secrets(self, secrets: object) -> "Filler":
         """The same, seeing secrets."""
-        texts = Texts({}, self.locales)
+        texts = Filler({}, self.locales)
         texts.scope = {**self.scope, "secrets": secrets}
         return texts
 
     def body(self, field: str, text: Text | None, *, escape: bool = False) -> str | None:
-        """A text unchanged, or None if the definition has none."""
-        if text is None:
-            return None
+        """What people read, unchanged, or None if the definition has none."""
+        return None if text is None else self._filled(field, text, escape=escape)
+
+    def _filled(self, field: str, text: Text, *, escape: bool = False) -> str:
         try:
             return fill(text.sources[self.locale(field, text)], self.scope, escape=escape, partials=text.partials)
         except ValueError as error:
@@ -82,7 +88,7 @@ class Texts:
 
     def line(self, field: str, text: Text | None) -> str | None:
         """One line without white space around it; None if nothing is left."""
-        filled = (self.body(field, text) or "").strip()
+        filled = "" if text is None else self._filled(field, text).strip()
         if has_break(filled):
             raise RenderError(f"{field}: a line break or control character in {quoted(filled)}")
         return filled or None
@@ -90,7 +96,7 @@ class Texts:
     def tree(self, field: str, tree: Tree) -> Any:
         """A JSON value with its texts filled in."""
         if isinstance(tree, Text):
-            return self.body(field, tree)
+            return self._filled(field, tree)
         if isinstance(tree, dict):
             return {key: self.tree(f"{field}.{key}", inner) for key, inner in tree.items()}
         if isinstance(tree, list):

@@ -10,7 +10,7 @@ from transforms.storage.rows import MetricRow
 from transforms.storage.series import read_series
 from transforms.users.measures import BOUNDS, HISTOGRAM, METRICS, seconds_text, sum_of
 
-__all__ = ["Count", "Counts", "Histogram", "counts_in", "counts_of", "histograms_of", "summed"]
+__all__ = ["Counts", "Histogram", "WindowCount", "counts_in", "counts_of", "histograms_of", "summed"]
 
 #: A name and its labels, sorted; of a bucket of a histogram with its `le`.
 _Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -25,7 +25,7 @@ class Counts(Protocol):
         """Rows by series and window."""
 
 
-class Count(msgspec.Struct, frozen=True):
+class WindowCount(msgspec.Struct, frozen=True):
     """How often something was counted in the window that starts at `window`."""
 
     name: str
@@ -70,7 +70,7 @@ class Histogram(msgspec.Struct, frozen=True):
         return next((edge for edge, reached in self.cumulative() if whole and reached >= share * whole), "")
 
 
-def counts_of(store: Counts, name: str = "", since: int | None = None) -> Iterator[Count]:
+def counts_of(store: Counts, name: str = "", since: int | None = None) -> Iterator[WindowCount]:
     """The counts of a metric, or of all, by window: a histogram's by `le`, and its sum by its own name.
 
     Rows of an older version are read as what they are called now; so the same series and window may come twice.
@@ -87,15 +87,15 @@ def counts_of(store: Counts, name: str = "", since: int | None = None) -> Iterat
     return (count for prefix in prefixes for count in counts_in(store, prefix, since))
 
 
-def counts_in(store: Counts, prefix: str, since: int | None = None) -> Iterator[Count]:
+def counts_in(store: Counts, prefix: str, since: int | None = None) -> Iterator[WindowCount]:
     """The counts of the series that begin so; see `counts_of`."""
     for row in store.scan_metrics(prefix, since):
         read = read_series(row.series) or read_series(read_old(row.series) or "")
         if read is not None:
-            yield Count(read[0], dict(read[1]), row.window, row.count)
+            yield WindowCount(read[0], dict(read[1]), row.window, row.count)
 
 
-def summed(counts: Iterable[Count]) -> dict[_Series, int]:
+def summed(counts: Iterable[WindowCount]) -> dict[_Series, int]:
     """The sums over all windows, in the order of names and labels."""
     sums: dict[_Series, int] = {}
     for count in counts:
@@ -105,11 +105,12 @@ def summed(counts: Iterable[Count]) -> dict[_Series, int]:
 
 
 def histograms_of(sums: Mapping[_Series, int], name: str) -> dict[tuple[tuple[str, str], ...], Histogram]:
-    """The histograms of a metric by their labels, without `le`."""
+    """The histograms of a metric by their labels, without `le`; what is in no bucket of ours is left out."""
     assert METRICS[name].kind == HISTOGRAM
     buckets: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
     for (found, labels), count in sums.items():
-        if found == name:
+        edge = dict(labels).get("le")
+        if found == name and edge in _EDGES:
             bare = tuple(label for label in labels if label[0] != "le")
-            buckets.setdefault(bare, {})[dict(labels)["le"]] = count
+            buckets.setdefault(bare, {})[edge] = count
     return {labels: Histogram(each, sums.get((sum_of(name), labels), 0)) for labels, each in buckets.items()}

@@ -1,14 +1,16 @@
 """Metrics in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
 
-What is in the store is counted since it was made, or since a time; so a counter here is its sum over windows.
+What is in the store is counted since it was made, or since a time; so a counter here is its sum over windows. A label
+without a value is none: series that differ in nothing else are one, with their sum.
 """
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from transforms.metrics.counts import histograms_of
+from transforms.segments.values import SECOND
 from transforms.storage.series import escaped
-from transforms.users.measures import COUNTER, HISTOGRAM, METRICS, MICRO_SECONDS
+from transforms.users.measures import COUNTER, HISTOGRAM, METRICS
 
 __all__ = ["PREFIX", "exposition"]
 
@@ -21,6 +23,7 @@ _Series = tuple[str, _Labels]
 
 def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
     """The lines for sums by series, without line ends; metrics in the order of their names."""
+    sums = _without_empty(sums)
     for name in sorted(METRICS):
         metric = METRICS[name]
         if metric.kind == HISTOGRAM:
@@ -33,6 +36,14 @@ def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
             yield from (f"{shown}{_braces(labels)} {_number(count, metric.unit)}" for labels, count in found.items())
 
 
+def _without_empty(sums: Mapping[_Series, int]) -> dict[_Series, int]:
+    shown: dict[_Series, int] = {}
+    for (name, labels), count in sums.items():
+        series = name, tuple(label for label in labels if label[1])
+        shown[series] = shown.get(series, 0) + count
+    return shown
+
+
 def _histogram(name: str, sums: Mapping[_Series, int]) -> Iterator[str]:
     found = histograms_of(sums, name)
     if not found:
@@ -42,7 +53,7 @@ def _histogram(name: str, sums: Mapping[_Series, int]) -> Iterator[str]:
     for labels, histogram in found.items():
         for edge, reached in histogram.cumulative():
             yield f"{shown}_bucket{_braces((*labels, ('le', edge)))} {reached}"
-        yield f"{shown}_sum{_braces(labels)} {_number(histogram.sum, MICRO_SECONDS)}"
+        yield f"{shown}_sum{_braces(labels)} {_number(histogram.sum, SECOND)}"
         yield f"{shown}_count{_braces(labels)} {histogram.count}"
 
 

@@ -90,7 +90,7 @@ def report_json(summary: Summary, definitions: Definitions, elapsed_s: float) ->
         "segments": {name: members.get(name, 0) for name in sorted(definitions.segments)},
         "waiting": summary.total("waiting"),
         "goals": _goals(summary, definitions),
-        "as_of": write_time(summary.as_of),
+        "as_of": write_time(summary.as_of) if summary.as_of else None,
         "elapsed_s": round(elapsed_s, 3),
     }
 

@@ -33,8 +33,8 @@ __all__ = [
     "Reachable",
     "SegmentRef",
     "Sequence",
+    "SequenceStep",
     "Since",
-    "Step",
     "Total",
     "Where",
     "filters_of",
@@ -174,7 +174,7 @@ class Distinct(msgspec.Struct, frozen=True):
         return ["distinct", self.events.canonical, self.of, self.low, self.high, *window]
 
 
-class Step(msgspec.Struct, frozen=True):
+class SequenceStep(msgspec.Struct, frozen=True):
     """One event of a sequence, less than `within` after the one before."""
 
     events: EventFilter
@@ -184,7 +184,7 @@ class Step(msgspec.Struct, frozen=True):
 class Sequence(msgspec.Struct, frozen=True):
     """Events one after another, the last in (now - within, now]; others may come between."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[SequenceStep, ...]
     within: int | None = None
 
     @property

@@ -11,6 +11,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
+from transforms.events.channels import GROUP, installed
 from transforms.events.plain import quoted
 from transforms.segments.compose import compose
 from transforms.segments.synonyms import meant
@@ -217,17 +218,30 @@ class Problems:
         )
         return None
 
+    def channel(self, node: Node) -> str | None:
+        """The name of an installed channel."""
+        packages = ", ".join(sorted({place.package for place in installed().values()}))
+        other = f"these come with {packages}; install the package of another one, which has an entry point in `{GROUP}`"
+        return self.choice(node, installed(), otherwise=other)
+
     def choice(
-        self, node: Node, options: Collection[str], *, later: Collection[str] = (), instead: str = ""
+        self,
+        node: Node,
+        options: Collection[str],
+        *,
+        later: Collection[str] = (),
+        instead: str = "",
+        otherwise: str = "",
     ) -> str | None:
-        """One of a few words; `instead` says what to write where there is another value."""
+        """One of a few words; `instead` says what to write where there is another value, `otherwise` what to do if it
+        is like none of the words."""
         if node.value in later:
             self.add(node, f"`{node.value}` is part of the language but not supported by this version")
             return None
         if isinstance(node.value, str) and node.value in options:
             return node.value
         word = instead or meant(str(node.value), options)
-        hint = f"; write {word}" if word else ""
+        hint = f"; write {word}" if word else f"; {otherwise}" if otherwise and isinstance(node.value, str) else ""
         self.add(node, f"expected one of {', '.join(options)}; found {quoted(node.plain())}{hint}")
         return None
 

@@ -14,15 +14,15 @@ import msgspec
 
 __all__ = [
     "Evidence",
+    "EvidencePiece",
     "Extremes",
     "Groups",
     "Kind",
     "Origin",
-    "Piece",
+    "SourceSum",
+    "SourceSums",
     "Stamp",
     "Stamps",
-    "Tallies",
-    "Tally",
     "exact",
     "hash_of",
     "pieces",
@@ -43,7 +43,7 @@ class Groups(msgspec.Struct, frozen=True, tag="groups", tag_field="kept", gc=Fal
     stamps: dict[int, Stamps]
 
 
-class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SourceSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one source has added up for one value of `same` (its hash; 0 without `same`).
 
     `owner` is 0 for what was counted here, else the hash of the user who was merged; `seed` is 0 for live events, else
@@ -60,10 +60,10 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cells: dict[int, tuple[int, int | str]] = {}
 
 
-class Tallies(msgspec.Struct, frozen=True, tag="tallies", tag_field="kept", gc=False):
+class SourceSums(msgspec.Struct, frozen=True, tag="tallies", tag_field="kept", gc=False):
     """Sums by source and value, in the order of (owner, seed, value)."""
 
-    tallies: tuple[Tally, ...]
+    tallies: tuple[SourceSum, ...]
 
 
 class Extremes(msgspec.Struct, frozen=True, tag="extremes", tag_field="kept", gc=False):
@@ -72,10 +72,10 @@ class Extremes(msgspec.Struct, frozen=True, tag="extremes", tag_field="kept", gc
     cells: dict[int, int | float]
 
 
-Evidence = Stamps | Groups | Tallies | Extremes
+Evidence = Stamps | Groups | SourceSums | Extremes
 
 
-class Piece(NamedTuple):
+class EvidencePiece(NamedTuple):
     """A part of evidence that can be dropped alone: its key in the evidence, its newest time (None: unknown), its
     content.
     """
@@ -131,7 +131,7 @@ def exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**64 else value
 
 
-def pieces(evidence: Evidence) -> Iterator[Piece]:
+def pieces(evidence: Evidence) -> Iterator[EvidencePiece]:
     """The parts that can be dropped alone.
 
     These are the stamps; for sums, each value with all its sources, since a part of a sum is no sum; extremes as a
@@ -141,18 +141,18 @@ def pieces(evidence: Evidence) -> Iterator[Piece]:
         case Groups(groups):
             for group, kept in groups.items():
                 for stamp in kept:
-                    yield Piece((group, stamp), stamp[0], stamp)
-        case Tallies(tallies):
-            values: dict[int, list[Tally]] = defaultdict(list)
+                    yield EvidencePiece((group, stamp), stamp[0], stamp)
+        case SourceSums(tallies):
+            values: dict[int, list[SourceSum]] = defaultdict(list)
             for tally in tallies:
                 values[tally.value].append(tally)
             for value, same in values.items():
-                yield Piece(value, max(tally.newest for tally in same), same)
+                yield EvidencePiece(value, max(tally.newest for tally in same), same)
         case Extremes(cells):
-            yield Piece(None, None, cells)
+            yield EvidencePiece(None, None, cells)
         case _:
             for stamp in evidence:
-                yield Piece(stamp, stamp[0], stamp)
+                yield EvidencePiece(stamp, stamp[0], stamp)
 
 
 def without(evidence: Evidence, lost: Container[Any]) -> Evidence:
@@ -165,9 +165,9 @@ def without(evidence: Evidence, lost: Container[Any]) -> Evidence:
             }
             kept = {group: stamps for group, stamps in kept.items() if stamps}
             return Groups(kept) if kept else ()
-        case Tallies(tallies):
+        case SourceSums(tallies):
             left = tuple(tally for tally in tallies if tally.value not in lost)
-            return Tallies(left) if left else ()
+            return SourceSums(left) if left else ()
         case Extremes():
             return () if None in lost else evidence
     return tuple(stamp for stamp in evidence if stamp not in lost)

@@ -23,7 +23,7 @@ from transforms.segments.grammar_events import read_event, read_filter, read_seq
 from transforms.segments.operators import OPERATORS, canonical_number, read_operator, read_path
 from transforms.segments.synonyms import meant
 
-__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "Arm", "read_condition", "read_filter"]
+__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "ConditionArm", "read_condition", "read_filter"]
 
 #: LANGUAGE: conditions nest at most 32 deep.
 MAX_DEPTH = 32
@@ -34,7 +34,7 @@ LOCATION = "context.location"
 FARTHEST_KM = 20_100
 
 
-class Arm(NamedTuple):
+class ConditionArm(NamedTuple):
     """The arm that a campaign's condition is read for: the variant `mine` of these; empty without variants."""
 
     variants: Collection[str]
@@ -45,10 +45,10 @@ class _Place(NamedTuple):
     """How deep a condition is nested, and the arm it is read for (None outside campaigns)."""
 
     depth: int
-    arm: Arm | None
+    arm: ConditionArm | None
 
 
-def read_condition(node: Node, problems: Problems, arm: Arm | None = None, depth: int = 1) -> Condition | None:
+def read_condition(node: Node, problems: Problems, arm: ConditionArm | None = None, depth: int = 1) -> Condition | None:
     """Read one condition and everything inside it, noting every mistake; None if there was one.
 
     `arm` answers `variant:` conditions, which only campaigns have: the result has none.
@@ -118,7 +118,7 @@ def _read_identified(node: Node, problems: Problems, _place: _Place) -> Conditio
 
 def _read_reachable(node: Node, problems: Problems, _place: _Place) -> Condition | None:
     problems.mapping(node, ("reachable",))
-    channel = problems.choice(node.value["reachable"], installed())
+    channel = problems.channel(node.value["reachable"])
     return None if channel is None else Reachable(channel)
 
 
@@ -130,7 +130,7 @@ def _read_consented(node: Node, problems: Problems, _place: _Place) -> Condition
     fields = problems.mapping(asked, ("topic", "channel"), required=("topic", "channel"), instead=instead)
     if not fields or len(fields) != 2:
         return None
-    topic, channel = problems.text(fields["topic"]), problems.choice(fields["channel"], installed())
+    topic, channel = problems.text(fields["topic"]), problems.channel(fields["channel"])
     return None if topic is None or channel is None else Consented(topic, channel)
 
 

@@ -11,8 +11,8 @@ from transforms.segments.conditions import (
     FirstLast,
     Missing,
     Sequence,
+    SequenceStep,
     Since,
-    Step,
     Total,
 )
 from transforms.segments.document import Document, Node, Problems
@@ -261,7 +261,7 @@ def _bounds(node: Node, limit: int, problems: Problems) -> tuple[int, int] | Non
     return low, high
 
 
-def _read_step(number: int, node: Node, problems: Problems) -> Step | None:
+def _read_step(number: int, node: Node, problems: Problems) -> SequenceStep | None:
     instead = f"{{event: {node.written}}}" if isinstance(node.value, str) else ""
     fields = problems.mapping(node, (*_FILTER, "within"), required=("event",), instead=instead)
     if fields is None:
@@ -270,4 +270,4 @@ def _read_step(number: int, node: Node, problems: Problems) -> Step | None:
     within = read_duration(fields["within"], problems) if "within" in fields else None
     if "within" in fields and number == 0:
         problems.add(fields["within"], "nothing comes before the first event; `within` of all stands beside `sequence`")
-    return Step(events, within)
+    return SequenceStep(events, within)

@@ -11,14 +11,14 @@ from transforms.segments.operators import TIME_OPERATORS, compile_test, next_cha
 from transforms.segments.sphere import coordinates, distance_km
 from transforms.segments.values import compile_inner
 
-__all__ = ["CONSENT", "IDENTIFIED", "REACHABLE", "ZONE_NAMES", "Facts", "Nobody", "compile_facts"]
+__all__ = ["CONSENT", "IDENTIFIED", "REACHABLE", "ZONE_NAMES", "Nobody", "UserFacts", "compile_facts"]
 
 #: Names of facts other than attributes.
 REACHABLE, CONSENT, IDENTIFIED = "#reachable", "#consent", "#identified"
 ZONE_NAMES = ("timezone", KNOWN_ZONE)
 
 
-class Facts(Protocol):
+class UserFacts(Protocol):
     """What leaves read of a user."""
 
     id: str
@@ -63,7 +63,7 @@ class Nobody:
         return Profile().consented(topic, channel)
 
 
-_EvaluateFacts = Callable[[Facts, int], tuple[bool, int | None]]
+_EvaluateFacts = Callable[[UserFacts, int], tuple[bool, int | None]]
 
 
 def compile_facts(condition: FactCondition) -> tuple[tuple[str, ...], _EvaluateFacts]:
@@ -88,7 +88,7 @@ def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _Evaluate
     values = _values(name, condition.path)
     if operator.name in TIME_OPERATORS:
 
-        def evaluate(facts: Facts, now: int) -> tuple[bool, int | None]:
+        def evaluate(facts: UserFacts, now: int) -> tuple[bool, int | None]:
             found, zone = values(facts), facts.zone
             return time_test(operator, found, now, zone), next_change(operator, found, now, zone)
 
@@ -97,11 +97,11 @@ def _compile_attribute(condition: Attribute) -> tuple[tuple[str, ...], _Evaluate
     return (name,), lambda facts, _now: (test(values(facts)), None)
 
 
-def _values(name: str, path: str) -> Callable[[Facts], list[Any]]:
+def _values(name: str, path: str) -> Callable[[UserFacts], list[Any]]:
     """The values at a path inside an attribute; without a path, the attribute itself."""
     find = compile_inner(name, path) if path else None
 
-    def values(facts: Facts) -> list[Any]:
+    def values(facts: UserFacts) -> list[Any]:
         value = facts.value(name)
         if value is None:
             return []
@@ -126,10 +126,10 @@ def _compile_near(condition: Near) -> tuple[tuple[str, ...], _EvaluateFacts]:
         parts = ("latitude", "longitude")
         names = tuple(f"{condition.name}.{part}" for part in parts)
 
-        def values(facts: Facts) -> list[Any]:
+        def values(facts: UserFacts) -> list[Any]:
             return [{part: facts.value(name) for part, name in zip(parts, names, strict=True)}]
 
-    def evaluate(facts: Facts, _now: int) -> tuple[bool, int | None]:
+    def evaluate(facts: UserFacts, _now: int) -> tuple[bool, int | None]:
         places = [found for value in values(facts) if (found := coordinates(value)) is not None]
         return any(distance_km(centre, found) <= limit for found in places), None
 

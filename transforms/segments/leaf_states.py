@@ -86,10 +86,10 @@ class PackedLeaves(msgspec.Struct, frozen=True, array_like=True, gc=False, eq=Fa
 _NOTHING = PackedLeaves()
 
 #: Leaf states as a user holds them. Before they were packed they were a mapping.
-Kept = PackedLeaves | dict[int, LeafState]
+KeptLeaves = PackedLeaves | dict[int, LeafState]
 
 
-def earliest(kept: Kept) -> int | None:
+def earliest(kept: KeptLeaves) -> int | None:
     """The first time at which the truth of one of these leaves may change without an event."""
     return kept.first if isinstance(kept, PackedLeaves) else _known(_deadline(kept))
 
@@ -131,7 +131,7 @@ class LeafStates:
       leaves: the leaves that may be looked up besides these, by key.
     """
 
-    def __init__(self, kept: Kept, leaves: Mapping[int, Leaf] = MappingProxyType({})) -> None:
+    def __init__(self, kept: KeptLeaves, leaves: Mapping[int, Leaf] = MappingProxyType({})) -> None:
         if isinstance(kept, PackedLeaves) and not kept.body:
             packed, found = kept, None
         else:

@@ -16,7 +16,17 @@ from typing import Any
 import msgspec
 
 from transforms.segments.conditions import Since, Total
-from transforms.segments.evidence import Extremes, Kind, Origin, Stamp, Tallies, Tally, exact, hash_of, value_hashes
+from transforms.segments.evidence import (
+    Extremes,
+    Kind,
+    Origin,
+    SourceSum,
+    SourceSums,
+    Stamp,
+    exact,
+    hash_of,
+    value_hashes,
+)
 from transforms.segments.leaf_stamps import MAX_SAME
 from transforms.segments.operators import Operator, compile_test
 from transforms.segments.values import HOUR, SECOND, compile_path, is_number, start_of_day
@@ -92,15 +102,15 @@ def compile_total(condition: Total) -> Kind:
     return _compile_sum(condition)
 
 
-def flatten(kept: Tallies) -> Tallies | tuple[()]:
+def flatten(kept: SourceSums) -> SourceSums | tuple[()]:
     """All sources as one: what two evaluators of the same events must agree on."""
-    values: dict[int, Tally] = {}
+    values: dict[int, SourceSum] = {}
     for tally in kept.tallies if kept else ():
-        before = values.get(tally.value, Tally())
+        before = values.get(tally.value, SourceSum())
         cells = _sum_cells([before, tally], None)
-        values[tally.value] = Tally(0, 0, tally.value, 0, max(before.newest, tally.newest), _packed(cells))
+        values[tally.value] = SourceSum(0, 0, tally.value, 0, max(before.newest, tally.newest), _packed(cells))
     found = tuple(values[value] for value in sorted(values) if value or values[value].cells)
-    return Tallies(found) if found else ()
+    return SourceSums(found) if found else ()
 
 
 def micros(value: float) -> int:
@@ -117,16 +127,16 @@ def _compile_sum(condition: Total) -> Kind:
     values = _hashes(condition.same) if condition.same is not None else None
     test = compile_comparison(condition)
 
-    def prune(tallies: Iterable[Tally]) -> Tallies:
+    def prune(tallies: Iterable[SourceSum]) -> SourceSums:
         kept = _newest_values(tallies) if values is not None else list(tallies)
         if buckets.within is not None and kept:
             floor = buckets.oldest(max(tally.newest for tally in kept))
             kept = [_without(tally, floor) for tally in kept]
         # One's own source stays, so that its version goes on; values of `same` stay, since nothing is an answer too.
         kept = [tally for tally in kept if tally.cells or tally.owner == 0 or tally.value]
-        return Tallies(tuple(sorted(kept, key=_key)))
+        return SourceSums(tuple(sorted(kept, key=_key)))
 
-    def add(kept: Tallies, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> Tallies:
+    def add(kept: SourceSums, stamp: Stamp, _tag: int, properties: dict[str, Any]) -> SourceSums:
         time, amounts, bucket = stamp[0], numbers(properties), buckets.of(stamp[0])
         if values is None and (bucket is None or not amounts):
             return kept
@@ -137,12 +147,12 @@ def _compile_sum(condition: Total) -> Kind:
         found = {_key(tally): tally for tally in kept.tallies} if kept else {}
         fresh = values is not None
         for value in asked:
-            before = found.get((0, 0, value), Tally(0, 0, value))
+            before = found.get((0, 0, value), SourceSum(0, 0, value))
             fresh = fresh or not before.version or (cell is not None and cell[0] not in before.cells)
             found[0, 0, value] = _added(before, time, cell)
-        return prune(found.values()) if fresh else Tallies(tuple(found.values()))
+        return prune(found.values()) if fresh else SourceSums(tuple(found.values()))
 
-    def join(one: Tallies, other: Tallies, origin: Origin) -> Tallies:
+    def join(one: SourceSums, other: SourceSums, origin: Origin) -> SourceSums:
         if not other:
             return one
         found = {_key(tally): tally for tally in one.tallies} if one else {}
@@ -153,7 +163,7 @@ def _compile_sum(condition: Total) -> Kind:
                 found[_key(tally)] = tally
         return prune(found.values())
 
-    def evaluate(kept: Tallies, now: int, zone: str) -> tuple[bool, int | None]:
+    def evaluate(kept: SourceSums, now: int, zone: str) -> tuple[bool, int | None]:
         floor = buckets.floor(now, zone)
         answers = [_turn(cells, test, buckets) for cells in _cells_by_value(condition, kept, floor)]
         deadlines = [deadline for _, deadline in answers if deadline is not None]
@@ -162,7 +172,7 @@ def _compile_sum(condition: Total) -> Kind:
     return Kind(add, join, evaluate)
 
 
-def amounts_of(condition: Total, kept: Tallies, now: int, zone: str) -> list[tuple[int, int]]:
+def amounts_of(condition: Total, kept: SourceSums, now: int, zone: str) -> list[tuple[int, int]]:
     """The number of summands that count now, and their sum in millionths: once, or for each value of `same`."""
     floor = Buckets(condition.within, condition.since).floor(now, zone)
     found = [cells.values() for cells in _cells_by_value(condition, kept, floor)]
@@ -175,7 +185,7 @@ def extremes_of(condition: Total, kept: Extremes, now: int, zone: str) -> list[A
     return [value for bucket, value in kept.cells.items() if bucket >= floor] if kept else []
 
 
-def _cells_by_value(condition: Total, kept: Tallies, floor: int) -> list[_Cells]:
+def _cells_by_value(condition: Total, kept: SourceSums, floor: int) -> list[_Cells]:
     tallies = kept.tallies if kept else ()
     asked = {tally.value for tally in tallies} if condition.same is not None else {0}
     return [_sum_cells([tally for tally in tallies if tally.value == value], floor) for value in asked]
@@ -283,11 +293,11 @@ def _hashes(path: str) -> Callable[[dict[str, Any]], list[int]]:
     return lambda properties: value_hashes(find(properties))
 
 
-def _key(tally: Tally) -> tuple[int, int, int]:
+def _key(tally: SourceSum) -> tuple[int, int, int]:
     return tally.owner, tally.seed, tally.value
 
 
-def _added(tally: Tally, time: int, cell: tuple[int, int, int] | None) -> Tally:
+def _added(tally: SourceSum, time: int, cell: tuple[int, int, int] | None) -> SourceSum:
     newest = max(time, tally.newest) if tally.version else time
     cells = tally.cells
     if cell is not None:
@@ -297,7 +307,7 @@ def _added(tally: Tally, time: int, cell: tuple[int, int, int] | None) -> Tally:
     return msgspec.structs.replace(tally, version=tally.version + 1, newest=newest, cells=cells)
 
 
-def _without(tally: Tally, floor: int) -> Tally:
+def _without(tally: SourceSum, floor: int) -> SourceSum:
     """Without the buckets before one."""
     if all(bucket >= floor for bucket in tally.cells):
         return tally
@@ -305,7 +315,7 @@ def _without(tally: Tally, floor: int) -> Tally:
     return msgspec.structs.replace(tally, cells=cells)
 
 
-def _renamed(tally: Tally, origin: Origin) -> Tally:
+def _renamed(tally: SourceSum, origin: Origin) -> SourceSum:
     """A source under the name that it has for the user who takes it over."""
     owner, seed = tally.owner, tally.seed
     if owner == 0 and seed == 0 and origin.source != "live":
@@ -317,7 +327,7 @@ def _renamed(tally: Tally, origin: Origin) -> Tally:
     return msgspec.structs.replace(tally, owner=owner, seed=seed)
 
 
-def _newest_values(tallies: Iterable[Tally]) -> list[Tally]:
+def _newest_values(tallies: Iterable[SourceSum]) -> list[SourceSum]:
     """The tallies of the 64 values with the newest events."""
     kept = list(tallies)
     newest: dict[int, int] = {}
@@ -328,7 +338,7 @@ def _newest_values(tallies: Iterable[Tally]) -> list[Tally]:
     return [tally for tally in kept if tally.value in chosen]
 
 
-def _sum_cells(tallies: Iterable[Tally], floor: int | None) -> _Cells:
+def _sum_cells(tallies: Iterable[SourceSum], floor: int | None) -> _Cells:
     """The buckets of several sources as one, from `floor` on."""
     cells: _Cells = {}
     for tally in tallies:
@@ -344,5 +354,5 @@ def _packed(cells: _Cells) -> dict[int, tuple[int, int | str]]:
 
 
 def written_amount(amount: int) -> int | str:
-    """An amount as `Tally.cells` holds it."""
+    """An amount as `SourceSum.cells` holds it."""
     return amount if -(2**63) <= amount < 2**63 else str(amount)

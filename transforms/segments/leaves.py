@@ -34,7 +34,7 @@ from transforms.segments.conditions import (
     filters_of,
 )
 from transforms.segments.evidence import Evidence, Kind, Origin
-from transforms.segments.leaf_facts import Facts, Nobody, compile_facts
+from transforms.segments.leaf_facts import Nobody, UserFacts, compile_facts
 from transforms.segments.leaf_sequence import compile_sequence
 from transforms.segments.leaf_stamps import compile_count, compile_distinct, compile_first_last, compile_missing
 from transforms.segments.leaf_totals import compile_total
@@ -131,7 +131,7 @@ class AttributeLeaf:
         self.group = f"#{self.names[0]}"
         self.unseen = LeafState(*self._evaluate(Nobody(), 0))
 
-    def evaluate(self, facts: Facts, now: int) -> LeafState:
+    def evaluate(self, facts: UserFacts, now: int) -> LeafState:
         """The truth at `now` and the next deadline."""
         truth, deadline = self._evaluate(facts, now)
         return LeafState(truth, deadline)

@@ -60,7 +60,7 @@ VERSION_FORM = r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}"
 _VERSION = re.compile(VERSION_FORM)
 
 #: A test of the values at a path.
-Test = Callable[[list[Any]], bool]
+ValueTest = Callable[[list[Any]], bool]
 
 
 class Operator(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ def read_moment(node: Node, problems: Problems) -> int | date | None:
     return moment
 
 
-def compile_test(operator: Operator) -> Test:
+def compile_test(operator: Operator) -> ValueTest:
     """Compile an operator that does not depend on time."""
     name, operand = operator.name, operator.operand
     if name == "exists":

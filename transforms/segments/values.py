@@ -22,6 +22,7 @@ __all__ = [
     "FIRST_DAY",
     "HOUR",
     "LAST_DAY",
+    "MINUTE",
     "PATH_FORM",
     "SECOND",
     "TIME_FORM",
@@ -41,10 +42,11 @@ __all__ = [
 ]
 
 SECOND = 1_000_000
-HOUR = 3600 * SECOND
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-_UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of the wall clock
 _EPOCH_DAY = _EPOCH.toordinal()

@@ -5,17 +5,20 @@ from typing import Protocol
 
 from transforms.storage.rows import IdentityRow
 
-__all__ = ["Identities"]
+__all__ = ["LINKED_IDS", "Identities"]
+
+#: The kinds of identities that are ids of users, by what stands before the id in a user's key.
+LINKED_IDS = {"anonymous": "~", "user": ""}
 
 
 class Identities(Protocol):
-    """The owners of anonymous ids, device tokens and addresses.
+    """The owners of anonymous ids, former user ids, device tokens and addresses.
 
     Of two writes to one row the one with the greater version wins, whichever comes last.
     """
 
     def write_identities(self, rows: Sequence[IdentityRow]) -> None:
-        """Write who owns an anonymous id, token or address."""
+        """Write who owns an id, token or address."""
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those of `values` that have one, by value."""

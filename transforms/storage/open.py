@@ -28,7 +28,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
     Args:
       url: as `parse_store` reads it.
-      create: make tables and files that are missing; without it a missing SQLite file is an error.
+      create: make tables and files that are missing; without it a SQLite file that is missing or empty is an error.
 
     Raises:
       ValueError: the URL names no store.
@@ -89,4 +89,4 @@ def _open(kind: str, place: str, *, create: bool) -> Store:
         Path(place).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder of {place}: {error}") from error
-    return SqliteStore(place)
+    return SqliteStore(place, create=create)

@@ -10,10 +10,23 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-__all__ = ["LOOKED_AT", "MOST", "BadCursor", "Page", "check_limit", "every", "page_of", "read_cursor", "write_cursor"]
+__all__ = [
+    "LOOKED_AT",
+    "MOST",
+    "MOST_BYTES",
+    "BadCursor",
+    "Page",
+    "check_limit",
+    "every",
+    "page_of",
+    "read_cursor",
+    "write_cursor",
+]
 
 #: The most rows of a page.
 MOST = 1_000
+#: A page of large rows ends once it has so many bytes.
+MOST_BYTES = 8_000_000
 #: How many rows a page may read and skip: it ends there, with fewer rows than the limit.
 LOOKED_AT = 10_000
 #: No cursor is longer than this: ids have at most 256 bytes.
@@ -51,22 +64,31 @@ def check_limit(limit: int) -> int:
     return limit
 
 
-def page_of(name: str, found: Iterable[tuple[_Place, _Row | None]], limit: int) -> Page[_Row]:
+def page_of(
+    name: str,
+    found: Iterable[tuple[_Place, _Row | None]],
+    limit: int,
+    weight: Callable[[_Row], int] = lambda _: 0,
+) -> Page[_Row]:
     """The page that begins a list.
 
     Args:
       name: of the list, for its cursor.
       found: places and rows in the order of the list; None is skipped, and counts as read.
       limit: rows.
+      weight: of a row in bytes, of which a page has `MOST_BYTES`, or one row.
     """
     rows: list[_Row] = []
+    weighs = 0
     last: _Place | None = None
     for looked, (place, row) in enumerate(found):
-        if last is not None and (looked == LOOKED_AT or (len(rows) == limit and row is not None)):
+        full = row is not None and (len(rows) == limit or weighs >= MOST_BYTES)
+        if last is not None and (looked == LOOKED_AT or full):
             return Page(rows, write_cursor(name, last))
         last = place
         if row is not None:
             rows.append(row)
+            weighs += weight(row)
     return Page(rows)
 
 

@@ -17,12 +17,15 @@ from transforms.storage.rows import (
     RunRow,
     UserRow,
 )
-from transforms.storage.sends import SendLists, SendsAsked, page_sends
+from transforms.storage.sends import SendLists, SendsAsked, campaigns_of, page_sends
 
 __all__ = ["EARLIEST", "After", "Lists", "Reader", "TimeKey"]
 
 #: The earliest time, in microseconds UTC.
 EARLIEST = -(2**63)
+
+#: Letters that are read at a time: each may have a megabyte.
+_LETTERS_AT_ONCE = 20
 
 #: What identifies a row in a list by time: its time and its id.
 TimeKey = tuple[int, str]
@@ -136,14 +139,18 @@ class Reader:
         """
         return page_sends(self._lists, asked, limit, cursor)
 
+    def campaigns_of_sends(self) -> list[str]:
+        """The campaigns that have a send or a refusal, sorted; in Bigtable without those that have claims alone."""
+        return campaigns_of(self._lists)
+
     def page_dead_letters(
         self, limit: int, cursor: str | None = None, *, cause: str | None = None, since: int = EARLIEST
     ) -> Page[DeadLetterRow]:
-        """Dead letters, newest first: for one cause, at or after `since` (microseconds UTC)."""
+        """Dead letters, newest first: for one cause, at or after `since` (microseconds UTC). A page has 8 MB or so."""
         after = _after("dead_letters", cursor)
-        rows = self._lists.letters_after(after, since, check_limit(limit) + 1)
+        rows = self._lists.letters_after(after, since, min(check_limit(limit) + 1, _LETTERS_AT_ONCE))
         found = (((row.time, row.id), row if cause in (None, row.cause) else None) for row in rows)
-        return page_of("dead_letters", found, limit)
+        return page_of("dead_letters", found, limit, lambda row: row.weight)
 
     def scan_members(self, segment: str) -> Iterator[MemberRow]:
         """All members of a segment, in the order of `page_members`; read as they are taken."""

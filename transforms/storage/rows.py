@@ -64,9 +64,9 @@ class EventRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revisi
 
 
 class IdentityRow(msgspec.Struct, frozen=True, gc=False, rename={"version": "revision"}):
-    """The owner of an anonymous id, a device token or an address.
+    """The owner of an anonymous id, a former user id, a device token or an address.
 
-    `kind` is `anonymous`, `token` or `address`. `version` is the time of the registering event in
+    `kind` is `anonymous`, `user`, `token` or `address`. `version` is the time of the registering event in
     milliseconds: the newest registration wins, in whatever order they are written. `previous` is the owner before, who
     may not have been told yet.
     """

@@ -8,7 +8,7 @@ import msgspec
 from transforms.storage.pages import BadCursor, Page, check_limit, page_of, read_cursor
 from transforms.storage.rows import LedgerRow, LedgerState
 
-__all__ = ["STATES", "SendKey", "SendLists", "SendsAsked", "page_sends"]
+__all__ = ["STATES", "SendKey", "SendLists", "SendsAsked", "campaigns_of", "page_sends"]
 
 #: What names a send in the list of its state and campaign: when it was decided, its user, its id. Newest first, then by
 #: user and id, is their order.
@@ -49,6 +49,11 @@ class SendLists(Protocol):
     ) -> Iterator[tuple[SendKey, LedgerRow | None]]:
         """The sends of a list that were decided at or after `since`, after a place in it; None for one that is so no
         longer."""
+
+
+def campaigns_of(lists: SendLists) -> list[str]:
+    """See `Reader.campaigns_of_sends`."""
+    return sorted({campaign for state in STATES for campaign in _campaigns(lists, state, None, None)} - {""})
 
 
 def page_sends(lists: SendLists, asked: SendsAsked, limit: int, cursor: str | None) -> Page[LedgerRow]:

@@ -55,6 +55,8 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
         token was theirs. In SQLite also the claims of mailboxes for their sends, which in Bigtable nobody finds without
         reading the ledger through (`delete_mailbox_claims`).
 
+        The dead letters of ids whose owner the user is by these identities go, too.
+
         The users row goes only with `row`: the state machine overwrites a user's own with a tombstone.
 
         Args:

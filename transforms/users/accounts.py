@@ -1,4 +1,4 @@
-"""How messages end: what a user says of each."""
+"""How messages end: what is said of each."""
 
 from transforms.events.event import RECEIPT, Event
 from transforms.users.editor import UserEditor
@@ -12,7 +12,7 @@ ORDERED = "ordered"
 
 
 def accounts_of(user: str, event: Event, outcome: str, cause: str = "") -> tuple[Account, ...]:
-    """What a user says of how a message ended; of an alias, which goes to two, only the one with the previous id."""
+    """How a message ended. An alias goes to two users; only the one with the previous id says how it ended."""
     if event.type == "alias" and event.previous not in (user, event.user):
         return ()
     return (Account(outcome, event.id, cause, event if cause else None, control=_is_control(event)),)

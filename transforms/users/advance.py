@@ -1,4 +1,5 @@
-"""advance(user, input, definitions) -> (user', effects): all that the product means; no clock, network or chance.
+"""advance(user, input, definitions) -> (user', effects): the whole meaning of the product, without clock, network or
+chance.
 
 Both Beam shells call the same code: the bounded one folds many inputs into one editor, the unbounded one an input at a
 time. The answer is the same, since an editor brings about a user's own deadlines before each input.
@@ -24,11 +25,11 @@ from transforms.users.merging import (
     asks_first,
     check_release,
     gives_up,
-    hash_of,
     identify,
+    message_hash_of,
     pass_on,
 )
-from transforms.users.rate_limit import set_aside
+from transforms.users.rate_limit import refuse_hot
 from transforms.users.seen import hash_message
 from transforms.users.user import (
     ANONYMOUS,
@@ -61,7 +62,7 @@ def advance_anonymous(user: User, item: Input, definitions: Definitions) -> tupl
 
 
 def fold(user: User, inputs: Iterable[Input], definitions: Definitions) -> tuple[User, list[Effect]]:
-    """Apply inputs one after another; for an id that starts with `~` as `advance_anonymous` does."""
+    """Apply inputs one after another. An id that starts with `~` is anonymous, see `advance_anonymous`."""
     editor = UserEditor(user, definitions)
     apply_one = _apply_anonymous if user.id.startswith(ANONYMOUS) else apply
     for item in inputs:
@@ -94,7 +95,7 @@ def _apply_anonymous(editor: UserEditor, item: Input) -> None:
     if not isinstance(item, Event) or item.type == RECEIPT:
         apply(editor, item)
     elif editor.rate_limit.name(item.user):
-        set_aside(item, editor)
+        refuse_hot(item, editor)
     elif item.user is not None:
         identify(editor, item, item.user)
     elif (owner := editor.lineage.owner) is None:
@@ -107,7 +108,7 @@ def _apply_anonymous(editor: UserEditor, item: Input) -> None:
 
 def _apply_event(editor: UserEditor, event: Event) -> None:
     """Find out whether an event counts, and for what."""
-    message_hash, tombstone = hash_of(editor, event), editor.tombstone
+    message_hash, tombstone = message_hash_of(editor, event), editor.tombstone
     if message_hash in editor.seen or tombstone.is_for(event):
         link_again(editor, event)
         close_send(editor, event)
@@ -119,7 +120,7 @@ def _apply_event(editor: UserEditor, event: Event) -> None:
     elif editor.lineage.former and asks_first(editor, event):
         ask_first(editor, event)
     elif editor.rate_limit.count(event):
-        set_aside(event, editor)
+        refuse_hot(event, editor)
     elif gives_up(editor, event):
         apply_alias(editor, event, message_hash)
     elif event.type == "delete":
@@ -151,7 +152,7 @@ def _count(editor: UserEditor, event: Event, message_hash: int) -> None:
 
 
 def _apply_wake(editor: UserEditor, wake: Wake) -> None:
-    """Let time pass; of somebody who was merged the owner has the deadlines."""
+    """Let time pass. A user who was merged has no deadlines: the owner has them."""
     if wake.again:
         for send in editor.sends.by_id.values():
             editor.emit(Redeliver(send))  # one that expired, too: Deliver says so, and the receipt closes it
@@ -161,7 +162,7 @@ def _apply_wake(editor: UserEditor, wake: Wake) -> None:
 
 
 def _apply_reassigned(editor: UserEditor, token: TokenReassigned) -> None:
-    """Give up a token; that triggers nothing, since it was somebody else who did something."""
+    """Give up a token. That triggers nothing, since somebody else did it."""
     editor.come_to(token.arrival)
     stamp = token.time, token.id
     if facts := editor.profile.release(token.token, stamp):
@@ -173,7 +174,7 @@ def _apply_reassigned(editor: UserEditor, token: TokenReassigned) -> None:
 
 
 def _apply_announcement(editor: UserEditor, announcement: Announcement) -> None:
-    """Let a known user hear of an event that concerns no user, once."""
+    """Tell a known user of an event that concerns no user, once."""
     message_hash = hash_message(announcement.id)
     if editor.lineage.created is not None and message_hash not in editor.seen:
         editor.come_to(announcement.arrival)

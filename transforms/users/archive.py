@@ -1,7 +1,7 @@
 """The archive of record: the rows of events as they are written, and the events that they hold.
 
-A row stands under the key to which the event was applied. It says what the call said of its ids, so that an export can
-be read again. Times are microseconds UTC.
+A row stands under the key to which the event was applied. It has the ids that the call had, so that an export can be
+read again. Times are microseconds UTC.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ class HistoryStore(Users, Archive, Protocol):
 
 
 class _Payload(msgspec.Struct, omit_defaults=True):
-    """What a row holds of an event beside its columns; `user` is missing in rows of older versions."""
+    """What a row holds of an event besides its columns; `user` is missing in rows of older versions."""
 
     properties: dict[str, Any]
     traits: dict[str, Any]
@@ -80,12 +80,12 @@ def archived(row: EventRow) -> Event:
 
 
 def attributes_set(key: str, values: Mapping[str, Any], stamp: tuple[int, str]) -> Recorded:
-    """What the archive is told of attributes that a step set, by the time and the name of the write."""
+    """What the archive keeps of attributes that a step set, by the time and the name of the write."""
     return Recorded(key, Event(stamp[1], SET, "", stamp[0], stamp[0], *_ids(key), traits=dict(values)))
 
 
 def token_lost(key: str, token: str, stamp: tuple[int, str], now: int) -> Recorded:
-    """What the archive is told of a token that somebody else registered, by the time and the id of that."""
+    """What the archive keeps of a token that somebody else registered, by the time and the id of that call."""
     said = {"token": token}
     return Recorded(key, Event(stamp[1], TOKEN_LOST, "", stamp[0], max(stamp[0], now), *_ids(key), properties=said))
 
@@ -103,8 +103,8 @@ def knows_ids(row: EventRow) -> bool:
 def rows_of(store: Archive, versions: dict[str, int]) -> Iterator[EventRow]:
     """The rows of keys that are one person, each message once; `versions` has those of their users' rows.
 
-    A row that its user knows nothing of was written by a process that died, and comes again. A message that stands
-    under two keys came again after such a death.
+    A row that its user does not know was written by a process that died; its message comes again. A message under two
+    keys came again after such a death.
 
     Raises:
       StoreError: they cannot be read.

@@ -1,6 +1,6 @@
-"""Inputs within the boundary around a key: all at once where that goes well, else in parts, without what raises.
+"""Inputs within the boundary around a key: all at once if nothing raises, else in parts, without what raises.
 
-What is made of inputs is the caller's: a bundle makes rows, a preview nothing. See `faults` for the rule.
+The caller decides what is made of inputs: a bundle makes rows, a preview nothing. See `faults` for the rule.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -18,7 +18,7 @@ __all__ = ["Aside", "Failed", "apart", "fold_apart"]
 
 
 class _Has(Protocol):
-    """What is made of inputs has the user who comes of them."""
+    """What is made of inputs has the user after them."""
 
     @property
     def user(self) -> User: ...
@@ -40,9 +40,11 @@ def apart(
     definitions: Definitions,
     make: Callable[[User, Sequence[Input], Sequence[Effect]], Made],
 ) -> Generator[tuple[Made, Sequence[Input]] | Aside, None, User]:
-    """What inputs make of a user, with those of which it is made, and those that are set aside; ends with the user.
+    """What inputs make of a user, each with the inputs that it was made of, and the inputs that are set aside. Returns
+    the user at the end.
 
-    Each is made of the user of the one before. What was made when `make` raised is thrown away, so it keeps nothing.
+    Each is made of the user of the one before. If `make` raises, what it made is thrown away, so `make` must keep
+    nothing.
     """
     made = _attempt(make, user, inputs)
     if not isinstance(made, Exception):
@@ -84,7 +86,9 @@ def _attempt(
 
 
 def _pass_time(user: User, item: Input, definitions: Definitions) -> tuple[User, list[Effect]]:
-    """The user when an input comes, and the effects, if something of the user fails by time alone; else none."""
+    """The user at the time of an input, with effects, if something of the user fails by time alone; else the user as it
+    was.
+    """
     historical = isinstance(item, Event | Wake | Merge) and item.historical
     try:
         settled, effects = pass_time(user, item.arrival, definitions, historical=historical)
@@ -97,10 +101,10 @@ def _pass_time(user: User, item: Input, definitions: Definitions) -> tuple[User,
 
 
 class Failed:
-    """What raised in folds without a store, each once however often it is folded.
+    """What raised in folds without a store. Each is noted once, however often it is folded.
 
-    `inputs` are set aside, as (key, id); of users was `dropped` what failed as time came to it, as (key, what, time).
-    `first` tells of the first of them, empty where there is none.
+    `inputs` are set aside, as (key, id); `dropped` is what failed when its time came, as (key, what, time). `first`
+    describes the first of all; it is empty if there is none.
     """
 
     def __init__(self) -> None:

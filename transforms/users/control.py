@@ -1,12 +1,12 @@
 """What travels on the control topic: everything for a user that is not an event of theirs.
 
-Receipts are documented JSON, since others send them too (whoever learns that a mail was opened):
+Receipts are documented JSON, since other systems send them too (one that learns that a mail was opened):
 
     {"type": "receipt", "id": "…", "userId": "ada", "kind": "opened", "channel": "email", "send": "…", "campaign": "…",
      "step": "…", "message": "…", "address": "ada@example.com", "topic": "offers", "time": "2026-03-10T12:00:00Z"}
 
 `kind` is one of `KINDS`. All but `type`, `userId`, `kind`, `channel` and `time` may be left out. Everything else is
-between parts of the product, and opaque: `{"type": "inputs", "userId": …, "data": …}`, inputs of the state machine.
+private to the product, and opaque: `{"type": "inputs", "userId": …, "data": …}`, inputs of the state machine.
 """
 
 from base64 import b64decode, b64encode
@@ -137,7 +137,7 @@ def receipt_event(receipt: Receipt, arrival: int | None) -> Event:
 
 
 def _id_of(receipt: Receipt) -> str:
-    """The same for the same receipt, however often it is told."""
+    """The same for the same receipt, however often it comes."""
     parts = [str(receipt.user_id), receipt.send, receipt.channel, receipt.kind, receipt.address]
     if not receipt.send:
         parts.append(write_time(read_time(receipt.time)))

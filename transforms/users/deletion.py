@@ -1,8 +1,8 @@
-"""Deletion: what it takes, what it leaves, and what of a user it has taken already.
+"""Deletion: what it deletes, what it leaves, and what it has deleted of a user already.
 
 It leaves a tombstone for ever: the time of the newest deletion, and when it was carried out. Each id that was merged
-into the user leaves one too, which says whose it was: its row at once (`rows.tombstone_of`), and what a job holds of it
-when it is told (`OwnerDeleted`). Times are microseconds UTC.
+into the user gets one too, which says whose it was. Its row gets it at once (`rows.tombstone_of`), and the state that a
+job holds gets it by an `OwnerDeleted`. Times are microseconds UTC.
 """
 
 from collections.abc import Iterable
@@ -27,8 +27,8 @@ def delete(editor: UserEditor, event: Event, message_hash: int) -> None:
 def delete_merged(editor: UserEditor, notice: OwnerDeleted) -> None:
     """Forget everything of an id that was merged into a deleted user, except its tombstone and owner; once.
 
-    An id that is a user of its own again, after a circle of merges, is deleted entirely: what it has from before cannot
-    be told from what came since. One that began only after the deletion has nothing of it.
+    An id that is a user of its own again, after a circle of merges, is deleted entirely: its data from before cannot be
+    told from later data. An id that began after the deletion has nothing of the deleted user.
     """
     lineage, tombstone = editor.lineage, editor.tombstone
     owner, created = lineage.owner, lineage.created
@@ -41,8 +41,9 @@ def delete_merged(editor: UserEditor, notice: OwnerDeleted) -> None:
 
 
 def forget_past(editor: UserEditor, past: User) -> None:
-    """Forget what another id hands over from before the deletion, with all that was merged into it: that was the
-    user's, too, and only came late."""
+    """Forget what another id hands over from before the deletion, with all that was merged into it: it belonged to the
+    deleted user, and only came late.
+    """
     deleted, deleted_at = editor.tombstone.deleted, editor.tombstone.deleted_at
     assert deleted is not None
     assert deleted_at is not None
@@ -66,7 +67,7 @@ def _forget(editor: UserEditor, time: int, at: int, owner: Owner | None = None) 
 
 
 def _notify_merged_ids(editor: UserEditor, merged: Iterable[str], time: int, at: int) -> None:
-    """Have ids that were merged leave tombstones too, of what a job holds of them."""
+    """Let merged ids leave tombstones too, in place of what a job holds of them."""
     for id_ in merged:
         editor.emit(Forward(id_, OwnerDeleted(at, editor.id, time)))
 

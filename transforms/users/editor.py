@@ -1,8 +1,7 @@
 """A user being changed: the working copy that `advance` opens from one immutable `User` and closes into the next.
 
-It holds the parts of the state, and keeps two things right at every instant: leaves with a deadline are evaluated again
-exactly when it comes, and a change of a leaf's truth reaches segments, and from there journeys, before anything later
-is looked at.
+It holds the parts of the state, and guarantees two things. A leaf with a deadline is evaluated again exactly at that
+time. A change of a leaf's truth reaches segments, and from there journeys, before anything later is looked at.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -95,7 +94,7 @@ class UserEditor(ProfileFacts):
         self.parts.open(self, stored, self.definitions, self.effects)
 
     def empty(self) -> None:
-        """Go on with what stays of a state that had no room."""
+        """Go on with what stays of a state that was too large."""
         stored = self.close()
         kept = {name: getattr(stored, name) for part in self.parts.values() for name in part.lasting}
         self.reset(self.parts.record(self.id, clock=self.clock, release=self.release, **kept))
@@ -105,7 +104,7 @@ class UserEditor(ProfileFacts):
         return self.parts.close(self)
 
     def snapshot(self, clock: int) -> User:
-        """What a merge carries: the user as it was at `clock`, without what concerns nobody else."""
+        """What a merge carries: the user as of `clock`, without private fields."""
         blank = self.parts.record(self.id)
         private = {name: getattr(blank, name) for part in self.parts.values() for name in part.private}
         return msgspec.structs.replace(self.close(), version=0, clock=clock, **private)
@@ -134,14 +133,14 @@ class UserEditor(ProfileFacts):
 
     @property
     def settled(self) -> int:
-        """Until when facts about the user may come late: from the first arrival under a user id of theirs on."""
+        """Until when facts about the user may come late, counted from the first arrival under any of their user ids."""
         first = self.lineage.heard_of
         return 0 if first is None else first + self.policies.settling
 
     # What is done.
 
     def come_to(self, arrival: int, *, historical: bool = False) -> None:
-        """Bring about what time alone changes, and apply from now on what has arrived then."""
+        """Bring about what time alone changes up to an arrival, and set the clock to it."""
         self.advance_to(arrival, historical=historical)
         self.clock = max(self.clock, arrival)
 
@@ -157,24 +156,14 @@ class UserEditor(ProfileFacts):
 
     def _pass_time(self, until: int, *, historical: bool) -> None:
         trigger = Trigger("historical" if historical else "time")
-        while (due := self._first_due()) is not None and due <= until:
-            parts: tuple[Part, ...] = (self.leaves, self.journeys, self.occurrences)
+        while (due := self.parts.first_due(self)) is not None and due <= until:
+            parts: list[Part] = [getattr(self, name) for name in self.parts.timed]
             taken = [(part, what) for part in parts if (what := part.take_due(due))]
             if taken:
                 self.clock = max(due, self.clock)
                 for part, what in taken:
                     part.come_due(what, due, self, trigger)
                 self.decide()
-
-    def _first_due(self) -> int | None:
-        """Nothing is due earlier."""
-        # Asked twice an input, where the words for it cost more than the answer: the deadlines of the three parts.
-        first, other, journeys = self.leaves.states.first, self.occurrences.next, self.journeys
-        if other is not None and (first is None or other < first):
-            first = other
-        if journeys.active and (other := journeys.deadline) is not None and (first is None or other < first):
-            first = other
-        return first
 
     def apply_event(
         self, event: Event, message_hash: int, facts: Collection[str] = (), begun: Iterable[int] | None = None
@@ -203,7 +192,7 @@ class UserEditor(ProfileFacts):
         self.decide()
 
     def set_attributes(self, values: Mapping[str, Any], name: str, now: int) -> None:
-        """Write attributes as of `now`; `name` is that of the write. What changes by it triggers nothing."""
+        """Write attributes as of `now`; `name` names the write. The changes trigger nothing."""
         facts = self.profile.write(values, (now, name))
         self.emit(attributes_set(self.id, values, (now, name)))
         if facts:
@@ -219,12 +208,12 @@ class UserEditor(ProfileFacts):
         return self.leaves.update_facts((IDENTIFIED,), self)
 
     def decide(self) -> None:
-        """Decide what fell due of journeys, once all of this instant is known."""
+        """Decide what fell due in journeys, once everything of this instant is known."""
         if self.journeys.active or self.journeys.tasks:  # nearly never
             self.engine.decide(self.clock)
 
     def resolve(self, trigger: Trigger) -> None:
-        """Carry to segments what was joined or cut of leaves and seeds."""
+        """Carry to segments what changed when leaves and seeds were joined or cut."""
         changed, self.leaves.changed = self.leaves.changed, []
         warmed, self.seeds.warmed = self.seeds.warmed, False
         self.memberships.resolve(changed, self, trigger, warmed=warmed)
@@ -236,14 +225,14 @@ class UserEditor(ProfileFacts):
             part.join(theirs, self, arrival)
 
     def join_seed(self, seed: Seed) -> None:
-        """Take what came before an activation; with the last seed of it the new conditions answer."""
+        """Take what came before an activation. After its last seed the new conditions answer."""
         self.leaves.join_seed(seed, self)
         self.seeds.note_come(seed)
         self.resolve(Trigger("seed"))
         self.decide()
 
     def revive(self) -> None:
-        """Be a user of one's own again, after having been merged in a circle."""
+        """Make this a user of its own again, after merges in a circle."""
         lineage = self.lineage
         assert lineage.owner is not None
         lineage.former, lineage.owner = lineage.owner.latest, None
@@ -251,7 +240,9 @@ class UserEditor(ProfileFacts):
             self._redefine(Trigger("merge"))
 
     def _redefine(self, trigger: Trigger) -> None:
-        """Judge a user anew, by other definitions than the last ones; triggers nothing, and reports the cause."""
+        """Judge the user anew, by other definitions than before. This triggers no campaign; changes have the given
+        cause.
+        """
         for name in self.parts:
             part: Part = getattr(self, name)
             part.redefine(self, trigger)

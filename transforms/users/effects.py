@@ -54,7 +54,7 @@ class ProfileChanged(msgspec.Struct, frozen=True, tag="profile_changed", gc=Fals
 
 
 class Linked(msgspec.Struct, frozen=True, tag="linked", gc=False):
-    """An anonymous id, token or address is this user's. `time` is that of the registering event."""
+    """An anonymous id, former user id, token or address is this user's. `time` is that of the registering event."""
 
     kind: str
     value: str
@@ -73,7 +73,7 @@ class Merged(msgspec.Struct, frozen=True, tag="merged", gc=False):
 class Deleted(msgspec.Struct, frozen=True, tag="deleted", gc=False):
     """A user is to be forgotten: every row of `users` (the user and all merged ids) goes, but for tombstones.
 
-    Where a past comes after the deletion that took it, `users` are the ids that it is of.
+    If a past comes after its deletion, `users` are the ids of that past.
 
     `time` is that of the deletion, `at` when it was carried out.
     """
@@ -107,7 +107,7 @@ class Account(msgspec.Struct, frozen=True, tag="account", gc=False):
 
 
 class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
-    """So many things of one kind were dropped from a user's state, since it had no room for them (see `size_limit`)."""
+    """How many things of one kind were dropped from a user's state, since it was too large (see `size_limit`)."""
 
     user: str
     kind: str
@@ -116,7 +116,7 @@ class Truncated(msgspec.Struct, frozen=True, tag="truncated", gc=False):
 
 
 class Faulted(msgspec.Struct, frozen=True, tag="faulted", gc=False):
-    """Something failed when its time had come, and was dropped: a leaf, a wait, an occurrence or a session."""
+    """Something failed when its time came, and was dropped: a leaf, a wait, an occurrence or a session."""
 
     user: str
     what: str
@@ -131,7 +131,7 @@ class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False):
 
 
 class Redeliver(msgspec.Struct, frozen=True, tag="again", gc=False):
-    """An open send that was decided before, given out once more."""
+    """An open send that was decided before is given out once more."""
 
     send: Send
 

@@ -1,6 +1,6 @@
 """Why somebody is in a segment, or is not: its tree of conditions, each with its answer, since when, and until when.
 
-What time alone will change is found by letting it pass, with the state machine itself. Times are microseconds UTC.
+To find what time alone will change, the state machine itself lets time pass. Times are microseconds UTC.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, SegmentRef
+from transforms.events.plain import quoted
+from transforms.identity.channels import attributes_of
+from transforms.segments.conditions import All, Any_, Attribute, Condition, Not, Reachable, SegmentRef
 from transforms.segments.evidence import pieces
 from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import LeafState, leaf_key
@@ -20,9 +22,10 @@ from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.users.boundary import Failed, fold_apart
 from transforms.users.editor import UserEditor
-from transforms.users.user import Input, User, Wake, pack_members
+from transforms.users.parts import PARTS
+from transforms.users.user import ANONYMOUS, Input, User, Wake, pack_members
 
-__all__ = ["Explained", "Tree", "decisive", "replay", "settled"]
+__all__ = ["ConditionTree", "Explained", "decisive", "replay", "settled"]
 
 #: A segment inside a segment inside … is shown so many deep; others are named.
 _DEEPEST = 8
@@ -38,7 +41,8 @@ class Explained(msgspec.Struct, frozen=True):
     if nothing comes, None if time alone never changes it (or not within `_MOST_TURNS` deadlines). `warming`: it waits
     for a seed, and with `older` an older condition answers in its place, else it says no. `newest` is the time of the
     newest event that the state knows of, `measured` what it has found of what is asked. `value` is what the asked
-    attribute has, `written` the time of the call that said so.
+    attribute has, `written` the time of the call that said so. `why` says in words why what is known of a user is no
+    address of the channel that is asked for, empty where it is one, or nothing is known.
     `parts` are empty for a segment that is shown elsewhere in the tree, or lies too deep.
     """
 
@@ -53,6 +57,7 @@ class Explained(msgspec.Struct, frozen=True):
     measured: Measured | None = None
     value: Any = None
     written: int | None = None
+    why: str = ""
     parts: tuple["Explained", ...] = ()
 
 
@@ -67,7 +72,7 @@ class _Node(NamedTuple):
     parts: tuple["_Node", ...]
 
 
-class Tree:
+class ConditionTree:
     """The conditions of a segment, with those of the segments that it refers to.
 
     `failed` has what raised while it was asked.
@@ -152,16 +157,16 @@ class Tree:
         return LeafStates(user.leaves, self.definitions.index.leaves).opened[node.key]
 
     def _zone(self, node: _Node, user: User) -> str:
-        """The zone of a user, of whom only a date asks."""
+        """The zone of a user; only dates need it."""
         return UserEditor(user, self.definitions).zone if getattr(node.condition, "since", None) is not None else ""
 
     def _turns(self, user: User, answers: Sequence[bool]) -> list[int | None]:
-        """When each answer changes if nothing comes; of the user only what the tree asks is taken along."""
+        """When each answer changes if nothing comes. Only the leaves that the tree asks are taken along."""
         asked = {key: state for key, state in LeafStates(user.leaves).items() if key in self._leaves}
         user = msgspec.structs.replace(user, leaves=asked, journeys={}, sends={})
         turns: list[int | None] = [None] * len(answers)
         for _ in range(_MOST_TURNS):
-            due = user.deadline
+            due = PARTS.deadline_of(user)
             if due is None or None not in turns:
                 break
             user, _ = fold_apart(user, (Wake(due),), self.definitions, Failed())
@@ -190,10 +195,12 @@ class Tree:
             more["measured"] = measured(node.condition, state, user.clock, zone)
             more["newest"] = max(times, default=None)
             more["warming"] = self.definitions.activations.get(node.key) in user.warming
+            if isinstance(node.condition, Reachable) and not explained.holds:
+                more["why"] = _no_address(node.condition.channel, user, self.definitions)
         return msgspec.structs.replace(explained, **more)
 
     def _since(self, node: _Node, user: User) -> int | None:
-        """What the state says of the begin of an answer."""
+        """Since when an answer holds, as far as the state says."""
         if node.form == "segment":
             return user.members.get(node.text)
         return answer_since(node.condition, self._state(node, user), user.clock) if node.key else None
@@ -208,17 +215,17 @@ class _Known(NamedTuple):
 
 
 def decisive(explained: Explained) -> Explained:
-    """A tree without the parts that make no difference to its answer."""
+    """A tree with only the parts that make a difference to its answer."""
     parts = explained.parts
     if explained.form in ("all", "any") and explained.holds is (explained.form == "any"):
         parts = tuple(part for part in parts if part.holds is explained.holds)
     return msgspec.structs.replace(explained, parts=tuple(map(decisive, parts)))
 
 
-def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[User, list[int | None]]:
-    """A user by all inputs, in the order of (arrival, id), and since when each answer of the tree is what it is.
+def replay(tree: ConditionTree, key: str, inputs: Iterable[Input], until: int) -> tuple[User, list[int | None]]:
+    """A user after all inputs, in the order of (arrival, id), and since when each answer of the tree is what it is.
 
-    An answer that was never another one has None: it holds of somebody of whom nothing is known, too.
+    An answer that never changed has None: it also holds for a user about whom nothing is known.
     """
     index = tree.definitions.index
     user = User(key)
@@ -236,7 +243,7 @@ def replay(tree: Tree, key: str, inputs: Iterable[Input], until: int) -> tuple[U
 
 
 def settled(user: User, until: int, definitions: Definitions, failed: Failed | None = None) -> User:
-    """A user as time alone has made it by then; what raises is left out, and noted in `failed`.
+    """A user with what time alone changes up to then. What raises is left out, and noted in `failed`.
 
     Raises:
       OlderDefinitions: the user was judged by newer ones.
@@ -244,10 +251,10 @@ def settled(user: User, until: int, definitions: Definitions, failed: Failed | N
     return fold_apart(user, (Wake(max(until, user.clock)),), definitions, failed or Failed())[0]
 
 
-def _deadlines(user: User, until: int, tree: Tree) -> Iterator[Wake]:
+def _deadlines(user: User, until: int, tree: ConditionTree) -> Iterator[Wake]:
     """A wake at each time at which something may change without an input, up to one."""
-    while user.created is not None and user.deadline is not None and user.deadline <= until:
-        wake = Wake(user.deadline)
+    while user.created is not None and (due := PARTS.deadline_of(user)) is not None and due <= until:
+        wake = Wake(due)
         yield wake
         user, _ = fold_apart(user, (wake,), tree.definitions, tree.failed)
         if user.clock < wake.arrival:  # no time can pass by what fails
@@ -270,7 +277,7 @@ def _leaves_below(segment: str, definitions: Definitions) -> frozenset[int]:
 
 
 def _attribute_value(condition: Attribute, user: User) -> dict[str, Any]:
-    """What the asked attribute has, and when that was said."""
+    """The value of the asked attribute, and when it was said."""
     written = user.profile.attributes.get(condition.name)
     if written is None:
         return {}
@@ -279,3 +286,18 @@ def _attribute_value(condition: Attribute, user: User) -> dict[str, Any]:
         found = compile_inner(condition.name, condition.path)(value)
         value = found if "[]" in condition.path else next(iter(found), None)
     return {"value": value, "written": written[0]}
+
+
+def _no_address(channel: str, user: User, definitions: Definitions) -> str:
+    """Why what a user said is no live address of a channel; empty if nothing was said that one could be made of."""
+    profile = user.profile.copy()
+    said = {name: profile.value(name) for name in attributes_of(channel)}
+    said = {name: value for name, value in said.items() if value is not None}
+    if not said:
+        return ""
+    profile.blocked = {}
+    region = definitions.policies.default_region
+    name = "" if user.id.startswith(ANONYMOUS) else user.id
+    blocked = profile.addresses(channel, user=name, region=region)
+    cause = "is blocked, after a bounce or a complaint" if blocked else f"is no address for {channel}"
+    return f"{', '.join(f'{name} {quoted(value)}' for name, value in said.items())} {cause}"

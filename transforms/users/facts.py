@@ -1,9 +1,9 @@
-"""What is known of a user, and what leaves, journeys and conditions ask of it."""
+"""What is known of a user, as leaves, journeys and conditions ask it."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.policies import Policies
 from transforms.identity.profile import Profile
 from transforms.identity.zones import known_zone
@@ -17,15 +17,17 @@ __all__ = ["KnownProfile", "ProfileFacts", "zone_of"]
 
 #: What of a profile can be dropped, with the fact that changes then (None: the attribute itself).
 _DROPPED = (
-    ("attributes", Group.FACTS, None),
-    ("tokens", Group.FACTS, REACHABLE),
-    ("consent", Group.GUARDS, CONSENT),
-    ("blocked", Group.GUARDS, REACHABLE),
+    ("attributes", PieceGroup.FACTS, None),
+    ("tokens", PieceGroup.FACTS, REACHABLE),
+    ("consent", PieceGroup.GUARDS, CONSENT),
+    ("blocked", PieceGroup.GUARDS, REACHABLE),
 )
 
 
 class KnownProfile(Part):
-    """A profile, being changed. `zone` is what was found in it lately; who changes the profile sets it to None."""
+    """A profile, being changed. `zone` caches the zone that was found in it; code that changes the profile sets it to
+    None.
+    """
 
     fields = ("profile",)
     __slots__ = ("profile", "zone")
@@ -70,7 +72,7 @@ class ProfileFacts:
 
     @property
     def zone(self) -> str:
-        """What the user said, else the policy's."""
+        """The zone that the user said, else the policy's."""
         known = self.known
         if known.zone is None:
             known.zone = zone_of(known.profile, self.policies.default_zone)

@@ -1,30 +1,31 @@
-"""The boundary around a key: what one user's inputs, state or conditions raise ends with that user.
+"""The boundary around a key: an error of one user's inputs, state or conditions ends with that user.
 
-Nobody foresaw such a fault, so that nothing is assumed of it: what was being made is thrown away whole, and made again
-from the user as it was, with less. An input that raises by itself is set aside; of time that raises, what fell due.
+Nobody foresaw such an error, so nothing is assumed about it. What was being made is thrown away whole, and made again
+from the user as it was, with fewer inputs. An input that raises by itself is set aside. If the passing of time raises,
+what fell due is dropped.
 """
 
 import logging
 import traceback
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from transforms.campaigns.load import Definitions
+from transforms.campaigns.part import Part
 from transforms.campaigns.release import OlderDefinitions
-from transforms.campaigns.trigger import Trigger
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import RECEIPT, Event
 from transforms.events.plain import quoted
 from transforms.logs import fields
-from transforms.segments.leaf_states import LeafStates
 from transforms.storage.store import StoreError
 from transforms.users.accounts import accounts_of
 from transforms.users.advance import fold
 from transforms.users.control import encode_inputs_control
 from transforms.users.editor import UserEditor
 from transforms.users.effects import Account, Effect, Faulted
+from transforms.users.parts import PARTS
 from transforms.users.user import (
     Announcement,
     Input,
@@ -43,7 +44,7 @@ __all__ = [
     "PASSED",
     "Unreadable",
     "called",
-    "letter_of",
+    "dead_letter_of",
     "open_user",
     "pass_time",
     "set_aside",
@@ -54,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 #: The cause of an input that raised by itself, and of one whose user's state cannot be read.
 INTERNAL, BAD_STATE = "internal", "bad_state"
-#: What is nobody's fault here: the store, definitions that are too old, the machine. A bundle fails by it.
+#: Errors of the store, of definitions that are too old, and of the machine: no fault of the user. They fail the bundle.
 PASSED = (StoreError, OlderDefinitions, MemoryError, OSError)
 #: Characters of a traceback that a dead letter keeps, the last.
 _TOLD = 8_000
@@ -77,7 +78,7 @@ class Unreadable(NamedTuple):
 
 
 def open_user(name: str, state: bytes) -> User | Unreadable:
-    """The user of a state that was kept under a name."""
+    """The user of a state that is stored under a name."""
     try:
         user = decode_user(state)
     except PASSED:
@@ -88,13 +89,13 @@ def open_user(name: str, state: bytes) -> User | Unreadable:
 
 
 def pass_time(user: User, until: int, definitions: Definitions, *, historical: bool) -> tuple[User, list[Effect]]:
-    """Let time pass, and drop what fails by it (a leaf, a wait, an occurrence, a session). Else it is as a `Wake`.
+    """Let time pass, as a `Wake` does, and drop what fails (a leaf, a wait, an occurrence, a session).
 
     Raises:
       Exception: something else fails, which no time can pass by.
     """
     effects: list[Effect] = []
-    while (due := user.deadline) is not None and due <= until:
+    while (due := PARTS.deadline_of(user)) is not None and due <= until:
         wake = Wake(due, historical=historical)
         try:
             user, made = fold(user, (wake,), definitions)
@@ -103,67 +104,46 @@ def pass_time(user: User, until: int, definitions: Definitions, *, historical: b
         except Exception:  # noqa: BLE001 - it is logged where the input is that brought the time
             user, made = _without_faults(user, wake, definitions)
         effects += made
-        if user.deadline is not None and user.deadline <= due:
+        if (after := PARTS.deadline_of(user)) is not None and after <= due:
             break
     return user, effects
 
 
-#: Something that falls due: what it is, and its key.
-_Part = tuple[str, int | str]
+class _Due(NamedTuple):
+    """Something of a part that falls due: its kind as reports call it, and its key."""
+
+    part: str
+    kind: str
+    key: Any
 
 
 def _without_faults(user: User, wake: Wake, definitions: Definitions) -> tuple[User, list[Effect]]:
-    """Let time come to an instant without the fewest of what falls due then that it takes."""
-    parts = list(_due(user, wake.arrival))
-    dropped = set(parts)
+    """Let time come to an instant, and drop as little of what falls due then as possible."""
+    all_due = [_Due(name, *due) for name, part in PARTS.items() for due in part.due_of(user, wake.arrival)]
+    dropped = set(all_due)
     after = _passed(user, wake, definitions, dropped)
-    for part in parts:
+    for due in all_due:
         try:
-            after = _passed(user, wake, definitions, dropped - {part})
+            after = _passed(user, wake, definitions, dropped - {due})
         except PASSED:
             raise
         except Exception:  # noqa: BLE001 - so this one stays dropped
             continue
-        dropped.remove(part)
-    names = ", ".join(f"{kind} {name}" for kind, name in dropped)
+        dropped.remove(due)
+    names = ", ".join(f"{due.kind} {due.key}" for due in dropped)
     _log.error("of %s fails and is dropped: %s", quoted(user.id), names, extra=fields(reason=INTERNAL))
     return after
 
 
-def _due(user: User, at: int) -> Iterable[_Part]:
-    if user.session is not None and user.session.end <= at:
-        yield "session", ""
-    for key, state in LeafStates(user.leaves).items():
-        if state.deadline is not None and state.deadline <= at:
-            yield "leaf", key
-    for entry, journey in user.journeys.items():
-        if journey.due <= at:
-            yield "wait", entry
-    if user.next_occurrence is not None and user.next_occurrence <= at:
-        yield "run", ""
-
-
-def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Part]) -> tuple[User, list[Effect]]:
+def _passed(user: User, wake: Wake, definitions: Definitions, dropped: Iterable[_Due]) -> tuple[User, list[Effect]]:
     editor = UserEditor(user, definitions)
     editor.clock = max(editor.clock, wake.arrival)
-    for part in sorted(dropped, key=str):  # a set has no order that lasts
-        _drop(editor, *part)
+    for due in sorted(dropped, key=str):  # a set has no order that lasts
+        editor.emit(Faulted(editor.id, due.kind, editor.clock))
+        part: Part = getattr(editor, due.part)
+        part.skip_due(due.key, editor)
     after, made = fold(editor.close(), (wake,), definitions)
     return after, editor.effects + made
-
-
-def _drop(editor: UserEditor, kind: str, name: int | str) -> None:
-    now = editor.clock
-    editor.emit(Faulted(editor.id, kind, now))
-    if kind == "leaf":
-        editor.leaves.forget({int(name)})
-        editor.memberships.resolve([int(name)], editor, Trigger("truncated"))
-    elif kind == "wait":
-        editor.engine.give_up(str(name), now, INTERNAL)
-    elif kind == "run":
-        editor.occurrences.skip(now)
-    else:
-        editor.sessions.session = None
 
 
 def called(item: Input) -> str:
@@ -172,7 +152,7 @@ def called(item: Input) -> str:
 
 
 def set_aside(key: str, item: Input, cause: str) -> Iterable[Account]:
-    """How an input ends that is not applied, as the messages that it is of are counted."""
+    """The accounts of an input that is not applied."""
     if isinstance(item, Event):
         return (_bare(account) for account in accounts_of(key, item, "dead_letter", cause))
     if isinstance(item, Seed) or item.control:
@@ -181,12 +161,12 @@ def set_aside(key: str, item: Input, cause: str) -> Iterable[Account]:
 
 
 def _bare(account: Account) -> Account:
-    """Without the event: its dead letter is another."""
+    """Without the event, for which there is another dead letter."""
     return msgspec.structs.replace(account, event=None)
 
 
-def letter_of(key: str, item: Input, cause: str, detail: str) -> DeadLetter:
-    """An input as a dead letter: an event as JSON, all else whole as its message of the control topic."""
+def dead_letter_of(key: str, item: Input, cause: str, detail: str) -> DeadLetter:
+    """An input as a dead letter: an event as JSON, any other input as its message of the control topic."""
     if isinstance(item, Event) and item.type != RECEIPT:
         said = {name: value for name, value in msgspec.structs.asdict(item).items() if name != "handle"}
         payload = msgspec.json.encode(said)

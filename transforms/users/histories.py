@@ -1,7 +1,8 @@
 """All inputs of each user from messages in files, in one process: what the bounded shell does by a shuffle.
 
 Messages are decoded once and spilled by the hash of their key, so that no step holds more than one part of the users,
-and those who are named in an `alias`. Nothing here writes to a store, so that nobody is told whose a push token is now.
+and those who are named in an `alias`. Nothing here writes to a store, so users do not learn that their push token has a
+new owner.
 """
 
 from collections import Counter
@@ -33,9 +34,9 @@ _decoder = msgspec.msgpack.Decoder(_Keyed)
 class Histories:
     """The inputs of every user, spilled into a folder in so many parts.
 
-    `accounts` has what was read, how much of it could not be decoded, and how much is later than asked; `newest` is the
-    newest arrival (microseconds UTC) of the rest, 0 where there is none. `announcements` concern no user, and are told
-    to each. `failed` has what raised for one of them, here or where it was asked for.
+    `accounts` counts what was read, what could not be decoded, and what came later than asked; `newest` is the newest
+    arrival (microseconds UTC) of the rest, 0 where there is none. `announcements` concern no user, and are told to
+    each. `failed` has what raised for one of them, here or in the caller.
     """
 
     def __init__(self, folder: Path, parts: int = 32) -> None:
@@ -72,7 +73,7 @@ class Histories:
         self._flush()
 
     def each(self, definitions: Definitions) -> Iterator[tuple[str, list[Input]]]:
-        """Every key once, with its inputs in the order of (arrival, id); anonymous ids first. To be asked once.
+        """Every key once, with its inputs in the order of (arrival, id); anonymous ids first. May be called once.
 
         What goes from an id to its owner depends on the definitions, since the owner gets its leaves.
         """
@@ -130,7 +131,7 @@ def _forwards(key: str, inputs: list[Input], definitions: Definitions, failed: F
 
 
 def _exchanged(own: dict[str, list[Input]], definitions: Definitions, failed: Failed) -> dict[str, list[Input]]:
-    """The inputs of users who go on as each other: their own, and what comes to them in the end."""
+    """The inputs of users who were merged: their own, and what other users forward to them."""
     inputs = own
     for _ in range(_MOST_PASSES):
         passed: dict[str, list[Input]] = {}

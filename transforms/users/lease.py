@@ -1,11 +1,11 @@
 """The lease on a store: one job at a time keeps the state of users there.
 
 A live job on one machine keeps users in its process, and a run over files folds them from their beginning: two at once
-would write over each other. Who works on a store therefore holds its lease, a row that says who and until when, and
-renews it. A process that dies leaves a lease that runs out; on its own machine it is seen to be dead at once.
+would write over each other. So a job that works on a store holds its lease, a row that says who and until when, and
+renews it. The lease of a process that died runs out; on the same machine its death is seen at once.
 
-Times are microseconds since the epoch, UTC, by the clock of whoever writes or reads them: clocks of two machines may
-differ by much less than `HELD`.
+Times are microseconds since the epoch, UTC, by the clock of the machine that writes or reads them. The clocks of two
+machines must differ by much less than `HELD`.
 """
 
 import os
@@ -21,15 +21,15 @@ import msgspec
 
 from transforms.errors import NotStarted, TodokeError
 from transforms.events.times import write_time
+from transforms.segments.values import SECOND
 from transforms.storage.lease import Lease as LeaseTable
 from transforms.storage.rows import LeaseRow
 
-__all__ = ["LIVE_JOB", "Lease", "LeaseHeld", "LeaseLost"]
+__all__ = ["LIVE_JOB", "JobLease", "LeaseHeld", "LeaseLost"]
 
 #: What a live job on one machine calls itself: it reads the control table of its store.
 LIVE_JOB = "a live job"
 
-SECOND = 1_000_000
 #: For how long a lease is taken, and after how long it is renewed.
 HELD, RENEWED = 60 * SECOND, 10 * SECOND
 #: Between two looks whether it is time, in seconds.
@@ -51,15 +51,15 @@ class LeaseHeld(NotStarted):
 
 
 class LeaseLost(TodokeError):
-    """A job that did not renew its lease in time, and somebody else has it now: what it would write is not wanted."""
+    """This job did not renew its lease in time, and another has it now: this one must not write any more."""
 
 
-class Lease:
+class JobLease:
     """The lease on a store, for one job of this process.
 
     Args:
       store: on which the job works.
-      job: what it is, for whoever is refused.
+      job: what it is, for the message to a job that is refused.
       clock: microseconds UTC.
     """
 
@@ -76,7 +76,7 @@ class Lease:
         self._standing()
 
     def take(self) -> bool:
-        """Take it; whether who had it before did not give it back.
+        """Take it; returns whether the holder before did not give it back.
 
         Raises:
           LeaseHeld: somebody else has it.
@@ -91,7 +91,7 @@ class Lease:
         raise LeaseHeld(found or mine)
 
     def await_and_take(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Take it, or wait for that of a job that does not renew it any more.
+        """Take it. Wait first if a job holds it that does not renew it any more.
 
         Raises:
           LeaseHeld: somebody else has it, and goes on renewing it.
@@ -128,12 +128,12 @@ class Lease:
             sleep(_LOOK_SECONDS)
 
     def release(self) -> None:
-        """Give it back, if it is this job's still."""
+        """Give it back, if it is still this job's."""
         self._store.swap_lease(self._row, msgspec.structs.replace(self._row, until=0))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew what was taken beside what is done in here, and then give it back.
+        """Renew the lease while the body runs, and then give it back.
 
         Raises:
           LeaseLost, StoreError: at the end, where it could not be renewed.
@@ -157,7 +157,7 @@ class Lease:
         raise LeaseHeld(found)
 
     def _is_dead(self, row: LeaseRow) -> bool:
-        """Whether the holder was a process of this machine, and is no more."""
+        """Whether the holder was a process of this machine that has ended."""
         return row.host == self._row.host and _started(row.pid) != row.started
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.campaigns.trigger import Trigger
 from transforms.events.event import Event
 from transforms.segments.evidence import pieces, without
-from transforms.segments.leaf_states import Kept, LeafStates, PackedLeaves
+from transforms.segments.leaf_states import KeptLeaves, LeafStates, PackedLeaves, earliest
 from transforms.segments.leaves import EventLeaf, LeafState
 from transforms.users.user import Seed, SeedState, User
 
@@ -27,13 +27,15 @@ _NOBODY: dict[str, SeedState] = {}
 
 
 class Leaves(Part):
-    """The states of leaves, being changed. `changed` are those whose truth did while much was being joined or cut."""
+    """The states of leaves, being changed. `changed` are those whose truth changed while much was being
+    joined or cut.
+    """
 
     fields = ("leaves",)
     given = ("definitions",)
     __slots__ = ("_definitions", "changed", "states")
 
-    def __init__(self, kept: Kept, definitions: Definitions) -> None:
+    def __init__(self, kept: KeptLeaves, definitions: Definitions) -> None:
         self._definitions = definitions
         self.states = LeafStates(kept, definitions.index.leaves)
         self.changed: list[int] = []
@@ -83,8 +85,13 @@ class Leaves(Part):
                     self.states.put(key, msgspec.structs.replace(self.states.opened[key], activation=0))
 
     def forget(self, keys: Collection[int]) -> None:
-        """Forget what some leaves keep: they say what they say of somebody unknown."""
+        """Forget what some leaves keep: they answer as for an unknown user."""
         self.states = self.states.only({key for key, _ in self.states.items() if key not in keys})
+
+    @staticmethod
+    def deadline_of(stored: User) -> int | None:
+        """When the truth of a leaf may change by itself, as stored."""
+        return earliest(stored.leaves)
 
     @property
     def deadline(self) -> int | None:
@@ -101,6 +108,18 @@ class Leaves(Part):
         for key in taken:
             self.states.plan(key)
         user.memberships.resolve(changed, user, trigger)
+
+    @staticmethod
+    def due_of(stored: User, until: int) -> Iterator[tuple[str, int]]:
+        """The leaves whose truth may change by then."""
+        for key, state in LeafStates(stored.leaves).items():
+            if state.deadline is not None and state.deadline <= until:
+                yield "leaf", key
+
+    def skip_due(self, key: int, user: "UserEditor") -> None:
+        """Forget what a leaf keeps."""
+        self.forget({key})
+        user.memberships.resolve([key], user, Trigger("truncated"))
 
     def redefine(self, user: "UserEditor", _trigger: Trigger) -> None:
         """Keep what the definitions ask, and evaluate what may answer otherwise by them."""
@@ -126,10 +145,10 @@ class Leaves(Part):
         for key, state in self.states.items():
             for piece in pieces(state.evidence):
                 time = clock if piece.time is None else piece.time
-                yield Piece.of(time, Group.EVIDENCE, "marks", (key, piece.key), piece.content)
+                yield Piece.of(time, PieceGroup.EVIDENCE, "marks", (key, piece.key), piece.content)
 
     def drop(self, lost: Lost, user: "UserEditor") -> None:
-        """Evaluate leaves again by what is left of their evidence, and forget those of which nothing is."""
+        """Evaluate leaves again by what is left of their evidence, and forget those without any."""
         left: dict[int, set[Any]] = defaultdict(set)
         for key, piece in lost["marks"]:
             left[key].add(piece)
@@ -152,7 +171,7 @@ class Leaves(Part):
             self.changed.append(leaf.key)
 
     def _activate(self, leaves: Iterable[EventLeaf], user: "UserEditor") -> None:
-        """Let leaves that are newer than the user count from their activation on, before they count anything."""
+        """Let leaves that are newer than the user count only from their activation on."""
         for leaf in leaves:
             at = self._definitions.activations.get(leaf.key)
             if at is None or leaf.key in self.states:
@@ -161,7 +180,7 @@ class Leaves(Part):
                 self.states.put(leaf.key, msgspec.structs.replace(leaf.unseen, activation=at))
 
     def _evaluate(self, key: int, now: int, user: "UserEditor") -> bool:
-        """Evaluate a leaf again; whether its truth changed."""
+        """Evaluate a leaf again; returns whether its truth changed."""
         leaf = self._definitions.index.leaves[key]
         if isinstance(leaf, EventLeaf):
             if user.seeds.seeds:  # a zone that changes may be the first that a new leaf hears of

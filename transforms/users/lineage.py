@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.users.user import ANONYMOUS, Owner, User
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ class Lineage(Part, msgspec.Struct, gc=False):
 
     @property
     def heard_of(self) -> int | None:
-        """The first arrival under a user id of theirs; None of somebody unknown."""
+        """The first arrival under any of their user ids; None for somebody unknown."""
         return self.created if self.first is None else self.first
 
     def join(self, theirs: User, user: "UserEditor", _arrival: int) -> None:
-        """The ids of both. Another user id may have been heard of earlier; a visitor does not count."""
+        """The ids of both. `first` may become earlier by another user id, but not by an anonymous id."""
         self.merged = tuple(sorted({*self.merged, *theirs.merged, theirs.id} - {user.id}))
         mine, other = self.heard_of, theirs.created if theirs.first is None else theirs.first
         if not theirs.id.startswith(ANONYMOUS) and other is not None and mine is not None and other < mine:
@@ -42,7 +42,7 @@ class Lineage(Part, msgspec.Struct, gc=False):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each id that was taken over."""
         for id_ in self.merged:
-            yield Piece.of(0, Group.MERGED, "merged", id_, id_)
+            yield Piece.of(0, PieceGroup.MERGED, "merged", id_, id_)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some ids: a deletion does not find them then."""

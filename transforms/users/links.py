@@ -1,4 +1,4 @@
-"""Whose a device token or an email address is, as the store is told, from where others learn it."""
+"""Who owns a device token or an address: this is written to the store, where other users' steps learn it."""
 
 from functools import cache
 
@@ -13,13 +13,13 @@ __all__ = ["link", "link_again", "link_tokens", "linked_channels"]
 
 
 def link_tokens(editor: UserEditor, merge: Merge) -> None:
-    """Say whose the tokens of a past are; each time it comes, as `link_again`."""
+    """Say who owns the tokens of a past, each time it comes; see `link_again`."""
     for token in sorted({*merge.user.profile.live_tokens()} & {*editor.profile.live_tokens()}):
         editor.emit(Linked("token", token, editor.id, merge.user.profile.tokens[token][0]))
 
 
 def link(editor: UserEditor, event: Event, facts: list[str]) -> None:
-    """Say whose a newly seen token or address is."""
+    """Say who owns a token or address that is new."""
     if "#reachable" in facts and event.type not in RECORDS:
         editor.emit(Linked("token", event.context["device"]["token"], editor.id, event.time))
     for channel, attributes in linked_channels():
@@ -30,12 +30,12 @@ def link(editor: UserEditor, event: Event, facts: list[str]) -> None:
 
 @cache
 def linked_channels() -> tuple[tuple[str, frozenset[str]], ...]:
-    """The channels of which the store is told whose an address is, with the attributes that addresses are made of."""
+    """The channels whose owners of addresses the store keeps, with the attributes that addresses are made of."""
     return tuple((name, frozenset(attributes_of(name))) for name, channel in channels().items() if channel.linked)
 
 
 def link_again(editor: UserEditor, event: Event) -> None:
-    """Say once more whose a token is: a process may have died before it told the one who had it."""
+    """Say once more who owns a token: a process may have died before it told the former owner."""
     device = event.context.get("device")
     token = device.get("token") if isinstance(device, dict) else None
     if isinstance(token, str) and token in editor.profile.live_tokens():

@@ -1,9 +1,9 @@
 """What is counted: every metric with its labels.
 
-A metric is a name, labels and a window. A label's values come from the definitions, or are words of ours; what comes
-from outside (names of events, ids) is none, or is told apart only where the definitions name it, so that nobody can
-make series without end. A histogram is as many counters as it has buckets, by the label `le`, and one of its sum; so
-all that is kept is counts, which add up however they were split.
+A metric is a name, labels and a window. The values of a label come from the definitions, or are words of Todoke. Names
+from outside (of events, ids) are no values, unless the definitions name them: else anybody could make series without
+end. A histogram is one counter for each bucket, by the label `le`, and one for its sum. So only counts are kept, which
+add up however they were split.
 """
 
 from bisect import bisect_left
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from transforms.segments.leaf_totals import MICRO
+from transforms.segments.values import HOUR, MINUTE, SECOND
 
 __all__ = [
     "BOUNDS",
@@ -19,7 +20,6 @@ __all__ = [
     "GAUGE",
     "HISTOGRAM",
     "METRICS",
-    "MICRO_SECONDS",
     "OTHER",
     "Metric",
     "bound_of",
@@ -31,23 +31,20 @@ COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 #: The value of a label for whatever the definitions do not name.
 OTHER = "other"
 
-#: Microseconds in a second: times are counted in these, and shown in those.
-MICRO_SECONDS = _SECOND = 1_000_000
-_MINUTE, _HOUR = 60 * _SECOND, 3600 * _SECOND
 #: Upper bounds of the buckets of histograms, in microseconds; a service level's `below` is one of them.
 BOUNDS = (
     *(1_000 * each for each in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
-    *(_SECOND * each for each in (1, 2, 5, 10, 15, 30, 60)),
-    *(_MINUTE * each for each in (2, 5, 10, 15, 30, 60)),
-    *(_HOUR * each for each in (2, 6, 12, 24)),
+    *(SECOND * each for each in (1, 2, 5, 10, 15, 30, 60)),
+    *(MINUTE * each for each in (2, 5, 10, 15, 30, 60)),
+    *(HOUR * each for each in (2, 6, 12, 24)),
 )
 
 
 class Metric(msgspec.Struct, frozen=True):
     """One metric: what it counts, its labels (sorted), and its kind.
 
-    A counter only grows, a gauge is a sum that may shrink. Of a histogram the values are times in microseconds.
-    `unit` is how many of what is counted make one of what is shown.
+    A counter only grows, a gauge is a sum that may shrink. Of a histogram the values are times in microseconds. `unit`
+    says how many counted units make one that is shown.
     """
 
     says: str
@@ -97,7 +94,7 @@ def bound_of(micros: int) -> str:
 
 def seconds_text(micros: int) -> str:
     """A bound in seconds, as a decimal without trailing zeros."""
-    whole, rest = divmod(micros, _SECOND)
+    whole, rest = divmod(micros, SECOND)
     return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
 
 

@@ -1,8 +1,8 @@
-"""Who is in a segment, as everybody but the state machine is to ask.
+"""Who is in a segment: the way to ask outside the state machine.
 
 The table of members is an index. A process that dies between two writes of a bundle may leave a row too many in it,
-never one too few: memberships that begin are written before the user's row, and those that end after it. What the row
-of the user says is so.
+never one too few: memberships that begin are written before the user's row, and those that end after it. The user's row
+is the truth.
 """
 
 from collections.abc import Iterator, Sequence

@@ -34,7 +34,9 @@ class Memberships(Part):
         return self._members
 
     def pack(self, _clock: int) -> tuple[msgspec.Raw]:
-        """All of them. A copy of what nobody read does not hold on to all of the state that it came with."""
+        """All of them. Memberships that nobody read are copied, so that they do not keep the whole encoded
+        state alive.
+        """
         return (self._packed.copy() if self._members is None else pack_members(self._members),)
 
     def resolve(
@@ -73,7 +75,7 @@ class Memberships(Part):
         self._members = {}
 
     def redefine(self, user: "UserEditor", trigger: Trigger) -> None:
-        """Ask every segment anew; who was a member stays one since then."""
+        """Ask every segment anew. A member who stays one keeps the time of entry."""
         before, after, index = self.now, dict[str, int](), user.index
         self._members = after
         for name, test in zip(index.order, user.seeds.tests, strict=True):
@@ -83,7 +85,7 @@ class Memberships(Part):
         self._report(entered, left, user, trigger)
 
     def join(self, _theirs: Any, user: "UserEditor", _arrival: int) -> None:
-        """Nobody takes over memberships: they follow from what was joined."""
+        """Memberships are not taken over: they follow from what was joined."""
         user.resolve(Trigger("merge"))
 
     def _report(self, entered: Iterable[str], left: Iterable[str], user: "UserEditor", trigger: Trigger) -> None:

@@ -1,7 +1,7 @@
 """Ids that are one person: an alias, a visitor who is identified, a past that is handed over, and what goes on after.
 
-An alias goes to the previous id first, which sets its owner and hands over its past, each time the same; so a
-repetition changes nothing. Of users who are merged in a circle the one with the least id stays. Times are microseconds
+An alias goes to the previous id first. That id sets its owner and hands over its past, the same each time, so a
+repetition changes nothing. If users are merged in a circle, the one with the least id stays. Times are microseconds
 UTC.
 """
 
@@ -25,24 +25,24 @@ __all__ = [
     "asks_first",
     "check_release",
     "gives_up",
-    "hash_of",
     "identify",
+    "message_hash_of",
     "pass_on",
 ]
 
 
 def gives_up(editor: UserEditor, event: Event) -> bool:
-    """Whether an event is an alias by which this user goes on as another one."""
+    """Whether an event is an alias that merges this user into another one."""
     return event.type == "alias" and event.previous == editor.id != event.user
 
 
-def hash_of(editor: UserEditor, event: Event) -> int:
-    """The hash of a message; of an alias both halves may come to one user, and are two."""
+def message_hash_of(editor: UserEditor, event: Event) -> int:
+    """The hash of a message. Both halves of an alias may come to one user; they have two hashes."""
     return hash_message(f"{event.id}\x00previous" if gives_up(editor, event) else event.id)
 
 
 def check_release(editor: UserEditor, release: int) -> None:
-    """See that what comes was judged by no newer definitions.
+    """Check that an input was not judged by newer definitions.
 
     Raises:
       OlderDefinitions: it was.
@@ -52,11 +52,13 @@ def check_release(editor: UserEditor, release: int) -> None:
 
 
 def apply_alias(editor: UserEditor, event: Event, message_hash: int) -> None:
-    """An alias, at its previous id: this user goes on as the other one, who gets the past and what comes now."""
+    """Apply an alias at its previous id: the other user gets this one's past, and what comes from now on."""
     assert event.user is not None
     editor.come_to(event.arrival, historical=event.historical)
     editor.seen.add(message_hash, editor.clock)
     if event.user not in editor.lineage.merged:
+        if editor.lineage.created is None:  # no past tells the user of this id: deleting the user finds it by this
+            editor.emit(Linked("user", editor.id, event.user, event.arrival))
         editor.memberships.leave_all(editor, "merge")
         editor.lineage.owner = Owner(event.user, editor.clock, event.user, event.historical)
         _hand_over(editor, editor.lineage.owner, event.user)
@@ -106,7 +108,7 @@ def apply_merge(editor: UserEditor, merge: Merge) -> None:
 
 
 def pass_on(editor: UserEditor, item: Input, owner: Owner) -> None:
-    """An input of a user who was merged into another one: it is that one's now."""
+    """Pass an input of a merged user on to the owner."""
     if isinstance(item, Event):
         _pass_event_on(editor, item, owner)
     elif isinstance(item, Merge):
@@ -121,14 +123,14 @@ def pass_on(editor: UserEditor, item: Input, owner: Owner) -> None:
 
 def _pass_event_on(editor: UserEditor, event: Event, owner: Owner) -> None:
     alias = gives_up(editor, event)
-    seen = hash_of(editor, event) in editor.seen
+    seen = message_hash_of(editor, event) in editor.seen
     if editor.tombstone.took(event):
         account(editor, event, "duplicate" if editor.tombstone.is_for(event) else "deleted")
     elif alias and event.user == owner.latest:  # it says again whom this user was merged into
         _hand_over(editor, owner, owner.latest)
         account(editor, event, "duplicate" if seen else "applied")
         if not seen:
-            editor.seen.add(hash_of(editor, event), editor.clock)
+            editor.seen.add(message_hash_of(editor, event), editor.clock)
     elif seen:  # It is in the past that was handed over, and would count twice if it overtook that.
         account(editor, event, "duplicate")
     else:
@@ -143,7 +145,7 @@ def _pass_event_on(editor: UserEditor, event: Event, owner: Owner) -> None:
 
 
 def _pass_past_on(editor: UserEditor, merge: Merge, owner: Owner) -> None:
-    """A past that comes by a second time was merged into a circle of users: the one with the least id stays."""
+    """Pass a past on. One that comes by a second time was merged in a circle: the user with the least id stays."""
     trail = (merge.user.id, *merge.path)
     circle = trail[len(trail) - 1 - trail[::-1].index(editor.id) :] if editor.id in trail else ()
     if trail[0] == editor.id and trail[1:2] != (owner.latest,):
@@ -163,12 +165,12 @@ def _hand_over(editor: UserEditor, owner: Owner, user: str) -> None:
 
 
 def _past_of(editor: UserEditor, owner: Owner) -> Merge:
-    """What a user hands over: the same at every time."""
+    """What a user hands over: the same each time."""
     return Merge(owner.since, editor.snapshot(owner.since), historical=owner.historical)
 
 
 def asks_first(editor: UserEditor, event: Event) -> bool:
-    """Whether an event goes on to whom this user was merged into once more, after a circle ended here.
+    """Whether an event must go once more to the user into whom this one was merged, after a circle ended here.
 
     Another copy of it went there while this user was merged, and may count there: then this one is a duplicate, which
     only they can tell. If they do not know it, it comes back with this user's id in it, and counts here.
@@ -177,10 +179,10 @@ def asks_first(editor: UserEditor, event: Event) -> bool:
 
 
 def ask_first(editor: UserEditor, event: Event) -> None:
-    """Have whom this user was merged into say whether an event counts there, see `asks_first`."""
+    """Ask the user into whom this one was merged whether an event counts there, see `asks_first`."""
     editor.emit(Forward(editor.lineage.former, msgspec.structs.replace(event, previous=editor.id)))
 
 
 def _passed_hash(editor: UserEditor, event: Event) -> int:
-    """What is remembered of an event that was passed on: this user has not applied it."""
+    """The hash that is remembered of an event that was passed on and not applied here."""
     return hash_message(f"{event.id}\x00passed by {editor.id}")

@@ -1,7 +1,7 @@
 """The table of parts: which of them own what is stored of a user.
 
-They are joined, and judged anew, in this order: leaves wait for seeds and ask the profile, memberships follow from
-leaves, and journeys from memberships.
+They are joined, judged anew and come due in this order: leaves wait for seeds and ask the profile, memberships follow
+from leaves, and journeys from memberships. Journeys that wait go on before an occurrence starts others.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,8 +44,8 @@ OWN = {
 class PartTable(Mapping[str, type[Part]]):
     """Parts by the name under which an editor has them, and the record of which each owns some fields.
 
-    An editor is opened and closed for each input, which loops over parts would make slower by a tenth. So `open` and
-    `close` are written from this table when it is made, one line a part, as dataclasses write theirs.
+    An editor is opened, asked what is due, and closed for each input. Loops over parts would make that slower by a
+    tenth. So `open`, `first_due` and `close` are written from this table when it is made, as dataclasses write theirs.
 
     Raises:
       ValueError: a field of the record has no owner, or two.
@@ -62,6 +62,10 @@ class PartTable(Mapping[str, type[Part]]):
         self.open: Callable[[Any, User, Definitions, list[Effect]], None] = self._written("open", self._open_lines())
         #: The record after all changes of an editor.
         self.close: Callable[[Any], User] = self._written("close", self._close_lines())
+        #: The parts of which something falls due by time alone, and the first such time of an editor.
+        self.timed = tuple(name for name, part in parts.items() if part.take_due is not Part.take_due)
+        self.first_due: Callable[[Any], int | None] = self._written("first_due", self._first_due_lines())
+        self._deadlines = [part.deadline_of for part in parts.values() if part.deadline_of is not Part.deadline_of]
 
     def __getitem__(self, name: str) -> type[Part]:
         """The part of a name."""
@@ -74,6 +78,12 @@ class PartTable(Mapping[str, type[Part]]):
     def __len__(self) -> int:
         """How many there are."""
         return len(self._parts)
+
+    def deadline_of(self, user: User) -> int | None:
+        """The next time at which something of a stored user may change without an input."""
+        if user.owner is not None:
+            return None
+        return min((at for of in self._deadlines if (at := of(user)) is not None), default=None)
 
     def _open_lines(self) -> Iterator[str]:
         yield "def open(editor, stored, definitions, effects):"
@@ -93,6 +103,14 @@ class PartTable(Mapping[str, type[Part]]):
                 yield f"    {', '.join(f'_{field}' for field in part.fields)}, = editor.{name}.pack(editor.clock)"
                 values |= {field: f"_{field}" for field in part.fields}
         yield f"    return record({', '.join(values[field] for field in self.record.__struct_fields__)})"
+
+    def _first_due_lines(self) -> Iterator[str]:
+        yield "def first_due(editor):"
+        yield "    first = None"
+        for name in self.timed:
+            yield f"    due = editor.{name}.deadline"
+            yield "    if due is not None and (first is None or due < first): first = due"
+        yield "    return first"
 
     def _written(self, function: str, lines: Iterable[str]) -> Any:
         names: dict[str, Any] = {"record": self.record, **{part.__name__: part for part in self._parts.values()}}
@@ -116,9 +134,9 @@ PARTS = PartTable(
         "goals": Goals,
         "cap_history": CapHistory,
         "latest_events": LatestEvents,
-        "occurrences": Occurrences,
         "recent": Recent,
         "memberships": Memberships,
         "journeys": Journeys,
+        "occurrences": Occurrences,
     },
 )

@@ -1,7 +1,7 @@
-"""Who would be in a segment: how many, how that went over the last weeks, and a few of them with the reason for each.
+"""Who would be in a segment: how many, how that changed over the last weeks, and a few of them with the reasons.
 
-The state machine itself, over whole histories: the same answers as a run over the same messages, without its store.
-Times are microseconds UTC.
+The state machine itself runs over whole histories: the answers are those of a run over the same messages, without its
+store. Times are microseconds UTC.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,10 @@ from transforms.campaigns.load import Definitions
 from transforms.segments.evidence import hash_of
 from transforms.segments.values import DAY
 from transforms.users.boundary import Failed, fold_apart
-from transforms.users.explain import Explained, Tree, decisive, replay
+from transforms.users.explain import ConditionTree, Explained, decisive, replay
 from transforms.users.facts import zone_of
 from transforms.users.histories import Histories
+from transforms.users.parts import PARTS
 from transforms.users.user import ANONYMOUS, Input, User, Wake
 
 __all__ = ["ConditionCount", "Preview", "Reason", "Week", "preview_segment"]
@@ -25,7 +26,7 @@ WEEK = 7 * DAY
 
 
 class Week(NamedTuple):
-    """How many were members at a time, and how many users were known then."""
+    """How many users were members at a time, and how many were known."""
 
     at: int
     members: int
@@ -33,7 +34,7 @@ class Week(NamedTuple):
 
 
 class ConditionCount(msgspec.Struct, frozen=True):
-    """One condition, how deep it lies, and of how many of the known users it holds."""
+    """One condition, how deep it lies, and for how many of the known users it holds."""
 
     depth: int
     form: str
@@ -78,7 +79,7 @@ def preview_segment(
       anonymous: count and show users without a user id too.
     """
     definitions = definitions.only(segment)
-    tree = Tree(segment, definitions)
+    tree = ConditionTree(segment, definitions)
     moments = [as_of - WEEK * back for back in range(weeks - 1, -1, -1)]
     known, members, holding = [0] * weeks, [0] * weeks, [0] * len(tree.outline)
     chosen: list[tuple[int, str, list[Input]]] = []
@@ -119,12 +120,12 @@ def _at_each(
             done += 1
         if not done:
             continue
-        if done > begun or (user.deadline is not None and user.deadline <= moment):
+        if done > begun or ((due := PARTS.deadline_of(user)) is not None and due <= moment):
             user, _ = fold_apart(user, (*inputs[begun:done], Wake(moment)), definitions, failed)
         yield number, user
 
 
-def _reason(tree: Tree, key: str, inputs: Sequence[Input], as_of: int) -> Reason:
+def _reason(tree: ConditionTree, key: str, inputs: Sequence[Input], as_of: int) -> Reason:
     user, since = replay(tree, key, inputs, as_of)
     zone = zone_of(user.profile, tree.definitions.policies.default_zone)
     return Reason(key, zone, decisive(tree.explain(user, since)))

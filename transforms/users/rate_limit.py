@@ -10,27 +10,26 @@ import msgspec
 
 from transforms.campaigns.part import Part
 from transforms.events.event import Event
+from transforms.segments.values import MINUTE
 from transforms.users.effects import Account
 from transforms.users.seen import hash_message
 
 if TYPE_CHECKING:
     from transforms.users.editor import UserEditor
 
-__all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "RateLimit", "set_aside"]
+__all__ = ["HOT_ID", "MOST_A_MINUTE", "MOST_OWNERS", "RateLimit", "refuse_hot"]
 
 #: The cause of such a dead letter.
 HOT_ID = "hot_id"
 #: Messages of one key that arrive in one minute, and users whom one anonymous id was named with.
 MOST_A_MINUTE, MOST_OWNERS = 1_000, 20
-
-_MINUTE = 60_000_000
 #: Deletions are always obeyed, receipts are ours, and an alias is accounted for elsewhere.
 _COUNTED = ("track", "page", "screen", "identify", "group")
 
 
 class RateLimit(Part, msgspec.Struct, gc=False):
-    """The newest minute in which messages arrived with how many there were, and hashes of the user ids that an
-    anonymous id was named with; being changed.
+    """The newest minute with the number of its messages, and hashes of the user ids with which an anonymous id was
+    named; being changed.
     """
 
     fields = private = lasting = ("rate_window", "owners")
@@ -39,11 +38,11 @@ class RateLimit(Part, msgspec.Struct, gc=False):
     owners: tuple[int, ...]
 
     def count(self, event: Event) -> bool:
-        """Count an event that is no duplicate; whether it is beyond what one key may have in the minute of its arrival.
+        """Count an event that is no duplicate; returns whether it is one too many for the minute of its arrival.
 
-        History comes as fast as it is read, and one from before the newest minute was late.
+        History does not count, since it comes as fast as it is read; nor does an event from before the newest minute.
         """
-        minute, (newest, count) = event.arrival // _MINUTE, self.rate_window
+        minute, (newest, count) = event.arrival // MINUTE, self.rate_window
         counts = not event.historical and event.type in _COUNTED and minute >= newest
         if counts:
             count = count + 1 if minute == newest else 1
@@ -51,12 +50,12 @@ class RateLimit(Part, msgspec.Struct, gc=False):
         return counts and count > MOST_A_MINUTE
 
     def name(self, user: str | None) -> bool:
-        """Note a user whom an anonymous id is named with; whether there are too many, for good."""
+        """Note a user with whom an anonymous id was named; returns whether there are too many, which stays so."""
         if user is not None and len(self.owners) <= MOST_OWNERS:
             self.owners = tuple(dict.fromkeys((*self.owners, hash_message(user))))
         return len(self.owners) > MOST_OWNERS
 
 
-def set_aside(event: Event, user: "UserEditor") -> None:
+def refuse_hot(event: Event, user: "UserEditor") -> None:
     """Account for an event that is beyond a limit."""
     user.emit(Account("dead_letter", event.id, HOT_ID, event))

@@ -1,8 +1,7 @@
-"""Changed definitions: what they ask of the past is made from the archive, so that a user is as if they had been first.
+"""Changed definitions: what they ask of the past is made from the archive, as if they had counted from the first.
 
-A user keeps of events what the definitions asked that the user was judged by. Where others ask more, the rows of the
-user's archive give it, up to the user's clock. Goals, caps and sessions look ahead, and begin anew. Times are
-microseconds UTC.
+A user keeps of events what the definitions of that time asked. If newer ones ask more, it is made from the user's
+archive, up to the user's clock. Goals, caps and sessions look ahead, and begin anew. Times are microseconds UTC.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
@@ -51,10 +50,10 @@ def _remembered(event: str) -> int:
 def bring_over(
     store: HistoryStore, users: Mapping[str, User], definitions: Definitions, judged: Judged
 ) -> dict[str, User]:
-    """Those of these users to whom something is new, with what the archive has of it; nothing is written.
+    """The users for whom the definitions ask something new, with what the archive has of it. Nothing is written.
 
-    Who was judged by definitions that `judged` does not know is taken to have been asked nothing. The definitions must
-    be plain or whole: with those that let leaves warm up, seeds do this.
+    A user who was judged by definitions that `judged` does not know is brought over as if nothing had been asked. The
+    definitions must be plain or whole: with those that let leaves warm up, seeds do this.
 
     Raises:
       StoreError: the archive cannot be read.
@@ -77,7 +76,7 @@ def bring_over(
 
 
 def _new_to(user: User, definitions: Definitions, asked: frozenset[int], judged: Judged) -> frozenset[int]:
-    """What of all that is asked nobody has kept for users who were judged as this one."""
+    """What the definitions ask and users who were judged as this one have not kept."""
     if user.definitions_hash == definitions.definitions_hash and user.release == definitions.release:
         return _NONE
     if (
@@ -92,7 +91,9 @@ def _new_to(user: User, definitions: Definitions, asked: frozenset[int], judged:
 def _brought_over(
     store: HistoryStore, user: User, definitions: Definitions, wanted: frozenset[int], warming: frozenset[int]
 ) -> User:
-    """A user with what the archive has of what is wanted, judged at the user's clock, to be judged anew by all."""
+    """A user with what the archive has of what is wanted, judged at the user's clock. The new definitions are yet to
+    judge it.
+    """
     index = definitions.index
     leaves = {key: leaf for key in wanted if isinstance(leaf := index.leaves.get(key), EventLeaf)}
     names = {name for name in definitions.routes.remembered if _remembered(name) in wanted}
@@ -134,7 +135,9 @@ def _asked_anew(definitions: Definitions, wanted: Container[int]) -> dict[str, l
 
 
 def versions_of(store: Users, user: User, version: int, without: Container[str] = ()) -> dict[str, int]:
-    """The keys of all that was ever a user's, each with the version of its row; `version` is that of the user's."""
+    """The keys of all ids that ever were a user's, each with the version of its row; `version` is that of the user's
+    own row.
+    """
     merged = [name for name in user.merged if name not in without]
     return {user.id: version} | {name: row.version for name, row in store.read_users(merged).items()}
 

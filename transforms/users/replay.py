@@ -1,4 +1,4 @@
-"""Dead letters as the messages that they were, to be published again: with their own ids, so that none counts twice."""
+"""Dead letters as the messages that they were, to be published again with their own ids, so that none counts twice."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ class Unreplayable(Exception):
 
 
 def message_of(letter: DeadLetterRow) -> bytes:
-    """The message that a letter was: byte for byte where it could not be read, else the call that was made of it.
+    """The message of a letter: byte for byte if it could not be read, else the call that was made of it.
 
-    A message without an id is known by its bytes, so that these must not change.
+    A message without an id is known by its bytes, so these must not change.
 
     Raises:
       Unreplayable: it is none that may be published with events.

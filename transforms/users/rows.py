@@ -8,14 +8,16 @@ import msgspec
 from transforms.campaigns.effects import Suppressed
 from transforms.campaigns.entry import digest
 from transforms.events.times import write_time
-from transforms.storage.identities import Identities
+from transforms.segments.values import MINUTE
+from transforms.storage.identities import LINKED_IDS, Identities
 from transforms.storage.rows import EventRow, IdentityRow, LedgerRow, LedgerState, MemberRow, UserRow
 from transforms.storage.store import Store
 from transforms.storage.users import Users
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
-from transforms.users.tally import MINUTE, Tallies
+from transforms.users.parts import PARTS
+from transforms.users.tally import Tallies
 from transforms.users.user import ANONYMOUS, Owner, TokenReassigned, User, encode_user
 
 __all__ = ["Rows", "profile_json", "user_row"]
@@ -28,6 +30,8 @@ class Rows:
         self.users: dict[str, UserRow] = {}
         self.events: list[EventRow] = []
         self.identities: list[IdentityRow] = []
+        #: Ids of users whom a deletion made forget them: written before it, so that it finds the dead letters of these.
+        self.lost_ids: list[IdentityRow] = []
         self.members: dict[tuple[str, str], MemberRow] = {}
         self.refusals: list[LedgerRow] = []
         self.deletions: list[Deleted] = []
@@ -57,9 +61,11 @@ class Rows:
             self._forget(deleted)
         self.events += later.events
         self.identities += later.identities
+        self.lost_ids += later.lost_ids
         self.refusals += later.refusals
         self.members |= later.members
         self.users |= later.users
+        self.tallies.join(later.tallies)
 
     def write(self, store: Store, now: int) -> list[Forward]:
         """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease, and
@@ -69,7 +75,8 @@ class Rows:
         row may say that somebody is no member before their own row says so (see `members`). Counts are the last, so
         that a crash may lose some, and doubles none.
 
-        Returns what users must be told whose tokens are somebody else's: each token belongs to who registered it last.
+        Returns what users must be told whose tokens have new owners: a token belongs to the user who registered it
+        last.
 
         Args:
           store: where to.
@@ -84,6 +91,8 @@ class Rows:
             return self._write(store, now)
 
     def _write(self, store: Store, now: int) -> list[Forward]:
+        if self.lost_ids:
+            store.write_identities(self.lost_ids)
         for deleted in self.deletions:
             self._bury(store, deleted)
             for user in deleted.users:
@@ -99,9 +108,10 @@ class Rows:
         return taken
 
     def _write_identities(self, store: Identities) -> list[Forward]:
-        """Owners are read before and after the write, so that of two users who register at once one is told too.
+        """Owners are read before and after the write, so that one of two users who register at once is told, too.
 
-        Who had a token is noted beside it: if this process dies before they are told, the registration comes again.
+        The former owner of a token is noted beside it: if this process dies before that owner is told, the registration
+        comes again.
         """
         tokens = sorted({row.value for row in self.identities if row.kind == "token"})
         before = store.read_identities("token", tokens) if tokens else {}
@@ -118,9 +128,9 @@ class Rows:
         ]
 
     def _bury(self, store: Users, deleted: Deleted) -> None:
-        """Leave of each id that was merged into a deleted user whose it is, and nothing else.
+        """Leave of each id that was merged into a deleted user only who owns it.
 
-        So what comes of it, also again, goes to the one who knows of the deletion, or to who had it later.
+        So what comes for it goes to the user who knows of the deletion, or to a later owner.
         """
         merged = [id_ for id_ in deleted.users if id_ != deleted.user]
         rows = (store.read_users(merged) if merged else {}) | {
@@ -134,6 +144,7 @@ class Rows:
         """Drop rows from before a deletion, which is carried out before the rest is written."""
         users = set(deleted.users)
         self.events = [row for row in self.events if row.user not in users]
+        self.lost_ids += [row for row in self.identities if row.user in users and row.kind in LINKED_IDS]
         self.identities = [row for row in self.identities if row.user not in users]
         self.refusals = [row for row in self.refusals if row.user not in users]
         self.members = {key: row for key, row in self.members.items() if row.user not in users}
@@ -175,11 +186,11 @@ def refusal_row(refused: Suppressed) -> LedgerRow:
 def user_row(user: User, state: bytes, warming: Sequence[str] = ()) -> UserRow:
     """A user as its row; `state` is the user encoded. `warming`: see `profile_json`."""
     shown = msgspec.json.encode(profile_json(user, warming))
-    return UserRow(user.id, user.version, state, shown, user.deadline, len(user.sends))
+    return UserRow(user.id, user.version, state, shown, PARTS.deadline_of(user), len(user.sends))
 
 
 def profile_json(user: User, warming: Sequence[str] = ()) -> dict[str, Any]:
-    """What others than the state machine may read of a user.
+    """What code outside the state machine may read of a user.
 
     `warming` are the segments whose conditions wait for a seed: older ones answer, or they say no.
     """

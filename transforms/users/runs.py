@@ -8,7 +8,7 @@ from transforms.events.times import write_time
 from transforms.storage.rows import RunRow
 from transforms.storage.runs import Runs
 from transforms.storage.store import Store
-from transforms.users.lease import Lease
+from transforms.users.lease import JobLease
 from transforms.users.rebuild import asked_of
 
 __all__ = ["RunRefused", "begin_run", "finish_run"]
@@ -19,13 +19,13 @@ class RunRefused(NotStarted):
 
 
 def begin_run(
-    store: Store, definitions: Definitions, lease: Lease, *, continued: bool, until: int | None = None
+    store: Store, definitions: Definitions, lease: JobLease, *, continued: bool, until: int | None = None
 ) -> int:
     """Check that a bounded run up to `until` (microseconds UTC, None: to be found) may use a store; note its begin.
 
-    Takes the lease on the store. Where who had it before died, or failed, what was archived then and not applied goes:
-    from now on users get the versions that its rows name. Returns the time (microseconds UTC) up to which the users in
-    it are settled, 0 for an empty one.
+    Takes the lease on the store. If the holder before died or failed, what it archived and did not apply is deleted:
+    from now on users get the versions of those rows. Returns the time (microseconds UTC) up to which the users in it
+    are settled, 0 for an empty one.
 
     Raises:
       LeaseHeld: a live job, or another run, works on the store.
@@ -55,7 +55,7 @@ def finish_run(store: Runs, definitions: Definitions, as_of: int) -> None:
 
 
 def _row(definitions: Definitions, as_of: int, judged: Mapping[str, tuple[int, ...]], *, finished: bool) -> RunRow:
-    """What is noted of a run. Until it has finished, users may still be as earlier definitions left them."""
+    """The row of a run. Until it has finished, users may still be judged by earlier definitions."""
     own = definitions.event_leaves, tuple(sorted(definitions.segments))
     known = {**judged, definitions.definitions_hash: asked_of(definitions)}
     return RunRow(as_of, definitions.definitions_hash, *own, finished, known)

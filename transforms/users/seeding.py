@@ -1,8 +1,7 @@
-"""Making seeds: which users of a store wait for which, and what a history gives to each.
+"""Making seeds: which users of a store wait for which, and what evidence a history has for each.
 
-An activation's seeds are made of what arrived before it. Whoever makes the evidence of a history (rows or columns)
-writes it by id into a `History`; then the store is read once, and everybody who waits gets theirs, if only an empty
-one.
+An activation's seeds are made of what arrived before it. First the evidence of a history (by rows or columns) is
+written by id into a `History`. Then the store is read once, and every user who waits gets a seed, if only an empty one.
 """
 
 import sqlite3
@@ -63,9 +62,9 @@ class History:
 
 
 class Seeding(msgspec.Struct):
-    """What was made: users looked at, and by activation the seeds with evidence, the empty ones, and those in vain.
+    """What was made: users looked at, and by activation the seeds with evidence, the empty ones, and the missed ones.
 
-    `missed` are waited for by users whom no seed can make up for (`SeedState.MISSED`).
+    `missed` are seeds that cannot make up for what their users missed (`SeedState.MISSED`).
     """
 
     users: int = 0
@@ -139,7 +138,7 @@ def seed_payloads(
 def owed_to(user: User, definitions: Definitions, wanted: set[int], done: Seeding) -> Iterator[Owed]:
     """The seeds that a user waits for; for one who was merged into another since the activation they go on there.
 
-    Such a past may be on its way, so that nobody else is seen to wait for it. A seed that came already is a duplicate.
+    Such a past may be on its way, so that no other row shows that it waits. A seed that came already is a duplicate.
     """
     done.users += user.created is not None and user.owner is None
     for at, name, state in _states(user, definitions):

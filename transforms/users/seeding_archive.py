@@ -1,8 +1,8 @@
-"""Seeds of the store's own archive: nobody needs an export, and each is exact for the moment at which it was read.
+"""Seeds of the store's own archive. They need no export, and each is exact for the moment at which it was read.
 
-A user's row is read first, and then the rows of events, of which those count that the user had applied by then. What is
-applied later and arrived before the activation is not in the seed; the user knows of it, and lets the seed end as
-`again`.
+A user's row is read first, and then the rows of events, of which those count that the user had applied by then. Events
+that arrived before the activation and are applied later are not in the seed; the user knows of them, and ends the seed
+as `again`.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""Seeds: who has to wait for what came before an activation, and by how new definitions a user may be judged.
+"""Seeds: which users wait for what came before an activation, and how new the definitions must be that judge a user.
 
-A leaf that came with a later release counts from its activation on. Who was known before then has a history that the
-leaf has not seen; a seed brings it, one for each id whose history it is. Until then the leaf is warming.
+A leaf that came with a later release counts from its activation on. A user known before then has a history that the
+leaf has not seen. Seeds bring it, one for each id of the user. Until then the leaf is warming.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class AwaitedSeeds(Part):
             self.warmed = False  # who is new has been asked nothing before
 
     def note_early(self, arrival: int, user: "UserEditor") -> None:
-        """Note that something that arrived at a time is applied: a seed that was made before lacks it."""
+        """Note that something that arrived at a time is applied now: a seed that was made earlier lacks it."""
         for at in self.warming:
             if arrival < at:
                 self.early[at] = self.early.get(at, {}) | {user.id: user.version + 1}
@@ -82,8 +82,8 @@ class AwaitedSeeds(Part):
         self.warmed = False  # all is asked anew
 
     def join(self, theirs: User, user: "UserEditor", arrival: int) -> None:
-        """Where their past came before an activation, the seed of this user speaks for it too; else it has one of its
-        own.
+        """If the other past came before an activation, the seed of this user covers it; else it has a seed of
+        its own.
         """
         seeds = seeds_of(theirs, user.definitions)
         mine = {at: {user.id: SeedState.AWAITED} for at in warming_of(seeds)}

@@ -1,4 +1,4 @@
-"""The duplicate horizon: which messages a user has taken, as hashes of their ids with the clock at which each was."""
+"""The duplicate horizon: which messages a user has taken, as hashes of their ids, each with its clock."""
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from transforms.campaigns.part import Group, Lost, Part, Piece
+from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.segments.values import DAY
 
 __all__ = ["SEEN_AGE", "SEEN_COUNT", "KeptSeen", "PackedSeen", "Seen", "hash_message"]
@@ -84,7 +84,9 @@ class Seen(Part):
                 del fresh[next(iter(fresh))]
 
     def since(self, clock: int) -> int:
-        """The time (microseconds UTC) of whose later arrivals, up to a user's clock, all that were taken are here."""
+        """A time (microseconds UTC): all messages that were taken and arrived later, up to the user's clock,
+        are here.
+        """
         oldest = next(self.items(), (0, 0))[1] if len([*self.items()]) >= SEEN_COUNT else 0
         return max(clock - SEEN_AGE, oldest)
 
@@ -97,7 +99,7 @@ class Seen(Part):
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each message."""
         for message_hash, at in self.items():
-            yield Piece.of(at, Group.GUARDS, "seen", message_hash, message_hash, at)
+            yield Piece.of(at, PieceGroup.GUARDS, "seen", message_hash, message_hash, at)
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some messages."""

@@ -4,6 +4,7 @@ A user has one open session at most. It ends a gap after its newest call, which 
 are microseconds UTC.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
@@ -12,10 +13,9 @@ import msgspec
 
 from transforms.campaigns.part import Part
 from transforms.events.event import CALLS, SESSION, SESSION_ENDED, Event
+from transforms.segments.values import SECOND
 
 __all__ = ["Session", "Sessions", "ended"]
-
-_SECOND = 1_000_000
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,6 +58,21 @@ class Sessions(Part):
         # The gap may be longer than it was at the newest call.
         self.session = call if session is None else _union(session, call, max(session.last, at) + gap)
 
+    @staticmethod
+    def deadline_of(stored: Any) -> int | None:
+        """When the open session ends, as stored; that is an event, which the editor applies."""
+        return None if stored.session is None else stored.session.end
+
+    @staticmethod
+    def due_of(stored: Any, until: int) -> Iterator[tuple[str, str]]:
+        """The session, if it ends by then."""
+        if stored.session is not None and stored.session.end <= until:
+            yield "session", ""
+
+    def skip_due(self, _key: str, _user: Any) -> None:
+        """Forget the session, without an event."""
+        self.session = None
+
     def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
         """The union, or the later one of two that lie apart."""
         if self._gap is None or theirs.session is None:
@@ -96,6 +111,6 @@ def ended(session: Session, user: str) -> Event:
         arrival=session.end,
         user=user if anonymous is None else None,
         anonymous=anonymous,
-        properties={"duration": (session.last - session.start) / _SECOND, "count": session.count},
+        properties={"duration": (session.last - session.start) / SECOND, "count": session.count},
         historical=session.historical,
     )

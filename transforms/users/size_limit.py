@@ -1,14 +1,14 @@
 """The size limit of one user's state: what does not fit is dropped, oldest first, and counted.
 
 State crosses shuffles, and a runner holds it in memory: one value beyond some megabytes holds up a whole job
-(https://github.com/apache/beam/issues/30558). What a user has lost here is outside all other promises.
+(https://github.com/apache/beam/issues/30558). No other promise holds for what a user lost here.
 """
 
 from collections import Counter, defaultdict
 from typing import Any
 
 from transforms.campaigns.load import Definitions
-from transforms.campaigns.part import Group, Part, Piece
+from transforms.campaigns.part import Part, Piece, PieceGroup
 from transforms.campaigns.trigger import Trigger
 from transforms.users.editor import UserEditor
 from transforms.users.effects import Effect
@@ -24,10 +24,10 @@ _TARGETS = (SIZE_LIMIT * 7 // 8, SIZE_LIMIT // 2, 0)
 
 
 def enforce_size_limit(user: User, definitions: Definitions) -> tuple[User, bytes, list[Effect]]:
-    """A user whose encoded state has at most `SIZE_LIMIT` bytes, that state, and what dropping the rest brings about.
+    """A user whose encoded state has at most `SIZE_LIMIT` bytes, that state, and the effects of dropping the rest.
 
     Leaves and memberships follow from what is left; changes are reported as `truncated`, and trigger nothing. A journey
-    that is dropped is refused with that reason.
+    that is dropped ends with that reason.
     """
     data = encode_user(user)
     if len(data) <= SIZE_LIMIT:
@@ -56,19 +56,19 @@ def cut(editor: UserEditor, excess: int) -> None:
 
 
 def _in_order(found: list[Piece]) -> list[Piece]:
-    """What goes first: sends that have expired; then each that is larger than a share; then what has no place in its
-    group's share, where the newest comes first; then group by group, though evidence and facts go by their age alone.
-    Among all of these the oldest.
+    """The order in which pieces go: sends that have expired; pieces that are larger than a share; what a group holds
+    beyond its share, since the newest fill that; then group by group, but evidence and facts together. Among these, the
+    oldest goes first.
     """
     found.sort(key=lambda piece: (piece.time, piece.group, piece.kind, repr(piece.key)))
     held: Counter[int] = Counter()
     rank: dict[Piece, int] = {}
     for piece in reversed(found):
-        if piece.group == Group.EXPIRED:
+        if piece.group == PieceGroup.EXPIRED:
             rank[piece] = -3
         elif held[piece.group] + piece.size <= _SHARE:
             held[piece.group] += piece.size
-            rank[piece] = max(piece.group, Group.FACTS)
+            rank[piece] = max(piece.group, PieceGroup.FACTS)
         else:
             rank[piece] = -2 if piece.size > _SHARE else -1
     return sorted(found, key=rank.__getitem__)
@@ -87,7 +87,7 @@ def _drop(editor: UserEditor, pieces: list[Piece]) -> None:
 
 
 def _empty(editor: UserEditor) -> None:
-    """Begin anew: what is left is too large and cannot be dropped one by one, such as memberships of very many."""
+    """Begin anew: what is left is too large and cannot be dropped piece by piece, such as very many memberships."""
     editor.memberships.leave_all(editor, "truncated")
     editor.truncation.count({"state": 1}, editor)
     editor.empty()

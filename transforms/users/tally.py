@@ -13,17 +13,15 @@ from typing import Any
 from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, Send, Suppressed
 from transforms.events.event import SESSION, SET, TOKEN_LOST
 from transforms.segments.leaf_totals import MICRO, micros
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, MINUTE
 from transforms.storage.rows import MetricRow
 from transforms.storage.series import series_of
 from transforms.users.effects import Account, Effect, Faulted, Merged, Recorded, SegmentEntered, SegmentLeft, Truncated
 from transforms.users.measures import METRICS, OTHER, bound_of, sum_of
 from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["MILLION", "MINUTE", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
+__all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
 
-#: The window of what a live job counts, in microseconds.
-MINUTE = 60_000_000
 #: Values of goals are counted in millionths, since tallies are whole numbers; one of 1.8e302, too.
 MILLION = MICRO
 
@@ -57,7 +55,7 @@ class Tallies:
         counts[key] = counts.get(key, 0) + by
 
     def observe(self, metric: str, *values: str, micros: int, at: int = 0) -> None:
-        """Add a time to a histogram; one before its beginning, which clocks that differ make, is none."""
+        """Add a time to a histogram. A negative one, as of clocks that differ, counts as 0."""
         micros = max(0, micros)
         self.count(metric, *values, bound_of(micros), at=at)
         self.count(sum_of(metric), *values, at=at, by=micros)
@@ -69,8 +67,8 @@ class Tallies:
                 count(self, effect)
 
     def live(self, effects: Iterable[Effect], named: Collection[str], now: int) -> None:
-        """Count of effects what only a job that keeps up with its events can say: what comes in, and how soon it led
-        to a decision.
+        """Count what only a job that keeps up with its events can measure: what comes in, and how soon it leads to a
+        decision.
 
         Args:
           effects: what `advance` decided.
@@ -140,7 +138,7 @@ def _bounded(label: str, value: str) -> str:
 
 
 def saturated(count: int) -> int:
-    """A count as a row holds it, in 64 bits: what is beyond is worth no more than the most."""
+    """A count as a row holds it, in 64 bits; one beyond that becomes the limit."""
     return max(-(2**63), min(count, 2**63 - 1))
 
 

@@ -17,11 +17,13 @@ class Tombstone(Part, msgspec.Struct, gc=False):
     deleted_at: int | None
 
     def is_for(self, event: Event) -> bool:
-        """Whether an event is the deletion that is written here: it took what it had to take."""
+        """Whether an event is the deletion that is noted here, and was carried out."""
         return event.type == "delete" and event.time == self.deleted
 
     def took(self, event: Event) -> bool:
-        """Whether a deletion took an event: it happened before that, or came before it was carried out."""
+        """Whether the deletion covers an event: it happened before the deletion, or came before that was
+        carried out.
+        """
         when, at = self.deleted, self.deleted_at
         return when is not None and (
             event.time < when or event.arrival < (when if at is None else at) or self.is_for(event)

@@ -22,7 +22,7 @@ from transforms.events.dead_letter import DeadLetter
 from transforms.events.event import Event
 from transforms.events.live.inflight import InFlight
 from transforms.events.progress import Progress
-from transforms.job import Job
+from transforms.job import Job, collect_seldom
 from transforms.logs import show_fields
 from transforms.segments.values import DAY
 from transforms.storage.open import open_store
@@ -34,6 +34,7 @@ from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
+from transforms.users.parts import PARTS
 from transforms.users.seeds import newest_release
 from transforms.users.user import (
     ANONYMOUS,
@@ -74,6 +75,7 @@ class AdvanceDoFn(beam.DoFn):
 
     def setup(self) -> None:
         """Find the definitions, and open the store."""
+        collect_seldom()
         weigh_quickly()
         show_fields()
         self._watcher = watcher_of(self.texts, self.job)
@@ -81,7 +83,7 @@ class AdvanceDoFn(beam.DoFn):
         self._store: Store | None = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
 
     def apply(self, batch: WriteBatch, user: User, inputs: list[Input]) -> tuple[User, bytes]:
-        """Apply inputs, by newer definitions than the bundle's where a user was judged by newer ones already."""
+        """Apply inputs. If the user was judged by newer definitions than the bundle's, apply them by newer ones."""
         if (release := newest_release(user, inputs)) > batch.definitions.release:
             batch.definitions = self._watcher.at_least(release)
         return batch.apply(user, inputs)
@@ -216,9 +218,9 @@ class _FoldUsers(AdvanceDoFn):
         yield from self.put_out(batch)
 
     def _closing(self, inputs: list[Input]) -> Wake:
-        """What settles a user up to the end: history too, where the last that is known of the user is history.
+        """The wake that settles a user up to the end. It is history if the last input of the user is.
 
-        Without that, an import of old orders would tell everybody who lapsed since then that they are missed.
+        Without that, an import of old orders would send to everybody who has lapsed since then.
         """
         last = inputs[-1] if inputs else None
         return Wake(self._as_of, historical=self.historical or (isinstance(last, Event) and last.historical))
@@ -280,7 +282,7 @@ class _ApplyInputs(AdvanceDoFn):
         user = self._batch.readable({key: found}, {}).get(key)
         if user is None:
             return
-        if user.deadline is None and _due(user) <= timestamp.micros and self._store is not None:
+        if PARTS.deadline_of(user) is None and _due(user) <= timestamp.micros and self._store is not None:
             state.clear()  # the row is the same, and brings the user back
             return
         self._apply(user, inputs, state, timer)
@@ -295,10 +297,10 @@ class _ApplyInputs(AdvanceDoFn):
     ) -> tuple[User | Unreadable, list[Input]]:
         """The user, and the inputs with what must come before them.
 
-        State beats the hint, which is of the row as it was before the state was made of it. Without state the hint
-        stands, even if the row is newer: then this bundle has run before and wrote it, and with the hint it decides
-        everything again. Where nobody asked, the row itself is read. It may know these inputs already, from this
-        bundle's earlier run, whose sends nobody has seen: so what is open is given out again.
+        State stands over the hint, which is of the row from before that state. Without state the hint stands, even if
+        the row is newer: then this bundle has run before and wrote it, and with the hint it decides everything again.
+        Where nobody asked, the row itself is read. It may have these inputs already, from an earlier run of this bundle
+        whose sends nobody has seen. So open sends are given out again.
         """
         data = state.read()
         if data is None:
@@ -317,13 +319,15 @@ class _ApplyInputs(AdvanceDoFn):
 
 def _due(user: User) -> int:
     """When the timer of a user must fire: at the next deadline, else when nothing has been heard for too long."""
-    if user.deadline is not None:
-        return user.deadline
+    if (deadline := PARTS.deadline_of(user)) is not None:
+        return deadline
     return user.clock + (_IDLE_ANONYMOUS if user.id.startswith(ANONYMOUS) else _IDLE)
 
 
 def _itself(keyed: Keyed) -> Keyed:
-    """Says the types before a shuffle by key, which its coders follow: a flattened collection has lost them."""
+    """Declares the types before a shuffle by key, which chooses its coders by them: a flattened collection has lost
+    them.
+    """
     return keyed
 
 

@@ -1,4 +1,4 @@
-"""How much of a user's state was dropped, since there was no room for it."""
+"""How much of a user's state was dropped, since it was too large."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ class Truncation(Part, msgspec.Struct, gc=False):
     truncated: int
 
     def count(self, lost: Mapping[str, int], user: "UserEditor") -> None:
-        """Count what is dropped, by kind, and say so."""
+        """Count what is dropped, and report it by kind."""
         for kind, count in sorted(lost.items()):
             self.truncated += count
             user.emit(Truncated(user.id, kind, count, user.clock))

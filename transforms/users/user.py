@@ -19,7 +19,7 @@ from transforms.campaigns.recent import KeptRecent
 from transforms.events.event import Event
 from transforms.identity.profile import Profile, Written
 from transforms.segments.evidence import Evidence
-from transforms.segments.leaf_states import Kept, PackedLeaves, earliest
+from transforms.segments.leaf_states import KeptLeaves, PackedLeaves
 from transforms.users.seen import KeptSeen, PackedSeen
 from transforms.users.sessions import Session
 
@@ -55,10 +55,10 @@ MOST_NAMED = 64
 
 
 class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Whose an id is that was merged: `first` got its past at `since`, `latest` gets what comes now.
+    """The owner of an id that was merged: `first` got its past at `since`, `latest` gets what comes now.
 
-    `historical` says that the first to take it over did so in history. Of an anonymous id `named` says who took it from
-    the one before, and by which call: its arrival (microseconds UTC) and message id, the newest `MOST_NAMED` of them.
+    `historical`: the first owner took it over in history. For an anonymous id, `named` says who took it from the owner
+    before, and by which call: its arrival (microseconds UTC) and message id, the newest `MOST_NAMED` of them.
     """
 
     first: str
@@ -68,23 +68,25 @@ class Owner(msgspec.Struct, frozen=True, array_like=True, gc=False):
     named: tuple[tuple[int, str, str], ...] = ()
 
     def after(self, call: tuple[int, str], user: str) -> "Owner":
-        """The same after a call, by its arrival and message id, that names a user; one that is late changes nothing."""
+        """The owner after a call (its arrival and message id) that names a user. A late call changes nothing."""
         if user == self.latest or (self.named and call <= self.named[-1][:2]):
             return self
         named = (*self.named, (*call, user))[-MOST_NAMED:]
         return msgspec.structs.replace(self, latest=user, named=named)
 
     def at(self, call: tuple[int, str]) -> str:
-        """Whose a call is that names nobody: of the one who had the id when it came, though it may come again later."""
+        """Who owns a call that names nobody: the user who had the id when it came. So it goes to the same user when it
+        comes again.
+        """
         return next((user for at, id_, user in reversed(self.named) if (at, id_) <= call), self.first)
 
 
 class SeedState(IntEnum):
-    """What is known of one seed; of two states the greater stands.
+    """What is known of one seed. Of two states, the greater stands.
 
-    `MISSED`: the user was judged by older definitions after the activation, so that no seed can make up for what has
-    come since. `COME`: it was joined. `WHOLE`: it was, and had all that the user had applied until then, so that what
-    arrived before the activation and comes now counts as everything does.
+    `MISSED`: the user was judged by older definitions after the activation, so no seed can make up for what came since.
+    `COME`: it was joined. `WHOLE`: it was, and had all that the user had applied until then, so that what arrived
+    before the activation and comes now counts as everything does.
     """
 
     AWAITED = 0
@@ -136,7 +138,7 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
     created: int | None = None
     definitions_hash: str = ""
     profile: Profile = msgspec.field(default_factory=Profile)
-    leaves: Kept = PackedLeaves()
+    leaves: KeptLeaves = PackedLeaves()
     packed_members: msgspec.Raw = msgspec.Raw(b"\x80")
     journeys: dict[str, Journey] = {}
     entries: dict[str, Entry] = {}
@@ -172,25 +174,13 @@ class User(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The activations whose leaves cannot answer yet for this user."""
         return warming_of(self.seeds)
 
-    @property
-    def deadline(self) -> int | None:
-        """The next time at which something may change without an input."""
-        if self.owner is not None:
-            return None
-        ends = [self.session.end] if self.session is not None else []
-        if (leaves := earliest(self.leaves)) is not None:
-            ends.append(leaves)
-        if self.next_occurrence is not None:
-            ends.append(self.next_occurrence)
-        return min([*ends, *(journey.due for journey in self.journeys.values())], default=None)
-
 
 class Wake(msgspec.Struct, frozen=True, tag="wake", tag_field="input", array_like=True, gc=False):
-    """Nothing but time has passed; with `historical` it passed long ago, and what it brings about sends nothing.
+    """Nothing but time has passed. With `historical` it passed long ago, and nothing is sent for what falls due.
 
-    With `again` not even time has passed (the arrival is 0): the user is to be looked at after a launch, which sets its
-    timer, and each send that is still open is given out once more; the ledger lets it out once. `handle`: see `Event`.
-    `control`: it was read from the control topic, and is accounted for there.
+    With `again` not even time has passed (the arrival is 0). After a launch, the user gets a timer this way, and each
+    send that is still open is given out once more; the ledger lets it out once. `handle`: see `Event`. `control`: it
+    was read from the control topic, and is accounted for there.
     """
 
     arrival: int
@@ -222,7 +212,7 @@ class Merge(msgspec.Struct, frozen=True, tag="merge", tag_field="input", array_l
 
 
 class TokenReassigned(msgspec.Struct, frozen=True, tag="token_taken", tag_field="input", array_like=True, gc=False):
-    """Another user registered a device token at `time`: who registered it before has it no longer.
+    """Another user registered a device token at `time`: the one who registered it before loses it.
 
     `handle`: see `Event`; `control`: see `Wake`.
     """
@@ -258,12 +248,12 @@ class OwnerDeleted(msgspec.Struct, frozen=True, tag="owner_deleted", tag_field="
 
 
 class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_like=True, gc=False):
-    """What the history of `user` before an activation gives to the leaves that came with it: the evidence, by key.
+    """The evidence, by key, that the history of `user` before an activation gives to the leaves that came with it.
 
-    It speaks for all leaves of that activation: one that it does not name has nothing. `name` is the seed's own,
+    It covers all leaves of that activation: one that it does not name has no evidence. `name` is the seed's own,
     `before` the activation (microseconds UTC): only what arrived earlier is in it. `release` is that of the definitions
-    that it was made by. `handle`: see `Event`. One that was made of the store's archive names the `version` up to
-    which what was applied to `user` is in it (-1: it was made of files, which have all that arrived).
+    that it was made by. `handle`: see `Event`. A seed of the store's archive has what was applied to `user` up to
+    `version` (-1: a seed of files, which have all that arrived).
     """
 
     name: str
@@ -276,7 +266,7 @@ class Seed(msgspec.Struct, frozen=True, tag="seed", tag_field="input", array_lik
 
     @property
     def arrival(self) -> int:
-        """It brings the user to the activation, and is history up to there."""
+        """The activation, to which it brings the user."""
         return self.before
 
     @property
@@ -297,7 +287,7 @@ class Announcement(msgspec.Struct, frozen=True, tag="announcement", tag_field="i
 
     @property
     def arrival(self) -> int:
-        """That of the event."""
+        """The arrival of the event."""
         return self.event.arrival
 
     @property

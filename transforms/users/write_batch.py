@@ -19,7 +19,7 @@ from transforms.events.live.feed import now
 from transforms.events.live.inflight import InFlight
 from transforms.events.plain import quoted
 from transforms.logs import fields
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, MINUTE
 from transforms.storage.archive import Archive
 from transforms.storage.rows import EventKey
 from transforms.storage.store import Store
@@ -34,7 +34,7 @@ from transforms.users.faults import (
     PASSED,
     Unreadable,
     called,
-    letter_of,
+    dead_letter_of,
     open_user,
     set_aside,
     traced,
@@ -44,7 +44,7 @@ from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
 from transforms.users.seen import Seen, hash_message
 from transforms.users.size_limit import enforce_size_limit
-from transforms.users.tally import MINUTE, Tallies, Tally
+from transforms.users.tally import Tallies, Tally
 from transforms.users.user import ANONYMOUS, Input, User, Wake, encode_user
 
 __all__ = ["Handles", "WriteBatch", "applied_before", "open_users"]
@@ -55,13 +55,13 @@ _NAMED = 5
 
 
 class Handles(msgspec.Struct, frozen=True):
-    """Handles of messages that have been accounted for, after the durable writes of what came of them."""
+    """Handles of messages that are accounted for: everything that came of them is written."""
 
     handles: tuple[str, ...]
 
 
 class _Made(NamedTuple):
-    """What inputs make of a user; nothing is kept of it yet."""
+    """What inputs make of a user, of which nothing is kept yet."""
 
     user: User
     state: bytes
@@ -113,7 +113,7 @@ class WriteBatch:
     def apply(self, user: User, inputs: list[Input]) -> tuple[User, bytes]:
         """Apply inputs to a user and keep what comes of it until `flush`; returns the user, and encoded too.
 
-        Where that raises, inputs are applied one by one, and those that raise by themselves are set aside.
+        If that raises, inputs are applied in parts, and those that raise by themselves are set aside.
         """
         if self.store is None and not user.id.startswith(ANONYMOUS):
             inputs = self._without_merges(user, inputs)
@@ -129,7 +129,9 @@ class WriteBatch:
     def readable(
         self, users: Mapping[str, User | Unreadable], inputs: Mapping[str, Iterable[Input]]
     ) -> dict[str, User]:
-        """The users who can be read. Those who cannot stay as they are: what came for them is set aside, loudly."""
+        """The users who can be read. The others stay as they are: their inputs are set aside, and an error is
+        logged.
+        """
         found: dict[str, User] = {}
         for name, user in users.items():
             if isinstance(user, User):
@@ -142,8 +144,8 @@ class WriteBatch:
         return found
 
     def brought_over(self, store: HistoryStore, users: Mapping[str, User], judged: Judged) -> dict[str, User]:
-        """Those of these users to whom something is new, with what the archive has of it (see `bring_over`); one for
-        whom that raises goes on without.
+        """The users for whom something is new, with what the archive has of it (see `bring_over`). A user for whom that
+        raises goes on without it.
 
         Raises:
           StoreError: the archive cannot be read.
@@ -189,7 +191,7 @@ class WriteBatch:
         return self._make(user, state, [*before, *effects, *cut] if before or cut else effects)
 
     def _make(self, user: User, state: bytes, effects: list[Effect]) -> _Made:
-        """All that is to be written and given out of a user, with nothing done yet."""
+        """Everything that is to be written and given out of a user; nothing is done yet."""
         tallies, rows = Tallies(self._window), None
         tallies.effects(effects)
         if self._in_flight is not None:
@@ -225,7 +227,7 @@ class WriteBatch:
         return user, state
 
     def _forget_sends(self, deleted: Deleted) -> None:
-        """Nothing goes out that a bundle decided before it deleted the user."""
+        """Drop what the bundle decided before it deleted the user: it must not go out."""
         gone = [send for send in self._sends if send.user in deleted.users]
         self._sends = [send for send in self._sends if send.user not in deleted.users]
         for send in gone:
@@ -254,18 +256,18 @@ class WriteBatch:
     def _set_aside(self, key: str, item: Input, cause: str, detail: str) -> None:
         self.tallies.effects(set_aside(key, item, cause))
         if not isinstance(item, Wake) or item.control:
-            self._refused.append(letter_of(key, item, cause, detail))
+            self._refused.append(dead_letter_of(key, item, cause, detail))
         if self._in_flight is not None:
             self._note_handles(self._in_flight, (item,), (item.handle,))
 
     def write_beside(self, writer: Executor, most: int) -> None:
-        """Once there are so many users, begin to write what there is, beside what follows; `flush` waits for it."""
+        """Once there are so many users, begin to write their rows in a thread; `flush` waits for it."""
         if self.store is not None and len(self._rows.users) >= most:
             self._writing = writer.submit(self._write_after, self._writing, self._rows)
             self._rows = Rows()
 
     def _write_after(self, earlier: Future[list[Forward]] | None, rows: Rows) -> list[Forward]:
-        """Write rows after those of before, and not if these failed: a user may be among both."""
+        """Write rows after the earlier ones, and not if those failed: a user may be among both."""
         taken = earlier.result() if earlier is not None else []
         return taken + (rows.write(self.store, self._clock()) if self.store is not None else [])
 
@@ -340,7 +342,7 @@ def _held_back(
 ) -> tuple[list[Forward], list[str]]:
     """Acknowledge nothing of a bundle before the inputs that it made by itself (pasts, taken tokens) have arrived.
 
-    Else a kill in between loses them, since what caused them does not come again. Returns the forwarded inputs, of
+    Else a kill in between would lose them, since what caused them does not come again. Returns the forwarded inputs, of
     which each has a handle now, and the handles that may be given out beside them.
     """
     bare = sum(not each.input.handle for each in forwards)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from transforms.metrics.counts import Count, counts_in
+from transforms.metrics.counts import WindowCount, counts_in
 from transforms.storage.reader import Reader
 from transforms.storage.series import label_value
 from transforms.users.measures import METRICS
@@ -57,7 +57,7 @@ def funnel(reader: Reader, campaign: str, *, since: int | None = None) -> dict[s
     return {"campaign": campaign, **said, "sends": states, "goals": goals}
 
 
-def _counts(reader: Reader, campaign: str, since: int | None) -> Iterator[Count]:
+def _counts(reader: Reader, campaign: str, since: int | None) -> Iterator[WindowCount]:
     """What has the campaign among its labels; names of an older version are read too."""
     named = label_value(campaign)
     for name in ("entries", "decided", "suppressed", "sends", "conversions", "value"):

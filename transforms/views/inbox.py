@@ -5,13 +5,12 @@ from typing import Any
 
 import msgspec
 
-from transforms.events.plain import quoted
 from transforms.events.times import write_time
 from transforms.storage.pages import Page
 from transforms.storage.reader import Reader
 from transforms.storage.rows import InboxRow, UserRow
 from transforms.views.merged import merged
-from transforms.views.users import UnknownUser, profile
+from transforms.views.users import known_user, profile
 
 __all__ = ["inbox", "owner_of"]
 
@@ -46,9 +45,7 @@ def owner_of(reader: Reader, user: str) -> UserRow:
     seen: set[str] = set()
     name = user
     while True:
-        row = reader.read_users([name]).get(name)
-        if row is None:
-            raise UnknownUser(f"there is no user {quoted(user)}")
+        row = known_user(reader, name)
         owner = profile(row).get("owner", name)
         if owner == name or name in seen:
             return row

@@ -7,12 +7,12 @@ from typing import Protocol, TypeVar
 from transforms.storage.pages import BadCursor, Page, check_limit, read_cursor, write_cursor
 from transforms.storage.reader import EARLIEST, TimeKey
 
-__all__ = ["Source", "merged"]
+__all__ = ["PagedList", "merged"]
 
 _Row = TypeVar("_Row")
 
 
-class Source(Protocol[_Row]):
+class PagedList(Protocol[_Row]):
     """A list by time, newest first, of which pages are read: see `Reader.page_events`."""
 
     def __call__(self, limit: int, cursor: str | None = None, *, until: int | None = None) -> Page[_Row]:
@@ -21,7 +21,7 @@ class Source(Protocol[_Row]):
 
 def merged(
     name: str,
-    sources: Mapping[str, tuple[str, Source[_Row], Callable[[_Row], TimeKey]]],
+    sources: Mapping[str, tuple[str, PagedList[_Row], Callable[[_Row], TimeKey]]],
     limit: int,
     cursor: str | None,
 ) -> Page[_Row]:

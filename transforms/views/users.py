@@ -14,27 +14,30 @@ from transforms.storage.rows import EventRow, LedgerRow, LedgerState, UserRow
 from transforms.users.user import ANONYMOUS
 from transforms.views.merged import merged
 
-__all__ = ["Entry", "UnknownUser", "decision", "ids_of", "past", "profile", "timeline", "user_row"]
+__all__ = ["TimelineEntry", "UnknownUser", "decision", "ids_of", "known_user", "past", "profile", "timeline"]
 
 #: One line of a timeline: `time`, `kind` (`event`, `send` or `refusal`), `id`, and what the kind has.
-Entry = dict[str, Any]
+TimelineEntry = dict[str, Any]
 
 
 class UnknownUser(LookupError):
     """A user of whom the store knows nothing."""
 
 
-def user_row(reader: Reader, user: str) -> UserRow:
+def known_user(reader: Reader, user: str) -> UserRow:
     """The row of a user.
 
     Raises:
       UnknownUser: there is none.
       StoreError: the store cannot be read.
     """
-    row = reader.read_users([user]).get(user)
-    if row is None:
-        raise UnknownUser(f"the store knows no user {quoted(user)}")
-    return row
+    other = user[len(ANONYMOUS) :] if user.startswith(ANONYMOUS) else ANONYMOUS + user
+    found = reader.read_users([user, other] if other else [user])
+    if user in found:
+        return found[user]
+    whose = "a user" if user.startswith(ANONYMOUS) else "an anonymous"
+    hint = f", but {whose} id of that name: ask for {quoted(other)}" if other in found else ""
+    raise UnknownUser(f"the store knows no user {quoted(user)}{hint}")
 
 
 def profile(row: UserRow) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def ids_of(user: str, shown: dict[str, Any]) -> list[str]:
     return [user, *shown.get("merged", []), *(ANONYMOUS + source for source in shown.get("anonymous", []))]
 
 
-def timeline(reader: Reader, user: str, limit: int, cursor: str | None = None) -> Page[Entry]:
+def timeline(reader: Reader, user: str, limit: int, cursor: str | None = None) -> Page[TimelineEntry]:
     """What happened to a user and what was decided, newest first; anonymous pasts are part of it.
 
     Raises:
@@ -56,7 +59,7 @@ def timeline(reader: Reader, user: str, limit: int, cursor: str | None = None) -
       ValueError: the limit or the cursor cannot be.
       StoreError: the store cannot be read.
     """
-    ids = ids_of(user, profile(user_row(reader, user)))
+    ids = ids_of(user, profile(known_user(reader, user)))
     sources: dict[str, Any] = {}
     for name in ids:
         sources[f"decisions {name}"] = "decisions", partial(reader.page_decisions, name), _decided
@@ -65,7 +68,7 @@ def timeline(reader: Reader, user: str, limit: int, cursor: str | None = None) -
     return Page([event(row) if isinstance(row, EventRow) else decision(row) for row in page.rows], page.next)
 
 
-def past(reader: Reader, user: str, shown: dict[str, Any], most: int) -> list[Entry]:
+def past(reader: Reader, user: str, shown: dict[str, Any], most: int) -> list[TimelineEntry]:
     """The newest events and decisions of each of a user's ids, at most so many of each, oldest first.
 
     An event stands there once: what a process was writing for a visitor when it died may have come again for the user.
@@ -86,7 +89,7 @@ def past(reader: Reader, user: str, shown: dict[str, Any], most: int) -> list[En
     return [entry for _, entry in sorted(entries, key=lambda each: (each[0], each[1]["kind"]))]
 
 
-def event(row: EventRow) -> Entry:
+def event(row: EventRow) -> TimelineEntry:
     """An event of the archive."""
     payload = msgspec.json.decode(row.payload)
     said = payload["traits"] if row.type in ("identify", GROUP, SET) else payload["properties"]
@@ -97,7 +100,7 @@ def event(row: EventRow) -> Entry:
     return shown if row.arrival == row.time else shown | {"arrival": write_time(row.arrival)}
 
 
-def decision(row: LedgerRow) -> Entry:
+def decision(row: LedgerRow) -> TimelineEntry:
     """A send or a refusal of the ledger."""
     return {
         "time": write_time(row.decided_at),

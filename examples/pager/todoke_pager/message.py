@@ -5,7 +5,7 @@ from typing import ClassVar
 from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, RenderError, Texts
+from transforms.messages.render import Filler, Rendered, RenderError
 from transforms.segments.schema import Schema, mapping, ref
 
 __all__ = ["FORM", "PageMessage", "RenderedPage"]
@@ -35,7 +35,7 @@ class PageMessage(Message, frozen=True):
     text: Text | None = None
     urgent: bool = False
 
-    def fill(self, texts: Texts) -> RenderedPage:
+    def fill(self, texts: Filler) -> RenderedPage:
         """The page for one user."""
         text = texts.line("text", self.text)
         if text is None or len(text) > _MAX_TEXT:

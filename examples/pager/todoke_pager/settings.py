@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from transforms.channels.address import is_local
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
 from transforms.events.plain import quoted
 
@@ -13,7 +14,7 @@ PAGER_KEY = "TODOKE_PAGER_KEY"
 
 
 def parse_gateway(url: str) -> str:
-    """Read `http://HOST:PORT/PATH` or `https://…`.
+    """Read `https://HOST/PATH`, or `http://…` of this machine.
 
     Raises:
       ValueError: saying what is expected.
@@ -21,6 +22,7 @@ def parse_gateway(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise ValueError(f"expected https://HOST/PATH; found {quoted(url)}")
+    is_local(parts, url)  # over http:// elsewhere all could read the key
     return url
 
 

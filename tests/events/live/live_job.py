@@ -21,11 +21,11 @@ from todoke.live import run_graph
 from transforms.errors import RunFailed
 from transforms.events.live.batches import decode_messages
 from transforms.events.live.transforms import Acknowledge, ReadControlTable, ReadLive
-from transforms.events.sources import Message
+from transforms.events.sources import ReceivedMessage
 from transforms.job import Job
 
 
-@with_input_types(Message)
+@with_input_types(ReceivedMessage)
 @with_output_types(list[str])
 class Write(beam.DoFn):
     """Write payloads with the process that read them, commit, and put out the handles."""
@@ -36,9 +36,9 @@ class Write(beam.DoFn):
         self.hold = hold
 
     def start_bundle(self) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[ReceivedMessage] = []
 
-    def process(self, message: Message) -> None:
+    def process(self, message: ReceivedMessage) -> None:
         if message[0] == self.poison:
             raise ValueError("this payload is poison")
         self.messages.append(message)
@@ -73,7 +73,7 @@ def main() -> None:
             batches = (batches, control) | "Both" >> beam.Flatten()
         _ = (
             batches
-            | "Each" >> beam.FlatMap(decode_messages).with_output_types(Message)
+            | "Each" >> beam.FlatMap(decode_messages).with_output_types(ReceivedMessage)
             | "Write" >> beam.ParDo(write)
             | "Acknowledge" >> Acknowledge(job)
         )

@@ -11,7 +11,7 @@ from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
 from transforms.messages.markup import in_language, inline_styles, text_of, with_preheader
-from transforms.messages.render import Rendered, RenderError, Texts, has_break
+from transforms.messages.render import Filler, Rendered, RenderError, has_break
 from transforms.segments.schema import Schema, has, mapping
 
 __all__ = ["FORM", "MailMessage", "RenderedMail"]
@@ -48,7 +48,7 @@ class MailMessage(Message, frozen=True):
     reply_to: Text | None = None
     preheader: Text | None = None
 
-    def fill(self, texts: Texts) -> RenderedMail:
+    def fill(self, texts: Filler) -> RenderedMail:
         """The mail for one user."""
         subject = texts.line("subject", self.subject)
         if subject is None:
@@ -78,7 +78,7 @@ class MailMessage(Message, frozen=True):
         )
 
 
-def _mailbox(texts: Texts, field: str, text: Text | None) -> str | None:
+def _mailbox(texts: Filler, field: str, text: Text | None) -> str | None:
     """A mailbox, with a name or without."""
     filled = texts.line(field, text)
     if text is not None and (filled is None or named_mailbox(filled) is None):

@@ -6,13 +6,14 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from transforms.channels.address import port_of
+from transforms.channels.address import is_loopback, port_of
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
+from transforms.channels.settings import UNSUBSCRIBE_SECRET, UNSUBSCRIBE_URL
 
 __all__ = ["MAIL_VARIABLES", "SETTINGS", "SMTP_PASSWORD", "SMTP_USER", "SmtpAddress", "parse_smtp"]
 
 #: What must be in the environment before a mail goes further than this machine.
-MAIL_VARIABLES = ("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET")
+MAIL_VARIABLES = ("TODOKE_MAIL_FROM", UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET)
 #: Who logs in to the mail server.
 SMTP_USER, SMTP_PASSWORD = "TODOKE_SMTP_USER", "TODOKE_SMTP_PASSWORD"
 
@@ -29,7 +30,7 @@ class SmtpAddress(msgspec.Struct, frozen=True):
     @property
     def is_loopback(self) -> bool:
         """Whether the server is on this machine."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
 
 def parse_smtp(url: str) -> SmtpAddress:

@@ -7,7 +7,7 @@ import msgspec
 from transforms.channels.texts import shown, text_schemas
 from transforms.messages.definitions import Message, Text, Tree
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, Texts
+from transforms.messages.render import Filler, Rendered
 from transforms.segments.operators import read_duration
 from transforms.segments.schema import DURATION, Schema, has, mapping
 from transforms.segments.values import SECOND
@@ -46,7 +46,7 @@ class InboxMessage(Message, frozen=True):
     data: dict[str, Tree] = msgspec.field(default_factory=dict)
     expires: int | None = None
 
-    def fill(self, texts: Texts) -> RenderedInbox:
+    def fill(self, texts: Filler) -> RenderedInbox:
         """The message for one user."""
         title, body = shown(texts, self.title, self.body)
         return RenderedInbox(

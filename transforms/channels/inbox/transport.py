@@ -15,10 +15,10 @@ from transforms.segments.values import SECOND
 from transforms.storage.inbox import Inbox as InboxTable
 from transforms.storage.rows import InboxRow
 
-__all__ = ["TRANSPORT", "Inbox", "InboxLine", "inbox_row"]
+__all__ = ["TRANSPORT", "InboxLine", "InboxSender", "inbox_row"]
 
 
-class Inbox:
+class InboxSender:
     """The inbox channel. A row is named by its send, so that writing it again changes nothing."""
 
     def __init__(self, store: InboxTable) -> None:
@@ -54,9 +54,9 @@ class InboxLine(OutboxLine, frozen=True, kw_only=True):
     expires: int | None
 
 
-def _open(opening: Opening) -> Inbox:
+def _open(opening: Opening) -> InboxSender:
     assert opening.store is not None
-    return Inbox(opening.store)
+    return InboxSender(opening.store)
 
 
 def _show(send: Send, message: RenderedInbox, _settings: MailSettings) -> InboxLine:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from transforms.messages.definitions import Message, Text, Tree
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, RenderError, Texts
+from transforms.messages.render import Filler, Rendered, RenderError
 from transforms.segments.schema import Schema, has, mapping, ref
 
 __all__ = ["FORM", "LineMessage", "RenderedLine"]
@@ -35,7 +35,7 @@ class LineMessage(Message, frozen=True):
     text: Text | None = None
     messages: tuple[Tree, ...] = ()
 
-    def fill(self, texts: Texts) -> RenderedLine:
+    def fill(self, texts: Filler) -> RenderedLine:
         """The messages for one user."""
         if self.text is None:
             return RenderedLine([texts.tree(f"messages[{place}]", item) for place, item in enumerate(self.messages)])

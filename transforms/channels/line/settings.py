@@ -1,16 +1,15 @@
 """What LINE messages are told at a launch: that they go out, and the token of the official account."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from transforms.channels.address import local_server
+from transforms.channels.address import Server, server_of
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
-from transforms.channels.settings import header_secret
+from transforms.channels.settings import check_links, header_secret
 from transforms.events.plain import quoted, without_user
+from transforms.messages.definitions import Message
 
-__all__ = ["LINE_TOKEN", "SETTINGS", "LineAddress", "parse_line"]
+__all__ = ["LINE_TOKEN", "SETTINGS", "parse_line"]
 
 #: The channel access token.
 LINE_TOKEN = "TODOKE_LINE_TOKEN"
@@ -18,15 +17,8 @@ LINE_TOKEN = "TODOKE_LINE_TOKEN"
 _LINE = re.compile(r"line(@(?P<server>https?://.+))?")
 
 
-class LineAddress(msgspec.Struct, frozen=True):
-    """The server of LINE's Messaging API; a `local` one asks for no token."""
-
-    server: str = "https://api.line.me"
-    local: bool = False
-
-
-def parse_line(url: str) -> LineAddress:
-    """Read `line` or, for a local server, `line@http://HOST:PORT`.
+def parse_line(url: str) -> Server:
+    """Read `line`, which is LINE's own server, or, for a local server, `line@http://HOST:PORT`.
 
     Raises:
       ValueError: saying what is expected.
@@ -34,7 +26,7 @@ def parse_line(url: str) -> LineAddress:
     match = _LINE.fullmatch(url)
     if not match:
         raise ValueError(f"expected line or line@http://HOST:PORT; found {quoted(without_user(url))}")
-    return LineAddress() if match["server"] is None else LineAddress(local_server(match["server"], url), local=True)
+    return server_of(match["server"], url) if match["server"] else Server("https://api.line.me")
 
 
 def _check(told: Told, environment: Mapping[str, str]) -> None:
@@ -48,9 +40,15 @@ def _check_here(told: Told, environment: Mapping[str, str]) -> None:
         raise ValueError(f"{LINE_TOKEN} is empty")
 
 
+def _check_messages(told: Told, environment: Mapping[str, str], messages: Sequence[Message]) -> None:
+    if not parse_line(told["line"][0]).local:
+        check_links(messages, environment)
+
+
 SETTINGS = ChannelSettings(
     flags=(Flag("line", "line, or line@http://HOST:PORT for a local server"),),
     secrets=(LINE_TOKEN,),
     check=_check,
     check_here=_check_here,
+    check_messages=_check_messages,
 )

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.channels.address import Server
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
 from transforms.channels.http import Answer, Http, refusal
 from transforms.channels.line.message import RenderedLine
-from transforms.channels.line.settings import LINE_TOKEN, LineAddress, parse_line
+from transforms.channels.line.settings import LINE_TOKEN, parse_line
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings, header_secret
 from transforms.messages.render import Rendered
@@ -28,13 +29,13 @@ class Line:
     """The LINE channel of one official account.
 
     Args:
-      address: the server.
+      server: of the Messaging API.
       token: the channel access token.
       timeout: seconds to connect, and to wait for LINE's answer.
     """
 
-    def __init__(self, address: LineAddress, token: str, *, timeout: float = 10.0) -> None:
-        self._url = f"{address.server}/v2/bot/message/push"
+    def __init__(self, server: Server, token: str, *, timeout: float = 10.0) -> None:
+        self._url = f"{server.url}/v2/bot/message/push"
         self._token = token.strip()  # a line break at its end, as files have, cannot stand in a header
         self._http = Http(timeout)
 
@@ -77,26 +78,15 @@ def _show(send: Send, message: RenderedLine, _settings: MailSettings) -> LineLin
 TRANSPORT = Transport(_open, _show)
 
 
-class _Detail(msgspec.Struct):
-    message: str = ""
-    property: str = ""
-
-
-class _Failure(msgspec.Struct):
-    message: str = ""
-    details: list[_Detail] = []
-
-
 def _outcome(answer: Answer) -> Outcome:
     if answer.status == 200:
         return Outcome.handed_off(answer.headers.get("x-line-request-id", ""))
     if answer.status == 409:  # the retry key was accepted before
         return Outcome.handed_off(answer.headers.get("x-line-accepted-request-id", ""))
-    try:
-        failure = msgspec.json.decode(answer.body, type=_Failure)
-    except msgspec.MsgspecError:
-        failure = _Failure(answer.text)
-    message = "; ".join([failure.message, *(f"{detail.property} {detail.message}" for detail in failure.details)])
-    if answer.status == 400 and failure.message.startswith("The property, 'to',"):
+    said = answer.said
+    failure = said.text("message") if said else answer.text
+    details = (f"{detail.text('property')} {detail.text('message')}" for detail in said.parts("details"))
+    message = "; ".join([failure, *details])
+    if answer.status == 400 and failure.startswith("The property, 'to',"):
         return Outcome.failed("bad_address", message)
     return refusal(answer, message)

@@ -9,7 +9,7 @@ import msgspec
 from transforms.channels.texts import shown, text_schemas
 from transforms.messages.definitions import Message, Text, Tree
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, Texts
+from transforms.messages.render import Filler, Rendered
 from transforms.segments.document import Node
 from transforms.segments.operators import read_duration
 from transforms.segments.schema import DURATION, Schema, has, mapping, ref
@@ -78,10 +78,10 @@ class PushMessage(Message, frozen=True):
     devices: str = "all"
     parts: dict[str, Tree] = msgspec.field(default_factory=dict)
 
-    def fill(self, texts: Texts) -> RenderedPush:
+    def fill(self, texts: Filler) -> RenderedPush:
         """The push for one user."""
         title, body = shown(texts, self.title, self.body)
-        data = {key: texts.body(f"data.{key}", text) or "" for key, text in self.data.items()}
+        data = texts.tree("data", self.data)
         if deep_link := texts.line("deep_link", self.deep_link):
             data["deep_link"] = deep_link
         return RenderedPush(

@@ -26,7 +26,7 @@ from transforms.channels.push.settings import FcmAddress, parse_fcm
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered
 
-__all__ = ["TRANSPORT", "Push", "PushLine", "measured", "message_of"]
+__all__ = ["TRANSPORT", "Push", "PushLine", "checked_message", "fcm_message"]
 
 #: https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type
 PAYLOAD_BYTES = 4096
@@ -57,9 +57,9 @@ class Push:
         timeout: float = 10.0,
         credential: google.auth.credentials.Credentials | None = None,
     ) -> None:
-        self._url = f"{address.server}/v1/projects/{address.project}/messages:send"
+        self._url = f"{address.server.url}/v1/projects/{address.project}/messages:send"
         self._http = Http(timeout)
-        if credential is None and address.local:
+        if credential is None and address.server.local:
             credential = google.oauth2.credentials.Credentials("local")  # type: ignore[no-untyped-call]
         self._credential = credential or credentials.ApplicationDefault().get_credential()
         self._request = partial(Request(), timeout=timeout)
@@ -69,7 +69,7 @@ class Push:
         """The body of a request; `failed` where FCM would not take it."""
         if not isinstance(rendered, RenderedPush):
             raise TypeError(f"send {send.id}: it is no push")
-        message = measured(rendered, send)
+        message = checked_message(rendered, send)
         if isinstance(message, Outcome):
             return message
         return msgspec.json.encode({"message": {"token": send.address, **message}})
@@ -114,7 +114,7 @@ class PushLine(OutboxLine, frozen=True, kw_only=True):
 
 
 def _show(send: Send, push: RenderedPush, _settings: MailSettings) -> PushLine | Outcome:
-    if isinstance(refused := measured(push, send), Outcome):
+    if isinstance(refused := checked_message(push, send), Outcome):
         return refused
     return PushLine(**line_head(send), token=send.address, title=push.title, body=push.body, data=push.data)
 
@@ -129,10 +129,10 @@ def _passes(error: Exception) -> bool:
     return isinstance(error.__cause__, OSError | TransportError)
 
 
-def measured(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
+def checked_message(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
     """FCM's message, without the token; `failed` where a field is refused, or the whole is too large."""
     try:
-        message = message_of(push, send)
+        message = fcm_message(push, send)
     except ValueError as error:
         return Outcome.failed("rejected", str(error))
     size = len(msgspec.json.encode(message))
@@ -141,7 +141,7 @@ def measured(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
     return message
 
 
-def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
+def fcm_message(push: RenderedPush, send: Send) -> dict[str, Any]:
     """FCM's message, without the token.
 
     The deep link is data only (`deep_link`), which apps on both systems can read: Android's `click_action` and
@@ -150,24 +150,14 @@ def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
     Raises:
       ValueError: firebase-admin refuses a field.
     """
-    apns = {"apns-priority": {"high": "10", "normal": "5"}.get(push.priority or "")}
-    apns["apns-collapse-id"] = push.collapse_key
-    apns["apns-expiration"] = None if push.ttl is None else str(send.decided_at // 1_000_000 + push.ttl)
-    aps = messaging.Aps(badge=push.badge, sound=push.sound, mutable_content=True if push.image else None)
+    settings = push.collapse_key, push.priority, push.ttl, push.sound, push.badge
+    plain = settings == (None,) * len(settings)
     message = messaging.Message(
         topic=_NO_TARGET,
         data=push.data,
         notification=messaging.Notification(push.title or None, push.body or None, push.image),
-        android=messaging.AndroidConfig(
-            collapse_key=push.collapse_key,
-            priority=push.priority,
-            ttl=push.ttl,
-            notification=messaging.AndroidNotification(sound=push.sound, notification_count=push.badge),
-        ),
-        apns=messaging.APNSConfig(
-            headers={name: value for name, value in apns.items() if value},
-            payload=messaging.APNSPayload(aps),
-        ),
+        android=None if plain else _android(push),
+        apns=None if plain and not push.image else _apns(push, send),
     )
     encoded: dict[str, Any] = msgspec.json.decode(str(message))
     del encoded["topic"]
@@ -175,6 +165,23 @@ def message_of(push: RenderedPush, send: Send) -> dict[str, Any]:
         name = {"web": "webpush"}.get(part, part)
         encoded[name] = _merged(encoded.get(name), value)
     return {name: value for name, value in encoded.items() if value}
+
+
+def _android(push: RenderedPush) -> messaging.AndroidConfig:
+    return messaging.AndroidConfig(
+        collapse_key=push.collapse_key,
+        priority=push.priority,
+        ttl=push.ttl,
+        notification=messaging.AndroidNotification(sound=push.sound, notification_count=push.badge),
+    )
+
+
+def _apns(push: RenderedPush, send: Send) -> messaging.APNSConfig:
+    headers = {"apns-priority": {"high": "10", "normal": "5"}.get(push.priority or "")}
+    headers["apns-collapse-id"] = push.collapse_key
+    headers["apns-expiration"] = None if push.ttl is None else str(send.decided_at // 1_000_000 + push.ttl)
+    aps = messaging.Aps(badge=push.badge, sound=push.sound, mutable_content=True if push.image else None)
+    return messaging.APNSConfig({name: value for name, value in headers.items() if value}, messaging.APNSPayload(aps))
 
 
 def _merged(made: Any, said: Any) -> Any:
@@ -199,43 +206,20 @@ def _outcome(answer: Answer) -> Outcome:
 
 
 def _accepted(answer: Answer) -> Outcome:
-    try:
-        return Outcome.handed_off(msgspec.json.decode(answer.body, type=_Accepted).name)
-    except msgspec.MsgspecError as error:
-        return Outcome.unknown("server_error", f"200 without the name of a message: {error}")
-
-
-class _Accepted(msgspec.Struct):
-    name: str
-
-
-class _Violation(msgspec.Struct):
-    field: str = ""
-
-
-class _Detail(msgspec.Struct, rename="camel"):
-    type: str = msgspec.field(default="", name="@type")
-    error_code: str = ""
-    field_violations: list[_Violation] = []
-
-
-class _Error(msgspec.Struct):
-    status: str = ""
-    message: str = ""
-    details: list[_Detail] = []
-
-
-class _Failure(msgspec.Struct):
-    error: _Error = msgspec.field(default_factory=_Error)
+    if name := answer.said.text("name"):
+        return Outcome.handed_off(name)
+    return Outcome.unknown("server_error", f"200 without the name of a message: {answer.text}")
 
 
 def _errors(answer: Answer) -> tuple[str, str, bool]:
     """FCM's error code (else the RPC status), its message, and whether it blames the token."""
-    try:
-        error = msgspec.json.decode(answer.body, type=_Failure).error
-    except msgspec.MsgspecError:
+    said = answer.said
+    if not said:
         return "", answer.text, False
-    codes = [detail.error_code for detail in error.details if detail.type == _FCM_ERROR]
-    fields = [item.field for detail in error.details if detail.type == _BAD_REQUEST for item in detail.field_violations]
-    blamed = "message.token" in fields if fields else "registration token" in error.message.lower()
-    return (codes[0] if codes else error.status), error.message, blamed
+    error = said.part("error")
+    message, details = error.text("message"), error.parts("details")
+    codes = [detail.text("errorCode") for detail in details if detail.text("@type") == _FCM_ERROR]
+    blames = [detail.parts("fieldViolations") for detail in details if detail.text("@type") == _BAD_REQUEST]
+    fields = [item.text("field") for violations in blames for item in violations]
+    blamed = "message.token" in fields if any(fields) else "registration token" in message.lower()
+    return next(filter(None, codes), "") or error.text("status"), message, blamed

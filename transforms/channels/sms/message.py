@@ -6,10 +6,10 @@ from typing import ClassVar
 import msgspec
 
 from transforms.channels.sms.segments import Segments, segments_of
-from transforms.events.plain import quoted
+from transforms.events.plain import counted, quoted
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, RenderError, Texts
+from transforms.messages.render import Filler, Rendered, RenderError
 from transforms.segments.schema import Schema, mapping, ref
 
 __all__ = ["FORM", "RenderedSms", "SmsMessage", "is_sender"]
@@ -20,6 +20,8 @@ _MAX_TEXT = 1600
 #: A number in E.164, a short code, a name (https://www.twilio.com/docs/glossary/what-alphanumeric-sender-id), or one of
 #: Twilio's messaging services (https://www.twilio.com/docs/messaging/services).
 _SENDER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}|MG[0-9a-fA-F]{32}")
+#: Controls (C0, C1) that are no white space: telephones and providers end the text there, obey, or refuse it.
+_COMMANDS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
 class RenderedSms(Rendered, frozen=True):
@@ -35,9 +37,14 @@ class RenderedSms(Rendered, frozen=True):
 
     @property
     def summary(self) -> str:
-        """The text, and what it is sent in."""
+        """The text."""
+        return self.text
+
+    @property
+    def note(self) -> str:
+        """What it is sent in."""
         alphabet, number = self.segments
-        return f"{self.text} ({number} segment{'s' if number > 1 else ''} of {alphabet})"
+        return f"{counted(number, 'segment')} of {alphabet}"
 
 
 class SmsMessage(Message, frozen=True):
@@ -48,11 +55,13 @@ class SmsMessage(Message, frozen=True):
     text: Text | None = None
     sender: Text | None = msgspec.field(default=None, name="from")
 
-    def fill(self, texts: Texts) -> RenderedSms:
+    def fill(self, texts: Filler) -> RenderedSms:
         """The message for one user."""
         text = (texts.body("text", self.text) or "").strip()
         if not text:
             raise RenderError("text: is empty")
+        if found := _COMMANDS.search(text):
+            raise RenderError(f"text: a control character, {quoted(found[0])}")
         if len(text.encode("utf-16-le")) // 2 > _MAX_TEXT:
             raise RenderError(f"text: a text message has at most {_MAX_TEXT:,} characters")
         sender = texts.line("from", self.sender)

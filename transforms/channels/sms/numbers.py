@@ -17,7 +17,8 @@ def e164(text: str, region: str) -> str:
     One without a country code is of `region` (ISO 3166), and none where that is empty. That a number is as long as
     those of its country is all that is asked: which are given out, their providers know better than any table. A number
     that only neighbours can dial is none, nor is one with an extension, which no text message reaches, or one among
-    letters, which may be anything else.
+    letters, which may be anything else. One that begins with a nought after its country code is none unless the tables
+    know it: mostly it was dialled from elsewhere, as 0081… is, which Japan, where 010 leads abroad, reads as its own.
     """
     return "" if len(text) > _LONGEST or any(map(str.isalpha, text)) else _e164(text, region)
 
@@ -29,6 +30,6 @@ def _e164(text: str, region: str) -> str:
     except phonenumbers.NumberParseException:
         return ""
     possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
-    if number.extension or not possible:
+    if number.extension or not possible or (number.italian_leading_zero and not phonenumbers.is_valid_number(number)):
         return ""
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

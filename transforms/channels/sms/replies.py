@@ -5,6 +5,7 @@ Twilio tells it by a POST to the URL that the number or messaging service names
 """
 
 import hmac
+import unicodedata
 from base64 import b64encode
 from collections.abc import Mapping
 
@@ -13,9 +14,13 @@ from transforms.users.control import Receipt
 
 __all__ = ["is_from_twilio", "receipt_of_reply"]
 
-#: What Twilio takes for STOP and START by itself, where the message is nothing but that word:
-#: https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords-SMS-STOP-filtering-
-_STOP = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
+#: What stands for STOP where the message is nothing but that: Twilio's words
+#: (https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords-SMS-STOP-filtering-), those of others
+#: (https://docs.aws.amazon.com/sms-voice/latest/userguide/keywords-required.html), and what messages in Japan name.
+_STOP = {
+    *("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"),
+    *("ARRET", "ARRÊT", "REMOVE", "停止", "配信停止"),
+}
 _START = {"START", "YES", "UNSTOP"}
 
 
@@ -23,15 +28,15 @@ def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | 
     """What a reply means for a user, at a time in microseconds UTC; None: nothing to Todoke.
 
     STOP denies text messages as a whole, START takes that back. With Advanced Opt-Out, Twilio says which it was
-    (`OptOutType`), whatever the language; else the word does.
+    (`OptOutType`), whatever the language; else the word does, in any case and width of letters. Punctuation, blanks and
+    marks that nobody sees do not count (`Stop.`, `OPT-OUT`); with a digit it is another message (`Yes 2`).
 
     Args:
       form: what Twilio posts: `From`, `Body`, `MessageSid`, …
       user: whose number `From` is: the store's `identities` say so, kind `address`.
       now: when it came.
     """
-    word = form.get("OptOutType") or form.get("Body", "")
-    word = word.strip().upper()
+    word = _word(form.get("OptOutType") or form.get("Body", ""))
     if word not in _STOP | _START:
         return None
     return Receipt(
@@ -43,6 +48,16 @@ def receipt_of_reply(form: Mapping[str, str], user: str, now: int) -> Receipt | 
         address=form.get("From", ""),
         reason=word,
     )
+
+
+def _word(text: str) -> str:
+    """The text without what phones and people put around a word and between its letters."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if not _is_noise(letter)).upper()
+
+
+def _is_noise(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return category in ("Cc", "Cf") or category[0] in "PZ"
 
 
 def is_from_twilio(url: str, form: Mapping[str, str], signature: str, token: str) -> bool:

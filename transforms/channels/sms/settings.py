@@ -1,16 +1,16 @@
 """What text messages are told at a launch: the provider, its token, and from whom they are."""
 
 import re
-from collections.abc import Mapping
-from ipaddress import ip_address
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
 
-from transforms.channels.address import local_server, port_of
+from transforms.channels.address import Server, is_local, port_of, server_of
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
-from transforms.channels.settings import header_secret
+from transforms.channels.settings import check_links, header_secret
 from transforms.events.plain import quoted, without_user
+from transforms.messages.definitions import Message
 
 __all__ = ["SETTINGS", "SMS_FROM", "SMS_TOKEN", "SmsAddress", "parse_sms"]
 
@@ -38,9 +38,9 @@ def parse_sms(url: str) -> SmsAddress:
       ValueError: saying what is expected.
     """
     if match := _TWILIO.fullmatch(url):
-        server = local_server(match["server"], url) if match["server"] else "https://api.twilio.com"
+        server = server_of(match["server"], url) if match["server"] else Server("https://api.twilio.com")
         path = f"/2010-04-01/Accounts/{match['account']}/Messages.json"
-        return SmsAddress(server + path, match["account"], local=_is_local(server, url))
+        return SmsAddress(server.url + path, match["account"], local=server.local)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{_EXPECTED}; found {quoted(without_user(url))}")
@@ -50,27 +50,7 @@ def parse_sms(url: str) -> SmsAddress:
         )
     if parts.port is not None:
         port_of(parts, url)
-    return SmsAddress(url, local=_is_local(url, url))
-
-
-def _is_local(server: str, url: str) -> bool:
-    """Whether a server is on this machine; `url`, which mistakes show, names it.
-
-    Raises:
-      ValueError: it is not, and what it is told could be read on the way.
-    """
-    parts = urlsplit(server)
-    local = _is_loopback(parts.hostname or "")
-    if parts.scheme == "http" and not local:
-        raise ValueError(f"over http:// all could read {SMS_TOKEN}: {quoted(without_user(url))} must be https://")
-    return local
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return SmsAddress(url, local=is_local(parts, url))
 
 
 def _check(told: Told, environment: Mapping[str, str]) -> None:
@@ -83,6 +63,17 @@ def _check(told: Told, environment: Mapping[str, str]) -> None:
     sender = environment.get(SMS_FROM, "")
     if sender and not is_sender(sender):
         raise ValueError(f"{SMS_FROM} must be a number such as +819012345678, or a name; found {quoted(sender)}")
+
+
+def _check_messages(told: Told, environment: Mapping[str, str], messages: Sequence[Message]) -> None:
+    address = parse_sms(told["sms"][0])
+    if not address.local:
+        check_links(messages, environment)
+    for message in messages:
+        if address.account and not environment.get(SMS_FROM) and getattr(message, "sender", None) is None:
+            raise ValueError(
+                f"set {SMS_FROM}, or give message `{message.id}` a `from`: Twilio takes no message from nobody"
+            )
 
 
 def _check_here(told: Told, environment: Mapping[str, str]) -> None:
@@ -102,5 +93,6 @@ SETTINGS = ChannelSettings(
     secrets=(SMS_TOKEN,),
     receipts={"bad_address": "bounced", "unsubscribed": "unsubscribed"},
     check=_check,
+    check_messages=_check_messages,
     check_here=_check_here,
 )

@@ -26,7 +26,7 @@ __all__ = ["TRANSPORT", "JsonSms", "Sms", "SmsLine", "TwilioSms"]
 _BAD_NUMBERS = {21211, 21614, 21265, 21635}
 #: The number has replied STOP: https://www.twilio.com/docs/api/errors/21610
 _STOPPED = 21610
-#: "Wait for a short period of time": https://www.twilio.com/docs/api/errors/20429
+#: It counts by the second; "wait for a short period of time": https://www.twilio.com/docs/api/errors/20429
 _QUOTA_SECONDS = 1.0
 
 
@@ -104,55 +104,34 @@ class JsonSms(Sms):
         return answer if isinstance(answer, Outcome) else _json_outcome(answer)
 
 
-class _Accepted(msgspec.Struct):
-    sid: str
-
-
-class _Failure(msgspec.Struct):
-    """Twilio's: https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions"""
-
-    code: int = 0
-    message: str = ""
-
-
 def _twilio_outcome(answer: Answer) -> Outcome:
+    """Errors: https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions"""
+    said = answer.said
     if 200 <= answer.status < 300:
-        try:
-            return Outcome.handed_off(msgspec.json.decode(answer.body, type=_Accepted).sid)
-        except msgspec.MsgspecError as error:
-            return Outcome.unknown("server_error", f"{answer.status} without the name of a message: {error}")
-    try:
-        failure = msgspec.json.decode(answer.body, type=_Failure)
-    except msgspec.MsgspecError:
-        failure = _Failure(message=answer.text)
-    message = f"{failure.code} {failure.message}" if failure.code else failure.message
-    if answer.status == 400 and failure.code == _STOPPED:
+        if sid := said.text("sid"):
+            return Outcome.handed_off(sid)
+        return Outcome.unknown("server_error", f"{answer.status} without the name of a message: {answer.text}")
+    code, message = said.number("code"), said.text("message") if said else answer.text
+    if code:
+        message = f"{code} {message}"
+    if answer.status == 400 and code == _STOPPED:
         return Outcome.failed("unsubscribed", message)
-    if answer.status == 400 and failure.code in _BAD_NUMBERS:
+    if answer.status == 400 and code in _BAD_NUMBERS:
         return Outcome.failed("bad_address", message)
     if answer.status == 429:
         return Outcome.retry("quota", _QUOTA_SECONDS if answer.after is None else answer.after, message)
     return refusal(answer, message)
 
 
-class _Said(msgspec.Struct):
-    """`id` of what was taken, `reason` and `message` of what was not."""
-
-    id: str = ""
-    reason: str = ""
-    message: str = ""
-
-
 def _json_outcome(answer: Answer) -> Outcome:
-    try:
-        said = msgspec.json.decode(answer.body, type=_Said)
-    except msgspec.MsgspecError:
-        said = _Said(message=answer.text)
+    """`id` of what was taken, `reason` and `message` of what was not."""
+    said = answer.said
     if 200 <= answer.status < 300:
-        return Outcome.handed_off(said.id or str(answer.status))
-    if 400 <= answer.status < 500 and said.reason in ("bad_address", "unsubscribed"):
-        return Outcome.failed(said.reason, said.message)
-    return refusal(answer, said.message)
+        return Outcome.handed_off(said.text("id") or str(answer.status))
+    reason, message = said.text("reason"), said.text("message") if said else answer.text
+    if 400 <= answer.status < 500 and reason in ("bad_address", "unsubscribed"):
+        return Outcome.failed(reason, message)
+    return refusal(answer, message)
 
 
 class SmsLine(OutboxLine, frozen=True, kw_only=True):

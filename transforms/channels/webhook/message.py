@@ -10,7 +10,7 @@ import msgspec
 from transforms.events.plain import quoted, without_user
 from transforms.messages.definitions import Message, Text, Tree
 from transforms.messages.form import MessageForm, MessageReader
-from transforms.messages.render import Rendered, RenderError, Texts
+from transforms.messages.render import Filler, Rendered, RenderError
 from transforms.messages.secrets import MASK, MASKS, holds_secrets
 from transforms.messages.web_address import web_address
 from transforms.segments.document import Node
@@ -71,7 +71,7 @@ class WebhookMessage(Message, frozen=True):
     body: Tree
     headers: dict[str, Text] = msgspec.field(default_factory=dict)
 
-    def fill(self, texts: Texts) -> RenderedWebhook:
+    def fill(self, texts: Filler) -> RenderedWebhook:
         """The call for one user."""
         body, is_text = texts.tree("body", self.body), isinstance(self.body, Text)
         written = body if is_text else msgspec.json.encode(body).decode()
@@ -86,21 +86,21 @@ class WebhookMessage(Message, frozen=True):
         """The URL and the headers."""
         return self.url, *self.headers.values()
 
-    def _called(self, texts: Texts) -> Called:
+    def _called(self, texts: Filler) -> Called:
         try:
             return Called(self._address(texts), self._headers(texts))
         except RenderError:  # whose text may quote a secret
             cause = "url, headers: a secret is missing, or holds what they cannot"
         raise RenderError(cause)
 
-    def _address(self, texts: Texts) -> str:
+    def _address(self, texts: Filler) -> str:
         written = texts.line("url", self.url) or ""
         url = web_address(written)
         if url is None:
             raise RenderError(f"url: expected https://… with a host; found {quoted(without_user(written))}")
         return url
 
-    def _headers(self, texts: Texts) -> dict[str, str]:
+    def _headers(self, texts: Filler) -> dict[str, str]:
         return {name: texts.line(f"headers.{name}", text) or "" for name, text in self.headers.items()}
 
 

@@ -28,10 +28,11 @@ def _check_here(_told: Told, environment: Mapping[str, str]) -> None:
 
 SETTINGS = ChannelSettings(
     flags=(
-        Flag("webhook", "make the calls of webhook messages", metavar=""),
+        Flag("webhook", "send webhook messages", metavar=""),
         Flag(
             "webhook-allow",
-            "HOST, HOST:PORT or a network such as 10.0.0.0/8 that webhooks may call though it is not public; repeated",
+            "HOST, HOST:PORT or a network such as 10.0.0.0/8 that webhooks may call though it is not public; may be "
+            "repeated",
             metavar="HOST",
             repeated=True,
         ),

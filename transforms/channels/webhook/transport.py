@@ -16,7 +16,7 @@ from yarl import URL
 
 from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
-from transforms.channels.hosts import Allowed, canonical_host, is_address, parse_allowed
+from transforms.channels.hosts import Allowed, canonical_host, is_address, is_inside, parse_allowed
 from transforms.channels.http import REFUSED, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings, secret_of
@@ -24,12 +24,12 @@ from transforms.channels.webhook.message import Called, RenderedWebhook
 from transforms.channels.webhook.settings import WEBHOOK_SECRET
 from transforms.messages.render import Rendered
 
-__all__ = ["TRANSPORT", "Call", "Webhook", "WebhookLine", "check_secret"]
+__all__ = ["TRANSPORT", "Webhook", "WebhookCall", "WebhookLine", "check_secret"]
 
 _NOTHING = Allowed()
 
 
-class Call(NamedTuple):
+class WebhookCall(NamedTuple):
     """A call that is to be made.
 
     `named`: its host may be called wherever its name leads. `private`: it carries secrets, so that nothing is told of
@@ -58,7 +58,7 @@ class Webhook:
         self._public = Http(timeout, allowed)
         self._named = Http(timeout)
 
-    def make(self, send: Send, rendered: Rendered) -> Call | Outcome:
+    def make(self, send: Send, rendered: Rendered) -> WebhookCall | Outcome:
         """The call of a message; `failed` where its URL is none, or names an address that must not be called."""
         if not isinstance(rendered, RenderedWebhook):
             raise TypeError(f"send {send.id}: it is no webhook")
@@ -74,11 +74,14 @@ class Webhook:
         named = self._allowed.has_name(host, port)
         if not named and is_address(host) and not self._allowed.has_address(host, port):
             return REFUSED
+        if rendered.called is not None and url.scheme == "http" and not (named or is_inside(host)):
+            why = "over http:// all could read its secrets: expected https://…, or a host that --webhook-allow names"
+            return Outcome.failed("rejected", f"url: {why}")
         headers = {"content-type": "application/json" if rendered.json else "text/plain; charset=utf-8"}
         headers |= {name.lower(): value for name, value in called.headers.items()}
-        return Call(url, named, headers, rendered.body, rendered.called is not None)
+        return WebhookCall(url, named, headers, rendered.body, rendered.called is not None)
 
-    async def send(self, send: Send, made: Call) -> Outcome:
+    async def send(self, send: Send, made: WebhookCall) -> Outcome:
         """Make one call."""
         now = datetime.fromtimestamp(int(time.time()), UTC)
         headers = made.headers | {"webhook-id": send.id, "webhook-timestamp": str(int(now.timestamp()))}

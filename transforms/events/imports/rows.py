@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.events.decode import Cause
-from transforms.events.files import LONGEST_LINE, UnreadableFile, read_messages
+from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
 from transforms.events.imports.mapping import Csv, Rejected
 from transforms.events.sources import PARQUET
 
@@ -64,7 +64,7 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
 
 
 def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
-    for number, payload in enumerate(read_messages(file, name), 1):
+    for number, payload in enumerate(messages_of_file(file, name), 1):
         try:
             payload.decode()
             cells = msgspec.json.decode(payload, type=dict[str, Any])

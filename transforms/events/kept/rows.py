@@ -17,6 +17,12 @@ WHOLE, BEGINNING = 1_000_000, 64_000
 #: How many characters are kept of a detail, which may be a traceback: the last ones.
 _DETAIL = 8_000
 
+#: Sources that are parts of the product: what comes from there is no message of the events' topic, and is not replayed
+#: as such.
+_NOT_OUTSIDE = ("advance", "control")
+#: So many bytes of a payload that is no JSON are searched for ids, and of each name so many places at most.
+_SEARCHED, _MATCHES = 10_000_000, 1_000
+
 #: The prefix of the key of an anonymous id.
 _ANONYMOUS = "~"
 
@@ -26,24 +32,25 @@ class _Named(msgspec.Struct, rename="camel"):
 
     user_id: Any = None
     anonymous_id: Any = None
+    previous_id: Any = None
     user: Any = None
     anonymous: Any = None
+    previous: Any = None
 
 
-_decoder = msgspec.json.Decoder(_Named)
-#: The same in text that is no JSON, or only begins as JSON.
-_NAMED = {
-    name: re.compile(rb'"%s"\s*:\s*("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20})' % name.encode())
-    for name in ("userId", "anonymousId")
-}
+_decoder = msgspec.json.Decoder(_Named | str)
+#: What names somebody, behind the name of the field, in text that is no JSON, or only begins as JSON.
+_SAID = re.compile(rb'\s{0,64}:\s{0,64}("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20}(?![\d.eE]))')
+_VISITOR = b"anonymousId"
+_NAMES = (b"userId", _VISITOR, b"previousId")
 
 
 def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
     """A letter as its row, refused at `now` (microseconds UTC); of the same id for the same refusal of the same
-    message, however often that happens."""
+    message, however often that happens, and from wherever it comes: what was replayed comes from elsewhere."""
     payload, source, cause = letter.payload, _text(letter.source), _text(letter.cause)
     name = blake2b(digest_size=12)
-    for part in (source.encode(), cause.encode(), payload):
+    for part in ((source if source in _NOT_OUTSIDE else "").encode(), cause.encode(), payload):
         name.update(len(part).to_bytes(8, "big") + part)
     return DeadLetterRow(
         time=now,
@@ -61,24 +68,59 @@ def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
 def named_user(payload: bytes) -> str:
     """The key of the user whom a message names, `~` and an anonymous id for a visitor; empty if none can be read.
 
-    A payload that is no JSON is searched for the names of the fields.
+    A message that names nobody where it should is searched for the names of the fields, within bounds; the outermost
+    counts.
     """
-    payload = payload if len(payload) <= WHOLE else payload[:BEGINNING]
     try:
         found = _decoder.decode(payload.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        user, anonymous = (_searched(pattern, payload) for pattern in _NAMED.values())
-    else:
-        user, anonymous = _id(found.user_id) or _id(found.user), _id(found.anonymous_id) or _id(found.anonymous)
-    return user or (_ANONYMOUS + anonymous if anonymous else "")
+        return _searched(payload)
+    if isinstance(found, str):  # JSON within JSON
+        return _searched(found.encode())
+    ids = (found.user_id, found.anonymous_id, found.previous_id)
+    return _key(*ids) or _key(found.user, found.anonymous, found.previous) or _searched(payload)
 
 
-def _searched(pattern: re.Pattern[bytes], payload: bytes) -> str:
-    match = pattern.search(payload)
+def _searched(payload: bytes) -> str:
+    payload = payload[:_SEARCHED]
+    for name in _NAMES:
+        if text := _outermost(payload, b'"%s"' % name):
+            return _ANONYMOUS + text if name == _VISITOR else text
+    return ""
+
+
+def _outermost(payload: bytes, name: bytes) -> str:
+    """The outermost id that text says after a name, the first of several; empty where it says none."""
+    found, least, depth, counted_to, start = "", 0, 0, 0, 0
+    for _ in range(_MATCHES):
+        if (place := payload.find(name, start)) < 0:
+            break
+        start = place + len(name)
+        if not (text := _id_said(payload, start)):
+            continue
+        # Of brackets within texts nobody can be sure, where it is no JSON.
+        depth += sum(payload.count(mark, counted_to, place) for mark in (b"{", b"["))
+        depth -= sum(payload.count(mark, counted_to, place) for mark in (b"}", b"]"))
+        counted_to = place
+        if not found or depth < least:
+            found, least = text, depth
+        if depth <= 1:
+            break
+    return found
+
+
+def _id_said(payload: bytes, start: int) -> str:
+    said = _SAID.match(payload, start)
     try:
-        return "" if match is None else _id(msgspec.json.decode(match[1]))
+        return "" if said is None else _id(msgspec.json.decode(said[1]))
     except ValueError:  # msgspec's own errors are, and the one for bytes that are no UTF-8
         return ""
+
+
+def _key(user: Any, anonymous: Any, previous: Any) -> str:
+    """The key by ids as they are said; that of an alias which says only whose it was is theirs."""
+    visitor = _id(anonymous)
+    return _id(user) or (_ANONYMOUS + visitor if visitor else _id(previous))
 
 
 def _id(said: Any) -> str:

@@ -7,16 +7,13 @@ import apache_beam as beam
 from apache_beam.typehints import with_input_types, with_output_types
 
 from transforms.events.dead_letter import DeadLetter
+from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.kept.rows import kept
 from transforms.storage.rows import DeadLetterRow
 from transforms.storage.transforms import StoreDoFn
 
-__all__ = ["KEPT_FOR", "MOST_BYTES", "MOST_ROWS", "KeepDeadLetters"]
+__all__ = ["KeepDeadLetters"]
 
-#: How long letters are kept by default, in microseconds: 30 days.
-KEPT_FOR = 30 * 24 * 3_600_000_000
-#: The most letters that are kept, and the most bytes, about: the newest.
-MOST_ROWS, MOST_BYTES = 100_000, 500_000_000
 #: How many letters are written together at most, and of how many bytes.
 _AT_ONCE, _BYTES_AT_ONCE = 500, 8_000_000
 #: After how many letters old ones are looked for, of how many bytes, and after what time.
@@ -28,7 +25,8 @@ class KeepDeadLetters(beam.PTransform):
 
     They are written when the bundle ends, before later steps end theirs: so no message is acknowledged before its
     letter is kept. A bundle that runs again keeps none twice. Letters that are too old, or too many, are deleted when
-    others come: after a day, 5,000 letters or 50 MB.
+    others come (after a day, 5,000 letters or 50 MB), and where nothing comes by whoever works on the store: see
+    `pruning`.
 
     Args:
       store: the store's URL.
@@ -84,6 +82,6 @@ class _Keep(StoreDoFn):
         self._rows, self._bytes = [], 0
         now = self._clock()
         if now >= self._prune_at or self._rows_kept >= _BETWEEN or self._bytes_kept >= _BYTES_BETWEEN:
-            self._store.prune_dead_letters(now - self._kept_for, MOST_ROWS, MOST_BYTES)
+            prune(self._store, now, self._kept_for)
             self._prune_at = now + min(self._kept_for, _TIME_BETWEEN)
             self._rows_kept = self._bytes_kept = 0

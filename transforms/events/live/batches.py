@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from transforms.events.sources import Message
+from transforms.events.sources import ReceivedMessage
 
 __all__ = ["decode_messages", "encode_messages"]
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Message])
+_decoder = msgspec.msgpack.Decoder(list[ReceivedMessage])
 
 
-def encode_messages(messages: Sequence[Message]) -> bytes:
+def encode_messages(messages: Sequence[ReceivedMessage]) -> bytes:
     """Messages as one element."""
     return _encoder.encode(messages)
 
 
-def decode_messages(batch: bytes) -> list[Message]:
+def decode_messages(batch: bytes) -> list[ReceivedMessage]:
     """The messages of an element."""
     return _decoder.decode(batch)

@@ -17,7 +17,7 @@ from transforms.events.plain import quoted
 __all__ = ["InFlight"]
 
 #: Acknowledges messages by what `InFlight.add` noted for each: one call for all that are settled together.
-Acknowledge = Callable[[list[Any]], None]
+Acknowledger = Callable[[list[Any]], None]
 
 
 class InFlight:
@@ -38,7 +38,7 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, acknowledge: Acknowledge, message: Any, published: int | None = None) -> str:
+    def add(self, acknowledge: Acknowledger, message: Any, published: int | None = None) -> str:
         """Note a message that was read, and was published then (microseconds UTC); returns the handle that travels
         with it.
         """
@@ -73,7 +73,7 @@ class InFlight:
           RuntimeError: a handle is of another process, which alone could acknowledge it: source and sink of a live run
             on one machine must share a process (`--environment_type=LOOPBACK`).
         """
-        done: dict[Acknowledge, list[Any]] = {}
+        done: dict[Acknowledger, list[Any]] = {}
         for handle in handles:
             self._check(handle)
             with self._lock:
@@ -113,7 +113,7 @@ class InFlight:
 class _Held:
     __slots__ = ("acknowledge", "left", "message", "published", "since")
 
-    def __init__(self, acknowledge: Acknowledge, message: Any, since: float, published: int | None) -> None:
+    def __init__(self, acknowledge: Acknowledger, message: Any, since: float, published: int | None) -> None:
         self.published = published
         self.acknowledge = acknowledge
         self.message = message

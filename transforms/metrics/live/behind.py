@@ -3,14 +3,17 @@
 Times are microseconds since the epoch, UTC.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
 from transforms.events.live.feed import Feeds, now
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.pubsub import IDLE
+from transforms.segments.values import MINUTE
 from transforms.storage.metrics import Metrics
-from transforms.users.tally import MINUTE, Tallies
+from transforms.storage.store import StoreError
+from transforms.users.tally import Tallies
 
 __all__ = ["keep_behind", "time_behind"]
 
@@ -18,6 +21,8 @@ __all__ = ["keep_behind", "time_behind"]
 LOOK_SECONDS, WRITE_SECONDS = 1.0, 10.0
 #: How often a job that is to stop is looked after, in seconds.
 _REST_SECONDS = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 def time_behind(in_flight: InFlight, feeds: Feeds, moment: int) -> int:
@@ -38,18 +43,21 @@ def keep_behind(
     stopped: Callable[[], bool],
     clock: Callable[[], int] = now,
 ) -> None:
-    """Look and write until it is told to stop.
-
-    Raises:
-      StoreError: the store cannot be written.
-    """
+    """Look and write until it is told to stop. What the store refuses is logged and lost."""
     tallies, looked, written = Tallies(MINUTE), 0.0, time.monotonic()
     while not stopped():
         if time.monotonic() >= looked + LOOK_SECONDS:
             looked, moment = time.monotonic(), clock()
             tallies.observe("behind", micros=time_behind(in_flight, feeds, moment), at=moment)
         if looked >= written + WRITE_SECONDS:
-            store.add_metrics(tallies.rows(clock()))
+            _write(store, tallies, clock())
             tallies, written = Tallies(MINUTE), looked
         time.sleep(_REST_SECONDS)
-    store.add_metrics(tallies.rows(clock()))
+    _write(store, tallies, clock())
+
+
+def _write(store: Metrics, tallies: Tallies, moment: int) -> None:
+    try:
+        store.add_metrics(tallies.rows(moment))
+    except StoreError as error:
+        _log.warning("how far the job is behind could not be written: %s", error)

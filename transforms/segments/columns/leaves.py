@@ -41,7 +41,7 @@ from transforms.segments.leaves import compile_asked, leaf_key
 from transforms.segments.operators import TIME_OPERATORS, Operator, compile_test, time_test
 from transforms.segments.sphere import coordinates, distance_km
 
-__all__ = ["ZONE", "ColumnLeaf", "Kept", "Scope", "compile_leaf", "matching"]
+__all__ = ["ZONE", "ColumnLeaf", "KeptStamps", "Scope", "compile_leaf", "matching"]
 
 _decode = msgspec.json.Decoder().decode
 #: The column with each user's time zone.
@@ -59,7 +59,7 @@ class Scope(msgspec.Struct, frozen=True):
     region: str = ""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptStamps(msgspec.Struct, frozen=True):
     """Which events a leaf keeps as stamps: the newest `most` of each user, or with `oldest` the oldest.
 
     With a `tag`, stamps are (time, tag) instead of (time, hash of the message id).
@@ -83,7 +83,7 @@ class ColumnLeaf(msgspec.Struct, frozen=True):
     key: int
     truth: pl.Expr
     aggregates: Mapping[str, Mapping[str, Aggregate]] = {}
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptStamps, ...] = ()
     since: frozenset[date] = frozenset()
     zone: bool = False
     gathered: Gathered | None = None
@@ -135,7 +135,7 @@ def _count(condition: Count, key: str, scope: Scope) -> ColumnLeaf:
         int(key, 16),
         between(pl.col(key), condition),
         {condition.events.name: {key: Aggregate("count", tuple(tests))}},
-        (Kept(condition.events, most_stamps(condition.low, condition.high)),),
+        (KeptStamps(condition.events, most_stamps(condition.low, condition.high)),),
         _dates(condition),
     )
 
@@ -148,7 +148,7 @@ def _first_last(condition: FirstLast, key: str, scope: Scope) -> ColumnLeaf:
         int(key, 16),
         truth.fill_null(value=False),
         {condition.events.name: {key: Aggregate("last" if condition.last else "first", tuple(tests))}},
-        (Kept(condition.events, 1, oldest=not condition.last),),
+        (KeptStamps(condition.events, 1, oldest=not condition.last),),
     )
 
 
@@ -164,7 +164,7 @@ def _missing(condition: Missing, key: str, scope: Scope) -> ColumnLeaf:
     overdue = pl.col(begun) <= scope.now - condition.age
     unanswered = pl.col(ended).is_null() | (pl.col(ended) < pl.col(begun))
     truth = pl.all_horizontal(overdue, unanswered, *inside(pl.col(begun), condition, scope.now)).fill_null(value=False)
-    kept = (Kept(condition.events, 1, tag=0), Kept(condition.missing, 1, tag=1))
+    kept = (KeptStamps(condition.events, 1, tag=0), KeptStamps(condition.missing, 1, tag=1))
     return ColumnLeaf(int(key, 16), truth, aggregates, kept, _dates(condition))
 
 

@@ -10,10 +10,10 @@ from transforms.segments.columns.leaves import ColumnLeaf, matching
 from transforms.segments.columns.values import columns_of
 from transforms.segments.conditions import EventFilter
 
-__all__ = ["gathered", "needed", "passing"]
+__all__ = ["columns_read", "gathered", "passing"]
 
 
-def needed(asked: EventFilter, columns: Collection[str]) -> set[str]:
+def columns_read(asked: EventFilter, columns: Collection[str]) -> set[str]:
     """The columns that a filter reads, and those of a stamp."""
     tested = {column for test in matching(asked, columns) for column in test.meta.root_names()}
     return {"user", "time", "hash"} | tested
@@ -35,7 +35,7 @@ def gathered(
         assert leaf.gathered is not None
         paths = {column for path in leaf.gathered.paths for column in columns_of(path) if column in columns}
         for asked in leaf.gathered.reads:
-            wanted.setdefault(asked.name, set()).update(paths, needed(asked, columns))
+            wanted.setdefault(asked.name, set()).update(paths, columns_read(asked, columns))
     named: dict[str, pl.DataFrame] = {}
 
     def read(asked: EventFilter) -> pl.DataFrame:

@@ -13,17 +13,17 @@ import polars as pl
 
 from transforms.segments.columns.encode import encode_stamps
 from transforms.segments.columns.layout import Partition, Prepared, events_named
-from transforms.segments.columns.leaves import ColumnLeaf, Kept, Scope, compile_leaf
-from transforms.segments.columns.reading import gathered, needed, passing
+from transforms.segments.columns.leaves import ColumnLeaf, KeptStamps, Scope, compile_leaf
+from transforms.segments.columns.reading import columns_read, gathered, passing
 from transforms.segments.conditions import EventCondition, EventFilter, FactCondition
 from transforms.segments.leaves import leaf_key
 
-__all__ = ["Seeds", "seeds"]
+__all__ = ["PartitionSeeds", "seeds"]
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Seeds:
+class PartitionSeeds:
     """The evidence of one partition's users.
 
     `users` are the ids by number. `leaves` holds, by key, a frame for each kind of stamp that is kept, in the order of
@@ -55,7 +55,7 @@ class Seeds:
             start = end
 
 
-def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepared) -> Iterator[Seeds]:
+def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepared) -> Iterator[PartitionSeeds]:
     """The evidence of those atomic `conditions` that are over events, one partition at a time.
 
     Raises:
@@ -65,23 +65,23 @@ def seeds(conditions: Iterable[EventCondition | FactCondition], prepared: Prepar
     distinct = {leaf_key(condition): condition for condition in conditions}
     prepared.check(distinct.values())
 
-    def of(partition: Partition) -> Seeds:
+    def of(partition: Partition) -> PartitionSeeds:
         users = prepared.users(partition).select("id").collect()["id"]
         events = prepared.events(partition)
         columns = frozenset(events.collect_schema().names())
         leaves = [compile_leaf(condition, Scope(0, columns, frozenset())) for condition in distinct.values()]
-        return Seeds(users, _stamps(leaves, events, columns), [*gathered(leaves, events, columns)])
+        return PartitionSeeds(users, _stamps(leaves, events, columns), [*gathered(leaves, events, columns)])
 
     yield from prepared.each(of)
 
 
 def _stamps(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[str]) -> dict[int, list[pl.DataFrame]]:
-    wanted: dict[str, dict[EventFilter, dict[Kept, None]]] = {}
+    wanted: dict[str, dict[EventFilter, dict[KeptStamps, None]]] = {}
     for kept in (kept for leaf in leaves for kept in leaf.kept):
         wanted.setdefault(kept.events.name, {}).setdefault(kept.events, {})[kept] = None
-    found: dict[Kept, pl.DataFrame] = {}
+    found: dict[KeptStamps, pl.DataFrame] = {}
     for name, filters in wanted.items():
-        asked_for = sorted({column for asked in filters for column in needed(asked, columns)})
+        asked_for = sorted({column for asked in filters for column in columns_read(asked, columns)})
         named = events_named(events, name).select(asked_for).collect(engine="streaming")
         for asked, kinds in filters.items():
             rows = passing(named, asked, columns).select("user", "time", "hash")
@@ -89,7 +89,7 @@ def _stamps(leaves: list[ColumnLeaf], events: pl.LazyFrame, columns: frozenset[s
     return {leaf.key: [found[kept] for kept in leaf.kept] for leaf in leaves if leaf.kept}
 
 
-def _keep(rows: pl.DataFrame, kept: Kept) -> pl.DataFrame:
+def _keep(rows: pl.DataFrame, kept: KeptStamps) -> pl.DataFrame:
     """Those of the matching events that a leaf keeps."""
     user = rows["user"]
     stamps = rows.filter(user.ne_missing(user.shift(1 if kept.oldest else -kept.most)))

@@ -14,7 +14,7 @@ import polars as pl
 from transforms.segments.columns.found import GROUP, each_number, each_value
 from transforms.segments.columns.gathered import Gathered, newest_values
 from transforms.segments.conditions import Total
-from transforms.segments.evidence import Evidence, Extremes, Tallies, Tally, exact
+from transforms.segments.evidence import Evidence, Extremes, SourceSum, SourceSums, exact
 from transforms.segments.leaf_totals import MICRO, QUARTER, Buckets, compile_comparison, micros, written_amount
 from transforms.segments.operators import compile_test
 
@@ -92,10 +92,10 @@ class Added(Gathered):
         columns = ("user", GROUP, "bucket", "many", "micros", "large", "exactly")
         for user, group, bucket, many, *amount in cells.select(columns).sort("bucket").iter_rows():
             buckets[user, group][bucket] = many, written_amount(_amount(*amount))
-        found: dict[int, list[Tally]] = defaultdict(list)
+        found: dict[int, list[SourceSum]] = defaultdict(list)
         for user, group, version, newest_ in tallies.select("user", GROUP, "version", "newest").iter_rows():
-            found[user].append(Tally(0, 0, group, version, newest_, buckets.get((user, group), {})))
-        return ((user, Tallies(tuple(each))) for user, each in found.items())
+            found[user].append(SourceSum(0, 0, group, version, newest_, buckets.get((user, group), {})))
+        return ((user, SourceSums(tuple(each))) for user, each in found.items())
 
 
 class Extreme(Gathered):

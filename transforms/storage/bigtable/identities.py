@@ -10,7 +10,8 @@ import msgspec
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import ROW, Database, newest, record, records, timestamp
-from transforms.storage.bigtable.tables import KEYS_ONLY, Entry, delete_until, set_cell
+from transforms.storage.bigtable.tables import KEYS_ONLY, RowMutations, delete_until, set_cell
+from transforms.storage.identities import LINKED_IDS
 from transforms.storage.rows import IdentityRow
 
 __all__ = ["BigtableIdentities"]
@@ -32,26 +33,39 @@ class BigtableIdentities(Database):
 
     def identities_of(self, user: str) -> Iterator[IdentityRow]:
         """All rows that say that something is a user's, by what stands beside them."""
-        prefix = keys.identities_of(user)
-        beside = [
-            found.row_key.removeprefix(prefix) for found in self._scan("identities", prefix, row_filter=KEYS_ONLY)
-        ]
-        found = records(IdentityRow, self._tables.read("identities", beside).values())
+        _, named = self._beside(user)
+        found = records(IdentityRow, self._tables.read("identities", list(named)).values())
         return (row for row in found if row.user == user)
 
     def _delete_identities(self, user: str, known: Iterable[tuple[str, str]]) -> None:
         """Delete the identities of a user, those that are known and those beside which it stands."""
-        prefix = keys.identities_of(user)
-        beside = [found.row_key for found in self._scan("identities", prefix, row_filter=KEYS_ONLY)]
-        named = {keys.identity_key(kind, value) for kind, value in known} | {key.removeprefix(prefix) for key in beside}
-        entries: list[Entry] = []
+        beside, named = self._beside(user)
+        named |= {keys.identity_key(kind, value) for kind, value in known}
+        entries: list[RowMutations] = []
         for key, found in self._tables.read("identities", list(named)).items():
             row = record(IdentityRow, found)
             # Only up to what was read: a newer registration by somebody else must survive, and what it replaced goes.
             at, theirs = timestamp(row.version), row.user == user
-            entries.append(delete_until(key, ROW, at + 1000 if theirs else at))
+            entry = delete_until(key, ROW, at + 1000 if theirs else at)
             if not theirs and row.previous == user:
                 bare = msgspec.structs.replace(row, previous="")
-                entries.append(set_cell(key, ROW, msgspec.msgpack.encode(bare), at))
+                entry.mutations.extend(set_cell(key, ROW, msgspec.msgpack.encode(bare), at).mutations)
+            entries.append(entry)
         self._tables.mutate("identities", entries)
         self._delete("identities", beside)
+
+    def _with_linked_ids(self, user: str) -> list[str]:
+        """A user, the ids whose owner they are, and theirs in turn."""
+        found = [user]
+        for owner in found:
+            _, named = self._beside(owner)
+            rows = records(IdentityRow, self._tables.read("identities", list(named)).values())
+            linked = [LINKED_IDS[row.kind] + row.value for row in rows if row.user == owner and row.kind in LINKED_IDS]
+            found += [key for key in linked if key not in found]
+        return found
+
+    def _beside(self, user: str) -> tuple[list[bytes], set[bytes]]:
+        """What says which identities are or were a user's: its keys, and those of the identities."""
+        prefix = keys.identities_of(user)
+        beside = [found.row_key for found in self._scan("identities", prefix, row_filter=KEYS_ONLY)]
+        return beside, {key.removeprefix(prefix) for key in beside}

@@ -106,7 +106,8 @@ class BigtableStore(
         self._unlist(user)
         self._delete_all("ledger", keys.ledger_of(user))
         self._delete_all("inbox", keys.inbox_of(user))
-        self._delete_letters(user)
+        for id_ in self._with_linked_ids(user):  # before the identities that say so
+            self._delete_letters(id_)
         self._delete_members(user, segments)
         self._delete_identities(user, identities)
         if row:

@@ -51,7 +51,7 @@ __all__ = [
     "TIMEOUT",
     "TRIES",
     "VERSIONS",
-    "Entry",
+    "RowMutations",
     "Tables",
     "delete_row",
     "delete_until",
@@ -78,13 +78,13 @@ KEYS_ONLY = RowFilterChain([CellsRowLimitFilter(1), StripValueTransformerFilter(
 _TRANSIENT = (Aborted, DeadlineExceeded, InternalServerError, ResourceExhausted, ServiceUnavailable)
 
 #: The mutations of one row, as the protocol's own message.
-Entry = Any
-_new_entry: Callable[..., Entry] = MutateRowsRequest.Entry.pb()
+RowMutations = Any
+_new_entry: Callable[..., RowMutations] = MutateRowsRequest.Entry.pb()
 
 _Answer = TypeVar("_Answer")
 
 
-def set_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> Entry:
+def set_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> RowMutations:
     """Set one cell of a row; the timestamp is in microseconds."""
     entry = _new_entry(row_key=key)
     cell = entry.mutations.add().set_cell
@@ -92,7 +92,7 @@ def set_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> Entry:
     return entry
 
 
-def set_only_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> Entry:
+def set_only_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> RowMutations:
     """Set one cell of a row, whatever the timestamps of the column's others, which are deleted; atomically."""
     entry = _new_entry(row_key=key)
     entry.mutations.add().delete_from_column.family_name = FAMILY
@@ -102,14 +102,14 @@ def set_only_cell(key: bytes, column: bytes, value: bytes, timestamp: int) -> En
     return entry
 
 
-def delete_row(key: bytes) -> Entry:
+def delete_row(key: bytes) -> RowMutations:
     """Delete all cells of a row."""
     entry = _new_entry(row_key=key)
     entry.mutations.add().delete_from_row.SetInParent()
     return entry
 
 
-def delete_until(key: bytes, column: bytes, timestamp: int) -> Entry:
+def delete_until(key: bytes, column: bytes, timestamp: int) -> RowMutations:
     """Delete those cells of a column that are older than `timestamp`, in microseconds."""
     entry = _new_entry(row_key=key)
     cells = entry.mutations.add().delete_from_column
@@ -158,12 +158,12 @@ class Tables:
             admin.table_admin_client.transport.close()
         self._tables = {name: self._client.get_table(instance, name) for name in names}
 
-    def mutate(self, table: str, entries: Sequence[Entry]) -> None:
+    def mutate(self, table: str, entries: Sequence[RowMutations]) -> None:
         """Apply mutations of different rows. If a batch fails, only its failed mutations are tried again."""
         for start in range(0, len(entries), _ROWS_AT_ONCE):
             pending = list(entries[start : start + _ROWS_AT_ONCE])
 
-            def apply(seconds: float, pending: list[Entry] = pending) -> None:
+            def apply(seconds: float, pending: list[RowMutations] = pending) -> None:
                 causes = self._mutate(table, pending, seconds)
                 if not causes:
                     return
@@ -177,7 +177,7 @@ class Tables:
                 left = len(pending) + max(0, len(entries) - start - _ROWS_AT_ONCE)
                 raise StoreError(f"{left} of {len(entries)} rows were not written: {error}") from error
 
-    def _mutate(self, table: str, entries: Sequence[Entry], seconds: float) -> dict[int, GoogleAPICallError]:
+    def _mutate(self, table: str, entries: Sequence[RowMutations], seconds: float) -> dict[int, GoogleAPICallError]:
         """Send mutations once; returns the causes of those that failed, by their place."""
         # As plain messages: the data client's own took longer than everything else for a row.
         request = MutateRowsRequest.pb(MutateRowsRequest(table_name=f"{self._instance}/tables/{table}"))

@@ -1,6 +1,6 @@
 """The table of dead letters in SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,6 +31,11 @@ class SqliteDeadLetters(Database):
     def dead_letters_of(self, user: str) -> list[DeadLetterRow]:
         """The letters that name a user."""
         return self._select(DeadLetterRow, "dead_letters WHERE user = ?", (user,))
+
+    def _delete_letters(self, users: Iterable[str]) -> None:
+        """Delete the letters that name one of these."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM dead_letters WHERE user = ?", [(user,) for user in users])
 
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""

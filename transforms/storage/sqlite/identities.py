@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from transforms.storage.identities import LINKED_IDS
 from transforms.storage.rows import IdentityRow
 from transforms.storage.sqlite.database import Database
 
@@ -25,3 +26,12 @@ class SqliteIdentities(Database):
     def identities_of(self, user: str) -> Iterator[IdentityRow]:
         """All rows that say that something is a user's."""
         return self._scan(IdentityRow, "identities", ("kind", "value"), ("", ""), where="user = ?", given=(user,))
+
+    def _with_linked_ids(self, user: str) -> list[str]:
+        """A user, the ids whose owner they are, and theirs in turn."""
+        found = [user]
+        for owner in found:
+            sql = "SELECT kind, value FROM identities WHERE user = ?"
+            keys = [LINKED_IDS[kind] + value for kind, value in self._query(sql, (owner,)) if kind in LINKED_IDS]
+            found += [key for key in keys if key not in found]
+        return found

@@ -13,7 +13,7 @@ from transforms.storage.sqlite.database import surfacing
 from transforms.storage.sqlite.lease import SqliteLease
 from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
-from transforms.storage.sqlite.schema import missing_parts
+from transforms.storage.sqlite.schema import is_empty, is_ours, missing_parts
 from transforms.storage.sqlite.users import SqliteUsers
 from transforms.storage.store import OlderStore, StoreError
 
@@ -35,9 +35,13 @@ class SqliteLists(SqliteUsers, SqliteMetrics, SqliteRuns, SqliteLease):
         super().__init__(_connected(Path(path)), str(path))
         try:
             with surfacing(self._path):
+                if is_empty(self._connection):
+                    raise StoreError(f"{path} is empty, and no store")
+                if not is_ours(self._connection):
+                    raise StoreError(f"{path} is a SQLite file of another program")
                 missing = missing_parts(self._connection)
             if missing:
-                raise OlderStore(f"{path} lacks {', '.join(missing)}: it was made by an older version, or is no store")
+                raise OlderStore(f"{path} lacks {', '.join(missing)}: it was made by an older version")
         except StoreError:
             self.close()
             raise

@@ -2,8 +2,21 @@
 
 import re
 import sqlite3
+from contextlib import closing
+from functools import cache
 
-__all__ = ["ADDED", "DELETION_INDEXES", "INDEXES", "SCHEMA", "TABLES", "missing_parts"]
+__all__ = [
+    "ADDED",
+    "APPLICATION_ID",
+    "DELETION_INDEXES",
+    "INDEXES",
+    "LETTERS_MOVED",
+    "SCHEMA",
+    "TABLES",
+    "is_empty",
+    "is_ours",
+    "missing_parts",
+]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS users (user TEXT PRIMARY KEY, revision INTEGER, state BLOB, profile BLOB, deadline INTEGER,
@@ -28,6 +41,9 @@ CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease
 CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
 """
 
+#: What marks a file as a store: `TDOK` (https://www.sqlite.org/pragma.html#pragma_application_id).
+APPLICATION_ID = 0x54444F4B
+
 TABLES = frozenset(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA))
 
 #: Columns that files made by older versions lack: table, column, type.
@@ -35,6 +51,17 @@ ADDED = (
     ("users", "open_sends", "INTEGER NOT NULL DEFAULT 0"),
     ("identities", "previous", "TEXT NOT NULL DEFAULT ''"),
     ("events", "revision", "INTEGER NOT NULL DEFAULT 0"),
+    ("dead_letters", "arrived", "INTEGER"),
+)
+
+#: A file that lacks `dead_letters.arrived` has letters by time and id: of those with one id, the first is taken over.
+LETTERS_MOVED = (
+    "ALTER TABLE dead_letters RENAME TO dead_letters_before",
+    next(each for each in SCHEMA.split(";") if "EXISTS dead_letters " in each),
+    """INSERT OR IGNORE INTO dead_letters
+    SELECT time, id, time, user, source, cause, detail, payload, size, replayed, weight
+    FROM dead_letters_before ORDER BY time""",
+    "DROP TABLE dead_letters_before",
 )
 
 #: Made once all columns are there; a file of an older version is read through for each, once.
@@ -69,3 +96,39 @@ def missing_parts(connection: sqlite3.Connection) -> list[str]:
         if table in there and not connection.execute(asked, (table, column)).fetchall():
             missing.append(f"{table}.{column}")
     return missing
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether a file is a store. One that was made before there was an `APPLICATION_ID` is known by its columns.
+
+    Raises:
+      sqlite3.Error: it is no file of SQLite, or cannot be read.
+    """
+    [(marked,)] = connection.execute("SELECT application_id FROM pragma_application_id").fetchall()
+    if marked:
+        return bool(marked == APPLICATION_ID)
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    ours = there & TABLES
+    whole = there <= TABLES or {"users", "ledger"} <= there
+    return bool(ours) and whole and all(_columns(connection, table) >= _oldest_columns()[table] for table in ours)
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether nothing is in a file yet."""
+    return not connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+
+
+@cache
+def _oldest_columns() -> dict[str, frozenset[str]]:
+    """The columns that every store has in a table, if it has the table."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        added = {(table, column) for table, column, _ in ADDED}
+        return {
+            table: frozenset(name for name in _columns(connection, table) if (table, name) not in added)
+            for table in TABLES
+        }
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> frozenset[str]:
+    return frozenset(name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,)))

@@ -18,7 +18,16 @@ from transforms.storage.sqlite.ledger import SqliteLedger
 from transforms.storage.sqlite.members import SqliteMembers
 from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
-from transforms.storage.sqlite.schema import ADDED, DELETION_INDEXES, INDEXES, SCHEMA, TABLES
+from transforms.storage.sqlite.schema import (
+    ADDED,
+    APPLICATION_ID,
+    DELETION_INDEXES,
+    INDEXES,
+    LETTERS_MOVED,
+    SCHEMA,
+    is_empty,
+    is_ours,
+)
 from transforms.storage.sqlite.users import SqliteUsers
 from transforms.storage.store import StoreError
 
@@ -45,18 +54,20 @@ class SqliteStore(
 
     is_transactional: ClassVar[bool] = True
 
-    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS, create: bool = True) -> None:
         with surfacing(str(path)):
             connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
         super().__init__(connection, str(path))
         self._control = ControlRows()
         with surfacing(str(path)):
-            self._check_ours()
+            self._check_ours(create)
             connection.execute("PRAGMA journal_mode = WAL")
             # With a write-ahead log this loses no transaction when a process dies, only when the machine does: what
             # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html).
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
+            if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._add_columns()
         with surfacing(str(path)):
             for index in (*INDEXES, *DELETION_INDEXES):
@@ -79,7 +90,8 @@ class SqliteStore(
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
             self.delete_mailbox_claims([row.send for row in self.read_ledger(user)])
-            for table in ("events", "ledger", "inbox", "dead_letters", "identities", *(("users",) if row else ())):
+            self._delete_letters(self._with_linked_ids(user))
+            for table in ("events", "ledger", "inbox", "identities", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))
             sql = "UPDATE identities SET previous = '' WHERE previous = ? AND previous != ''"
             connection.execute(sql, (user,))
@@ -93,10 +105,12 @@ class SqliteStore(
             yield segment
             [(segment,)] = self._query("SELECT min(segment) FROM members WHERE segment > ?", (segment,))
 
-    def _check_ours(self) -> None:
+    def _check_ours(self, create: bool) -> None:
         """Refuse the file of another program, before it gets our tables."""
-        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables - TABLES and not {"users", "ledger"} <= tables:
+        if is_empty(self._connection):
+            if not create:
+                raise StoreError(f"{self._path} is empty, and no store")
+        elif not is_ours(self._connection):
             raise StoreError(f"{self._path} is a SQLite file of another program")
 
     def _add_columns(self) -> None:
@@ -104,6 +118,8 @@ class SqliteStore(
         if all(self._has_column(table, column) for table, column, _ in ADDED):
             return
         with self._transaction() as connection:  # in which nobody else can do the same
+            for move in () if self._has_column("dead_letters", "arrived") else LETTERS_MOVED:
+                connection.execute(move)
             for table, column, kind in ADDED:
                 if not self._has_column(table, column):
                     connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

@@ -1,4 +1,4 @@
-"""What the store says of users that this process has not met lately: hints for who holds their state.
+"""What the store says of users whom this process has not met lately: hints for the step that holds their state.
 
 A hint travels with the inputs through the shuffle, which keeps it: a stateful bundle that runs again gets the same one.
 """
@@ -15,7 +15,7 @@ __all__ = ["MISSING", "AskedKeys", "Hinted", "decode_hinted", "encode_hinted", "
 
 #: The hint of a key for which there is certainly no row.
 MISSING = b""
-#: The hint of a row whose state is empty, which no user's is: it must not be taken for a missing one.
+#: The hint of a row whose state is empty. No user's is; it must not be taken for a missing one.
 _EMPTY = b"\xc1"
 #: Rows that are read together, and keys that a process remembers to have asked for.
 _AT_ONCE, _REMEMBERED = 500, 200_000
@@ -32,7 +32,7 @@ class Hinted(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AskedKeys:
-    """The keys that a step of this process has asked for, at most so many, the latest. Safe for threads."""
+    """The keys that a step of this process has asked for: the latest, up to a bound. Safe for threads."""
 
     def __init__(self, most: int = _REMEMBERED) -> None:
         self._most = most

@@ -43,7 +43,7 @@ __all__ = [
 #: What steps put out beside inputs of users with a user id.
 ANONYMOUS_INPUTS, ARRIVALS, TALLIES, DEAD_LETTERS = "anonymous", "arrivals", "tallies", "dead_letters"
 ANNOUNCEMENTS = "announcements"
-#: Inputs a bundle may hold before they are put out, which bounds its memory.
+#: How many inputs a bundle holds at most before it puts them out, to bound its memory.
 _KEYED_AT_ONCE = 50_000
 
 Keyed = tuple[str, bytes]
@@ -55,7 +55,7 @@ class KeyInputs(beam.PTransform):
     Args:
       until: events that arrived after this time (microseconds UTC) are counted as later and go no further; None of a
         live job, where none does.
-      historical: all of them are history, whatever they say, and bring about no send.
+      historical: treat all of them as history, whatever they say: they send nothing.
       job: whose step it is.
 
     Returns outputs `users` and `anonymous` (both (key, inputs)), `announcements` (events that concern no user),
@@ -202,7 +202,7 @@ class CountDeadLetters(beam.PTransform):
 
 
 def tally_letter(letter: DeadLetter) -> tuple[str, str, str]:
-    """What a message that could not be decoded counts as: metric, cause and outcome."""
+    """How a message that could not be decoded is counted: metric, cause and outcome."""
     return "control" if letter.source == CONTROL else "accounts", str(letter.cause), "dead_letter"
 
 

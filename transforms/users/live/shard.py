@@ -1,10 +1,10 @@
 """Users of a live job on one machine, kept in its process by shard.
 
-There the runner and the job die together, so that state which the runner holds outlives nothing: what does is the
-user's row. So the runner knows shards only. A shard has its users, as many as there is room for, and the
-times at which they must be woken. What is kept is bounded: who was not heard of for longest goes first, and comes back
-from the row. So do deadlines: those of users who are kept are known, and of all others some thousands, the earliest.
-The store has the rest in their order, and is asked before the first of them is due.
+There the runner and the job die together, so state in the runner would outlive nothing; the user's row does. So the
+runner knows shards only. A shard keeps its users, as many as there is room for, and the times at which they must be
+woken. Both are bounded. The user who was not heard of for longest goes first, and comes back from the row. The
+deadlines of users who are kept are known, and some thousands of the others, the earliest. The store has the rest in
+their order, and is asked before the first of them is due.
 """
 
 import heapq
@@ -14,6 +14,7 @@ from zlib import crc32
 
 import msgspec
 
+from transforms.users.parts import PARTS
 from transforms.users.user import User
 
 __all__ = ["SHARDS", "Due", "Recall", "Shard", "decode_parts", "encode_parts", "shard_of"]
@@ -83,13 +84,13 @@ class Shard:
         return found
 
     def write(self, user: User, size: int) -> None:
-        """What a bundle made of a user; it stands from `commit` on, and before that for this bundle alone.
+        """Note what a bundle made of a user. Before `commit` only this bundle sees it.
 
         Args:
           user: as it is now.
           size: the bytes of the encoded state.
         """
-        key, deadline = user.id, user.deadline
+        key, deadline = user.id, PARTS.deadline_of(user)
         self._written[key] = user, size
         if deadline == self._deadlines.get(key):
             return
@@ -99,7 +100,7 @@ class Shard:
             self._remember(deadline, key)
 
     def commit(self) -> None:
-        """Keep what was written, now that the rows are."""
+        """Keep what was written, now that its rows are in the store."""
         for key, kept in self._written.items():
             self._bytes += kept[1] - self._users.pop(key, (kept[0], 0))[1]
             self._users[key] = kept
@@ -111,7 +112,7 @@ class Shard:
             self._leave_to_the_store()
 
     def due(self, time: int) -> dict[str, int]:
-        """The users who must be woken by `time` (microseconds UTC), with when; there may be more, see `first`.
+        """The users who must be woken by `time` (microseconds UTC), and when. There may be more, see `first`.
 
         Raises:
           StoreError: the store could not be asked.
@@ -126,7 +127,7 @@ class Shard:
         return found
 
     def first(self) -> int | None:
-        """When the next user must be woken, or the store be asked who."""
+        """When the next user must be woken, or the store must be asked."""
         return min((due[0] for due in (self._next(), self._rest) if due is not None), default=None)
 
     def _next(self) -> Due | None:

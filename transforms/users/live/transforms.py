@@ -50,7 +50,7 @@ ROWS_AT_ONCE = 400
 class TakeIn(beam.PTransform):
     """Batches of messages as inputs by shard: `Decode` and `KeyInputs`, or `DecodeControl`, in one step.
 
-    A local runner does not fuse steps, so that each of them would cost it a hop for each message.
+    A local runner does not fuse steps, so each of them would cost a hop for each message.
 
     Returns outputs `users` and `anonymous` (both (shard, parts), see `shard`), `announcements` and `dead_letters`.
 
@@ -150,7 +150,7 @@ class AdvanceLive(beam.PTransform):
         return sharded | "Apply" >> beam.ParDo(self.step()).with_outputs(*OUTPUTS, main="sends")
 
     def step(self) -> beam.DoFn:
-        """What applies them, for those who measure it alone."""
+        """The DoFn that applies them, for measurements of it alone."""
         return _ApplyShard(self.texts, self.store, self.job, anonymous=self.anonymous)
 
 

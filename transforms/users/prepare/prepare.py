@@ -16,7 +16,7 @@ import polars as pl
 from transforms.events.decode import Refused, decode
 from transforms.segments.columns.layout import Needs, Partition, Prepared
 from transforms.users.prepare.parts import write_part
-from transforms.users.prepare.spill import Rows, Spill
+from transforms.users.prepare.spill import RowBuilder, Spill
 from transforms.users.prepare.whose import own, replay
 from transforms.users.user import ANONYMOUS, route
 
@@ -75,7 +75,7 @@ class _Work:
 
     def read(self, messages: Iterable[bytes], until: int | None) -> None:
         """Decode everything."""
-        rows = Rows(self.needs)
+        rows = RowBuilder(self.needs)
         for message in messages:
             if not message or message.isspace():
                 continue

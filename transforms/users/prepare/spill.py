@@ -20,7 +20,7 @@ from transforms.segments.conditions import ANY
 from transforms.segments.values import compile_path
 from transforms.users.seen import hash_message
 
-__all__ = ["COUNTED", "FACT", "Rows", "Spill", "divided", "scanned"]
+__all__ = ["COUNTED", "FACT", "RowBuilder", "Spill", "divided", "scanned"]
 
 #: Before the name of a column with what an event says about a fact.
 FACT = "[fact]"
@@ -73,7 +73,7 @@ def scanned(files: Iterable[Path]) -> pl.LazyFrame:
     return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
 
 
-class Rows:
+class RowBuilder:
     """Rows of events being made, a chunk at a time."""
 
     def __init__(self, needs: Needs) -> None:

@@ -25,7 +25,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.campaigns.load import Texts, compiled
 from transforms.campaigns.release import Release
 from transforms.events.decode import Refused, decode
-from transforms.events.sources import Message
+from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Needs, Prepared, needs_of
 from transforms.segments.columns.memberships import memberships
 from transforms.segments.conditions import Condition
@@ -34,7 +34,7 @@ from transforms.storage.transforms import StoreDoFn
 from transforms.users.export import exported
 from transforms.users.prepare.listed import encode_parquet, listed
 from transforms.users.prepare.parts import write_part
-from transforms.users.prepare.spill import Rows, divided, scanned
+from transforms.users.prepare.spill import RowBuilder, divided, scanned
 from transforms.users.prepare.whose import own, replay
 from transforms.users.user import ANONYMOUS, route
 
@@ -69,7 +69,7 @@ class WriteMemberships(beam.PTransform):
         super().__init__()
         self.definitions, self.as_of, self.parts, self.folder = definitions, as_of, parts, folder
 
-    def expand(self, messages: beam.PCollection[Message]) -> Any:
+    def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode and divide, see whose each row is, and ask."""
         asked = _Asked(self.definitions, self.as_of, self.parts)
         made = messages | "Divide" >> beam.ParDo(_Divide(asked)).with_outputs()
@@ -102,14 +102,14 @@ class ReadArchive(beam.PTransform):
         super().__init__()
         self.store = store
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[ReceivedMessage]:
         """Read all of it in one place."""
         return begin | "Archive" >> beam.Create([self.store]) | "Export" >> beam.ParDo(_Export(self.store))
 
 
-@with_output_types(Message)
+@with_output_types(ReceivedMessage)
 class _Export(StoreDoFn):
-    def process(self, store: str) -> Iterator[Message]:
+    def process(self, store: str) -> Iterator[ReceivedMessage]:
         for _, call in exported(self._store, Counter()):
             yield msgspec.json.encode(call), store, None, ""
 
@@ -127,7 +127,7 @@ class _Asked(NamedTuple):
         return needs_of(atom for condition in conditions_of(self.definitions).values() for atom in atoms(condition))
 
 
-@with_input_types(Message)
+@with_input_types(ReceivedMessage)
 class _Divide(beam.DoFn):
     """Decode, and put rows of a part together."""
 
@@ -135,10 +135,10 @@ class _Divide(beam.DoFn):
         self._asked = asked
 
     def start_bundle(self) -> None:
-        self._rows = Rows(self._asked.needs)
+        self._rows = RowBuilder(self._asked.needs)
         self._counts: Counter[str] = Counter()
 
-    def process(self, message: Message) -> Iterator[Any]:
+    def process(self, message: ReceivedMessage) -> Iterator[Any]:
         payload = message[0]
         if not payload or payload.isspace():
             return

@@ -1,4 +1,4 @@
-"""What goes back to users by the control topic, or by the control table of a store: published, read, decoded.
+"""Publish, read and decode what goes back to users by the control topic, or by the control table of a store.
 
 See docs/explanation/way-back.md.
 """
@@ -18,7 +18,7 @@ from transforms.events.event import Event
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.transforms import CONTROL
 from transforms.events.progress import Progress
-from transforms.events.sources import Message
+from transforms.events.sources import ReceivedMessage
 from transforms.job import Job
 from transforms.storage.open import open_store
 from transforms.storage.transforms import StoreDoFn
@@ -75,12 +75,12 @@ class ReadControlRows(beam.PTransform):
     def __init__(self, store: str) -> None:
         self.store = store
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[ReceivedMessage]:
         """Read them."""
         return begin | "Begin" >> beam.Create([self.store]) | "Scan" >> beam.FlatMap(_control_rows)
 
 
-def _control_rows(url: str) -> list[Message]:
+def _control_rows(url: str) -> list[ReceivedMessage]:
     store = open_store(url)
     rows = store.read_control(CONTROL_ROWS)
     store.close()
@@ -100,7 +100,7 @@ class DecodeControl(beam.PTransform):
         """The step by itself, for a graph that does more in one."""
         return _DecodeControl(self.job)
 
-    def expand(self, messages: beam.PCollection[Message]) -> Any:
+    def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode and key them."""
         decode = beam.ParDo(self.step())
         return messages | "Decode" >> decode.with_outputs(ANONYMOUS_INPUTS, DEAD_LETTERS, main="users")
@@ -110,7 +110,7 @@ class _DecodeControl(beam.DoFn):
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def process(self, message: Message) -> Iterator[Any]:
+    def process(self, message: ReceivedMessage) -> Iterator[Any]:
         payload, source, arrival, handle = message
         try:
             key, inputs = decode_control(payload, arrival)
