@@ -64,8 +64,8 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines or Parquet: a path or pattern (required for users); seeds, memberships: `store` (default) for "
-        "the archive of the store",
+        help="JSON Lines or Parquet: a path or pattern (required for users); else `store` (default) for the archive of "
+        "the store",
     )
     add(
         "--as-of",
@@ -80,10 +80,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--write",
-        choices=("users", "seeds", "memberships"),
+        choices=("users", "seeds", "memberships", "audit"),
         default="users",
         help="users: whole users into an empty store that no live job uses (default); seeds: what new conditions "
-        "missed, for users of a live job; memberships: who is in which segment, as Parquet",
+        "missed, for users of a live job; memberships: who is in which segment, as Parquet; audit: "
+        "whether the members of a store are those of its archive",
     )
     add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://BUCKET/…")
     add(
@@ -91,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("columns", "rows"),
         help="default: rows for users; columns for all else, where that is possible",
     )
-    add("--report", metavar="FILE", help="write the report as JSON")
+    add("--report", metavar="FILE", help="write the report as JSON, also to gs://BUCKET/…")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
     add("--activation", metavar="TIME", help="seeds: only for this activation (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
@@ -117,6 +118,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     flags, beam_flags = read_flags(parser(), argv)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
     of_archive = flags.write != "users" and flags.events == ARCHIVE
+    if flags.write == "audit" and not of_archive:
+        raise WrongUse("--events: an audit reads the archive of its store, and no files")
     if flags.events == ARCHIVE and not of_archive:
         raise WrongUse("--events: name the files that users are made of (`todoke export` writes those of a store)")
     if flags.as_of is None and not of_archive:
@@ -182,8 +185,8 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
     parsed("--store", parse_store, flags.store)
     if flags.control_topic is not None:
         parsed("--control-topic", parse_topic, flags.control_topic)
-    if of_archive and flags.write == "seeds" and flags.engine is not None:
-        raise WrongUse("--engine: seeds of the store's archive take none; it is for files")
+    if of_archive and flags.write in ("seeds", "audit") and flags.engine is not None:
+        raise WrongUse("--engine: seeds of the store's archive and audits take none; it is for files")
     if flags.write == "users" and flags.engine == "columns":
         raise WrongUse(
             "--engine: columns know the evidence of conditions, and not profiles, duplicates and journeys: whole "

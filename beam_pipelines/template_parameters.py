@@ -24,7 +24,7 @@ JOBS = (REALTIME, BACKFILL)
 #: Flags that say where a file lies or what this machine does; a worker has neither.
 _LEFT_OUT = {
     REALTIME: {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
-    BACKFILL: {"help", "report", "dead_letters"},
+    BACKFILL: {"help", "dead_letters"},
 }
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"
 _TIMES = f"(now|today)(-[1-9][0-9]*[smhdw])?|{_TIME}"
@@ -47,6 +47,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*"),
     "as_of": ("TEXT", _TIMES),
     "out": ("GCS_WRITE_FOLDER", "gs://[^/]+/.+"),
+    "report": ("GCS_WRITE_FILE", "gs://[^/]+/.+"),
     "activation": ("TEXT", _TIME),
     "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?"),
 }
