@@ -62,11 +62,11 @@ templates: setup ## Write what stands under templates/ and comes from the code
 image: BUILT = --build-arg TODOKE_COMMIT=$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null) \
   --build-arg SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct 2>/dev/null)
 image: ## Build the image of launcher and workers, with docker or buildah; ARGS="--tag IMAGE --build-arg PYTHON_DIGEST=@sha256:…"
-	@if docker version >/dev/null 2>&1; then docker build --file templates/Dockerfile $(BUILT) $(or $(ARGS),--tag todoke) .; \
-	elif command -v buildah >/dev/null; then \
-	  buildah build --file templates/Dockerfile --ignorefile templates/Dockerfile.dockerignore \
-	    $(BUILT) $(or $(ARGS),--tag todoke) .; \
-	else echo "Neither docker with its daemon nor buildah is here, so no image was built" >&2; fi
+	@case "$$(templates/builder.sh)" in \
+	docker) docker build --platform=linux/amd64 --file templates/Dockerfile $(BUILT) $(or $(ARGS),--tag todoke) . ;; \
+	buildah) buildah build --platform=linux/amd64 --file templates/Dockerfile \
+	  --ignorefile templates/Dockerfile.dockerignore $(BUILT) $(or $(ARGS),--tag todoke) . ;; \
+	*) exit 1 ;; esac
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --extra dev --extra docs --no-emit-index-url -o requirements.lock pyproject.toml

@@ -25,8 +25,9 @@ __all__ = ["DATAFLOW", "Launch", "parse", "parser"]
 #: The service.
 DATAFLOW = "https://dataflow.googleapis.com"
 
-# Dataflow's rule for names of jobs, and a gs:// folder.
+# Dataflow's rule for names of jobs, how an image that stays the same is named, and a gs:// folder.
 _JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _FOLDER = re.compile(r"gs://[a-z0-9][-a-z0-9_.]+(/[^\s]+)?")
 
 
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add("job", choices=JOBS, metavar="JOB", help="realtime or backfill")
     add("--project", required=True, metavar="P", help="the project that the job runs in")
     add("--region", required=True, metavar="R", help="the region, such as europe-west1")
-    add("--image", required=True, metavar="IMAGE", help="the image of launcher and workers, best by its digest")
+    add("--image", required=True, metavar="IMAGE", help="the image of launcher and workers, by its digest")
     add("--staging", required=True, metavar="URL", help="gs://BUCKET/FOLDER for what a job stages")
     add("--template", default="", metavar="URL", help="gs://… of a spec file (default: the spec goes with the launch)")
     add("--name", metavar="NAME", help="the job's name, one at a time in a region (default: todoke-JOB)")
@@ -139,6 +140,11 @@ def _check(said: argparse.Namespace, name: str) -> None:
         raise WrongUse(f"--name: expected small letters, digits and dashes; found {quoted(name)}")
     if not _FOLDER.fullmatch(said.staging):
         raise WrongUse(f"--staging: expected gs://BUCKET/FOLDER; found {quoted(said.staging)}")
+    if not _DIGEST.search(said.image):
+        raise WrongUse(
+            f"--image: expected …@sha256:… of an image; found {quoted(said.image)}. A tag may be moved while workers "
+            "are added, and then two versions share one job"
+        )
     if said.update and said.drain_first:
         raise WrongUse("--update, --drain-first: an update takes the running job's state over, a drain ends it")
     if said.renamed is not None and not said.update:

@@ -196,6 +196,10 @@ def argv_of(job: str, values: Mapping[str, str]) -> list[str]:
     missing = [each.name for each in known if each.needed and not values.get(each.name)]
     if missing:
         raise WrongUse(f"template {job}: give the parameter {', '.join(missing)}")
+    if job == BACKFILL and values.get("write") == "seeds" and not values.get("control_topic"):
+        raise WrongUse(
+            "--control-topic: seeds of a job on Dataflow go to its control topic: nobody reads the table there"
+        )
     return [word for each in known if (value := values.get(each.name)) for word in _words(each, value)]
 
 

@@ -62,7 +62,7 @@ def spec_of(job: str, image: str) -> dict[str, Any]:
 
 def _metadata(job: str) -> dict[str, Any]:
     name, description = _ABOUT[job]
-    modes = {"supportsExactlyOnce": True, "supportsAtLeastOnce": False, "defaultStreamingMode": "EXACTLY_ONCE"}
+    modes = {"supportsExactlyOnce": True, "supportsAtLeastOnce": False}  # a default goes with a choice of both
     return {
         "name": name,
         "description": description,
@@ -104,7 +104,6 @@ def _defaults(job: str) -> dict[str, Any]:
         "machineType": "n2-highmem-2",
         "numWorkers": 1,
         "maxWorkers": 1,
-        "autoscalingAlgorithm": "AUTOSCALING_ALGORITHM_NONE",
         "diskSizeGb": 100,
     }
 

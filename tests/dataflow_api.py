@@ -17,7 +17,8 @@ LAUNCH = "/v1b3/projects/proj-x/locations/europe-west1/flexTemplates:launch"
 class DataflowApi:
     """The jobs by id, what was launched, and what was asked to change.
 
-    `refuses` are status codes by the method that they answer. A job that is drained takes `looks` to end.
+    `refuses` are status codes by the method that they answer. A job that is drained takes `looks` to end, before
+    which `failing_looks` fail.
     """
 
     def __init__(self, url: str) -> None:
@@ -28,6 +29,7 @@ class DataflowApi:
         self.asked: list[str] = []
         self.refuses: dict[str, int] = {}
         self.looks = 2
+        self.failing_looks = 0
 
     def run(self, name: str, *steps: str, kind: str = "JOB_TYPE_STREAMING") -> str:
         """Let a job run; returns its id."""
@@ -55,6 +57,9 @@ class DataflowApi:
                 "jobs": [job for job in found if job["currentState"] in ("JOB_STATE_RUNNING", "JOB_STATE_DRAINING")]
             }
         job = self.jobs[url.path.removeprefix(f"{JOBS}/")]
+        if method == "GET" and job["currentState"] == "JOB_STATE_DRAINING" and self.failing_looks:
+            self.failing_looks -= 1
+            return 503, {"error": {"code": 503, "message": "the service says 503", "status": "UNAVAILABLE"}}
         if method == "PUT":
             self.changed.append((job["id"], json.loads(body)))
             job["currentState"] = "JOB_STATE_DRAINING"

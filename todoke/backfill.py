@@ -67,6 +67,8 @@ def _print_seeds(report: dict[str, Any]) -> None:
         print(f"activation {at}, by {report['engine']}: {counted(counts['seeded'], 'seed')}, {counts['empty']:,} empty")
         if counts["missed"]:
             print(f"  {counts['missed']:,} cannot be made up for: see `missed` in docs/how-to/change-definitions.md")
+    for at in report["left_out"]:
+        print(f"activation {at} is left out: it is after {report['as_of']}, up to which events are read")
     print(f"users: {report['users']:,}")
 
 

@@ -1,6 +1,7 @@
 """Dataflow's API by Google's client: launch a template, find the running job of a name, drain it.
 
-Over HTTP, so that another server can stand in for the service. Nothing is tried twice: a launch is no harmless thing.
+Over HTTP, so that another server can stand in for the service. Nothing is tried twice but looks at a job that drains: a
+launch is no harmless thing.
 """
 
 import re
@@ -114,13 +115,29 @@ class Dataflow:
         )
         with _told(f"draining {job.name}"):
             self._jobs.update_job(request=asked, retry=None, timeout=ANSWER_SECONDS)
-            until = time.monotonic() + seconds
-            while (state := self._look(job.id).current_state) not in _ENDED:
-                if time.monotonic() > until:
-                    raise RunFailed(f"{job.name} drains still: launch when it has ended")
-                self._sleep(LOOK_SECONDS)
+        state = self._ended(job, time.monotonic() + seconds)
         if state != api.JobState.JOB_STATE_DRAINED:
             raise RunFailed(f"{job.name} was to be drained, and ended as {state.name}")
+
+    def _ended(self, job: Running, until: float) -> api.JobState:
+        """How a job that was told to drain has ended; a look that fails is taken again until then."""
+        where = f"{job.name} was told to drain, and nothing was launched"
+        while True:
+            late = time.monotonic() > until
+            try:
+                with _told(f"looking how {job.name} drains"):
+                    state = self._look(job.id).current_state
+            except WrongUse as error:
+                raise WrongUse(f"{where}: {error}") from error
+            except RunFailed as error:
+                if late:
+                    raise RunFailed(f"{where}; whether it has ended is not known: {error}") from error
+            else:
+                if state in _ENDED:
+                    return state
+                if late:
+                    raise RunFailed(f"{job.name} drains still, and nothing was launched: launch when it has ended")
+            self._sleep(LOOK_SECONDS)
 
     def _look(self, job_id: str, view: int = api.JobView.JOB_VIEW_SUMMARY) -> api.Job:
         asked = api.GetJobRequest(project_id=self._project, location=self._region, job_id=job_id, view=view)

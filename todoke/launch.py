@@ -79,20 +79,22 @@ def _warn_of_lost(lost: list[str]) -> None:
 def _check_account() -> None:
     """There is an account to ask with: Beam would look for one for minutes before it says that there is none."""
     import google.auth
-    from google.auth.exceptions import GoogleAuthError
+
+    from todoke.account import UNREADABLE, auth_fault
 
     try:
         google.auth.default(scopes=[SCOPE])
-    except GoogleAuthError as error:
+    except UNREADABLE as error:
         raise WrongUse(
-            f"no credentials for Google Cloud: run `gcloud auth application-default login` ({error})"
+            f"no credentials for Google Cloud: run `gcloud auth application-default login` ({auth_fault(error)})"
         ) from error
 
 
 def _check(asked: Launch) -> Config | None:
     """What a launch needs is there; returns the configuration of a live job."""
-    from todoke.preflight import check_pubsub, check_store_release
+    from todoke.preflight import check_pubsub, check_store_release, check_topic
     from transforms.campaigns.transforms import read_file
+    from transforms.events.sources import parse_topic
     from transforms.storage.open import open_store
 
     if asked.place.template:
@@ -101,6 +103,8 @@ def _check(asked: Launch) -> Config | None:
         from beam_pipelines.backfill_on_dataflow import check
 
         backfill = check(asked.argv)
+        if backfill.control_topic is not None:
+            check_topic("--control-topic", parse_topic(backfill.control_topic), here=False)
         if backfill.store is not None:
             open_store(backfill.store, create=backfill.write == "users").close()
         return None

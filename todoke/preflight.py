@@ -18,6 +18,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1 import types as pubsub
 
 from beam_pipelines.options import Config
+from todoke.account import auth_fault
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
@@ -185,4 +186,4 @@ def _wrong(flag: str, kind: str, path: str, error: Exception) -> WrongUse:
         return WrongUse(f"{flag}: there is no {kind} {path}{where}")
     if isinstance(error, Forbidden):
         return WrongUse(f"{flag}: this account may not use the {kind} {path}: {error}")
-    return WrongUse(f"{flag}: no credentials for Pub/Sub: {error}; {_ADVICE}")
+    return WrongUse(f"{flag}: no credentials for Pub/Sub: {auth_fault(error)}; {_ADVICE}")

@@ -47,7 +47,7 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
     assert asked.store is not None
     definitions = compiled(asked.release)
     store = open_store(asked.store, create=False)
-    wanted = _wanted(asked, definitions, store)
+    wanted, later = _wanted(asked, definitions, store)
     done, read = Seeding(), {"read": 0, "dead_letters": 0}
     if asked.of_archive:
         engine = "archive"
@@ -69,6 +69,7 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
             write_time(at): {"seeded": done.seeded[at], "empty": done.empty[at], "missed": done.missed[at]}
             for at in sorted(wanted)
         },
+        "left_out": [write_time(at) for at in sorted(later)],
         "as_of": write_time(asked.as_of),
         "elapsed_s": round(time.monotonic() - started, 3),
     }
@@ -113,20 +114,24 @@ def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: st
     return read
 
 
-def _wanted(asked: Backfill, definitions: Definitions, store: Users) -> set[int]:
-    """The activations to make seeds for: the named one, else all that somebody waits for."""
+def _wanted(asked: Backfill, definitions: Definitions, store: Users) -> tuple[set[int], set[int]]:
+    """The activations to make seeds for, the named one or all that somebody waits for; and those that come too late.
+
+    Raises:
+      WrongUse: the pointer has no such activation, or all come too late.
+    """
     times = set(definitions.activations.values())
     if asked.activation is not None and asked.activation not in times:
         known = ", ".join(write_time(at) for at in sorted(times)) or "none"
         raise WrongUse(f"--activation: the pointer has {known}; found {write_time(asked.activation)}")
     wanted = {asked.activation} if asked.activation is not None else awaited(store.scan_users(), definitions)
-    for at in sorted(wanted):
-        if asked.as_of < at:
-            raise WrongUse(
-                f"--as-of: new conditions count from {write_time(at)}, and {write_time(asked.as_of)} is before that: "
-                "wait until the job has read past it, and give all events up to then; --activation takes an earlier one"
-            )
-    return wanted
+    later = {at for at in wanted if asked.as_of < at}
+    if later and later == wanted:
+        raise WrongUse(
+            f"--as-of: new conditions count from {write_time(min(later))}, and {write_time(asked.as_of)} is before "
+            "that: wait until the job has read past it, and give all events up to then"
+        )
+    return wanted - later, later
 
 
 def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:

@@ -89,11 +89,14 @@ def _beam_flags(words: Iterable[str]) -> list[str]:
 
 
 def _beam_flag(word: str, switches: AbstractSet[str]) -> list[str]:
+    """A switch that is false becomes the contrary one, `--no_…`, where Beam has it."""
     name, sign, value = word.partition("=")
     if sign and not value:
         return []
-    if not sign or name not in switches:
+    contrary = f"--{name.removeprefix('--no_')}" if name.startswith("--no_") else f"--no_{name.removeprefix('--')}"
+    if not sign or not {name, contrary} & switches:
         return [word]
     if value.lower() not in ("true", "false"):
         raise WrongUse(f"{name}: expected true or false; found {value}")
-    return [name] if value.lower() == "true" else []
+    asked = name if value.lower() == "true" else contrary
+    return [asked] if asked in switches else []

@@ -14,16 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.types import PublisherOptions
 
 from tools.smoke_calls import DEFINITIONS, calls, counted, differences, fold_here, write_calls
+from transforms.errors import TodokeError
 
-__all__ = ["Smoke", "Step", "main", "steps"]
+__all__ = ["Failed", "Smoke", "Step", "go", "main", "steps"]
 
 ROOT = Path(__file__).parent.parent
 INFRA = ROOT / "templates" / "infra"
@@ -35,6 +39,10 @@ SETTLING = 90.0
 
 class Failed(Exception):
     """A step that did not do what it should; the text says what."""
+
+
+#: How a step fails: by a command, by what Google says, or by the store.
+_FAILURES = (Failed, TodokeError, GoogleAPIError, GoogleAuthError, OSError, FutureTimeout)
 
 
 class Step(NamedTuple):
@@ -97,9 +105,10 @@ class Smoke:
 
     def build(self) -> None:
         """Build the image and push it, and remember its digest."""
-        tool = next((name for name in ("docker", "buildah") if shutil.which(name)), None)
-        if tool is None:
-            raise Failed("neither docker nor buildah is here: name an image with --image")
+        try:
+            tool = _output([str(ROOT / "templates" / "builder.sh")])
+        except Failed as error:
+            raise Failed("neither docker nor buildah is here: name an image with --image") from error
         tag = f"{self.repository}:{self.run}"
         _run(["gcloud", "auth", "configure-docker", f"{self.region}-docker.pkg.dev", "--quiet"])
         _run(["make", "image", f"ARGS=--tag {tag}"])
@@ -135,6 +144,13 @@ class Smoke:
         if found := differences(self._here, self.store):
             raise Failed("the job made something else of the calls than this machine:\n  " + "\n  ".join(found))
 
+    def left(self) -> str:
+        """What there may be where nothing was removed, and how to remove it."""
+        return (
+            f"the job {self.run}-realtime, and all whose name begins with {self.run} in project {self.project}. "
+            f"Remove it: {shlex.join(self.terraform('destroy'))}"
+        )
+
     def is_updated(self) -> None:
         """See that one job of the name runs, and that it took over from another."""
         command = ["gcloud", "dataflow", "jobs", "list", "--project", self.project, "--region", self.region]
@@ -167,7 +183,8 @@ def steps(smoke: Smoke) -> list[Step]:
     doctor += ["--control-topic", f"{place}/topics/{smoke.run}-control"]
     doctor += ["--dead-letters", f"{place}/topics/{smoke.run}-dead-letters"]
     shown = f"make image ARGS='--tag {smoke.repository}:{smoke.run}'"
-    image = [] if smoke.image else [Step("Build the image and push it", (shown,), smoke.build)]
+    pushed = f"docker push {smoke.repository}:{smoke.run}"
+    image = [] if smoke.image else [Step("Build the image and push it", (shown, pushed), smoke.build)]
     return [
         Step("Copy the module", (f"cp -r templates/infra {smoke.module}",), smoke.copy_module),
         command("Fetch the providers", lambda: ["terraform", f"-chdir={smoke.module}", "init", "-input=false"]),
@@ -205,11 +222,16 @@ def _todoke(*words: str) -> list[str]:
 
 def _run(words: Sequence[str]) -> None:
     try:
-        subprocess.run(words, cwd=ROOT, check=True)
+        running = subprocess.Popen(words, cwd=ROOT)
     except FileNotFoundError as error:
         raise Failed(f"{words[0]} is not on this machine") from error
-    except subprocess.CalledProcessError as error:
-        raise Failed(f"{words[0]} ended with {error.returncode}") from error
+    try:
+        code = running.wait()
+    except KeyboardInterrupt:  # which Terraform got too: it has to write down what it made
+        running.wait()
+        raise
+    if code:
+        raise Failed(f"{words[0]} ended with {code}")
 
 
 def _output(words: Sequence[str]) -> str:
@@ -222,25 +244,36 @@ def _output(words: Sequence[str]) -> str:
     return done.stdout.strip()
 
 
-def _go(found: Sequence[Step]) -> str:
-    """Do the steps, and the last one in any case; returns what failed, empty for nothing."""
+def go(found: Sequence[Step], left: str) -> str:
+    """Do the steps, and the last one in any case; returns what failed, empty for nothing.
+
+    What nobody foresaw, and an interruption, are raised when the last step was done. `left` says what costs money where
+    the last step fails, and how to remove it.
+    """
     *first, last = found
     problem = ""
-    for place, step in enumerate(first, 1):
-        begun = time.monotonic()
-        print(f"\n{place}. {step.title}", flush=True)
-        try:
-            step.do()
-        except (Failed, subprocess.CalledProcessError) as error:
-            problem = f"step {place} ({step.title}) failed: {error}"
-            print(problem, flush=True)
-            break
-        print(f"   done in {time.monotonic() - begun:.0f} s", flush=True)
-    print(f"\n{len(found)}. {last.title}", flush=True)
+    cleaned = False
     try:
-        last.do()
-    except Failed as error:
-        return f"{problem}; " * bool(problem) + f"and what it made is still there: {error}"
+        for place, step in enumerate(first, 1):
+            begun = time.monotonic()
+            print(f"\n{place}. {step.title}", flush=True)
+            try:
+                step.do()
+            except _FAILURES as error:
+                problem = f"step {place} ({step.title}) failed: {error}"
+                print(problem, flush=True)
+                break
+            print(f"   done in {time.monotonic() - begun:.0f} s", flush=True)
+    finally:
+        print(f"\n{len(found)}. {last.title}", flush=True)
+        try:
+            last.do()
+            cleaned = True
+        except _FAILURES as error:
+            problem = f"{problem}; " * bool(problem) + f"step {len(found)} ({last.title}) failed: {error}"
+        finally:
+            if not cleaned:
+                print(f"What it made may still be there, and cost: {left}", file=sys.stderr, flush=True)
     return problem
 
 
@@ -266,7 +299,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True)
     os.environ.pop("BIGTABLE_EMULATOR_HOST", None)  # this is about the services themselves
     os.environ.pop("PUBSUB_EMULATOR_HOST", None)
-    problem = _go(found)
+    try:
+        problem = go(found, smoke.left())
+    except KeyboardInterrupt:
+        problem = "interrupted"
     print(problem or f"\nall {len(found)} steps did what they should", flush=True)
     return 1 if problem else 0
 

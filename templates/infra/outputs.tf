@@ -18,6 +18,11 @@ output "places" {
   value       = local.live
 }
 
+output "work" {
+  description = "For `--staging`: what jobs that are launched by hand write for themselves."
+  value       = "gs://${google_storage_bucket.work.name}"
+}
+
 output "events_topic" {
   description = "Where events are published."
   value       = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.events.name}"
@@ -29,7 +34,7 @@ output "templates" {
 }
 
 output "accounts" {
-  description = "Who does what."
+  description = "Who does what. `worker` is for `--service-account`."
   value       = local.emails
 }
 

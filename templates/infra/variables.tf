@@ -14,8 +14,8 @@ variable "name" {
   default     = "todoke"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
-    error_message = "Small letters, digits and dashes, 3 to 20 of them: names of service accounts are made of it."
+    condition     = can(regex("^[a-z][a-z0-9-]{4,18}[a-z0-9]$", var.name))
+    error_message = "Small letters, digits and dashes, 6 to 20 of them: it names the Bigtable instance, and begins the names of service accounts."
   }
 }
 

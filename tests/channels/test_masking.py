@@ -1,6 +1,7 @@
 """What a provider says of a secret that it was sent is shown to nobody, wherever its answer is cut."""
 
 import json
+import re
 from base64 import b64encode
 from functools import partial
 from html import escape
@@ -91,6 +92,45 @@ def test_wherever_a_text_is_cut_the_beginning_of_a_secret_does_not_stand_in_it(s
     detail = Masks([secret]).outcome(Outcome.failed("rejected", said)).detail
     told = Outcome.failed("rejected", written).detail[:SHORTEST]
     assert told not in detail
+
+
+@given(
+    secret=st.text("abcXYZ019+/=&<>\"'\\届😀%", min_size=SHORTEST, max_size=40),
+    data=st.data(),
+)
+def test_a_secret_is_found_whichever_of_its_characters_are_escaped(secret, data):
+    def units(letter):
+        digits = letter.encode("utf-16-be").hex()
+        return "".join(f"\\u{digits[place : place + 4]}" for place in range(0, len(digits), 4))
+
+    def percents(letter):
+        return "".join(f"%{byte:02x}" for byte in letter.encode())
+
+    def hexed(escape, letter):
+        return escape(letter).upper().replace("\\U", "\\u")
+
+    def forms(letter):
+        short = [f"\\{letter}"] if letter in '/"\\' else []
+        plain = [] if letter in "%\\" else [letter]  # who escapes anything escapes the sign that begins an escape
+        return [*plain, units(letter), percents(letter), hexed(units, letter), hexed(percents, letter), *short]
+
+    written = "".join(data.draw(st.sampled_from(forms(letter))) for letter in secret)
+    assert Masks([secret]).masked(f"got {written}.") == f"got {MASK}."
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: re.sub("%..", lambda escape: escape[0].lower(), quote(text, safe="")),
+        lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+        lambda text: json.dumps(text)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c"),
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 3, 8])
+def test_an_escaped_secret_that_was_cut_is_masked_too(write, cut):
+    secret = 'sup3r-Secret/&<Tok+en="x"'
+    written = write(secret)
+    assert Masks([secret]).masked(f"got {written[: len(written) - cut]}") == f"got {MASK}"
 
 
 def test_a_letter_that_was_cut_at_the_end_hides_no_beginning():

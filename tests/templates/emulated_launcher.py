@@ -2,10 +2,10 @@
 
     python emulated_launcher.py FOLDER PYTHON MAIN WORD…
 
-As the real one, it gives every word as `--name=value`, and the program nothing else: the environment is empty, the
-working directory too. Beside loopback there is nothing to reach where the caller has made a network namespace. FOLDER
-has the buckets; it gets result.json: the exit code, what the program wrote, how long it took, and whether this program
-could reach anybody.
+As the real one, it gives every word as `--name=value`, and the program nothing else: the environment is empty but for
+values of secrets, which must stay with the launcher, and so is the working directory. Beside loopback there is nothing
+to reach where the caller has made a network namespace. FOLDER has the buckets; it gets result.json: the exit code, what
+the program wrote, how long it took, and whether this program could reach anybody.
 """
 
 import fcntl
@@ -28,6 +28,15 @@ SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 UP_AND_RUNNING = 0x41
 #: An address of the documentation (RFC 5737), which nobody has: only whether there is a way to it is asked.
 ELSEWHERE = ("192.0.2.1", 9)
+
+#: The value of each secret that channels may find in their environment: no job may carry it.
+CANARY = "canary-3f9a-of-a-secret"
+PLANTED = {
+    "TODOKE_SMTP_PASSWORD": CANARY,
+    "TODOKE_UNSUBSCRIBE_SECRET": CANARY,
+    "TODOKE_SECRET_CRM": CANARY,
+    "TODOKE_SECRET_ERP": CANARY,
+}
 
 
 def bring_loopback_up() -> None:
@@ -55,7 +64,7 @@ def main(folder: Path, python: str, program: str, words: list[str]) -> None:
     with serve_buckets(folder / "buckets") as url, serve_dataflow() as api:
         api.run("todoke-realtime")
         words = [word.replace("DATAFLOW", api.url.replace("127.0.0.1", "localhost")) for word in words]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(empty), **leads_to(url)}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(empty), **PLANTED, **leads_to(url)}
         begun = time.monotonic()
         done = subprocess.run(
             [python, program, *words],

@@ -16,6 +16,8 @@ from wheels import ROOT, surroundings
 __all__ = ["IMAGE", "Launched", "alone", "launch", "words_of"]
 
 HERE = Path(__file__).parent
+#: What becomes of the field `ipConfiguration`.
+PUBLIC = {"": "", "WORKER_IP_PUBLIC": "true", "WORKER_IP_PRIVATE": "false"}
 IMAGE = "europe-docker.pkg.dev/proj-x/todoke/todoke@sha256:" + "7" * 64
 
 
@@ -77,6 +79,10 @@ def words_of(body: Mapping[str, Any], seed: int) -> list[str]:
         "labels": json.dumps(environment["additionalUserLabels"]),
         "enable_streaming_engine": json.dumps(environment.get("enableStreamingEngine", False)),
         "subnetwork": "",
+        "disk_size_gb": environment.get("diskSizeGb", ""),
+        "autoscaling_algorithm": environment.get("autoscalingAlgorithm", ""),
+        "streaming_mode": environment.get("streamingMode", ""),
+        "use_public_ips": PUBLIC[environment.get("ipConfiguration", "")],
     }
     words = [f"--{name}={value}" for name, value in {**options, **asked["parameters"]}.items()]
     random.Random(seed).shuffle(words)

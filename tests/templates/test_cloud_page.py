@@ -59,7 +59,11 @@ def test_the_sums_are_right(column: int, site: tuple[int, ...]) -> None:
     cells = {row[0].partition(",")[0]: row[1:] for row in rows}
     rounded = {name: round(cost) for name, cost in expected.items()}
     assert {name: bold(cells[name][column]) for name in expected} == rounded
-    assert abs(bold(cells["sum of these"][column]) - sum(expected.values())) < 1
+    assert bold(cells["sum of these"][column]) == round(sum(expected.values()))
+
+
+def test_the_rate_is_that_of_the_months_of_the_table() -> None:
+    assert f"are {round(3e9 / (HOURS * 3_600)):,} a second on average" in PAGE
 
 
 def bold(cell: str) -> int:

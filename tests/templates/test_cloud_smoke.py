@@ -5,9 +5,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from emulators import Instance
+from google.api_core.exceptions import PermissionDenied
 
-from tools.cloud_smoke import Smoke, steps
+from tools.cloud_smoke import Failed, Smoke, Step, go, steps
 from tools.smoke_calls import BROKEN, DEFINITIONS, calls, differences, fold_here, write_calls
 from transforms.storage.open import open_store
 from transforms.storage.rows import MemberRow
@@ -57,6 +59,48 @@ def test_a_site_that_somebody_keeps_there_is_left_out(tmp_path: Path) -> None:
     assert "generated/bigtable.json" in copied
     assert not [name for name in copied if "tfvars" in name or "tfstate" in name]
     assert all(str(ROOT / "templates") not in word for word in smoke.terraform("apply"))
+
+
+@pytest.mark.parametrize(
+    "error", [Failed("no"), PermissionDenied("no"), OSError("no"), KeyboardInterrupt(), KeyError()]
+)
+def test_everything_is_removed_whatever_happened(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    done: list[str] = []
+
+    def fail() -> None:
+        raise error
+
+    found = [
+        Step("First", (), lambda: done.append("first")),
+        Step("Fail", (), fail),
+        Step("Never", (), lambda: done.append("never")),
+        Step("Remove", (), lambda: done.append("removed")),
+    ]
+    if isinstance(error, KeyboardInterrupt | KeyError):
+        with pytest.raises(type(error)):
+            go(found, "the job")
+    else:
+        assert go(found, "the job").startswith("step 2 (Fail) failed: ")
+    assert done == ["first", "removed"]
+    assert "the job" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [Failed("no"), PermissionDenied("no"), KeyboardInterrupt()])
+def test_what_is_left_is_said(error: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    smoke = Smoke("my-project", "europe-west1", "smoke-1", tmp_path, image="", count=1_000)
+
+    def fail() -> None:
+        raise error
+
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            go([Step("Remove", (), fail)], smoke.left())
+    else:
+        assert "step 1 (Remove) failed: " in go([Step("Remove", (), fail)], smoke.left())
+    said = capsys.readouterr().err
+    assert "smoke-1-realtime" in said
+    assert "terraform" in said
+    assert "destroy" in said
 
 
 def test_the_calls_are_the_same_each_time_and_some_are_broken() -> None:

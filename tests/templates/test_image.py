@@ -72,6 +72,39 @@ def test_the_context_is_what_the_wheel_is_built_of() -> None:
     assert "*" in lines
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Programs for `make image`, and none that builds."""
+    for name in ("sh", "bash", "env", "sed", "git", "dirname"):
+        program = shutil.which(name)
+        if program:
+            (tmp_path / name).symlink_to(program)
+    return tmp_path
+
+
+def make_image(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    command = [shutil.which("make") or "make", "image", "ARGS=--tag mine"]
+    environment = {"PATH": str(folder), "HOME": str(folder)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_without_a_builder_no_image_is_a_failure(folder: Path) -> None:
+    done = make_image(folder, docker="exit 1")  # its daemon is away
+    assert done.returncode != 0
+    assert "Neither docker with its daemon nor buildah is here" in done.stderr
+
+
+@pytest.mark.parametrize("programs", [("docker",), ("buildah",), ("docker", "buildah")])
+def test_images_are_for_the_machines_of_workers(folder: Path, programs: tuple[str, ...]) -> None:
+    done = make_image(folder, **dict.fromkeys(programs, 'printf "%s " "$0" "$@"'))
+    assert done.returncode == 0, done.stderr
+    assert f"{folder}/{programs[0]} build --platform=linux/amd64 --file templates/Dockerfile" in done.stdout
+    assert "--tag mine" in done.stdout
+
+
 def test_hadolint_finds_nothing() -> None:
     program = Path(sys.executable).parent / "hadolint"
     if not program.exists():

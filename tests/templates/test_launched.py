@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.portability.api import beam_runner_api_pb2 as RunnerApi
+from emulated_launcher import CANARY
 from graphs import carried, do_fns, labels
 from launches import IMAGE, Launched, alone, launch, words_of
 from wheels import ROOT, run
@@ -22,7 +23,7 @@ from beam_pipelines.options import FIRST_BEAM
 from beam_pipelines.template_parameters import BACKFILL, REALTIME
 from beam_pipelines.template_spec import Place, launch_body
 
-PLACE = Place(project="proj-x", region="europe-west1", image=IMAGE, staging="gs://staged/todoke")
+PLACE = Place(project="proj-x", region="europe-west1", image=IMAGE, staging="gs://staged/todoke", private=True)
 SECRET = "projects/proj-x/secrets/{}/versions/3"
 VALUES = {
     REALTIME: {
@@ -116,6 +117,8 @@ def test_the_job_is_what_was_asked(done: tuple[str, Launched]) -> None:
     assert images == {IMAGE}
     staged = {found.staged_name(each) for environment in environments for each in environment.dependencies}
     assert staged == {"submission_environment_dependencies.txt"}  # a list for people; no package of the launcher's
+    assert pool["ipConfiguration"] == "WORKER_IP_PRIVATE"
+    assert pool.get("diskSizeGb", 0) == (0 if name == REALTIME else 100)
     assert option(job, "max_num_workers") == (4 if name == REALTIME else 1)
 
 
@@ -148,6 +151,8 @@ def test_nothing_comes_from_the_program_that_was_run(done: tuple[str, Launched])
 def test_the_graph_knows_secrets_by_name_alone(done: tuple[str, Launched]) -> None:
     name, found = done
     inside = carried(found.proto)
+    assert CANARY.encode() not in inside + json.dumps(found.job).encode()
+    assert CANARY not in found.err
     assert (f"sm:{SECRET.format('smtp')}".encode() in inside) == (name == REALTIME)
     assert (f"sm:{SECRET.format('erp')}".encode() in inside) == (name == REALTIME)
 

@@ -161,6 +161,19 @@ def test_gzipped_files_by_a_pattern(shop: Shop) -> None:
     assert (report["read"], report["dead_letters"], report["seeded"]) == (8, 2, 2)
 
 
+def test_an_activation_after_the_events_is_left_out_and_others_are_seeded(shop: Shop) -> None:
+    later = publish(shop.release, {"segments": {"s": OFTEN, "t": RICH}}, ACTIVE + MINUTE, ACTIVE + 20 * MINUTE)
+    shop.write(later)
+    shop.take("ann", [], later)
+    done = shop.backfill(as_of="2026-03-10T12:15:00Z", engine="columns")
+    assert done.returncode == 0, done.stderr
+    assert "activation 2026-03-10T12:10:00Z, by columns" in done.stdout
+    assert "activation 2026-03-10T12:30:00Z is left out: it is after 2026-03-10T12:15:00Z" in done.stdout
+    report = shop.report()
+    assert list(report["activations"]) == ["2026-03-10T12:10:00Z"]
+    assert report["left_out"] == ["2026-03-10T12:30:00Z"]
+
+
 @pytest.mark.parametrize(
     ("flags", "cause"),
     [

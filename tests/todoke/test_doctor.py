@@ -1,6 +1,7 @@
 """What an installation lacks is found, with what to do, in time, and without a network too."""
 
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -25,6 +26,8 @@ from transforms.storage.open import open_store
 from transforms.users.lease import JobLease
 
 SUBSCRIPTION = "pubsub:projects/a-project/subscriptions/events"
+SECRET = "hunter2-of-a-private-key"
+KEY = json.dumps({"type": "service_account", "private_key": SECRET, "client_email": "a@b", "token_uri": "https://x"})
 DEFINITIONS = "segments:\n  buyers: {owner: crm, members: {event: Order Completed}}\n"
 
 
@@ -253,7 +256,7 @@ class Clock(HTTPServer):
     """A server whose clock is ahead by `ahead` seconds, or that says no time where it is None."""
 
     def __init__(self, ahead: float | None, status: int = 404) -> None:
-        self.ahead, self.status = ahead, status
+        self.ahead, self.status, self.said = ahead, status, ""
         super().__init__(("127.0.0.1", 0), _Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -266,7 +269,7 @@ class _Answers(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_response_only(self.server.status)
         if self.server.ahead is not None:
-            self.send_header("Date", formatdate(time.time() + self.server.ahead, usegmt=True))
+            self.send_header("Date", self.server.said or formatdate(time.time() + self.server.ahead, usegmt=True))
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -304,6 +307,64 @@ def test_a_look_that_never_answers_holds_up_nobody():
         ("unasked", "unseen", False),
     ]
     never.set()
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026 99:99:99 GMT", "Mon, 01 Jan 99999 00:00:00 GMT"])
+def test_a_clock_that_says_no_time(date):
+    server = Clock(0)
+    server.said = date
+    (found,) = look_at_clock(server.url)
+    server.shutdown()
+    server.server_close()
+    assert (found.state, "which is no time" in found.found) == ("unseen", True)
+
+
+def test_a_clock_that_speaks_no_http():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_garble, args=(server,), daemon=True).start()
+        (found,) = look_at_clock(f"http://127.0.0.1:{server.getsockname()[1]}/")
+    assert found.state == "unseen"
+
+
+def _garble(server: socket.socket) -> None:
+    with server.accept()[0] as there:
+        there.recv(4096)
+        there.sendall(b"garbage\r\n\r\n")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"", KEY.encode("utf-16"), KEY.encode(), b'{"type": []}', None])
+def test_a_key_file_that_is_none_hides_nothing_else_and_is_not_shown(todoke, tmp_path, monkeypatch, content):
+    path = tmp_path / "key.json"
+    path.mkdir() if content is None else path.write_bytes(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    words = ("--control-topic", "pubsub:projects/a-project/topics/control")
+    for form in ((), ("--json",)):
+        done = todoke("doctor", *words, *form)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1
+        assert "Traceback" not in said
+        assert SECRET not in said
+        assert "\\x" not in said
+    found = states(done)
+    assert found["python"] == found["packages"] == ["ok"]
+    assert found["credentials"] == ["missing"]
+
+
+def test_a_look_that_fails_as_it_may_does_not_hide_the_rest():
+    def fail():
+        raise OSError(21, "Is a directory")
+
+    def garble():
+        raise UnicodeDecodeError("utf-8", SECRET.encode(), 0, 1, "invalid start byte")
+
+    there = Look("there", lambda: [Finding("there", "ok", "yes")])
+    found = look_at_all([Look("broken", fail, needed=True), Look("garbled", garble), there])
+    assert [(each.what, each.state, each.fails) for each in found] == [
+        ("broken", "unseen", True),
+        ("garbled", "unseen", False),
+        ("there", "ok", False),
+    ]
+    assert SECRET not in repr(found)
 
 
 def test_what_nobody_foresaw_is_not_hidden():

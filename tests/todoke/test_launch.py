@@ -79,14 +79,21 @@ def test_the_request_is_shown_and_nobody_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_schedule_is_a_job_of_cloud_scheduler(tmp_path: Path) -> None:
-    words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], "--write", "seeds", "--as-of", "now-1h", "--scheduler-account", "a@b")
+    seeds = ("--write", "seeds", "--as-of", "now-1h", "--control-topic", "pubsub:projects/proj-x/topics/control")
+    words = ("backfill", *OF_LAUNCH, *OF_JOB[:4], *seeds, "--scheduler-account", "a@b")
     check("cloudscheduler", "Job", printed(tmp_path, *words, "--schedule", "7 * * * *"))
+
+
+def test_seeds_on_dataflow_go_to_a_topic(tmp_path: Path) -> None:
+    said = refused(tmp_path, "backfill", *OF_LAUNCH, *OF_JOB[:4], "--write", "seeds")
+    assert "--control-topic: seeds of a job on Dataflow go to its control topic" in said
 
 
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
         (("--name", "My Job"), "--name: expected small letters"),
+        (("--image", "europe-docker.pkg.dev/proj-x/todoke/todoke:latest"), "--image: expected …@sha256:…"),
         (("--staging", "work"), "--staging: expected gs://BUCKET/FOLDER"),
         (("--update", "--drain-first"), "--update, --drain-first"),
         (("--renamed", "{}"), "--renamed goes with --update"),
@@ -172,6 +179,22 @@ def test_a_drain_that_takes_too_long_is_a_failure(api: DataflowApi, dataflow: Da
     assert found is not None
     with pytest.raises(RunFailed, match="todoke drains still"):
         dataflow.drain(found, 0)
+
+
+def test_a_look_that_fails_while_a_job_drains_is_taken_again(api: DataflowApi, dataflow: Dataflow) -> None:
+    api.run("todoke")
+    found = dataflow.running("todoke")
+    assert found is not None
+    api.failing_looks = 2
+    dataflow.drain(found, 60)
+    assert len(api.changed) == 1
+
+    api.run("again")
+    other = dataflow.running("again")
+    assert other is not None
+    api.failing_looks = 99
+    with pytest.raises(RunFailed, match="again was told to drain, and nothing was launched; whether it has ended"):
+        dataflow.drain(other, 0)
 
 
 def test_without_an_account_nobody_is_asked(tmp_path: Path, api: DataflowApi) -> None:
@@ -295,7 +318,12 @@ def test_workers_run_the_image_of_the_template(site: Site) -> None:
 
 def test_a_backfill_is_launched_likewise(site: Site) -> None:
     flags = site.flags[:4]
-    code, out, err = site.launch("--write", "seeds", "--as-of", "now-1h", job="backfill", flags=flags)
+    topic = site.flags[site.flags.index("--control-topic") + 1]
+    seeds = ("--write", "seeds", "--as-of", "now-1h", "--control-topic")
+    code, out, err = site.launch(*seeds, f"{topic}s", job="backfill", flags=flags)
+    assert (code, out) == (2, "")
+    assert "--control-topic: there is no topic" in err
+    code, out, err = site.launch(*seeds, topic, job="backfill", flags=flags)
     assert code == 0, err
     [body] = site.api.launched
     assert body["launchParameter"]["parameters"]["as_of"] == "now-1h"

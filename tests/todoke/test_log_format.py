@@ -40,6 +40,7 @@ def test_a_run_that_goes_well_says_nothing_but_its_report(process: Todoke, flags
         (["--as-of", "tomorrow"], 2, "--as-of: expected a time with a zone"),
         (["--no-such-flag"], 2, "neither Todoke nor Beam knows --no-such-flag"),
         (["--runner", "Nowhere"], 2, "--runner: "),
+        (["--direct_num_workers=x"], 2, "argument --direct_num_workers: invalid int value"),
         (["--dead-letters", "/dev/full"], 1, "the pipeline failed: "),
     ],
 )

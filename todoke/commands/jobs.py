@@ -106,14 +106,14 @@ def import_(
 
 
 @group.command(
-    "todoke launch realtime --project shop --region europe-west1 --print \\",
-    "  --image europe-docker.pkg.dev/shop/todoke/todoke:0.1.0 \\",
-    "  --staging gs://shop/todoke --definitions gs://shop/live.json \\",
-    "  --store bigtable:shop/prod --push fcm:shop \\",
-    "  --events pubsub:projects/shop/subscriptions/events \\",
-    "  --control pubsub:projects/shop/subscriptions/control \\",
-    "  --control-topic pubsub:projects/shop/topics/control \\",
-    "  --dead-letters pubsub:projects/shop/topics/dead-letters",
+    "todoke launch realtime --project my-shop --region europe-west1 --print \\",
+    "  --image europe-docker.pkg.dev/my-shop/todoke/todoke@sha256:… \\",
+    "  --staging gs://my-shop/todoke --definitions gs://my-shop/live.json \\",
+    "  --store bigtable:my-shop/prod --push fcm:my-shop \\",
+    "  --events pubsub:projects/my-shop/subscriptions/events \\",
+    "  --control pubsub:projects/my-shop/subscriptions/control \\",
+    "  --control-topic pubsub:projects/my-shop/topics/control \\",
+    "  --dead-letters pubsub:projects/my-shop/topics/dead-letters",
     job="beam_pipelines.launch_options",
 )
 def launch(context: typer.Context) -> None:

@@ -6,11 +6,17 @@ from time import monotonic
 from typing import Literal, NamedTuple
 
 import msgspec
+from google.api_core.exceptions import GoogleAPIError
+
+from todoke.account import UNREADABLE
+from transforms.errors import TodokeError
 
 __all__ = ["LOOK_SECONDS", "Finding", "Look", "look_at_all"]
 
 #: How long all looks may take together, in seconds: they go on side by side.
 LOOK_SECONDS = 15.0
+#: How a look may fail that foresaw less: the rest is reported. Only our own errors are quoted; others may hold secrets.
+_KNOWN = (TodokeError, GoogleAPIError, *UNREADABLE)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -53,6 +59,10 @@ class _Looking(threading.Thread):
     def run(self) -> None:
         try:
             self._found = list(self._look.look())
+        except _KNOWN as error:
+            what, _, needed = self._look
+            said = str(error) if isinstance(error, TodokeError) else type(error).__name__
+            self._found = [Finding(what, "unseen", f"could not be looked at: {said}", needed=needed)]
         except BaseException as error:  # noqa: BLE001 - raised again by `findings`
             self._raised = error
 

@@ -3,22 +3,25 @@
 import os
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from time import time
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import google.auth
 from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request as AuthRequest
 from google.cloud.bigtable_admin_v2 import BigtableInstanceAdminClient
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
+from todoke.account import UNREADABLE, auth_fault
 from todoke.doctor.finding import Finding
 from todoke.doctor.machine import EMULATED
 from todoke.preflight import ANSWER_SECONDS, check_subscription, check_topic
 from transforms.errors import WrongUse
+from transforms.events.plain import quoted
 
 __all__ = [
     "TIME_SERVER",
@@ -46,18 +49,19 @@ def look_at_credentials(*, needed: bool) -> Iterator[Finding]:
     emulated = [service for service, variable in EMULATED.items() if variable in os.environ]
     try:
         credentials, project = google.auth.default(scopes=_SCOPES)
-    except (DefaultCredentialsError, GoogleAuthError) as error:
+    except UNREADABLE as error:
         because = f" ({', '.join(emulated)}: the emulator needs none)" if emulated else ""
-        yield Finding(what, "missing" if needed else "note", f"none: {' '.join(str(error).split())}{because}", _LOGIN)
+        yield Finding(what, "missing" if needed else "note", f"none: {auth_fault(error)}{because}", _LOGIN)
         return
     who = getattr(credentials, "service_account_email", "") or "a person's own"
     about = f"{who}, project {project or 'none'}"
     try:
         credentials.refresh(AuthRequest())  # type: ignore[no-untyped-call]
     except TransportError as error:
-        yield Finding(what, "unseen", f"{about}; Google did not answer: {error}", "is there a network?", needed)
+        said = f"{about}; Google did not answer: {auth_fault(error)}"
+        yield Finding(what, "unseen", said, "is there a network?", needed)
     except (GoogleAuthError, ValueError) as error:
-        refused = f"{about}; Google refuses them: {' '.join(str(error).split())}"
+        refused = f"{about}; Google refuses them: {auth_fault(error)}"
         yield Finding(what, "missing" if needed else "note", refused, _LOGIN)
     else:
         yield Finding(what, "ok", about)
@@ -151,10 +155,13 @@ def clock_skew(server: str) -> float | str:
             said = answer.headers["Date"]
     except HTTPError as error:
         said = error.headers["Date"]
-    except (URLError, OSError) as error:
-        return str(getattr(error, "reason", error))
+    except (OSError, HTTPException) as error:  # what speaks no HTTP among them
+        return str(getattr(error, "reason", error)) or type(error).__name__
     if said is None:
         return f"{server} says none"
     here = (asked + time()) / 2
-    # The header has whole seconds: half of one is added on average.
-    return here - (parsedate_to_datetime(said).timestamp() + 0.5)
+    try:
+        there = parsedate_to_datetime(said).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return f"{server} says {quoted(said)}, which is no time"
+    return here - (there + 0.5)  # the header has whole seconds: half of one is added on average

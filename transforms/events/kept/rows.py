@@ -1,7 +1,9 @@
 """Dead letters as rows of the store: named by what was refused, with the user if one can be read."""
 
 import re
+from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -43,6 +45,13 @@ _decoder = msgspec.json.Decoder(_Named | str)
 _SAID = re.compile(rb'\s{0,64}:\s{0,64}("(?:[^"\\]|\\.){1,1024}"|-?\d{1,20}(?![\d.eE]))')
 _VISITOR = b"anonymousId"
 _NAMES = (b"userId", _VISITOR, b"previousId")
+#: How an escape of JSON begins that may stand for a letter of a name.
+_ESCAPE = b"\\u00"
+#: The names where some of their letters are escapes.
+_ESCAPED = {
+    name: re.compile(b'"%b"' % b"".join(rb"(?:%c|\\u00(?i:%02x))" % (letter, letter) for letter in name))
+    for name in _NAMES
+}
 
 
 def kept(letter: DeadLetter, now: int) -> DeadLetterRow:
@@ -84,19 +93,16 @@ def named_user(payload: bytes) -> str:
 def _searched(payload: bytes) -> str:
     payload = payload[:_SEARCHED]
     for name in _NAMES:
-        if text := _outermost(payload, b'"%s"' % name):
+        if text := _outermost(payload, name):
             return _ANONYMOUS + text if name == _VISITOR else text
     return ""
 
 
 def _outermost(payload: bytes, name: bytes) -> str:
     """The outermost id that text says after a name, the first of several; empty where it says none."""
-    found, least, depth, counted_to, start = "", 0, 0, 0, 0
-    for _ in range(_MATCHES):
-        if (place := payload.find(name, start)) < 0:
-            break
-        start = place + len(name)
-        if not (text := _id_said(payload, start)):
+    found, least, depth, counted_to = "", 0, 0, 0
+    for place, end in islice(_places(payload, name), _MATCHES):
+        if not (text := _id_said(payload, end)):
             continue
         # Of brackets within texts nobody can be sure, where it is no JSON.
         depth += sum(payload.count(mark, counted_to, place) for mark in (b"{", b"["))
@@ -107,6 +113,18 @@ def _outermost(payload: bytes, name: bytes) -> str:
         if depth <= 1:
             break
     return found
+
+
+def _places(payload: bytes, name: bytes) -> Iterator[tuple[int, int]]:
+    """Where a name stands in quotes: where that begins, and ends."""
+    if _ESCAPE in payload:
+        for found in _ESCAPED[name].finditer(payload):
+            yield found.span()
+        return
+    said, end = b'"%b"' % name, 0
+    while (place := payload.find(said, end)) >= 0:
+        end = place + len(said)
+        yield place, end
 
 
 def _id_said(payload: bytes, start: int) -> str:

@@ -3,11 +3,13 @@ project = "my-project"
 region  = "europe-west1"
 
 parameters = { push = "fcm:my-project" }
+# What stands here must exist before the first apply, with a version in each secret (docs/cloud.md).
 secrets = {
   TODOKE_UNSUBSCRIBE_SECRET = "unsubscribe"
 }
 push_project = "my-project"
-publishers   = ["serviceAccount:gateway@my-project.iam.gserviceaccount.com"]
+# Accounts that exist.
+publishers = ["serviceAccount:gateway@my-project.iam.gserviceaccount.com"]
 
 job = {
   machine_type = "n2-standard-2"
