@@ -2,7 +2,8 @@
 starts it.
 
 A backfill is one process, and needs no shuffle: the job is what gives it a machine near the store. A runner may try the
-step again. Seeds may be made twice; whole users are refused a second time, since the store holds some by then.
+step again. Seeds, memberships and audits may be made twice; whole users are refused a second time, since the store
+holds some by then.
 """
 
 import json
@@ -58,9 +59,11 @@ def check(argv: Sequence[str]) -> Backfill:
     for name, place in (("--definitions", flags.definitions), ("--events", flags.events)):
         if "://" not in place and place != "store":
             raise WrongUse(f"{name}: on Dataflow name gs://BUCKET/…: {place} would be a worker's file")
-    if not flags.store.startswith("bigtable:"):
+    if flags.out is not None and "://" not in flags.out:
+        raise WrongUse(f"--out: on Dataflow name gs://BUCKET/…: {flags.out} would be a worker's folder")
+    if flags.store is not None and not flags.store.startswith("bigtable:"):
         raise WrongUse(f"--store: on Dataflow name bigtable:PROJECT/INSTANCE: {flags.store} would be a worker's file")
-    if flags.report or flags.dead_letters:
+    if flags.dead_letters or (flags.report and "://" not in flags.report):
         raise WrongUse(
             "--report, --dead-letters: files would be on a worker: the log has the report, the store letters"
         )

@@ -8,8 +8,9 @@ import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
-from beam_pipelines.options import CONTROL_RATE, Config, add_log_format, parsed, read_time
+from beam_pipelines.options import CONTROL_RATE, Config, add_log_format
 from beam_pipelines.places import check_events, check_written
+from beam_pipelines.values import parsed, read_time
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
@@ -31,20 +32,22 @@ class Backfill(msgspec.Struct, frozen=True):
     `config` is of the run over the history that rows need; it has the whole release, which no leaf is new to. `engine`
     is None for whichever can. `release` is the one whose activations seeds are for, `activation` (microseconds UTC) one
     of them, None for all that users wait for. Seeds go to `control_topic`, None for the store's table, `rate` a second.
-    With `of_archive` they are made of the store's own archive, and the source of `config` is none.
+    With `of_archive` they are made of the store's own archive, and the source of `config` is none. Memberships are
+    written to the folder `out`, and need a `store` only for its archive.
     """
 
     config: Config
     write: str
     engine: str | None
     as_of: int
-    store: str
+    store: str | None
     release: Release | None = None
     activation: int | None = None
     control_topic: str | None = None
     rate: float = CONTROL_RATE
     report: str | None = None
     of_archive: bool = False
+    out: str | None = None
     log_format: str = FORMATS[0]
 
 
@@ -53,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         prog="todoke backfill",
         allow_abbrev=False,
-        description="Read a history of events into a store. Nothing is ever sent.",
+        description="Read a history of events into a store, or say who was in which segment. Nothing is ever sent.",
         epilog="Any other flag goes to Beam (--runner, --project, ...). Credentials come from the environment.",
     )
     add = flags.add_argument
@@ -62,29 +65,35 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines or Parquet: a path or pattern (required for users); seeds: `store` (default) for the archive "
-        "of the store",
+        help="JSON Lines or Parquet: a path or pattern (required for users); else `store` (default) for the archive of "
+        "the store",
     )
     add(
         "--as-of",
         metavar="TIME",
-        help="up to this time, inclusive (ISO 8601 with a zone, now, or now-1h), and not in the future (required with "
-        "files); default for seeds of the archive: now",
+        help="up to this time, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are those of "
+        "UTC), and not in the future (required with files); default for the archive: now",
     )
-    add("--store", required=True, metavar="URL", help="sqlite:PATH or bigtable:PROJECT/INSTANCE")
+    add(
+        "--store",
+        metavar="URL",
+        help="sqlite:PATH or bigtable:PROJECT/INSTANCE; memberships of files need none",
+    )
     add(
         "--write",
-        choices=("users", "seeds"),
+        choices=("users", "seeds", "memberships", "audit"),
         default="users",
         help="users: whole users into an empty store that no live job uses (default); seeds: what new conditions "
-        "missed, for users of a live job",
+        "missed, for users of a live job; memberships: who is in which segment, as Parquet; audit: "
+        "whether the members of a store are those of its archive",
     )
+    add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://BUCKET/…")
     add(
         "--engine",
         choices=("columns", "rows"),
-        help="default: rows for users; columns for seeds, where that is possible",
+        help="default: rows for users; columns for all else, where that is possible",
     )
-    add("--report", metavar="FILE", help="write the report as JSON")
+    add("--report", metavar="FILE", help="write the report as JSON, also to gs://BUCKET/…")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
     add("--activation", metavar="TIME", help="seeds: only for this activation (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
@@ -121,7 +130,9 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
         if place is not None and ":" not in place:
             check_written(flag, place)
-    if flags.write == "users" and names_dataflow(beam_flags):
+    if flags.out is not None and "://" not in flags.out:
+        check_written("--out", flags.out, folder=True)
+    if flags.write != "seeds" and names_dataflow(beam_flags):
         raise WrongUse("--runner: a backfill is one process on this machine, and takes no --runner of Dataflow")
     definitions = read_definitions(flags.definitions)
     release = definitions if isinstance(definitions, Release) else None
@@ -144,7 +155,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     activation = None if flags.activation is None else read_time("--activation", flags.activation)
     seeding = (release, activation, flags.control_topic, flags.rate)
     asked = Backfill(
-        config, flags.write, flags.engine, as_of, flags.store, *seeding, flags.report, of_archive, flags.log_format
+        *(config, flags.write, flags.engine, as_of, flags.store, *seeding),
+        *(flags.report, of_archive, flags.out, flags.log_format),
     )
     return asked, beam_flags
 
@@ -167,7 +179,9 @@ def _read_scope(flags: argparse.Namespace, launched: int) -> tuple[int, bool]:
     Raises:
       WrongUse: the flags do not go together, or a value cannot be.
     """
-    of_archive = flags.write == "seeds" and flags.events == ARCHIVE
+    of_archive = flags.write != "users" and flags.events == ARCHIVE
+    if flags.write == "audit" and not of_archive:
+        raise WrongUse("--events: an audit reads the archive of its store, and no files")
     if flags.events == ARCHIVE and not of_archive:
         raise WrongUse("--events: name the files that users are made of (`todoke export` writes those of a store)")
     if flags.as_of is None and not of_archive:
@@ -181,20 +195,25 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
     """Find what cannot be before anything is read."""
     if as_of > launched:
         raise WrongUse(f"--as-of: {flags.as_of} is ahead: a backfill knows only what has been")
+    if flags.write != "seeds" and (flags.activation is not None or flags.control_topic is not None):
+        raise WrongUse("--activation and --control-topic are for --write seeds")
+    if (flags.write == "memberships") != (flags.out is not None):
+        raise WrongUse("--out: --write memberships needs a folder for its files, and nothing else has any")
+    if flags.store is None:
+        if flags.write != "memberships" or of_archive:
+            raise WrongUse("--store: name the store")
+        return
     if flags.store == "none":
         raise WrongUse("--store: a backfill writes into a store; `todoke run --store none` only reports")
     parsed("--store", parse_store, flags.store)
     if flags.control_topic is not None:
         parsed("--control-topic", parse_topic, flags.control_topic)
-    if of_archive and flags.engine is not None:
-        raise WrongUse("--engine: seeds of the store's archive take none; it is for files")
-    if flags.write == "users":
-        if flags.engine == "columns":
-            raise WrongUse(
-                "--engine: columns know the evidence of conditions, and not profiles, duplicates and journeys: whole "
-                "users take --engine rows"
-            )
-        if flags.activation is not None or flags.control_topic is not None:
-            raise WrongUse("--activation and --control-topic are for --write seeds")
-    elif not (flags.rate > 0 and isfinite(flags.rate)):
+    if of_archive and flags.write in ("seeds", "audit") and flags.engine is not None:
+        raise WrongUse("--engine: seeds of the store's archive and audits take none; it is for files")
+    if flags.write == "users" and flags.engine == "columns":
+        raise WrongUse(
+            "--engine: columns know the evidence of conditions, and not profiles, duplicates and journeys: whole "
+            "users take --engine rows"
+        )
+    if not (flags.rate > 0 and isfinite(flags.rate)):
         raise WrongUse("--rate: expected more than 0 seeds a second")

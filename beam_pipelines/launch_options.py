@@ -10,10 +10,10 @@ import msgspec
 
 from beam_pipelines import backfill_options, options
 from beam_pipelines.flag_words import Misread, names_of, read_flags
-from beam_pipelines.options import parsed
 from beam_pipelines.schedule import check_schedule
 from beam_pipelines.template_parameters import JOBS, REALTIME, Parameter, argv_of, parameters_of
 from beam_pipelines.template_spec import LaunchPlace
+from beam_pipelines.values import parsed
 from beam_pipelines.variables import parse_variables
 from transforms.channels.secret_manager import PREFIX
 from transforms.channels.settings import SECRET_PREFIX

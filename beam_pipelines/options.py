@@ -2,11 +2,10 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +13,7 @@ from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
 from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
+from beam_pipelines.values import parsed, read_time
 from beam_pipelines.variables import parse_variables
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
@@ -21,11 +21,10 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, check_mail, secret_of, secrets_for
 from transforms.errors import WrongUse
-from transforms.events.plain import quoted
 from transforms.events.sources import Source, Subscription, parse_source
 from transforms.identity.channels import channels
 from transforms.logs import FORMATS
-from transforms.segments.values import DAY, duration, written_time
+from transforms.segments.values import DAY, duration
 from transforms.storage.open import parse_store
 
 __all__ = [
@@ -36,9 +35,7 @@ __all__ = [
     "check_words",
     "parse",
     "parse_kept_for",
-    "parsed",
     "parser",
-    "read_time",
 ]
 
 #: The version of Beam that jobs of the first release ran on. Beam asks it when it would make coders or steps in another
@@ -46,9 +43,6 @@ __all__ = [
 FIRST_BEAM = "2.77.0"
 #: Wakes or seeds a second: a live job on one machine took 7,000 to 10,000 messages, and events come beside these.
 CONTROL_RATE = 1_000.0
-
-_Said = TypeVar("_Said")
-_Meant = TypeVar("_Meant")
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -107,8 +101,8 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add(
         "--as-of",
         metavar="TIME",
-        help="settle users up to this time, inclusive (ISO 8601 with a zone, now, or now-1h); default: the newest "
-        "arrival",
+        help="settle users up to this time, inclusive (ISO 8601 with a zone, now, now-1h, today, or today-1d; days are "
+        "those of UTC); default: the newest arrival",
     )
     add("--continue", dest="continued", action="store_true", help="go on with the users that the store holds")
     channel(
@@ -298,18 +292,6 @@ def _check_secrets(told: Told, definitions: Texts | Release, environment: Mappin
                 raise WrongUse(f"--{name}: {error}") from error
 
 
-def parsed(flag: str, parse: Callable[[_Said], _Meant], said: _Said) -> _Meant:
-    """What a flag means.
-
-    Raises:
-      WrongUse: it means nothing; the text begins with the flag.
-    """
-    try:
-        return parse(said)
-    except ValueError as error:
-        raise WrongUse(f"{flag}: {error}") from error
-
-
 def parse_kept_for(said: str) -> int:
     """What `--keep-dead-letters` says, in microseconds.
 
@@ -343,25 +325,3 @@ def _check_dataflow(config: Config) -> None:
                 f"--{message.channel}: on Dataflow name where message `{message.id}` goes: an outbox would be on a "
                 "worker's disk"
             )
-
-
-def read_time(flag: str, text: str, now: int | None = None) -> int:
-    """The time that a flag names, microseconds UTC; where `now` is given, `now` or `now-1h` too, as schedulers need it.
-
-    Raises:
-      WrongUse: it names none.
-    """
-    if now is not None and text.startswith("now"):
-        return now - parsed(flag, _ago, text)
-    moment = written_time(text)
-    if not isinstance(moment, int):
-        raise WrongUse(f"{flag}: expected a time with a zone, such as 2026-07-01T00:00:00Z; found {quoted(text)}")
-    return moment
-
-
-def _ago(text: str) -> int:
-    if text == "now":
-        return 0
-    if not text.startswith("now-"):
-        raise ValueError(f"expected a time, now, or now-1h and the like; found {quoted(text)}")
-    return duration(text.removeprefix("now-"))

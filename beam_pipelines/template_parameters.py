@@ -24,10 +24,10 @@ JOBS = (REALTIME, BACKFILL)
 #: Flags that say where a file lies or what this machine does; a worker has neither.
 _LEFT_OUT = {
     REALTIME: {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
-    BACKFILL: {"help", "report", "dead_letters"},
+    BACKFILL: {"help", "dead_letters"},
 }
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"
-_TIMES = f"now(-[1-9][0-9]*[smhdw])?|{_TIME}"
+_TIMES = f"(now|today)(-[1-9][0-9]*[smhdw])?|{_TIME}"
 _SUBSCRIPTION = "(pubsub:)?projects/[^/]+/subscriptions/[^/]+"
 _TOPIC = "(pubsub:)?projects/[^/]+/topics/[^/]+"
 _VERSION = "projects/[^/,]+/secrets/[^/,]+/versions/([1-9][0-9]*|latest)"
@@ -46,6 +46,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://[^/@]+(/.*)?"),
     "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*"),
     "as_of": ("TEXT", _TIMES),
+    "out": ("GCS_WRITE_FOLDER", "gs://[^/]+/.+"),
+    "report": ("GCS_WRITE_FILE", "gs://[^/]+/.+"),
     "activation": ("TEXT", _TIME),
     "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?"),
 }
@@ -75,7 +77,10 @@ _HELP_OF: Mapping[str, Mapping[str, str]] = {
     },
 }
 #: What a job elsewhere needs, beside what its parser asks for.
-_NEEDED: Mapping[str, set[str]] = {REALTIME: {"control", "control_topic", "dead_letters"}, BACKFILL: {"write"}}
+_NEEDED: Mapping[str, set[str]] = {
+    REALTIME: {"control", "control_topic", "dead_letters"},
+    BACKFILL: {"write", "store"},
+}
 _WORDS = {"id": "ID", "smtp": "SMTP", "url": "URL", "sms": "SMS", "line": "LINE"}
 
 

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,19 @@ def prepared(history: Iterable[dict[str, Any]], definitions: Definitions, folder
     return prepare(lines, needs_of(leaves_of(definitions)), folder, until=as_of, parts=2)
 
 
-def columnar(history: Iterable[dict[str, Any]], definitions: Definitions, as_of: int) -> dict[str, set[str]]:
-    """The segments of each user, by columns."""
+def columnar(
+    history: Iterable[dict[str, Any]],
+    definitions: Definitions,
+    as_of: int | Mapping[str, int],
+    until: int | None = None,
+) -> dict[str, set[str]]:
+    """The segments of each user, by columns; what arrived after `until` (default: `as_of`) does not count."""
+    if until is None:
+        assert isinstance(as_of, int)
+        until = as_of
     conditions, policies = conditions_of(definitions), definitions.policies
     with tempfile.TemporaryDirectory() as folder:
-        ready = prepared(history, definitions, Path(folder), as_of).prepared
+        ready = prepared(history, definitions, Path(folder), until).prepared
         found = {}
         for frame in memberships(conditions, ready, as_of, policies.default_zone, policies.default_region):
             for row in frame.iter_rows(named=True):

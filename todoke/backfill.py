@@ -1,4 +1,6 @@
-"""`todoke backfill`: a history of events into a store: whole users, or seeds for the users of a live job."""
+"""`todoke backfill`: a history of events as whole users, as seeds for the users of a live job, as memberships, or held
+against what a store has.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +9,11 @@ from rich.console import Console
 
 from beam_pipelines import backfill as job
 from beam_pipelines.backfill_options import Backfill
+from todoke.audit import audit_store, audit_text
+from todoke.memberships import write_memberships
 from todoke.run import check_beam_flags, print_report, run_bounded, write_report
 from todoke.seeds import write_seeds
-from todoke.terminal import Screen
+from todoke.terminal import Screen, print_plain
 from transforms.errors import WrongUse
 from transforms.events.plain import counted
 
@@ -28,12 +32,23 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
         if beam_flags:
             raise WrongUse(f"{' '.join(beam_flags)}: seeds are made on this machine, and take no flags of Beam")
         report = write_seeds(asked)
+    elif asked.write == "audit":
+        if beam_flags:
+            raise WrongUse(f"{' '.join(beam_flags)}: an audit is made on this machine, and takes no flags of Beam")
+        report = audit_store(asked)
+    elif asked.write == "memberships":
+        report = write_memberships(asked, beam_flags)
     else:
         report = _write_users(asked, beam_flags)
     if asked.report:
         write_report(asked.report, report)
     if asked.write == "seeds":
         _print_seeds(report)
+    elif asked.write == "audit":
+        for line in audit_text(report):
+            print_plain(line)
+    elif asked.write == "memberships":
+        _print_memberships(report)
     else:
         print_report(Screen(), report)
 
@@ -55,3 +70,10 @@ def _print_seeds(report: dict[str, Any]) -> None:
     for at in report["left_out"]:
         print(f"activation {at} is left out: it is after {report['as_of']}, up to which events are read")
     print(f"users: {report['users']:,}")
+
+
+def _print_memberships(report: dict[str, Any]) -> None:
+    members, users = counted(report["members"], "membership"), counted(report["users"], "user")
+    print(f"{members} of {users} as of {report['as_of']}, by {report['engine']}, in {counted(report['files'], 'file')}")
+    for name, many in report["segments"].items():
+        print(f"  {name}: {many:,}")

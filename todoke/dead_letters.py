@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Any
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.clock import check_zone, clock
 from todoke.names import check_word
 from todoke.store import open_asked_reader

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.clock import Clock, check_zone, clock
 from todoke.names import check_name
 from todoke.store import asked_row, open_asked_reader

@@ -114,7 +114,8 @@ def _check(asked: Launch) -> Config | None:
         backfill = check(asked.argv)
         if backfill.control_topic is not None:
             check_topic("--control-topic", parse_topic(backfill.control_topic), here=False)
-        open_store(backfill.store, create=backfill.write == "users").close()
+        if backfill.store is not None:
+            open_store(backfill.store, create=backfill.write == "users").close()
         return None
     place = asked.place
     flags = ("--runner=DataflowRunner", f"--project={place.project}", f"--region={place.region}")

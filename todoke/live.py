@@ -38,7 +38,7 @@ from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
-from transforms.users.lease import JobLease
+from transforms.users.lease import LIVE_JOB, JobLease
 
 __all__ = ["Patience", "run_graph", "run_live", "supervise"]
 
@@ -92,7 +92,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
         store.close()
 
     held = open_store(url)
-    lease = JobLease(held, "a live job")
+    lease = JobLease(held, LIVE_JOB)
     lease.await_and_take()
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)

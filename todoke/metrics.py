@@ -8,7 +8,7 @@ from msgspec import structs
 from rich import box
 from rich.table import Table
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.clock import Clock, check_zone, clock
 from todoke.names import check_word
 from todoke.store import open_asked_reader

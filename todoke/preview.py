@@ -11,8 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from beam_pipelines.options import read_time
 from beam_pipelines.places import check_events
+from beam_pipelines.values import read_time
 from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.clock import check_zone, clock
 from todoke.explain import explained_json, print_explained, print_failed

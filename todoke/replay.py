@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 
-from beam_pipelines.options import read_time
+from beam_pipelines.values import read_time
 from todoke.control import ControlFailed, Publisher, open_topic, publish_evenly
 from todoke.names import check_word
 from todoke.replay_file import is_stdout, line_of, open_file

@@ -11,6 +11,8 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 from rich import box
@@ -255,15 +257,21 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
 
 
 def write_report(place: str, report: dict[str, Any]) -> None:
-    """The report as a file of JSON.
+    """The report as a file of JSON, on any file system that Beam knows.
 
     Raises:
       RunFailed: it cannot be written.
     """
+    data = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     try:
-        Path(place).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    except OSError as error:
-        raise RunFailed(f"the report cannot be written: {place}: {error.strerror}; all else is done") from error
+        if "://" in place:
+            with FileSystems.create(place, mime_type="application/json") as file:
+                file.write(data)
+        else:
+            Path(place).write_bytes(data)
+    except (OSError, ValueError, BeamIOError) as error:
+        cause = getattr(error, "strerror", None) or str(error)
+        raise RunFailed(f"the report cannot be written: {place}: {cause}; all else is done") from error
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ def write_seeds(asked: Backfill) -> dict[str, Any]:
     """
     started = time.monotonic()
     assert asked.release is not None
+    assert asked.store is not None
     definitions = compiled(asked.release)
     store = open_store(asked.store, create=False)
     wanted, later = _wanted(asked, definitions, store)

@@ -6,11 +6,13 @@ from beam_pipelines.backfill_options import parse as parse_backfill
 from beam_pipelines.flag_words import Misread
 from beam_pipelines.options import parse
 from beam_pipelines.places import check_written
+from beam_pipelines.values import read_time
 from transforms.channels.hosts import parse_allowed
 from transforms.channels.line.settings import parse_line
 from transforms.channels.push.settings import parse_fcm
 from transforms.channels.webhook.transport import check_secret
 from transforms.errors import WrongUse
+from transforms.events.times import write_time
 from transforms.storage.open import parse_store
 
 
@@ -53,5 +55,30 @@ def test_an_outbox_that_cannot_be_made_is_said_and_one_that_can_is_not_yet_made(
 def test_a_mistyped_flag_is_told_which_was_meant():
     with pytest.raises(Misread, match=r"--definitons; did you mean `--definitions`\?; .* are required: --definitions"):
         parse(["--definitons", "x", "--events", "y", "--store", "none"])
-    with pytest.raises(Misread, match="are required: --store"):
-        parse_backfill(["--definitions", "x"])
+    with pytest.raises(Misread, match="are required: --definitions"):
+        parse_backfill(["--store", "x"])
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("now", "2026-05-03T10:20:30Z"),
+        ("now-90m", "2026-05-03T08:50:30Z"),
+        ("today", "2026-05-03T00:00:00Z"),
+        ("today-2d", "2026-05-01T00:00:00Z"),
+        ("2026-05-01T02:00:00+02:00", "2026-05-01T00:00:00Z"),
+    ],
+)
+def test_words_for_times_are_those_of_the_launch_and_days_those_of_utc(said, meant):
+    assert write_time(read_time("--as-of", said, read_time("", "2026-05-03T10:20:30Z"))) == meant
+
+
+@pytest.mark.parametrize("said", ["now-", "today-1y", "today+1d", "tomorrow", "now-1h-1h", "nowhere"])
+def test_what_is_no_word_for_a_time_is_refused_by_its_flag(said):
+    with pytest.raises(WrongUse, match=r"--as-of: (expected a|months and years)"):
+        read_time("--as-of", said, 0)
+
+
+def test_a_word_for_a_time_needs_a_launch():
+    with pytest.raises(WrongUse, match=r"--as-of: expected a time with a zone, such as \S+Z; found .now"):
+        read_time("--as-of", "now")

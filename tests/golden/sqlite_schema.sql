@@ -24,3 +24,4 @@ CREATE INDEX dead_letters_by_user ON dead_letters (user);
 CREATE INDEX dead_letters_by_time ON dead_letters (time DESC, id, weight);
 CREATE INDEX identities_by_user ON identities (user);
 CREATE INDEX identities_by_previous ON identities (previous) WHERE previous != '';
+CREATE INDEX ledger_by_mailbox ON ledger (detail) WHERE state = 'claimed' AND lease = 0;

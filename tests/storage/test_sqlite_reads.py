@@ -53,6 +53,13 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "read_run": lambda store: store.read_run(),
     "read_lease": lambda store: store.read_lease(),
     "delete_control": lambda store: store.delete_control(["x"]),
+    "dead_letters_of": lambda store: store.dead_letters_of("u1"),
+    "identities_of": lambda store: list(store.identities_of("u1")),
+    "mailbox_claims_of": lambda store: list(store.mailbox_claims_of(["s1"])),
+    "delete_mailbox_claims": lambda store: [
+        store.record([sent("\0mailbox:x", lease=0, detail="s1")]),
+        store.delete_mailbox_claims(["s1"]),
+    ],
     "delete_user": lambda store: store.delete_user("u1", ["vip"], [("anonymous", "a1")], row=True),
 }
 

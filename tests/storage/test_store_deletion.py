@@ -3,11 +3,12 @@
 from typing import Any
 
 import msgspec
-from samples import HOSTILE, NOW, event, identity, member, sent, user
+from samples import HOSTILE, NOW, event, identity, letter, member, sent, user
 
 from transforms.storage.bigtable import keys
+from transforms.storage.ledger import MAILBOX_CLAIM
 from transforms.storage.open import open_store
-from transforms.storage.rows import EventKey
+from transforms.storage.rows import EventKey, LedgerRow, LedgerState
 from transforms.storage.store import Store
 
 
@@ -94,3 +95,37 @@ def test_a_deleted_user_may_come_again(store: Store) -> None:
     store.write_users([user("u1", 6)])
     store.write_events([event("u1", NOW + 1)])
     assert everything(store, "u1") == [user("u1", 6), event("u1", NOW + 1)]
+
+
+OWNED = [("address", "old@example.com", "u1"), ("anonymous", "a1", "u1"), ("token", "t", "u2"), ("address", "x", "u")]
+
+
+def test_what_names_a_user_is_found(store: Store) -> None:
+    store.write_identities([identity(value, user, 1, kind) for kind, value, user in OWNED])
+    store.write_identities([identity("taken", "u1", 1, "token")])
+    store.write_identities([identity("taken", "u2", 2, "token")])
+    store.write_dead_letters([letter(number, user) for number, user in enumerate(("u1", "u2", "u1", "u"))])
+    store.record([claim("m1", "s1"), claim("m2", "s2"), claim("m3", "s3"), sent("u1", "s1"), sent("u1", "s9")])
+    assert sorted((row.kind, row.value) for row in store.identities_of("u1")) == [
+        ("address", "old@example.com"),
+        ("anonymous", "a1"),
+    ]
+    assert sorted(row.user for row in store.dead_letters_of("u1")) == ["u1", "u1"]
+    assert sorted(row.send for row in store.mailbox_claims_of(["s1", "s3", "s9", "none"])) == ["m1", "m3"]
+    assert list(store.mailbox_claims_of([])) == []
+
+
+def test_claims_of_mailboxes_are_deleted_by_the_sends_that_have_them(store: Store) -> None:
+    store.record([claim("m1", "s1"), claim("m2", "s2"), claim("m3", "s3"), sent("u1", "s1"), sent("u2", "s2")])
+    store.delete_mailbox_claims(["s3", "none"])
+    store.delete_mailbox_claims([])
+    assert sorted(row.detail for row in store.scan_ledger() if row.user.startswith(MAILBOX_CLAIM)) == ["s1", "s2"]
+    store.delete_user("u1", [], [])
+    left = sorted(row.detail for row in store.scan_ledger() if row.user.startswith(MAILBOX_CLAIM))
+    assert left == (["s2"] if store.is_transactional else ["s1", "s2"])
+
+
+def claim(mailbox: str, send: str) -> LedgerRow:
+    """What a courier writes so that a mailbox gets a mail once."""
+    row = sent(f"{MAILBOX_CLAIM}{mailbox}", mailbox)
+    return msgspec.structs.replace(row, state=LedgerState.CLAIMED, lease=0, detail=send)

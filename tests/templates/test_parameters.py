@@ -26,7 +26,7 @@ def test_each_flag_is_a_parameter_or_only_for_this_machine(job: str) -> None:
     known = {each.flag for each in parameters_of(job)} - {""}
     assert known <= flags
     here = {"-h", "--report", "--outbox", "--as-of", "--continue", "--variable", "--no-seed", "--restarts"}
-    assert flags - known == (here | {"--supervised"} if job == REALTIME else {"-h", "--report", "--dead-letters"})
+    assert flags - known == (here | {"--supervised"} if job == REALTIME else {"-h", "--dead-letters"})
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -2,11 +2,19 @@
 
 import gzip
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from commands import Todoke
+
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.kept.rows import kept
+from transforms.storage.open import open_store
+from transforms.users.export import MEMBERS, SENDS
 
 DEFINITIONS = """\
 segments:
@@ -133,8 +141,92 @@ def test_an_export_again_replaces_the_files(shop: Path, todoke: Todoke) -> None:
         (("--store", "sqlite:a.db", "--events", "gs://b/*.jsonl"), "--events: an export is written to files"),
         (("--store", "sqlite:a.db", "--events", "*/*.jsonl"), "--events: one `*` stands for the day"),
         (("--store", "nothing", "--events", "x.jsonl"), "--store: "),
+        (("--store", "sqlite:a.db"), "name what is to be exported"),
+        (("--store", "sqlite:a.db", "--sends", "x", "--members", "x"), "of their own"),
+        (("--store", "sqlite:a.db", "--sends", "a/*/*.parquet"), "--sends: one `*` stands for the day of the decision"),
+        (("--store", "sqlite:a.db", "--members", "."), "--members: . is a folder"),
+        (("--store", "sqlite:a.db", "--user", "ann", "--sends", "x"), "--user"),
+        (("--store", "sqlite:a.db", "--sends", "x", "--out", "y"), "--out"),
     ],
 )
 def test_wrong_use(tmp_path: Path, todoke: Todoke, flags: tuple[str, ...], cause: str) -> None:
     done = todoke("export", *flags)
     assert (done.returncode, done.stdout, cause in done.stderr) == (2, "", True), done.stderr
+
+
+def test_members_and_sends_are_rows_for_a_warehouse(shop: Path, todoke: Todoke) -> None:
+    files = ("--members", "members/*.parquet", "--sends", "sends.parquet", "--events", "e.jsonl")
+    done = todoke("export", "--store", "sqlite:a.db", *files, "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert (counts["members"], counts["events"]["files"]) == ({"members": 4, "files": 3}, 1)
+    assert sorted(file.name for file in (shop / "members").iterdir()) == [
+        "known.parquet",
+        "reached.parquet",
+        "regulars.parquet",
+    ]
+    table = pq.read_table(shop / "members/regulars.parquet")
+    assert table.schema.equals(MEMBERS)
+    listed = todoke("members", "regulars", "--store", "sqlite:a.db", "--json").stdout.splitlines()
+    assert [(row["user"], row["since"].isoformat() + "Z") for row in no_zone(table)] == [
+        (said["user"], said["since"]) for said in map(json.loads, listed)
+    ]
+    sends = pq.read_table(shop / "sends.parquet")
+    assert sends.schema.equals(SENDS)
+    rows = {row["user"]: row for row in sends.to_pylist()}
+    assert counts["sends"]["sends"] == len(rows) == 1
+    assert rows["ann"]["kind"] == "send"
+    assert (rows["ann"]["campaign"], rows["ann"]["channel"]) == ("greet", "push")
+    shown = json.loads(todoke("user", "ann", "--store", "sqlite:a.db", "--json").stdout)
+    (told,) = [entry for entry in shown["timeline"] if entry["kind"] == "send"]
+    assert (rows["ann"]["send"], rows["ann"]["state"]) == (told["id"], told["state"])
+
+
+def no_zone(table: pa.Table) -> list[dict[str, Any]]:
+    rows = table.to_pylist()
+    return [row | {name: row[name].replace(tzinfo=None) for name in ("since", "as_of")} for row in rows]
+
+
+def test_lines_have_the_same_columns(shop: Path, todoke: Todoke) -> None:
+    assert todoke("export", "--store", "sqlite:a.db", "--members", "m.jsonl.gz", "--sends", "*.jsonl").returncode == 0
+    members = [json.loads(line) for line in gzip.decompress((shop / "m.jsonl.gz").read_bytes()).splitlines()]
+    assert [[*row] for row in members] == [MEMBERS.names] * 4
+    days = sorted(file.stem for file in shop.glob("2026-*.jsonl"))
+    assert days == sorted(
+        {json.loads(file.read_text().splitlines()[0])["decided_at"][:10] for file in shop.glob("2026-*")}
+    )
+
+
+def test_nothing_is_a_file_without_rows(tmp_path: Path, todoke: Todoke) -> None:
+    open_store(f"sqlite:{tmp_path / 'a.db'}").close()
+    done = todoke("export", "--store", "sqlite:a.db", "--members", "m.parquet", "--sends", "s/*.jsonl")
+    assert (done.returncode, done.stdout) == (0, "0 memberships in 1 file\n0 sends and refusals in 0 files\n")
+    assert pq.read_table(tmp_path / "m.parquet").schema.equals(MEMBERS)
+
+
+@pytest.mark.parametrize("asked", ["bob", "cat"])
+def test_all_that_is_held_of_a_user(shop: Path, todoke: Todoke, asked: str) -> None:
+    with closing(open_store(f"sqlite:{shop / 'a.db'}")) as store:
+        refused = DeadLetter(json.dumps({"userId": "cat", "type": "x"}).encode(), "s", "unknown_type", "d", 1)
+        store.write_dead_letters([kept(refused, 1)])
+    done = todoke("export", "--store", "sqlite:a.db", "--user", asked, "--out", "out/him.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((shop / "out/him.json").read_bytes())
+    assert todoke("export", "--store", "sqlite:a.db", "--user", asked).stdout == (shop / "out/him.json").read_text()
+    assert (found["asked"], found["user"], {*found["ids"]}) == (asked, "bob", {"bob", "cat"})
+    assert found["profile"]["tokens"] == ["shared"]
+    assert {row["segment"] for row in found["memberships"]} >= {"regulars"}
+    assert {row["id"] for row in found["events"]} >= {"m05", "m06", "m07", "m08"}
+    assert {(row["kind"], row["value"]) for row in found["identities"]} >= {("anonymous", "cat"), ("token", "shared")}
+    assert [json.loads(row["payload"])["userId"] for row in found["dead_letters"]] == ["cat"]
+    assert [path.name for path in (shop / "out").iterdir()] == ["him.json"]
+
+
+def test_nothing_is_held_of_nobody(shop: Path, todoke: Todoke) -> None:
+    done = todoke("export", "--store", "sqlite:a.db", "--user", "nobody")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert 'holds nothing of "nobody"' in done.stderr
+    visitor = json.loads(todoke("export", "--store", "sqlite:a.db", "--user", "~v").stdout)
+    assert (visitor["user"], visitor["asked"]) == ("ann", "~v")
+    assert len(visitor["events"]) >= 4
+    assert [(row["user"], row["channel"], row["campaign"]) for row in visitor["sends"]] == [("ann", "push", "greet")]

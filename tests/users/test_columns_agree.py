@@ -44,3 +44,20 @@ def test_seeds_are_the_evidence_that_rows_keep(data: st.DataObject) -> None:
     }
     found = evidence_of(history, compiled, as_of)
     assert {name: {key: added(evidence) for key, evidence in each.items()} for name, each in found.items()} == expected
+
+
+@slow
+@given(st.data())
+def test_each_user_may_have_a_time_of_its_own(data: st.DataObject) -> None:
+    history, plain = data.draw(histories()), data.draw(definitions())
+    compiled = compile_plain(plain)
+    moments = instants(plain, history)
+    read = data.draw(st.sampled_from(moments))
+    users = sorted(columnar(history, compiled, read))
+    later = st.sampled_from([moment for moment in moments if moment >= read])
+    asked = {user: data.draw(later) for user in users}
+    expected = {}
+    for moment in set(asked.values()):
+        answers = columnar(history, compiled, moment, until=read)
+        expected |= {user: answers[user] for user in users if asked[user] == moment}
+    assert columnar(history, compiled, asked, until=read) == expected

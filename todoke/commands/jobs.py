@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from todoke.commands.flags import Json
 from todoke.extras import import_with
 from todoke.help import CommandGroup
 
@@ -53,12 +54,55 @@ def run(context: typer.Context) -> None:
     "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
     "  --as-of 2026-07-01T00:00:00Z --store sqlite:users.db",
     "todoke backfill --definitions live.json --write seeds --store sqlite:users.db",
+    "todoke backfill --definitions shop.yaml --events 'history/*.parquet' --as-of today \\",
+    "  --write memberships --out members",
     job="beam_pipelines.backfill_options",
 )
 def backfill(context: typer.Context) -> None:
-    """Read a history of events into a store, and send nothing."""
+    """Read a history of events into a store, or say who was in which segment, and send nothing."""
     asked = import_module("beam_pipelines.backfill_options").parse(context.args)
     import_module("todoke.backfill").backfill(*asked)
+
+
+@group.command(
+    "todoke import customers.csv --mapping customers.yaml --dry-run",
+    "todoke import installs.csv.gz --mapping examples/imports/appsflyer.yaml \\",
+    "  --store sqlite:users.db --definitions shop.yaml",
+    "todoke import 'answers/*.parquet' --mapping survey.yaml \\",
+    "  --to pubsub:projects/shop/topics/events",
+    name="import",
+)
+def import_(
+    files: Annotated[list[str], typer.Argument(metavar="FILES", help="CSV, Parquet or JSON Lines, plain or .gz")],
+    *,
+    mapping: Annotated[str, typer.Option(metavar="MAP", help="a YAML file that says what the columns are")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="FILES|TOPIC", help="JSON Lines or .parquet, or pubsub:projects/P/topics/T of events"
+        ),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="where no job runs: sqlite:PATH or bigtable:PROJECT/INSTANCE")
+    ] = None,
+    definitions: Annotated[
+        str | None, typer.Option(metavar="PATH", help="of the store's users: a file, a folder, or a pointer")
+    ] = None,
+    at: Annotated[str | None, typer.Option("--time", metavar="TIME", help="of rows that say no time")] = None,
+    dead_letters: Annotated[
+        str, typer.Option(metavar="FILE", help="rows that were rejected, with file, line and cause")
+    ] = "import_rejects.jsonl",
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second to a topic")] = 1_000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="write nothing, and say what would be imported")] = False,
+    json: Json = False,
+) -> None:
+    """Import rows of outside data as history: attributes, events, or both. It sends nothing.
+
+    What is imported again is a duplicate.
+    """
+    module = import_module("todoke.imports")
+    asked = module.Asked(tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run)
+    module.import_files(asked, json=json)
 
 
 @group.command(

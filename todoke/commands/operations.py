@@ -1,5 +1,6 @@
 """Commands for those who operate a job."""
 
+import sys
 from importlib import import_module
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from todoke.commands.flags import MOST, DefinitionsPath, Json, StoreUrl, Topic
 from todoke.help import CommandGroup
+from transforms.errors import WrongUse
 
 __all__ = ["group"]
 
@@ -15,18 +17,98 @@ group = CommandGroup("Operations")
 
 @group.command(
     "todoke export --store sqlite:users.db --events 'out/*.jsonl.gz'",
-    "todoke export --store bigtable:shop/prod --events history.parquet",
+    "todoke export --store bigtable:shop/prod --members 'members/*.parquet' \\",
+    "  --sends 'sends/*.parquet'",
+    "todoke export --store sqlite:users.db --user ada --out ada.json",
 )
 def export(
+    *,
     store: StoreUrl,
     events: Annotated[
-        str,
-        typer.Option(metavar="FILES", help="such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet"),
-    ],
+        str | None,
+        typer.Option(
+            metavar="FILES",
+            help="the archive, such as 'out/*.jsonl.gz' (`*`: the day of arrival), or .parquet",
+        ),
+    ] = None,
+    members: Annotated[
+        str | None, typer.Option(metavar="FILES", help="who is in which segment (`*`: the segment)")
+    ] = None,
+    sends: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILES", help="sends and refusals, and what became of them (`*`: the day of the decision)"
+        ),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="all that is held of one user, or ~ and an anonymous id, as JSON")
+    ] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="with --user; default: standard output")] = None,
     json: Json = False,
 ) -> None:
-    """Write the archive of events to files, in the form that `todoke run` reads."""
-    import_module("todoke.export").export(store, events, json=json)
+    """Write what a store holds to files: events in the form that is read, members and sends, or all of one user."""
+    module = import_module("todoke.export")
+    asked = {"events": events, "members": members, "sends": sends}
+    named = {kind: files for kind, files in asked.items() if files is not None}
+    if user is None:
+        if out is not None:
+            raise typer.BadParameter("goes with --user", param_hint="--out")
+        module.export(store, named, json=json)
+    elif named:
+        raise typer.BadParameter(
+            "stands by itself: --events, --members and --sends are of all users", param_hint="--user"
+        )
+    else:
+        module.export_user(store, user, out)
+
+
+@group.command(
+    "todoke delete ada --store sqlite:users.db --definitions shop.yaml",
+    "todoke delete ada --to pubsub:projects/shop/topics/events --yes",
+    "todoke delete '~device-1' --store bigtable:shop/prod \\",
+    "  --control-topic pubsub:projects/shop/topics/control",
+)
+def delete(
+    user_id: Annotated[
+        str, typer.Argument(metavar="USER", help="a user id, ~ and an anonymous id, or an id that was merged")
+    ],
+    *,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="where the user is: sqlite:PATH or bigtable:PROJECT/INSTANCE; with no topic deletes there, at once "
+            "or by the live job of this machine",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TOPIC", help="publish a `delete` call: pubsub:projects/P/topics/T of events"),
+    ] = None,
+    control_topic: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", help="tell a job elsewhere, of a visitor too: its pubsub:projects/P/topics/T"),
+    ] = None,
+    definitions: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="of the store's users, where no job runs: a file, a folder, or a pointer"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    json: Json = False,
+) -> None:
+    """Delete a person: everything that is kept of them, for ever.
+
+    What happened before and comes late is dropped. On Dataflow, name a topic: no lease tells that a job runs.
+    """
+    module = import_module("todoke.delete")
+    asked = module.Asked(user_id, store, to, control_topic, definitions)
+    module.delete(asked, None if yes else _confirm, json=json)
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise WrongUse("nobody is at a terminal to be asked: say --yes")
+    return typer.confirm(question, err=True)
 
 
 @group.command(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from beam_pipelines.options import parsed
+from beam_pipelines.values import parsed
 from todoke.doctor import google, machine, store
 from todoke.doctor.finding import Finding, Look, look_at_all
 from todoke.terminal import json_text, print_plain

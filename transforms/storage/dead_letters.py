@@ -20,6 +20,9 @@ class DeadLetters(Protocol):
         One that was replayed, and whose message arrived again after that, counts as never replayed.
         """
 
+    def dead_letters_of(self, user: str) -> list[DeadLetterRow]:
+        """The letters that name a user, in any order."""
+
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again at a time; letters that are gone stay gone."""
 

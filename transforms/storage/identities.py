@@ -1,6 +1,6 @@
 """The table of identities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from transforms.storage.rows import IdentityRow
@@ -22,3 +22,9 @@ class Identities(Protocol):
 
     def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
         """The rows of those of `values` that have one, by value."""
+
+    def identities_of(self, user: str) -> Iterator[IdentityRow]:
+        """All rows that say that something is a user's, addresses of before too, in any order.
+
+        What an older version wrote to Bigtable is not among them.
+        """

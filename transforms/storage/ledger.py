@@ -33,6 +33,15 @@ class Ledger(Protocol):
     def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
         """A user's sends, newest `decided_at` first, at most `limit`."""
 
+    def mailbox_claims_of(self, sends: Sequence[str]) -> Iterator[LedgerRow]:
+        """The claims of mailboxes (see `MAILBOX_CLAIM`) that were made for any of these sends.
+
+        SQLite has an index for it. Bigtable reads all such claims.
+        """
+
+    def delete_mailbox_claims(self, sends: Sequence[str]) -> None:
+        """Delete these claims."""
+
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
 

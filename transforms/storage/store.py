@@ -52,7 +52,8 @@ class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLet
         self, user: str, segments: Iterable[str], identities: Iterable[tuple[str, str]], *, row: bool = False
     ) -> None:
         """Delete the user's events, ledger, inbox, dead letters, members rows and identities; and that somebody else's
-        token was theirs.
+        token was theirs. In SQLite also the claims of mailboxes for their sends, which in Bigtable nobody finds without
+        reading the ledger through (`delete_mailbox_claims`).
 
         The dead letters of ids whose owner the user is by these identities go, too.
 

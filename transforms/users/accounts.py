@@ -5,14 +5,21 @@ from transforms.users.editor import UserEditor
 from transforms.users.effects import Account
 from transforms.users.user import Announcement, Merge, OwnerDeleted, TokenReassigned, Wake
 
-__all__ = ["account", "account_control", "accounts_of", "close_send"]
+__all__ = ["ORDERED", "account", "account_control", "accounts_of", "close_send"]
+
+#: Stands in the `group` of a deletion that came by the control topic, where no call has one: it is accounted there.
+ORDERED = "ordered"
 
 
 def accounts_of(user: str, event: Event, outcome: str, cause: str = "") -> tuple[Account, ...]:
     """How a message ended. An alias goes to two users; only the one with the previous id says how it ended."""
     if event.type == "alias" and event.previous not in (user, event.user):
         return ()
-    return (Account(outcome, event.id, cause, event if cause else None, control=event.type == RECEIPT),)
+    return (Account(outcome, event.id, cause, event if cause else None, control=_is_control(event)),)
+
+
+def _is_control(event: Event) -> bool:
+    return event.type == RECEIPT or (event.type == "delete" and event.group == ORDERED)
 
 
 def account(editor: UserEditor, event: Event, outcome: str) -> None:

@@ -1,43 +1,56 @@
-"""The archive as files: each row as the call that it was, in the form that is read, by the day on which it arrived.
+"""What an export writes of a store: the archive as the calls that it was, memberships, and sends.
 
-Rows are written as they are found, user by user, into one plain file a day; then each of these becomes a file of the
-kind that is asked for. No step holds more than a chunk. Times are microseconds UTC.
+Calls are in the form that is read; the others have the columns that docs/how-to/export.md names. All is read in pages
+and given as it is found. Times are microseconds UTC; those in rows are ISO 8601.
 """
 
-import gzip
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.events.calls import OBJECTS, call_of
 from transforms.events.event import SESSION
 from transforms.events.records import RECORDS
+from transforms.events.row_files import TIME
 from transforms.events.times import write_time
-from transforms.storage.rows import EventRow
+from transforms.storage.ledger import MAILBOX_CLAIM, Ledger
+from transforms.storage.rows import EventRow, LedgerState
 from transforms.storage.users import Users
 from transforms.users.archive import HistoryStore, archived, knows_ids, rows_of
 from transforms.users.faults import open_user
 from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["Days", "exported"]
+__all__ = ["CALLS", "MEMBERS", "SENDS", "exported", "exported_members", "exported_sends"]
 
-_AT_ONCE = 20_000
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-#: The columns of Parquet; objects are JSON, as the reader takes them.
 _NAMES = ("type", "messageId", "userId", "anonymousId", "previousId", "groupId", "event", "name", *OBJECTS)
-_SCHEMA = pa.schema(
+#: The columns of calls in Parquet; objects are JSON, as the reader takes them.
+CALLS = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in (*_NAMES, "timestamp", "arrival")),
         pa.field("historical", pa.bool_()),
     ]
 )
+#: The columns of memberships.
+MEMBERS = pa.schema(
+    {"segment": pa.string(), "user": pa.string(), "since": TIME, "as_of": TIME, "anonymous": pa.bool_()}
+)
+#: The columns of sends and refusals.
+SENDS = pa.schema(
+    {
+        **{name: pa.string() for name in ("user", "send", "kind", "state", "campaign", "step", "channel")},
+        **{"decided_at": TIME, "at": TIME, "attempts": pa.int64(), "detail": pa.string()},
+    }
+)
+
+
+class _Shown(msgspec.Struct):
+    """What is read of a profile."""
+
+    as_of: str = ""
+    segments: dict[str, str] = {}
 
 
 def exported(store: HistoryStore, counts: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -72,6 +85,42 @@ def exported(store: HistoryStore, counts: Counter[str]) -> Iterator[tuple[int, d
         counts["older"] += older
 
 
+def exported_members(store: Users) -> Iterator[dict[str, Any]]:
+    """Each membership as a row of `MEMBERS`, by user.
+
+    It is read from the rows of users, which are right where the index of members is not (see `users.members`).
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    for row in store.scan_users():
+        shown = msgspec.json.decode(row.profile, type=_Shown)
+        anonymous = row.user.startswith(ANONYMOUS)
+        for segment, since in shown.segments.items():
+            yield {
+                "segment": segment,
+                "user": row.user,
+                "since": since,
+                "as_of": shown.as_of,
+                "anonymous": anonymous,
+            }
+
+
+def exported_sends(store: Ledger) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each send and each refusal as a row of `SENDS`, with when it was decided.
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    for row in store.scan_ledger():
+        if row.user.startswith(MAILBOX_CLAIM):  # what couriers claim so that a mailbox gets a mail once is no send
+            continue
+        said = {name: getattr(row, name) for name in SENDS.names if name != "kind"}
+        said["kind"] = "refusal" if row.state == LedgerState.SUPPRESSED else "send"
+        said |= {name: write_time(said[name]) for name in ("decided_at", "at")}
+        yield row.decided_at, {name: said[name] for name in SENDS.names}
+
+
 def _is_taken_over(store: Users, user: User) -> bool:
     """Whether somebody has the past of a user, and so the rows: it may be on its way yet."""
     seen, owner = {user.id}, user.owner
@@ -103,84 +152,3 @@ def _call(row: EventRow, person: str) -> dict[str, Any] | None:
     if row.type in RECORDS:
         user, anonymous = (row.user, None) if key_is_user else (None, anonymous)
     return call_of(msgspec.structs.replace(event, user=user, anonymous=anonymous))
-
-
-class Days:
-    """Calls by the day of their arrival, in files.
-
-    Args:
-      pattern: of the files, with `*` for the day; without it all days go into one. `.parquet` and `.gz` at its end say
-        the kind.
-      scratch: an empty folder.
-    """
-
-    def __init__(self, pattern: str, scratch: Path) -> None:
-        self.files: list[str] = []
-        self._pattern, self._scratch = pattern, scratch
-        self._held: dict[str, list[bytes]] = {}
-        self._count = 0
-
-    def write(self, arrival: int, call: Mapping[str, Any]) -> None:
-        """Take a call."""
-        day = write_time(arrival)[:10] if "*" in self._pattern else ""
-        self._held.setdefault(day, []).append(_encode(call))
-        self._count += 1
-        if self._count >= _AT_ONCE:
-            self._flush()
-
-    def finish(self) -> None:
-        """Make the files. One that is there already is replaced when the new one is whole.
-
-        Raises:
-          OSError: one cannot be written.
-        """
-        self._flush()
-        for spilled in sorted(self._scratch.iterdir()):
-            place = Path(self._pattern.replace("*", spilled.name.removeprefix("day-")))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = place.with_name(f".{place.name}.part")
-            _made(spilled, unfinished, place.name)
-            unfinished.replace(place)
-            spilled.unlink()
-            self.files.append(str(place))
-
-    def _flush(self) -> None:
-        for day, lines in self._held.items():
-            with (self._scratch / f"day-{day}").open("ab") as file:
-                file.write(b"\n".join(lines) + b"\n")
-        self._held, self._count = {}, 0
-
-
-def _made(spilled: Path, place: Path, name: str) -> None:
-    """Write lines as what the name of a file says."""
-    kind = name.removesuffix(".gz")
-    if kind.endswith(".parquet"):
-        plain = place.with_name(f"{place.name}.plain") if name.endswith(".gz") else place
-        with pq.ParquetWriter(plain, _SCHEMA) as writer:
-            for rows in _rows(spilled):
-                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-        if plain != place:
-            _zip(plain, place)
-            plain.unlink()
-    elif name.endswith(".gz"):
-        _zip(spilled, place)
-    else:
-        shutil.copyfile(spilled, place)
-
-
-def _zip(source: Path, place: Path) -> None:
-    with source.open("rb") as read, gzip.open(place, "wb", compresslevel=6) as written:
-        shutil.copyfileobj(read, written, 1 << 20)
-
-
-def _rows(spilled: Path) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    with spilled.open("rb") as file:
-        for line in file:
-            call = _decode(line)
-            rows.append(call | {name: _encode(call[name]).decode() for name in OBJECTS if name in call})
-            if len(rows) >= _AT_ONCE:
-                yield rows
-                rows = []
-    if rows:
-        yield rows

@@ -25,7 +25,10 @@ from transforms.segments.values import SECOND
 from transforms.storage.lease import Lease as LeaseTable
 from transforms.storage.rows import LeaseRow
 
-__all__ = ["JobLease", "LeaseHeld", "LeaseLost"]
+__all__ = ["LIVE_JOB", "JobLease", "LeaseHeld", "LeaseLost"]
+
+#: What a live job on one machine calls itself: it reads the control table of its store.
+LIVE_JOB = "a live job"
 
 #: For how long a lease is taken, and after how long it is renewed.
 HELD, RENEWED = 60 * SECOND, 10 * SECOND

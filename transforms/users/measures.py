@@ -82,6 +82,8 @@ METRICS: Mapping[str, Metric] = {
     "users": Metric("users with a user id at the end of a run over files", (), GAUGE),
     "anonymous": Metric("anonymous ids at the end of a run over files", (), GAUGE),
     "waiting": Metric("journeys that wait at the end of a run over files", (), GAUGE),
+    "audited": Metric("users whose memberships an audit held against the archive", ("outcome",)),
+    "audited_at": Metric("when the newest audit began, in seconds since 1970", (), GAUGE, SECOND),
     "members": Metric("members at the end of a run over files", ("known", "segment"), GAUGE),
 }
 

@@ -21,7 +21,7 @@ from transforms.users.seeds import seeds_of
 from transforms.users.seen import Seen, hash_message
 from transforms.users.user import Seed, User
 
-__all__ = ["archive_payloads"]
+__all__ = ["Unapplied", "archive_payloads"]
 
 #: The version of a user whose row is gone, and whose events went with it.
 _GONE = 2**62
@@ -65,14 +65,14 @@ def _seed(store: HistoryStore, row: UserRow, owed: Owed, definitions: Definition
             others |= set(opened.merged)
     versions = versions_of(store, user, found.version, without=others)
     leaves = {leaf.key: leaf for leaf in activated(definitions, owed.at)}
-    unapplied = _Unapplied(user, store, [*versions])
+    unapplied = Unapplied(user, store, [*versions])
     rows = (each for each in rows_of(store, versions) if each.arrival < owed.at and not unapplied(each))
     states = counted(rows, user.id, leaves, definitions.index)
     evidence: dict[int, Evidence] = {key: state.evidence for key, state in states.items() if state.evidence}
     return Seed(name, owed.name, owed.at, release, evidence, version=found.version)
 
 
-class _Unapplied:
+class Unapplied:
     """Finds rows of messages that a process wrote before it died, and that have not come again yet.
 
     Another message may have got the version since then, so that this says nothing; but its user does not know it,
@@ -86,6 +86,7 @@ class _Unapplied:
         self._seen = {each.id: (seen := Seen(each.seen), seen.since(each.clock)) for each in users}
 
     def __call__(self, row: EventRow) -> bool:
+        """Whether a row is one of these."""
         if row.user not in self._seen or row.type in (SET, TOKEN_LOST):
             return False
         seen, since = self._seen[row.user]

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from transforms.segments.columns.found import GROUP, each_value
-from transforms.segments.columns.windows import between, floor_of, inside
+from transforms.segments.columns.windows import between, floor_of, inside, now_of
 from transforms.segments.conditions import Count, Distinct, Missing, filters_of, paths_of
 from transforms.segments.evidence import Evidence, Groups
 from transforms.segments.leaf_sequence import MAX_EVENTS
@@ -38,10 +38,11 @@ class Gathered(ABC):
         """The evidence of all users, from the events of each filter."""
 
     @abstractmethod
-    def truths(self, evidence: Any, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: Any, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
         """`user` and `truth`; a user who is missing has the truth of an unknown user.
 
-        `starts` says for each user when the date of `since` begins.
+        `now` is the time of the question, one for all or one for each user by number. `starts` says for each user when
+        the date of `since` begins.
         """
 
     @abstractmethod
@@ -58,7 +59,7 @@ class DistinctValues(Gathered):
         rows = values.select("user", "time", pl.col(GROUP).alias("hash")).sort("user", "time", "hash", descending=_NEW)
         return _first(rows, most_stamps(self.condition.low, self.condition.high), "user")
 
-    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
         """Whether enough of them, and not too many, lie in the window."""
         found = _inside(evidence, self.condition, now, starts)
         return found.group_by("user").agg(between(pl.col("inside").sum(), self.condition).alias("truth"))
@@ -81,7 +82,7 @@ class EachCount(Gathered):
             GROUP,
         )
 
-    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
         """Whether enough events of one value, and not too many, lie in the window."""
         found = _inside(evidence, self.condition, now, starts).group_by("user", GROUP)
         return _any(found.agg(between(pl.col("inside").sum(), self.condition).alias("truth")))
@@ -103,7 +104,7 @@ class EachMissing(Gathered):
         newest = pl.concat(tagged).group_by("user", GROUP, "hash").agg(_TIME.max())
         return newest_values(newest).select("user", GROUP, "time", "hash").sort("user", GROUP, "hash")
 
-    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
         """Whether the newest A of some value is old enough, in the window, and unanswered."""
         answered = pl.when(_HASH == 1).then(_TIME).max()
         begun = _inside(evidence, self.condition, now, starts).group_by("user", GROUP)
@@ -112,7 +113,7 @@ class EachMissing(Gathered):
             answered.alias("answered"),
             pl.when(_HASH == 0).then("inside").max().alias("inside"),
         )
-        overdue = pl.col("begun") <= now - self.condition.age
+        overdue = pl.col("begun") <= now_of(now, pairs) - self.condition.age
         unanswered = pl.col("answered").is_null() | (pl.col("answered") < pl.col("begun"))
         truth = pl.all_horizontal("inside", overdue, unanswered).fill_null(value=False)
         return _any(pairs.with_columns(truth.alias("truth")))
@@ -134,13 +135,13 @@ class OneAfterAnother(Gathered):
         rows = pl.concat(steps).sort("user", GROUP, "time", "hash", descending=_NEW_IN)
         return _first(rows, MAX_EVENTS, "user", GROUP)
 
-    def truths(self, evidence: pl.DataFrame, now: int, _starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int | pl.Series, _starts: pl.Series | None) -> pl.DataFrame:
         """Whether the last step was reached in the window."""
         steps, within = self.condition.steps, self.condition.within
         reached = evidence.filter(pl.col(GROUP) == 0)
         for number, step in enumerate(steps[1:], 1):
             reached = _follow(reached, evidence.filter(pl.col(GROUP) == number), step.within)
-        inside = reached if within is None else reached.filter(now - within < _TIME)
+        inside = reached if within is None else reached.filter(now_of(now, reached) - within < _TIME)
         return inside.select("user").unique().with_columns(pl.lit(value=True).alias("truth"))
 
     def kept(self, evidence: pl.DataFrame) -> Iterator[tuple[int, Evidence]]:
@@ -179,13 +180,13 @@ def _first(rows: pl.DataFrame, most: int, *keys: str) -> pl.DataFrame:
 
 
 def _inside(
-    rows: pl.DataFrame, condition: Count | Distinct | Missing, now: int, starts: pl.Series | None
+    rows: pl.DataFrame, condition: Count | Distinct | Missing, now: int | pl.Series, starts: pl.Series | None
 ) -> pl.DataFrame:
     """The rows with `inside`: whether their time lies in the window."""
     if isinstance(condition.since, date):
         assert starts is not None
         rows = rows.with_columns(starts.gather(rows["user"]).alias(floor_of(condition.since)))
-    tests = inside(_TIME, condition, now)
+    tests = inside(_TIME, condition, now_of(now, rows))
     return rows.with_columns((pl.all_horizontal(tests) if tests else pl.lit(value=True)).alias("inside"))
 
 

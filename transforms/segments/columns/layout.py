@@ -40,6 +40,7 @@ from transforms.segments.conditions import (
 from transforms.segments.operators import TIME_OPERATORS
 
 __all__ = [
+    "BLOCKED",
     "TOKEN",
     "ZONE_FACTS",
     "Needs",
@@ -53,8 +54,8 @@ __all__ = [
     "place_facts",
 ]
 
-#: The fact that a user has a live push token.
-TOKEN = "[token]"
+#: The fact that a user has a live push token, and the addresses that must not be used.
+TOKEN, BLOCKED = "[token]", "[blocked]"
 #: Where a user's zone is found, in this order.
 ZONE_FACTS = ("timezone", KNOWN_ZONE)
 
@@ -190,7 +191,9 @@ def needs_of(conditions: Iterable[Condition]) -> Needs:
                 if operator.name in TIME_OPERATORS:
                     fact(*ZONE_FACTS)
             case Reachable(channel):
-                fact(*attributes_of(channel), *([TOKEN] if TOKENS in channels()[channel].reads else []))
+                declared = channels()[channel]
+                fact(*attributes_of(channel), *([TOKEN] if TOKENS in declared.reads else []))
+                fact(*([BLOCKED] if declared.key is not None else []))
             case Consented(topic, channel):
                 fact(consent_fact(topic, channel), consent_fact("all", channel))
             case Identified() | Bucket():

@@ -3,7 +3,7 @@
 `REGISTRY` is the one list of kinds. A kind that is not in it has no columnar form and is refused as `NotColumnar`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from itertools import product
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from transforms.identity.channels import REGION, TOKENS, USER, attributes_of, channels
+from transforms.identity.channels import REGION, TOKENS, USER, Channel, Facts, attributes_of, channels
 from transforms.identity.percentile import place, threshold
 from transforms.segments.columns.aggregates import Aggregate
 from transforms.segments.columns.gathered import DistinctValues, EachCount, EachMissing, Gathered, OneAfterAnother
-from transforms.segments.columns.layout import TOKEN, NotColumnar, consent_fact, place_facts
+from transforms.segments.columns.layout import BLOCKED, TOKEN, NotColumnar, consent_fact, place_facts
 from transforms.segments.columns.totals import gather_total
 from transforms.segments.columns.values import any_element, by_row, by_value, either, satisfies
-from transforms.segments.columns.windows import between, inside
+from transforms.segments.columns.windows import NOW, Now, between, inside
 from transforms.segments.conditions import (
     Attribute,
     Bucket,
@@ -44,16 +44,17 @@ from transforms.segments.sphere import coordinates, distance_km
 __all__ = ["ZONE", "ColumnLeaf", "KeptStamps", "Scope", "compile_leaf", "matching"]
 
 _decode = msgspec.json.Decoder().decode
+_BLOCKED = f"{BLOCKED}#other"
 #: The column with each user's time zone.
 ZONE = "[zone]"
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What leaves are compiled for: the time of the question, the columns that the two tables have, and the region of
-    phone numbers that name none.
+    """What leaves are compiled for: the time of the question (see `Now`), the columns that the two tables have, and the
+    region of phone numbers that name none.
     """
 
-    now: int
+    now: Now
     events: frozenset[str]
     users: frozenset[str]
     region: str = ""
@@ -172,9 +173,15 @@ def _attribute(condition: Attribute, key: str, scope: Scope) -> ColumnLeaf:
     operator = condition.operator
     path = condition.path or condition.name
     if operator.name in TIME_OPERATORS:
-        timed = satisfies(
-            path, operator, lambda values, zone: time_test(operator, values, scope.now, zone), scope.users, ZONE
-        )
+        now = scope.now
+        if isinstance(now, int):
+            timed = satisfies(
+                path, operator, lambda values, zone: time_test(operator, values, now, zone), scope.users, (ZONE,)
+            )
+        else:
+            timed = satisfies(
+                path, operator, lambda values, zone, at: time_test(operator, values, at, zone), scope.users, (ZONE, NOW)
+            )
         return ColumnLeaf(int(key, 16), timed, zone=True)
     return ColumnLeaf(int(key, 16), satisfies(path, operator, compile_test(operator), scope.users))
 
@@ -211,6 +218,7 @@ def _reachable(condition: Reachable, key: str, scope: Scope) -> ColumnLeaf:
     channel, names = channels()[condition.channel], attributes_of(condition.channel)
     columns = [pl.col(f"{name}#text") if f"{name}#text" in scope.users else pl.lit(None, pl.String) for name in names]
     asked = [column.alias(name) for column, name in zip(columns, names, strict=True)]
+    asked += [pl.col(_BLOCKED)] if channel.key is not None and _BLOCKED in scope.users else []
     told = {REGION: scope.region} if REGION in channel.reads else {}
     # Of a token and a user it is only known whether there is one, which the whole column says at once.
     known = {
@@ -224,14 +232,22 @@ def _reachable(condition: Reachable, key: str, scope: Scope) -> ColumnLeaf:
 
         def reached(*values: str | None, said: dict[str, Any] = said) -> bool:
             facts = said.copy()
-            for name, value in zip(names, values, strict=True):
-                facts[name] = value
-            return bool(channel.addresses(facts))
+            facts.update(zip(names, values[: len(names)], strict=True))
+            return bool(_unblocked(channel, facts, values[len(names) :]))
 
         truths = [has if is_there else ~has for (has, _), is_there in zip(known.values(), there, strict=True)]
         truths.append(by_row(asked, reached) if asked else pl.lit(value=reached()))
         ways.append(pl.all_horizontal(truths))
     return ColumnLeaf(int(key, 16), either(ways))
+
+
+def _unblocked(channel: Channel, facts: Facts, blocked: tuple[str | None, ...]) -> Iterable[str]:
+    """The addresses that facts give, without those that must not be used (the rule is `Profile.addresses`)."""
+    found, key = channel.addresses(facts), channel.key
+    if key is None or not blocked or blocked[0] is None:
+        return found
+    gone = _decode(blocked[0])
+    return [address for address in found if address not in gone and key(address) not in gone]
 
 
 def _consented(condition: Consented, key: str, scope: Scope) -> ColumnLeaf:

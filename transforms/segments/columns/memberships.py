@@ -11,8 +11,8 @@ from transforms.segments.columns.layout import Partition, Prepared, events_named
 from transforms.segments.columns.leaves import ColumnLeaf, Scope, compile_leaf
 from transforms.segments.columns.reading import gathered
 from transforms.segments.columns.values import either
-from transforms.segments.columns.windows import floor_of
-from transforms.segments.columns.zones import floors_only, with_floors, with_zones
+from transforms.segments.columns.windows import NOW, floor_of
+from transforms.segments.columns.zones import with_floors, with_zones
 from transforms.segments.conditions import All, Any_, Condition, Not, SegmentRef
 from transforms.segments.leaves import EventLeaf, leaf_key
 from transforms.segments.warming import atoms, references
@@ -26,11 +26,11 @@ USER = "[user]"
 def memberships(
     segments: Mapping[str, Condition],
     prepared: Prepared,
-    as_of: int,
+    as_of: int | Mapping[str, int],
     default_zone: str = "UTC",
     default_region: str = "",
 ) -> Iterator[pl.DataFrame]:
-    """Who is in which segment at `as_of` (microseconds UTC), one frame for each partition.
+    """Who is in which segment at `as_of` (microseconds UTC; by id, where each user has one), a frame a partition.
 
     A frame has every known user of the partition: `USER`, and for each segment a column of true and false. Events that
     were not prepared, because they arrived later, do not count.
@@ -49,27 +49,32 @@ def _ask(
     segments: Mapping[str, Condition],
     prepared: Prepared,
     partition: Partition,
-    as_of: int,
+    as_of: int | Mapping[str, int],
     defaults: tuple[str, str],
 ) -> pl.DataFrame:
     default_zone, default_region = defaults
     events, users = prepared.events(partition), prepared.users(partition)
     present = frozenset(events.collect_schema().names()), frozenset(users.collect_schema().names())
-    scope = Scope(as_of, *present, default_region)
+    scope = Scope(as_of if isinstance(as_of, int) else pl.col(NOW), *present, default_region)
     distinct = {leaf_key(atom): atom for condition in segments.values() for atom in atoms(condition)}
     leaves = {key: compile_leaf(atom, scope) for key, atom in distinct.items()}
     since = {day for leaf in leaves.values() for day in leaf.since}
     if any(leaf.zoned for leaf in leaves.values()):
         users = with_floors(with_zones(users, scope.users, default_zone), since)
+    if not isinstance(as_of, int):
+        users = users.with_columns(pl.col("id").replace_strict(as_of, return_dtype=pl.Int64).alias(NOW))
     known = users.collect(engine="streaming")
+    now = as_of if isinstance(as_of, int) else known[NOW]
+    beside = [*(floor_of(day) for day in sorted(since)), *([] if isinstance(as_of, int) else [NOW])]
     answers: list[pl.Series] = []
     for name, asked in _by_name(leaves).items():
         named = events_named(events, name)
-        if since:
-            named = named.join(floors_only(known.lazy(), since), on="user", how="left", maintain_order="left")
+        if beside:
+            mine = known.lazy().select("user", *beside)
+            named = named.join(mine, on="user", how="left", maintain_order="left")
         answers += aggregated(named, asked, known.height)
     for leaf, evidence in gathered(leaves.values(), events, scope.events):
-        answers.append(_answer(leaf, evidence, as_of, known))
+        answers.append(_answer(leaf, evidence, now, known))
     truths = {_name(key): leaf.truth for key, leaf in leaves.items()}
     found = known.hstack(answers).lazy().select(pl.col("id").alias(USER), **truths)
     for level in _levels(segments):
@@ -77,11 +82,11 @@ def _ask(
     return found.select(USER, *segments).collect()
 
 
-def _answer(leaf: ColumnLeaf, evidence: Any, as_of: int, known: pl.DataFrame) -> pl.Series:
+def _answer(leaf: ColumnLeaf, evidence: Any, now: int | pl.Series, known: pl.DataFrame) -> pl.Series:
     """The truth of a leaf that gathers events, one value for each user; without evidence, that of an unknown user."""
     assert leaf.gathered is not None
     starts = [known[floor_of(day)] for day in leaf.since]
-    truths = leaf.gathered.truths(evidence, as_of, starts[0] if starts else None)
+    truths = leaf.gathered.truths(evidence, now, starts[0] if starts else None)
     unseen = EventLeaf(leaf.gathered.condition).unseen.truth
     return placed(known.height, pl.Boolean, unseen, truths["user"], truths["truth"]).alias(f"{leaf.key:016x}")
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from transforms.segments.columns.found import GROUP, each_number, each_value
 from transforms.segments.columns.gathered import Gathered, newest_values
+from transforms.segments.columns.windows import now_of
 from transforms.segments.conditions import Total
 from transforms.segments.evidence import Evidence, Extremes, SourceSum, SourceSums, exact
 from transforms.segments.leaf_totals import MICRO, QUARTER, Buckets, compile_comparison, micros, written_amount
@@ -66,7 +67,7 @@ class Added(Gathered):
             return rows.with_columns(number=pl.lit(0.0), exactly=pl.lit(None, pl.String))
         return each_number(rows, self.condition.of)
 
-    def truths(self, evidence: _Sums, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: _Sums, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
         """Whether the sum of the buckets that count is as asked, for at least one value."""
         inside = _counting(evidence.cells, self.buckets, now, starts)
         sums = inside.group_by("user", GROUP).agg(_again())
@@ -114,7 +115,7 @@ class Extreme(Gathered):
     def _best(self) -> pl.Expr:
         return _NUMBER.min() if self.least else _NUMBER.max()
 
-    def truths(self, evidence: pl.DataFrame, now: int, starts: pl.Series | None) -> pl.DataFrame:
+    def truths(self, evidence: pl.DataFrame, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
         """Whether the best of the buckets that count is as asked."""
         inside = _counting(evidence, self.buckets, now, starts)
         best = inside.group_by("user").agg(self._best(), pl.col("exactly").explode().drop_nulls())
@@ -151,13 +152,16 @@ def _bucket(buckets: Buckets) -> pl.Expr:
     return only if buckets.since is None else pl.when(buckets.since <= _TIME).then(only)
 
 
-def _counting(cells: pl.DataFrame, buckets: Buckets, now: int, starts: pl.Series | None) -> pl.DataFrame:
+def _counting(cells: pl.DataFrame, buckets: Buckets, now: int | pl.Series, starts: pl.Series | None) -> pl.DataFrame:
     """The buckets that count."""
     if isinstance(buckets.since, date):
         assert starts is not None
         floors = (starts + (QUARTER - 1)) // QUARTER
         return cells.filter(cells["bucket"] >= floors.gather(cells["user"]))
-    return cells.filter(buckets.floor(now, "") <= _BUCKET)
+    moment = now_of(now, cells)
+    if buckets.within is None or isinstance(moment, int):
+        return cells.filter(buckets.floor(moment if isinstance(moment, int) else 0, "") <= _BUCKET)
+    return cells.filter((moment - buckets.within) // buckets.width <= _BUCKET)
 
 
 def _amounts() -> list[pl.Expr]:

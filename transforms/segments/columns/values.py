@@ -44,7 +44,7 @@ def split(path: str, values: list[Any]) -> tuple[Any, ...]:
 
 
 def satisfies(
-    path: str, operator: Operator, test: Callable[..., bool], present: Collection[str], zone: str | None = None
+    path: str, operator: Operator, test: Callable[..., bool], present: Collection[str], beside: Sequence[str] = ()
 ) -> pl.Expr:
     """Whether the values at a path satisfy an operator: true or false, never null.
 
@@ -52,22 +52,22 @@ def satisfies(
       path: the path, as `columns_of` names its columns.
       operator: the operator.
       present: the columns that the table has.
-      test: the same operator for rows; with `zone` it takes the values and the name of a zone.
-      zone: the column with each user's time zone, where the operator depends on it.
+      test: the same operator for rows; it takes the values, and one of each column of `beside`.
+      beside: columns of the user that the operator depends on, as the time zone.
     """
     columns = {kind: f"{path}#{kind}" for kind in (*_KINDS, *_MANY) if f"{path}#{kind}" in present}
     if operator.name == "exists":
         found = either([pl.col(column).is_not_null() for column in columns.values()])
         return found if operator.operand else ~found
-    exact = None if zone else _vectors(operator)
+    exact = None if beside else _vectors(operator)
     tests = []
     for kind, column in columns.items():
         if kind == "many":
-            tests.append(by_value(column, lambda text, *rest: test(_decode(text), *rest), zone))
+            tests.append(by_value(column, lambda text, *rest: test(_decode(text), *rest), beside))
         elif kind == "other":
-            tests.append(by_value(column, lambda text, *rest: test([_decode(text)], *rest), zone))
+            tests.append(by_value(column, lambda text, *rest: test([_decode(text)], *rest), beside))
         elif exact is None:
-            tests.append(by_value(column, lambda value, *rest: test([value], *rest), zone))
+            tests.append(by_value(column, lambda value, *rest: test([value], *rest), beside))
         elif kind in exact:
             tests.append(exact[kind](pl.col(column)).fill_null(value=False))
     return either(tests)
@@ -84,13 +84,13 @@ def either(tests: list[pl.Expr]) -> pl.Expr:
     return pl.any_horizontal(tests) if tests else pl.lit(value=False)
 
 
-def by_value(columns: str | Sequence[str], test: Callable[..., bool], zone: str | None = None) -> pl.Expr:
-    """Test each distinct value of a column, or row of several columns, in Python; with `zone`, for each zone too.
+def by_value(columns: str | Sequence[str], test: Callable[..., bool], beside: Sequence[str] = ()) -> pl.Expr:
+    """Test each distinct value of a column, or row of several columns, in Python, with each value `beside`.
 
     Where one of `columns` is null it is false.
     """
     names = [columns] if isinstance(columns, str) else [*columns]
-    asked = names if zone is None else [*names, zone]
+    asked = [*names, *beside]
 
     def tested(rows: pl.Series) -> pl.Series:
         table = rows.struct.unnest()

@@ -12,7 +12,7 @@ from transforms.segments.columns.values import by_value
 from transforms.segments.columns.windows import floor_of
 from transforms.segments.values import start_of_day
 
-__all__ = ["floors_only", "with_floors", "with_zones"]
+__all__ = ["with_floors", "with_zones"]
 
 
 def with_zones(users: pl.LazyFrame, present: Collection[str], default_zone: str) -> pl.LazyFrame:
@@ -27,11 +27,6 @@ def with_zones(users: pl.LazyFrame, present: Collection[str], default_zone: str)
 def with_floors(users: pl.LazyFrame, since: Iterable[date]) -> pl.LazyFrame:
     """The users with the start of each of the dates in their zones (microseconds UTC)."""
     return users.with_columns(**{floor_of(day): _starts(day) for day in sorted(since)})
-
-
-def floors_only(users: pl.LazyFrame, since: Iterable[date]) -> pl.LazyFrame:
-    """Only the columns that `with_floors` added, by `user`."""
-    return users.select("user", *(floor_of(day) for day in sorted(since)))
 
 
 def _starts(day: date) -> pl.Expr:

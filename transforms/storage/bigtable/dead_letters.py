@@ -68,6 +68,12 @@ class BigtableDeadLetters(Database):
         again = [key for row in rows if 0 < replayed.get(key := keys.letter_key(row.time, row.id), 0) < row.arrived]
         self._tables.mutate(_TABLE, [set_cell(key, _REPLAYED, msgspec.msgpack.encode(0), 0) for key in again])
 
+    def dead_letters_of(self, user: str) -> list[DeadLetterRow]:
+        """The letters that name a user."""
+        prefix = keys.letters_of(user)
+        named = [found.row_key.removeprefix(prefix) for found in self._scan(_TABLE, prefix, row_filter=KEYS_ONLY)]
+        return [letter(row) for row in self._tables.read(_TABLE, named).values()]
+
     def mark_replayed(self, rows: Sequence[DeadLetterRow], at: int) -> None:
         """Note that letters were published again."""
         cells: list[Mutation] = [SetCell(FAMILY, _REPLAYED, msgspec.msgpack.encode(at), 0)]

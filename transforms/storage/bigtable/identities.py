@@ -4,7 +4,7 @@ That is written before the identity, and deleted after it: none is left that del
 older version wrote has nothing beside it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -30,6 +30,12 @@ class BigtableIdentities(Database):
         """The rows of those values that have one."""
         found = self._tables.read("identities", [keys.identity_key(kind, value) for value in values])
         return {record.value: record for record in records(IdentityRow, found.values())}
+
+    def identities_of(self, user: str) -> Iterator[IdentityRow]:
+        """All rows that say that something is a user's, by what stands beside them."""
+        _, named = self._beside(user)
+        found = records(IdentityRow, self._tables.read("identities", list(named)).values())
+        return (row for row in found if row.user == user)
 
     def _delete_identities(self, user: str, known: Iterable[tuple[str, str]]) -> None:
         """Delete the identities of a user, those that are known and those beside which it stands."""

@@ -10,7 +10,7 @@ from google.cloud.bigtable.data import Mutation, Row, SetCell
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import ROW, Database, cell, cell_of, record, records
 from transforms.storage.bigtable.tables import FAMILY, set_cell
-from transforms.storage.ledger import newest_decisions
+from transforms.storage.ledger import MAILBOX_CLAIM, newest_decisions
 from transforms.storage.rows import LedgerRow, LedgerState
 from transforms.storage.sends import STATES
 from transforms.storage.store import StoreError
@@ -85,6 +85,17 @@ class BigtableLedger(Database):
     def read_ledger(self, user: str, limit: int | None = None) -> list[LedgerRow]:
         """A user's sends, newest decision first."""
         return newest_decisions(records(LedgerRow, self._scan("ledger", keys.ledger_of(user))), limit)
+
+    def mailbox_claims_of(self, sends: Sequence[str]) -> Iterator[LedgerRow]:
+        """The claims of mailboxes that were made for any of these sends; their keys are spread by a hash."""
+        asked = frozenset(sends)
+        rows = self.scan_ledger() if asked else iter(())
+        return (row for row in rows if row.detail in asked and row.user.startswith(MAILBOX_CLAIM))
+
+    def delete_mailbox_claims(self, sends: Sequence[str]) -> None:
+        """Delete the claims of mailboxes that were made for any of these sends."""
+        claims = self.mailbox_claims_of(sends)
+        self._delete("ledger", [keys.ledger_key(row.user, row.send) for row in claims])
 
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""

@@ -28,6 +28,10 @@ class SqliteDeadLetters(Database):
         with self._transaction() as connection:
             connection.executemany(sql, [(*values(row), row.weight) for row in rows])
 
+    def dead_letters_of(self, user: str) -> list[DeadLetterRow]:
+        """The letters that name a user."""
+        return self._select(DeadLetterRow, "dead_letters WHERE user = ?", (user,))
+
     def _delete_letters(self, users: Iterable[str]) -> None:
         """Delete the letters that name one of these."""
         with self._transaction() as connection:

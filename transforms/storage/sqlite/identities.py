@@ -1,6 +1,6 @@
 """The table of identities in SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from transforms.storage.identities import LINKED_IDS
 from transforms.storage.rows import IdentityRow
@@ -22,6 +22,10 @@ class SqliteIdentities(Database):
             row.value: row
             for row in self._among(IdentityRow, "identities", "value", values, where="kind = ?", given=(kind,))
         }
+
+    def identities_of(self, user: str) -> Iterator[IdentityRow]:
+        """All rows that say that something is a user's."""
+        return self._scan(IdentityRow, "identities", ("kind", "value"), ("", ""), where="user = ?", given=(user,))
 
     def _with_linked_ids(self, user: str) -> list[str]:
         """A user, the ids whose owner they are, and theirs in turn."""

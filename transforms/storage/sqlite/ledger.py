@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from transforms.storage.ledger import newest_decisions
+from transforms.storage.ledger import MAILBOX_CLAIM, newest_decisions
 from transforms.storage.rows import LedgerRow
 from transforms.storage.sqlite.database import Database, columns, values
 
@@ -42,6 +42,18 @@ class SqliteLedger(Database):
         """A user's sends, newest decision first."""
         rows = self._scan(LedgerRow, "ledger", ("send",), ("",), where="user = ?", given=(user,))
         return newest_decisions(rows, limit)
+
+    def mailbox_claims_of(self, sends: Sequence[str]) -> Iterator[LedgerRow]:
+        """The claims of mailboxes that were made for any of these sends."""
+        # The planner takes the index where these two stand literally.
+        claims = self._among(LedgerRow, "ledger", "detail", sends, where="state = 'claimed' AND lease = 0")
+        return (row for row in claims if row.user.startswith(MAILBOX_CLAIM))
+
+    def delete_mailbox_claims(self, sends: Sequence[str]) -> None:
+        """Delete the claims of mailboxes that were made for any of these sends."""
+        claims = [(row.user, row.send) for row in self.mailbox_claims_of(sends)]
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM ledger WHERE user = ? AND send = ?", claims)
 
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""

@@ -76,6 +76,8 @@ INDEXES = (
 DELETION_INDEXES = (
     "CREATE INDEX IF NOT EXISTS identities_by_user ON identities (user)",
     "CREATE INDEX IF NOT EXISTS identities_by_previous ON identities (previous) WHERE previous != ''",
+    # Of claims, those of mailboxes alone have no lease: what a courier claims to send has one until it is settled.
+    "CREATE INDEX IF NOT EXISTS ledger_by_mailbox ON ledger (detail) WHERE state = 'claimed' AND lease = 0",
 )
 
 _NAMED = re.compile(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)")

@@ -89,6 +89,7 @@ class SqliteStore(
     ) -> None:
         """Delete what is kept of a user; see `Store.delete_user`."""
         with self._transaction() as connection:
+            self.delete_mailbox_claims([row.send for row in self.read_ledger(user)])
             self._delete_letters(self._with_linked_ids(user))
             for table in ("events", "ledger", "inbox", "identities", *(("users",) if row else ())):
                 connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,))

@@ -15,15 +15,12 @@ import polars as pl
 
 from transforms.events.decode import Refused, decode
 from transforms.segments.columns.layout import Needs, Partition, Prepared
-from transforms.users.prepare.facts import last_written
-from transforms.users.prepare.spill import FACT, RowBuilder, Spill
+from transforms.users.prepare.parts import write_part
+from transforms.users.prepare.spill import RowBuilder, Spill
 from transforms.users.prepare.whose import own, replay
 from transforms.users.user import ANONYMOUS, route
 
 __all__ = ["Preparation", "prepare"]
-
-#: Small enough that whoever reads one name of a partition passes over the others.
-_ROW_GROUP = 65_536
 
 
 class Preparation(msgspec.Struct, frozen=True):
@@ -132,30 +129,6 @@ class _Work:
     def finish(self, part: int) -> Partition | None:
         """Write the files of one part; None where it has no users."""
         own_rows = self.spill.scan("user", part).filter(~pl.col("key").is_in(list(self.touched)))
-        once = [_once(rows.collect()) for rows in (own_rows, self.spill.scan("settled", part))]
-        self.accounts["applied"] += once[0].height  # the others are counted
-        rows = pl.concat(once, how="diagonal").sort("key")
-        if rows.is_empty():
-            return None
-        rows = rows.with_columns(user=pl.col("key").rle_id())
-        users = rows.group_by("user", maintain_order=True).agg(pl.col("key").first().alias("id"))
-        users = users.join(last_written(rows, self.needs), on="user", how="left", maintain_order="left")
-        partition = Partition(f"{part:03}-users.parquet", f"{part:03}-events.parquet")
-        users.write_parquet(self.folder / partition.users)
-        # Half of what is written are hashes, which no compression makes smaller; this one costs readers the least.
-        _events(rows).write_parquet(self.folder / partition.events, row_group_size=_ROW_GROUP, compression="lz4")
+        partition, applied = write_part(part, own_rows, self.spill.scan("settled", part), self.needs, self.folder)
+        self.accounts["applied"] += applied
         return partition
-
-
-def _once(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of the copies of a user's message the first to arrive."""
-    return rows.sort("key", "arrival", "id").unique(["key", "id"], keep="first", maintain_order=True)
-
-
-def _events(rows: pl.DataFrame) -> pl.DataFrame:
-    """The events that conditions name, in the order that evaluation wants, without empty columns."""
-    named = rows.filter(pl.col("name").is_not_null())
-    base = ("name", "user", "time", "hash", "type")
-    columns = [name for name in named.columns if "#" in name and not name.startswith(FACT)]
-    asked = [name for name in columns if named[name].null_count() < named.height]
-    return named.select(*base, *asked).sort("name", "user", "time", "hash")

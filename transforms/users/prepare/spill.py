@@ -2,9 +2,10 @@
 
 A row is one decoded event: whose it is (`key`), when, what names it, and the columns that conditions ask for: those of
 `segments.columns.values` for paths of its properties, and for each asked fact the JSON of what the event says about it.
+About `TOKEN` that is the hash of a token, and whether it is live; about `BLOCKED` an address.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import msgspec
 import polars as pl
 
 from transforms.events.consent import CONSENT_CHANGED
-from transforms.events.event import CALLS, GROUP, RECEIPT, Event
+from transforms.events.event import CALLS, GROUP, RECEIPT, TOKEN_LOST, Event
 from transforms.identity.profile import Profile
-from transforms.segments.columns.layout import TOKEN, Needs, consent_fact
+from transforms.segments.columns.layout import BLOCKED, TOKEN, Needs, consent_fact
 from transforms.segments.columns.values import columns_of, split
 from transforms.segments.conditions import ANY
+from transforms.segments.evidence import hash_of
 from transforms.segments.values import compile_path
 from transforms.users.seen import hash_message
 
-__all__ = ["COUNTED", "FACT", "RowBuilder", "Spill"]
+__all__ = ["COUNTED", "FACT", "RowBuilder", "Spill", "divided", "scanned"]
 
 #: Before the name of a column with what an event says about a fact.
 FACT = "[fact]"
@@ -37,6 +39,13 @@ _BASE: dict[str, Any] = {
 _encode = msgspec.json.Encoder().encode
 
 
+def divided(rows: pl.DataFrame, parts: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Rows by the part that their key belongs to; the same in each process of this version of polars."""
+    numbered = rows.with_columns((pl.col("key").hash() % parts).alias("[part]"))
+    for (part,), some in numbered.partition_by("[part]", as_dict=True, include_key=False).items():
+        yield int(part), some
+
+
 class Spill:
     """Files of rows in a folder, by word and part."""
 
@@ -47,8 +56,7 @@ class Spill:
 
     def write(self, word: str, rows: pl.DataFrame) -> None:
         """Add rows to the parts that their keys belong to."""
-        numbered = rows.with_columns((pl.col("key").hash() % self.parts).alias("[part]"))
-        for (part,), some in numbered.partition_by("[part]", as_dict=True, include_key=False).items():
+        for part, some in divided(rows, self.parts):
             self._files += 1
             some.write_parquet(self.folder / f"{word}-{part:03}-{self._files:06}.parquet")
 
@@ -58,8 +66,13 @@ class Spill:
 
     def scan(self, word: str, part: int | None = None) -> pl.LazyFrame:
         """The rows of one part, or of all; columns that are nowhere are left out."""
-        scans = [pl.scan_parquet(file) for file in self.files(word, part)]
-        return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
+        return scanned(self.files(word, part))
+
+
+def scanned(files: Iterable[Path]) -> pl.LazyFrame:
+    """The rows of files; columns that are nowhere are left out."""
+    scans = [pl.scan_parquet(file) for file in files]
+    return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
 
 
 class RowBuilder:
@@ -77,20 +90,22 @@ class RowBuilder:
         #: By column: the numbers of rows that have a value, and the values.
         self._sparse: dict[str, tuple[Any, list[int], list[Any]]] = {}
 
-    def add(self, key: str, event: Event) -> None:
-        """Add an event under a key."""
+    def add(self, key: str, event: Event, past: tuple[str | None, int | None] = (None, None)) -> None:
+        """Add an event under a key; `past`: the key of the visitor whose it was, and since when it is this one's."""
         asked = self._paths.get(event.name) if event.type in COUNTED else None
         if asked is None and event.type in CALLS:
             asked = self._paths.get(ANY)
         name = None if asked is None else event.name
         ids = (key, event.user, event.previous, event.id, hash_message(event.id))
-        self._base.append((*ids, event.time, event.arrival, event.type, name, None, None))
+        self._base.append((*ids, event.time, event.arrival, event.type, name, *past))
         for path, found in asked or ():
             values = split(path, found(event.properties))
             for (column, dtype), value in zip(columns_of(path).items(), values, strict=True):
                 if value is not None:
                     self._put(column, dtype, value)
-        if self._facts and (event.traits or event.context or event.type == GROUP or event.name == CONSENT_CHANGED):
+        if self._facts and (
+            event.traits or event.context or event.type in (GROUP, RECEIPT, TOKEN_LOST) or event.name == CONSENT_CHANGED
+        ):
             for fact, value in self._facts_of(event):
                 self._put(f"{FACT}{fact}", pl.String, _encode(value).decode())
 
@@ -119,8 +134,24 @@ class RowBuilder:
         profile = Profile()
         profile.apply(event)
         said = {name: written[2] for name, written in profile.attributes.items()}
-        if profile.tokens:
-            said[TOKEN] = True
+        for token in profile.tokens:
+            said[TOKEN] = [hash_of(token), True]
+        if (lost := _lost(event)) is not None:
+            said[TOKEN] = [hash_of(lost), False]
+        for address in profile.blocked:
+            said[BLOCKED] = address
         for place, written in profile.consent.items():
             said[consent_fact(*place.rsplit("/", 1))] = written[2]
         return ((fact, value) for fact, value in said.items() if fact in self._facts)
+
+
+def _lost(event: Event) -> str | None:
+    """The token that an event says is dead, or somebody else's now."""
+    said = event.properties
+    if event.type == TOKEN_LOST:
+        lost = said.get("token")
+    elif event.type == RECEIPT and said.get("kind") == "dead_token":
+        lost = said.get("address")
+    else:
+        return None
+    return lost if isinstance(lost, str) else None

@@ -1,0 +1,271 @@
+"""`todoke import`: rows of outside data as history: into a file, to a topic, or into a store."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from beam_pipelines.options import Config
+from beam_pipelines.places import check_written
+from beam_pipelines.values import read_time
+from todoke.control import open_topic, publish_evenly
+from todoke.terminal import json_text, print_plain
+from transforms.campaigns.load import compiled
+from transforms.campaigns.release import Release
+from transforms.campaigns.transforms import read_definitions
+from transforms.errors import RunFailed, WrongUse
+from transforms.events.dead_letter import DeadLetter
+from transforms.events.files import UnreadableFile
+from transforms.events.imports.mapping import Rejected, Table, calls_of, columns_of, read_mapping
+from transforms.events.imports.rows import Row, read_rows
+from transforms.events.plain import counted
+from transforms.events.row_files import RowFiles
+from transforms.events.sources import Files
+from transforms.segments.document import Problems, read_documents
+from transforms.users.export import CALLS
+
+__all__ = ["Asked", "import_files"]
+
+#: So many rejects are printed; all are in the file.
+_SHOWN = 10
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What is imported, and where to: a file or a topic (`to`), or a store with the definitions of its users.
+
+    `time` is when rows happened that say no time.
+    """
+
+    files: tuple[str, ...]
+    mapping: str
+    to: str | None
+    store: str | None
+    definitions: str | None
+    time: str | None
+    dead_letters: str
+    rate: float
+    dry_run: bool
+
+
+def import_files(asked: Asked, *, json: bool) -> None:
+    """Import files, and print how many rows were, and which were not and why.
+
+    Raises:
+      WrongUse, DefinitionsError: nothing was imported.
+      RunRefused, LeaseHeld: the store may not be used so, or not now.
+      RunFailed, StoreError, ControlFailed: it failed. Import again: what was imported is a duplicate.
+    """
+    table, names = _mapping(asked.mapping), _names(asked.files)
+    _check(asked)
+    importing = _Importing(table, names, None if asked.time is None else read_time("--time", asked.time))
+    try:
+        importing.check_columns()
+        with ExitStack() as stack:
+            if not asked.dry_run:
+                stack.enter_context(importing.rejecting(asked.dead_letters))
+            said = _take(importing, asked)
+    except UnreadableFile as error:
+        raise RunFailed(str(error)) from error
+    except OSError as error:
+        raise RunFailed(f"the import cannot be written: {error}") from error
+    if json:
+        print(json_text(importing.said() | said))
+    else:
+        _print(importing, asked, said)
+
+
+def _mapping(place: str) -> Table:
+    try:
+        text = Path(place).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"--mapping: {place}: {error.strerror if isinstance(error, OSError) else error}") from error
+    problems = Problems()
+    documents = read_documents({place: text}, problems)
+    if problems.found:
+        raise WrongUse(f"--mapping: {problems.found[0]}")
+    if not documents:
+        raise WrongUse(f"--mapping: {place} is empty")
+    try:
+        return read_mapping(documents[0].plain())
+    except ValueError as error:
+        raise WrongUse(f"--mapping: {place}: {error}") from error
+
+
+def _names(patterns: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for pattern in patterns:
+        found = [pattern] if Path(pattern).exists() else sorted(glob(pattern))  # noqa: PTH207 - patterns may be absolute
+        if not found:
+            raise WrongUse(f"there is no file {pattern}")
+        for name in found:
+            if Path(name).is_dir():
+                raise WrongUse(f"{name} is a folder: name its files, such as '{name}/*.csv'")
+        names += found
+    return list(dict.fromkeys(names))
+
+
+def _check(asked: Asked) -> None:
+    if not asked.dry_run and (asked.to is None) == (asked.store is None):
+        raise WrongUse("name where the rows go: --to a file or a topic, or --store; or --dry-run")
+    if asked.store is not None and asked.definitions is None:
+        raise WrongUse("--definitions: name those of the store's users")
+    if asked.to is not None and not asked.to.startswith("pubsub:") and "*" not in asked.to:
+        check_written("--to", asked.to)
+    check_written("--dead-letters", asked.dead_letters)
+
+
+class _Importing:
+    """An import as it goes: the calls of rows one after another, with what is counted and rejected on the way."""
+
+    def __init__(self, table: Table, names: Sequence[str], at: int | None) -> None:
+        self.counts = Counter[str]()
+        self.causes = Counter[str]()
+        self.shown: list[str] = []
+        self.letters: list[DeadLetter] = []
+        self._table, self._names, self._at = table, names, at
+        self._now = time.time_ns() // 1000
+        self._file: Any = None
+
+    def check_columns(self) -> None:
+        """Find columns that the mapping names and a file lacks.
+
+        Raises:
+          WrongUse: there is one.
+          UnreadableFile: a file cannot be read.
+        """
+        for name in self._names:
+            with Path(name).open("rb") as file:
+                columns, _ = read_rows(file, name, self._table.csv)
+            for asked in columns_of(self._table) if columns else ():
+                if twice := next((each for each in asked if (columns or []).count(each) > 1), None):
+                    raise WrongUse(f"{name}: two columns are called `{twice}`, and nobody knows which is meant")
+                if not set(asked) & set(columns or ()):
+                    wanted = " or ".join(f"`{each}`" for each in asked)
+                    raise WrongUse(f"{name}: there is no column {wanted}; there are {', '.join(columns or ())}")
+
+    @contextmanager
+    def rejecting(self, place: str) -> Iterator[None]:
+        """Write rejects to a file, which is there if there is one."""
+        with tempfile.TemporaryFile("w+b") as self._file:
+            try:
+                yield
+            finally:
+                if self.counts["rejected"]:
+                    self._file.seek(0)
+                    Path(place).parent.mkdir(parents=True, exist_ok=True)
+                    unfinished = Path(place).with_name(f".{Path(place).name}.part")
+                    with unfinished.open("wb") as written:
+                        while chunk := self._file.read(1 << 20):
+                            written.write(chunk)
+                    unfinished.replace(place)
+
+    def calls(self) -> Iterator[dict[str, Any]]:
+        """The calls of all rows."""
+        for name in self._names:
+            with Path(name).open("rb") as file:
+                _, rows = read_rows(file, name, self._table.csv)
+                for row in rows:
+                    yield from self._of(name, row)
+
+    def _of(self, name: str, row: Row) -> list[dict[str, Any]]:
+        self.counts["rows"] += 1
+        try:
+            if row.wrong is not None:
+                raise row.wrong
+            calls = calls_of(self._table, row.cells, self._at, self._now)
+        except Rejected as error:
+            self._reject(name, row, error)
+            return []
+        if calls is None:
+            self.counts["left_out"] += 1
+            return []
+        self.counts["imported"] += 1
+        for call in calls:
+            self.counts["events" if call["type"] == "track" else "attributes"] += 1
+        return calls
+
+    def _reject(self, name: str, row: Row, error: Rejected) -> None:
+        self.counts["rejected"] += 1
+        self.causes[str(error.cause)] += 1
+        place = f"{name}:{row.line}"
+        if len(self.shown) < _SHOWN:
+            self.shown.append(f"{place}: {error.cause}: {error.detail}")
+        if self._file is not None:
+            letter = DeadLetter(row.raw, place, str(error.cause), error.detail, self._now)
+            self._file.write(letter.to_json().encode() + b"\n")
+
+    def said(self) -> dict[str, Any]:
+        """What was counted."""
+        names = ("rows", "imported", "events", "attributes", "left_out", "rejected")
+        return {name: self.counts[name] for name in names} | {"causes": dict(sorted(self.causes.items()))}
+
+
+def _take(importing: _Importing, asked: Asked) -> dict[str, Any]:
+    """Bring the calls where they are to go; returns what else is to be said."""
+    if asked.dry_run:
+        for _ in importing.calls():
+            pass
+        return {}
+    if asked.to is not None and asked.to.startswith("pubsub:"):
+        with open_topic(asked.to, "--to") as publish:
+            publish_evenly(map(msgspec.json.encode, importing.calls()), publish, asked.rate)
+        return {}
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+        scratch = Path(folder) / "rows"
+        scratch.mkdir()
+        place = asked.to or str(Path(folder) / "calls.jsonl")
+        files = RowFiles(place, scratch, CALLS)
+        for call in importing.calls():
+            files.write(call["timestamp"][:10], call)
+        files.finish()
+        return {} if asked.store is None else _into_store(asked, place)
+
+
+def _into_store(asked: Asked, place: str) -> dict[str, Any]:
+    """Run over the calls into a store, under its lease; nothing that is decided goes out."""
+    from beam_pipelines.backfill import build
+    from todoke.run import run_bounded
+
+    assert asked.store is not None
+    assert asked.definitions is not None
+    definitions = read_definitions(asked.definitions)
+    if isinstance(definitions, Release):
+        definitions = msgspec.structs.replace(definitions, pointer=None, whole=True)
+    compiled(definitions)
+    config = Config(
+        definitions=definitions,
+        source=Files(place),
+        launched=time.time_ns() // 1000,
+        store=asked.store,
+        continued=True,
+        dead_letters=f"{place}.letters",
+    )
+    _, report = run_bounded(config, console=Console(stderr=True, quiet=True), build=build)
+    return {name: report[name] for name in ("applied", "duplicates", "deleted", "dead_letters", "later", "as_of")}
+
+
+def _print(importing: _Importing, asked: Asked, said: dict[str, Any]) -> None:
+    counts = importing.said()
+    begin = "would be imported" if asked.dry_run else "imported"
+    rows, events = counted(counts["imported"], "row"), counted(counts["events"], "event")
+    attributes = counted(counts["attributes"], "change of attributes", "changes of attributes")
+    print(f"{rows} of {counts['rows']:,} {begin}: {events}, {attributes}")
+    if counts["left_out"]:
+        print(f"left out by `only`: {counts['left_out']:,}")
+    if said:
+        ended = ("applied", "duplicates", "deleted", "dead_letters")
+        print(", ".join(f"{name.replace('_', ' ')}: {said[name]:,}" for name in ended))
+    if counts["rejected"]:
+        causes = ", ".join(f"{cause} {count:,}" for cause, count in counts["causes"].items())
+        print_plain(f"rejected: {counts['rejected']:,} ({causes})")
+        for line in importing.shown:
+            print_plain(f"  {line}")
+        if not asked.dry_run:
+            print_plain(f"all of them are in {asked.dead_letters}")

@@ -1,0 +1,149 @@
+"""Files as rows with the line on which each begins: text with delimiters, Parquet, JSON Lines; plain or gzipped."""
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.events.decode import Cause
+from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
+from transforms.events.imports.mapping import Csv, Rejected
+from transforms.events.sources import PARQUET
+
+__all__ = ["Row", "read_rows"]
+
+#: Lines of JSON, by the end of a file's name without `.gz`.
+_LINES = (".jsonl", ".ndjson", ".json")
+#: A quote that nobody closes takes in so much of what follows, and no more.
+_LONGEST_CELL = 1 << 20
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row: where it begins (in Parquet and JSON Lines its number, from 1), its cells by column, and what was read.
+
+    One that is no row has no cells, but `wrong`.
+    """
+
+    line: int
+    cells: dict[str, Any]
+    raw: bytes
+    wrong: Rejected | None = None
+
+
+def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, Iterator[Row]]:
+    """The columns of an open, seekable file, as far as they can be known beforehand, and its rows.
+
+    Raises:
+      UnreadableFile: it is no such file; from the iterator too.
+    """
+    stem = name.removesuffix(".gz")
+    if name.endswith(PARQUET) or stem.endswith(_LINES):
+        columns = None
+        if name.endswith(".parquet"):
+            try:
+                columns = pq.ParquetFile(file).schema_arrow.names
+            except (pa.ArrowException, OSError) as error:
+                raise UnreadableFile(f"{name}: is no whole Parquet file: {error}") from error
+            file.seek(0)
+        return columns, _objects(file, name)
+    lines = _Lines(file, name, text)
+    rows = _delimited(lines, text)
+    header = next(rows, None)
+    if header is None:
+        return [], iter(())
+    if header.wrong is not None:
+        raise UnreadableFile(f"{name}: its first line names no columns: {header.wrong.detail}")
+    return lines.columns, rows
+
+
+def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
+    for number, payload in enumerate(messages_of_file(file, name), 1):
+        try:
+            payload.decode()
+            cells = msgspec.json.decode(payload, type=dict[str, Any])
+        except UnicodeDecodeError as error:
+            yield Row(number, {}, payload, Rejected(Cause.NOT_UTF8, str(error)))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            yield Row(number, {}, payload, Rejected(Cause.NOT_JSON, str(error)))
+        else:
+            yield Row(number, cells, payload)
+
+
+class _Lines:
+    """The lines of a file for the reader of rows, which may be part of a cell; it counts them, and keeps those of a
+    row. What has no end is given in pieces."""
+
+    def __init__(self, file: BinaryIO, name: str, text: Csv) -> None:
+        self.count = 0
+        self.taken: list[str] = []
+        #: As the header has them, once it was read.
+        self.columns: list[str] = []
+        self._name = name
+        opened = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
+        try:
+            codecs.lookup(text.encoding)
+        except LookupError as error:
+            raise UnreadableFile(f"{name}: {error}; name one that Python knows, such as utf-8 or cp1252") from None
+        encoding = "utf-8-sig" if text.encoding.lower() in ("utf-8", "utf8") else text.encoding
+        self._text = io.TextIOWrapper(opened, encoding, errors="surrogateescape", newline="")
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = self._text.readline(LONGEST_LINE)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UnreadableFile(f"{self._name}: is damaged or cut off: {error}") from error
+        except UnicodeError as error:  # of an encoding that cannot pass over what it does not know
+            raise UnreadableFile(f"{self._name}: cannot be read: {error}; say its `encoding`") from error
+        if not line:
+            raise StopIteration
+        self.count += line.endswith(("\n", "\r")) or len(line) < LONGEST_LINE
+        self.taken.append(line)
+        return line
+
+    def begin(self) -> int:
+        """Forget what was taken; the number of the next line."""
+        self.taken = []
+        return self.count + 1
+
+
+def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
+    """The header, whose cells are its columns, and then the rows."""
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.reader(lines, delimiter=text.delimiter, quotechar=text.quote)
+    columns: list[str] = []
+    while True:
+        line, wrong, cells = lines.begin(), None, list[str]()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            wrong = Rejected(Cause.INVALID, f"not a row: {error}")
+        raw = "".join(lines.taken)
+        if wrong is None and not raw.strip():
+            continue
+        try:
+            payload = raw.encode()
+        except UnicodeEncodeError:
+            payload = raw.encode(errors="surrogateescape") if _escapes(raw) else raw.encode(errors="replace")
+            wrong = wrong or Rejected(Cause.NOT_UTF8, f"bytes that are no {text.encoding}")
+        if wrong is None and columns and len(cells) != len(columns):
+            wrong = Rejected(Cause.INVALID, f"{len(cells)} cells; there are {len(columns)} columns")
+        if not columns:
+            cells = columns = lines.columns = [cell.strip() for cell in cells]
+        yield Row(line, {} if wrong else dict(zip(columns, cells, strict=True)), payload, wrong)
+
+
+def _escapes(raw: str) -> bool:
+    """Whether all half surrogates of a text stand for bytes."""
+    return all("\udc80" <= letter <= "\udcff" for letter in raw if "\ud800" <= letter <= "\udfff")
