@@ -49,8 +49,9 @@ __all__ = ["MANIFEST", "write_memberships"]
 MANIFEST = "manifest.json"
 #: Where files are before all are whole.
 _UNFINISHED = "unfinished"
-#: How much of the input a part is, in bytes, and how many parts there are at least and at most.
-_PART_BYTES, _FEWEST, _MOST = 64 << 20, 8, 1_000
+#: How much of the input a part is, in bytes, and how many parts there are at least and at most: each chunk of events is
+#: a file for each part.
+_PART_BYTES, _FEWEST, _MOST = 12 << 20, 8, 200
 #: How many parts there are of a store, whose size nobody knows.
 _OF_STORE = 32
 #: Users whose members one file has that is made of rows.
