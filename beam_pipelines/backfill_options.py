@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://BUCKET/…")
     add("--engine", choices=("columns", "rows"), help="default: rows for users; else columns, where they can")
-    add("--report", metavar="FILE", help="write the report as JSON, also to gs://BUCKET/…")
+    add("--report", metavar="FILE", help="write the report as JSON, also to gs://BUCKET/…; `*` is the time of --as-of")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
     add("--activation", metavar="TIME", help="seeds: of this activation alone (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
