@@ -41,7 +41,7 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
     else:
         report = _write_users(asked, beam_flags)
     if asked.report:
-        write_report(asked.report, report)
+        write_report(asked.report.replace("*", str(report["as_of"])), report)
     if asked.write == "seeds":
         _print_seeds(report)
     elif asked.write == "audit":

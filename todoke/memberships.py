@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count, islice
+from itertools import chain, count, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,16 @@ from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
 from transforms.events.sources import Files
 from transforms.events.times import write_time
+from transforms.events.transforms import read_files
 from transforms.segments.columns.layout import NotColumnar, needs_of
+from transforms.segments.columns.memberships import memberships as columns_of_users
 from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
 from transforms.storage.users import Users
 from transforms.users.export import exported
-from transforms.users.prepare.listed import SCHEMA, encode_parquet
+from transforms.users.prepare.listed import SCHEMA, encode_parquet, listed
+from transforms.users.prepare.prepare import prepare
+from transforms.users.prepare.transforms import conditions_of
 from transforms.users.user import decode_user
 
 __all__ = ["MANIFEST", "write_memberships"]
@@ -45,8 +49,9 @@ __all__ = ["MANIFEST", "write_memberships"]
 MANIFEST = "manifest.json"
 #: Where files are before all are whole.
 _UNFINISHED = "unfinished"
-#: How much of the input a part is, in bytes, and how many parts there are at least and at most.
-_PART_BYTES, _FEWEST, _MOST = 32 << 20, 8, 1_000
+#: How much of the input a part is, in bytes, and how many parts there are at least and at most: each chunk of events is
+#: a file for each part.
+_PART_BYTES, _FEWEST, _MOST = 12 << 20, 8, 200
 #: How many parts there are of a store, whose size nobody knows.
 _OF_STORE = 32
 #: Users whose members one file has that is made of rows.
@@ -126,17 +131,52 @@ def _accounts(sums: Mapping[str, int]) -> dict[str, int]:
 
 
 def _by_columns(asked: Backfill, beam_flags: Sequence[str], folder: str) -> Mapping[str, int]:
-    """Run the job over whatever runner the flags name, FnApiRunner if none; its sums."""
+    """By the runner that the flags name; without one in this process, which spills to disk and not into memory."""
     parts = _OF_STORE if asked.of_archive else _parts_of(asked.config.source.pattern)  # type: ignore[union-attr]
-    named = any(flag.startswith("--runner") for flag in beam_flags)
-    flags = [*beam_flags, *(() if named else ("--runner=FnApiRunner",))]
-    pipeline = beam.Pipeline(options=PipelineOptions(flags, save_main_session=False))
+    if not any(flag.startswith("--runner") for flag in beam_flags):
+        return _here(asked, parts, folder)
+    pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
     memberships.build(pipeline, asked, parts, folder)
     pipeline.run().wait_until_finish()
     with FileSystems.open(f"{folder}/{memberships.SUMS}") as file:
         sums: dict[str, int] = msgspec.json.decode(file.read())
     FileSystems.delete([f"{folder}/{memberships.SUMS}"])
     return sums
+
+
+def _here(asked: Backfill, parts: int, folder: str) -> Mapping[str, int]:
+    """The same without Beam; the sums."""
+    definitions = compiled(asked.config.definitions)
+    conditions, policies = conditions_of(asked.config.definitions), definitions.policies
+    needs = needs_of(atom for condition in conditions.values() for atom in atoms(condition))
+    with tempfile.TemporaryDirectory(prefix="todoke-") as place:
+        done = prepare(_messages(asked), needs, Path(place), until=asked.as_of, parts=parts)
+        sums = Counter(done.accounts)
+        defaults = policies.default_zone, policies.default_region
+        frames = columns_of_users(conditions, done.prepared, asked.as_of, *defaults)
+        for number, frame in zip(range(parts), chain(frames, repeat(None)), strict=False):
+            found = listed([] if frame is None else [frame], conditions)
+            _write(f"{folder}/{number:05}.parquet", found)
+            sums["users"] += 0 if frame is None else frame.height
+            for name, many in found.group_by("segment").len().iter_rows():
+                sums[f"segment {name}"] += many
+    return sums
+
+
+def _messages(asked: Backfill) -> Iterator[bytes]:
+    if not asked.of_archive:
+        yield from read_files(asked.config.source)  # type: ignore[arg-type]
+        return
+    assert asked.store is not None
+    store = open_store(asked.store, create=False)
+    for _, call in exported(store, Counter()):
+        yield msgspec.json.encode(call)
+    store.close()
+
+
+def _write(place: str, members: pl.DataFrame) -> None:
+    with FileSystems.create(place) as file:
+        file.write(encode_parquet(members))
 
 
 def _parts_of(pattern: str) -> int:
@@ -169,12 +209,9 @@ def _by_rows(asked: Backfill, beam_flags: Sequence[str], folder: str) -> Mapping
 
 def _exported(asked: Backfill, place: Path) -> Files:
     """The archive of a store as a file."""
-    assert asked.store is not None
-    store, lines = open_store(asked.store, create=False), place / "archive.jsonl"
+    lines = place / "archive.jsonl"
     with lines.open("wb") as file:
-        for _, call in exported(store, Counter()):
-            file.write(msgspec.json.encode(call) + b"\n")
-    store.close()
+        file.writelines(message + b"\n" for message in _messages(asked))
     return Files(str(lines))
 
 
@@ -192,8 +229,7 @@ def _write_users(store: Users, folder: str) -> Iterator[tuple[str, int]]:
         if not users and number:
             return
         times = pl.DataFrame(found, SCHEMA | {"since": pl.Int64}, orient="row").cast({"since": SCHEMA["since"]})
-        with FileSystems.create(f"{folder}/{number:05}.parquet") as file:
-            file.write(encode_parquet(times.sort("segment", "user")))
+        _write(f"{folder}/{number:05}.parquet", times.sort("segment", "user"))
         yield "users", sum(user.created is not None and user.owner is None for user in users)
         yield from times.group_by("segment").len().select("segment " + pl.col("segment"), "len").iter_rows()
 

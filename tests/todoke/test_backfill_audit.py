@@ -77,8 +77,10 @@ def test_a_run_agrees_with_its_archive_and_what_was_planted_is_told(shop: Path, 
 
 
 def test_it_is_of_now_unless_a_time_is_named(shop: Path, todoke: Todoke) -> None:
-    done = todoke("backfill", *FLAGS)
+    done = todoke("backfill", *FLAGS, "--report", "audit-*.json")
     assert (done.returncode, "differ: 0" in done.stdout) == (0, True), done.stdout + done.stderr
+    [report] = shop.glob("audit-*.json")
+    assert report.name == f"audit-{json.loads(report.read_bytes())['as_of']}.json"
 
 
 @pytest.mark.parametrize(

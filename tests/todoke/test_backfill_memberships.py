@@ -136,7 +136,7 @@ def test_every_runner_writes_the_same_bytes(shop: Path, runner: str) -> None:
     if runner == "PrismRunner" and (prism is None or prism.path is None):
         pytest.skip("there is no Prism on this machine")
     located = ("--prism_location", str(prism.path)) if prism is not None and runner == "PrismRunner" else ()
-    for out, flags in (("a", ()), ("b", ("--runner", runner, *located))):
+    for out, flags in (("a", ("--runner=FnApiRunner",)), ("b", ("--runner", runner, *located))):
         done = run_process(shop, "backfill", *FLAGS, "--events", "calls.jsonl", "--out", out, *flags)
         assert done.returncode == 0, done.stderr
     assert {file.name: file.read_bytes() for file in (shop / "a").iterdir()} == {

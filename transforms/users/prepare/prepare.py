@@ -116,6 +116,8 @@ class _Work:
 
     def replay_some(self) -> None:
         """Settle the rows of users who were merged into others or deleted."""
+        if not self._aliases and not self.touched:
+            return
         users = self.spill.scan("user")
         known = users.filter(pl.col("key").is_in(list(self._aliases))).select("key").unique().collect()["key"].to_list()
         # Most previous ids are anonymous: no user goes by that id, and nobody else took it over.

@@ -28,7 +28,7 @@ __all__ = ["COUNTED", "FACT", "RowBuilder", "Spill", "divided", "scanned"]
 FACT = "[fact]"
 #: The types of calls that are events by name.
 COUNTED = (*CALLS, RECEIPT)
-_ROWS_AT_ONCE = 200_000
+_ROWS_AT_ONCE = 100_000
 _BASE: dict[str, Any] = {
     **{"key": pl.String, "user_id": pl.String, "previous": pl.String, "id": pl.String, "hash": pl.UInt64},
     **{"time": pl.Int64, "arrival": pl.Int64, "type": pl.String, "name": pl.String},
