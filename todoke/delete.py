@@ -24,7 +24,7 @@ from transforms.users.lease import LIVE_JOB, JobLease, LeaseHeld
 from transforms.users.user import ANONYMOUS
 from transforms.views.person import PARTS, Person, person, rows_of
 
-__all__ = ["Asked", "delete"]
+__all__ = ["AskedDeletion", "delete"]
 
 _COUNTED = {
     "memberships": ("membership",),
@@ -37,7 +37,7 @@ _COUNTED = {
 }
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskedDeletion(msgspec.Struct, frozen=True):
     """Where a deletion goes: to the topic of events, to a job's control topic, or into a store."""
 
     user: str
@@ -47,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True):
     definitions: str | None
 
 
-def delete(asked: Asked, confirm: Callable[[str], bool] | None, *, json: bool) -> None:
+def delete(asked: AskedDeletion, confirm: Callable[[str], bool] | None, *, json: bool) -> None:
     """Delete a user, a visitor or an id that was merged, and print what was deleted.
 
     Args:
@@ -117,7 +117,7 @@ def _print(found: Person, counts: dict[str, int], how: str, *, known: bool) -> N
     print(_what(counts), end="")
 
 
-def _publish(asked: Asked, found: Person) -> str:
+def _publish(asked: AskedDeletion, found: Person) -> str:
     """Have a running job delete the person."""
     at = time.time_ns() // 1000
     event = deletion_of(found.user, at)
@@ -133,7 +133,7 @@ def _publish(asked: Asked, found: Person) -> str:
     return "published"
 
 
-def _in(store: Store, found: Person, asked: Asked) -> str:
+def _in(store: Store, found: Person, asked: AskedDeletion) -> str:
     """Delete in the store: under its lease, or by the live job of this machine that has it."""
     lease = JobLease(store, "a deletion")
     try:

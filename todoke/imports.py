@@ -31,13 +31,13 @@ from transforms.events.sources import Files
 from transforms.segments.document import Problems, read_documents
 from transforms.users.export import CALLS
 
-__all__ = ["Asked", "import_files"]
+__all__ = ["AskedImport", "import_files"]
 
 #: So many rejects are printed; all are in the file.
 _SHOWN = 10
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskedImport(msgspec.Struct, frozen=True):
     """What is imported, and where to: a file or a topic (`to`), or a store with the definitions of its users.
 
     `time` is when rows happened that say no time.
@@ -54,7 +54,7 @@ class Asked(msgspec.Struct, frozen=True):
     dry_run: bool
 
 
-def import_files(asked: Asked, *, json: bool) -> None:
+def import_files(asked: AskedImport, *, json: bool) -> None:
     """Import files, and print how many rows were, and which were not and why.
 
     Raises:
@@ -111,7 +111,7 @@ def _names(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: AskedImport) -> None:
     if not asked.dry_run and (asked.to is None) == (asked.store is None):
         raise WrongUse("name where the rows go: --to a file or a topic, or --store; or --dry-run")
     if asked.store is not None and asked.definitions is None:
@@ -207,7 +207,7 @@ class _Importing:
         return {name: self.counts[name] for name in names} | {"causes": dict(sorted(self.causes.items()))}
 
 
-def _take(importing: _Importing, asked: Asked) -> dict[str, Any]:
+def _take(importing: _Importing, asked: AskedImport) -> dict[str, Any]:
     """Bring the calls where they are to go; returns what else is to be said."""
     if asked.dry_run:
         for _ in importing.calls():
@@ -228,7 +228,7 @@ def _take(importing: _Importing, asked: Asked) -> dict[str, Any]:
         return {} if asked.store is None else _into_store(asked, place)
 
 
-def _into_store(asked: Asked, place: str) -> dict[str, Any]:
+def _into_store(asked: AskedImport, place: str) -> dict[str, Any]:
     """Run over the calls into a store, under its lease; nothing that is decided goes out."""
     from beam_pipelines.backfill import build
     from todoke.run import run_bounded
@@ -251,7 +251,7 @@ def _into_store(asked: Asked, place: str) -> dict[str, Any]:
     return {name: report[name] for name in ("applied", "duplicates", "deleted", "dead_letters", "later", "as_of")}
 
 
-def _print(importing: _Importing, asked: Asked, said: dict[str, Any]) -> None:
+def _print(importing: _Importing, asked: AskedImport, said: dict[str, Any]) -> None:
     counts = importing.said()
     begin = "would be imported" if asked.dry_run else "imported"
     rows, events = counted(counts["imported"], "row"), counted(counts["events"], "event")

@@ -101,7 +101,7 @@ def import_(
     What is imported again is a duplicate.
     """
     module = import_module("todoke.imports")
-    asked = module.Asked(tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run)
+    asked = module.AskedImport(tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run)
     module.import_files(asked, json=json)
 
 

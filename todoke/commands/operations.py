@@ -101,7 +101,7 @@ def delete(
     What happened before and comes late is dropped. On Dataflow, name a topic: no lease tells that a job runs.
     """
     module = import_module("todoke.delete")
-    asked = module.Asked(user_id, store, to, control_topic, definitions)
+    asked = module.AskedDeletion(user_id, store, to, control_topic, definitions)
     module.delete(asked, None if yes else _confirm, json=json)
 
 
