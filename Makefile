@@ -15,9 +15,11 @@ BIGTABLE := 1.58.0
 CYCLONEDX := 7.5.0
 PRISM := .tools/prism-$(BEAM)
 EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
+FLINK := .tools/flink-$(shell sed -n 's/.*<flink.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)-beam-$(shell \
+  sed -n 's/.*<beam.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)
 
 .PHONY: help demo test test-long mutants lint format bench docs reference schema templates image lock wheel sbom cloud-smoke \
-  setup prism emulator clean
+  setup prism emulator flink flink-jars clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -94,6 +96,11 @@ prism: $(PRISM) ## Beam's local runner for live streams, where there is Go
 
 emulator: $(EMULATOR) ## The Bigtable emulator, where there is Go and no emulator of the Google Cloud CLI
 
+flink: setup flink-jars ## A Flink cluster on this machine, and in it a shell, or ARGS="todoke run … --flink localhost:8099"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m tools.flink $(ARGS)
+
+flink-jars: $(FLINK) ## The class path of such a cluster (191 MB), where there are Java and Maven
+
 clean: ## Remove what the targets made, but not .venv and .tools
 	@rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
 
@@ -124,3 +131,13 @@ $(EMULATOR):
 	  GOBIN=$(CURDIR)/.tools/bin go install cloud.google.com/go/bigtable/cmd/emulator@v$(BIGTABLE); \
 	  touch $@; \
 	else echo "No Bigtable emulator, and no Go to build one: Bigtable cannot be tested on this machine" >&2; fi
+
+$(FLINK):
+	@mkdir -p .tools
+	@if command -v mvn >/dev/null && command -v java >/dev/null; then \
+	  echo "Copying Flink and Beam's job server into $@ (191 MB)"; \
+	  rm -rf $@.part; \
+	  mvn -q -B -f templates/flink/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+	    -DoutputDirectory=$(CURDIR)/$@.part; \
+	  mv $@.part $@; \
+	else echo "No Java or no Maven here: Flink cannot be tested on this machine" >&2; fi

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import grpc
 
 from todoke.emulators import NO_BIGTABLE, NO_PUBSUB, find_bigtable, find_pubsub
+from tools import guarded
 
 __all__ = ["Emulator", "EmulatorMissing", "Instance", "Project", "start_bigtable", "start_pubsub"]
 
@@ -20,10 +20,6 @@ __all__ = ["Emulator", "EmulatorMissing", "Instance", "Project", "start_bigtable
 START_SECONDS = 60.0
 #: A free port may be taken by somebody else before the emulator binds it.
 PORTS_TRIED = 3
-
-#: Runs a command in the background, and kills it when standard input ends, which the kernel sees to when the parent
-#: dies. Ends with the command too. `kill 0` is everything of the session that was started for it.
-GUARD = '("$@" </dev/null; kill -9 0) & read -r _; kill -9 0'
 
 
 class Instance(NamedTuple):
@@ -60,13 +56,7 @@ class Emulator:
           RuntimeError: it ended, or did not answer in time.
         """
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the emulator runs
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "sh", *command],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self._process = guarded.start(command, self._output)
         deadline = time.monotonic() + START_SECONDS
         while True:
             self.host = host or self._announced()
@@ -80,9 +70,7 @@ class Emulator:
 
     def stop(self) -> None:
         """Kill it, and wait until it is gone."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait(10)
+        guarded.end(self._process)
         self._output.close()
 
     def _announced(self) -> str:
