@@ -5,6 +5,7 @@ docs/explanation/live.md.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -13,8 +14,9 @@ from beam_pipelines.options import Config
 from beam_pipelines.runtime import Inputs
 from transforms.channels.destinations import Channels
 from transforms.channels.live.transforms import DeliverLive
-from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive
-from transforms.events.sources import Subscription
+from transforms.events.live.queued import QueuePlace
+from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive, ReadQueue
+from transforms.events.sources import EventQueue, Files
 from transforms.events.transforms import WriteDeadLetters
 from transforms.job import Job
 from transforms.metrics.live.transforms import CountEnded
@@ -29,19 +31,20 @@ class OneProcess:
 
     def __init__(self, config: Config, job: Job) -> None:
         assert config.store is not None
-        assert isinstance(config.source, Subscription)
+        assert not isinstance(config.source, Files)
         self._config = config
         self._source = config.source
         self._store = config.store
         self._job = job
 
     def read(self, pipeline: beam.Pipeline) -> Inputs:
-        """By pulls, what waits together as one element; decoded and brought to shards in one step."""
-        taken = (
-            pipeline
-            | "Read" >> ReadLive(self._source.path, self._job)
-            | "TakeEvents" >> TakeIn(self._config.definitions, self._job)
-        )
+        """What waits together as one element; decoded and brought to shards in one step."""
+        source = self._source
+        if isinstance(source, EventQueue):
+            reading: beam.PTransform = ReadQueue(QueuePlace(Path(source.path), self._store), self._job)
+        else:
+            reading = ReadLive(source.path, self._job)
+        taken = pipeline | "Read" >> reading | "TakeEvents" >> TakeIn(self._config.definitions, self._job)
         announcements = taken.announcements | "CountAnnouncements" >> CountEnded(self._store)
         undecoded = taken.dead_letters | "CountUndecoded" >> CountEnded(self._store)
         return Inputs(taken.users, taken.anonymous, announcements, undecoded, None)

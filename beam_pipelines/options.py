@@ -21,7 +21,7 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
 from transforms.channels.settings import UNSUBSCRIBE_SECRET, check_mail, secret_of, secrets_for
 from transforms.errors import WrongUse
-from transforms.events.sources import Source, Subscription, parse_source
+from transforms.events.sources import EventQueue, Source, Subscription, parse_source
 from transforms.identity.channels import channels
 from transforms.logs import FORMATS
 from transforms.segments.values import DAY, duration
@@ -51,7 +51,7 @@ class Config(msgspec.Struct, frozen=True):
     `store` is None to write nothing. `as_of` is None for the newest arrival that is not after `launched`; `settled` is
     up to when the store's users are settled already. `summary` is the file that a bounded run leaves its sums in.
     `told` is what was said of channels, and `outbox` where those write of which nothing was; see `Channels`, which says
-    what `replay` and `variables` are, too. `live` reads a subscription in this process (see `transforms.events.live`);
+    what `replay` and `variables` are, too. `live` reads in this process what never ends (see `transforms.events.live`);
     else Beam's own source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
@@ -95,7 +95,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         "--events",
         required=True,
         metavar="SRC",
-        help="JSON Lines or Parquet (a path or pattern), or pubsub:projects/P/subscriptions/S",
+        help="JSON Lines or Parquet (a path or pattern), pubsub:projects/P/subscriptions/S, or queue:PATH",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH, bigtable:PROJECT/INSTANCE, or none to keep nothing")
     add(
@@ -200,12 +200,26 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--continue: a run without a store (--store none) has nothing to go on from")
     if not source.bounded and config.store is None:
         raise WrongUse("--store: a live job needs a store: users whose state is lost come back from it")
+    _check_queue(config)
     if not source.bounded and not config.live and config.control is None:
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
     check_live_flags(flags, bounded=source.bounded, here=here)
     return config, flags, beam_flags
+
+
+def _check_queue(config: Config) -> None:
+    """A queue is a file of this machine, and what is acknowledged of it stands in a file beside it."""
+    if not isinstance(config.source, EventQueue):
+        return
+    if not config.live:
+        raise WrongUse("--runner: a queue is read on this machine; elsewhere name pubsub:projects/P/subscriptions/S")
+    assert config.store is not None
+    if parse_store(config.store)[0] != "sqlite":
+        raise WrongUse(
+            f"--store: beside a queue name sqlite:PATH: {config.store} cannot acknowledge with what it holds"
+        )
 
 
 def check_words(argv: list[str]) -> None:

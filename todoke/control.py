@@ -1,16 +1,19 @@
-"""Where commands publish messages to a live job: its control topic, or the control table of its store."""
+"""Where commands publish messages to a live job: its topics, its queue of events, the control table of its store."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 
 from transforms.errors import TodokeError, WrongUse
-from transforms.events.sources import parse_topic
+from transforms.events.queue.append import Queue
+from transforms.events.queue.file import QueueError
+from transforms.events.sources import parse_queue, parse_topic
 from transforms.storage.control import Control
 
-__all__ = ["ControlFailed", "Publisher", "open_control", "open_topic", "publish_evenly"]
+__all__ = ["ControlFailed", "Publisher", "is_live", "open_control", "open_events", "open_topic", "publish_evenly"]
 
 #: Publishes messages; they are durable when it returns, and of what it raises those that a `ControlFailed` names are.
 Publisher = Callable[[Sequence[bytes]], None]
@@ -22,7 +25,7 @@ PUBLISH_SECONDS = 60.0
 
 
 class ControlFailed(TodokeError):
-    """A topic, or a file in its place, did not take all messages; the text says why.
+    """A topic, or a queue or a file in its place, did not take all messages; the text says why.
 
     Args:
       text: why.
@@ -53,6 +56,44 @@ def open_control(store: Control, topic: str | None) -> Iterator[Publisher]:
         return
     with open_topic(topic, "--control-topic") as publish:
         yield publish
+
+
+def is_live(place: str) -> bool:
+    """Whether a place is one that live jobs read events from, and no file."""
+    return place.startswith(("pubsub:", "queue:"))
+
+
+@contextmanager
+def open_events(place: str, flag: str) -> Iterator[Publisher]:
+    """How to publish to what a live job reads events from.
+
+    Args:
+      place: `pubsub:projects/P/topics/T`, or `queue:PATH` of a queue that is there.
+      flag: that named it.
+
+    Raises:
+      WrongUse, ControlFailed: see `open_topic`.
+      NoQueue: it is no queue, or cannot be written.
+    """
+    if not place.startswith("queue:"):
+        with open_topic(place, flag) as publish:
+            yield publish
+        return
+    try:
+        path = parse_queue(place)
+    except ValueError as error:
+        raise WrongUse(f"{flag}: {error}") from error
+    if not path.exists():
+        raise WrongUse(f"{flag}: there is no queue {path}; the job that reads it makes it")
+    with Queue(path) as queue:
+        yield partial(_append, queue)
+
+
+def _append(queue: Queue, payloads: Sequence[bytes]) -> None:
+    try:
+        queue.append(payloads)
+    except QueueError as error:
+        raise ControlFailed(str(error)) from error
 
 
 def publish_evenly(

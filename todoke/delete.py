@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from todoke.control import open_control, open_topic
+from todoke.control import open_control, open_events, open_topic
 from todoke.preflight import check_store_release
 from todoke.store import open_asked
 from todoke.terminal import json_text
@@ -65,7 +65,7 @@ def delete(asked: AskedDeletion, confirm: Callable[[str], bool] | None, *, json:
     if not bare or (reason := refused_id(bare)):
         raise WrongUse(f"{quoted(asked.user)} is nobody: {reason if bare else 'an id is not empty'}")
     if asked.store is None and asked.to is None and asked.control_topic is None:
-        raise WrongUse("name where the user is: --store, or the topic of a running job (--to, or --control-topic)")
+        raise WrongUse("name where the user is: --store, or what a running job reads (--to, or --control-topic)")
     if asked.to is not None and asked.control_topic is not None:
         raise WrongUse("--to, --control-topic: one of them is enough")
     with nullcontext() if asked.store is None else closing(open_asked(asked.store)) as store:
@@ -128,7 +128,7 @@ def _publish(asked: AskedDeletion, found: Person) -> str:
         return "published"
     if event.user is None:
         raise WrongUse(f"--to: a `delete` call names a user, not a visitor: name --control-topic for {found.user}")
-    with open_topic(asked.to, "--to") as publish:
+    with open_events(asked.to, "--to") as publish:
         publish([msgspec.json.encode(call_of(msgspec.structs.replace(event, group=None)))])
     return "published"
 

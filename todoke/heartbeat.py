@@ -55,12 +55,17 @@ class Heartbeat:
         """Log how far the job is, and what waits."""
         read, sends = self._progress.read, self._progress.sends
         flight, oldest, waiting = len(self._in_flight), self._in_flight.oldest(), self._held_up.counts()
+        backlog, more = self._feeds.backlog(), {}
+        if backlog is not None:
+            since = 0.0 if backlog.since is None else max(0.0, time.time() - backlog.since / 1_000_000)
+            more = {"queued": backlog.messages, "queued_oldest_s": round(since, 3)}
         said = ", ".join(f"{channel} {count:,}" for channel, count in waiting.items())
         _log.info(
             "%s",
             f"read {read:,}  sends {sends:,}  in flight {flight:,}, the oldest for {oldest:.0f} s"
+            + (f"  queued {backlog.messages:,}, the oldest for {since:.0f} s" if backlog is not None else "")
             + (f"  waiting for providers {sum(waiting.values()):,} ({said})" if waiting else ""),
-            extra=fields(read=read, sends=sends, in_flight=flight, oldest_s=round(oldest, 3), waiting=waiting),
+            extra=fields(read=read, sends=sends, in_flight=flight, oldest_s=round(oldest, 3), waiting=waiting, **more),
         )
 
     def moved(self) -> tuple[int, int, int]:

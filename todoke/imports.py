@@ -15,7 +15,7 @@ from rich.console import Console
 from beam_pipelines.options import Config
 from beam_pipelines.places import check_written
 from beam_pipelines.values import read_time
-from todoke.control import open_topic, publish_evenly
+from todoke.control import is_live, open_events, publish_evenly
 from todoke.terminal import json_text, print_plain
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
@@ -38,7 +38,7 @@ _SHOWN = 10
 
 
 class AskedImport(msgspec.Struct, frozen=True):
-    """What is imported, and where to: a file or a topic (`to`), or a store with the definitions of its users.
+    """What is imported, and where to: a file, a topic or a queue (`to`), or a store with the definitions of its users.
 
     `time` is when rows happened that say no time.
     """
@@ -113,10 +113,10 @@ def _names(patterns: Sequence[str]) -> list[str]:
 
 def _check(asked: AskedImport) -> None:
     if not asked.dry_run and (asked.to is None) == (asked.store is None):
-        raise WrongUse("name where the rows go: --to a file or a topic, or --store; or --dry-run")
+        raise WrongUse("name where the rows go: --to a file, a topic or a queue, or --store; or --dry-run")
     if asked.store is not None and asked.definitions is None:
         raise WrongUse("--definitions: name those of the store's users")
-    if asked.to is not None and not asked.to.startswith("pubsub:") and "*" not in asked.to:
+    if asked.to is not None and not is_live(asked.to) and "*" not in asked.to:
         check_written("--to", asked.to)
     check_written("--dead-letters", asked.dead_letters)
 
@@ -213,8 +213,8 @@ def _take(importing: _Importing, asked: AskedImport) -> dict[str, Any]:
         for _ in importing.calls():
             pass
         return {}
-    if asked.to is not None and asked.to.startswith("pubsub:"):
-        with open_topic(asked.to, "--to") as publish:
+    if asked.to is not None and is_live(asked.to):
+        with open_events(asked.to, "--to") as publish:
             publish_evenly(map(msgspec.json.encode, importing.calls()), publish, asked.rate)
         return {}
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:

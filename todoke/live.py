@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import apache_beam as beam
@@ -32,7 +33,9 @@ from transforms.errors import NotStarted, RunFailed
 from transforms.events.kept.pruning import keep_pruned
 from transforms.events.live.feed import Feeds
 from transforms.events.live.inflight import InFlight
+from transforms.events.live.queued import QueuePlace, reading_queue
 from transforms.events.plain import counted
+from transforms.events.sources import EventQueue
 from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
@@ -65,16 +68,17 @@ _GUARD = "read -r _; kill -9 0"
 
 
 def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
-    """Run the realtime job over a subscription on this machine until it fails or is told to stop; see `run_graph`.
+    """Run the realtime job over a subscription or a queue on this machine until it fails or is told to stop.
 
-    It is for a process of its own under `supervise`, and ends it where it is told to stop.
+    See `run_graph`. It is for a process of its own under `supervise`, and ends it where it is told to stop.
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes how
     far the job is behind, deletes dead letters that are too old, and seeds what a publication asks anew of the past.
 
     Raises:
-      LeaseHeld: another job works on the store.
+      LeaseHeld, QueueHeld: another job works on the store, or reads the queue.
+      NoQueue: the queue cannot be read.
       RunFailed: the job failed.
       LeaseLost: it stood still for so long that somebody else took the store.
       StoreError, ControlFailed: the users could not be woken, or the counts not written.
@@ -94,6 +98,9 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     held = open_store(url)
     lease = JobLease(held, LIVE_JOB)
     lease.await_and_take()
+    holding = ExitStack()  # until this process ends
+    if isinstance(config.source, EventQueue):
+        holding.enter_context(reading_queue(QueuePlace(Path(config.source.path), url)))
     job = Job()
     heart, runtime = Heartbeat(job), OneProcess(config, job)
     look = _with_store(url, lambda store, stop: keep_behind(job.part(InFlight), job.part(Feeds), store, stop))

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 from apache_beam.io.filesystems import FileSystems
@@ -23,7 +24,9 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
 from transforms.errors import WrongUse
-from transforms.events.sources import Files, Subscription
+from transforms.events.queue.file import open_to_append
+from transforms.events.queue.mark import hold_queue
+from transforms.events.sources import EventQueue, Files, Subscription
 from transforms.identity.channels import channels
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
@@ -64,14 +67,21 @@ def check_files(files: Files) -> None:
 
 
 def check_job(config: Config) -> None:
-    """Check what a live job on this machine needs: its subscriptions, topics, store, credentials.
+    """Check what a live job on this machine needs: its queue or subscriptions, topics, store, credentials.
+
+    A queue that is not there is made, as a store is.
 
     Raises:
-      WrongUse, NoStore, OlderDefinitions: something is not there, or may not be used.
+      WrongUse, NoQueue, QueueHeld, NoStore, OlderDefinitions: something is not there, or may not be used.
     """
     assert config.store is not None
     check_channels(config)
     check_pubsub(config)
+    if isinstance(config.source, EventQueue):
+        queue = Path(config.source.path)
+        open_to_append(queue).close()
+        with hold_queue(queue):
+            pass
     store = open_store(config.store)
     check_store_release(store, compiled(config.definitions))
     store.close()
@@ -83,10 +93,9 @@ def check_pubsub(config: Config) -> None:
     Raises:
       WrongUse: one does not, or may not be used, or there are no credentials to ask with.
     """
-    assert isinstance(config.source, Subscription)
     here = config.live
     for flag, source in (("--events", config.source), ("--control", config.control)):
-        if source is not None:
+        if isinstance(source, Subscription):
             with suppress(GoogleAPIError):
                 check_subscription(flag, source.path, here=here)
     letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None

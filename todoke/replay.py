@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 
 from beam_pipelines.values import read_time
-from todoke.control import ControlFailed, Publisher, open_topic, publish_evenly
+from todoke.control import ControlFailed, Publisher, is_live, open_events, publish_evenly
 from todoke.names import check_word
 from todoke.replay_file import is_stdout, line_of, open_file
 from todoke.store import open_asked, open_asked_reader
@@ -37,13 +37,13 @@ _NO_LINE = "no_line"
 def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float, *, again: bool, json: bool) -> None:
     """Publish letters again, newest first, at most so many a second, and print how many.
 
-    Each is marked in the store once the topic or the file has it, and passed over the next time. What is killed in
-    between publishes some twice; they have their own ids, and the second is a duplicate.
+    Each is marked in the store once the topic, the queue or the file has it, and passed over the next time. What is
+    killed in between publishes some twice; they have their own ids, and the second is a duplicate.
 
     Args:
       url: of the store.
-      to: `pubsub:projects/P/topics/T`, or a file, pipe or device to which lines are added. Where that is the output,
-        the counts are printed to stderr.
+      to: `pubsub:projects/P/topics/T`, `queue:PATH`, or a file, pipe or device to which lines are added. Where that is
+        the output, the counts are printed to stderr.
       asked: the cause, and since when (ISO 8601), each None for all.
       rate: a second.
       again: those too that were published again before.
@@ -58,12 +58,12 @@ def replay(url: str, to: str, asked: tuple[str | None, str | None], rate: float,
     check_word("--cause", "cause", cause, CAUSES)
     since = EARLIEST if said is None else read_time("--since", said)
     counts = Counter[str]()
-    is_topic = to.startswith("pubsub:")
-    output = sys.stderr if not is_topic and is_stdout(to) else sys.stdout
+    lines = not is_live(to)
+    output = sys.stderr if lines and is_stdout(to) else sys.stdout
     with open_asked_reader(url) as reader, closing(open_asked(url)) as store, _opened(to) as publish:
         letters = _letters(reader, cause, since)
         waiting = deque[DeadLetterRow]()
-        messages = _messages(letters, waiting, counts, again=again, is_topic=is_topic)
+        messages = _messages(letters, waiting, counts, again=again, lines=lines)
         counts["published"] = publish_evenly(messages, partial(_publish, publish, store, waiting), rate)
     shown = {name: counts[name] for name in ("published", _REPLAYED, CONTROL, CUT, _NO_LINE)}
     if json:
@@ -93,7 +93,7 @@ def _messages(
     counts: Counter[str],
     *,
     again: bool,
-    is_topic: bool,
+    lines: bool,
 ) -> Iterator[bytes]:
     """The messages of letters that may be published; each letter waits to be marked."""
     for letter in letters:
@@ -105,7 +105,7 @@ def _messages(
         except Unreplayable as error:
             counts[error.why] += 1
             continue
-        if not is_topic:
+        if lines:
             if (line := line_of(message)) is None:
                 counts[_NO_LINE] += 1
                 continue
@@ -127,11 +127,13 @@ def _publish(publish: Publisher, store: DeadLetters, waiting: deque[DeadLetterRo
 
 @contextmanager
 def _opened(to: str) -> Iterator[Publisher]:
-    if to.startswith("pubsub:"):
-        with open_topic(to, "--to") as publish:
+    if is_live(to):
+        with open_events(to, "--to") as publish:
             yield publish
         return
     if (found := _URL.match(to)) and len(found[1]) > 1:
-        raise WrongUse(f"--to: expected pubsub:projects/P/topics/T or a file of this machine; found {quoted(to)}")
+        raise WrongUse(
+            f"--to: expected pubsub:projects/P/topics/T, queue:PATH or a file of this machine; found {quoted(to)}"
+        )
     with open_file(to) as publish:
         yield publish

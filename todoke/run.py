@@ -34,6 +34,7 @@ from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
 from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
+from transforms.events.queue.file import NoQueue
 from transforms.events.sources import Files
 from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
@@ -252,7 +253,7 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
         os._exit(0)
     try:
         run_live(config, beam_flags)
-    except (NoStore, WrongUse) as error:  # it was there when the supervisor looked, so it may come back
+    except (NoQueue, NoStore, WrongUse) as error:  # it was there when the supervisor looked, so it may come back
         raise RunFailed(str(error)) from error
 
 

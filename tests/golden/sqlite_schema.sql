@@ -18,6 +18,8 @@ CREATE TABLE dead_letters (time INTEGER, id TEXT PRIMARY KEY, arrived INTEGER, u
 CREATE TABLE runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
 CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
+CREATE TABLE acknowledged (queue TEXT, number INTEGER, ids BLOB, PRIMARY KEY (queue, number))
+    WITHOUT ROWID;
 CREATE INDEX users_by_deadline ON users (deadline, user) WHERE deadline IS NOT NULL;
 CREATE INDEX ledger_by_state ON ledger (state, campaign, decided_at DESC, user, send);
 CREATE INDEX dead_letters_by_user ON dead_letters (user);

@@ -135,7 +135,12 @@ def test_a_store_is_no_file_for_messages(todoke: Todoke, opened: Store, url: str
 @pytest.mark.parametrize(
     ("to", "said"),
     [
-        ("queue:events.db", 'expected pubsub:projects/P/topics/T or a file of this machine; found "queue:events.db"'),
+        ("queue:events.db", "--to: there is no queue events.db"),
+        ("queue:", '--to: expected queue:PATH, a file of this machine; found "queue:"'),
+        (
+            "kafka:events",
+            'expected pubsub:projects/P/topics/T, queue:PATH or a file of this machine; found "kafka:events"',
+        ),
         ("gs://bucket/file", "a file of this machine"),
         ("pubsub:projects/p/subscriptions/s", "--to: "),
         ("missing/again.jsonl", "--to: missing/again.jsonl: No such file"),

@@ -79,7 +79,9 @@ def import_(
     to: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="FILES|TOPIC", help="JSON Lines or .parquet, or pubsub:projects/P/topics/T of events"
+            "--to",
+            metavar="FILES|TOPIC|QUEUE",
+            help="JSON Lines or .parquet; or pubsub:projects/P/topics/T or queue:PATH of events",
         ),
     ] = None,
     store: Annotated[
@@ -92,7 +94,7 @@ def import_(
     dead_letters: Annotated[
         str, typer.Option(metavar="FILE", help="rows that were rejected, with file, line and cause")
     ] = "import_rejects.jsonl",
-    rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second to a topic")] = 1_000,
+    rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second to a topic or a queue")] = 1_000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="write nothing, and say what would be imported")] = False,
     json: Json = False,
 ) -> None:

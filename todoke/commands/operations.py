@@ -83,7 +83,11 @@ def delete(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="TOPIC", help="publish a `delete` call: pubsub:projects/P/topics/T of events"),
+        typer.Option(
+            "--to",
+            metavar="TOPIC|QUEUE",
+            help="publish a `delete` call: pubsub:projects/P/topics/T or queue:PATH of events",
+        ),
     ] = None,
     control_topic: Annotated[
         str | None,
@@ -162,7 +166,10 @@ def replay(
     *,
     store: StoreUrl,
     to: Annotated[
-        str, typer.Option("--to", metavar="TOPIC|FILE", help="pubsub:projects/P/topics/T, or a file to add lines to")
+        str,
+        typer.Option(
+            "--to", metavar="TOPIC|QUEUE|FILE", help="pubsub:projects/P/topics/T, queue:PATH, or a file to add lines to"
+        ),
     ],
     cause: Annotated[
         str | None, typer.Option(metavar="CAUSE", help="only those that were refused for this cause")
@@ -182,6 +189,25 @@ def replay(
 
 
 @group.command(
+    "todoke queue cat queue:events.db",
+    "todoke queue cat queue:events.db --all > events.jsonl",
+)
+def queue(
+    action: Annotated[
+        str, typer.Argument(metavar="cat", help="print the messages as JSON Lines, as they were published")
+    ],
+    place: Annotated[str, typer.Argument(metavar="QUEUE", help="queue:PATH")],
+    *,
+    every: Annotated[bool, typer.Option("--all", help="those too that are acknowledged and still kept")] = False,
+) -> None:
+    """Show what waits in an embedded queue: what the job has not acknowledged, the oldest first.
+
+    A run over files reads what is printed. It can be done while others append and a job reads.
+    """
+    import_module("todoke.queue").queue(action, place, every=every)
+
+
+@group.command(
     "todoke doctor",
     "todoke doctor --definitions shop.yaml --store sqlite:users.db",
     "todoke doctor --store bigtable:shop/prod --json \\",
@@ -194,7 +220,7 @@ def doctor(
         str | None, typer.Option(metavar="PATH", help="look at these definitions, too: a file, a folder, or a pointer")
     ] = None,
     events: Annotated[
-        str | None, typer.Option(metavar="SRC", help="at this subscription: pubsub:projects/P/subscriptions/S")
+        str | None, typer.Option(metavar="SRC", help="at this: pubsub:projects/P/subscriptions/S, or queue:PATH")
     ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="at this store: sqlite:PATH or bigtable:PROJECT/INSTANCE")

@@ -3,17 +3,18 @@
 import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from beam_pipelines.values import parsed
-from todoke.doctor import google, machine, store
+from todoke.doctor import google, machine, queue, store
 from todoke.doctor.finding import Finding, Look, look_at_all
 from todoke.terminal import json_text, print_plain
 from transforms.errors import WrongUse
 from transforms.events.plain import counted
-from transforms.events.sources import Subscription, parse_source, parse_topic
+from transforms.events.sources import EventQueue, Subscription, parse_source, parse_topic
 from transforms.storage.open import parse_store
 
 __all__ = ["Asked", "doctor"]
@@ -47,7 +48,7 @@ def doctor(asked: Asked, *, json: bool) -> int:
 
 def _machine(asked: Asked) -> list[Look]:
     # A job that is not on this machine has a control topic.
-    live_here = _subscription("--events", asked.events) is not None and asked.control is None
+    live_here = _live("--events", asked.events) is not None and asked.control is None
     prism = partial(machine.look_at_prism, needed=live_here)
     return [
         Look("python", machine.look_at_python, needed=True),
@@ -85,9 +86,11 @@ def _places(asked: Asked) -> list[Look]:
             project, _, instance = place.partition("/")
             looks.append(Look("rights", partial(google.look_at_instance, project, instance)))
     for flag, said in (("--events", asked.events), ("--control", asked.control)):
-        path = _subscription(flag, said)
-        if path is not None:
-            look = partial(google.look_at_subscription, flag, path, here=here, orders=flag == "--events")
+        source = _live(flag, said)
+        if isinstance(source, EventQueue):
+            looks.append(Look(flag, partial(queue.look_at_queue, flag, Path(source.path)), needed=True))
+        elif source is not None:
+            look = partial(google.look_at_subscription, flag, source.path, here=here, orders=flag == "--events")
             looks.append(Look(flag, look, needed=True))
     for flag, said in (("--control-topic", asked.control_topic), ("--dead-letters", asked.dead_letters)):
         if said is not None:
@@ -96,13 +99,14 @@ def _places(asked: Asked) -> list[Look]:
     return looks
 
 
-def _subscription(flag: str, place: str | None) -> str | None:
+def _live(flag: str, place: str | None) -> Subscription | EventQueue | None:
     if place is None:
         return None
     source = parsed(flag, parse_source, place)
-    if not isinstance(source, Subscription):
-        raise WrongUse(f"{flag}: expected pubsub:projects/P/subscriptions/S: files are looked at when they are read")
-    return source.path
+    if isinstance(source, Subscription) or (isinstance(source, EventQueue) and flag == "--events"):
+        return source
+    wanted = "pubsub:projects/P/subscriptions/S" + (" or queue:PATH" if flag == "--events" else "")
+    raise WrongUse(f"{flag}: expected {wanted}: files are looked at when they are read")
 
 
 def _print(findings: Sequence[Finding], failing: Sequence[Finding]) -> None:

@@ -1,13 +1,24 @@
 """Where events are read from: the SRC of the command line."""
 
 import re
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
 from transforms.events.plain import quoted
 
-__all__ = ["PARQUET", "Files", "ReceivedMessage", "Source", "Subscription", "parse_source", "parse_topic"]
+__all__ = [
+    "PARQUET",
+    "EventQueue",
+    "Files",
+    "ReceivedMessage",
+    "Source",
+    "Subscription",
+    "parse_queue",
+    "parse_source",
+    "parse_topic",
+]
 
 #: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the epoch,
 #: UTC (None for files, whose lines have it), and a handle (see `live.inflight`; empty where Beam's own source
@@ -43,25 +54,36 @@ class Subscription(msgspec.Struct, frozen=True):
     bounded: ClassVar[bool] = False
 
 
-Source = Files | Subscription
+class EventQueue(msgspec.Struct, frozen=True):
+    """An embedded queue in a file of this machine (see `queue`), which never ends."""
+
+    path: str
+    bounded: ClassVar[bool] = False
+
+
+Source = Files | Subscription | EventQueue
 
 
 def parse_source(text: str) -> Source:
-    """Read SRC: a path or pattern of files, or `pubsub:projects/P/subscriptions/S`.
+    """Read SRC: a path or pattern of files, `pubsub:projects/P/subscriptions/S`, or `queue:PATH`.
 
     Raises:
       ValueError: it is no source; the text says what one looks like.
     """
     if not text.strip():
-        raise ValueError("a source is a path or pattern of files, or pubsub:projects/P/subscriptions/S; found nothing")
+        raise ValueError(
+            "a source is a path or pattern of files, pubsub:projects/P/subscriptions/S, or queue:PATH; found nothing"
+        )
     if text.startswith("pubsub:"):
         path = text.removeprefix("pubsub:")
         if not _SUBSCRIPTION.fullmatch(path):
             raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME ({_NAMES}); found {quoted(text)}")
         return Subscription(path)
+    if text.startswith("queue:"):
+        return EventQueue(str(parse_queue(text)))
     if scheme := _SCHEME.match(text):
         raise ValueError(
-            f"unknown kind of source {quoted(scheme[0])}; write pubsub:..., or ./{text} for a file of that name"
+            f"unknown kind of source {quoted(scheme[0])}; write pubsub:..., queue:..., or ./{text} for a file so called"
         )
     # Beam finds nothing for patterns without a folder, not even in the working directory.
     return Files(f"./{text}" if "/" not in text and any(sign in text for sign in "*?[") else text)
@@ -77,3 +99,15 @@ def parse_topic(text: str) -> str:
     if not text.startswith("pubsub:") or not _TOPIC.fullmatch(path):
         raise ValueError(f"expected pubsub:projects/PROJECT/topics/NAME ({_NAMES}); found {quoted(text)}")
     return path
+
+
+def parse_queue(text: str) -> Path:
+    """Read `queue:PATH`.
+
+    Raises:
+      ValueError: it is no queue; the text says what one looks like.
+    """
+    path = text.removeprefix("queue:")
+    if not text.startswith("queue:") or not path.strip() or path.endswith("/") or "\0" in path:
+        raise ValueError(f"expected queue:PATH, a file of this machine; found {quoted(text)}")
+    return Path(path)

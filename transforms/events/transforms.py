@@ -24,7 +24,7 @@ from transforms.events.files import UnreadableFile, messages_of_file
 from transforms.events.kept.pruning import KEPT_FOR
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.live.transforms import Publish
-from transforms.events.sources import Files, ReceivedMessage, Source, Subscription
+from transforms.events.sources import EventQueue, Files, ReceivedMessage, Source, Subscription
 
 __all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
 
@@ -63,6 +63,8 @@ class ReadEvents(beam.PTransform):
                     | "ReadSubscription" >> beam.io.ReadFromPubSub(subscription=path)
                     | "StampArrival" >> beam.ParDo(_StampArrival(f"pubsub:{path}"))
                 )
+            case EventQueue(path):
+                raise ValueError(f"queue:{path}: only a live job on this machine reads a queue")
             case Files(pattern):
                 return (
                     begin

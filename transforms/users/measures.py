@@ -75,6 +75,10 @@ METRICS: Mapping[str, Metric] = {
         HISTOGRAM,
     ),
     "behind": Metric("how far the job is behind, looked at every second; on Dataflow with each bundle", (), HISTOGRAM),
+    "queued": Metric("messages of an embedded queue that are not acknowledged", (), GAUGE),
+    "queued_since": Metric(
+        "when the oldest of them arrived, else when none was there, in seconds since 1970", (), GAUGE, SECOND
+    ),
     "merged": Metric("pasts that became part of another user"),
     "truncated": Metric("things that the size limit of users' states dropped", ("kind",)),
     "rebuilt": Metric("users to whom the archive gave what changed definitions ask", ("how",)),

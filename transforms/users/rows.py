@@ -1,6 +1,6 @@
 """From users and effects to rows: what a bundle writes, in the order that a crash may interrupt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -67,7 +67,9 @@ class Rows:
         self.users |= later.users
         self.tallies.join(later.tallies)
 
-    def write(self, store: Store, now: int) -> list[Forward]:
+    def write(
+        self, store: Store, now: int, also: Callable[[Store, list[Forward]], None] | None = None
+    ) -> list[Forward]:
         """Write everything: deletions, events, members who begin, identities, refusals, users, members who cease, and
         what was counted. In SQLite that is one transaction.
 
@@ -81,6 +83,7 @@ class Rows:
         Args:
           store: where to.
           now: the minute in which counts without a time count; microseconds UTC.
+          also: is called last in the transaction, with what is returned.
 
         Raises:
           StoreError: if the store goes on refusing; nothing that depends on these rows may be emitted then.
@@ -88,7 +91,10 @@ class Rows:
         if not (self.users or self.tallies):
             return []
         with store.transaction():
-            return self._write(store, now)
+            taken = self._write(store, now)
+            if also is not None:
+                also(store, taken)
+            return taken
 
     def _write(self, store: Store, now: int) -> list[Forward]:
         if self.lost_ids:

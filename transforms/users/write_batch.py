@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ from transforms.users.faults import (
     set_aside,
     traced,
 )
+from transforms.users.handing_on import held_back, made_here
 from transforms.users.rate_limit import HOT_ID
 from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
@@ -266,10 +268,18 @@ class WriteBatch:
             self._writing = writer.submit(self._write_after, self._writing, self._rows)
             self._rows = Rows()
 
-    def _write_after(self, earlier: Future[list[Forward]] | None, rows: Rows) -> list[Forward]:
+    def _write_after(self, earlier: Future[list[Forward]] | None, rows: Rows, *, last: bool = False) -> list[Forward]:
         """Write rows after the earlier ones, and not if those failed: a user may be among both."""
         taken = earlier.result() if earlier is not None else []
-        return taken + (rows.write(self.store, self._clock()) if self.store is not None else [])
+        also = partial(self._acknowledge, taken) if last else None
+        return taken + (rows.write(self.store, self._clock(), also) if self.store is not None else [])
+
+    def _acknowledge(self, earlier: list[Forward], store: Store, taken: list[Forward]) -> None:
+        """Where the store can, acknowledge with the last rows what ends here, unless it is `held_back`."""
+        if self._in_flight is None or not self._in_flight.is_transactional:
+            return
+        if not made_here([*self._forwards, *earlier, *taken]):
+            self._in_flight.write_last(store, self._ended)
 
     def flush(self) -> Iterator[Send | Forward | Account | DeadLetter | Handles | Tally]:
         """Write the rows, and only then give out sends, forwarded inputs, refused messages, handles and tallies.
@@ -279,7 +289,7 @@ class WriteBatch:
         """
         rows, self._rows = self._rows, Rows()
         writing, self._writing = self._writing, None
-        taken = self._write_after(writing, rows)
+        taken = self._write_after(writing, rows, last=True)
         sends, self._sends = self._sends, []
         forwards, self._forwards = self._forwards, []
         refused, self._refused = self._refused, []
@@ -287,7 +297,7 @@ class WriteBatch:
         gone_on, self._gone_on = self._gone_on, []
         forwards += taken
         if self._in_flight is not None:
-            forwards, ended = _held_back(self._in_flight, forwards, ended, gone_on)
+            forwards, ended = held_back(self._in_flight, forwards, ended, gone_on)
         self._warn()
         yield from sends
         yield from forwards
@@ -335,27 +345,6 @@ class WriteBatch:
                 in_flight.retain(handle, ways[handle] - times)
             self._ended += [handle] * (times - ways[handle])
             self._gone_on += [handle] * bool(ways[handle])
-
-
-def _held_back(
-    in_flight: InFlight, forwards: list[Forward], ended: list[str], gone_on: list[str]
-) -> tuple[list[Forward], list[str]]:
-    """Acknowledge nothing of a bundle before the inputs that it made by itself (pasts, taken tokens) have arrived.
-
-    Else a kill in between would lose them, since what caused them does not come again. Returns the forwarded inputs, of
-    which each has a handle now, and the handles that may be given out beside them.
-    """
-    bare = sum(not each.input.handle for each in forwards)
-    if not bare or not (ended or gone_on):
-        return forwards, ended
-    for handle in gone_on:
-        in_flight.retain(handle)
-    bound = in_flight.bind(ended + gone_on, bare)
-    return [each if each.input.handle else _with_handle(each, bound) for each in forwards], []
-
-
-def _with_handle(forward: Forward, handle: str) -> Forward:
-    return Forward(forward.user, msgspec.structs.replace(forward.input, handle=handle))
 
 
 def open_users(store: Users | None, names: list[str]) -> dict[str, User | Unreadable]:

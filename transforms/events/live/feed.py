@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-__all__ = ["Arrived", "Feed", "Feeds", "SharedFeed", "now"]
+__all__ = ["Arrived", "Backlog", "Feed", "Feeds", "SharedFeed", "now"]
 
 
 def now() -> int:
@@ -26,6 +26,13 @@ class Arrived(NamedTuple):
     published: int
 
 
+class Backlog(NamedTuple):
+    """How many messages are not acknowledged yet, and when the oldest of them arrived; None if there is none."""
+
+    messages: int
+    since: int | None
+
+
 class Feed(Protocol):
     """An open source of messages. One call at a time."""
 
@@ -34,6 +41,9 @@ class Feed(Protocol):
 
     def watermark(self) -> int:
         """The publish time before which no message is expected; it never goes back."""
+
+    def backlog(self) -> Backlog | None:
+        """What is not acknowledged; None where nobody here knows."""
 
     def close(self) -> None:
         """Stop reading; messages that were not handed on go back."""
@@ -75,6 +85,11 @@ class SharedFeed:
         """The watermark; it stands still while the feed is paused."""
         with self._lock:
             return self._watermark if self._paused else self._advance()
+
+    def backlog(self) -> Backlog | None:
+        """What is not acknowledged; None where nobody here knows, or once it is closed."""
+        with self._lock:
+            return None if self._closed else self._feed.backlog()
 
     def pause(self) -> None:
         """Hand on nothing more."""
@@ -129,6 +144,12 @@ class Feeds:
         with self._lock:
             open_feeds = list(self._open.values())
         return min(filter(None, (feed.watermark() for feed in open_feeds)), default=0)
+
+    def backlog(self) -> Backlog | None:
+        """What is not acknowledged of the open feed that knows it; None if there is none."""
+        with self._lock:
+            open_feeds = list(self._open.values())
+        return next(filter(None, (feed.backlog() for feed in open_feeds)), None)
 
     def pause(self) -> None:
         """Hand on nothing more, so that what is in flight can end."""

@@ -8,6 +8,7 @@ process dies was never acknowledged, and comes again.
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
@@ -18,6 +19,8 @@ __all__ = ["InFlight"]
 
 #: Acknowledges messages by what `InFlight.add` noted for each: one call for all that are settled together.
 Acknowledger = Callable[[list[Any]], None]
+#: Notes in the transaction that is open on a store that messages are done with; they are settled later all the same.
+Within = Callable[[Any, list[Any]], None]
 
 
 class InFlight:
@@ -32,20 +35,40 @@ class InFlight:
         self._held: dict[str, _Held] = {}
         self._numbers = count()
         self.settled = 0
+        #: Whether any message can be noted in the transaction of what it caused.
+        self.is_transactional = False
         self._lock = threading.Lock()
         self._mine = f"{os.getpid()}:"
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, acknowledge: Acknowledger, message: Any, published: int | None = None) -> str:
+    def add(
+        self, acknowledge: Acknowledger, message: Any, published: int | None = None, *, within: Within | None = None
+    ) -> str:
         """Note a message that was read, and was published then (microseconds UTC); returns the handle that travels
-        with it.
+        with it. `within` is for `write_last`.
         """
         with self._lock:
             handle = f"{self._mine}{next(self._numbers)}"
-            self._held[handle] = _Held(acknowledge, message, self._clock(), published)
+            self._held[handle] = _Held(acknowledge, message, self._clock(), published, within)
+            self.is_transactional |= within is not None
         return handle
+
+    def write_last(self, store: Any, handles: Iterable[str]) -> None:
+        """In the transaction that is open on a store, note the messages of which these handles are all that is left.
+
+        Of the others something is still under way: they are noted when they are settled. All these handles must be
+        settled once the transaction stands.
+        """
+        last: dict[Within, list[Any]] = {}
+        with self._lock:
+            for handle, times in Counter(handles).items():
+                held = self._held.get(handle)
+                if held is not None and held.within is not None and held.left == times:
+                    last.setdefault(held.within, []).append(held.message)
+        for within, messages in last.items():
+            within(store, messages)
 
     def retain(self, handle: str, times: int = 1) -> None:
         """Expect more calls of `settle`: a message that became n others is retained n - 1 times.
@@ -111,9 +134,12 @@ class InFlight:
 
 
 class _Held:
-    __slots__ = ("acknowledge", "left", "message", "published", "since")
+    __slots__ = ("acknowledge", "left", "message", "published", "since", "within")
 
-    def __init__(self, acknowledge: Acknowledger, message: Any, since: float, published: int | None) -> None:
+    def __init__(
+        self, acknowledge: Acknowledger, message: Any, since: float, published: int | None, within: Within | None
+    ) -> None:
+        self.within = within
         self.published = published
         self.acknowledge = acknowledge
         self.message = message

@@ -20,7 +20,7 @@ from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PullResponse
 
-from transforms.events.live.feed import Arrived, now
+from transforms.events.live.feed import Arrived, Backlog, now
 from transforms.events.live.inflight import InFlight
 
 __all__ = ["Subscriber", "Watermark"]
@@ -148,6 +148,10 @@ class Subscriber:
         """The publish time before which no message is expected."""
         self._collect()
         return self._watermark.seen(self._waiting[0][0] if self._waiting else None, deaf=self._deaf())
+
+    def backlog(self) -> Backlog | None:
+        """Only the service's own metrics know."""
+        return None
 
     def close(self) -> None:
         """Pull nothing more. Messages that were not handed on go back at once; settled ones are acknowledged.

@@ -22,10 +22,11 @@ from transforms.events.live.control import ControlTable
 from transforms.events.live.feed import Feed, Feeds, SharedFeed
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.pubsub import Subscriber
+from transforms.events.live.queued import QueueFeed, QueuePlace
 from transforms.job import Job
 from transforms.storage.open import open_store
 
-__all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive"]
+__all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive", "ReadQueue"]
 
 #: How many messages are handed on together at most, and how long a source that had fewer is left alone, in seconds.
 #: Each look costs a bundle of the runner in this step and in those after it.
@@ -59,6 +60,25 @@ class ReadLive(beam.PTransform):
         """Wire the source."""
         source = _LiveSource(f"pubsub:{self._subscription}", _open_subscription, self._subscription, self._job)
         return begin | "ReadStream" >> _read(source)
+
+
+class ReadQueue(beam.PTransform):
+    """Read an embedded queue as messages with handles, as `ReadLive` does.
+
+    Args:
+      place: the queue, and the store in which its messages are acknowledged.
+      job: whose step it is; its process is `reading_queue`.
+    """
+
+    def __init__(self, place: QueuePlace, job: Job) -> None:
+        super().__init__()
+        self._place = place
+        self._job = job
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
+        """Wire the source."""
+        source = _LiveSource(f"queue:{self._place.path}", QueueFeed, self._place, self._job)
+        return begin | "ReadQueue" >> _read(source)
 
 
 class ReadControlTable(beam.PTransform):
@@ -100,7 +120,7 @@ class _LiveSource(UnboundedSource):
     """Read by this process and acknowledged on account, not by Beam's checkpoints: a local runner finalizes them before
     later steps have run."""
 
-    def __init__(self, name: str, make: Callable[[str, InFlight], Feed], place: str, job: Job) -> None:
+    def __init__(self, name: str, make: Callable[[Any, InFlight], Feed], place: Any, job: Job) -> None:
         self._name = name
         self._make = make
         self._place = place
@@ -118,7 +138,7 @@ class _LiveSource(UnboundedSource):
 
 
 class _LiveReader(UnboundedReader):
-    def __init__(self, name: str, place: str, feeds: Feeds, make: Callable[[], Feed]) -> None:
+    def __init__(self, name: str, place: Any, feeds: Feeds, make: Callable[[], Feed]) -> None:
         self._name = name
         self._key = f"{name} {place}"
         self._feeds = feeds

@@ -1,4 +1,5 @@
-"""How far a live job on one machine is behind: looked at every second, and kept in the table of metrics.
+"""How far a live job on one machine is behind: looked at every second, and kept in the table of metrics; and what
+waits in its queue.
 
 Times are microseconds since the epoch, UTC.
 """
@@ -7,13 +8,14 @@ import logging
 import time
 from collections.abc import Callable
 
-from transforms.events.live.feed import Feeds, now
+from transforms.events.live.feed import Backlog, Feeds, now
 from transforms.events.live.inflight import InFlight
 from transforms.events.live.pubsub import IDLE
 from transforms.segments.values import MINUTE
 from transforms.storage.metrics import Metrics
+from transforms.storage.rows import MetricRow
 from transforms.storage.store import StoreError
-from transforms.users.tally import Tallies
+from transforms.users.tally import Tallies, series_for
 
 __all__ = ["keep_behind", "time_behind"]
 
@@ -50,14 +52,18 @@ def keep_behind(
             looked, moment = time.monotonic(), clock()
             tallies.observe("behind", micros=time_behind(in_flight, feeds, moment), at=moment)
         if looked >= written + WRITE_SECONDS:
-            _write(store, tallies, clock())
+            _write(store, tallies, feeds.backlog(), clock())
             tallies, written = Tallies(MINUTE), looked
         time.sleep(_REST_SECONDS)
-    _write(store, tallies, clock())
+    _write(store, tallies, feeds.backlog(), clock())
 
 
-def _write(store: Metrics, tallies: Tallies, moment: int) -> None:
+def _write(store: Metrics, tallies: Tallies, backlog: Backlog | None, moment: int) -> None:
     try:
         store.add_metrics(tallies.rows(moment))
+        if backlog is not None:  # as it is now, whole, in a window of its own
+            since = moment if backlog.since is None else backlog.since
+            queued = MetricRow(series_for("queued", ()), 0, backlog.messages)
+            store.write_metrics([queued, MetricRow(series_for("queued_since", ()), 0, since)])
     except StoreError as error:
         _log.warning("how far the job is behind could not be written: %s", error)

@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (time INTEGER, id TEXT PRIMARY KEY, arri
 CREATE TABLE IF NOT EXISTS runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
 CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE IF NOT EXISTS control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS acknowledged (queue TEXT, number INTEGER, ids BLOB, PRIMARY KEY (queue, number))
+    WITHOUT ROWID;
 """
 
 #: What marks a file as a store: `TDOK` (https://www.sqlite.org/pragma.html#pragma_application_id).

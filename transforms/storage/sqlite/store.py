@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from transforms.storage.control import ControlRows
+from transforms.storage.sqlite.acknowledged import SqliteAcknowledged
 from transforms.storage.sqlite.archive import SqliteArchive
 from transforms.storage.sqlite.control import SqliteControl
 from transforms.storage.sqlite.database import surfacing
@@ -49,6 +50,7 @@ class SqliteStore(
     SqliteDeadLetters,
     SqliteRuns,
     SqliteLease,
+    SqliteAcknowledged,
 ):
     """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
 
@@ -62,10 +64,12 @@ class SqliteStore(
         with surfacing(str(path)):
             self._check_ours(create)
             connection.execute("PRAGMA journal_mode = WAL")
-            # With a write-ahead log this loses no transaction when a process dies, only when the machine does: what
-            # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html).
-            connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(SCHEMA)
+            # With a write-ahead log NORMAL loses no transaction when a process dies, only when the machine does: what
+            # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html). Beside a
+            # queue, which has nothing to give again of what was acknowledged, it must be.
+            beside_queue = connection.execute("SELECT 1 FROM acknowledged WHERE queue >= '' LIMIT 1").fetchone()
+            connection.execute(f"PRAGMA synchronous = {'FULL' if beside_queue else 'NORMAL'}")
             if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._add_columns()
