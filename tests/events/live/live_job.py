@@ -1,9 +1,10 @@
 """A small live job as a program: messages of a subscription into an SQLite file, acknowledged when they are in it.
 
-    python live_job.py SUBSCRIPTION FILE [--poison TEXT] [--hold TEXT] [--control URL] [--beside TEXT]
+    python live_job.py SUBSCRIPTION FILE [--store URL] [--poison TEXT] [--hold TEXT] [--control URL] [--beside TEXT]
 
-A payload that is the poison fails the step; one that is held is written and never accounted for. The control table of
-the store is read too where one is named. What runs beside the job waits for a text to be written, and fails then.
+In place of a subscription it takes queue:PATH, with the store that acknowledges. A payload that is the poison fails the
+step; one that is held is written and never accounted for. The control table of the store is read too where one is
+named. What runs beside the job waits for a text to be written, and fails then.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -20,7 +23,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from todoke.live import run_graph
 from transforms.errors import RunFailed
 from transforms.events.live.batches import decode_messages
-from transforms.events.live.transforms import Acknowledge, ReadControlTable, ReadLive
+from transforms.events.live.queued import QueuePlace, reading_queue
+from transforms.events.live.transforms import Acknowledge, ReadControlTable, ReadLive, ReadQueue
 from transforms.events.sources import ReceivedMessage
 from transforms.job import Job
 
@@ -57,6 +61,7 @@ def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("subscription")
     flags.add_argument("path")
+    flags.add_argument("--store", default="")
     flags.add_argument("--poison", default="")
     flags.add_argument("--hold", default="")
     flags.add_argument("--control")
@@ -65,9 +70,12 @@ def main() -> None:
     write = Write(given.path, given.poison.encode() or b"\0", given.hold.encode() or b"\0")
 
     job = Job()
+    queue = given.subscription.startswith("queue:")
+    place = QueuePlace(Path(given.subscription.removeprefix("queue:")), given.store)
 
     def build(pipeline: beam.Pipeline) -> None:
-        batches = pipeline | "Read" >> ReadLive(given.subscription, job)
+        reading = ReadQueue(place, job) if queue else ReadLive(given.subscription, job)
+        batches = pipeline | "Read" >> reading
         if given.control:
             control = pipeline | "ReadControl" >> ReadControlTable(given.control, job)
             batches = (batches, control) | "Both" >> beam.Flatten()
@@ -86,7 +94,8 @@ def main() -> None:
             time.sleep(0.05)
 
     try:
-        run_graph(build, job, beam_flags, beside=(beside,), heartbeat=5.0)
+        with reading_queue(place) if queue else nullcontext():
+            run_graph(build, job, beam_flags, beside=(beside,), heartbeat=5.0)
     except RunFailed as error:
         sys.exit(f"job: {error}")
 
