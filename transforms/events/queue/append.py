@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from transforms.events.plain import counted
-from transforms.events.queue.file import BUSY_SECONDS, QueueError, open_to_append, queue_id
+from transforms.events.queue.file import BUSY_SECONDS, QueueError, open_to_append, queue_id, until_free
 from transforms.events.queue.mark import read_mark
 
 __all__ = ["MESSAGE_BYTES", "MessageTooLarge", "NotTaken", "Queue"]
@@ -84,8 +84,10 @@ class Queue:
     ) -> None:
         self.path = Path(path)
         self._retain = retain
+        self._busy_seconds = busy_seconds
         self._clock = clock
         self._connection = open_to_append(self.path, busy_seconds=busy_seconds)
+        self._connection.execute("PRAGMA busy_timeout = 0")  # `until_free` waits
         self._connection.create_function("arrival", 0, clock)
         self.id = queue_id(self._connection, self.path)
         self._waiting: deque[_Asked] = deque()
@@ -181,8 +183,7 @@ class Queue:
     def _commit(self, asked: list[_Asked]) -> None:
         payloads = [payload for each in asked for payload in each.payloads]
         try:
-            # The last row that is fetched ends the statement, and with it the transaction.
-            [(first,)] = self._connection.execute(_APPEND, (len(payloads), _encode(payloads))).fetchall()
+            [(first,)] = self._executed(_APPEND, (len(payloads), _encode(payloads)))
         except sqlite3.Error as error:
             refused = f"the queue {self.path} did not take {counted(len(payloads), 'message')}: {error}"
             _log.warning("%s", refused)
@@ -194,6 +195,10 @@ class Queue:
         for each in asked:
             each.answer.set_result(range(first, first + len(each.payloads)))
             first += len(each.payloads)
+
+    def _executed(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Do a statement, which is a transaction: it ends when its last row is fetched."""
+        return until_free(lambda: self._connection.execute(sql, values).fetchall(), self._busy_seconds)
 
     def _note_done(self, asked: list[_Asked]) -> None:
         with self._changed:
@@ -209,8 +214,8 @@ class Queue:
             return
         try:
             old = PRUNED_AT_ONCE, mark.acknowledged.before, self._clock() - self._retain
-            [(last,)] = self._connection.execute(_OLD, old).fetchall()
+            [(last,)] = self._executed(_OLD, old)
             if last is not None:
-                self._connection.execute("DELETE FROM batches WHERE first <= ?", (last,))
+                self._executed("DELETE FROM batches WHERE first <= ?", (last,))
         except sqlite3.Error as error:  # a full disk, for one; the next look tries again
             _log.warning("old messages of the queue %s stay for now: %s", self.path, error)

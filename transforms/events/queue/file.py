@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
 from transforms.errors import NotStarted, TodokeError
 
-__all__ = ["NoQueue", "QueueError", "open_to_append", "open_to_read", "queue_id", "surfacing_queue"]
+__all__ = ["NoQueue", "QueueError", "open_to_append", "open_to_read", "queue_id", "surfacing_queue", "until_free"]
 
 #: What marks a file as a queue: `TDOQ` (https://www.sqlite.org/pragma.html#pragma_application_id), and in which form.
 APPLICATION_ID = 0x54444F51
@@ -31,12 +32,15 @@ SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORM}",
 )
-#: How long a statement waits for another process, in seconds: somebody who appends, or puts the file in order.
+#: How long is waited for another process, in seconds: somebody who appends, or puts the file in order.
 BUSY_SECONDS = 10.0
 #: Pages in the log beside the file before whoever appends writes them into the file; the log is no longer than that
 #: by much, and is cut to `LOG_BYTES` where a reader has made it longer.
 LOG_PAGES, LOG_BYTES = 2_000, 64 * 1024 * 1024
-_TRY_AGAIN_SECONDS = 0.01
+#: Between two tries to be the one who writes, in seconds; a commit takes some milliseconds.
+TRY_AGAIN_SECONDS = 0.0005
+
+_Result = TypeVar("_Result")
 
 
 class QueueError(TodokeError):
@@ -60,7 +64,7 @@ def open_to_append(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3
             if not _is_empty(connection):
                 _check_ours(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
-            _until_free(lambda: connection.execute("PRAGMA journal_mode = WAL"), busy_seconds)
+            until_free(lambda: connection.execute("PRAGMA journal_mode = WAL"), busy_seconds)
             _make(connection)
             _check_ours(connection, path)
             connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
@@ -102,6 +106,24 @@ def queue_id(connection: sqlite3.Connection, path: Path) -> str:
     with _opening(path):
         [(found,)] = connection.execute("SELECT id FROM queue WHERE one = 1").fetchall()
     return str(found)
+
+
+def until_free(work: Callable[[], _Result], seconds: float) -> _Result:
+    """Do what SQLite refuses while another process has the file, again and again for so long; returns what it returns.
+
+    SQLite's own waiting sleeps for longer and longer, up to 0.1 s, in which others come first.
+
+    Raises:
+      sqlite3.Error: it is refused for another reason, or still.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(TRY_AGAIN_SECONDS)
 
 
 @contextmanager
@@ -178,17 +200,3 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
         raise NoQueue(f"{path} is a SQLite file, and no queue")
     if form != FORM:
         raise NoQueue(f"{path} is a queue of another version (form {form}; this one reads {FORM})")
-
-
-def _until_free(change: Callable[[], object], seconds: float) -> None:
-    """Do what SQLite refuses at once, without waiting, while another process has the file just open for the same."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            change()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
-                raise
-            time.sleep(_TRY_AGAIN_SECONDS)
-        else:
-            return
