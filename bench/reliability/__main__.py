@@ -1,10 +1,11 @@
 """The proofs: `todoke run` live, from the Pub/Sub emulator into the Bigtable emulator, against an oracle.
 
-    python -m bench.reliability kills|store|push|parity [--events N] [--kills N] [--rate N] [--seed N]
+    python -m bench.reliability kills|store|push|parity [--queue] [--events N] [--kills N] [--rate N] [--seed N]
 
 `kills` kills all its processes at random moments, `store` lets the store refuse writes for 30 s, `push` takes the push
 server away for 30 s; `parity` runs the same calls over a file, too, and compares. docs/reliability.md says what is
-checked. Ends with 1 if anything is not as it must be, and keeps its folder then.
+checked. With `--queue` the job reads an embedded queue, into SQLite. Ends with 1 if anything is not as it must be, and
+keeps its folder then.
 """
 
 import argparse
@@ -35,15 +36,18 @@ def main() -> None:
     """Run one proof."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("proof", choices=("kills", "store", "push", "parity"))
+    flags.add_argument("--queue", action="store_true", help="from an embedded queue into SQLite")
     flags.add_argument("--events", type=int, default=20_000)
     flags.add_argument("--kills", type=int, default=20)
     flags.add_argument("--rate", type=float, default=50.0, help="calls a second")
     flags.add_argument("--seed", type=int, default=7)
     given = flags.parse_args()
+    if given.queue and given.proof == "store":
+        flags.error("store: nothing stands before SQLite that could refuse")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing that was started outlives this
     started = time.monotonic()
     seconds = given.events / given.rate
-    with rig(refusable=given.proof == "store") as made:
+    with rig(refusable=given.proof == "store", queue=given.queue) as made:
         begin = time.time_ns() // 1000 + 15_000_000
         chance = random.Random(given.seed)
         moments = sorted(chance.random() for _ in range(given.kills))
@@ -51,7 +55,7 @@ def main() -> None:
         progress = Progress(made, calls, begin)
         made.job.start()
         say(f"{len(calls):,} calls in {seconds:.0f} s; the log is {made.job.log}")
-        with publishing(made.topic, calls, begin, progress.note) as publisher:
+        with publishing(made.broker, calls, begin, progress.note) as publisher:
             until = begin / 1e6 + seconds
             milestones = {
                 "kills": lambda: kill(made, progress, [begin / 1e6 + seconds * at for at in moments]),

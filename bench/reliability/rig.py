@@ -7,16 +7,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
-from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from google.pubsub_v1.types import PullResponse
-
+from bench.reliability.brokers import PROJECT, Broker, Emulator, FileQueue
 from bench.reliability.stream import Call
 from transforms.channels.email.local_smtp import LocalSmtp
 from transforms.channels.push.local_fcm import LocalFcm
@@ -28,51 +24,14 @@ sys.path.append(str(Path(__file__).parents[2] / "tests" / "storage"))
 from emulators import start_bigtable, start_pubsub
 from flaky import Flaky
 
-__all__ = ["DEFINITIONS", "Broker", "Job", "Rig", "publishing", "rig"]
+__all__ = ["DEFINITIONS", "Job", "Rig", "emulated", "publishing", "rig"]
 
 DEFINITIONS = Path(__file__).parent / "definitions.yaml"
-PROJECT = "proofs"
 #: How long the publisher waits for the broker, in seconds.
 PUBLISH_SECONDS = 60.0
 STOP_SECONDS = 90.0
 #: How long the push server delays its answer for tokens that `stream` names slow, in seconds.
 SLOW_SECONDS = 0.2
-
-
-class Broker:
-    """The Pub/Sub emulator as the job sees it: through a proxy that notes each delivery.
-
-    Attributes:
-      deliveries: how often the broker gave out each of its messages.
-      published: by the broker's id of a message, our message id and the publish time (microseconds UTC).
-    """
-
-    def __init__(self, host: str) -> None:
-        self.proxy = Flaky(host)
-        self.deliveries: Counter[str] = Counter()
-        self.published: dict[str, tuple[str, int]] = {}
-        self.proxy.always("Pull", self._pull)
-
-    def _pull(self, requests: Iterable[bytes], upstream: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
-        # The broker must learn that a puller has gone, or it would go on giving messages to nobody.
-        call = upstream(requests, timeout=context.time_remaining())
-        context.add_callback(call.cancel)
-        for answer in call:
-            for received in PullResponse.pb(PullResponse.deserialize(answer)).received_messages:
-                message = received.message
-                self.deliveries[message.message_id] += 1
-                published = message.publish_time.ToMicroseconds()
-                self.published[message.message_id] = (_id_in(message.data), published)
-            yield answer
-
-    @property
-    def again(self) -> int:
-        """How many deliveries were repetitions."""
-        return self.deliveries.total() - len(self.deliveries)
-
-
-def _id_in(payload: bytes) -> str:
-    return payload.partition(b'"messageId": "')[2].partition(b'"')[0].decode()
 
 
 class Job:
@@ -137,24 +96,34 @@ def _tree(root: int) -> list[int]:
 
 
 class Rig:
-    """One proof's surroundings."""
+    """One proof's surroundings.
 
-    def __init__(self, folder: Path, pubsub: str, bigtable: str, *, refusable: bool) -> None:
+    Args:
+      folder: of the log and the outbox.
+      broker: what the job reads; stopped in the end.
+      url: of the store.
+      environment: of the job, beside the broker's.
+      tables: the proxy before the store, if there is one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        broker: Broker,
+        url: str,
+        *,
+        environment: dict[str, str] | None = None,
+        tables: Flaky | None = None,
+    ) -> None:
         self.folder = folder
-        self.broker = Broker(pubsub)
-        self.tables = Flaky(bigtable) if refusable else None
+        self.broker = broker
+        self.tables = tables
         self.fcm, self.smtp = LocalFcm.start(slow=SLOW_SECONDS), LocalSmtp.start()
-        self.url = f"bigtable:{PROJECT}/{folder.name.replace('_', '-').lower()}"
-        publisher, subscriber = PublisherClient(), SubscriberClient()
-        self.topic = publisher.topic_path(PROJECT, folder.name)
-        self.subscription = f"projects/{PROJECT}/subscriptions/{folder.name}"
-        publisher.create_topic(name=self.topic)
-        subscriber.create_subscription(name=self.subscription, topic=self.topic, ack_deadline_seconds=10)
-        subscriber.close()
-        self.store: Store = open_store(self.url)
-        host = bigtable if self.tables is None else self.tables.host
-        environment = os.environ | {"PUBSUB_EMULATOR_HOST": self.broker.proxy.host, "BIGTABLE_EMULATOR_HOST": host}
-        self.job = Job(self.flags(f"pubsub:{self.subscription}", self.url), environment, folder / "log.txt")
+        self.url = url
+        self.store: Store = open_store(url)
+        self.job = Job(
+            self.flags(broker.events, url), os.environ | broker.environment | (environment or {}), folder / "log.txt"
+        )
 
     def flags(self, events: str, store: str) -> dict[str, Any]:
         """The flags of `todoke run`, with the local servers."""
@@ -173,30 +142,41 @@ class Rig:
         self.store.close()
         self.smtp.stop()
         self.fcm.stop()
-        self.broker.proxy.stop()
+        self.broker.stop()
         if self.tables is not None:
             self.tables.stop()
 
 
+def emulated(folder: Path, pubsub: str, bigtable: str, *, refusable: bool = False) -> Rig:
+    """A rig with both emulators; with `refusable`, the job reaches the store through `tables`."""
+    tables = Flaky(bigtable) if refusable else None
+    host = bigtable if tables is None else tables.host
+    url = f"bigtable:{PROJECT}/{folder.name.replace('_', '-').lower()}"
+    broker = Emulator(pubsub, folder.name)
+    return Rig(folder, broker, url, environment={"BIGTABLE_EMULATOR_HOST": host}, tables=tables)
+
+
 @contextmanager
-def rig(*, refusable: bool = False) -> Iterator[Rig]:
-    """Start emulators and servers on free ports; with `refusable`, the job reaches the store through `tables`."""
-    pubsub, bigtable = start_pubsub(), start_bigtable()
-    os.environ |= {"PUBSUB_EMULATOR_HOST": pubsub.host, "BIGTABLE_EMULATOR_HOST": bigtable.host}
+def rig(*, refusable: bool = False, queue: bool = False) -> Iterator[Rig]:
+    """Start emulators and servers on free ports, see `emulated`; or with `queue` use a queue and SQLite."""
     folder = Path(tempfile.mkdtemp(prefix="proof-"))
-    try:
-        made = Rig(folder, pubsub.host, bigtable.host, refusable=refusable)
-        try:
-            yield made
-        finally:
-            made.close()
-    finally:
-        bigtable.stop()
-        pubsub.stop()
+    with ExitStack() as stack:
+        if queue:
+            made = Rig(folder, FileQueue(folder / "events.db"), f"sqlite:{folder / 'users.db'}")
+        else:
+            pubsub, bigtable = start_pubsub(), start_bigtable()
+            stack.callback(pubsub.stop)
+            stack.callback(bigtable.stop)
+            os.environ |= {"PUBSUB_EMULATOR_HOST": pubsub.host, "BIGTABLE_EMULATOR_HOST": bigtable.host}
+            made = emulated(folder, pubsub.host, bigtable.host, refusable=refusable)
+        stack.callback(made.close)
+        yield made
 
 
 @contextmanager
-def publishing(topic: str, calls: list[Call], begin: int, done: Callable[[int], None]) -> Iterator[threading.Thread]:
+def publishing(
+    broker: Broker, calls: list[Call], begin: int, done: Callable[[int], None]
+) -> Iterator[threading.Thread]:
     """Publish each call at its moment in a thread of its own; `done` is told how many the broker has.
 
     Args:
@@ -205,11 +185,11 @@ def publishing(topic: str, calls: list[Call], begin: int, done: Callable[[int], 
     over = threading.Event()
 
     def publish() -> None:
-        publisher, answers = PublisherClient(), []
+        send, answers = broker.publishing(), []
         for place, call in enumerate(calls):
             if over.wait(max(0.0, begin / 1e6 + call.at - time.time())):
                 break
-            answer = publisher.publish(topic, call.payload)
+            answer = send(call.payload)
             answer.add_done_callback(lambda _, place=place: done(place + 1))
             answers.append(answer)
         for answer in answers:

@@ -13,7 +13,7 @@ from emulators import Instance, Project
 
 from bench.reliability.checks import Check, check_all
 from bench.reliability.parity import compare
-from bench.reliability.rig import Rig, publishing
+from bench.reliability.rig import emulated, publishing
 from bench.reliability.stream import stream
 from bench.reliability.watch import Progress, settle
 
@@ -24,13 +24,13 @@ START = 2
 @pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_live_and_bounded_runs_end_alike(tmp_path: Path, pubsub: Project, bigtable: Instance) -> None:
-    made = Rig(tmp_path, pubsub.host, bigtable.host, refusable=False)
+    made = emulated(tmp_path, pubsub.host, bigtable.host)
     begin = time.time_ns() // 1000 + START * 1_000_000
     calls = stream(300, 20.0, begin, seed=11, step=2.0)
     progress = Progress(made, calls, begin)
     try:
         made.job.start()
-        with publishing(made.topic, calls, begin, progress.note) as publisher:
+        with publishing(made.broker, calls, begin, progress.note) as publisher:
             while publisher.is_alive():
                 progress.look()
                 publisher.join(1.0)
