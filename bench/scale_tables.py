@@ -75,7 +75,11 @@ class CountedTables:
         """The rows that exist, by key."""
         with self._lock:
             found = {key: self._rows[table, key] for key in row_keys if (table, key) in self._rows}
-        sizes = len(row_keys), sum(map(len, row_keys)), sum(len(value) for row in found.values() for value in row.values())
+        sizes = (
+            len(row_keys),
+            sum(map(len, row_keys)),
+            sum(len(value) for row in found.values() for value in row.values()),
+        )
         self._count(table, "read", *sizes)
         return {key: _row(key, values) for key, values in found.items()}
 
