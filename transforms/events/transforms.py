@@ -24,6 +24,7 @@ from transforms.events.files import UnreadableFile, messages_of_file
 from transforms.events.kept.pruning import KEPT_FOR
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.live.transforms import Publish
+from transforms.events.pieces import WHOLE, Piece, pieces_of_file
 from transforms.events.sources import Files, ReceivedMessage, Source, Subscription
 
 __all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
@@ -40,8 +41,9 @@ _CUT_BYTES = 1_000_000
 class ReadEvents(beam.PTransform):
     """Read the messages of a source, undecoded; see `ReceivedMessage`.
 
-    No message can fail the read of a file, and no file is read in part: see `files.messages_of_file`. The messages of a
-    subscription keep their publish time as Beam's timestamp.
+    No message can fail the read of a file, and no file is read in part: see `files.messages_of_file`. Several workers
+    read a large file, each a piece of it (`pieces`). The messages of a subscription keep their publish time as Beam's
+    timestamp.
 
     Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
 
@@ -67,6 +69,7 @@ class ReadEvents(beam.PTransform):
                 return (
                     begin
                     | "Files" >> beam.Create(_found(pattern))
+                    | "Pieces" >> beam.ParDo(_Pieces())
                     | "Spread" >> beam.Reshuffle()
                     | "ReadFiles" >> beam.ParDo(_ReadFile())
                 )
@@ -79,24 +82,28 @@ def read_files(files: Files) -> Iterator[bytes]:
       OSError: no file matches.
       UnreadableFile: one cannot be read to its end.
     """
-    for path in _found(files.pattern):
+    for path, _ in _found(files.pattern):
         yield from _read_file(path)
 
 
-def _found(pattern: str) -> list[str]:
-    found = [metadata.path for metadata in FileSystems.match([pattern])[0].metadata_list]
+def _found(pattern: str) -> list[tuple[str, int]]:
+    """Files and their sizes in bytes."""
+    found = [(metadata.path, metadata.size_in_bytes) for metadata in FileSystems.match([pattern])[0].metadata_list]
     if not found:
         raise OSError(f"no files found based on the file pattern {pattern}")
     return found
 
 
-def _read_file(path: str) -> Iterator[bytes]:
+def _read_file(path: str, piece: Piece = WHOLE) -> Iterator[bytes]:
+    with _opened(path) as file:
+        yield from messages_of_file(file, path, piece)
+
+
+def _opened(path: str) -> Any:
     try:
-        file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         raise UnreadableFile(f"{path}: cannot be read: {error}") from error
-    with file:
-        yield from messages_of_file(file, path)
 
 
 @with_output_types(ReceivedMessage)
@@ -108,10 +115,20 @@ class _StampArrival(beam.DoFn):
         return ((payload, self._source, timestamp.micros, ""),)
 
 
+@with_output_types(tuple[str, Piece])
+class _Pieces(beam.DoFn):
+    def process(self, found: tuple[str, int]) -> Iterator[tuple[str, Piece]]:
+        path, size = found
+        with _opened(path) as file:
+            for piece in pieces_of_file(file, path, size):
+                yield path, piece
+
+
 @with_output_types(ReceivedMessage)
 class _ReadFile(beam.DoFn):
-    def process(self, path: str) -> Iterator[ReceivedMessage]:
-        for payload in _read_file(path):
+    def process(self, found: tuple[str, Piece]) -> Iterator[ReceivedMessage]:
+        path, piece = found
+        for payload in _read_file(path, piece):
             yield payload, path, None, ""
 
 

@@ -1,0 +1,54 @@
+"""Pieces of files, so that several workers read a large one: lines of JSON by bytes, Parquet by its groups of rows.
+
+What is gzipped has one piece: only its beginning tells how to read on.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.events.sources import PARQUET
+
+__all__ = ["PIECE_BYTES", "WHOLE", "Piece", "pieces_of_file"]
+
+#: Half-open: bytes of lines, or groups of rows. A line is of the piece in which it begins.
+Piece = tuple[int, int]
+WHOLE: Piece = (0, 1 << 62)
+#: About how much of a file a piece is, as it lies there.
+PIECE_BYTES = 32 << 20
+
+
+def pieces_of_file(file: BinaryIO, name: str, size: int, most: int = PIECE_BYTES) -> Iterator[Piece]:
+    """The pieces of an open, seekable file, which together are the file.
+
+    Args:
+      file: of Parquet: its end is read.
+      name: tells its kind.
+      size: of the file, in bytes.
+      most: how large a piece may be; a group of rows is never divided.
+    """
+    if size <= most or name.endswith(".gz"):
+        yield WHOLE
+    elif name.endswith(PARQUET):
+        yield from _groups(file, most)
+    else:
+        yield from ((start, min(start + most, size)) for start in range(0, size, most))
+
+
+def _groups(file: BinaryIO, most: int) -> Iterator[Piece]:
+    try:
+        groups = pq.read_metadata(file)
+    except (pa.ArrowException, OSError, RecursionError):  # whoever reads it says what is wrong
+        yield WHOLE
+        return
+    first, held = 0, 0
+    for number in range(groups.num_row_groups):
+        group = groups.row_group(number)
+        bytes_of = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
+        if held and held + bytes_of > most:
+            yield first, number
+            first, held = number, 0
+        held += bytes_of
+    yield first, max(groups.num_row_groups, 1)
