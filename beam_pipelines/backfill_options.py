@@ -65,8 +65,8 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines or Parquet: a path or pattern (required for users); else `store` (default) for the archive of "
-        "the store",
+        help="JSON Lines, Parquet or Avro: a path or pattern (required for users); else `store` (default) for the "
+        "archive of the store",
     )
     add(
         "--as-of",

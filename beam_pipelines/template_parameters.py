@@ -70,7 +70,8 @@ _HELP_OF: Mapping[str, Mapping[str, str]] = {
         "control_topic": "projects/P/topics/T, to which the job itself publishes what `control` reads",
     },
     BACKFILL: {
-        "events": "files of JSON Lines or Parquet, by a path or pattern; seeds: `store` for the archive of the store",
+        "events": "files of JSON Lines, Parquet or Avro, by a path or pattern; seeds: `store` for the archive of the "
+        "store",
         "control_topic": "seeds: the running job's projects/P/topics/T, which must be given then",
         "write": "seeds: what new conditions missed, for users of a live job; users: whole users into an empty store "
         "that no live job uses, and then `events` and `as_of` must be given, too; memberships: who is in which "

@@ -182,7 +182,9 @@ def _write(place: str, members: pl.DataFrame) -> None:
 def _parts_of(pattern: str) -> int:
     """By how many users are divided: so that a part of so large an input is held at once."""
     found = FileSystems.match([pattern])[0].metadata_list
-    size: int = sum(each.size_in_bytes * (8 if each.path.endswith((".gz", ".parquet")) else 1) for each in found)
+    size: int = sum(
+        each.size_in_bytes * (8 if each.path.endswith((".gz", ".parquet", ".avro")) else 1) for each in found
+    )
     return max(_FEWEST, min(_MOST, size // _PART_BYTES))
 
 

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import fastavro
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -186,10 +187,21 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
     plain = {"user": "id", "time": "at", "attributes": {"tags": {"column": "tags", "type": "list"}}}
     [call] = calls(plain, seen[0].cells) or []
     assert (call["userId"], call["timestamp"], call["traits"]) == ("7", "2026-03-10T12:00:00Z", {"tags": ["a"]})
+    written = io.BytesIO()
+    kinds = {"id": ["null", "long"], "at": {"type": "long", "logicalType": "timestamp-micros"}}
+    schema = {"type": "record", "name": "R", "fields": [{"name": name, "type": kind} for name, kind in kinds.items()]}
+    fastavro.writer(written, schema, [{"id": 7, "at": moment}, {"id": None, "at": moment}])
+    assert read_rows(io.BytesIO(written.getvalue()), "a.avro", Csv())[0] == ["id", "at"]
+    assert [(row.line, row.cells) for row in rows(written.getvalue(), "a.avro")] == [
+        (1, {"id": 7, "at": "2026-03-10T12:00:00Z"}),
+        (2, {"at": "2026-03-10T12:00:00Z"}),
+    ]
     read = rows(b'{"id": "a"}\n[]\nnothing\n', "a.jsonl")
     assert [(row.line, bool(row.wrong)) for row in read] == [(1, False), (2, True), (3, True)]
     with pytest.raises(UnreadableFile, match="no whole Parquet"):
         rows(b"PAR1", "a.parquet")
+    with pytest.raises(UnreadableFile, match="no whole Avro"):
+        rows(b"Obj", "a.avro")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def backfill(context: typer.Context) -> None:
     name="import",
 )
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILES", help="CSV, Parquet or JSON Lines, plain or .gz")],
+    files: Annotated[list[str], typer.Argument(metavar="FILES", help="CSV, Parquet, Avro or JSON Lines, plain or .gz")],
     *,
     mapping: Annotated[str, typer.Option(metavar="MAP", help="a YAML file that says what the columns are")],
     to: Annotated[

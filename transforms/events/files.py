@@ -1,4 +1,4 @@
-"""Files of messages, read to their end or not at all: lines of JSON, rows of Parquet, plain or gzipped."""
+"""Files of messages, read to their end or not at all: lines of JSON, rows of Parquet or Avro, plain or gzipped."""
 
 import gzip
 import zlib
@@ -9,10 +9,11 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.events.arrow import payloads, with_zones
+from transforms.events.avro import rows_of_avro
 from transforms.events.decode import BOM
-from transforms.events.parquet import payloads, with_zones
 from transforms.events.pieces import WHOLE, Piece
-from transforms.events.sources import PARQUET
+from transforms.events.sources import AVRO, PARQUET
 
 __all__ = ["LONGEST_LINE", "UnreadableFile", "messages_of_file"]
 
@@ -35,7 +36,7 @@ _NO_LINES = {
     b"\xfd7zXZ": "an xz file: unpack it first",
     b"\x28\xb5\x2f\xfd": "a zstd file: unpack it first",
     b"PK\x03\x04": "a zip file: unpack it first",
-    b"Obj\x01": "an Avro file: write it as JSON Lines or Parquet",
+    b"Obj\x01": "an Avro file: its name must end in .avro",
     b"ORC": "an ORC file: write it as JSON Lines or Parquet",
 }
 
@@ -58,7 +59,10 @@ def messages_of_file(file: BinaryIO, name: str, piece: Piece = WHOLE) -> Iterato
         if name.endswith(".gz"):
             _check_gzip(file, name)
             file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-        yield from _rows(file, name, piece) if name.endswith(PARQUET) else _messages(file, name, piece)
+        if name.endswith(PARQUET):
+            yield from _rows(file, name, piece)
+        else:
+            yield from rows_of_avro(file, piece) if name.endswith(AVRO) else _messages(file, name, piece)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Pieces of files, so that several workers read a large one: lines of JSON by bytes, Parquet by its groups of rows.
+"""Pieces of files, so that several workers read a large one: lines of JSON and blocks of Avro by bytes, Parquet by its
+groups of rows.
 
 What is gzipped has one piece: only its beginning tells how to read on.
 """
@@ -13,7 +14,8 @@ from transforms.events.sources import PARQUET
 
 __all__ = ["PIECE_BYTES", "WHOLE", "Piece", "pieces_of_file"]
 
-#: Half-open: bytes of lines, or groups of rows. A line is of the piece in which it begins.
+#: Half-open: bytes of lines or blocks, or groups of rows. A line is of the piece in which it begins, a block of that in
+#: which the mark before it begins.
 Piece = tuple[int, int]
 WHOLE: Piece = (0, 1 << 62)
 #: About how much of a file a piece is, as it lies there.

@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.events.plain import quoted
 
-__all__ = ["PARQUET", "Files", "ReceivedMessage", "Source", "Subscription", "parse_source", "parse_topic"]
+__all__ = ["AVRO", "PARQUET", "Files", "ReceivedMessage", "Source", "Subscription", "parse_source", "parse_topic"]
 
 #: What a source yields: the payload, the name of the file or subscription, the arrival in microseconds since the epoch,
 #: UTC (None for files, whose lines have it), and a handle (see `live.inflight`; empty where Beam's own source
@@ -22,14 +22,16 @@ _SUBSCRIPTION = re.compile(
 )
 _TOPIC = re.compile(r"projects/[a-z][-a-z0-9:.]{4,61}[a-z0-9]/topics/(?!goog)[A-Za-z][-A-Za-z0-9_.~+%]{2,254}")
 _NAMES = "a project has 6 characters or more, a name 3 or more, which begin with a letter"
-#: The suffixes of Parquet files; all other files are JSON Lines.
+#: The suffixes of Parquet and Avro files; all other files are JSON Lines.
 PARQUET = (".parquet", ".parquet.gz")
+AVRO = (".avro", ".avro.gz")
 
 
 class Files(msgspec.Struct, frozen=True):
-    """Files of JSON Lines or Parquet; `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket.
+    """Files of JSON Lines, Parquet or Avro.
 
-    The name of each file tells its kind: see `files.messages_of_file`.
+    `pattern` is a path or a glob pattern, on disk or, as `gs://...`, in a bucket. The name of each file
+    tells its kind: see `files.messages_of_file`.
     """
 
     pattern: str

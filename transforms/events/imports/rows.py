@@ -1,4 +1,4 @@
-"""Files as rows with the line on which each begins: text with delimiters, Parquet, JSON Lines; plain or gzipped."""
+"""Files as rows with the line on which each begins: CSV, Parquet, Avro and JSON Lines, plain or gzipped."""
 
 import codecs
 import csv
@@ -12,10 +12,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.events.avro import columns_of_avro
 from transforms.events.decode import Cause
 from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
 from transforms.events.imports.mapping import Csv, Rejected
-from transforms.events.sources import PARQUET
+from transforms.events.sources import AVRO, PARQUET
 
 __all__ = ["Row", "read_rows"]
 
@@ -26,7 +27,9 @@ _LONGEST_CELL = 1 << 20
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row: where it begins (in Parquet and JSON Lines its number, from 1), its cells by column, and what was read.
+    """A row: where it begins, its cells by column, and what was read.
+
+    Where it begins is a line of text; in Parquet, Avro and JSON Lines it is the number of the row, from 1.
 
     One that is no row has no cells, but `wrong`.
     """
@@ -44,15 +47,8 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
       UnreadableFile: it is no such file; from the iterator too.
     """
     stem = name.removesuffix(".gz")
-    if name.endswith(PARQUET) or stem.endswith(_LINES):
-        columns = None
-        if name.endswith(".parquet"):
-            try:
-                columns = pq.ParquetFile(file).schema_arrow.names
-            except (pa.ArrowException, OSError) as error:
-                raise UnreadableFile(f"{name}: is no whole Parquet file: {error}") from error
-            file.seek(0)
-        return columns, _objects(file, name)
+    if name.endswith((*PARQUET, *AVRO)) or stem.endswith(_LINES):
+        return _columns(file, name), _objects(file, name)
     lines = _Lines(file, name, text)
     rows = _delimited(lines, text)
     header = next(rows, None)
@@ -61,6 +57,21 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
     if header.wrong is not None:
         raise UnreadableFile(f"{name}: its first line names no columns: {header.wrong.detail}")
     return lines.columns, rows
+
+
+def _columns(file: BinaryIO, name: str) -> list[str] | None:
+    """The columns of a file that names them at its beginning or end, and need not be unpacked for that."""
+    columns = None
+    try:
+        if name.endswith(".parquet"):
+            columns = pq.ParquetFile(file).schema_arrow.names
+        elif name.endswith(".avro"):
+            columns = columns_of_avro(file)
+    except (pa.ArrowException, OSError) as error:
+        kind = "Avro" if name.endswith(".avro") else "Parquet"
+        raise UnreadableFile(f"{name}: is no whole {kind} file: {error}") from error
+    file.seek(0)
+    return columns
 
 
 def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
