@@ -22,7 +22,7 @@ from fastavro.read import LOGICAL_READERS
 from fastavro.schema import SchemaParseException
 
 from transforms.events.json_values import encode_row, present, text, text_or_base64, time_writer
-from transforms.events.pieces import WHOLE, Piece
+from transforms.events.pieces import WHOLE, FilePiece
 
 __all__ = ["UnreadableAvro", "columns_of_avro", "rows_of_avro"]
 
@@ -39,14 +39,14 @@ _UUID_BYTES = 16
 #: What is kept of simple schemas: all that says how their values are read.
 _KEPT = ("type", "name", "size", "symbols", "precision", "scale")
 #: Makes a value for the wire of what was written, and of its schema.
-Reader = Callable[[Any, Mapping[str, Any]], Any]
+ValueReader = Callable[[Any, Mapping[str, Any]], Any]
 
 
 class UnreadableAvro(OSError):
     """What is no whole Avro file of rows; the message says why."""
 
 
-def rows_of_avro(file: BinaryIO, piece: Piece = WHOLE) -> Iterator[bytes]:
+def rows_of_avro(file: BinaryIO, piece: FilePiece = WHOLE) -> Iterator[bytes]:
     """The rows of a piece of an open, seekable file as JSON objects; see `arrow.payloads` for what becomes of values.
 
     Raises:
@@ -149,7 +149,7 @@ def _decimal(data: bytes, schema: Mapping[str, Any]) -> Decimal:
     return digits.scaleb(Decimal(int.from_bytes(data, "big", signed=True)), -int(schema.get("scale", 0)))
 
 
-def _time(kind: pa.DataType) -> Reader:
+def _time(kind: pa.DataType) -> ValueReader:
     write = time_writer(kind)
     return lambda value, _: write(value)
 
@@ -167,7 +167,7 @@ def _finite(value: float, _: Any) -> float | None:
 
 
 #: Readers by the type that is written and the logical type; `plain` is none, or one that is not known.
-_KNOWN: dict[tuple[str, str], Reader] = {
+_KNOWN: dict[tuple[str, str], ValueReader] = {
     ("int", "date"): _time(pa.date32()),
     ("int", "time-millis"): _time(pa.time32("ms")),
     ("long", "time-micros"): _time(pa.time64("us")),
@@ -187,7 +187,7 @@ _KNOWN: dict[tuple[str, str], Reader] = {
 }
 
 
-def _register(base: str, kind: str, read: Reader) -> None:
+def _register(base: str, kind: str, read: ValueReader) -> None:
     """Under a name that nobody else has: fastavro has one table for all of a process."""
 
     def reader(value: Any, schema: dict[Any, Any] | None, _: dict[Any, Any] | None = None) -> Any:
@@ -227,7 +227,7 @@ def _key(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _blocks(file: BinaryIO, head: _Head, piece: Piece) -> Iterator[tuple[int, bytes]]:
+def _blocks(file: BinaryIO, head: _Head, piece: FilePiece) -> Iterator[tuple[int, bytes]]:
     """How many records each block of a piece has, and their bytes."""
     start, stop = piece
     if file.tell() - _SYNC_BYTES < start:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from transforms.events.arrow import payloads, with_zones
 from transforms.events.avro import rows_of_avro
 from transforms.events.decode import BOM
-from transforms.events.pieces import WHOLE, Piece
+from transforms.events.pieces import WHOLE, FilePiece
 from transforms.events.sources import AVRO, PARQUET
 
 __all__ = ["LONGEST_LINE", "UnreadableFile", "messages_of_file"]
@@ -45,7 +45,7 @@ class UnreadableFile(OSError):
     """A file that cannot be read to its end. The message begins with its name, and says what to do."""
 
 
-def messages_of_file(file: BinaryIO, name: str, piece: Piece = WHOLE) -> Iterator[bytes]:
+def messages_of_file(file: BinaryIO, name: str, piece: FilePiece = WHOLE) -> Iterator[bytes]:
     """The messages of an open, seekable file, as the bytes of JSON objects; the file's name tells its kind.
 
     Those of the pieces of a file (`pieces`) are those of the file, in its order.
@@ -93,7 +93,7 @@ def _check_gzip(file: BinaryIO, name: str) -> None:
         raise UnreadableFile(f"{name}: is no gzip file: take .gz from its name, or compress it")
 
 
-def _rows(file: BinaryIO, name: str, piece: Piece) -> Iterator[bytes]:
+def _rows(file: BinaryIO, name: str, piece: FilePiece) -> Iterator[bytes]:
     whole = pa.BufferReader(file.read()) if name.endswith(".gz") else file
     try:
         # Arrow reads INT96 as nanoseconds, which end in the year 2262 and then wrap silently.
@@ -107,7 +107,7 @@ def _rows(file: BinaryIO, name: str, piece: Piece) -> Iterator[bytes]:
         yield from payloads(batch if zoned is None else batch.cast(zoned))
 
 
-def _messages(file: BinaryIO, name: str, piece: Piece) -> Iterator[bytes]:
+def _messages(file: BinaryIO, name: str, piece: FilePiece) -> Iterator[bytes]:
     for line in _lines(file, name, piece):
         payload = line.removesuffix(b"\r")
         if payload.startswith(BOM):
@@ -116,7 +116,7 @@ def _messages(file: BinaryIO, name: str, piece: Piece) -> Iterator[bytes]:
             yield payload
 
 
-def _lines(file: BinaryIO, name: str, piece: Piece) -> Iterator[bytes]:
+def _lines(file: BinaryIO, name: str, piece: FilePiece) -> Iterator[bytes]:
     """Reads whole chunks, since Beam's files read these many times faster than lines."""
     parts: list[bytes] = []
     held = 0
@@ -141,7 +141,7 @@ def _check_lines(beginning: bytes, name: str) -> None:
             raise UnreadableFile(f"{name}: begins like {what}")
 
 
-def _chunks(file: BinaryIO, piece: Piece) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, piece: FilePiece) -> Iterator[bytes]:
     """The bytes of the lines that begin in a piece.
 
     The line end before the first of them is looked for from the byte before the piece on, the last one is read to its

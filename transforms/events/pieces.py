@@ -12,17 +12,17 @@ import pyarrow.parquet as pq
 
 from transforms.events.sources import PARQUET
 
-__all__ = ["PIECE_BYTES", "WHOLE", "Piece", "pieces_of_file"]
+__all__ = ["PIECE_BYTES", "WHOLE", "FilePiece", "pieces_of_file"]
 
 #: Half-open: bytes of lines or blocks, or groups of rows. A line is of the piece in which it begins, a block of that in
 #: which the mark before it begins.
-Piece = tuple[int, int]
-WHOLE: Piece = (0, 1 << 62)
+FilePiece = tuple[int, int]
+WHOLE: FilePiece = (0, 1 << 62)
 #: About how much of a file a piece is, as it lies there.
 PIECE_BYTES = 32 << 20
 
 
-def pieces_of_file(file: BinaryIO, name: str, size: int, most: int = PIECE_BYTES) -> Iterator[Piece]:
+def pieces_of_file(file: BinaryIO, name: str, size: int, most: int = PIECE_BYTES) -> Iterator[FilePiece]:
     """The pieces of an open, seekable file, which together are the file.
 
     Args:
@@ -39,7 +39,7 @@ def pieces_of_file(file: BinaryIO, name: str, size: int, most: int = PIECE_BYTES
         yield from ((start, min(start + most, size)) for start in range(0, size, most))
 
 
-def _groups(file: BinaryIO, most: int) -> Iterator[Piece]:
+def _groups(file: BinaryIO, most: int) -> Iterator[FilePiece]:
     try:
         groups = pq.read_metadata(file)
     except (pa.ArrowException, OSError, RecursionError):  # whoever reads it says what is wrong

@@ -24,7 +24,7 @@ from transforms.events.files import UnreadableFile, messages_of_file
 from transforms.events.kept.pruning import KEPT_FOR
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.live.transforms import Publish
-from transforms.events.pieces import WHOLE, Piece, pieces_of_file
+from transforms.events.pieces import WHOLE, FilePiece, pieces_of_file
 from transforms.events.sources import Files, ReceivedMessage, Source, Subscription
 
 __all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
@@ -94,7 +94,7 @@ def _found(pattern: str) -> list[tuple[str, int]]:
     return found
 
 
-def _read_file(path: str, piece: Piece = WHOLE) -> Iterator[bytes]:
+def _read_file(path: str, piece: FilePiece = WHOLE) -> Iterator[bytes]:
     with _opened(path) as file:
         yield from messages_of_file(file, path, piece)
 
@@ -115,9 +115,9 @@ class _StampArrival(beam.DoFn):
         return ((payload, self._source, timestamp.micros, ""),)
 
 
-@with_output_types(tuple[str, Piece])
+@with_output_types(tuple[str, FilePiece])
 class _Pieces(beam.DoFn):
-    def process(self, found: tuple[str, int]) -> Iterator[tuple[str, Piece]]:
+    def process(self, found: tuple[str, int]) -> Iterator[tuple[str, FilePiece]]:
         path, size = found
         with _opened(path) as file:
             for piece in pieces_of_file(file, path, size):
@@ -126,7 +126,7 @@ class _Pieces(beam.DoFn):
 
 @with_output_types(ReceivedMessage)
 class _ReadFile(beam.DoFn):
-    def process(self, found: tuple[str, Piece]) -> Iterator[ReceivedMessage]:
+    def process(self, found: tuple[str, FilePiece]) -> Iterator[ReceivedMessage]:
         path, piece = found
         for payload in _read_file(path, piece):
             yield payload, path, None, ""
