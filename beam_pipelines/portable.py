@@ -9,7 +9,7 @@ from beam_pipelines.options import Config
 from beam_pipelines.runtime import Inputs
 from transforms.campaigns.transforms import Announced
 from transforms.channels.destinations import Channels
-from transforms.channels.transforms import DeliverUnbounded
+from transforms.channels.waiting.transforms import DeliverUnbounded
 from transforms.events.live.transforms import Publish
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.job import Job
