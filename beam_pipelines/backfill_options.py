@@ -8,6 +8,7 @@ import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
+from beam_pipelines.flink_flags import add_flink_flags, on_flink
 from beam_pipelines.options import CONTROL_RATE, Config, add_log_format
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
@@ -100,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"seeds: how many a second (default: {CONTROL_RATE:.0f})",
     )
+    add_flink_flags(flags.add_argument_group("Flink").add_argument)
     add_log_format(flags)
     return flags
 
@@ -121,6 +123,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         raise WrongUse(f"--events: {error}") from error
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
+    beam_flags = on_flink(flags, beam_flags, live=False)
     if not of_archive:
         check_events(source)
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):

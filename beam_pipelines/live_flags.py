@@ -41,7 +41,9 @@ def check_live_flags(flags: argparse.Namespace, *, bounded: bool, here: bool) ->
     if given and bounded:
         raise WrongUse(f"{', '.join(given)}: only for live jobs, and --events names files")
     if given and not here:
-        raise WrongUse(f"{', '.join(given)}: only for live jobs on this machine, and --runner names another place")
+        raise WrongUse(
+            f"{', '.join(given)}: only for live jobs on this machine, and --runner or --flink names another place"
+        )
 
 
 def read_control(flags: argparse.Namespace) -> Subscription | None:

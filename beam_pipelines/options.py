@@ -11,6 +11,7 @@ import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
+from beam_pipelines.flink_flags import add_flink_flags, on_flink
 from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
@@ -140,6 +141,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         help="how long the store keeps dead letters, such as 7d; 0: not at all (default: 30d)",
     )
     add_live_flags(flags.add_argument_group("live jobs").add_argument)
+    add_flink_flags(flags.add_argument_group("Flink").add_argument)
     add_log_format(flags)
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
@@ -168,6 +170,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
+    beam_flags = on_flink(flags, beam_flags, live=not source.bounded)
     here = not any(flag.startswith("--runner") for flag in beam_flags)
     variables = parse_variables(flags.variable)
     environment = {**os.environ, **variables}
@@ -204,6 +207,8 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
+    if flags.flink is not None and not source.bounded:
+        raise WrongUse("--flink: Beam's source of Pub/Sub does not run on Flink: see docs/engines.md")
     check_live_flags(flags, bounded=source.bounded, here=here)
     return config, flags, beam_flags
 

@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines import realtime
+from beam_pipelines.flink_flags import known_to_beam
 from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
@@ -220,13 +221,14 @@ def beam_parser() -> argparse.ArgumentParser:
 
 def check_beam_flags(beam_flags: Sequence[str]) -> None:
     """Beam passes over flags that it does not know with a line in its log; a mistyped flag of ours must not run so."""
+    beam_flags = known_to_beam(beam_flags)
     try:
-        _, unknown = beam_parser().parse_known_args(list(beam_flags))
+        _, unknown = beam_parser().parse_known_args(beam_flags)
     except argparse.ArgumentError as error:
         raise WrongUse(str(error)) from error
     if unknown:
         raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `todoke run --help` lists the flags")
-    if runner := PipelineOptions(list(beam_flags)).view_as(StandardOptions).runner:
+    if runner := PipelineOptions(beam_flags).view_as(StandardOptions).runner:
         try:
             create_runner(runner)
         except (ValueError, ImportError, AttributeError, TypeError) as error:

@@ -53,6 +53,8 @@ _OPENED = (
         )
     ),
 )
+#: Jars that no job needs. Beam's job server sends its whole class path along with each job, in vain: the cluster has it.
+_OF_THE_CLUSTER = ("flink-rpc-akka-loader", "flink-shaded-zookeeper", "grpc-xds", "grpc-netty-shaded", "conscrypt")
 #: Brings the loopback interface up (netdevice(7)), says so, and waits until its input ends.
 _HOLDER = """
 import fcntl, socket, struct, sys
@@ -79,7 +81,7 @@ class Cluster:
     def __init__(self, folder: Path, jars: Path, inside: Sequence[str], slots: int) -> None:
         self.folder = folder
         self._inside = tuple(inside)
-        self._class_path = f"{jars}/*"
+        self._jars = jars
         self._slots = slots
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._conf = folder / "conf"
@@ -138,7 +140,7 @@ class Cluster:
     def workers(self) -> list[int]:
         """The ids of the Python processes in which the steps of jobs run now."""
         pool = self._processes["worker-pool"].pid
-        return sorted(pid for pid, session, words in _processes() if session == pool and "sdk_worker_main" in words)
+        return sorted(pid for pid, session, words in _processes() if session == pool and "SdkHarness(" in words)
 
     def kill_worker(self, pid: int) -> None:
         """SIGKILL one of `workers`."""
@@ -150,20 +152,23 @@ class Cluster:
 
     def _go(self, task_managers: int) -> None:
         """Start everything, and wait until it answers."""
-        pool = "apache_beam.runners.worker.worker_pool_main"
+        # The pool starts the `python` that it finds first on PATH.
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        self._start("worker-pool", [sys.executable, "-m", pool, f"--service_port={_POOL}"], environment)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        self._start("worker-pool", [sys.executable, "-m", "tools.flink_workers", str(_POOL)], environment)
         entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-        self._start("job-manager", self._java("512m", entry, *self._configured(), "--executionMode", "cluster"))
+        self._start("job-manager", self._java(self._all, entry, *self._configured(), "--executionMode", "cluster"))
         self._until("the JobManager answers", lambda: self.rest("/overview"))
         server = "org.apache.beam.runners.flink.FlinkJobServerDriver"
         host, _, port = FLINK.partition(":")
         places = [f"--job-host={host}", f"--job-port={port}", f"--artifacts-dir={self.folder}/artifacts"]
         places += [f"--flink-master={_REST}", f"--flink-conf-dir={self._conf}", "--artifact-port=0"]
-        self._start("job-server", self._java("512m", server, *places, "--expansion-port=0"))
+        few = [str(jar) for jar in self._jars.glob("*.jar") if not jar.name.startswith(_OF_THE_CLUSTER)]
+        self._start("job-server", self._java(":".join(few), server, *places, "--expansion-port=0"))
         for number in range(task_managers):
             self._start_task_manager(f"task-manager-{number + 1}")
         self._until("all TaskManagers have registered", lambda: len(self._registered()) == task_managers)
+        self._until("the pool of workers listens", lambda: "listens at" in self.log("worker-pool"))
         self._until("the job server listens", lambda: "JobService started on" in self.log("job-server"))
 
     def _stop(self) -> None:
@@ -172,13 +177,18 @@ class Cluster:
 
     def _start_task_manager(self, name: str) -> None:
         runner = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-        self._start(name, self._java("512m", runner, *self._configured()))
+        self._start(name, self._java(self._all, runner, *self._configured()))
 
     def _configured(self) -> list[str]:
         return ["--configDir", str(self._conf)]
 
-    def _java(self, heap: str, main: str, *words: str) -> list[str]:
-        return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", *_OPENED, "-cp", self._class_path, main, *words]
+    @property
+    def _all(self) -> str:
+        return f"{self._jars}/*"
+
+    def _java(self, class_path: str, main: str, *words: str) -> list[str]:
+        said = ("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+        return ["java", "-Xmx512m", "-XX:+UseSerialGC", *said, *_OPENED, "-cp", class_path, main, *words]
 
     def _start(self, name: str, words: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         with (self.folder / f"{name}.log").open("wb") as output:

@@ -1,0 +1,82 @@
+"""The flags of jobs on a Flink cluster, and the portable ones that they mean. Nothing here imports Beam."""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+
+from transforms.errors import WrongUse
+from transforms.events.plain import quoted
+from transforms.segments.values import SECOND, duration
+
+__all__ = ["CHECKPOINTS", "POOL", "add_flink_flags", "known_to_beam", "on_flink"]
+
+#: How often a live job takes a checkpoint where nothing is said.
+CHECKPOINTS = "10s"
+#: Where a pool of Python workers listens beside each TaskManager by custom (`worker_pool_main`, beam_python_sdk images).
+POOL = "localhost:50000"
+
+#: For how long a worker waits for the next stage of a job over files, which would else begin with a new process.
+_WORKERS_KEPT_MS = 20_000
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):[1-9]\d{0,4}")
+#: Flags of Beam that say where a job runs, as --flink does.
+_ELSEWHERE = ("--runner", "--job_endpoint", "--flink_master")
+#: Flags that only the job server knows.
+_PARALLELISM, _INTERVAL, _FINISH = "--parallelism", "--checkpointing_interval", "--finish_bundle_before_checkpointing"
+
+
+def add_flink_flags(add: Callable[..., argparse.Action]) -> None:
+    """Add them to a parser, or to a group of one, by its `add_argument`."""
+    add("--flink", metavar="HOST:PORT", help="run on a Flink cluster: where Beam's job server for it listens")
+    add("--parallelism", type=int, metavar="N", help="with --flink: tasks side by side (default: the cluster's own)")
+    add("--checkpoints", metavar="DURATION", help=f"with --flink: how often a live job takes one ({CHECKPOINTS})")
+
+
+def on_flink(flags: argparse.Namespace, beam_flags: list[str], *, live: bool) -> list[str]:
+    """What goes to Beam: with --flink, what it means too.
+
+    A job that takes checkpoints finishes its bundles before each. Else a bundle may be acknowledged that is not in the
+    checkpoint, and a job may begin with nothing to read: docs/decisions/0060-flink.md.
+
+    Raises:
+      WrongUse: a value cannot be, or flags contradict each other.
+    """
+    if flags.flink is None:
+        if given := [f"--{name}" for name in ("parallelism", "checkpoints") if getattr(flags, name) is not None]:
+            raise WrongUse(f"{', '.join(given)}: only with --flink")
+        return beam_flags
+    if not _ADDRESS.fullmatch(flags.flink):
+        raise WrongUse(f"--flink: expected HOST:PORT of Beam's job server; found {quoted(flags.flink)}")
+    named = {word.partition("=")[0] for word in beam_flags}
+    if contrary := [name for name in _ELSEWHERE if name in named]:
+        raise WrongUse(f"--flink, {', '.join(contrary)}: both say where the job runs; name one")
+    meant = ["--runner=PortableRunner", f"--job_endpoint={flags.flink}"]
+    if "--environment_type" not in named:
+        meant.append("--environment_type=EXTERNAL")
+        if "--environment_config" not in named:
+            meant.append(f"--environment_config={POOL}")
+    if flags.parallelism is not None:
+        if flags.parallelism < 1:
+            raise WrongUse(f"--parallelism: expected 1 or more; found {flags.parallelism}")
+        meant.append(f"{_PARALLELISM}={flags.parallelism}")
+    if live:
+        meant += [f"{_INTERVAL}={_milliseconds(flags.checkpoints or CHECKPOINTS)}", _FINISH]
+    elif flags.checkpoints is not None:
+        raise WrongUse("--checkpoints: only for live jobs, and --events names files")
+    elif "--environment_cache_millis" not in named:
+        meant.append(f"--environment_cache_millis={_WORKERS_KEPT_MS}")
+    return [*beam_flags, *meant]
+
+
+def known_to_beam(beam_flags: Sequence[str]) -> list[str]:
+    """What Beam's parser in Python knows of flags: the job server tells it of the others when the job is submitted."""
+    return [word for word in beam_flags if word.partition("=")[0] not in (_PARALLELISM, _INTERVAL, _FINISH)]
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        micros = duration(text)
+    except ValueError as error:
+        raise WrongUse(f"--checkpoints: {error}") from error
+    if micros < SECOND:
+        raise WrongUse(f"--checkpoints: expected 1s or more; found {text}")
+    return micros // 1000
