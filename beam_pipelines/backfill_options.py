@@ -3,12 +3,13 @@
 import argparse
 from datetime import UTC, datetime
 from math import isfinite
+from pathlib import Path
 
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
-from beam_pipelines.flink_flags import add_flink_flags, on_flink
+from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
 from beam_pipelines.options import CONTROL_RATE, Config, add_log_format
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
@@ -115,6 +116,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = read_flags(parser(), argv)
+    name_places(flags)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
     as_of, of_archive = _read_scope(flags, launched)
     try:
@@ -124,6 +126,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
     beam_flags = on_flink(flags, beam_flags, live=False)
+    if flags.flink is not None and flags.write in ("seeds", "audit"):
+        raise WrongUse(f"--flink: --write {flags.write} works on this machine alone")
     if not of_archive:
         check_events(source)
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
@@ -148,7 +152,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         launched=launched,
         store=flags.store,
         as_of=as_of,
-        dead_letters=flags.dead_letters or "dead_letters.jsonl",
+        dead_letters=flags.dead_letters or str(Path("dead_letters.jsonl").absolute()),
         historical=True,
     )
     activation = None if flags.activation is None else read_time("--activation", flags.activation)

@@ -3,12 +3,14 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from beam_pipelines.values import parsed
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.segments.values import SECOND, duration
 
-__all__ = ["CHECKPOINTS", "POOL", "add_flink_flags", "known_to_beam", "on_flink"]
+__all__ = ["CHECKPOINTS", "POOL", "add_flink_flags", "known_to_beam", "name_places", "on_flink"]
 
 #: How often a live job takes a checkpoint where nothing is said.
 CHECKPOINTS = "10s"
@@ -29,6 +31,22 @@ def add_flink_flags(add: Callable[..., argparse.Action]) -> None:
     add("--flink", metavar="HOST:PORT", help="run on a Flink cluster: where Beam's job server for it listens")
     add("--parallelism", type=int, metavar="N", help="with --flink: tasks side by side (default: the cluster's own)")
     add("--checkpoints", metavar="DURATION", help=f"with --flink: how often a live job takes one ({CHECKPOINTS})")
+
+
+def name_places(flags: argparse.Namespace) -> None:
+    """With --flink, make paths absolute: workers begin in another folder."""
+    if flags.flink is None:
+        return
+    for name in ("events", "store", "outbox", "dead_letters", "out"):
+        if said := getattr(flags, name, None):
+            setattr(flags, name, _absolute(said))
+
+
+def _absolute(said: str) -> str:
+    kind, colon, path = said.partition(":")
+    if kind == "sqlite":
+        return f"sqlite:{Path(path).absolute()}"
+    return said if colon or said in ("none", "store") else str(Path(said).absolute())
 
 
 def on_flink(flags: argparse.Namespace, beam_flags: list[str], *, live: bool) -> list[str]:
@@ -59,7 +77,10 @@ def on_flink(flags: argparse.Namespace, beam_flags: list[str], *, live: bool) ->
             raise WrongUse(f"--parallelism: expected 1 or more; found {flags.parallelism}")
         meant.append(f"{_PARALLELISM}={flags.parallelism}")
     if live:
-        meant += [f"{_INTERVAL}={_milliseconds(flags.checkpoints or CHECKPOINTS)}", _FINISH]
+        every = parsed("--checkpoints", duration, flags.checkpoints or CHECKPOINTS)
+        if every < SECOND:
+            raise WrongUse(f"--checkpoints: expected 1s or more; found {flags.checkpoints}")
+        meant += [f"{_INTERVAL}={every // 1000}", _FINISH]
     elif flags.checkpoints is not None:
         raise WrongUse("--checkpoints: only for live jobs, and --events names files")
     elif "--environment_cache_millis" not in named:
@@ -71,12 +92,3 @@ def known_to_beam(beam_flags: Sequence[str]) -> list[str]:
     """What Beam's parser in Python knows of flags: the job server tells it of the others when the job is submitted."""
     return [word for word in beam_flags if word.partition("=")[0] not in (_PARALLELISM, _INTERVAL, _FINISH)]
 
-
-def _milliseconds(text: str) -> int:
-    try:
-        micros = duration(text)
-    except ValueError as error:
-        raise WrongUse(f"--checkpoints: {error}") from error
-    if micros < SECOND:
-        raise WrongUse(f"--checkpoints: expected 1s or more; found {text}")
-    return micros // 1000

@@ -11,7 +11,7 @@ import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
-from beam_pipelines.flink_flags import add_flink_flags, on_flink
+from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
 from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
@@ -166,6 +166,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = read_flags(parser(program), argv)
+    name_places(flags)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
