@@ -14,7 +14,7 @@ __all__ = ["CHECKPOINTS", "POOL", "add_flink_flags", "known_to_beam", "name_plac
 
 #: How often a live job takes a checkpoint where nothing is said.
 CHECKPOINTS = "10s"
-#: Where a pool of Python workers listens beside each TaskManager by custom (`worker_pool_main`, beam_python_sdk images).
+#: Where a pool of Python workers listens beside each TaskManager by custom: Beam's images with `--worker_pool`.
 POOL = "localhost:50000"
 
 #: For how long a worker waits for the next stage of a job over files, which would else begin with a new process.
@@ -91,4 +91,3 @@ def on_flink(flags: argparse.Namespace, beam_flags: list[str], *, live: bool) ->
 def known_to_beam(beam_flags: Sequence[str]) -> list[str]:
     """What Beam's parser in Python knows of flags: the job server tells it of the others when the job is submitted."""
     return [word for word in beam_flags if word.partition("=")[0] not in (_PARALLELISM, _INTERVAL, _FINISH)]
-

@@ -53,7 +53,7 @@ _OPENED = (
         )
     ),
 )
-#: Jars that no job needs. Beam's job server sends its whole class path along with each job, in vain: the cluster has it.
+#: Jars that no job needs. Beam's job server sends its class path along with each job, in vain: the cluster has it.
 _OF_THE_CLUSTER = ("flink-rpc-akka-loader", "flink-shaded-zookeeper", "grpc-xds", "grpc-netty-shaded", "conscrypt")
 #: Brings the loopback interface up (netdevice(7)), says so, and waits until its input ends.
 _HOLDER = """

@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 
 class _Pool(BeamFnExternalWorkerPoolServicer):
-    def StopWorker(self, stop_worker_request: Any, unused_context: Any) -> Any:  # noqa: N802 - gRPC's
+    def StopWorker(self, *_: Any) -> Any:
         return beam_fn_api_pb2.StopWorkerResponse()
 
 

@@ -94,7 +94,7 @@ def test_the_source_of_pubsub_that_beam_has_is_refused(files: list[str]) -> None
     live = [*files[:2], "--events", "pubsub:projects/p1-prod/subscriptions/events", *files[4:], *LIVE]
     with pytest.raises(WrongUse, match="--flink: Beam's source of Pub/Sub does not run on Flink"):
         options.parse([*live, "--flink", "localhost:8099"])
-    with pytest.raises(WrongUse, match="--checkpoints: expected 1s or more; found 0s|longer than zero"):
+    with pytest.raises(WrongUse, match="--checkpoints: a duration must be longer than zero"):
         options.parse([*live, "--flink", "localhost:8099", "--checkpoints", "0s"])
     with pytest.raises(WrongUse, match="--restarts: only for live jobs on this machine, and --runner or --flink"):
         options.parse([*live, "--runner=PrismRunner", "--restarts", "3"])
