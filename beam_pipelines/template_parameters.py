@@ -21,10 +21,11 @@ __all__ = ["BACKFILL", "JOBS", "REALTIME", "Parameter", "argv_of", "parameters_o
 REALTIME, BACKFILL = "realtime", "backfill"
 JOBS = (REALTIME, BACKFILL)
 
-#: Flags that say where a file lies or what this machine does; a worker has neither.
+#: Flags that say where a file lies or what this machine does, which a worker has neither of; and flags of Flink.
+_FLINK = {"flink", "parallelism", "checkpoints"}
 _LEFT_OUT = {
-    REALTIME: {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
-    BACKFILL: {"help", "dead_letters"},
+    REALTIME: _FLINK | {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
+    BACKFILL: _FLINK | {"help", "dead_letters"},
 }
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"
 _TIMES = f"(now|today)(-[1-9][0-9]*[smhdw])?|{_TIME}"
