@@ -6,7 +6,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.backfill_options import Backfill
 from transforms.events.transforms import ReadEvents
-from transforms.users.prepare.transforms import ReadArchive, WriteMemberships
+from transforms.users.prepare.memberships.transforms import WriteMemberships
+from transforms.users.prepare.transforms import ReadArchive
 
 __all__ = ["SUMS", "build"]
 

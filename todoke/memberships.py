@@ -40,8 +40,8 @@ from transforms.storage.open import open_store
 from transforms.storage.users import Users
 from transforms.users.export import exported
 from transforms.users.prepare.listed import SCHEMA, encode_parquet, listed
+from transforms.users.prepare.memberships.transforms import conditions_of
 from transforms.users.prepare.prepare import prepare
-from transforms.users.prepare.transforms import conditions_of
 from transforms.users.user import decode_user
 
 __all__ = ["MANIFEST", "write_memberships"]

@@ -18,7 +18,7 @@ __all__ = ["PIECE_BYTES", "WHOLE", "FilePiece", "pieces_of_file"]
 #: which the mark before it begins.
 FilePiece = tuple[int, int]
 WHOLE: FilePiece = (0, 1 << 62)
-#: About how much of a file a piece is, as it lies there.
+#: About how much of a file a piece is, as it lies there; of Parquet, before it was compressed.
 PIECE_BYTES = 32 << 20
 
 
@@ -31,10 +31,12 @@ def pieces_of_file(file: BinaryIO, name: str, size: int, most: int = PIECE_BYTES
       size: of the file, in bytes.
       most: how large a piece may be; a group of rows is never divided.
     """
-    if size <= most or name.endswith(".gz"):
+    if name.endswith(".gz"):
         yield WHOLE
     elif name.endswith(PARQUET):
         yield from _groups(file, most)
+    elif size <= most:
+        yield WHOLE
     else:
         yield from ((start, min(start + most, size)) for start in range(0, size, most))
 
@@ -47,8 +49,7 @@ def _groups(file: BinaryIO, most: int) -> Iterator[FilePiece]:
         return
     first, held = 0, 0
     for number in range(groups.num_row_groups):
-        group = groups.row_group(number)
-        bytes_of = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
+        bytes_of = groups.row_group(number).total_byte_size
         if held and held + bytes_of > most:
             yield first, number
             first, held = number, 0
