@@ -1,32 +1,167 @@
-"""The job that says who is in which segment as of a time: messages in, Parquet out. It sends nothing."""
+"""The job that says who is in which segment as of a time: messages in, Parquet out. It sends nothing.
+
+Files are written beside, and take their names when all are whole. `manifest.json` comes last: a folder without it is
+unfinished. Whoever died is repeated by starting the job again, and a step that is tried again goes on where it stood.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import apache_beam as beam
 import msgspec
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.backfill_options import Backfill
+from transforms.campaigns.load import Definitions, compiled
+from transforms.errors import RunFailed, WrongUse
+from transforms.events.sources import Files
+from transforms.events.times import write_time
 from transforms.events.transforms import ReadEvents
+from transforms.segments.columns.layout import NotColumnar, needs_of
+from transforms.segments.warming import atoms
 from transforms.users.prepare.memberships.transforms import WriteMemberships
 from transforms.users.prepare.transforms import ReadArchive
 
-__all__ = ["SUMS", "build"]
+__all__ = ["MANIFEST", "begin", "build", "engine_of", "finish", "parts_of", "read_manifest", "unfinished"]
 
-#: The file with the counts of a job, beside those that it writes.
-SUMS = "sums.json"
+MANIFEST = "manifest.json"
+#: How much of the input a part is, in bytes, and how many parts there are at least. There are no more than `_MOST`
+#: before a part is `_LARGE_PART`, since each chunk of events is a blob for each part; and never more than `_BOUND`.
+_PART_BYTES, _LARGE_PART = 12 << 20, 64 << 20
+_FEWEST, _MOST, _BOUND = 8, 200, 4_096
+#: How many parts there are of a store, whose size nobody knows.
+_OF_STORE = 64
+#: How much larger events are than they lie in a file of these kinds.
+_PACKED = {".gz": 8, ".parquet": 8, ".avro": 8}
 
 
-def build(pipeline: beam.Pipeline, asked: Backfill, parts: int, folder: str) -> None:
-    """Add the job's steps to a pipeline; `parts` and `folder` are those of `WriteMemberships`."""
+def build(pipeline: beam.Pipeline, asked: Backfill, parts: int, report: str | None = None) -> None:
+    """Add the job's steps to a pipeline; `report` is a file that gets the report, beside the manifest."""
+    assert asked.out is not None
     assert not asked.of_archive or asked.store is not None
     read = ReadArchive(asked.store) if asked.of_archive and asked.store else ReadEvents(asked.config.source)
-    counts = (
-        pipeline
-        | "Read" >> read
-        | "Memberships" >> WriteMemberships(asked.config.definitions, asked.as_of, parts, folder)
-    )
-    _ = counts | "Together" >> beam.combiners.ToList() | "Sums" >> beam.Map(_write_sums, f"{folder}/{SUMS}")
+    write = WriteMemberships(asked.config.definitions, asked.as_of, parts, unfinished(asked.out))
+    counts = pipeline | "Read" >> read | "Memberships" >> write
+    _ = counts | "Together" >> beam.combiners.ToList() | "Finish" >> beam.Map(_finish, asked, parts, report)
 
 
-def _write_sums(counts: list[tuple[str, int]], place: str) -> None:
-    with FileSystems.create(place, mime_type="application/json") as file:
-        file.write(msgspec.json.encode(dict(sorted(counts))))
+def _finish(counts: Iterable[tuple[str, int]], asked: Backfill, parts: int, report: str | None) -> None:
+    done = finish(asked, "columns", dict(counts), parts)
+    if report is not None:
+        write_json(report, done)
+
+
+def engine_of(asked: Backfill, definitions: Definitions) -> str:
+    """Columns where all conditions have a columnar form, unless rows are asked for.
+
+    Raises:
+      WrongUse: columns were asked for, and a condition has no columnar form.
+    """
+    if asked.engine == "rows":
+        return "rows"
+    for name, segment in definitions.segments.items():
+        try:
+            needs_of(atoms(segment.members))
+        except NotColumnar as kind:
+            if asked.engine is None:
+                return "rows"
+            raise WrongUse(f"--engine: `{kind}` in {name} has no columnar form: use --engine rows") from kind
+    return "columns"
+
+
+def parts_of(asked: Backfill) -> int:
+    """By how many users are divided: so that a worker holds a part of so large an input at once."""
+    if asked.of_archive:
+        return _OF_STORE
+    assert isinstance(asked.config.source, Files)
+    size = 0
+    for each in FileSystems.match([asked.config.source.pattern])[0].metadata_list:
+        packed = next((times for ending, times in _PACKED.items() if each.path.endswith(ending)), 1)
+        size += each.size_in_bytes * packed
+    return min(_BOUND, max(_FEWEST, min(_MOST, size // _PART_BYTES), size // _LARGE_PART))
+
+
+def unfinished(out: str) -> str:
+    """Where files are before all are whole."""
+    return f"{out.rstrip('/')}/unfinished"
+
+
+def begin(out: str) -> None:
+    """Delete what somebody who died left."""
+    folder = unfinished(out)
+    if FileSystems.exists(folder):
+        FileSystems.delete([folder])
+    if left := _files(f"{folder}/*"):  # of a bucket, which has no folders
+        FileSystems.delete(left)
+
+
+def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) -> dict[str, Any]:
+    """Give the files their names, and say in a manifest which they are; returns what it says.
+
+    May be called again after any death in it. No file is under its name while another run's manifest is there.
+
+    Raises:
+      RunFailed: a file is not there.
+    """
+    assert asked.out is not None
+    definitions, out = compiled(asked.config.definitions), asked.out.rstrip("/")
+    segments = {name: sums.get(f"segment {name}", 0) for name in sorted(definitions.segments)}
+    names = [f"memberships-{number:05}.parquet" for number in range(files)]
+    report = {
+        "write": "memberships",
+        "engine": engine,
+        "definitions": definitions.definitions_hash,
+        "as_of": write_time(asked.as_of),
+        **_accounts(sums),
+        "users": sums.get("users", 0),
+        "members": sum(segments.values()),
+        "segments": segments,
+        "files": names,
+    }
+    _name_files(out, names)
+    begin(out)
+    write_json(f"{out}/{MANIFEST}", report)
+    return report
+
+
+def _name_files(out: str, names: list[str]) -> None:
+    manifest = f"{out}/{MANIFEST}"
+    if FileSystems.exists(manifest):
+        FileSystems.delete([manifest])
+    if old := [place for place in _files(f"{out}/memberships-*.parquet") if place.rpartition("/")[2] not in names]:
+        FileSystems.delete(old)
+    made = {place.rpartition("/")[2] for place in _files(f"{unfinished(out)}/*.parquet")}
+    waiting = [name for name in names if name.removeprefix("memberships-") in made]
+    if len(waiting) < len(names):  # a try before this one has named some
+        there = {place.rpartition("/")[2] for place in _files(f"{out}/memberships-*.parquet")}
+        if lost := sorted(set(names) - set(waiting) - there):
+            raise RunFailed(f"{out}: {lost[0]} is not there")
+    sources = [f"{unfinished(out)}/{name.removeprefix('memberships-')}" for name in waiting]
+    FileSystems.rename(sources, [f"{out}/{name}" for name in waiting])
+
+
+def write_json(place: str, value: Any) -> None:
+    """Write a file whole or not at all."""
+    begun = f"{place}.part"
+    with FileSystems.create(begun, mime_type="application/json") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    FileSystems.rename([begun], [place])
+
+
+def read_manifest(out: str) -> dict[str, Any]:
+    """What the manifest says."""
+    with FileSystems.open(f"{out.rstrip('/')}/{MANIFEST}") as file:
+        found: dict[str, Any] = msgspec.json.decode(file.read())
+    return found
+
+
+def _accounts(sums: Mapping[str, int]) -> dict[str, int]:
+    """How messages ended, as the report of a run names it: whatever did not end otherwise is a duplicate."""
+    names = {"dead_letters": "dead_letter", "later": "later", "applied": "applied", "deleted": "deleted"}
+    ended = {name: sums.get(outcome, 0) for name, outcome in names.items()}
+    read = sums.get("read", 0)
+    return {"read": read, **ended, "duplicates": read - sum(ended.values())}
+
+
+def _files(pattern: str) -> list[str]:
+    return [metadata.path for metadata in FileSystems.match([pattern])[0].metadata_list]
