@@ -19,7 +19,7 @@ from transforms.events.transforms import WriteDeadLetters
 from transforms.job import Job
 from transforms.metrics.live.transforms import CountEnded
 from transforms.users.live.transforms import AdvanceLive, TakeIn
-from transforms.users.way_back.transforms import PublishControl
+from transforms.users.way_back.transforms import Announce, PublishControl
 
 __all__ = ["OneProcess"]
 
@@ -58,6 +58,10 @@ class OneProcess:
     def advance(self, *, anonymous: bool = False) -> beam.PTransform:
         """With users in this process, by shard."""
         return AdvanceLive(self._config.definitions, self._store, self._job, anonymous=anonymous)
+
+    def announce(self) -> beam.PTransform:
+        """Each user by a message of the control topic."""
+        return Announce(self._store, self._job)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """At once, by channel."""

@@ -12,7 +12,7 @@ import msgspec
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
 from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
-from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
+from beam_pipelines.live_flags import ACCOUNTED, add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
 from beam_pipelines.variables import parse_variables
@@ -56,7 +56,8 @@ class Config(msgspec.Struct, frozen=True):
     else Beam's own source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
-    sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication.
+    sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication. A live job
+    elsewhere that is `accounted` acknowledges by itself (see `transforms.events.accounted`).
     """
 
     definitions: Texts | Release
@@ -79,6 +80,7 @@ class Config(msgspec.Struct, frozen=True):
     amend: bool = False
     historical: bool = False
     seed: bool = True
+    accounted: bool = False
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -199,6 +201,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         control=read_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
         seed=flags.seed,
+        accounted=flags.read == ACCOUNTED,
     )
     if config.store is None and config.continued:
         raise WrongUse("--continue: a run without a store (--store none) has nothing to go on from")
@@ -208,8 +211,10 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
-    if flags.flink is not None and not source.bounded:
-        raise WrongUse("--flink: Beam's source of Pub/Sub does not run on Flink: see docs/engines.md")
+    if flags.flink is not None and not source.bounded and not config.accounted:
+        raise WrongUse(
+            f"--flink: Beam's source of Pub/Sub does not run on Flink: give --read {ACCOUNTED}, see docs/engines.md"
+        )
     check_live_flags(flags, bounded=source.bounded, here=here)
     return config, flags, beam_flags
 

@@ -16,7 +16,7 @@ from transforms.job import Job
 from transforms.metrics.transforms import WriteMetrics
 from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs
 from transforms.users.transforms import AdvanceUnbounded
-from transforms.users.way_back.transforms import DecodeControl
+from transforms.users.way_back.transforms import Announce, DecodeControl
 
 __all__ = ["Portable"]
 
@@ -49,6 +49,10 @@ class Portable:
     def advance(self, *, anonymous: bool = False) -> beam.PTransform:  # noqa: ARG002 - a key is a key
         """With the runner's state and timers, by user."""
         return AdvanceUnbounded(self._config.definitions, self._store, self._job)
+
+    def announce(self) -> beam.PTransform:
+        """Each user by a message of the control topic."""
+        return Announce(self._store, self._job)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """By shard, after a checkpoint of the runner."""

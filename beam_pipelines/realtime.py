@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.accounted import Accounted, check_accounted
 from beam_pipelines.options import FIRST_BEAM, Config, parse
 from beam_pipelines.portable import Portable
 from beam_pipelines.runtime import Runtime
@@ -25,7 +26,7 @@ from transforms.logs import asked_format, fields, write_log
 from transforms.metrics.transforms import WriteSummary
 from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs, KnownUsers, NewestArrival, RefusedLetters
 from transforms.users.transforms import AdvanceBounded
-from transforms.users.way_back.transforms import Announce, DecodeControl, PublishControl, ReadControlRows, ToControl
+from transforms.users.way_back.transforms import DecodeControl, PublishControl, ReadControlRows, ToControl
 
 __all__ = ["Folded", "build", "build_live", "fold_files", "launch_options", "main", "passed_on", "run", "sum_up"]
 
@@ -38,10 +39,11 @@ def build(pipeline: beam.Pipeline, config: Config, job: Job | None = None) -> No
     if config.source.bounded:
         _build_bounded(pipeline, config, job)
     else:
-        build_live(pipeline, config, Portable(config, job), job)
+        runtime = Accounted(config, job) if config.accounted else Portable(config, job)
+        build_live(pipeline, config, runtime)
 
 
-def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime, job: Job) -> None:
+def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime) -> None:
     """Add the steps of a live job to a pipeline."""
     assert config.store is not None
     events, control = runtime.read(pipeline), runtime.read_back(pipeline)
@@ -59,7 +61,7 @@ def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime, job: J
     delivered = sends | "Deliver" >> runtime.deliver(_channels(config))
     undecoded = (events.dead_letters, control.dead_letters) | "Undecoded" >> beam.Flatten()
     written = _write_dead_letters(runtime.write_dead_letters(), undecoded, anonymous, advanced)
-    announced = events.announcements | "Announce" >> Announce(config.store, job)
+    announced = events.announcements | "Announce" >> runtime.announce()
     going_back = (_going_back(anonymous, advanced, delivered.receipts), announced.payloads) | "Back" >> beam.Flatten()
     published = going_back | "PublishControl" >> runtime.publish_back()
     runtime.acknowledge((anonymous.accounted, advanced.accounted, announced.accounted, written, published))
@@ -185,7 +187,10 @@ def run(argv: list[str] | None = None) -> Any:
     config, _, beam_flags = parse(sys.argv[1:] if argv is None else argv, "realtime")
     if config.source.bounded:
         raise WrongUse("this job reads a subscription; `todoke run` reads files")
-    pipeline = beam.Pipeline(options=launch_options(beam_flags))
+    options = launch_options(beam_flags)
+    if config.accounted and not any(flag.startswith("--dry_run") for flag in beam_flags):
+        check_accounted(config, options)
+    pipeline = beam.Pipeline(options=options)
     build(pipeline, config)
     return pipeline.run()
 

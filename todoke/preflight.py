@@ -23,6 +23,7 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
 from transforms.errors import WrongUse
+from transforms.events.accounted.deadline import check_deadline
 from transforms.events.sources import Files, Subscription
 from transforms.identity.channels import channels
 from transforms.storage.open import open_store
@@ -78,7 +79,8 @@ def check_job(config: Config) -> None:
 
 
 def check_pubsub(config: Config) -> None:
-    """Check that subscriptions and topics exist, and that a job on this machine may use them.
+    """Check that subscriptions and topics exist, and that a job on this machine may use them; and that a job elsewhere
+    can acknowledge on account, if it shall.
 
     Raises:
       WrongUse: one does not, or may not be used, or there are no credentials to ask with.
@@ -88,7 +90,9 @@ def check_pubsub(config: Config) -> None:
     for flag, source in (("--events", config.source), ("--control", config.control)):
         if source is not None:
             with suppress(GoogleAPIError):
-                check_subscription(flag, source.path, here=here)
+                found = check_subscription(flag, source.path, here=here)
+                if config.accounted and found is not None:
+                    check_deadline(flag, found, 0.0)
     letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None
     for flag, topic in (("--control-topic", config.control_topic), ("--dead-letters", letters)):
         if topic is not None:

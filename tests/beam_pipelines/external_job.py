@@ -17,7 +17,6 @@ from beam_pipelines.portable import Portable
 from beam_pipelines.realtime import build_live
 from transforms.campaigns.load import read_texts
 from transforms.events.sources import Files
-from transforms.job import Job
 from transforms.users.way_back.transforms import PublishControl
 
 __all__ = ["ELSEWHERE", "build_over_files"]
@@ -53,7 +52,7 @@ def build_over_files(pipeline: beam.Pipeline, events: str, definitions: str, sto
         control=Files(str(nothing)),  # read as a subscription is
         control_topic="",
     )
-    build_live(pipeline, config, OverFiles(config), Job())
+    build_live(pipeline, config, OverFiles(config))
 
 
 def main(arguments: list[str]) -> None:

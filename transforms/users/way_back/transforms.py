@@ -24,6 +24,7 @@ from transforms.storage.open import open_store
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.inputs.transforms import ANONYMOUS_INPUTS, DEAD_LETTERS, Keyed, globally
+from transforms.users.one_way import last_alone
 from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs
 
 __all__ = ["CONTROL_ROWS", "Announce", "DecodeControl", "PublishControl", "ReadControlRows", "ToControl"]
@@ -90,15 +91,18 @@ def _control_rows(url: str) -> list[ReceivedMessage]:
 class DecodeControl(beam.PTransform):
     """Messages of the control topic as inputs by key.
 
+    With `handles_go_one_way`, handles are of another process: see `transforms.users.one_way`.
+
     Returns outputs `users` and `anonymous` (both (key, inputs)), and `dead_letters`.
     """
 
-    def __init__(self, job: Job | None = None) -> None:
+    def __init__(self, job: Job | None = None, *, handles_go_one_way: bool = False) -> None:
         self.job = job or Job()
+        self.one_way = handles_go_one_way
 
     def step(self) -> beam.DoFn:
         """The step by itself, for a graph that does more in one."""
-        return _DecodeControl(self.job)
+        return _DecodeControl(self.job, one_way=self.one_way)
 
     def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode and key them."""
@@ -107,8 +111,9 @@ class DecodeControl(beam.PTransform):
 
 
 class _DecodeControl(beam.DoFn):
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, one_way: bool) -> None:
         self.job = job
+        self.one_way = one_way
 
     def process(self, message: ReceivedMessage) -> Iterator[Any]:
         payload, source, arrival, handle = message
@@ -119,9 +124,11 @@ class _DecodeControl(beam.DoFn):
             letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
             return
-        if handle:
+        if handle and not self.one_way:
             self.job.part(InFlight).retain(handle, len(inputs) - 1)
         inputs = [_from_control(item, handle) for item in inputs]
+        if self.one_way:
+            inputs = last_alone(inputs)
         keyed = (key, encode_inputs(inputs))
         yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
 

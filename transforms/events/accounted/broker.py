@@ -1,0 +1,114 @@
+"""Pub/Sub as any worker sees it: messages by unary pulls, acknowledged later by their ids, from here or from elsewhere.
+
+Leases are not extended: the subscription's own deadline is how long a message may be on its way. Times are microseconds
+since the epoch, UTC.
+"""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError, ServiceUnavailable
+from google.api_core.retry import Retry, if_transient_error
+from google.cloud.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.types import PullResponse
+
+from transforms.events.accounted.handles import by_subscription
+from transforms.events.live.feed import now
+from transforms.events.live.pubsub import IDS_AT_ONCE, PULLED_AT_ONCE, Watermark, subscriber_client
+
+__all__ = ["Broker", "Pulled", "Reader"]
+
+_log = logging.getLogger(__name__)
+#: How long a pull waits for messages, in seconds. An engine that takes a checkpoint waits for it.
+PULL_SECONDS = 2.0
+#: How long a reader rests while the service is away, in seconds.
+AWAY_SECONDS = 1.0
+#: How long acknowledging is tried, in seconds. What it fails for comes again, and is found to be a duplicate.
+ACKNOWLEDGE_SECONDS = 20.0
+
+
+class Pulled(NamedTuple):
+    """A message: its payload, the id by which it is acknowledged, and its time of publishing."""
+
+    payload: bytes
+    ack_id: str
+    published: int
+
+
+class Broker:
+    """A client of this process. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._client: SubscriberClient = subscriber_client()
+
+    def pull(self, subscription: str, *, wait: bool) -> list[Pulled] | None:
+        """Messages that are there, or come while it waits; None if the service is away.
+
+        Raises:
+          google.api_core.exceptions.GoogleAPIError: the subscription may not be read.
+        """
+        try:
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                response = self._client.pull(
+                    subscription=subscription,
+                    max_messages=PULLED_AT_ONCE,
+                    timeout=PULL_SECONDS,
+                    return_immediately=not wait,
+                    retry=None,
+                )
+        except DeadlineExceeded:
+            return []
+        except ServiceUnavailable:
+            return None
+        received = PullResponse.pb(response).received_messages
+        return [Pulled(each.message.data, each.ack_id, each.message.publish_time.ToMicroseconds()) for each in received]
+
+    def acknowledge(self, handles: Iterable[str]) -> int:
+        """Acknowledge messages; returns for how many that failed. It never raises: they come again."""
+        failed = 0
+        for subscription, ack_ids in by_subscription(handles).items():
+            for start in range(0, len(ack_ids), IDS_AT_ONCE):
+                failed += self._acknowledge(subscription, ack_ids[start : start + IDS_AT_ONCE])
+        return failed
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _acknowledge(self, subscription: str, ack_ids: list[str]) -> int:
+        retry = Retry(predicate=if_transient_error, initial=0.1, maximum=2.0, timeout=ACKNOWLEDGE_SECONDS)
+        try:
+            self._client.acknowledge(subscription=subscription, ack_ids=ack_ids, retry=retry, timeout=PULL_SECONDS * 2)
+        except GoogleAPIError as error:
+            _log.warning(
+                "%d messages of %s are not acknowledged, and come again: %s", len(ack_ids), subscription, error
+            )
+            return len(ack_ids)
+        return 0
+
+
+class Reader:
+    """One of the readers of a subscription: what it pulls, and the publish time before which nothing is expected.
+
+    Args:
+      broker: where it pulls.
+      subscription: `projects/P/subscriptions/S`.
+    """
+
+    def __init__(self, broker: Broker, subscription: str, clock: Callable[[], int] = now) -> None:
+        self._broker = broker
+        self._subscription = subscription
+        self._seen = Watermark(clock)
+        self.watermark = 0
+
+    def pull(self, *, wait: bool) -> list[Pulled]:
+        """Messages, the oldest first; it waits for some, if told so, and rests while the service is away."""
+        pulled = self._broker.pull(self._subscription, wait=wait)
+        if pulled is None:
+            time.sleep(AWAY_SECONDS)
+        messages = sorted(pulled or (), key=lambda each: each.published)
+        self.watermark = self._seen.seen(messages[0].published if messages else None, deaf=pulled is None)
+        return messages
