@@ -24,7 +24,6 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
-sys.path.append(str(Path(__file__).parents[2] / "tests" / "storage"))
 from emulators import start_bigtable, start_pubsub
 from flaky import Flaky
 
