@@ -7,7 +7,7 @@ from flaky import Flaky, refuse
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from transforms.events.accounted import broker as brokers
-from transforms.events.accounted.broker import Broker, Reader
+from transforms.events.accounted.broker import Broker, SubscriptionReader
 from transforms.events.accounted.handles import by_subscription, handle_of
 
 
@@ -23,7 +23,7 @@ def subscription(pubsub: Project) -> str:
     return name
 
 
-def pulled(reader: Reader) -> list[bytes]:
+def pulled(reader: SubscriptionReader) -> list[bytes]:
     found: list[bytes] = []
     while len(found) < 3:
         found += [each.payload for each in reader.pull(wait=True)]
@@ -45,7 +45,7 @@ def test_any_client_may_acknowledge(subscription: str) -> None:
 
 def test_the_watermark_is_at_what_was_handed_on_once_the_start_is_over(subscription: str) -> None:
     time = [1_000_000_000_000_000]
-    reader = Reader(Broker(), subscription, clock=lambda: time[0])
+    reader = SubscriptionReader(Broker(), subscription, clock=lambda: time[0])
     first = reader.pull(wait=True)
     assert first
     assert reader.watermark == 0
@@ -80,7 +80,7 @@ def test_a_service_that_is_away_is_no_silence(
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", proxy.host)
     monkeypatch.setattr(brokers, "AWAY_SECONDS", 0.0)
     time = [1_000_000_000_000_000]
-    reader = Reader(Broker(), subscription, clock=lambda: time[0])
+    reader = SubscriptionReader(Broker(), subscription, clock=lambda: time[0])
     proxy.always("Pull", refuse(grpc.StatusCode.UNAVAILABLE))
     for _ in range(3):
         time[0] += 60_000_000

@@ -19,7 +19,7 @@ from transforms.events.accounted.handles import by_subscription
 from transforms.events.live.feed import now
 from transforms.events.live.pubsub import IDS_AT_ONCE, PULLED_AT_ONCE, Watermark, subscriber_client
 
-__all__ = ["Broker", "Pulled", "Reader"]
+__all__ = ["Broker", "Pulled", "SubscriptionReader"]
 
 _log = logging.getLogger(__name__)
 #: How long a pull waits for messages, in seconds. An engine that takes a checkpoint waits for it.
@@ -90,7 +90,7 @@ class Broker:
         return 0
 
 
-class Reader:
+class SubscriptionReader:
     """One of the readers of a subscription: what it pulls, and the publish time before which nothing is expected.
 
     Args:

@@ -20,7 +20,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.events.accounted.broker import Broker, Reader
+from transforms.events.accounted.broker import Broker, SubscriptionReader
 from transforms.events.accounted.covered import Held, Marks
 from transforms.events.accounted.handles import handle_of
 from transforms.events.sources import ReceivedMessage
@@ -137,7 +137,7 @@ class _Readings:
         self.broker.close()
 
 
-class _Beating(Reader):
+class _Beating(SubscriptionReader):
     """A reader, of which one of each subscription beats."""
 
     beats_at_all = False

@@ -25,7 +25,7 @@ from transforms.events.live.pubsub import Subscriber
 from transforms.job import Job
 from transforms.storage.open import open_store
 
-__all__ = ["Acknowledge", "Publish", "Publisher", "ReadControlTable", "ReadLive"]
+__all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive", "TopicPublisher"]
 
 #: How many messages are handed on together at most, and how long a source that had fewer is left alone, in seconds.
 #: Each look costs a bundle of the runner in this step and in those after it.
@@ -246,7 +246,7 @@ class _Publish(beam.DoFn):
             yield WindowedValue(self._handles, self._at, (GlobalWindow(),))
 
 
-class Publisher:
+class TopicPublisher:
     """Publishes to a topic from inside a step. Its copies in one process share a connection.
 
     Args:

@@ -14,7 +14,7 @@ from apache_beam.typehints import with_output_types
 
 from transforms.campaigns.release import Release, Texts
 from transforms.events.event import Event
-from transforms.events.live.transforms import Publisher
+from transforms.events.live.transforms import TopicPublisher
 from transforms.job import Job
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.control import encode_inputs_control
@@ -70,7 +70,7 @@ def _itself(keyed: Keyed) -> Keyed:
 class _ApplyAccounted(ApplyInputs):
     def __init__(self, texts: Texts | Release, store: str, topic: str, job: Job) -> None:
         super().__init__(texts, store, job)
-        self._publisher = Publisher(topic)
+        self._publisher = TopicPublisher(topic)
 
     def new_batch(self) -> WriteBatch:
         # Later than what any process wrote of a time that the engine has gone back from, which else would stand.
@@ -113,7 +113,7 @@ class AnnounceAccounted(beam.PTransform):
 class _Announce(StoreDoFn):
     def __init__(self, store: str, topic: str) -> None:
         super().__init__(store)
-        self._publisher = Publisher(topic)
+        self._publisher = TopicPublisher(topic)
 
     def process(self, event: Event) -> Iterator[Any]:
         told = Announcement(msgspec.structs.replace(event, handle=""))
