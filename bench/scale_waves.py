@@ -6,7 +6,7 @@ each zone. The rest is arithmetic by the second: so many decisions and pushes a 
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ from bench.scale_model import LiveModel
 from bench.scale_tables import CountedTables, counted_store
 from transforms.campaigns.effects import Send
 from transforms.campaigns.load import compiled
-from transforms.channels.flight import SHARDS, shard_of
+from transforms.channels.flight import WAITING_SHARDS, shard_of, waiting_key
+from transforms.channels.waiting.transforms import WAITING_SECONDS
 from transforms.events.event import Event
 from transforms.segments.values import DAY
 
-__all__ = ["FCM_A_SECOND", "ZONES", "Flow", "OneUser", "Wave", "fullest_shard", "measure_one_user", "simulate_wave"]
+__all__ = ["FCM_A_SECOND", "ZONES", "Flow", "OneUser", "Wave", "fullest", "measure_one_user", "simulate_wave"]
 
 #: https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas: 600,000 messages a minute and project.
 FCM_A_SECOND = 10_000
@@ -84,7 +85,9 @@ class Flow(NamedTuple):
 class Wave(NamedTuple):
     """What became of one wave; times are seconds after 09:00 of the first zone, bytes of what waits to be sent.
 
-    `late` is how long after the user's own 09:00 the last push of a zone goes out.
+    `shard_bytes` are those of the fullest shard of Deliver, if all of it waited there (as it did); `key_bytes` those of
+    the fullest key in which sends wait, if all were due in the same seconds. `late` is how long after the user's own
+    09:00 the last push of a zone goes out.
     """
 
     users: int
@@ -94,6 +97,7 @@ class Wave(NamedTuple):
     most_waiting: int
     most_bytes: int
     shard_bytes: int
+    key_bytes: int
     late: dict[str, int]
 
 
@@ -132,9 +136,7 @@ def _waved(each: int, *, buys: bool) -> tuple[LiveModel, CountedTables]:
     return model, tables
 
 
-def simulate_wave(
-    users: int, flow: Flow, one: OneUser, zones: Mapping[str, float] = ZONES, shards: int = SHARDS
-) -> Wave:
+def simulate_wave(users: int, flow: Flow, one: OneUser, zones: Mapping[str, float] = ZONES) -> Wave:
     """Let the wave go through, a second at a time.
 
     Args:
@@ -142,7 +144,6 @@ def simulate_wave(
       flow: what a second can take; half of `decisions` is left for events.
       one: what the wave is for a user.
       zones: shares of users.
-      shards: among which what waits is divided.
     """
     first = min(one.due[zone] for zone in zones)
     budget = flow.decisions / 2
@@ -170,14 +171,17 @@ def simulate_wave(
                 late[zone] = second - due[zone]
         second += 1
     size = int(most * one.send_bytes)
-    return Wave(users, planned, decided, second - 1, int(most), size, int(size * fullest_shard(shards)), late)
+    in_keys = (int(size * fullest(key_of)) for key_of in (shard_of, _wait_together))
+    return Wave(users, planned, decided, second - 1, int(most), size, *in_keys, late)
 
 
-def fullest_shard(shards: int, users: int = 100_000) -> float:
-    """The share of users whom the fullest shard of Deliver has."""
-    assert shards == SHARDS, "shards are the product's"
-    found = Counter(shard_of(_send(f"user-{number:09d}")) for number in range(users))
-    return max(found.values()) / users
+def fullest(key_of: Callable[[Send], str], users: int = 400_000) -> float:
+    """The share of users whom the fullest of some keys has."""
+    return max(Counter(key_of(_send(f"user-{number:09d}")) for number in range(users)).values()) / users
+
+
+def _wait_together(send: Send) -> str:
+    return waiting_key(send, START, WAITING_SHARDS, WAITING_SECONDS)
 
 
 #: Calls that write rows.

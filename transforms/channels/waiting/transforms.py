@@ -23,7 +23,7 @@ from transforms.channels.outcome import Delivery
 from transforms.channels.transforms import RECEIPTS, Delivering, sharded, wall_clock
 from transforms.job import Job
 
-__all__ = ["LATER", "DeliverAgain", "DeliverUnbounded", "HandedOver", "put_off"]
+__all__ = ["LATER", "WAITING_SECONDS", "DeliverAgain", "DeliverUnbounded", "HandedOver", "put_off"]
 
 #: What the steps put out beside tallies and receipts: what is to come again.
 LATER = "later"
@@ -31,7 +31,7 @@ LATER = "later"
 #: has been through all that a campaign decided meanwhile, which no bundle could hold.
 _TURN = 1_000
 #: What is due in the same so many seconds waits together.
-_WAITING_SECONDS = 10
+WAITING_SECONDS = 10
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -186,7 +186,7 @@ class _DeliverQueue(_Waiting):
         yield from self.hand_over(sends[:_TURN], again)
         waiting += [(delivery.retry_at or 0, delivery.send) for delivery in again]
         waiting += [(now if send.not_after >= now else 0, send) for send in sends[_TURN:]]
-        yield from put_off(waiting, WAITING_SHARDS, _WAITING_SECONDS)
+        yield from put_off(waiting, WAITING_SHARDS, WAITING_SECONDS)
 
 
 def _itself(keyed: tuple[str, bytes]) -> tuple[str, bytes]:
