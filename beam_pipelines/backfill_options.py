@@ -18,6 +18,7 @@ from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.errors import WrongUse
 from transforms.events.sources import parse_source, parse_topic
+from transforms.events.times import write_time
 from transforms.logs import FORMATS
 from transforms.storage.open import parse_store
 
@@ -51,6 +52,11 @@ class Backfill(msgspec.Struct, frozen=True):
     of_archive: bool = False
     out: str | None = None
     log_format: str = FORMATS[0]
+
+    @property
+    def report_place(self) -> str | None:
+        """Where the report goes; `*` is the time up to which events are read."""
+        return None if self.report is None else self.report.replace("*", write_time(self.as_of))
 
 
 def parser() -> argparse.ArgumentParser:

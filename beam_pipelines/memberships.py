@@ -12,6 +12,7 @@ import msgspec
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.backfill_options import Backfill
+from beam_pipelines.written import write_json
 from transforms.campaigns.load import Definitions, compiled
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.sources import Files
@@ -138,14 +139,6 @@ def _name_files(out: str, names: list[str]) -> None:
             raise RunFailed(f"{out}: {lost[0]} is not there")
     sources = [f"{unfinished(out)}/{name.removeprefix('memberships-')}" for name in waiting]
     FileSystems.rename(sources, [f"{out}/{name}" for name in waiting])
-
-
-def write_json(place: str, value: Any) -> None:
-    """Write a file whole or not at all."""
-    begun = f"{place}.part"
-    with FileSystems.create(begun, mime_type="application/json") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    FileSystems.rename([begun], [place])
 
 
 def read_manifest(out: str) -> dict[str, Any]:

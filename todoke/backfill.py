@@ -33,15 +33,13 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
             raise WrongUse(f"{' '.join(beam_flags)}: seeds are made on this machine, and take no flags of Beam")
         report = write_seeds(asked)
     elif asked.write == "audit":
-        if beam_flags:
-            raise WrongUse(f"{' '.join(beam_flags)}: an audit is made on this machine, and takes no flags of Beam")
-        report = audit_store(asked)
+        report = audit_store(asked, beam_flags)
     elif asked.write == "memberships":
         report = write_memberships(asked, beam_flags)
     else:
         report = _write_users(asked, beam_flags)
-    if asked.report:
-        write_report(asked.report.replace("*", str(report["as_of"])), report)
+    if asked.report_place:
+        write_report(asked.report_place, report)
     if asked.write == "seeds":
         _print_seeds(report)
     elif asked.write == "audit":

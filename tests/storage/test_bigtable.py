@@ -178,6 +178,7 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "has_users": ("`users`", lambda store: store.has_users()),
     "scan_users": ("`users`", lambda store: list(store.scan_users())),
     "read_events": ("`events`", lambda store: store.read_events("u1")),
+    "scan_archive": ("`events`", lambda store: list(store.scan_archive("u1", "u2"))),
     "existing_events": ("`events`", lambda store: store.existing_events([EventKey("u1", NOW, "m1")])),
     "delete_unapplied": ("`events`", lambda store: store.delete_unapplied()),
     "read_identities": ("`identities`", lambda store: store.read_identities("token", ["d1"])),

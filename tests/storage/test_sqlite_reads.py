@@ -41,6 +41,8 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "existing_events": lambda store: store.existing_events([EventKey("u1", NOW, "m1")]),
     "read_events": lambda store: store.read_events("u1", 10),
     "scan_events": lambda store: list(store.scan_events("u1")),
+    "scan_archive": lambda store: list(store.scan_archive("u1", "u2")),
+    "user_ranges": lambda store: store.user_ranges(3),
     "delete_unapplied": lambda store: store.delete_unapplied(),
     "read_identities": lambda store: store.read_identities("anonymous", ["a1", "a2"]),
     "scan_members": lambda store: list(store.scan_members("vip")),

@@ -162,9 +162,17 @@ class Moving:
     def __init__(self, job: Job, times: int) -> None:
         self.job, self.left = job, times
 
+    def scan_archive(self, first: str, last: str) -> Iterator[EventRow]:
+        yield from self.job.store.scan_archive(first, last)
+        self.go_on()
+
     def scan_events(self, user: str) -> Iterator[EventRow]:
         yield from self.job.store.scan_events(user)
-        if user == "u1" and self.left:
+        if user == "u1":
+            self.go_on()
+
+    def go_on(self) -> None:
+        if self.left:
             self.left -= 1
             self.job.take_all(decode_all([call("identify", 30 + self.left, "u1", traits={"plan": "free"})]))
 
