@@ -56,8 +56,10 @@ def check(argv: Sequence[str]) -> Backfill:
     flags, beam_flags = read_flags(parser(), list(argv))
     if beam_flags:
         raise WrongUse(f"{' '.join(beam_flags)}: no flags of a backfill")
-    for name, place in (("--definitions", flags.definitions), ("--events", flags.events)):
-        if "://" not in place and place != "store":
+    events = flags.events
+    is_elsewhere = events == "store" or (events.startswith("bigquery:") and not events.endswith(".sql"))
+    for name, place in (("--definitions", flags.definitions), *(() if is_elsewhere else (("--events", events),))):
+        if "://" not in place:
             raise WrongUse(f"{name}: on Dataflow name gs://BUCKET/…: {place} would be a worker's file")
     if flags.out is not None and "://" not in flags.out:
         raise WrongUse(f"--out: on Dataflow name gs://BUCKET/…: {flags.out} would be a worker's folder")

@@ -17,7 +17,7 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.errors import WrongUse
-from transforms.events.sources import parse_source, parse_topic
+from transforms.events.sources import QUERY_LIMIT, BigQuery, parse_source, parse_topic
 from transforms.events.times import write_time
 from transforms.logs import FORMATS
 from transforms.storage.open import parse_store
@@ -73,8 +73,15 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines, Parquet or Avro: a path or pattern (required for users); else `store` (default) for the "
-        "archive of the store",
+        help="JSON Lines, Parquet or Avro by a path or pattern, bigquery:PROJECT.DATASET.TABLE, or bigquery:FILE.sql "
+        "with a query (one of these for users); else `store` (default) for the archive of the store",
+    )
+    add(
+        "--query-limit",
+        type=int,
+        default=QUERY_LIMIT,
+        metavar="GB",
+        help=f"how much a query of BigQuery may read, which is what it costs; more is refused (default: {QUERY_LIMIT})",
     )
     add(
         "--as-of",
@@ -129,6 +136,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
+    if isinstance(source, BigQuery):
+        source = msgspec.structs.replace(source, most_gb=flags.query_limit)
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
     beam_flags = on_flink(flags, beam_flags, live=False)
@@ -202,6 +211,8 @@ def _read_scope(flags: argparse.Namespace, launched: int) -> tuple[int, bool]:
 
 def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: bool) -> None:
     """Find what cannot be before anything is read."""
+    if flags.query_limit < 1:
+        raise WrongUse("--query-limit: expected 1 or more gigabytes")
     if as_of > launched:
         raise WrongUse(f"--as-of: {flags.as_of} is ahead: a backfill knows only what has been")
     if flags.write != "seeds" and (flags.activation is not None or flags.control_topic is not None):

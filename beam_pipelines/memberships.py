@@ -15,7 +15,7 @@ from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.written import write_json
 from transforms.campaigns.load import Definitions, compiled
 from transforms.errors import RunFailed, WrongUse
-from transforms.events.sources import Files
+from transforms.events.sources import Files, Source, TableStreams
 from transforms.events.times import write_time
 from transforms.events.transforms import ReadEvents
 from transforms.segments.columns.layout import NotColumnar, needs_of
@@ -74,12 +74,20 @@ def parts_of(asked: Backfill) -> int:
     """By how many users are divided: so that a worker holds a part of so large an input at once."""
     if asked.of_archive:
         return _OF_STORE
-    assert isinstance(asked.config.source, Files)
+    size = _size(asked.config.source)
+    return min(_BOUND, max(_FEWEST, min(_MOST, size // _PART_BYTES), size // _LARGE_PART))
+
+
+def _size(source: Source) -> int:
+    """About how many bytes the events are as lines of JSON."""
+    if isinstance(source, TableStreams):
+        return source.size
+    assert isinstance(source, Files)
     size = 0
-    for each in FileSystems.match([asked.config.source.pattern])[0].metadata_list:
+    for each in FileSystems.match([source.pattern])[0].metadata_list:
         packed = next((times for ending, times in _PACKED.items() if each.path.endswith(ending)), 1)
         size += each.size_in_bytes * packed
-    return min(_BOUND, max(_FEWEST, min(_MOST, size // _PART_BYTES), size // _LARGE_PART))
+    return size
 
 
 def unfinished(out: str) -> str:

@@ -50,9 +50,11 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "out": ("GCS_WRITE_FOLDER", "gs://[^/]+/.+"),
     "report": ("GCS_WRITE_FILE", "gs://[^/]+/.+"),
     "activation": ("TEXT", _TIME),
+    "query_limit": ("NUMBER", "[1-9][0-9]*"),
     "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?"),
 }
-_EVENTS = {REALTIME: ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION), BACKFILL: ("GCS_READ_FILE", "gs://[^/]+/.+|store")}
+_BIGQUERY = r"bigquery:(gs://[^/]+/.+\.sql|[^./]+(\.[^./]+)?\.[A-Za-z0-9_]+\.[^./]+)"
+_EVENTS = {REALTIME: ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION), BACKFILL: ("TEXT", f"gs://[^/]+/.+|{_BIGQUERY}|store")}
 #: What a template takes of more that a flag does.
 _HELP = {
     "definitions": "a pointer to definitions in a bucket, as `todoke publish` writes it",
@@ -71,8 +73,8 @@ _HELP_OF: Mapping[str, Mapping[str, str]] = {
         "control_topic": "projects/P/topics/T, to which the job itself publishes what `control` reads",
     },
     BACKFILL: {
-        "events": "files of JSON Lines, Parquet or Avro, by a path or pattern; seeds: `store` for the archive of the "
-        "store",
+        "events": "files of JSON Lines, Parquet or Avro, by a path or pattern; bigquery:PROJECT.DATASET.TABLE, or "
+        "bigquery:gs://BUCKET/FILE.sql with a query; seeds: `store` for the archive of the store",
         "control_topic": "seeds: the running job's projects/P/topics/T, which must be given then",
         "write": "seeds: what new conditions missed, for users of a live job; users: whole users into an empty store "
         "that no live job uses, and then `events` and `as_of` must be given, too; memberships: who is in which "

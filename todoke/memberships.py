@@ -23,14 +23,14 @@ from rich.console import Console
 from beam_pipelines import backfill as job
 from beam_pipelines import memberships
 from beam_pipelines.backfill_options import Backfill
-from todoke.preflight import check_files
 from todoke.run import run_bounded
+from todoke.sources import opened
 from todoke.terminal import last_line
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
 from transforms.events.files import UnreadableFile
 from transforms.events.sources import Files
-from transforms.events.transforms import read_files
+from transforms.events.transforms import read_messages
 from transforms.segments.columns.layout import needs_of
 from transforms.segments.columns.memberships import memberships as columns_of_users
 from transforms.segments.warming import atoms
@@ -59,21 +59,22 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
       StoreError: the store cannot be read.
     """
     started = time.monotonic()
-    assert asked.out is not None
+    out = asked.out
+    assert out is not None
     engine = memberships.engine_of(asked, compiled(asked.config.definitions))
     if asked.of_archive:
         assert asked.store is not None
         open_store(asked.store, create=False).close()
     else:
-        assert isinstance(asked.config.source, Files)
-        check_files(asked.config.source)
+        config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
+        asked = msgspec.structs.replace(asked, config=config)
     try:
-        memberships.begin(asked.out)
+        memberships.begin(out)
         if engine == "columns" and any(flag.startswith("--runner") for flag in beam_flags):
             report = _in_beam(asked, beam_flags)
         else:
             write = _here if engine == "columns" else _by_rows
-            sums, files = write(asked, beam_flags, memberships.unfinished(asked.out))
+            sums, files = write(asked, beam_flags, memberships.unfinished(out))
             report = memberships.finish(asked, engine, sums, files)
     except UnreadableFile as error:
         unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
@@ -116,7 +117,7 @@ def _here(asked: Backfill, _beam_flags: Sequence[str], folder: str) -> tuple[Map
 
 def _messages(asked: Backfill) -> Iterator[bytes]:
     if not asked.of_archive:
-        yield from read_files(asked.config.source)  # type: ignore[arg-type]
+        yield from read_messages(opened(asked.config.source))
         return
     assert asked.store is not None
     store = open_store(asked.store, create=False)

@@ -5,7 +5,6 @@ from contextlib import suppress
 from itertools import islice
 
 import msgspec
-from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import (
     Forbidden,
     GoogleAPIError,
@@ -24,7 +23,7 @@ from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
 from transforms.errors import WrongUse
 from transforms.events.accounted.deadline import check_deadline
-from transforms.events.sources import Files, Subscription
+from transforms.events.sources import Subscription
 from transforms.identity.channels import channels
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
@@ -34,7 +33,6 @@ from transforms.users.user import decode_user
 __all__ = [
     "ANSWER_SECONDS",
     "check_channels",
-    "check_files",
     "check_job",
     "check_pubsub",
     "check_store_release",
@@ -48,20 +46,6 @@ ANSWER_SECONDS = 10.0
 ASKED_USERS = 1_000
 
 _ADVICE = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
-
-
-def check_files(files: Files) -> None:
-    """Check that there are files.
-
-    Raises:
-      WrongUse: no file matches, or that cannot be found out.
-    """
-    try:
-        found = FileSystems.match([files.pattern], [1])[0].metadata_list
-    except (OSError, ValueError, GoogleAPIError, GoogleAuthError) as error:
-        raise WrongUse(f"--events: {files.pattern} cannot be read: {error}") from error
-    if not found:
-        raise WrongUse(f"--events: there is no file {files.pattern}")
 
 
 def check_job(config: Config) -> None:

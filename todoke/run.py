@@ -27,7 +27,8 @@ from beam_pipelines.flink_flags import known_to_beam
 from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
-from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_store_release
+from todoke.preflight import check_channels, check_job, check_pubsub, check_store_release
+from todoke.sources import opened
 from todoke.tables import numbers, words
 from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
@@ -35,7 +36,6 @@ from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
 from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
-from transforms.events.sources import Files
 from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.control import Control
@@ -102,8 +102,7 @@ def run_bounded(
       RunFailed, LeaseLost: the pipeline failed, or stood still for so long that somebody else took the store.
       StoreError: the store could not be read or written.
     """
-    assert isinstance(config.source, Files)
-    check_files(config.source)
+    config = msgspec.structs.replace(config, source=opened(config.source))
     check_channels(config)
     definitions = compiled(config.definitions)
     started = time.monotonic() if started is None else started

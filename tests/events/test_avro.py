@@ -24,7 +24,7 @@ from transforms.events.decode import Cause, Refused, decode
 from transforms.events.files import UnreadableFile, messages_of_file
 from transforms.events.pieces import pieces_of_file
 from transforms.events.sources import Files
-from transforms.events.transforms import read_files
+from transforms.events.transforms import read_messages
 
 Plain = dict[str, Any]
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -93,13 +93,15 @@ ROWS = [
 def test_rows_of_every_codec_are_calls(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "e.avro"
     path.write_bytes(packed(avro(CALLS, ROWS)) if codec == "zstandard" else avro(CALLS, ROWS, codec))
-    events = [decode(payload)[0] for payload in read_files(Files(str(path)))]
+    events = [decode(payload)[0] for payload in read_messages(Files(str(path)))]
     assert [(event.user, event.properties, event.time) for event in events] == [
         (f"u{n}", {"n": n}, int(NOON.timestamp()) * 1_000_000) for n in range(3_000)
     ]
     zipped = tmp_path / "e.avro.gz"
     zipped.write_bytes(gzip.compress(path.read_bytes()))
-    assert [decode(payload)[0].user for payload in read_files(Files(str(zipped)))] == [event.user for event in events]
+    assert [decode(payload)[0].user for payload in read_messages(Files(str(zipped)))] == [
+        event.user for event in events
+    ]
 
 
 @pytest.mark.parametrize("codec", ["uncompressed", "deflate", "snappy"])

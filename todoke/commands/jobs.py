@@ -73,7 +73,13 @@ def backfill(context: typer.Context) -> None:
     name="import",
 )
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILES", help="CSV, Parquet, Avro or JSON Lines, plain or .gz")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="CSV, Parquet, Avro or JSON Lines, plain or .gz; bigquery:PROJECT.DATASET.TABLE; bigquery:FILE.sql",
+        ),
+    ],
     *,
     mapping: Annotated[str, typer.Option(metavar="MAP", help="a YAML file that says what the columns are")],
     to: Annotated[
@@ -93,6 +99,9 @@ def import_(
         str, typer.Option(metavar="FILE", help="rows that were rejected, with file, line and cause")
     ] = "import_rejects.jsonl",
     rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second to a topic")] = 1_000,
+    query_limit: Annotated[
+        int, typer.Option(min=1, metavar="GB", help="how much a query of BigQuery may read; more is refused")
+    ] = 1_000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="write nothing, and say what would be imported")] = False,
     json: Json = False,
 ) -> None:
@@ -101,7 +110,9 @@ def import_(
     What is imported again is a duplicate.
     """
     module = import_module("todoke.imports")
-    asked = module.AskedImport(tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run)
+    asked = module.AskedImport(
+        tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run, query_limit
+    )
     module.import_files(asked, json=json)
 
 

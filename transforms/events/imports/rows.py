@@ -5,7 +5,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import msgspec
@@ -18,7 +18,7 @@ from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_fi
 from transforms.events.imports.mapping import Csv, Rejected
 from transforms.events.sources import AVRO, PARQUET
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["Row", "read_rows", "rows_of_objects"]
 
 #: Lines of JSON, by the end of a file's name without `.gz`.
 _LINES = (".jsonl", ".ndjson", ".json")
@@ -48,7 +48,7 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
     """
     stem = name.removesuffix(".gz")
     if name.endswith((*PARQUET, *AVRO)) or stem.endswith(_LINES):
-        return _columns(file, name), _objects(file, name)
+        return _columns(file, name), rows_of_objects(messages_of_file(file, name))
     lines = _Lines(file, name, text)
     rows = _delimited(lines, text)
     header = next(rows, None)
@@ -74,8 +74,9 @@ def _columns(file: BinaryIO, name: str) -> list[str] | None:
     return columns
 
 
-def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
-    for number, payload in enumerate(messages_of_file(file, name), 1):
+def rows_of_objects(payloads: Iterable[bytes]) -> Iterator[Row]:
+    """Rows of JSON objects, each with its number."""
+    for number, payload in enumerate(payloads, 1):
         try:
             payload.decode()
             cells = msgspec.json.decode(payload, type=dict[str, Any])
