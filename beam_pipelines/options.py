@@ -56,8 +56,9 @@ class Config(msgspec.Struct, frozen=True):
     else Beam's own source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
-    sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication. A live job
-    elsewhere that is `accounted` acknowledges by itself (see `transforms.events.accounted`).
+    sends nothing. With `on_disk` a bounded run, whose steps are all in this process then, puts aside what goes from one
+    to the next on its disk, and not in its memory. With `seed` a live job makes the seeds that its users wait for after
+    a publication. A live job elsewhere that is `accounted` acknowledges by itself (see `transforms.events.accounted`).
     """
 
     definitions: Texts | Release
@@ -79,6 +80,7 @@ class Config(msgspec.Struct, frozen=True):
     control_topic: str | None = None
     amend: bool = False
     historical: bool = False
+    on_disk: bool = False
     seed: bool = True
     accounted: bool = False
 

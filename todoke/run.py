@@ -38,8 +38,9 @@ from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
 from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
-from transforms.storage.control import Control
+from transforms.storage.control import Control, oldest_control
 from transforms.storage.open import open_store
+from transforms.storage.scratch.records import NoRoom
 from transforms.storage.store import NoStore, Store
 from transforms.users.lease import JobLease
 from transforms.users.runs import begin_run, finish_run
@@ -48,7 +49,7 @@ from transforms.users.way_back.transforms import CONTROL_ROWS
 
 __all__ = ["beam_parser", "check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
-#: How often a bounded run reads what it left for itself: each merge of a merged user takes one pass.
+#: How often a bounded run reads all that it left for itself: each merge of a merged user takes one pass.
 MOST_PASSES = 100
 
 #: Adds the steps of a job to a pipeline.
@@ -130,7 +131,8 @@ def _run_passes(
 ) -> Summary:
     """The run over the files, and over what it leaves itself in a store's control table; returns the sums."""
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"))
+        here = not any(flag.startswith(("--runner", "--direct_")) for flag in beam_flags)
+        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"), on_disk=here)
         job = Job()
 
         def go(config: Config) -> None:
@@ -162,19 +164,21 @@ def _run_control(config: Config, store: Control, as_of: int, go: Callable[[Confi
       RunFailed: it does not end.
     """
     config = msgspec.structs.replace(config, amend=True, as_of=as_of)
-    for _ in range(MOST_PASSES):
-        rows = store.read_control(CONTROL_ROWS)
-        if not rows:
-            return
+    rounds = begun = 0
+    while first := store.read_control(1):
+        if first[0].published >= begun:  # of the last round nothing is left
+            rounds, begun = rounds + 1, time.time_ns() // 1000
+        if rounds > MOST_PASSES:
+            raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
+        ids = [row.id for row in oldest_control(store, CONTROL_ROWS)]
         go(config)
-        store.delete_control([row.id for row in rows])
+        store.delete_control(ids)
         yield _sums(config)
-    raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
 
 
 def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence[str], build: Build) -> None:
     named = any(flag.startswith("--runner") for flag in beam_flags)
-    options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
+    options = _Options([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
     pipeline = beam.Pipeline(options=options)
     build(pipeline, config, job)
     columns = (SpinnerColumn(), _Counts(job.part(Counted)), TimeElapsedColumn())
@@ -187,6 +191,9 @@ def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence
         except UnreadableFile as error:
             unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
             raise RunFailed(f"the events cannot be read: {unreadable}") from error
+        except NoRoom as error:
+            full, _, _ = str(error).partition(" [while running ")
+            raise RunFailed(full) from error
         except (OSError, RuntimeError) as error:
             raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
 
@@ -195,6 +202,19 @@ def _check_handed_over(report: dict[str, Any]) -> None:
     if away := [channel for channel, states in report["sends"].items() if set(states) == {"later"}]:
         waiting = ", ".join(f"{channel} ({report['sends'][channel]['later']:,})" for channel in away)
         raise RunFailed(f"no send could be handed over: {waiting}. They wait for the next run with --continue")
+
+
+class _Options(PipelineOptions):
+    """Beam's options, each view of which is made once. Beam asks for some at each step of a graph, and makes a parser
+    of flags each time: a fifth of what a small run took.
+    """
+
+    def view_as(self, cls: Any) -> Any:
+        """The view; all of them share their values."""
+        views = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
 
 
 class _Counts(ProgressColumn):

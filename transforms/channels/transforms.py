@@ -32,6 +32,7 @@ from transforms.identity.channels import check_installed
 from transforms.job import Job, collect_seldom
 from transforms.logs import show_fields
 from transforms.storage.open import open_store
+from transforms.storage.scratch.transforms import GroupOnDisk
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.users.control import encode_receipt
 from transforms.users.inputs.transforms import globally
@@ -63,28 +64,45 @@ def wall_clock() -> int:
 
 
 class DeliverBounded(beam.PTransform):
-    """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`."""
+    """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`.
 
-    def __init__(self, texts: Texts | Release, channels: Channels, store: str | None, job: Job | None = None) -> None:
+    With `on_disk` it takes collections of sends; these wait on disk, and go out in the order of decisions.
+    """
+
+    def __init__(
+        self,
+        texts: Texts | Release,
+        channels: Channels,
+        store: str | None,
+        job: Job | None = None,
+        *,
+        on_disk: bool = False,
+    ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
         self.job = job or Job()
+        self.on_disk = on_disk
 
-    def expand(self, sends: beam.PCollection[Send]) -> Any:
+    def expand(self, sends: Any) -> Any:
         """Deliver shard by shard, in the order of decisions."""
         deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, self.job, bounded=True))
-        return (
-            sends
-            | "Shard" >> beam.Map(sharded)
-            | "Checkpoint" >> beam.GroupByKey()
-            | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
-        )
+        if self.on_disk:
+            keyed = tuple(each | f"InOrder{number}" >> beam.Map(_in_order) for number, each in enumerate(sends))
+            grouped = keyed | "Checkpoint" >> GroupOnDisk(self.job, "sends")
+        else:
+            grouped = sends | "Shard" >> beam.Map(sharded) | "Checkpoint" >> beam.GroupByKey()
+        return grouped | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
 
 
 def sharded(send: Send) -> tuple[str, bytes]:
     """A send by its channel and shard."""
     return shard_of(send), _encoder.encode(send)
+
+
+def _in_order(send: Send) -> tuple[str, bytes]:
+    """By a text that sorts as (decided_at, id) does."""
+    return f"{send.decided_at + 2**63:016x}{send.id}", _encoder.encode(send)
 
 
 class Delivering(beam.DoFn):

@@ -130,6 +130,7 @@ class AdvanceBounded(beam.PTransform):
       historical: what time brings about up to `as_of` is history for everybody, and sends nothing.
       announcements: a list side input of events that concern no user; None for none.
       job: whose step it is.
+      grouped: the inputs are grouped by key already.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class AdvanceBounded(beam.PTransform):
         historical: bool = False,
         announcements: beam.pvalue.AsList | None = None,
         job: Job | None = None,
+        grouped: bool = False,
     ) -> None:
         self.texts = texts
         self.as_of = as_of
@@ -152,6 +154,7 @@ class AdvanceBounded(beam.PTransform):
         self.amend = amend
         self.historical = historical
         self.job = job or Job()
+        self.grouped = grouped
 
     def step(self) -> beam.DoFn:
         """The step that folds, by itself: it takes a key with its inputs, the time, and announcements or None."""
@@ -159,15 +162,12 @@ class AdvanceBounded(beam.PTransform):
             self.texts, self.store, self.job, continued=self.continued, amend=self.amend, historical=self.historical
         )
 
-    def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
+    def expand(self, keyed: beam.PCollection[Any]) -> Any:
         """Fold every user's inputs."""
+        if not self.grouped:
+            keyed = keyed | "Typed" >> beam.Map(_itself) | "Group" >> beam.GroupByKey()
         fold = beam.ParDo(self.step(), self.as_of, self.announcements)
-        return (
-            keyed
-            | "Typed" >> beam.Map(_itself)
-            | "Group" >> beam.GroupByKey()
-            | "Fold" >> fold.with_outputs(*OUTPUTS, main="sends")
-        )
+        return keyed | "Fold" >> fold.with_outputs(*OUTPUTS, main="sends")
 
 
 class _FoldUsers(AdvanceDoFn):

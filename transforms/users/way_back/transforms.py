@@ -20,6 +20,7 @@ from transforms.events.live.transforms import CONTROL
 from transforms.events.progress import Progress
 from transforms.events.sources import ReceivedMessage
 from transforms.job import Job
+from transforms.storage.control import oldest_control
 from transforms.storage.open import open_store
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.control import decode_control, encode_inputs_control
@@ -31,7 +32,9 @@ __all__ = ["CONTROL_ROWS", "Announce", "DecodeControl", "PublishControl", "ReadC
 
 _ACCOUNTED = "accounted"
 #: Rows of the control table that a bounded run takes at a time.
-CONTROL_ROWS = 200_000
+CONTROL_ROWS = 100_000
+#: Payloads that are written together at most, and held in memory.
+_PUBLISHED_AT_ONCE = 10_000
 
 
 class Announce(beam.PTransform):
@@ -81,11 +84,11 @@ class ReadControlRows(beam.PTransform):
         return begin | "Begin" >> beam.Create([self.store]) | "Scan" >> beam.FlatMap(_control_rows)
 
 
-def _control_rows(url: str) -> list[ReceivedMessage]:
+def _control_rows(url: str) -> Iterator[ReceivedMessage]:
     store = open_store(url)
-    rows = store.read_control(CONTROL_ROWS)
+    for row in oldest_control(store, CONTROL_ROWS):
+        yield row.payload, CONTROL, None, ""
     store.close()
-    return [(row.payload, CONTROL, None, "") for row in rows]
 
 
 class DecodeControl(beam.PTransform):
@@ -175,8 +178,14 @@ class _PublishControl(StoreDoFn):
         self._at = max(self._at, timestamp)
         if element[1]:
             self._handles.append(element[1])
+        if len(self._payloads) >= _PUBLISHED_AT_ONCE:
+            self._publish()
+
+    def _publish(self) -> None:
+        payloads, self._payloads = self._payloads, []
+        self._store.publish_control(payloads, time_ns() // 1000)
 
     def finish_bundle(self) -> Iterator[Any]:
-        self._store.publish_control(self._payloads, time_ns() // 1000)
+        self._publish()
         if self._handles:
             yield from globally([self._handles], self._at)
