@@ -204,7 +204,7 @@ def _check_handed_over(report: dict[str, Any]) -> None:
         raise RunFailed(f"no send could be handed over: {waiting}. They wait for the next run with --continue")
 
 
-class _Options(PipelineOptions):
+class _Options(PipelineOptions):  # type: ignore[misc]
     """Beam's options, each view of which is made once. Beam asks for some at each step of a graph, and makes a parser
     of flags each time: a fifth of what a small run took.
     """

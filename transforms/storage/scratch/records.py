@@ -13,10 +13,12 @@ from typing import IO
 
 import msgspec
 
-__all__ = ["NoRoom", "Scratch"]
+__all__ = ["HELD", "NoRoom", "Scratch"]
 
-#: How much is held before it is written, in bytes, and about what Python needs for a record beside its bytes.
-_HELD, _BESIDE = 16 << 20, 160
+#: How much is held before it is written, in bytes.
+HELD = 16 << 20
+#: About what Python needs for a record beside its bytes.
+_BESIDE = 160
 #: So much of each run is read at once, in bytes.
 _BLOCK = 16 << 10
 #: A block begins with its length, in so many bytes.
@@ -37,11 +39,11 @@ class Scratch:
     cannot be told apart. One thread at a time.
 
     Args:
-      most: how much is held in memory, in bytes.
+      most: how much is held in memory, in bytes; None for `HELD`.
     """
 
-    def __init__(self, most: int = _HELD) -> None:
-        self._most = most
+    def __init__(self, most: int | None = None) -> None:
+        self._most = HELD if most is None else most
         self._begin()
 
     def _begin(self) -> None:
