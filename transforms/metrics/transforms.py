@@ -142,8 +142,9 @@ class _WriteMetrics(StoreDoFn):
 
     def process(self, element: tuple[_Named, int], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         named, count = element
-        series = named[0] if named[0].endswith("}") else "/".join(named)
-        self._rows.append(MetricRow(series, window.start.micros, saturated(count)))
+        if count:  # else the pane is empty: Flink fires a closed window again, whose row must stay
+            series = named[0] if named[0].endswith("}") else "/".join(named)
+            self._rows.append(MetricRow(series, window.start.micros, saturated(count)))
         return iter(())
 
     def finish_bundle(self) -> None:
