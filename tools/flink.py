@@ -29,7 +29,7 @@ from typing import Any
 
 from tools import guarded
 
-__all__ = ["FLINK", "Cluster", "FlinkMissing", "cluster", "main"]
+__all__ = ["FLINK", "Cluster", "FlinkMissing", "NoNamespace", "cluster", "main"]
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates" / "flink"
@@ -65,14 +65,19 @@ with socket.socket() as any_socket:
 print("up", flush=True)
 sys.stdin.read()
 """
-_GET = """
+_ASK = """
 import sys, urllib.request
-sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], timeout=30).read())
+asked = urllib.request.Request(sys.argv[2], method=sys.argv[1])
+sys.stdout.buffer.write(urllib.request.urlopen(asked, timeout=30).read())
 """
 
 
 class FlinkMissing(Exception):
     """There can be no cluster on this machine; the text says what is missing."""
+
+
+class NoNamespace(FlinkMissing):
+    """Nobody may have a network namespace of its own here."""
 
 
 class Cluster:
@@ -96,13 +101,13 @@ class Cluster:
         """A command as it runs beside the cluster."""
         return [*self._inside, *words]
 
-    def rest(self, path: str) -> Any:
+    def rest(self, path: str, method: str = "GET") -> Any:
         """What Flink's REST API answers at a path, such as `/jobs/overview`.
 
         Raises:
           RuntimeError: nothing, or an error.
         """
-        asked = self.command([sys.executable, "-c", _GET, f"http://{_REST}{urllib.parse.quote(path, '/?=&')}"])
+        asked = self.command([sys.executable, "-c", _ASK, method, f"http://{_REST}{urllib.parse.quote(path, '/?=&')}"])
         done = subprocess.run(asked, capture_output=True, check=False, timeout=ASK_SECONDS)
         if done.returncode:
             raise RuntimeError(f"Flink does not answer {path}: {done.stderr.decode(errors='replace')[-300:]}")
@@ -112,9 +117,18 @@ class Cluster:
         """Wait for the one job that runs, all its tasks too; returns its id."""
         return str(self._until("a job runs", self._running))
 
+    def cancel(self, job: str) -> None:
+        """End a job that lives, and wait until it has ended."""
+        self.rest(f"/jobs/{job}?mode=cancel", "PATCH")
+        self._until(f"{job} has ended", lambda: self.rest(f"/jobs/{job}")["state"] == "CANCELED")
+
     def checkpoints(self, job: str) -> int:
         """How many checkpoints of a job are complete."""
         return int(self.rest(f"/jobs/{job}/checkpoints")["counts"]["completed"])
+
+    def restarts(self, job: str) -> int:
+        """How often a job has been restored from a checkpoint, by Flink's own count."""
+        return int(self.rest(f"/jobs/{job}/checkpoints")["counts"]["restored"])
 
     def await_checkpoints(self, job: str, more: int = 1) -> None:
         """Wait until so many more checkpoints are complete."""
@@ -281,7 +295,7 @@ def _namespace() -> Iterator[list[str]]:
                 yield ["nsenter", f"--target={holder.pid}", *enter, "--"]
                 return
             _, refused = holder.communicate()
-    raise FlinkMissing(f"no network namespace of its own for a cluster of Flink: {refused.strip()}")
+    raise NoNamespace(f"no network namespace of its own for a cluster of Flink: {refused.strip()}")
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:

@@ -44,6 +44,7 @@ def build_over_files(
     definitions: str,
     store: str,
     outbox: str,
+    *,
     runtime: Callable[[Config], Portable] = OverFiles,
 ) -> None:
     """Add the steps to a pipeline."""

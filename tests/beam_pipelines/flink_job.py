@@ -17,10 +17,10 @@ from external_job import OverFiles, build_over_files
 from beam_pipelines.flink_flags import on_flink
 from beam_pipelines.options import Config
 from beam_pipelines.runtime import Inputs
+from tools.flink import FLINK
 from transforms.events.sources import Files, ReceivedMessage
 from transforms.events.transforms import Decode
 from transforms.users.inputs.transforms import KeyInputs
-from tools.flink import FLINK
 
 #: Between two looks into the folder, in seconds.
 LOOK_SECONDS = 0.5
