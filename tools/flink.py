@@ -39,7 +39,7 @@ FLINK = "localhost:8099"
 _REST, _POOL = "localhost:8081", 50000
 
 #: How long anything may take to start, and a look at the cluster or a step of one, in seconds: Java on a busy machine.
-START_SECONDS, ASK_SECONDS, LOOK_SECONDS = 120.0, 60.0, 0.2
+START_SECONDS, ASK_SECONDS, LOOK_SECONDS = 200.0, 60.0, 0.2
 
 #: What Flink's own scripts open of Java 17.
 _OPENED = (
@@ -142,9 +142,9 @@ class Cluster:
     def start_task_manager(self) -> str:
         """Start one more, and wait until it has registered; returns its name."""
         name = f"task-manager-{len(list(self.folder.glob('task-manager-*.log'))) + 1}"
-        before = len(self._registered())
+        before = self._registered()  # with those that were killed and are not missed yet
         self._start_task_manager(name)
-        self._until(f"{name} has registered", lambda: len(self._registered()) > before)
+        self._until(f"{name} has registered", lambda: self._registered() - before)
         return name
 
     def kill(self, name: str) -> None:
@@ -208,8 +208,8 @@ class Cluster:
         with (self.folder / f"{name}.log").open("wb") as output:
             self._processes[name] = guarded.start(self.command(words), output, environment)
 
-    def _registered(self) -> list[Any]:
-        return list(self.rest("/taskmanagers")["taskmanagers"])
+    def _registered(self) -> set[str]:
+        return {each["id"] for each in self.rest("/taskmanagers")["taskmanagers"]}
 
     def _running(self) -> str:
         jobs = [each["jid"] for each in self.rest("/jobs/overview")["jobs"] if each["state"] == "RUNNING"]
