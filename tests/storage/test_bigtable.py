@@ -185,6 +185,8 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "scan_members": ("`members`", lambda store: list(store.scan_members("vip"))),
     "read_ledger": ("`ledger`", lambda store: store.read_ledger("u1")),
     "scan_ledger": ("`ledger`", lambda store: list(store.scan_ledger())),
+    "scan_leased": ("`ledger`", lambda store: list(store.scan_leased())),
+    "mailbox_claims_of": ("`ledger`", lambda store: list(store.mailbox_claims_of(["s1"]))),
     "add_metrics": ("`metrics`", lambda store: store.add_metrics([MetricRow("a", 0, 1)])),
     "scan_metrics": ("`metrics`", lambda store: list(store.scan_metrics(""))),
     "read_run": ("`runs`", lambda store: store.read_run()),

@@ -48,6 +48,7 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "scan_members": lambda store: list(store.scan_members("vip")),
     "read_ledger": lambda store: store.read_ledger("u1"),
     "scan_ledger": lambda store: list(store.scan_ledger()),
+    "scan_leased": lambda store: list(store.scan_leased()),
     "read_inbox": lambda store: store.read_inbox("u1"),
     "add_metrics": lambda store: store.add_metrics([MetricRow("entered/vip", NOW, 1)]),
     "scan_metrics": lambda store: list(store.scan_metrics("entered/", NOW)),
