@@ -141,8 +141,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
     beam_flags = on_flink(flags, beam_flags, live=False)
-    if flags.flink is not None and flags.write in ("seeds", "audit"):
-        raise WrongUse(f"--flink: --write {flags.write} works on this machine alone")
+    if flags.flink is not None and flags.write == "seeds":
+        raise WrongUse("--flink: seeds are made on this machine")
     if not of_archive:
         check_events(source)
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):

@@ -154,7 +154,17 @@ class _Sums(msgspec.Struct):
 
 
 def _sums(config: Config) -> _Sums:
-    return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
+    """What a pipeline counted, which its last step leaves in a file.
+
+    Raises:
+      RunFailed: it is not here: workers on other machines do not share the folder.
+    """
+    try:
+        return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
+    except FileNotFoundError as error:
+        raise RunFailed(
+            f"the workers left no counts in {config.summary}: TMPDIR names a folder that they share with this machine"
+        ) from error
 
 
 def _run_control(config: Config, store: Control, as_of: int, go: Callable[[Config], None]) -> Iterator[_Sums]:

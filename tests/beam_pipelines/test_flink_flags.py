@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
+from rich.console import Console
 
 from beam_pipelines import backfill_options, options
-from todoke.run import check_beam_flags
-from transforms.errors import WrongUse
+from todoke.run import check_beam_flags, run_bounded
+from transforms.errors import RunFailed, WrongUse
 
 DEFINITIONS = "segments:\n  buyers: {owner: crm, members: {event: Order Completed}}\n"
 AS_OF = "2026-03-01T00:00:00Z"
@@ -83,11 +85,11 @@ def test_what_cannot_be_is_said(files: list[str], more: list[str], said: str) ->
         backfill_options.parse([*files, "--as-of", AS_OF, *more])
 
 
-@pytest.mark.parametrize("write", ["audit", "seeds"])
-def test_audits_and_seeds_are_made_here(files: list[str], write: str) -> None:
-    flags = [*files[:2], *files[4:], "--write", write, "--flink", "localhost:8099"]
-    with pytest.raises(WrongUse, match=f"--flink: --write {write} works on this machine alone"):
-        backfill_options.parse(flags)
+def test_seeds_are_made_here(files: list[str]) -> None:
+    flags = [*files[:2], *files[4:], "--flink", "localhost:8099"]
+    with pytest.raises(WrongUse, match="--flink: seeds are made on this machine"):
+        backfill_options.parse([*flags, "--write", "seeds"])
+    assert "--runner=PortableRunner" in backfill_options.parse([*flags, "--write", "audit"])[1]
 
 
 def test_the_source_of_pubsub_that_beam_has_is_refused(files: list[str]) -> None:
@@ -98,3 +100,13 @@ def test_the_source_of_pubsub_that_beam_has_is_refused(files: list[str]) -> None
         options.parse([*live, "--flink", "localhost:8099", "--checkpoints", "0s"])
     with pytest.raises(WrongUse, match="--restarts: only for live jobs on this machine, and --runner or --flink"):
         options.parse([*live, "--runner=PrismRunner", "--restarts", "3"])
+
+
+def test_workers_that_share_no_folder_are_said(files: list[str]) -> None:
+    config, _, _ = options.parse(files)
+
+    def leave_nothing(pipeline: beam.Pipeline, *_: object) -> None:
+        _ = pipeline | beam.Create([1])
+
+    with pytest.raises(RunFailed, match=r"the workers left no counts in .*TMPDIR"):
+        run_bounded(config, console=Console(quiet=True), build=leave_nothing)
