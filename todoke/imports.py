@@ -38,6 +38,8 @@ __all__ = ["AskedImport", "import_files"]
 
 #: So many rejects are printed; all are in the file.
 _SHOWN = 10
+#: What divides cells in files of others.
+_DELIMITERS = (";", "\t", "|", ",")
 
 
 class AskedImport(msgspec.Struct, frozen=True):
@@ -172,7 +174,7 @@ class _Importing:
                     raise WrongUse(f"{name}: two columns are called `{twice}`, and nobody knows which is meant")
                 if not set(asked) & set(columns or ()):
                     wanted = " or ".join(f"`{each}`" for each in asked)
-                    raise WrongUse(f"{name}: there is no column {wanted}; there are {', '.join(columns or ())}")
+                    raise WrongUse(f"{name}: there is no column {wanted}; {_instead(columns or ())}")
 
     @contextmanager
     def rejecting(self, place: str) -> Iterator[None]:
@@ -237,6 +239,15 @@ class _Importing:
         """What was counted."""
         names = ("rows", "imported", "events", "attributes", "left_out", "rejected")
         return {name: self.counts[name] for name in names} | {"causes": dict(sorted(self.causes.items()))}
+
+
+def _instead(columns: Sequence[str]) -> str:
+    """What a file has in place of a column that it lacks."""
+    sign = next((sign for sign in _DELIMITERS if len(columns) == 1 and sign in columns[0]), None)
+    if sign is None:
+        return f"there are {', '.join(columns)}"
+    said = json_text(sign)
+    return f"is the delimiter {said}? Say it in the mapping: csv: {{delimiter: {said}}}"
 
 
 def _take(importing: _Importing, asked: AskedImport) -> dict[str, Any]:

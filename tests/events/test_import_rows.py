@@ -126,7 +126,7 @@ def test_each_row_of_hostile_cells_is_imported_or_rejected_with_its_line(
         try:
             if row.wrong is not None:
                 raise row.wrong
-            assert [*row.cells.values()] == cells
+            assert [*row.cells.values()] == [cell.strip() for cell in cells]
             made = calls_of(mapping, row.cells, None, NOW)
         except Rejected as error:
             assert error.cause  # noqa: PT017 - most rows are rejected, not all
@@ -167,6 +167,51 @@ def test_a_quote_that_nobody_closes_takes_a_piece_of_the_file() -> None:
     assert [row.wrong.detail.partition(":")[0] for row in found[:1] if row.wrong] == ["not a row"]
     assert found[-1].line == 30_001
     assert len(found) > 10_000
+
+
+def test_a_quote_that_nobody_closes_rejects_its_row_and_keeps_what_it_took() -> None:
+    [found] = rows(b'id,at\na,"never\nb,1\nc,2\n')
+    assert found.wrong is not None
+    assert (found.line, found.wrong.cause) == (2, "invalid")
+    assert "quote" in found.wrong.detail
+    assert found.raw == b'a,"never\nb,1\nc,2\n'
+
+
+def test_what_follows_a_closed_quote_is_no_cell() -> None:
+    found = rows(b'id,at\na,"say "hi" there"\nb,"say ""hi"""\nc,5" pipe\n')
+    assert [(row.line, row.cells.get("at"), row.wrong and row.wrong.cause) for row in found] == [
+        (2, None, "invalid"),
+        (3, 'say "hi"', None),
+        (4, '5" pipe', None),
+    ]
+
+
+def test_the_line_by_which_excel_knows_the_delimiter_is_none() -> None:
+    [found] = rows(b"\xef\xbb\xbfsep=;\r\nid;at\r\na;1\r\n", delimiter=";")
+    assert (found.line, found.cells) == (3, {"id": "a", "at": "1"})
+
+
+def test_spaces_around_a_cell_are_none_of_it_and_databases_write_null() -> None:
+    found = rows("id , at\n ann\u00a0,\t1\n\\N,2\n".encode())
+    assert [row.cells for row in found] == [{"id": "ann", "at": "1"}, {"id": "", "at": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "said"),
+    [
+        ("id,at\na,1\n".encode("utf-16"), {}, "begins like UTF-16: .*encoding: utf-16"),
+        ("id,at\na,1\n".encode("utf-16-le"), {}, "begins like UTF-16: .*encoding: utf-16.*utf-16-le"),
+        (gzip.compress(b"id,at\n"), {}, r"begins like a gzip file: its name must end in \.gz"),
+        (b"PK\x03\x04" + bytes(50), {}, "begins like a zip file.*CSV"),
+        (b"PAR1" + bytes(50), {}, r"begins like a Parquet file: its name must end in \.parquet"),
+        (b"Obj\x01" + bytes(50), {}, r"begins like an Avro file: its name must end in \.avro"),
+        ("id\nJos\xe9\n".encode("cp1252"), {"encoding": "utf-32"}, "cannot be read: .*`encoding`"),
+        ("Jos\xe9\na\n".encode("cp1252"), {}, "its first line names no columns: .*`encoding`"),
+    ],
+)
+def test_what_is_no_text_says_what_it_is(data: bytes, text: Plain, said: str) -> None:
+    with pytest.raises(UnreadableFile, match=said):
+        rows(data, **text)
 
 
 def test_an_encoding_is_named() -> None:
@@ -222,6 +267,13 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
         ({"type": "time", "zone": "Asia/Tokyo"}, "2026-03-10T09:00:00+01:00", "2026-03-10T08:00:00Z"),
         ({"type": "time"}, "2026-03-10 09:00:00", None),
         ({"type": "time", "format": "%Y"}, "1", None),
+        ({"type": "time", "format": "excel", "zone": "UTC"}, "46082.4166666667", "2026-03-01T10:00:00Z"),
+        ({"type": "time", "format": "excel", "zone": "Europe/Berlin"}, "46082", "2026-02-28T23:00:00Z"),
+        ({"type": "time", "format": "excel"}, "46082", None),
+        ({"type": "time", "format": "excel", "zone": "UTC"}, "1e9", None),
+        ({"type": "time", "format": "excel", "zone": "UTC"}, "3/1/2026", None),
+        ({"type": "date", "format": "excel"}, "46082", "2026-03-01"),
+        ({"type": "date", "format": "excel"}, "x", None),
         ({"type": "json"}, '{"a": [1]}', {"a": [1]}),
         ({"type": "json"}, "{", None),
         ({"type": "list", "separator": "|"}, "a| b||", ["a", "b"]),

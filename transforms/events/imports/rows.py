@@ -4,8 +4,10 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import msgspec
@@ -22,6 +24,20 @@ __all__ = ["Row", "read_rows", "rows_of_objects"]
 
 #: Lines of JSON, by the end of a file's name without `.gz`.
 _LINES = (".jsonl", ".ndjson", ".json")
+_UTF_16 = "UTF-16: say so in the mapping, `csv: {encoding: utf-16}` (utf-16-le, utf-16-be where it has no mark)"
+#: How files begin that are no text of bytes, and what to do with them.
+_NO_TEXT = {
+    b"\x1f\x8b": "a gzip file: its name must end in .gz",
+    b"PK\x03\x04": "a zip file, as workbooks of Excel are: save it as CSV, or unpack it",
+    b"PAR1": "a Parquet file: its name must end in .parquet",
+    b"Obj\x01": "an Avro file: its name must end in .avro",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+}
+#: A line before the header by which Excel knows the delimiter.
+_SEPARATOR = re.compile(r"\ufeff?sep=.\s*")
+#: What several databases write for a null.
+_NULL = "\\N"
 #: A quote that nobody closes takes in so much of what follows, and no more.
 _LONGEST_CELL = 1 << 20
 
@@ -55,7 +71,9 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
     if header is None:
         return [], iter(())
     if header.wrong is not None:
-        raise UnreadableFile(f"{name}: its first line names no columns: {header.wrong.detail}")
+        raise UnreadableFile(
+            f"{name}: its first line names no columns: {header.wrong.detail}; say its `encoding` if it has another"
+        )
     return lines.columns, rows
 
 
@@ -88,6 +106,29 @@ def rows_of_objects(payloads: Iterable[bytes]) -> Iterator[Row]:
             yield Row(number, cells, payload)
 
 
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Name a file whose gzip data are not whole."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UnreadableFile(f"{name}: is damaged or cut off: {error}") from error
+
+
+def _check_text(file: BinaryIO | gzip.GzipFile, name: str, encoding: str) -> None:
+    """Find what is no text, or text of another encoding than the mapping says."""
+    with _whole(name):
+        head = file.read(1_024)
+        file.seek(0)
+    if "16" in encoding or "32" in encoding:
+        return
+    for mark, what in _NO_TEXT.items():
+        if head.startswith(mark) and (b"\0" in head or not mark.isascii()):
+            raise UnreadableFile(f"{name}: begins like {what}")
+    if b"\0" in head[:2]:
+        raise UnreadableFile(f"{name}: begins like {_UTF_16}")
+
+
 class _Lines:
     """The lines of a file for the reader of rows, which may be part of a cell; it counts them, and keeps those of a
     row. What has no end is given in pieces."""
@@ -103,6 +144,7 @@ class _Lines:
             codecs.lookup(text.encoding)
         except LookupError as error:
             raise UnreadableFile(f"{name}: {error}; name one that Python knows, such as utf-8 or cp1252") from None
+        _check_text(opened, name, text.encoding)
         encoding = "utf-8-sig" if text.encoding.lower() in ("utf-8", "utf8") else text.encoding
         self._text = io.TextIOWrapper(opened, encoding, errors="surrogateescape", newline="")
 
@@ -111,9 +153,8 @@ class _Lines:
 
     def __next__(self) -> str:
         try:
-            line = self._text.readline(LONGEST_LINE)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UnreadableFile(f"{self._name}: is damaged or cut off: {error}") from error
+            with _whole(self._name):
+                line = self._text.readline(LONGEST_LINE)
         except UnicodeError as error:  # of an encoding that cannot pass over what it does not know
             raise UnreadableFile(f"{self._name}: cannot be read: {error}; say its `encoding`") from error
         if not line:
@@ -131,7 +172,7 @@ class _Lines:
 def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
     """The header, whose cells are its columns, and then the rows."""
     csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(lines, delimiter=text.delimiter, quotechar=text.quote)
+    reader = csv.reader(lines, delimiter=text.delimiter, quotechar=text.quote, strict=True)
     columns: list[str] = []
     while True:
         line, wrong, cells = lines.begin(), None, list[str]()
@@ -140,9 +181,10 @@ def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            wrong = Rejected(Cause.INVALID, f"not a row: {error}")
+            quote = "nobody closes a quote" if str(error) == "unexpected end of data" else str(error)
+            wrong = Rejected(Cause.INVALID, f"not a row: {quote}")
         raw = "".join(lines.taken)
-        if wrong is None and not raw.strip():
+        if wrong is None and (not raw.strip() or (not columns and _SEPARATOR.fullmatch(raw))):
             continue
         try:
             payload = raw.encode()
@@ -152,8 +194,9 @@ def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
         if wrong is None and columns and len(cells) != len(columns):
             wrong = Rejected(Cause.INVALID, f"{len(cells)} cells; there are {len(columns)} columns")
         if not columns:
-            cells = columns = lines.columns = [cell.strip() for cell in cells]
-        yield Row(line, {} if wrong else dict(zip(columns, cells, strict=True)), payload, wrong)
+            columns = lines.columns = [cell.strip() for cell in cells]
+        said = ("" if cell == _NULL else cell for cell in map(str.strip, cells))
+        yield Row(line, {} if wrong else dict(zip(columns, said, strict=True)), payload, wrong)
 
 
 def _escapes(raw: str) -> bool:
