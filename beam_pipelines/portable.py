@@ -16,7 +16,7 @@ from transforms.job import Job
 from transforms.metrics.transforms import WriteMetrics
 from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs
 from transforms.users.transforms import AdvanceUnbounded
-from transforms.users.way_back.transforms import Announce, DecodeControl
+from transforms.users.way_back.transforms import AnnounceByRange, DecodeControl
 
 __all__ = ["Portable"]
 
@@ -52,7 +52,7 @@ class Portable:
 
     def announce(self) -> beam.PTransform:
         """Each user by a message of the control topic."""
-        return Announce(self._store, self._job)
+        return AnnounceByRange(self._store)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """By shard, after a checkpoint of the runner."""

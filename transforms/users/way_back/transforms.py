@@ -9,6 +9,9 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_output_types
 
@@ -28,9 +31,19 @@ from transforms.users.inputs.transforms import ANONYMOUS_INPUTS, DEAD_LETTERS, K
 from transforms.users.one_way import last_alone
 from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs
 
-__all__ = ["CONTROL_ROWS", "Announce", "DecodeControl", "PublishControl", "ReadControlRows", "ToControl"]
+__all__ = [
+    "CONTROL_ROWS",
+    "Announce",
+    "AnnounceByRange",
+    "DecodeControl",
+    "PublishControl",
+    "ReadControlRows",
+    "ToControl",
+]
 
 _ACCOUNTED = "accounted"
+#: Ranges of users by which an announcement is told: of 100 million some 100,000 each.
+_RANGES = 1_024
 #: Rows of the control table that a bounded run takes at a time.
 CONTROL_ROWS = 100_000
 #: Payloads that are written together at most, and held in memory.
@@ -71,6 +84,62 @@ class _Announce(StoreDoFn):
             yield encode_inputs_control(row.user, [told]), event.handle
         if event.handle:
             yield beam.pvalue.TaggedOutput(_ACCOUNTED, [event.handle])
+
+
+class AnnounceByRange(beam.PTransform):
+    """Like `Announce`, where messages have no handles: each range of users is told by whichever worker has time.
+
+    One element for all would be one bundle, which takes hours for many users, and begins again if it fails.
+    """
+
+    def __init__(self, store: str) -> None:
+        super().__init__()
+        self.store = store
+
+    def expand(self, announcements: beam.PCollection[Event]) -> Any:
+        """Tell every user who has a row."""
+        tell = beam.ParDo(_TellRange(self.store))
+        divided = announcements | "Divide" >> beam.ParDo(_Divide(self.store))
+        return divided | "Tell" >> tell.with_outputs(_ACCOUNTED, main="payloads")
+
+
+#: What is told, as `encode_inputs` has it, and a `UserRange`: of whom.
+_ToRange = tuple[bytes, str, str]
+
+
+@with_output_types(Keyed)
+class _Divide(StoreDoFn):
+    def process(self, event: Event) -> Iterator[Keyed]:
+        told = encode_inputs([Announcement(event)])
+        for number, within in enumerate(self._store.user_ranges(_RANGES)):
+            yield str(number), msgspec.msgpack.encode((told, *within))
+
+
+@with_output_types(tuple[bytes, str])
+class _TellRange(StoreDoFn):
+    """A key is a range, and its timer a bundle of its own, by whichever worker has the key."""
+
+    TOLD = BagStateSpec("told", BytesCoder())
+    TURN = TimerSpec("turn", TimeDomain.WATERMARK)
+
+    def process(
+        self,
+        element: Keyed,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        told: Any = beam.DoFn.StateParam(TOLD),
+        turn: Any = beam.DoFn.TimerParam(TURN),
+    ) -> None:
+        told.add(element[1])
+        turn.set(timestamp)
+
+    @on_timer(TURN)
+    def tell(self, told: Any = beam.DoFn.StateParam(TOLD)) -> Iterator[tuple[bytes, str]]:
+        """Tell the users of a range what waits for them."""
+        for data in told.read():
+            inputs, after, until = msgspec.msgpack.decode(data, type=_ToRange)
+            for row in self._store.scan_users((after, until)):
+                yield encode_inputs_control(row.user, decode_inputs(inputs)), ""
+        told.clear()
 
 
 class ReadControlRows(beam.PTransform):
