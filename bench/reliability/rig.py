@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from emulators import start_bigtable, start_pubsub
 from flaky import Flaky
 
-__all__ = ["DEFINITIONS", "Broker", "Job", "Rig", "publishing", "rig"]
+__all__ = ["DEFINITIONS", "PROJECT", "SLOW_SECONDS", "Broker", "Job", "Rig", "publishing", "rig"]
 
 DEFINITIONS = Path(__file__).parent / "definitions.yaml"
 PROJECT = "proofs"
@@ -46,8 +46,8 @@ class Broker:
       published: by the broker's id of a message, our message id and the publish time (microseconds UTC).
     """
 
-    def __init__(self, host: str) -> None:
-        self.proxy = Flaky(host)
+    def __init__(self, host: str, port: int = 0) -> None:
+        self.proxy = Flaky(host, port)
         self.deliveries: Counter[str] = Counter()
         self.published: dict[str, tuple[str, int]] = {}
         self.proxy.always("Pull", self._pull)
