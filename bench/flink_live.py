@@ -182,7 +182,10 @@ class FlinkJob:
         """Submit the job, and wait until a checkpoint is completed."""
         with self.log.open("ab") as log:
             subprocess.run(self._command, stdout=log, stderr=log, check=True)
-        (self._id,) = (each["jid"] for each in _asked("/jobs/overview")["jobs"] if each["state"] == "RUNNING")
+        while not self._id:
+            jobs = _asked("/jobs/overview")["jobs"]
+            self._id = next((each["jid"] for each in jobs if each["state"] == "RUNNING"), "")
+            time.sleep(0.5)
         self.await_checkpoint()
 
     def await_checkpoint(self) -> None:

@@ -38,6 +38,8 @@ KEYS = 8
 BEAT_SECONDS = 1.0
 #: How long a reader rests that finds nothing, in a bundle that is still open.
 REST_SECONDS = 0.1
+#: How much later than the timer before a timer is at least, in seconds: runners keep milliseconds.
+STEP = 0.001
 
 #: A key of the last step, and handles as MessagePack; there are none in a beat.
 Beat = tuple[str, bytes]
@@ -52,7 +54,9 @@ class ReadAccounted(beam.PTransform):
     """Read a Pub/Sub subscription as messages with handles, which any worker may acknowledge.
 
     A splittable DoFn would leave something in Flink's state each time it pauses (apache/beam#27648). So readers are
-    keys of a step with a timer that sets itself anew, and holds the watermark at the reader's meanwhile.
+    keys of a step with a timer that sets itself anew, at the time of the reader's watermark, which it holds by that.
+    Before it all time has passed, since nothing but the keys comes in; so it fires at once. It is a timer of event
+    time: those of processing time Flink's runner drops when all time has passed.
 
     Args:
       subscription: `projects/P/subscriptions/S`.
@@ -81,7 +85,7 @@ class _Readers(beam.DoFn):
 @with_input_types(tuple[str, bytes])
 @with_output_types(ReceivedMessage)
 class _Pull(beam.DoFn):
-    NEXT = TimerSpec("next", TimeDomain.REAL_TIME)
+    NEXT = TimerSpec("next", TimeDomain.WATERMARK)
 
     def __init__(self, subscription: str, job: Job) -> None:
         self.subscription = subscription
@@ -91,16 +95,16 @@ class _Pull(beam.DoFn):
         self._waits = True
 
     def process(self, element: tuple[str, bytes], timer: Any = beam.DoFn.TimerParam(NEXT)) -> None:  # noqa: ARG002
-        set_holding(timer, Timestamp(0))
+        timer.set(Timestamp(0))
 
     @on_timer(NEXT)
     def pull(
         self,
         number: str = beam.DoFn.KeyParam,
+        due: Any = beam.DoFn.TimestampParam,
         timer: Any = beam.DoFn.TimerParam(NEXT),
     ) -> Iterator[Any]:
         reader = self.job.part(_Readings).reader(self.subscription, number)
-        before = Timestamp(micros=reader.watermark)
         messages = reader.pull(wait=self._waits)
         if not messages and not self._waits:
             sleep(REST_SECONDS)
@@ -108,11 +112,11 @@ class _Pull(beam.DoFn):
         self._waits = False
         for payload, ack_id, published in messages:
             message = payload, f"pubsub:{self.subscription}", published, handle_of(self.subscription, ack_id)
-            yield WindowedValue(message, max(Timestamp(micros=published), before), _GLOBAL)
+            yield WindowedValue(message, max(Timestamp(micros=published), due), _GLOBAL)
         if reader.beats():
             for key in range(KEYS):
-                yield beam.pvalue.TaggedOutput(BEATS, WindowedValue((str(key), _NOTHING), before, _GLOBAL))
-        set_holding(timer, Timestamp(micros=reader.watermark))
+                yield beam.pvalue.TaggedOutput(BEATS, WindowedValue((str(key), _NOTHING), due, _GLOBAL))
+        timer.set(max(Timestamp(micros=reader.watermark), due + STEP))
 
 
 class _Readings:
@@ -149,16 +153,6 @@ class _Beating(SubscriptionReader):
             return False
         self._next = monotonic() + BEAT_SECONDS
         return True
-
-
-def set_holding(timer: Any, at: Timestamp) -> None:
-    """Set a timer of processing time that fires at once, and holds the watermark of the step at a time until then.
-
-    Beam lets no step of Python say what such a timer holds: it is the timestamp of what is being processed, which
-    runners give for a timer that fired as they like (Flink's the time it was set for, Prism the least there is).
-    """
-    timer._input_timestamp = at
-    timer.set(Timestamp.now())
 
 
 class AcknowledgeCovered(beam.PTransform):
