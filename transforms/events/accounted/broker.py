@@ -22,8 +22,10 @@ from transforms.events.live.pubsub import IDS_AT_ONCE, PULLED_AT_ONCE, Watermark
 __all__ = ["Broker", "Pulled", "SubscriptionReader"]
 
 _log = logging.getLogger(__name__)
-#: How long a pull waits for messages, in seconds. An engine that takes a checkpoint waits for it.
-PULL_SECONDS = 2.0
+#: How long a reader waits for messages, and how often it asks meanwhile, in seconds. A checkpoint waits for it.
+WAIT_SECONDS, ASK_SECONDS = 1.0, 0.1
+#: How long the service may take to answer, in seconds.
+ANSWER_SECONDS = 30.0
 #: How long a reader rests while the service is away, in seconds.
 AWAY_SECONDS = 1.0
 #: How long acknowledging is tried, in seconds. What it fails for comes again, and is found to be a duplicate.
@@ -47,22 +49,32 @@ class Broker:
     def pull(self, subscription: str, *, wait: bool) -> list[Pulled] | None:
         """Messages that are there, or come while it waits; None if the service is away.
 
+        It asks what is there, again and again. A call that waited in the broker for messages would be given up at its
+        deadline, and messages that were on their way to it then would come only when their leases end. Beam's source
+        for Java asks so, too.
+
         Raises:
           google.api_core.exceptions.GoogleAPIError: the subscription may not be read.
         """
-        try:
-            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-                response = self._client.pull(
-                    subscription=subscription,
-                    max_messages=PULLED_AT_ONCE,
-                    timeout=PULL_SECONDS,
-                    return_immediately=not wait,
-                    retry=None,
-                )
-        except DeadlineExceeded:
-            return []
-        except ServiceUnavailable:
-            return None
+        until = time.monotonic() + (WAIT_SECONDS if wait else 0.0)
+        while True:
+            try:
+                found = self._pull(subscription)
+            except (ServiceUnavailable, DeadlineExceeded):
+                return None
+            if found or time.monotonic() >= until:
+                return found
+            time.sleep(ASK_SECONDS)
+
+    def _pull(self, subscription: str) -> list[Pulled]:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            response = self._client.pull(
+                subscription=subscription,
+                max_messages=PULLED_AT_ONCE,
+                timeout=ANSWER_SECONDS,
+                return_immediately=True,
+                retry=None,
+            )
         received = PullResponse.pb(response).received_messages
         return [Pulled(each.message.data, each.ack_id, each.message.publish_time.ToMicroseconds()) for each in received]
 
@@ -81,7 +93,9 @@ class Broker:
     def _acknowledge(self, subscription: str, ack_ids: list[str]) -> int:
         retry = Retry(predicate=if_transient_error, initial=0.1, maximum=2.0, timeout=ACKNOWLEDGE_SECONDS)
         try:
-            self._client.acknowledge(subscription=subscription, ack_ids=ack_ids, retry=retry, timeout=PULL_SECONDS * 2)
+            self._client.acknowledge(
+                subscription=subscription, ack_ids=ack_ids, retry=retry, timeout=ACKNOWLEDGE_SECONDS
+            )
         except GoogleAPIError as error:
             _log.warning(
                 "%d messages of %s are not acknowledged, and come again: %s", len(ack_ids), subscription, error
