@@ -1,10 +1,12 @@
 """The job that holds a store's memberships against its archive: a report and a metric out. It sends nothing."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 
 from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.written import write_json
@@ -18,6 +20,7 @@ from transforms.users.tally import series_for
 
 __all__ = ["build", "finish"]
 
+_log = logging.getLogger(__name__)
 _MINUTE = 60_000_000
 
 
@@ -30,6 +33,7 @@ def build(pipeline: beam.Pipeline, asked: Backfill, report: str | None) -> None:
 
 def _finish(done: Audit, asked: Backfill, report: str | None) -> None:
     found = finish(asked, done)
+    _log.info("report: %s", msgspec.json.encode(found).decode())
     if report is not None:
         write_json(report, found)
 

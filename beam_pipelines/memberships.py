@@ -4,6 +4,7 @@ Files are written beside, and take their names when all are whole. `manifest.jso
 unfinished. Whoever died is repeated by starting the job again, and a step that is tried again goes on where it stood.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from transforms.users.prepare.memberships.transforms import WriteMemberships
 from transforms.users.prepare.transforms import ReadArchive
 
 __all__ = ["MANIFEST", "begin", "build", "engine_of", "finish", "parts_of", "read_manifest", "unfinished"]
+
+_log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 #: How much of the input a part is, in bytes, and how many parts there are at least. There are no more than `_MOST`
@@ -48,6 +51,7 @@ def build(pipeline: beam.Pipeline, asked: Backfill, parts: int, report: str | No
 
 def _finish(counts: Iterable[tuple[str, int]], asked: Backfill, parts: int, report: str | None) -> None:
     done = finish(asked, "columns", dict(counts), parts)
+    _log.info("report: %s", msgspec.json.encode(done).decode())
     if report is not None:
         write_json(report, done)
 
