@@ -11,10 +11,11 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import apache_beam as beam
+import msgspec
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -23,6 +24,7 @@ from beam_pipelines.backfill_options import Backfill, parse, parser
 from beam_pipelines.flag_words import read_flags
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.sources import Bounded, Source
 from transforms.events.times import write_time
 from transforms.logs import fields
 
@@ -38,19 +40,27 @@ def build(pipeline: beam.Pipeline, argv: Sequence[str]) -> None:
     _ = pipeline | "Asked" >> beam.Create([list(argv)]) | "Backfill" >> beam.ParDo(_Backfill())
 
 
-def build_spread(pipeline: beam.Pipeline, asked: Backfill) -> bool:
+def build_spread(pipeline: beam.Pipeline, asked: Backfill, opened: Callable[[Source], Bounded]) -> bool:
     """Add the steps of a backfill that many workers share; False if it is none."""
     if asked.write == "audit":
         audit.build(pipeline, asked, asked.report_place)
         return True
     if asked.write == "memberships" and memberships.engine_of(asked, compiled(asked.config.definitions)) == "columns":
+        if not asked.of_archive:
+            config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
+            asked = msgspec.structs.replace(asked, config=config)
         memberships.build(pipeline, asked, memberships.parts_of(asked), asked.report_place)
         return True
     return False
 
 
-def run(argv: Sequence[str], beam_flags: Sequence[str]) -> Any:
+def run(argv: Sequence[str], beam_flags: Sequence[str], opened: Callable[[Source], Bounded]) -> Any:
     """Launch a backfill on Dataflow and return Beam's result; it is not waited for.
+
+    Args:
+      argv: the flags of the backfill.
+      beam_flags: those of Beam.
+      opened: finds what is read, for a graph that many workers share.
 
     Raises:
       WrongUse, DefinitionsError: nothing was launched.
@@ -58,12 +68,12 @@ def run(argv: Sequence[str], beam_flags: Sequence[str]) -> Any:
     asked = check(argv)
     pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
     try:
-        if not build_spread(pipeline, asked):
+        if not build_spread(pipeline, asked, opened):
             build(pipeline, [*_without(argv, "--as-of"), f"--as-of={write_time(asked.as_of)}"])
         elif asked.out is not None:
             memberships.begin(asked.out)
     except (OSError, BeamIOError) as error:
-        raise WrongUse(f"--events, --out: {error}") from error
+        raise WrongUse(f"--out: {error}") from error
     return pipeline.run()
 
 

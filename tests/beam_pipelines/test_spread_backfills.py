@@ -10,6 +10,7 @@ from graphs import labels
 
 from beam_pipelines.backfill_on_dataflow import build_spread
 from beam_pipelines.backfill_options import Backfill, parse
+from todoke.sources import opened
 
 DATAFLOW = (
     *("--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--project=proj-x", "--region=us-central1"),
@@ -43,7 +44,7 @@ def test_every_runner_gets_the_same_steps(asked: Any, kind: str) -> None:
     backfill, found = asked(BY_COLUMNS, *KINDS[kind]), []
     for flags in (DATAFLOW, ("--runner=PrismRunner",), ("--runner=FnApiRunner",)):
         pipeline = beam.Pipeline(options=PipelineOptions(list(flags), save_main_session=False))
-        assert build_spread(pipeline, backfill)
+        assert build_spread(pipeline, backfill, opened)
         found.append(labels(pipeline.to_runner_api()))
         if flags is DATAFLOW:
             pipeline.run()
@@ -54,5 +55,5 @@ def test_every_runner_gets_the_same_steps(asked: Any, kind: str) -> None:
 def test_all_else_is_one_step(asked: Any) -> None:
     pipeline = beam.Pipeline()
     users = ("--write=users", "--events=EVENTS", "--store=bigtable:p/i")
-    assert not build_spread(pipeline, asked(BY_COLUMNS, *users))
-    assert not build_spread(pipeline, asked(BY_ROWS, *KINDS["memberships of files"]))
+    assert not build_spread(pipeline, asked(BY_COLUMNS, *users), opened)
+    assert not build_spread(pipeline, asked(BY_ROWS, *KINDS["memberships of files"]), opened)
