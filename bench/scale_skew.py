@@ -35,8 +35,8 @@ _HEAD = 10_000
 class Skew(NamedTuple):
     """A minute. Shares are of its events; `over` is by how much the fullest part has more than the mean.
 
-    `hot` keys passed the limit of a minute, which set aside `refused` events. `reread` is the share of events whose
-    row a worker reads again, since it has not met the key, or has forgotten it.
+    `hot` keys passed the limit of a minute, which set aside `refused` events. `reread` is the share of events whose row
+    a process of `Hydrate` reads, since it has not met the key lately: of the second half of as many events of its own.
     """
 
     events: int
@@ -94,7 +94,6 @@ def simulate_skew(
     *,
     exponent: float = 0.9,
     visitor: float = 0.01,
-    workers: int = 50,
     remembered: int = 200_000,
     seed: int = 7,
 ) -> Skew:
@@ -105,12 +104,11 @@ def simulate_skew(
       users: who make them.
       exponent: of the law, not 1.
       visitor: the share of events whose anonymous id is one constant, as of a client with a fault.
-      workers: processes that `Hydrate` runs in; any of them gets an event.
       remembered: keys that a process remembers (`AskedKeys`).
     """
     chance = random.Random(seed)
     draw = zipf(users, exponent, chance)
-    asked = [AskedKeys(remembered) for _ in range(workers)]
+    asked = AskedKeys(remembered)
     keys: Counter[str] = Counter()
     reread = 0
     for number in range(events):
@@ -118,10 +116,8 @@ def simulate_skew(
         anonymous = "0" if chance.random() < visitor else None
         key = route(Event(f"m{number}", "track", "Product Viewed", START, START, user, anonymous))
         keys[key] += 1
-        process = asked[chance.randrange(workers)]
-        if process.unknown([key]):
-            reread += 1
-        process.remember([key])
+        reread += number >= events // 2 and bool(asked.unknown([key]))
+        asked.remember([key])
     busiest, most = keys.most_common(1)[0]
     ranges = _parts(keys, lambda key: user_key(key)[:2].decode())
     shards = _parts(keys, lambda key: shard_of(_send(key)))
@@ -134,7 +130,7 @@ def simulate_skew(
         sum(max(0, number - _applied(key)) for key, number in keys.items()),
         max(ranges.values()) / (events / 256),
         max(shards.values()) / (sum(shards.values()) / SHARDS),
-        reread / events,
+        reread / (events - events // 2),
     )
 
 
