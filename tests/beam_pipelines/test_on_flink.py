@@ -34,6 +34,13 @@ AS_OF = START + 60 * DAY
 FILES = 6
 
 
+def calls() -> list[dict[str, Any]]:
+    """The history, and once more the newest call of a user: a repetition that is known as one in any order."""
+    plain = list({call["messageId"]: call for call in history()}.values())
+    ordered = [call for call in plain if call.get("event") == "Ordered"]
+    return [*plain, max(ordered, key=lambda call: str(call["arrival"]))]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """With definitions, and files of events."""
@@ -45,9 +52,8 @@ def folder(tmp_path: Path) -> Path:
 def write_events(folder: Path, which: Sequence[int]) -> None:
     """Some of the files; each appears whole."""
     folder.mkdir(exist_ok=True)
-    calls = history()
     for number in which:
-        lines = [json.dumps(call) for call in calls[number::FILES]] + ["not JSON"] * (number == 0)
+        lines = [json.dumps(call) for call in calls()[number::FILES]] + ["not JSON"] * (number == 0)
         (folder / f"{number}.part").write_text("\n".join(lines) + "\n", "utf-8")
         (folder / f"{number}.part").rename(folder / f"{number}.jsonl")
 
@@ -93,7 +99,7 @@ def users_in(url: str) -> tuple[dict[str, User], dict[str, set[str]]]:
 
 def expected() -> tuple[dict[str, User], dict[str, set[str]]]:
     compiled = compile_plain(DEFINITIONS)
-    users, _ = run_bounded(decode_all(history()), compiled, AS_OF)
+    users, _ = run_bounded(decode_all(calls()), compiled, AS_OF)
     return users, {name: {key for key, user in users.items() if name in user.members} for name in compiled.segments}
 
 
@@ -138,9 +144,11 @@ def test_the_unbounded_graph_over_files_ends_in_the_same_users_and_counts(flink:
     for row in store.scan_metrics("accounts{"):
         counts[row.series] += row.count
     store.close()
-    assert counts['accounts{outcome="duplicate"}'] == 1
-    assert counts['accounts{cause="not_json",outcome="dead_letter"}'] == 1
-    assert counts.total() == len(history()) + 1
+    assert counts == {
+        'accounts{outcome="applied"}': len(calls()) - 1,
+        'accounts{outcome="duplicate"}': 1,
+        'accounts{cause="not_json",outcome="dead_letter"}': 1,
+    }
 
 
 def test_a_task_manager_that_is_killed_changes_nobody(flink: Cluster, folder: Path) -> None:
