@@ -144,10 +144,14 @@ def test_every_runner_writes_the_same_bytes(shop: Path, runner: str) -> None:
     }
 
 
-def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(shop: Path, todoke: Todoke) -> None:
-    flags = (*FLAGS, "--events", "calls.jsonl", "--out")
+@pytest.mark.parametrize("runner", [(), ("--runner=FnApiRunner",)])
+def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
+    shop: Path, todoke: Todoke, runner: tuple[str, ...]
+) -> None:
+    flags = (*FLAGS, *runner, "--events", "calls.jsonl", "--out")
     assert todoke("backfill", *flags, "whole").returncode == 0
-    assert todoke("backfill", *FLAGS[:3], "2026-03-02T00:00:00Z", *flags[4:], "out").returncode == 0, "of another time"
+    older = (*FLAGS[:3], "2026-03-02T00:00:00Z", *FLAGS[4:], "--events", "calls.jsonl", "--out", "out")
+    assert todoke("backfill", *older).returncode == 0
     server = LocalFcm.start()
     try:
         for pause in (1.5, 2.5, 3.5):
