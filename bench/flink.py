@@ -21,6 +21,7 @@ import polars as pl
 
 from bench.events import write_events
 from bench.peers import DEFINITIONS
+from todoke.prism import find_prism
 from tools.flink import FLINK, cluster
 from transforms.campaigns.load import load
 from transforms.storage.open import open_store
@@ -45,8 +46,9 @@ class Engine(NamedTuple):
 
 def engines() -> Iterator[Engine]:
     """One after another; a cluster runs only while it is measured."""
+    prism = f"--prism_location={find_prism().path}"
     yield Engine("FnApiRunner", "fnapi", ("--runner=FnApiRunner",))
-    yield Engine("Prism", "prism", ("--runner=PrismRunner", "--environment_type=LOOPBACK"))
+    yield Engine("Prism", "prism", ("--runner=PrismRunner", "--environment_type=LOOPBACK", prism))
     for count in (1, 2):
         with cluster(count) as flink:
             yield Engine(f"Flink, {count} TaskManager", "flink", (f"--flink={FLINK}",), count, flink.command)
