@@ -23,7 +23,7 @@ from transforms.users.faults import Unreadable
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed
 from transforms.users.transforms import ACCOUNTED, OUTPUTS, ApplyInputs
-from transforms.users.user import Announcement, Input, User
+from transforms.users.user import Announcement, Input, User, Wake
 from transforms.users.write_batch import WriteBatch
 
 __all__ = ["AdvanceAccounted", "AnnounceAccounted"]
@@ -80,6 +80,10 @@ class _ApplyAccounted(ApplyInputs):
     def open(
         self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None
     ) -> tuple[User | Unreadable, list[Input]]:
+        if hint and state.read() is None:
+            # The engine may have gone back to before it knew of this user, whose row has these inputs already: then
+            # nobody has seen the sends that are open in it.
+            inputs = [Wake(0, again=True), *inputs]
         user, inputs = super().open(key, inputs, state, hint)
         if isinstance(user, User) and user.version < self._version:
             user = msgspec.structs.replace(user, version=self._version)
@@ -88,7 +92,8 @@ class _ApplyAccounted(ApplyInputs):
     def put_out(self, batch: WriteBatch) -> Iterator[Any]:
         results = list(batch.flush())
         bare = [each for each in results if isinstance(each, Forward) and not each.input.handle]
-        self._publisher.publish(encode_inputs_control(each.user, [each.input]) for each in bare)
+        if bare:
+            self._publisher.publish(encode_inputs_control(each.user, [each.input]) for each in bare)
         yield from self.tagged(each for each in results if not isinstance(each, Forward) or each.input.handle)
 
 
