@@ -17,6 +17,7 @@ PATIENCE = 1200
 
 
 @pytest.mark.all_in_ci
+@pytest.mark.xfail(reason="live on Flink is experimental: a few users may be wrong (docs/engines.md)", strict=False)
 @pytest.mark.timeout(PATIENCE)
 def test_a_task_manager_is_killed_under_live_traffic(
     pubsub_emulator: object,
