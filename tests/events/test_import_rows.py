@@ -267,6 +267,14 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
         ({"type": "time", "zone": "Asia/Tokyo"}, "2026-03-10T09:00:00+01:00", "2026-03-10T08:00:00Z"),
         ({"type": "time"}, "2026-03-10 09:00:00", None),
         ({"type": "time", "format": "%Y"}, "1", None),
+        (
+            {"type": "time", "format": "%Y-%m-%d %H:%M:%S %Z", "zone": "Asia/Tokyo"},
+            "2026-03-10 09:00:00 UTC",
+            "2026-03-10T09:00:00Z",
+        ),
+        ({"type": "time", "format": "%Z %Y-%m-%d %H:%M:%S"}, "gmt 2026-03-10 09:00:00", "2026-03-10T09:00:00Z"),
+        ({"type": "time", "format": "%Y-%m-%d %H:%M:%S %Z", "zone": "UTC"}, "2026-03-10 09:00:00 PST", None),
+        ({"type": "date", "format": "%Y-%m-%d %Z"}, "2026-03-10 UTC", "2026-03-10"),
         ({"type": "time", "format": "excel", "zone": "UTC"}, "46082.4166666667", "2026-03-01T10:00:00Z"),
         ({"type": "time", "format": "excel", "zone": "Europe/Berlin"}, "46082", "2026-02-28T23:00:00Z"),
         ({"type": "time", "format": "excel"}, "46082", None),
@@ -320,6 +328,16 @@ def test_ids_are_made_of_what_is_said() -> None:
     named = plain | {"id": "other"}
     [one], [two] = calls(named, row) or [], calls(named, row | {"v": "2"}) or []
     assert one["messageId"] == two["messageId"] != first["messageId"]
+
+
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_rows_without_the_id_that_should_tell_them_apart_are_not_one(empty: str | None) -> None:
+    plain = {"user": "id", "time": "at", "id": ["order", "line"], "event": "Came", "properties": {"v": "v"}}
+    row = {"id": "ada", "at": TIME, "order": empty, "line": "", "v": "1"}
+    [first], [again] = calls(plain, row) or [], calls(plain, row) or []
+    [second], [third] = calls(plain, row | {"v": "2"}) or [], calls(plain, row | {"line": "7"}) or []
+    assert len({first["messageId"], second["messageId"], third["messageId"]}) == 3
+    assert again == first
 
 
 @pytest.mark.parametrize(

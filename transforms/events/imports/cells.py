@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ _WORDS = {"true": True, "t": True, "yes": True, "y": True, "1": True}
 _WORDS |= {"false": False, "f": False, "no": False, "n": False, "0": False}
 #: How many of each make a second, where a time is a number since 1970.
 _UNIX = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000}
+#: What `%Z` may name. strptime passes over the name, and knows besides those of whatever machine it is on.
+_NAMED_ZONES = ("UTC", "GMT")
 #: Where spreadsheets count days from, and the last that they know.
 _EXCEL, _EXCEL_DAY = datetime(1899, 12, 30), 2_958_465  # noqa: DTZ001 - the zone comes later
 
@@ -87,7 +90,15 @@ def _date(cell: Any, asked: Any) -> str:
 
 
 def _read(text: str, form: str | None) -> datetime:
-    return datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 - the zone comes later
+    if not form:
+        return datetime.fromisoformat(text)
+    if "%Z" not in form:
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the zone comes later
+    for name in _NAMED_ZONES:
+        with suppress(ValueError):
+            found = datetime.strptime(text, form.replace("%Z", name))  # noqa: DTZ007 - this is the zone
+            return found.replace(tzinfo=found.tzinfo or UTC)
+    raise ValueError(f"no zone that is known: {', '.join(_NAMED_ZONES)}")
 
 
 def _json(cell: Any, _: Any) -> Any:

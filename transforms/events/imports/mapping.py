@@ -68,8 +68,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping. A text in place of a `Column` names a column; `event` alone names the event itself.
 
     With `event` a row is a track call, with `attributes` an identify call; with both it is both. `only` leaves out rows
-    whose column has none of these values. `id` are the columns that tell rows apart: without them all that is mapped
-    does.
+    whose column has none of these values. `id` are the columns that tell rows apart: without them, and where they are
+    empty, all that is mapped does.
     """
 
     user: str | Column | None = None
@@ -153,8 +153,11 @@ def _column(said: str | Column) -> Column:
 def columns_of(table: Table) -> list[tuple[str, ...]]:
     """The columns that a file must have: of each of these one at least."""
     listed = [column.names for _, column in _columns(table) if column.names]
-    ids = (table.id,) if isinstance(table.id, str) else tuple(table.id or ())
-    return [*listed, *((name,) for name in (*ids, *table.only))]
+    return [*listed, *((name,) for name in (*_id_columns(table), *table.only))]
+
+
+def _id_columns(table: Table) -> tuple[str, ...]:
+    return (table.id,) if isinstance(table.id, str) else tuple(table.id or ())
 
 
 def calls_of(table: Table, row: Mapping[str, Any], time: int | None, now: int) -> list[dict[str, Any]] | None:
@@ -264,8 +267,7 @@ def _cell(asked: Column, row: Mapping[str, Any]) -> Any:
 
 def _message_id(table: Table, row: Mapping[str, Any], call: Mapping[str, Any]) -> str:
     said: Any = call
-    if table.id is not None:
-        names = [table.id] if isinstance(table.id, str) else table.id
-        told = [call.get(name) for name in ("type", "event", "userId", "anonymousId")]
-        said = [*told, *(row.get(name) for name in names)]
+    cells = [row.get(name) for name in _id_columns(table)]
+    if not all(map(is_empty, cells)):  # else nothing but what is mapped tells the row from others
+        said = [*(call.get(name) for name in ("type", "event", "userId", "anonymousId")), *cells]
     return f"import-{blake2b(_encode(said), digest_size=16).hexdigest()}"
