@@ -148,8 +148,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
         if place is not None and ":" not in place:
             check_written(flag, place)
-    if flags.out is not None and "://" not in flags.out:
-        check_written("--out", flags.out, folder=True)
+    if flags.out is not None:
+        _check_out(flags.out)
     if flags.write != "seeds" and names_dataflow(beam_flags):
         raise WrongUse("--runner: a backfill is one process on this machine, and takes no --runner of Dataflow")
     definitions = read_definitions(flags.definitions)
@@ -189,6 +189,13 @@ def check_words(argv: list[str]) -> None:
     _read_scope(flags, int(datetime.now(UTC).timestamp() * 1_000_000))
     if flags.activation is not None:
         read_time("--activation", flags.activation)
+
+
+def _check_out(place: str) -> None:
+    if "://" not in place:
+        check_written("--out", place, folder=True)
+    elif any(sign in place for sign in "*?["):  # Beam cannot quote them, and would delete what they match
+        raise WrongUse(f"--out: {place} has a sign of a pattern: name a folder without `*`, `?` and `[`")
 
 
 def _read_scope(flags: argparse.Namespace, launched: int) -> tuple[int, bool]:

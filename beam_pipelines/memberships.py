@@ -5,7 +5,9 @@ unfinished. Whoever died is repeated by starting the job again, and a step that 
 """
 
 import logging
+import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -18,7 +20,7 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.sources import Files, Source, TableStreams
 from transforms.events.times import write_time
-from transforms.events.transforms import ReadEvents
+from transforms.events.transforms import ReadEvents, found_files
 from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.warming import atoms
 from transforms.users.prepare.memberships.transforms import WriteMemberships
@@ -29,6 +31,9 @@ __all__ = ["MANIFEST", "begin", "build", "engine_of", "finish", "parts_of", "rea
 _log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+#: How files are called when all are whole.
+_PREFIX = "memberships-"
+_NAMED = f"{_PREFIX}*.parquet"
 #: How much of the input a part is, in bytes, and how many parts there are at least. There are no more than `_MOST`
 #: before a part is `_LARGE_PART`, since each chunk of events is a blob for each part; and never more than `_BOUND`.
 _PART_BYTES, _LARGE_PART = 12 << 20, 64 << 20
@@ -88,9 +93,8 @@ def _size(source: Source) -> int:
         return source.size
     assert isinstance(source, Files)
     size = 0
-    for each in FileSystems.match([source.pattern])[0].metadata_list:
-        packed = next((times for ending, times in _PACKED.items() if each.path.endswith(ending)), 1)
-        size += each.size_in_bytes * packed
+    for path, bytes_of in found_files(source.pattern):
+        size += bytes_of * next((times for ending, times in _PACKED.items() if path.endswith(ending)), 1)
     return size
 
 
@@ -100,12 +104,18 @@ def unfinished(out: str) -> str:
 
 
 def begin(out: str) -> None:
-    """Delete what somebody who died left."""
+    """Delete what somebody who died left: the files of a folder without a manifest, too."""
+    _delete_unfinished(out)
+    place = out.rstrip("/")
+    if not FileSystems.exists(f"{place}/{MANIFEST}"):
+        _delete(_files(place, _NAMED))
+
+
+def _delete_unfinished(out: str) -> None:
     folder = unfinished(out)
     if FileSystems.exists(folder):
-        FileSystems.delete([folder])
-    if left := _files(f"{folder}/*"):  # of a bucket, which has no folders
-        FileSystems.delete(left)
+        _delete([folder])
+    _delete(_files(folder, "*"))  # of a bucket, which has no folders
 
 
 def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) -> dict[str, Any]:
@@ -119,7 +129,7 @@ def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) ->
     assert asked.out is not None
     definitions, out = compiled(asked.config.definitions), asked.out.rstrip("/")
     segments = {name: sums.get(f"segment {name}", 0) for name in sorted(definitions.segments)}
-    names = [f"memberships-{number:05}.parquet" for number in range(files)]
+    names = [f"{_PREFIX}{number:05}.parquet" for number in range(files)]
     report = {
         "write": "memberships",
         "engine": engine,
@@ -132,24 +142,20 @@ def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) ->
         "files": names,
     }
     _name_files(out, names)
-    begin(out)
+    _delete_unfinished(out)
     write_json(f"{out}/{MANIFEST}", report)
     return report
 
 
 def _name_files(out: str, names: list[str]) -> None:
-    manifest = f"{out}/{MANIFEST}"
-    if FileSystems.exists(manifest):
-        FileSystems.delete([manifest])
-    if old := [place for place in _files(f"{out}/memberships-*.parquet") if place.rpartition("/")[2] not in names]:
-        FileSystems.delete(old)
-    made = {place.rpartition("/")[2] for place in _files(f"{unfinished(out)}/*.parquet")}
-    waiting = [name for name in names if name.removeprefix("memberships-") in made]
-    if len(waiting) < len(names):  # a try before this one has named some
-        there = {place.rpartition("/")[2] for place in _files(f"{out}/memberships-*.parquet")}
-        if lost := sorted(set(names) - set(waiting) - there):
-            raise RunFailed(f"{out}: {lost[0]} is not there")
-    sources = [f"{unfinished(out)}/{name.removeprefix('memberships-')}" for name in waiting]
+    if FileSystems.exists(f"{out}/{MANIFEST}"):  # of another run: whatever is named from here on is of this one
+        _delete([f"{out}/{MANIFEST}", *_files(out, _NAMED)])
+    made, there = _names(_files(unfinished(out), "*.parquet")), _names(_files(out, _NAMED))
+    _delete(f"{out}/{name}" for name in sorted(there - {*names}))
+    waiting = [name for name in names if name.removeprefix(_PREFIX) in made]
+    if lost := sorted({*names} - {*waiting} - there):  # a try before this one has named some
+        raise RunFailed(f"{out}: {lost[0]} is not there")
+    sources = [f"{unfinished(out)}/{name.removeprefix(_PREFIX)}" for name in waiting]
     FileSystems.rename(sources, [f"{out}/{name}" for name in waiting])
 
 
@@ -168,5 +174,23 @@ def _accounts(sums: Mapping[str, int]) -> dict[str, int]:
     return {"read": read, **ended, "duplicates": read - sum(ended.values())}
 
 
-def _files(pattern: str) -> list[str]:
-    return [metadata.path for metadata in FileSystems.match([pattern])[0].metadata_list]
+def _files(folder: str, pattern: str) -> list[str]:
+    """Files of a folder. Beam cannot quote what would be a sign of a pattern in the folder's own name."""
+    if "://" not in folder:
+        return [str(file) for file in Path(folder).glob(pattern)]
+    return [metadata.path for metadata in FileSystems.match([f"{folder}/{pattern}"])[0].metadata_list]
+
+
+def _names(places: Iterable[str]) -> set[str]:
+    return {place.rpartition("/")[2] for place in places}
+
+
+def _delete(places: Iterable[str]) -> None:
+    """Delete files in their order, and folders whole."""
+    for place in places:
+        if "://" in place:
+            FileSystems.delete([place])
+        elif Path(place).is_dir():
+            shutil.rmtree(place)
+        else:
+            Path(place).unlink()

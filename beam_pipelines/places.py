@@ -22,6 +22,8 @@ def check_events(source: Source, flag: str = "--events") -> None:
     if not isinstance(source, Files) or "://" in source.pattern:
         return
     place = Path(source.pattern)
+    if place.is_file():
+        return
     if any(sign in source.pattern for sign in _PATTERN):
         plain = place
         while any(sign in str(plain) for sign in _PATTERN):

@@ -2,7 +2,6 @@
 
 import re
 
-from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
@@ -10,7 +9,7 @@ from todoke.account import UNREADABLE, auth_fault
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.bigquery import QueryRefused
 from transforms.events.sources import BigQuery, Bounded, Files, Source, TableStreams
-from transforms.events.transforms import open_bigquery
+from transforms.events.transforms import found_files, open_bigquery
 
 __all__ = ["opened"]
 
@@ -43,7 +42,7 @@ def _said(error: GoogleAPIError) -> str:
 
 def _check_files(files: Files, flag: str) -> None:
     try:
-        found = FileSystems.match([files.pattern], [1])[0].metadata_list
+        found = found_files(files.pattern, 1)
     except (OSError, ValueError, GoogleAPIError, GoogleAuthError) as error:
         raise WrongUse(f"{flag}: {files.pattern} cannot be read: {error}") from error
     if not found:

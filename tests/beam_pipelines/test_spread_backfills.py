@@ -8,9 +8,11 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from graphs import labels
 
+from beam_pipelines import memberships
 from beam_pipelines.backfill_on_dataflow import build_spread
 from beam_pipelines.backfill_options import Backfill, parse
 from todoke.sources import opened
+from transforms.errors import RunFailed
 
 DATAFLOW = (
     *("--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--project=proj-x", "--region=us-central1"),
@@ -50,6 +52,28 @@ def test_every_runner_gets_the_same_steps(asked: Any, kind: str) -> None:
             pipeline.run()
     assert found[0] == found[1] == found[2]
     assert "Finish" in found[0]
+
+
+def test_no_file_of_another_run_takes_the_place_of_one_that_is_lost(asked: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    backfill = asked(BY_COLUMNS, "--write=memberships", "--events=EVENTS", f"--out={out}")
+
+    def made(*numbers: int) -> None:
+        memberships.begin(str(out))
+        for number in numbers:
+            (out / "unfinished").mkdir(parents=True, exist_ok=True)
+            (out / "unfinished" / f"{number:05}.parquet").write_bytes(b"x")
+
+    made(0, 1)
+    memberships.finish(backfill, "columns", {}, 2)
+    for _ in range(2):  # that somebody tries again makes it no better
+        made(0)  # another run has deleted 1 meanwhile
+        with pytest.raises(RunFailed, match=r"memberships-00001\.parquet is not there"):
+            memberships.finish(backfill, "columns", {}, 2)
+        assert not (out / "manifest.json").exists()
+    made(0, 1)
+    (out / "unfinished" / "00001.parquet").rename(out / "memberships-00001.parquet")  # a try before this one
+    assert memberships.finish(backfill, "columns", {}, 2)["files"] == [path.name for path in sorted(out.glob("*.p*"))]
 
 
 def test_all_else_is_one_step(asked: Any) -> None:

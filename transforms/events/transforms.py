@@ -36,7 +36,7 @@ from transforms.events.sources import (
     TableStreams,
 )
 
-__all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "open_bigquery", "read_messages"]
+__all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "found_files", "open_bigquery", "read_messages"]
 
 #: The outputs of `Decode`.
 EVENTS, DEAD_LETTERS = "events", "dead_letters"
@@ -126,10 +126,20 @@ def read_messages(source: Bounded) -> Iterator[bytes]:
                 yield from rows_of_stream(opened, stream)
 
 
+def found_files(pattern: str, most: int | None = None) -> list[tuple[str, int]]:
+    """The files of a pattern, or of a path that would be one, and their sizes in bytes; `most` of them if so many do.
+
+    Raises:
+      OSError: nobody knows.
+    """
+    if "://" not in pattern and Path(pattern).is_file():
+        return [(pattern, Path(pattern).stat().st_size)]
+    found = FileSystems.match([pattern], [most])[0].metadata_list
+    return [(metadata.path, metadata.size_in_bytes) for metadata in found]
+
+
 def _found(pattern: str) -> list[tuple[str, int]]:
-    """Files and their sizes in bytes."""
-    found = [(metadata.path, metadata.size_in_bytes) for metadata in FileSystems.match([pattern])[0].metadata_list]
-    if not found:
+    if not (found := found_files(pattern)):
         raise OSError(f"no files found based on the file pattern {pattern}")
     return found
 

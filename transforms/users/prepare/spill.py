@@ -71,7 +71,7 @@ class Spill:
 
 def scanned(files: Iterable[Path]) -> pl.LazyFrame:
     """The rows of files; columns that are nowhere are left out."""
-    scans = [pl.scan_parquet(file) for file in files]
+    scans = [pl.scan_parquet(file, glob=False) for file in files]
     return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
 
 
