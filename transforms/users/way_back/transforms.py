@@ -5,7 +5,7 @@ See docs/explanation/way-back.md.
 
 from collections.abc import Iterator
 from time import time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
@@ -98,9 +98,15 @@ class AnnounceByRange(beam.PTransform):
 
     def expand(self, announcements: beam.PCollection[Event]) -> Any:
         """Tell every user who has a row."""
-        tell = beam.ParDo(_TellRange(self.store))
-        divided = announcements | "Divide" >> beam.ParDo(_Divide(self.store))
-        return divided | "Tell" >> tell.with_outputs(_ACCOUNTED, main="payloads")
+        divide = beam.ParDo(_Divide(self.store))
+        divided = announcements | "Tell" >> divide.with_outputs(_ACCOUNTED, main="ranges")
+        payloads = divided.ranges | "TellRange" >> beam.ParDo(_TellRange(self.store))
+        return _Told(payloads, divided[_ACCOUNTED])
+
+
+class _Told(NamedTuple):
+    payloads: beam.PCollection
+    accounted: beam.PCollection
 
 
 #: What is told, as `encode_inputs` has it, and a `UserRange`: of whom.
@@ -109,6 +115,10 @@ _ToRange = tuple[bytes, str, str]
 
 @with_output_types(Keyed)
 class _Divide(StoreDoFn):
+    def default_label(self) -> str:
+        """As a running job has it, where this step told everybody by itself: an update asks for each step by name."""
+        return "_Announce"
+
     def process(self, event: Event) -> Iterator[Keyed]:
         told = encode_inputs([Announcement(event)])
         for number, within in enumerate(self._store.user_ranges(_RANGES)):
