@@ -34,6 +34,7 @@ _TURN = 1_000
 WAITING_SECONDS = 10
 
 _encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, Send])
 
 
 class DeliverUnbounded(beam.PTransform):
@@ -87,18 +88,26 @@ def put_off(waiting: Iterable[tuple[int, Send]], shards: int, seconds: int) -> I
         yield beam.pvalue.TaggedOutput(LATER, (waiting_key(send, at, shards, seconds), _encoder.encode((at, send))))
 
 
-class _Waiting(Delivering):
-    """Sends that are to come again wait in `LATER`, which is read only when the first of it is due, at `DUE`
-    (microseconds). One that came when it was too late already has the time 0: it has not waited for its turn."""
+class DeliverAgain(Delivering):
+    """Takes what `put_off` gave out, and delivers it at its time.
+
+    It waits in `LATER`, which is read only when the first of it is due, at `DUE` (microseconds). What came when it was
+    too late already has the time 0: it has not waited for its turn.
+    """
 
     LATER = BagStateSpec("later", BytesCoder())
     DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
     RETRY = TimerSpec("retry", TimeDomain.WATERMARK)
 
-    def setup(self) -> None:
-        """Open the courier, and find out how what waits is written."""
-        super().setup()
-        self._later_decoder = msgspec.msgpack.Decoder(tuple[int, Send])
+    def process(
+        self,
+        element: tuple[str, bytes],
+        later: Any = beam.DoFn.StateParam(LATER),
+        due: Any = beam.DoFn.StateParam(DUE),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
+    ) -> None:
+        """Let a send wait."""
+        self._wait([_decoder.decode(element[1])], later, due, retry)
 
     @on_timer(RETRY)
     def deliver_again(
@@ -116,7 +125,7 @@ class _Waiting(Delivering):
             # The watermark is ahead of the wall clock by that much at least, and may stay so.
             _set(retry, timestamp.micros + first - now)
             return
-        waiting = [self._later_decoder.decode(data) for data in later.read()]
+        waiting = [_decoder.decode(data) for data in later.read()]
         later.clear()
         due.clear()
         again: list[Delivery] = []
@@ -124,9 +133,9 @@ class _Waiting(Delivering):
         if too_late := [send for at, send in waiting if at == 0]:
             yield from self.hand_over(too_late, again)
         left = [(at, send) for at, send in waiting if at > now]
-        self.wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
+        self._wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
 
-    def wait(self, waiting: list[tuple[int, Send]], later: Any, due: Any, retry: Any) -> None:
+    def _wait(self, waiting: list[tuple[int, Send]], later: Any, due: Any, retry: Any) -> None:
         """Let sends wait until their times, and set the timer if the first of them is the first of all."""
         for each in waiting:
             later.add(_encoder.encode(each))
@@ -136,29 +145,18 @@ class _Waiting(Delivering):
             _set(retry, first)
 
 
-class DeliverAgain(_Waiting):
-    """Takes what `put_off` gave out, and delivers it at its time."""
-
-    def process(
-        self,
-        element: tuple[str, bytes],
-        later: Any = beam.DoFn.StateParam(_Waiting.LATER),
-        due: Any = beam.DoFn.StateParam(_Waiting.DUE),
-        retry: Any = beam.DoFn.TimerParam(_Waiting.RETRY),
-    ) -> None:
-        """Let a send wait."""
-        self.wait([self._later_decoder.decode(element[1])], later, due, retry)
-
-
-class _DeliverQueue(_Waiting):
+class _DeliverQueue(Delivering):
     """Sends wait in `QUEUE` for their turn, which is the next that the timer gives them.
 
-    What waits for longer goes to `DeliverAgain`. Jobs of before kept it here, in `LATER`, where a timer still finds it.
+    What waits for longer goes to `DeliverAgain`. Jobs of before kept it here, in `LATER`; when its timer fires, it goes
+    there, too.
     """
 
     QUEUE = BagStateSpec("queue", BytesCoder())
     PACE = ReadModifyWriteStateSpec("pace", BytesCoder())
     TURN = TimerSpec("turn", TimeDomain.WATERMARK)
+    LATER, DUE = DeliverAgain.LATER, DeliverAgain.DUE
+    RETRY = TimerSpec("retry", TimeDomain.WATERMARK)
 
     def process(
         self,
@@ -187,6 +185,19 @@ class _DeliverQueue(_Waiting):
         waiting += [(delivery.retry_at or 0, delivery.send) for delivery in again]
         waiting += [(now if send.not_after >= now else 0, send) for send in sends[_TURN:]]
         yield from put_off(waiting, WAITING_SHARDS, WAITING_SECONDS)
+
+    @on_timer(RETRY)
+    def move(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        later: Any = beam.DoFn.StateParam(LATER),
+        due: Any = beam.DoFn.StateParam(DUE),
+    ) -> Iterator[Any]:
+        """Pass on what waits here, with its times."""
+        if not self.is_drain(timestamp):
+            yield from put_off(map(_decoder.decode, later.read()), WAITING_SHARDS, WAITING_SECONDS)
+            later.clear()
+            due.clear()
 
 
 def _itself(keyed: tuple[str, bytes]) -> tuple[str, bytes]:
