@@ -125,8 +125,8 @@ class Delivery:
         """The timer fires that a job of before has set for what waits in the key of a shard."""
         step: Any = self.queue
         step.start_bundle()
-        results = step.move(Timestamp(micros=fired), self.bags["waited", key], self.values["waited", key])
-        self._keep_all(results)
+        waited = (self.bags["waited", key], self.values["waited", key], self.timers["waited", key])
+        self._keep_all(step.move(Timestamp(micros=fired), *waited))
 
     def _keep_all(self, results: Iterator[Any]) -> None:
         for result in [*results]:

@@ -192,12 +192,13 @@ class _DeliverQueue(Delivering):
         timestamp: Any = beam.DoFn.TimestampParam,
         later: Any = beam.DoFn.StateParam(LATER),
         due: Any = beam.DoFn.StateParam(DUE),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
     ) -> Iterator[Any]:
         """Pass on what waits here, with its times."""
         if not self.is_drain(timestamp):
             yield from put_off(map(_decoder.decode, later.read()), WAITING_SHARDS, WAITING_SECONDS)
-            later.clear()
-            due.clear()
+            for each in (later, due, retry):  # Beam knows a timer by the parameter alone
+                each.clear()
 
 
 def _itself(keyed: tuple[str, bytes]) -> tuple[str, bytes]:
