@@ -1,5 +1,6 @@
 """`todoke import`: rows of outside data as history: into a file, to a topic, or into a store."""
 
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -28,7 +29,7 @@ from transforms.events.files import UnreadableFile
 from transforms.events.imports.mapping import Rejected, Table, calls_of, columns_of, read_mapping
 from transforms.events.imports.rows import Row, read_rows, rows_of_objects
 from transforms.events.plain import counted
-from transforms.events.row_files import RowFiles
+from transforms.events.row_files import RowFiles, whole_file
 from transforms.events.sources import QUERY_LIMIT, BigQuery, Files, TableStreams, parse_source
 from transforms.events.transforms import read_messages
 from transforms.segments.document import Problems, read_documents
@@ -185,12 +186,8 @@ class _Importing:
             finally:
                 if self.counts["rejected"]:
                     self._file.seek(0)
-                    Path(place).parent.mkdir(parents=True, exist_ok=True)
-                    unfinished = Path(place).with_name(f".{Path(place).name}.part")
-                    with unfinished.open("wb") as written:
-                        while chunk := self._file.read(1 << 20):
-                            written.write(chunk)
-                    unfinished.replace(place)
+                    with whole_file(Path(place)) as unfinished, unfinished.open("wb") as written:
+                        shutil.copyfileobj(self._file, written, 1 << 20)
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """The calls of all rows."""

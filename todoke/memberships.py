@@ -162,17 +162,18 @@ def _write_users(store: Users, folder: str) -> Iterator[tuple[str, int]]:
     """Write the members that a store has, some users after others; counts, as those of columns, and of files."""
     rows = store.scan_users()
     for number in count():
-        users = [decode_user(row.state) for row in islice(rows, _AT_ONCE)]
-        found = [
-            (segment, user.id, since)
-            for user in users
-            if user.created is not None and user.owner is None
-            for segment, since in user.members.items()
-        ]
-        if not users and number:
+        read, users = 0, 0
+        found: list[tuple[str, str, int]] = []
+        for row in islice(rows, _AT_ONCE):
+            read += 1
+            user = decode_user(row.state)
+            if user.created is not None and user.owner is None:
+                users += 1
+                found += [(segment, user.id, since) for segment, since in user.members.items()]
+        if not read and number:
             return
         times = pl.DataFrame(found, SCHEMA | {"since": pl.Int64}, orient="row").cast({"since": SCHEMA["since"]})
         _write(f"{folder}/{number:05}.parquet", times.sort("segment", "user"))
         yield _FILES, 1
-        yield "users", sum(user.created is not None and user.owner is None for user in users)
+        yield "users", users
         yield from times.group_by("segment").len().select("segment " + pl.col("segment"), "len").iter_rows()

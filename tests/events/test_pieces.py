@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import apache_beam as beam
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,14 +17,17 @@ from hypothesis import strategies as st
 from strength import examples
 
 from transforms.events.files import UnreadableFile, messages_of_file
-from transforms.events.pieces import PIECE_BYTES, WHOLE, pieces_of_file
+from transforms.events.pieces import PIECE_BYTES, WHOLE, FilePiece, pieces_of_file
 from transforms.events.sources import Files
 from transforms.events.transforms import ReadEvents
 
 
 def in_pieces(content: bytes, name: str, most: int) -> list[bytes]:
     file = io.BytesIO(content)
-    pieces = [*pieces_of_file(file, name, len(content), most)]
+    return messages_of(content, name, [*pieces_of_file(file, name, len(content), most)])
+
+
+def messages_of(content: bytes, name: str, pieces: list[FilePiece]) -> list[bytes]:
     return [message for piece in pieces for message in messages_of_file(io.BytesIO(content), name, piece)]
 
 
@@ -56,6 +60,25 @@ def test_what_is_gzipped_or_small_is_one_piece_and_what_is_damaged_is_said_by_it
     assert [*pieces_of_file(io.BytesIO(b"{}"), "e.jsonl", 2)] == [WHOLE]
     with pytest.raises(UnreadableFile, match="no whole Parquet file"):
         in_pieces(b"PAR1" + bytes(99), "e.parquet", 10)
+
+
+def test_a_file_that_has_become_shorter_is_not_taken_for_whole() -> None:
+    lines, table, rows = b"{}\n" * 40, io.BytesIO(), io.BytesIO()
+    pq.write_table(pa.table({"n": range(40)}), table, row_group_size=10)
+    schema = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}]}
+    fastavro.writer(rows, schema, [{"n": number} for number in range(40)], sync_interval=1)
+    shorter, fewer = io.BytesIO(), io.BytesIO()
+    pq.write_table(pa.table({"n": range(20)}), shorter, row_group_size=10)
+    fastavro.writer(fewer, schema, [{"n": 1}], sync_interval=1)
+    for name, before, now in (
+        ("e.jsonl", lines, lines[:60]),
+        ("e.parquet", table.getvalue(), shorter.getvalue()),
+        ("e.avro", rows.getvalue(), fewer.getvalue()),
+    ):
+        pieces = [*pieces_of_file(io.BytesIO(before), name, len(before), 50)]
+        assert len(messages_of(before, name, pieces)) == 40
+        with pytest.raises(UnreadableFile, match=rf"{name}: .*shorter than when it was divided"):
+            messages_of(now, name, pieces)
 
 
 def test_a_pipeline_reads_each_message_of_a_large_file_once(tmp_path: Path) -> None:

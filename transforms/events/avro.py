@@ -22,7 +22,7 @@ from fastavro.read import LOGICAL_READERS
 from fastavro.schema import SchemaParseException
 
 from transforms.events.json_values import encode_row, present, text, text_or_base64, time_writer
-from transforms.events.pieces import WHOLE, FilePiece
+from transforms.events.pieces import SHORTER, WHOLE, FilePiece
 
 __all__ = ["UnreadableAvro", "columns_of_avro", "rows_of_avro"]
 
@@ -248,6 +248,8 @@ def _blocks(file: BinaryIO, head: _Head, piece: FilePiece) -> Iterator[tuple[int
         if count > len(data):  # a record of nulls has no bytes: so many of them that nobody would end
             raise UnreadableAvro("a block is damaged: it has fewer bytes than records")
         yield count, data
+    if piece != WHOLE and file.tell() < stop:
+        raise UnreadableAvro(SHORTER)
 
 
 def _seek_mark(file: BinaryIO, mark: bytes, start: int) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from transforms.events.arrow import payloads, with_zones
 from transforms.events.avro import rows_of_avro
 from transforms.events.decode import BOM
-from transforms.events.pieces import WHOLE, FilePiece
+from transforms.events.pieces import SHORTER, WHOLE, FilePiece
 from transforms.events.sources import AVRO, PARQUET
 
 __all__ = ["LONGEST_LINE", "UnreadableFile", "messages_of_file"]
@@ -102,8 +102,10 @@ def _rows(file: BinaryIO, name: str, piece: FilePiece) -> Iterator[bytes]:
         raise UnreadableFile(f"{name}: is no whole Parquet file: {_first_line(error)}") from error
     leaves = [parquet.schema.column(number).physical_type for number in range(len(parquet.schema))]
     zoned = with_zones(parquet.schema_arrow, leaves) if "INT96" in leaves else None
-    groups = range(piece[0], min(piece[1], parquet.num_row_groups))
-    for batch in parquet.iter_batches(_ROWS, row_groups=list(groups)):
+    start, stop = (0, parquet.num_row_groups) if piece == WHOLE else piece
+    if stop > parquet.num_row_groups:
+        raise UnreadableFile(f"{name}: {SHORTER}")
+    for batch in parquet.iter_batches(_ROWS, row_groups=list(range(start, stop))):
         yield from payloads(batch if zoned is None else batch.cast(zoned))
 
 
@@ -120,7 +122,7 @@ def _lines(file: BinaryIO, name: str, piece: FilePiece) -> Iterator[bytes]:
     """Reads whole chunks, since Beam's files read these many times faster than lines."""
     parts: list[bytes] = []
     held = 0
-    for number, chunk in enumerate(_chunks(file, piece)):
+    for number, chunk in enumerate(_chunks(file, name, piece)):
         if number == 0 and piece[0] == 0:
             _check_lines(chunk, name)
         first, *lines = chunk.split(b"\n")
@@ -141,7 +143,7 @@ def _check_lines(beginning: bytes, name: str) -> None:
             raise UnreadableFile(f"{name}: begins like {what}")
 
 
-def _chunks(file: BinaryIO, piece: FilePiece) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, name: str, piece: FilePiece) -> Iterator[bytes]:
     """The bytes of the lines that begin in a piece.
 
     The line end before the first of them is looked for from the byte before the piece on, the last one is read to its
@@ -168,3 +170,5 @@ def _chunks(file: BinaryIO, piece: FilePiece) -> Iterator[bytes]:
         yield chunk if end < 0 else chunk[: end + 1]
         if end >= 0:
             return
+    if at < stop and piece != WHOLE:
+        raise UnreadableFile(f"{name}: {SHORTER}")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from transforms.events.sources import PARQUET
 
-__all__ = ["PIECE_BYTES", "WHOLE", "FilePiece", "pieces_of_file"]
+__all__ = ["PIECE_BYTES", "SHORTER", "WHOLE", "FilePiece", "pieces_of_file"]
 
 #: Half-open: bytes of lines or blocks, or groups of rows. A line is of the piece in which it begins, a block of that in
 #: which the mark before it begins.
@@ -20,6 +20,8 @@ FilePiece = tuple[int, int]
 WHOLE: FilePiece = (0, 1 << 62)
 #: About how much of a file a piece is, as it lies there; of Parquet, before it was compressed.
 PIECE_BYTES = 32 << 20
+#: What is said of a file that has lost a piece.
+SHORTER = "is shorter than when it was divided: nobody may change it while it is read"
 
 
 def pieces_of_file(file: BinaryIO, name: str, size: int, most: int = PIECE_BYTES) -> Iterator[FilePiece]:
@@ -54,4 +56,4 @@ def _groups(file: BinaryIO, most: int) -> Iterator[FilePiece]:
             yield first, number
             first, held = number, 0
         held += bytes_of
-    yield first, max(groups.num_row_groups, 1)
+    yield (first, groups.num_row_groups) if groups.num_row_groups else WHOLE

@@ -7,6 +7,7 @@ for. No step holds more than a chunk. A file that is there already is replaced w
 import gzip
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,35 @@ import pyarrow.parquet as pq
 
 from transforms.events.times import read_time
 
-__all__ = ["TIME", "RowFiles"]
+__all__ = ["TIME", "RowFiles", "whole_file"]
 
 _AT_ONCE = 20_000
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 #: The type of a column of times: ISO 8601 text in JSON.
 TIME = pa.timestamp("us", tz="UTC")
+
+
+@contextmanager
+def whole_file(place: Path) -> Iterator[Path]:
+    """Where to write what takes the place of a file once it is whole: beside it, and not at all if that fails.
+
+    Where a link leads is what is replaced. What is no file (a pipe, `/dev/stdout`) is written as it is.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    if place.exists() and not place.is_file():
+        yield place
+        return
+    place = place.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_name(f".{place.name}.part")
+    try:
+        yield unfinished
+        unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 class RowFiles:
@@ -62,13 +85,8 @@ class RowFiles:
             (self._scratch / "part-").touch()
         for spilled in sorted(self._scratch.iterdir()):
             place = Path(self._pattern.replace("*", spilled.name.removeprefix("part-")))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = place.with_name(f".{place.name}.part")
-            try:
+            with whole_file(place) as unfinished:
                 self._make(spilled, unfinished, place.name)
-                unfinished.replace(place)
-            finally:
-                unfinished.unlink(missing_ok=True)
             spilled.unlink()
             self.files.append(str(place))
 
@@ -91,7 +109,8 @@ class RowFiles:
         elif name.endswith(".gz"):
             _zip(spilled, place)
         else:
-            shutil.copyfile(spilled, place)
+            with spilled.open("rb") as read, place.open("wb") as written:
+                shutil.copyfileobj(read, written, 1 << 20)
 
     def _chunks(self, spilled: Path) -> Iterator[list[dict[str, Any]]]:
         times = [field.name for field in self._schema if field.type == TIME]

@@ -42,7 +42,10 @@ __all__ = ["MOST_LISTED", "OUTCOMES", "Audit", "Difference", "audit", "columnar_
 #: How the audit of a user may end. `moving`: the user changed while it was read, twice. `warming`, `missed`: a seed is
 #: to come, or can come no more. `other_definitions`: the user was judged by others. `unreadable`: the state is.
 OUTCOMES = ("agree", "differ", "moving", "warming", "missed", "other_definitions", "unreadable")
-_AT_ONCE = 1_000
+#: How many users are read together at most, and about how many events of theirs: fewer users where they have many.
+_AT_ONCE, _EVENTS_AT_ONCE = 1_000, 50_000
+#: How many users are read together first, when nobody knows yet how many events they have.
+_AT_FIRST = 100
 #: How many differences are listed; all are counted.
 MOST_LISTED = 100
 #: What the archive says of somebody of whom it has nothing.
@@ -121,6 +124,7 @@ def audit(
     within: UserRange = EVERY_USER,
     most: int = MOST_LISTED,
     at_once: int = _AT_ONCE,
+    events_at_once: int = _EVENTS_AT_ONCE,
 ) -> Audit:
     """Compare all users of a range of a store, anonymous ones too.
 
@@ -130,17 +134,20 @@ def audit(
       as_of: when users are judged who have not gone on since.
       within: which users.
       most: how many differences are listed.
-      at_once: how many users are read together.
+      at_once: how many users are read together at most.
+      events_at_once: about how many events of theirs are.
 
     Raises:
       StoreError: the store cannot be read.
       OlderDefinitions: a user was judged by newer ones.
     """
     done, asks = Audit(), _Asks(definitions, as_of)
-    rows = store.scan_users(within)
-    while some := list(islice(rows, at_once)):
+    rows, many = store.scan_users(within), min(at_once, _AT_FIRST)
+    while some := list(islice(rows, many)):
         judged: list[_Judged] = []
+        events = 1
         for read in _settled_reads(store, some, done):
+            events += len(read.events)
             if (outcome := asks.hinders(read.user)) is not None:
                 done.outcomes[outcome] += 1
             elif isinstance(found := asks.judge(read), str):
@@ -151,6 +158,7 @@ def audit(
             done.outcomes["differ" if differences else "agree"] += 1
             done.reasons.update(each.reason for each in differences)
             done.differences += differences[: max(0, most - len(done.differences))]
+        many = max(1, min(at_once, len(some) * events_at_once // events))
     return done
 
 
