@@ -46,7 +46,8 @@ def _absolute(said: str) -> str:
     kind, colon, path = said.partition(":")
     if kind == "sqlite":
         return f"sqlite:{Path(path).absolute()}"
-    return said if colon or said in ("none", "store") else str(Path(said).absolute())
+    named = (colon and "/" not in kind) or said in ("none", "store")  # no part of a path: `./at-09:00.jsonl` is one
+    return said if named else str(Path(said).absolute())
 
 
 def on_flink(flags: argparse.Namespace, beam_flags: list[str], *, live: bool) -> list[str]:

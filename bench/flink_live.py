@@ -322,10 +322,6 @@ def _at_rest(site: Site) -> bool:
     )
 
 
-def _open_sends(site: Site) -> int:
-    return sum(row.open_sends for row in site.store.scan_users())
-
-
 def _checkpoints(figures: dict[str, Any]) -> list[Check]:
     latest = (figures.get("latest") or {}).get("completed") or {}
     return [

@@ -58,6 +58,8 @@ def test_paths_are_absolute_for_workers_in_another_folder(files: list[str], tmp_
     flags = [*files[:-2], "--write", "memberships", "--out", "members", "--as-of", AS_OF]
     asked, beam_flags = backfill_options.parse([*flags, "--flink", "localhost:8099"])
     assert asked.out == f"{tmp_path}/members"
+    config, _, _ = options.parse([*files, "--events", "./at-09:*.jsonl", "--flink", "localhost:8099"])
+    assert config.source.pattern == f"{tmp_path}/at-09:*.jsonl"  # type: ignore[union-attr]
     assert asked.config.dead_letters == f"{tmp_path}/dead_letters.jsonl"
     assert "--runner=PortableRunner" in beam_flags
     config, _, _ = options.parse([*files, "--store", "none", "--dead-letters", "out.jsonl"])

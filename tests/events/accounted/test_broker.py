@@ -10,6 +10,8 @@ from transforms.events.accounted import broker as brokers
 from transforms.events.accounted.broker import Broker, SubscriptionReader
 from transforms.events.accounted.handles import by_subscription, handle_of
 
+Code = grpc.StatusCode
+
 
 @pytest.fixture
 def subscription(pubsub: Project) -> str:
@@ -73,15 +75,16 @@ def test_what_cannot_be_acknowledged_is_counted_and_raises_nothing(
     proxy.stop()
 
 
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN, Code.RESOURCE_EXHAUSTED])
 def test_a_service_that_is_away_is_no_silence(
-    subscription: str, pubsub: Project, monkeypatch: pytest.MonkeyPatch
+    code: grpc.StatusCode, subscription: str, pubsub: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = Flaky(pubsub.host)
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", proxy.host)
     monkeypatch.setattr(brokers, "AWAY_SECONDS", 0.0)
     time = [1_000_000_000_000_000]
     reader = SubscriptionReader(Broker(), subscription, clock=lambda: time[0])
-    proxy.always("Pull", refuse(grpc.StatusCode.UNAVAILABLE))
+    proxy.always("Pull", refuse(code))
     for _ in range(3):
         time[0] += 60_000_000
         assert reader.pull(wait=False) == []

@@ -3,7 +3,7 @@
 import pytest
 from emulators import Project
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from google.pubsub_v1.types import PushConfig, Subscription
+from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 
 from transforms.errors import WrongUse
 from transforms.events.accounted.deadline import check_deadline, check_subscriptions, needed
@@ -34,6 +34,12 @@ def test_exactly_once_is_refused() -> None:
 def test_order_is_refused() -> None:
     with pytest.raises(WrongUse, match="delivers in order"):
         check_deadline("--events", found(enable_message_ordering=True), 2.0)
+
+
+def test_one_that_gives_messages_up_is_refused() -> None:
+    policy = DeadLetterPolicy(dead_letter_topic="projects/proj-x/topics/undelivered", max_delivery_attempts=5)
+    with pytest.raises(WrongUse, match="gives a message up after 5 deliveries"):
+        check_deadline("--events", found(dead_letter_policy=policy), 2.0)
 
 
 def test_a_subscription_that_pushes_is_refused() -> None:

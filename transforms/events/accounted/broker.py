@@ -10,7 +10,15 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError, ServiceUnavailable
+from google.api_core.exceptions import (
+    Aborted,
+    DeadlineExceeded,
+    GoogleAPIError,
+    InternalServerError,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unknown,
+)
 from google.api_core.retry import Retry, if_transient_error
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PullResponse
@@ -28,6 +36,8 @@ WAIT_SECONDS, ASK_SECONDS = 1.0, 0.1
 ANSWER_SECONDS = 30.0
 #: How long a reader rests while the service is away, in seconds.
 AWAY_SECONDS = 1.0
+#: What passes (cloud.google.com/pubsub/docs/reference/error-codes). An error that is raised takes the engine back.
+_AWAY = (Aborted, DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests, Unknown)
 #: How long acknowledging is tried, in seconds. What it fails for comes again, and is found to be a duplicate.
 ACKNOWLEDGE_SECONDS = 20.0
 
@@ -60,7 +70,7 @@ class Broker:
         while True:
             try:
                 found = self._pull(subscription)
-            except (ServiceUnavailable, DeadlineExceeded):
+            except _AWAY:
                 return None
             if found or time.monotonic() >= until:
                 return found

@@ -36,7 +36,7 @@ def check_deadline(flag: str, found: Found, interval: float) -> None:
       interval: how often a checkpoint is taken, in seconds.
 
     Raises:
-      WrongUse: it delivers exactly once, in order, or not by pulls; or its deadline is too short.
+      WrongUse: it delivers exactly once, in order, only so often, or not by pulls; or its deadline is too short.
     """
     if found.enable_exactly_once_delivery:
         raise WrongUse(
@@ -47,6 +47,12 @@ def check_deadline(flag: str, found: Found, interval: float) -> None:
         raise WrongUse(
             f"{flag}: {found.name} delivers in order: what is not acknowledged yet holds back all that follows. Use a "
             "subscription without it"
+        )
+    if found.dead_letter_policy.dead_letter_topic:
+        raise WrongUse(
+            f"{flag}: {found.name} gives a message up after {found.dead_letter_policy.max_delivery_attempts} "
+            "deliveries, and each lease that ends is one: after a few restarts good messages would be gone. Use a "
+            "subscription without a dead-letter topic: what cannot be read becomes a dead letter here"
         )
     if found.push_config.push_endpoint:
         raise WrongUse(f"{flag}: {found.name} pushes to {found.push_config.push_endpoint}: it cannot be pulled")
