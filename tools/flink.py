@@ -315,6 +315,7 @@ def main() -> int:
     flags.add_argument("--task-managers", type=int, default=2, metavar="N")
     flags.add_argument("command", nargs=argparse.REMAINDER)
     given = flags.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing that was started outlives this
     try:
         with cluster(given.task_managers) as made:
             words = given.command or [os.environ.get("SHELL", "/bin/sh")]
@@ -324,6 +325,8 @@ def main() -> int:
     except FlinkMissing as missing:
         print(missing, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":
