@@ -21,7 +21,7 @@ import pytest
 from emulators import Project
 from flaky import Flaky, refuse
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from google.pubsub_v1.types import AcknowledgeRequest, PullResponse
+from google.pubsub_v1.types import AcknowledgeRequest, PublishRequest, PullResponse
 from live_commands import PATIENCE, publish
 
 from transforms.storage.open import open_reader
@@ -37,16 +37,32 @@ DEADLINE = 10
 
 
 class Broker:
-    """The emulator as the job sees it: what it gave out, and what was acknowledged; `early` came before its row."""
+    """The emulator as the job sees it: what it gave out and took, and what was acknowledged; `early` came before its
+    row.
+    """
 
     def __init__(self, host: str, database: Path) -> None:
         self.proxy = Flaky(host)
         self.given: dict[str, bytes] = {}
+        self.sent_back: set[bytes] = set()
         self.acknowledged: Counter[bytes] = Counter()
         self.early: list[bytes] = []
         self._database = database
         self.proxy.always("Pull", self._pull)
         self.proxy.always("Acknowledge", self._acknowledge)
+        self.proxy.always("Publish", self._publish)
+
+    @property
+    def open(self) -> set[bytes]:
+        """What the job has to do: what it got, and what it told itself."""
+        return ({*self.given.values()} | self.sent_back) - self.acknowledged.keys()
+
+    def _publish(self, requests: Iterable[bytes], upstream: Any, _: grpc.ServicerContext) -> Iterator[bytes]:
+        said = list(requests)
+        for request in map(PublishRequest.deserialize, said):
+            if request.topic.endswith("/control"):
+                self.sent_back |= {message.data for message in request.messages}
+        yield from upstream(iter(said))
 
     def _pull(self, requests: Iterable[bytes], upstream: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
         call = upstream(requests, timeout=context.time_remaining())
@@ -202,7 +218,9 @@ def test_each_message_is_acknowledged_once_its_account_is_kept(site: Site) -> No
     while site.members("buyers") != {"ada", "bob"}:
         assert time.monotonic() < until, site.job.log.read_text()[-3000:]
         time.sleep(0.2)
-    time.sleep(4 * 2)  # the way back, and the next beats
+    while site.broker.open:
+        assert time.monotonic() < until, (site.broker.open, site.job.log.read_text()[-3000:])
+        time.sleep(0.2)
     site.job.kill()
     assert site.left() == []
     assert site.broker.early == []
