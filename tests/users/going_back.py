@@ -6,6 +6,7 @@ again, in any order.
 """
 
 from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 import msgspec
@@ -144,13 +145,14 @@ class Engine:
         """Leases end: what was not acknowledged is given out again."""
         self._out.clear()
 
-    def finish(self) -> None:
-        """Deliver until everything is acknowledged."""
+    def finish(self, chance: Random) -> None:
+        """Deliver what is left, one message at a time, in any order, until everything is acknowledged."""
         for _ in range(100):
             if not self.waiting:
                 return
-            self.deliver([*range(len(self.waiting))])
-            self.go_on()
+            while len(self._out) < len(self.waiting):
+                self.deliver([chance.randrange(len(self.waiting))])
+                self.go_on()
             self.begin_checkpoint()
             self.complete_checkpoint()
         raise AssertionError("messages go round for ever")
