@@ -103,9 +103,7 @@ def check(events: list[Event], moves: list[tuple[str, Any]], seed: int = 0) -> N
 
 @settings(max_examples=examples(100))
 @given(histories(), MOVES, st.integers(0, 1_000))
-def test_an_engine_that_goes_back_leaves_no_trace(
-    events: list[Event], moves: list[tuple[str, Any]], seed: int
-) -> None:
+def test_an_engine_that_goes_back_leaves_no_trace(events: list[Event], moves: list[tuple[str, Any]], seed: int) -> None:
     check(events, moves, seed)
 
 
