@@ -61,7 +61,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
 
 NUMBERS = st.lists(st.integers(0, 20), min_size=1, max_size=3)
 DELIVER = st.tuples(st.just("deliver"), NUMBERS)
-#: What happens before the engine goes back: a checkpoint, which may come late or not at all, and calls before and after.
+#: What happens until the engine goes back: a checkpoint, late or not at all, and calls before and after it.
 ROUND = st.tuples(
     st.lists(st.one_of(DELIVER, st.just(("go_on", None))), max_size=4),
     st.sampled_from((("begin_checkpoint", None), ("lapse", None))),
