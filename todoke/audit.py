@@ -22,6 +22,7 @@ from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
 from transforms.events.plain import counted
 from transforms.storage.open import open_store
+from transforms.storage.scratch.records import NoRoom
 from transforms.users.audit import OUTCOMES, audit
 
 __all__ = ["audit_store", "audit_text"]
@@ -36,7 +37,7 @@ def audit_store(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, An
     Raises:
       NoStore, OlderDefinitions: nothing was compared.
       StoreError: the store cannot be read, or the metric not be written.
-      RunFailed: the pipeline failed.
+      RunFailed: the pipeline failed, or the temporary folder is full.
     """
     assert asked.store is not None
     definitions = compiled(asked.release or asked.config.definitions)
@@ -45,7 +46,10 @@ def audit_store(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, An
     if any(flag.startswith("--runner") for flag in beam_flags):
         store.close()
         return _in_beam(asked, beam_flags)
-    done = audit(store, definitions, asked.as_of)
+    try:
+        done = audit(store, definitions, asked.as_of)
+    except NoRoom as error:
+        raise RunFailed(str(error)) from error
     store.close()
     return job.finish(asked, done)
 

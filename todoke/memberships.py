@@ -35,6 +35,7 @@ from transforms.segments.columns.layout import needs_of
 from transforms.segments.columns.memberships import memberships as columns_of_users
 from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
+from transforms.storage.scratch.records import NoRoom
 from transforms.storage.users import Users
 from transforms.users.export import exported
 from transforms.users.prepare.listed import SCHEMA, encode_parquet, listed
@@ -79,6 +80,8 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
     except UnreadableFile as error:
         unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
         raise RunFailed(f"the events cannot be read: {unreadable}") from error
+    except NoRoom as error:
+        raise RunFailed(str(error)) from error
     except (OSError, RuntimeError, BeamIOError) as error:
         raise RunFailed(
             f"the memberships cannot be written: {last_line(str(error)) or type(error).__name__}"

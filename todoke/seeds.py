@@ -21,6 +21,7 @@ from transforms.events.transforms import read_messages
 from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
+from transforms.storage.scratch.records import NoRoom
 from transforms.storage.store import Store
 from transforms.storage.users import Users
 from transforms.users.prepare.evidence import evidence_before
@@ -160,6 +161,8 @@ def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
 def _by_columns(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
     try:
         done, evidence = evidence_before(read_messages(opened(asked.config.source)), leaves, at, folder)
+    except NoRoom as error:
+        raise RunFailed(str(error)) from error
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     history.write(at, evidence)

@@ -1,5 +1,6 @@
 """What is put aside on disk: all of it comes back in order, however little is held, and nothing stays behind."""
 
+import json
 import resource
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.segments.columns.layout import needs_of
 from transforms.storage.scratch.records import NoRoom, Scratch
+from transforms.users.prepare.prepare import prepare
 
 RECORDS = st.lists(
     st.tuples(st.sampled_from(["", "a", "ann", "~v", "\N{SNOWMAN}"]) | st.text(), st.binary(max_size=40))
@@ -73,3 +76,14 @@ def test_a_full_disk_says_where_and_what_to_do(tmp_path: Path, monkeypatch: pyte
     scratch.close()
     scratch.append(b"again")
     assert [data for _, data in scratch.take()] == [b"again"]
+
+
+def test_a_full_disk_is_said_where_columns_are_put_aside_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    calls = (
+        json.dumps({"type": "track", "event": "A", "userId": f"u{n}", "timestamp": "2026-03-01T00:00:00Z"}).encode()
+        for n in range(2_000)
+    )
+    said = rf"{tmp_path} \(File too large.*\): make room there.*TMPDIR"
+    with no_larger_files(4_000), pytest.raises(NoRoom, match=said):
+        prepare(calls, needs_of([]), tmp_path / "prepared", parts=1)

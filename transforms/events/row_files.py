@@ -19,7 +19,8 @@ from transforms.events.times import read_time
 
 __all__ = ["TIME", "RowFiles", "whole_file"]
 
-_AT_ONCE = 20_000
+#: A chunk: so many rows, or so many bytes of their JSON.
+_ROWS, _BYTES = 20_000, 16 << 20
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 #: The type of a column of times: ISO 8601 text in JSON.
@@ -64,14 +65,15 @@ class RowFiles:
         self.rows = 0
         self._pattern, self._scratch, self._schema = pattern, scratch, schema
         self._held: dict[str, list[bytes]] = {}
-        self._count = 0
+        self._count = self._size = 0
 
     def write(self, part: str, row: Mapping[str, Any]) -> None:
         """Take a row; its part is that of a file's name, such as a day."""
-        self._held.setdefault(part if "*" in self._pattern else "", []).append(_encode(row))
+        line = _encode(row)
+        self._held.setdefault(part if "*" in self._pattern else "", []).append(line)
         self.rows += 1
-        self._count += 1
-        if self._count >= _AT_ONCE:
+        self._count, self._size = self._count + 1, self._size + len(line)
+        if self._count >= _ROWS or self._size >= _BYTES:
             self._flush()
 
     def finish(self) -> None:
@@ -94,7 +96,7 @@ class RowFiles:
         for part, lines in self._held.items():
             with (self._scratch / f"part-{part}").open("ab") as file:
                 file.write(b"\n".join(lines) + b"\n")
-        self._held, self._count = {}, 0
+        self._held, self._count, self._size = {}, 0, 0
 
     def _make(self, spilled: Path, place: Path, name: str) -> None:
         """Write lines as what the name of a file says."""
@@ -115,16 +117,17 @@ class RowFiles:
     def _chunks(self, spilled: Path) -> Iterator[list[dict[str, Any]]]:
         times = [field.name for field in self._schema if field.type == TIME]
         texts = [field.name for field in self._schema if field.type == pa.string()]
-        rows: list[dict[str, Any]] = []
+        rows, size = list[dict[str, Any]](), 0
         with spilled.open("rb") as file:
             for line in file:
                 row: dict[str, Any] = _decode(line)
                 row |= {name: read_time(row[name]) for name in times if row.get(name) is not None}
                 row |= {name: _text(row[name]) for name in texts if row.get(name) is not None}
                 rows.append(row)
-                if len(rows) >= _AT_ONCE:
+                size += len(line)
+                if len(rows) >= _ROWS or size >= _BYTES:
                     yield rows
-                    rows = []
+                    rows, size = [], 0
         if rows:
             yield rows
 

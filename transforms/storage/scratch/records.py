@@ -33,6 +33,15 @@ _decode = msgspec.msgpack.Decoder(list[Record]).decode
 class NoRoom(OSError):
     """The temporary folder takes no more. The message names it, and says what to do."""
 
+    @classmethod
+    def of(cls, error: Exception) -> "NoRoom":
+        """Of what was said where it was written; what polars says begins with where it was."""
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error).rpartition(": ")[2]
+        return cls(
+            f"what a run puts aside cannot be written to {tempfile.gettempdir()} ({said}): make room there, or name "
+            "another folder in TMPDIR"
+        )
+
 
 class Scratch:
     """Records of a key and data, put in any order and taken sorted by both, so that what is held and what is written
@@ -104,10 +113,7 @@ class Scratch:
                 self._end += _LENGTH + len(block)
             self._file.flush()
         except OSError as error:
-            raise NoRoom(
-                f"what a run puts aside cannot be written to {tempfile.gettempdir()} ({error.strerror or error}): make "
-                "room there, or name another folder in TMPDIR"
-            ) from error
+            raise NoRoom.of(error) from error
         self._runs.append((begun, self._end))
         self._held, self._size = [], 0
 
