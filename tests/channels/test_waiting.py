@@ -193,6 +193,18 @@ def test_a_shard_delivers_so_many_in_a_turn_and_the_others_at_once_elsewhere(del
     assert delivery.ledger() == {"handed_off": 3_000}
 
 
+@pytest.mark.parametrize("watermark", [EVENING, -1])
+def test_in_a_backlog_what_is_beyond_a_turn_does_not_wait_for_the_watermark_to_catch_up(
+    delivery: Delivery, watermark: int
+) -> None:
+    sends = of_one_shard(1_500)
+    delivery.take(*sends)
+    delivery.now += HOUR
+    delivery.timers["turn", "push/0"].set(Timestamp(micros=watermark))
+    delivery.fire(EVENING)
+    assert delivery.told == {send.id: ("accepted", EVENING + HOUR) for send in sends}
+
+
 def test_what_a_rate_holds_back_is_not_written_back_for_each_that_goes(delivery: Delivery) -> None:
     """3,200 a minute are 100 a minute of one of 32 shards."""
     sends = of_one_shard(1_000, campaign="rated")

@@ -183,7 +183,8 @@ class _DeliverQueue(Delivering):
         now, again = self.clock(), list[Delivery]()
         yield from self.hand_over(sends[:_TURN], again)
         waiting += [(delivery.retry_at or 0, delivery.send) for delivery in again]
-        waiting += [(now if send.not_after >= now else 0, send) for send in sends[_TURN:]]
+        at = max(1, min(now, timestamp.micros))  # their timers fire at once, also where the watermark is far behind
+        waiting += [(at if send.not_after >= now else 0, send) for send in sends[_TURN:]]
         yield from put_off(waiting, WAITING_SHARDS, WAITING_SECONDS)
 
     @on_timer(RETRY)
