@@ -39,6 +39,8 @@ TEXTS, DEFINITIONS = texts_of(SHOP), compile_plain(SHOP)
 def event(number: int, kind: str, visitor: str | None, user: str | None) -> Event:
     at = START + number * MINUTE
     device = {"device": {"token": f"token {visitor or user}"}}
+    if kind == "alias":
+        return Event(f"m{number}", "alias", "", at, at, user="ada", previous="bea")
     if kind == "identify":
         return Event(f"m{number}", "identify", "", at, at, user=user, anonymous=visitor, traits={f"t{number}": 1})
     return Event(
@@ -48,12 +50,12 @@ def event(number: int, kind: str, visitor: str | None, user: str | None) -> Even
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
-    """Visitors who become one user, or two, and calls of all of them; no visitor is shared."""
+    """Visitors who become one user, or two, who may be one person, and calls of all; no visitor is shared."""
     events = []
     owners = {"v1": "ada", "v2": draw(st.sampled_from(("ada", "bea"))), "": draw(st.sampled_from(("ada", "bea")))}
     for number in range(draw(st.integers(4, 9))):
         visitor = draw(st.sampled_from(("v1", "v1", "v2", "")))
-        kind = draw(st.sampled_from(("Viewed", "Ordered", "identify") if visitor else ("Viewed", "Ordered")))
+        kind = draw(st.sampled_from(("Viewed", "Ordered", "identify" if visitor else "alias")))
         named = kind == "identify" or not visitor
         events.append(event(number, kind, visitor or None, owners[visitor] if named else None))
     return events
