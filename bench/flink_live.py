@@ -182,10 +182,13 @@ class FlinkJob:
         """Submit the job, and wait until a checkpoint is completed."""
         with self.log.open("ab") as log:
             subprocess.run(self._command, stdout=log, stderr=log, check=True)
+        until = time.monotonic() + BEGIN_SECONDS
         while not self._id:
+            if time.monotonic() > until:
+                raise TimeoutError(f"the job does not run: {self.tail()}")
+            time.sleep(0.5)
             jobs = _asked("/jobs/overview")["jobs"]
             self._id = next((each["jid"] for each in jobs if each["state"] == "RUNNING"), "")
-            time.sleep(0.5)
         self.await_checkpoint()
 
     def await_checkpoint(self) -> None:
