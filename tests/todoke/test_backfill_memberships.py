@@ -190,6 +190,7 @@ def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
         ((*FLAGS, "--events", "calls.jsonl", "--out", "out", "--activation", AS_OF), "are for --write seeds"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "d.yaml"), "--out: d.yaml is a file: name a folder"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "gs://b/o[1]"), "--out: gs://b/o[1] has a sign of a pattern"),
+        ((*FLAGS, "--events", f"{'x' * 300}*.jsonl", "--out", "out"), "--events: there is no file ./xxx"),
         ((*FLAGS, "--events", "none.jsonl", "--out", "out"), "--events: there is no file none.jsonl"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "out", "--runner", "DataflowRunner"), "takes no --runner of"),
         ((*FLAGS[:4], "--events", "calls.jsonl"), "--store: name the store"),

@@ -132,7 +132,7 @@ def found_files(pattern: str, most: int | None = None) -> list[tuple[str, int]]:
     Raises:
       OSError: nobody knows.
     """
-    if "://" not in pattern and Path(pattern).is_file():
+    if "://" not in pattern and os.path.isfile(pattern):  # noqa: PTH113 - a pattern may be longer than a name
         return [(pattern, Path(pattern).stat().st_size)]
     found = FileSystems.match([pattern], [most])[0].metadata_list
     return [(metadata.path, metadata.size_in_bytes) for metadata in found]
