@@ -19,6 +19,14 @@ from transforms.events.plain import counted
 
 __all__ = ["backfill"]
 
+#: How messages ended that were not applied: by key of the report, one and many of them.
+_ENDS = {
+    "duplicates": ("duplicate",),
+    "deleted": ("deleted", "deleted"),
+    "dead_letters": ("dead letter",),
+    "later": ("later", "later"),
+}
+
 
 def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
     """Backfill as `beam_pipelines.backfill_options` parsed the flags.
@@ -73,5 +81,7 @@ def _print_seeds(report: dict[str, Any]) -> None:
 def _print_memberships(report: dict[str, Any]) -> None:
     members, users = counted(report["members"], "membership"), counted(report["users"], "user")
     print(f"{members} of {users} as of {report['as_of']}, by {report['engine']}, in {counted(report['files'], 'file')}")
+    ends = "".join(f", {counted(report[name], *words)}" for name, words in _ENDS.items() if report[name])
+    print(f"{counted(report['read'], 'message')} read: {report['applied']:,} applied{ends}")
     for name, many in report["segments"].items():
         print(f"  {name}: {many:,}")

@@ -318,6 +318,13 @@ def test_what_no_job_would_read_is_rejected(row: Plain, cause: str) -> None:
     assert rejected.value.cause == cause
 
 
+def test_what_is_missing_is_said_by_its_column() -> None:
+    plain = {"user": {"column": ["id", "ID"], "required": True}, "time": "at", "event": "Came"}
+    with pytest.raises(Rejected) as rejected:
+        calls(plain, {"id": "", "at": TIME})
+    assert rejected.value.detail == "`userId` is missing: `id`, `ID` say nothing"
+
+
 def test_ids_are_made_of_what_is_said() -> None:
     plain = {"user": "id", "time": "at", "event": {"column": "what"}, "properties": {"v": "v"}}
     row = {"id": "ada", "at": TIME, "what": "Came", "v": "1", "other": "x"}
@@ -347,8 +354,24 @@ def test_rows_without_the_id_that_should_tell_them_apart_are_not_one(empty: str 
         ({"user": "id"}, "an `event`, `attributes`"),
         ({"user": "id", "attributes": {"a": "a"}, "properties": {"b": "b"}}, "`properties`"),
         ({"user": "id", "attributes": {"a": {"type": "text"}}}, r"`attributes\.a`: name either"),
-        ({"user": "id", "attributes": {"a": {"column": "a", "type": "word"}}}, "attributes"),
-        ({"user": "id", "attributes": {"a": {"column": "a", "typo": 1}}}, "typo"),
+        (
+            {"user": "id", "attributes": {"a": {"column": "a", "type": "word"}}},
+            r"`attributes\.a`: `type`: expected one of text, .*list; found \"word\"",
+        ),
+        (
+            {"user": "id", "attributes": {"a": {"column": "a", "typo": 1}}},
+            r"`attributes\.a`: unknown field `typo`; expected one of column, ",
+        ),
+        ({"user": "id", "events": "x"}, "unknown field `events`; expected one of user, "),
+        (
+            {"user": "id", "event": "x", "csv": {"separator": ";"}},
+            "`csv`: unknown field `separator`; expected one of delimiter",
+        ),
+        (
+            {"user": "id", "event": "x", "properties": {"a": {"column": "a", "type": ["text"]}}},
+            "`type`: expected one of",
+        ),
+        ({"user": "id", 3: "x"}, "unknown field `3`"),
         ({"user": "id", "event": "x", "zone": "Europe/Atlantis"}, "no time zone"),
         ({"user": "id", "event": "x", "csv": {"delimiter": "||"}}, "one character"),
         ([], "object"),

@@ -99,6 +99,8 @@ def test_members_are_those_of_a_run_by_columns_and_by_rows(shop: Path, todoke: T
         assert report["segments"] == {name: len(users) for name, users in sorted(expected.items())}
         assert (report["engine"], report["as_of"], report["members"]) == (engine, AS_OF, len(pairs))
         assert f"{len(pairs)} memberships of" in done.stdout
+        assert f"{report['read']} messages read: {report['applied']} applied" in done.stdout
+        assert ", 1 dead letter" in done.stdout
     since = {(row[0], row[1]): row[2].isoformat() for row in found.iter_rows()}
     assert {at.replace("+00:00", "Z") for at in since.values()} == {
         at for users in expected.values() for at in users.values()

@@ -211,7 +211,10 @@ def test_a_store_that_a_job_works_on_is_left_alone(shop: Path, todoke: Todoke) -
         (("orders.csv", "--mapping", "none.yaml", "--dry-run"), "none.yaml: No such file"),
         (("none.csv", "--mapping", "m.yaml", "--dry-run"), "there is no file none.csv"),
         ((".", "--mapping", "m.yaml", "--dry-run"), "is a folder"),
-        (("orders.csv", "--mapping", "d.yaml", "--dry-run"), "--mapping: d.yaml: Object contains unknown field"),
+        (
+            ("orders.csv", "--mapping", "d.yaml", "--dry-run"),
+            "--mapping: d.yaml: unknown field `segments`; expected one of user, anonymous, time",
+        ),
         (("d.yaml", "--mapping", "m.yaml", "--dry-run"), "there is no column `who`"),
         (("twice.csv", "--mapping", "m.yaml", "--dry-run"), "two columns are called `total`"),
         (("orders.csv", "--mapping", "m.yaml", "--store", "sqlite:s.db"), "--definitions"),

@@ -5,7 +5,7 @@ Times are microseconds UTC. Every call is history (`historical: true`), so that 
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -93,7 +93,7 @@ def read_mapping(plain: Any) -> Table:
     try:
         table = msgspec.convert(plain, Table)
     except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_mistake(plain) or str(error)) from None
     if table.user is None and table.anonymous is None:
         raise ValueError("name the column of the user id (`user`), or of the anonymous id (`anonymous`)")
     if table.event is None and not table.attributes:
@@ -108,6 +108,28 @@ def read_mapping(plain: Any) -> Table:
     if len(table.csv.delimiter) != 1 or len(table.csv.quote) != 1:
         raise ValueError("`csv`: `delimiter` and `quote` are one character each")
     return _whole(table)
+
+
+def _mistake(plain: Any) -> str:
+    """The first word of a mapping that is none of the language, with those that it may be; empty where all are."""
+    if not isinstance(plain, dict):
+        return ""
+    parts: list[tuple[str, Any, type[msgspec.Struct]]] = [("", plain, Table), ("csv", plain.get("csv"), Csv)]
+    parts += ((name, plain.get(name), Column) for name in ("user", "anonymous", "time", "event"))
+    for kind in ("properties", "attributes"):
+        columns = plain.get(kind)
+        parts += (
+            (f"{kind}.{name}", said, Column) for name, said in (columns if isinstance(columns, dict) else {}).items()
+        )
+    for where, said, struct in parts:
+        fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
+        for name, value in said.items() if isinstance(said, dict) else ():
+            begin = f"`{where}`: " if where else ""
+            if name not in fields:
+                return f"{begin}unknown field `{name}`; expected one of {', '.join(fields)}"
+            if get_origin(fields[name]) is Literal and value not in (words := get_args(fields[name])):
+                return f"{begin}`{name}`: expected one of {', '.join(words)}; found {quoted(value)}"
+    return ""
 
 
 def _whole(table: Table) -> Table:
@@ -228,7 +250,9 @@ def _common(table: Table, row: Mapping[str, Any], time: int | None, now: int) ->
     if time is None:
         raise Rejected(Cause.NO_TIME, "the row says no time")
     if time > now:
-        raise Rejected(Cause.BAD_TIME, f"`time`: {write_time(time)} is ahead, and no history")
+        raise Rejected(
+            Cause.BAD_TIME, f"`time`: {write_time(time)} is in the future; an import takes only what has happened"
+        )
     return found | {"timestamp": write_time(time), "historical": True}
 
 
@@ -244,7 +268,10 @@ def _value(where: str, asked: Column, row: Mapping[str, Any]) -> Any:
         return cell
     if is_empty(cell):
         if asked.required:
-            raise Rejected(Cause.INVALID, f"`{where}` is missing")
+            columns = ", ".join(f"`{name}`" for name in asked.names)
+            raise Rejected(
+                Cause.INVALID, f"`{where}` is missing: {columns} {'says' if len(asked.names) == 1 else 'say'} nothing"
+            )
         return None
     try:
         if asked.values is not None:
