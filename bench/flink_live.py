@@ -4,7 +4,7 @@
 
 TaskManagers and Python workers get SIGKILL at random moments, each after a checkpoint that was completed since the kill
 before. Then all is compared with what was published, with the oracle and with what the servers took, as the proofs of
-`bench.reliability` do. It ends with 1 if anything is not as it must be. docs/reliability.md has figures.
+`bench.reliability` do. It ends with 1 if anything is not as it must be. docs/engines.md has figures.
 
 The cluster is in a network namespace, and so is all that it talks to: this program starts itself again in there, and
 that one asks for kills.
