@@ -102,9 +102,9 @@ def parser() -> argparse.ArgumentParser:
         "missed, for users of a live job; memberships: who is in which segment, as Parquet; audit: "
         "whether the members of a store are those of its archive",
     )
-    add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://BUCKET/…")
+    add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://…")
     add("--engine", choices=("columns", "rows"), help="default: rows for users; columns for all else, where possible")
-    add("--report", metavar="FILE", help="write the report as JSON, also to gs://BUCKET/…; `*` is the time of --as-of")
+    add("--report", metavar="FILE", help="write the report as JSON, also to gs://…; `*` is the time of --as-of")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
     add("--activation", metavar="TIME", help="seeds: only for this activation (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
