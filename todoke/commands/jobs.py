@@ -54,8 +54,8 @@ def run(context: typer.Context) -> None:
     "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
     "  --as-of 2026-07-01T00:00:00Z --store sqlite:users.db",
     "todoke backfill --definitions live.json --write seeds --store sqlite:users.db",
-    "todoke backfill --definitions shop.yaml --events 'history/*.parquet' --as-of today \\",
-    "  --write memberships --out members",
+    "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
+    "  --as-of today --write memberships --out members",
     job="beam_pipelines.backfill_options",
 )
 def backfill(context: typer.Context) -> None:
