@@ -100,7 +100,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         "--events",
         required=True,
         metavar="SRC",
-        help="JSON Lines, Parquet or Avro (a path or pattern), bigquery:…, or pubsub:projects/P/subscriptions/S",
+        help="JSON Lines, Parquet or Avro (a path or pattern), bigquery:TABLE, or pubsub:projects/P/subscriptions/S",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH, bigtable:PROJECT/INSTANCE, or none to keep nothing")
     add(
