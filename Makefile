@@ -47,7 +47,7 @@ format: setup ## Put imports and lines in order
 	@$(BIN)/ruff format .
 
 bench: setup prism emulator ## Measure on this machine
-	@for name in run store queue startup state_cache live columns segments freshness delivery; do $(BIN)/python -m "bench.$$name"; done
+	@for name in run store queue startup state_cache live columns segments freshness delivery scale; do $(BIN)/python -m "bench.$$name"; done
 
 docs: setup ## The site, from docs/, into out/site; open out/site/index.html
 	@$(BIN)/zensical build --clean --strict
@@ -99,7 +99,7 @@ emulator: $(EMULATOR) ## The Bigtable emulator, where there is Go and no emulato
 flink: setup flink-jars ## A Flink cluster on this machine, and in it a shell, or ARGS="todoke run … --flink localhost:8099"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m tools.flink $(ARGS)
 
-flink-jars: $(FLINK) ## The class path of such a cluster (191 MB), where there are Java and Maven
+flink-jars: $(FLINK) ## The class path of such a cluster (150 MB), where there are Java and Maven
 
 clean: ## Remove what the targets made, but not .venv and .tools
 	@rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
@@ -135,7 +135,7 @@ $(EMULATOR):
 $(FLINK):
 	@mkdir -p .tools
 	@if command -v mvn >/dev/null && command -v java >/dev/null; then \
-	  echo "Copying Flink and Beam's job server into $@ (191 MB)"; \
+	  echo "Copying Flink and Beam's job server into $@ (150 MB)"; \
 	  rm -rf $@.part; \
 	  mvn -q -B -f templates/flink/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
 	    -DoutputDirectory=$(CURDIR)/$@.part; \

@@ -7,7 +7,7 @@ decides can reach anybody.
 import apache_beam as beam
 
 from beam_pipelines.options import Config
-from beam_pipelines.realtime import fold_files, passed_on, sum_up
+from beam_pipelines.realtime import between, fold_files, passed_on, sum_up
 from transforms.job import Job
 from transforms.users.way_back.transforms import PublishControl
 
@@ -18,5 +18,6 @@ def build(pipeline: beam.Pipeline, config: Config, job: Job) -> None:
     """Add the job's steps to a pipeline."""
     assert config.store is not None
     folded = fold_files(pipeline, config, job)
-    _ = passed_on(folded.anonymous, folded.advanced) | "PublishControl" >> PublishControl(config.store)
-    sum_up(config, folded)
+    passed = passed_on(folded.anonymous, folded.advanced, between(config, job))
+    _ = passed | "PublishControl" >> PublishControl(config.store)
+    sum_up(config, job, folded)

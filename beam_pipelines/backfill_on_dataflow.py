@@ -1,9 +1,9 @@
-"""A backfill as a batch job of one step: `todoke backfill` on a worker, as a scheduler or somebody without a machine
-starts it.
+"""A backfill as a batch job, as a scheduler or somebody without a machine starts it.
 
-A backfill is one process, and needs no shuffle: the job is what gives it a machine near the store. A runner may try the
-step again. Seeds, memberships and audits may be made twice; whole users are refused a second time, since the store
-holds some by then.
+Memberships by columns and audits are graphs, for as many workers as it takes. All else is one step, `todoke backfill`
+on a worker: users are written under a lease, in passes over what they leave for each other, and seeds go out at one
+rate. A runner may try a step again. Seeds, memberships and audits may be made twice; whole users are refused a second
+time, since the store holds some by then.
 """
 
 import json
@@ -11,19 +11,24 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import apache_beam as beam
+import msgspec
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines import audit, memberships
 from beam_pipelines.backfill_options import Backfill, parse, parser
 from beam_pipelines.flag_words import read_flags
+from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.sources import Bounded, Source
 from transforms.events.times import write_time
 from transforms.logs import fields
 
-__all__ = ["build", "check", "run"]
+__all__ = ["build", "build_spread", "check", "run"]
 
 _log = logging.getLogger(__name__)
 #: What is known of a record in the log of a command, and no field of its own.
@@ -35,15 +40,40 @@ def build(pipeline: beam.Pipeline, argv: Sequence[str]) -> None:
     _ = pipeline | "Asked" >> beam.Create([list(argv)]) | "Backfill" >> beam.ParDo(_Backfill())
 
 
-def run(argv: Sequence[str], beam_flags: Sequence[str]) -> Any:
+def build_spread(pipeline: beam.Pipeline, asked: Backfill, opened: Callable[[Source], Bounded]) -> bool:
+    """Add the steps of a backfill that many workers share; False if it is none."""
+    if asked.write == "audit":
+        audit.build(pipeline, asked, asked.report_place)
+        return True
+    if asked.write == "memberships" and memberships.engine_of(asked, compiled(asked.config.definitions)) == "columns":
+        if not asked.of_archive:
+            config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
+            asked = msgspec.structs.replace(asked, config=config)
+        memberships.build(pipeline, asked, memberships.parts_of(asked), asked.report_place)
+        return True
+    return False
+
+
+def run(argv: Sequence[str], beam_flags: Sequence[str], opened: Callable[[Source], Bounded]) -> Any:
     """Launch a backfill on Dataflow and return Beam's result; it is not waited for.
+
+    Args:
+      argv: the flags of the backfill.
+      beam_flags: those of Beam.
+      opened: finds what is read, for a graph that many workers share.
 
     Raises:
       WrongUse, DefinitionsError: nothing was launched.
     """
     asked = check(argv)
     pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
-    build(pipeline, [*_without(argv, "--as-of"), f"--as-of={write_time(asked.as_of)}"])
+    try:
+        if not build_spread(pipeline, asked, opened):
+            build(pipeline, [*_without(argv, "--as-of"), f"--as-of={write_time(asked.as_of)}"])
+        elif asked.out is not None:
+            memberships.begin(asked.out)
+    except (OSError, BeamIOError) as error:
+        raise WrongUse(f"--out: {error}") from error
     return pipeline.run()
 
 
@@ -56,8 +86,10 @@ def check(argv: Sequence[str]) -> Backfill:
     flags, beam_flags = read_flags(parser(), list(argv))
     if beam_flags:
         raise WrongUse(f"{' '.join(beam_flags)}: no flags of a backfill")
-    for name, place in (("--definitions", flags.definitions), ("--events", flags.events)):
-        if "://" not in place and place != "store":
+    events = flags.events
+    is_elsewhere = events == "store" or (events.startswith("bigquery:") and not events.endswith(".sql"))
+    for name, place in (("--definitions", flags.definitions), *(() if is_elsewhere else (("--events", events),))):
+        if "://" not in place:
             raise WrongUse(f"{name}: on Dataflow name gs://BUCKET/…: {place} would be a worker's file")
     if flags.out is not None and "://" not in flags.out:
         raise WrongUse(f"--out: on Dataflow name gs://BUCKET/…: {flags.out} would be a worker's folder")

@@ -3,11 +3,13 @@
 import argparse
 from datetime import UTC, datetime
 from math import isfinite
+from pathlib import Path
 
 import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
+from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
 from beam_pipelines.options import CONTROL_RATE, Config, add_log_format
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
@@ -15,7 +17,8 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.errors import WrongUse
-from transforms.events.sources import parse_source, parse_topic
+from transforms.events.sources import QUERY_LIMIT, BigQuery, parse_source, parse_topic
+from transforms.events.times import write_time
 from transforms.logs import FORMATS
 from transforms.storage.open import parse_store
 
@@ -50,6 +53,11 @@ class Backfill(msgspec.Struct, frozen=True):
     out: str | None = None
     log_format: str = FORMATS[0]
 
+    @property
+    def report_place(self) -> str | None:
+        """Where the report goes; `*` is the time up to which events are read."""
+        return None if self.report is None else self.report.replace("*", write_time(self.as_of))
+
 
 def parser() -> argparse.ArgumentParser:
     """The flags; whatever else is given goes to Beam."""
@@ -65,8 +73,15 @@ def parser() -> argparse.ArgumentParser:
         "--events",
         default=ARCHIVE,
         metavar="SRC",
-        help="JSON Lines or Parquet: a path or pattern (required for users); else `store` (default) for the archive of "
-        "the store",
+        help="JSON Lines, Parquet or Avro by a path or pattern, bigquery:PROJECT.DATASET.TABLE, or bigquery:FILE.sql "
+        "with a query (one of these for users); else `store` (default) for the archive of the store",
+    )
+    add(
+        "--query-limit",
+        type=int,
+        default=QUERY_LIMIT,
+        metavar="GB",
+        help=f"how much a query of BigQuery may read, which is what it costs; more is refused (default: {QUERY_LIMIT})",
     )
     add(
         "--as-of",
@@ -87,9 +102,9 @@ def parser() -> argparse.ArgumentParser:
         "missed, for users of a live job; memberships: who is in which segment, as Parquet; audit: "
         "whether the members of a store are those of its archive",
     )
-    add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://BUCKET/…")
+    add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://…")
     add("--engine", choices=("columns", "rows"), help="default: rows for users; columns for all else, where possible")
-    add("--report", metavar="FILE", help="write the report as JSON, also to gs://BUCKET/…; `*` is the time of --as-of")
+    add("--report", metavar="FILE", help="write the report as JSON, also to gs://…; `*` is the time of --as-of")
     add("--dead-letters", metavar="SINK", help="users: a JSON Lines file (default: dead_letters.jsonl)")
     add("--activation", metavar="TIME", help="seeds: only for this activation (default: all that users wait for)")
     add("--control-topic", metavar="TOPIC", help="seeds: the job's pubsub:projects/P/topics/T (default: the store)")
@@ -100,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"seeds: how many a second (default: {CONTROL_RATE:.0f})",
     )
+    add_flink_flags(flags.add_argument_group("Flink").add_argument)
     add_log_format(flags)
     return flags
 
@@ -113,21 +129,27 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = read_flags(parser(), argv)
+    name_places(flags)
     launched = int(datetime.now(UTC).timestamp() * 1_000_000)
     as_of, of_archive = _read_scope(flags, launched)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
+    if isinstance(source, BigQuery):
+        source = msgspec.structs.replace(source, most_gb=flags.query_limit)
     if not source.bounded:
         raise WrongUse("--events: a backfill reads files to their end: export the archive")
+    beam_flags = on_flink(flags, beam_flags, live=False)
+    if flags.flink is not None and flags.write == "seeds":
+        raise WrongUse("--flink: seeds are made on this machine")
     if not of_archive:
         check_events(source)
     for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
         if place is not None and ":" not in place:
             check_written(flag, place)
-    if flags.out is not None and "://" not in flags.out:
-        check_written("--out", flags.out, folder=True)
+    if flags.out is not None:
+        _check_out(flags.out)
     if flags.write != "seeds" and names_dataflow(beam_flags):
         raise WrongUse("--runner: a backfill is one process on this machine, and takes no --runner of Dataflow")
     definitions = read_definitions(flags.definitions)
@@ -145,7 +167,7 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         launched=launched,
         store=flags.store,
         as_of=as_of,
-        dead_letters=flags.dead_letters or "dead_letters.jsonl",
+        dead_letters=flags.dead_letters or str(Path("dead_letters.jsonl").absolute()),
         historical=True,
     )
     activation = None if flags.activation is None else read_time("--activation", flags.activation)
@@ -169,6 +191,13 @@ def check_words(argv: list[str]) -> None:
         read_time("--activation", flags.activation)
 
 
+def _check_out(place: str) -> None:
+    if "://" not in place:
+        check_written("--out", place, folder=True)
+    elif any(sign in place for sign in "*?["):  # Beam cannot quote them, and would delete what they match
+        raise WrongUse(f"--out: {place} has a sign of a pattern: name a folder without `*`, `?` and `[`")
+
+
 def _read_scope(flags: argparse.Namespace, launched: int) -> tuple[int, bool]:
     """Up to when events are read, microseconds UTC, and whether they are the store's own archive.
 
@@ -189,6 +218,8 @@ def _read_scope(flags: argparse.Namespace, launched: int) -> tuple[int, bool]:
 
 def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: bool) -> None:
     """Find what cannot be before anything is read."""
+    if flags.query_limit < 1:
+        raise WrongUse("--query-limit: expected 1 or more gigabytes")
     if as_of > launched:
         raise WrongUse(f"--as-of: {flags.as_of} is ahead: a backfill knows only what has been")
     if flags.write != "seeds" and (flags.activation is not None or flags.control_topic is not None):

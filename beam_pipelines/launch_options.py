@@ -157,7 +157,9 @@ def _check(said: argparse.Namespace, name: str) -> None:
     if said.job != REALTIME and (said.update or said.drain_first):
         raise WrongUse("--update, --drain-first: a backfill ends by itself")
     if bool(said.schedule) is not bool(said.scheduler_account):
-        raise WrongUse("--schedule, --scheduler-account: Cloud Scheduler launches by a schedule, as an account")
+        raise WrongUse(
+            "--schedule and --scheduler-account go together: Cloud Scheduler launches by the one, as the other"
+        )
     if said.schedule:
         check_schedule(said.schedule)
 
@@ -195,7 +197,7 @@ def _values(job: str, rest: list[str], of_launch: Sequence[str]) -> dict[str, st
         if (value := values.get(each.name)) and each.regex and not re.fullmatch(each.regex, value):
             # An address with an account in it has a password there too.
             found = "one with an account in it" if "://" in value and "@" in value else quoted(value)
-            raise WrongUse(f"--{each.name.replace('_', '-')}: expected {each.regex}; found {found}")
+            raise WrongUse(f"--{each.name.replace('_', '-')}: expected {each.form}; found {found}")
     _check_left_out(job, given, named, {each.name for each in known})
     return {name: value for name, value in values.items() if value}
 

@@ -7,8 +7,10 @@ from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.events.sources import Subscription, parse_source, parse_topic
 
-__all__ = ["RESTARTS", "add_live_flags", "check_live_flags", "read_control"]
+__all__ = ["ACCOUNTED", "BEAM", "READ", "RESTARTS", "add_live_flags", "check_live_flags", "read_control"]
 
+#: How a job elsewhere reads its subscriptions.
+BEAM, ACCOUNTED = READ = ("beam", "accounted")
 #: How many failures in a row the supervisor forgives where nothing is said.
 RESTARTS = 8
 
@@ -17,6 +19,13 @@ def add_live_flags(add: Callable[..., argparse.Action]) -> None:
     """Add them to a parser, or to a group of one, by its `add_argument`."""
     add("--control", metavar="SRC", help="pubsub:projects/P/subscriptions/S of the control topic")
     add("--control-topic", metavar="TOPIC", help="pubsub:projects/P/topics/T, with --control (default: the store)")
+    add(
+        "--read",
+        choices=READ,
+        default=READ[0],
+        help="elsewhere than on this machine: beam (default), whose source acknowledges by itself, or accounted, "
+        "acknowledged when a checkpoint covers what came of a message, as Flink needs it",
+    )
     add("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
     add("--restarts", type=int, metavar="N", help=f"on this machine: give up after N failures in a row ({RESTARTS})")
 
@@ -40,8 +49,12 @@ def check_live_flags(flags: argparse.Namespace, *, bounded: bool, here: bool) ->
     given = [name for name, is_given in asked.items() if is_given]
     if given and bounded:
         raise WrongUse(f"{', '.join(given)}: only for live jobs, and --events names files")
+    if flags.read != BEAM and (bounded or here):
+        raise WrongUse(f"--read {flags.read}: only for live jobs elsewhere, which --runner names")
     if given and not here:
-        raise WrongUse(f"{', '.join(given)}: only for live jobs on this machine, and --runner names another place")
+        raise WrongUse(
+            f"{', '.join(given)}: only for live jobs on this machine, and --runner or --flink names another place"
+        )
 
 
 def read_control(flags: argparse.Namespace) -> Subscription | None:

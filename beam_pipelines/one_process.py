@@ -16,12 +16,12 @@ from transforms.channels.destinations import Channels
 from transforms.channels.live.transforms import DeliverLive
 from transforms.events.live.queued import QueuePlace
 from transforms.events.live.transforms import Acknowledge, Publish, ReadControlTable, ReadLive, ReadQueue
-from transforms.events.sources import EventQueue, Files
+from transforms.events.sources import EventQueue, Subscription
 from transforms.events.transforms import WriteDeadLetters
 from transforms.job import Job
 from transforms.metrics.live.transforms import CountEnded
 from transforms.users.live.transforms import AdvanceLive, TakeIn
-from transforms.users.way_back.transforms import PublishControl
+from transforms.users.way_back.transforms import Announce, PublishControl
 
 __all__ = ["OneProcess"]
 
@@ -31,7 +31,7 @@ class OneProcess:
 
     def __init__(self, config: Config, job: Job) -> None:
         assert config.store is not None
-        assert not isinstance(config.source, Files)
+        assert isinstance(config.source, Subscription | EventQueue)
         self._config = config
         self._source = config.source
         self._store = config.store
@@ -61,6 +61,10 @@ class OneProcess:
     def advance(self, *, anonymous: bool = False) -> beam.PTransform:
         """With users in this process, by shard."""
         return AdvanceLive(self._config.definitions, self._store, self._job, anonymous=anonymous)
+
+    def announce(self) -> beam.PTransform:
+        """Each user by a message of the control topic."""
+        return Announce(self._store, self._job)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """At once, by channel."""

@@ -11,7 +11,8 @@ import msgspec
 
 from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
-from beam_pipelines.live_flags import add_live_flags, check_live_flags, read_control
+from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
+from beam_pipelines.live_flags import ACCOUNTED, add_live_flags, check_live_flags, read_control
 from beam_pipelines.places import check_events, check_written
 from beam_pipelines.values import parsed, read_time
 from beam_pipelines.variables import parse_variables
@@ -55,7 +56,9 @@ class Config(msgspec.Struct, frozen=True):
     else Beam's own source does. The store keeps dead letters too, for `letters_kept_for` microseconds; 0 for none.
     `control` is the subscription of the control topic `control_topic`, both None for the store's table. `amend` is the
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
-    sends nothing. With `seed` a live job makes the seeds that its users wait for after a publication.
+    sends nothing. With `on_disk` a bounded run, whose steps are all in this process then, puts aside what goes from one
+    to the next on its disk, and not in its memory. With `seed` a live job makes the seeds that its users wait for after
+    a publication. A live job elsewhere that is `accounted` acknowledges by itself (see `transforms.events.accounted`).
     """
 
     definitions: Texts | Release
@@ -77,7 +80,9 @@ class Config(msgspec.Struct, frozen=True):
     control_topic: str | None = None
     amend: bool = False
     historical: bool = False
+    on_disk: bool = False
     seed: bool = True
+    accounted: bool = False
 
 
 def parser(program: str = "todoke run") -> argparse.ArgumentParser:
@@ -95,7 +100,8 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         "--events",
         required=True,
         metavar="SRC",
-        help="JSON Lines or Parquet (a path or pattern), pubsub:projects/P/subscriptions/S, or queue:PATH",
+        help="JSON Lines, Parquet or Avro (a path or pattern), bigquery:TABLE, pubsub:projects/P/subscriptions/S, or "
+        "queue:PATH",
     )
     add("--store", required=True, metavar="URL", help="sqlite:PATH, bigtable:PROJECT/INSTANCE, or none to keep nothing")
     add(
@@ -140,6 +146,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         help="how long the store keeps dead letters, such as 7d; 0: not at all (default: 30d)",
     )
     add_live_flags(flags.add_argument_group("live jobs").add_argument)
+    add_flink_flags(flags.add_argument_group("Flink").add_argument)
     add_log_format(flags)
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
@@ -164,10 +171,12 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
       DefinitionsError: if the definitions cannot be read, or have mistakes.
     """
     flags, beam_flags = read_flags(parser(program), argv)
+    name_places(flags)
     try:
         source = parse_source(flags.events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
+    beam_flags = on_flink(flags, beam_flags, live=not source.bounded)
     here = not any(flag.startswith("--runner") for flag in beam_flags)
     variables = parse_variables(flags.variable)
     environment = {**os.environ, **variables}
@@ -195,6 +204,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         control=read_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
         seed=flags.seed,
+        accounted=flags.read == ACCOUNTED,
     )
     if config.store is None and config.continued:
         raise WrongUse("--continue: a run without a store (--store none) has nothing to go on from")
@@ -205,6 +215,10 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
+    if flags.flink is not None and not source.bounded and not config.accounted:
+        raise WrongUse(
+            f"--flink: Beam's source of Pub/Sub does not run on Flink: give --read {ACCOUNTED}, see docs/engines.md"
+        )
     check_live_flags(flags, bounded=source.bounded, here=here)
     return config, flags, beam_flags
 

@@ -4,32 +4,36 @@ import os
 from pathlib import Path
 
 from transforms.errors import WrongUse
-from transforms.events.sources import Files, Source
+from transforms.events.sources import BigQuery, Files, Source
 
 __all__ = ["check_events", "check_written"]
 
 _PATTERN = "*?[{"
 
 
-def check_events(source: Source) -> None:
+def check_events(source: Source, flag: str = "--events") -> None:
     """Find files that are not there, as far as this machine can say without Beam.
 
     Raises:
       WrongUse: there is no such file, or it is a folder.
     """
+    if isinstance(source, BigQuery) and source.query and "://" not in source.query and not Path(source.query).is_file():
+        raise WrongUse(f"{flag}: there is no file {source.query} with a query")
     if not isinstance(source, Files) or "://" in source.pattern:
         return
     place = Path(source.pattern)
+    if os.path.isfile(place):  # noqa: PTH113 - a pattern may be longer than a name
+        return
     if any(sign in source.pattern for sign in _PATTERN):
         plain = place
         while any(sign in str(plain) for sign in _PATTERN):
             plain = plain.parent
         if not plain.is_dir():
-            raise WrongUse(f"--events: there is no folder {plain}")
+            raise WrongUse(f"{flag}: there is no folder {plain}")
     elif place.is_dir():
-        raise WrongUse(f"--events: {place} is a folder: name its files, such as '{place}/*.jsonl'")
+        raise WrongUse(f"{flag}: {place} is a folder: name its files, such as '{place}/*.jsonl'")
     elif not place.exists():
-        raise WrongUse(f"--events: there is no file {place}")
+        raise WrongUse(f"{flag}: there is no file {place}")
 
 
 def check_written(flag: str, place: str, *, folder: bool = False) -> None:

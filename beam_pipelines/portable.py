@@ -9,14 +9,14 @@ from beam_pipelines.options import Config
 from beam_pipelines.runtime import Inputs
 from transforms.campaigns.transforms import Announced
 from transforms.channels.destinations import Channels
-from transforms.channels.transforms import DeliverUnbounded
+from transforms.channels.waiting.transforms import DeliverUnbounded
 from transforms.events.live.transforms import Publish
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.job import Job
 from transforms.metrics.transforms import WriteMetrics
 from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs
 from transforms.users.transforms import AdvanceUnbounded
-from transforms.users.way_back.transforms import DecodeControl
+from transforms.users.way_back.transforms import AnnounceByRange, DecodeControl
 
 __all__ = ["Portable"]
 
@@ -49,6 +49,10 @@ class Portable:
     def advance(self, *, anonymous: bool = False) -> beam.PTransform:  # noqa: ARG002 - a key is a key
         """With the runner's state and timers, by user."""
         return AdvanceUnbounded(self._config.definitions, self._store, self._job)
+
+    def announce(self) -> beam.PTransform:
+        """Each user by a message of the control topic."""
+        return AnnounceByRange(self._store)
 
     def deliver(self, channels: Channels) -> beam.PTransform:
         """By shard, after a checkpoint of the runner."""

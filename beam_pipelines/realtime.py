@@ -5,12 +5,14 @@ One graph for both kinds of source: files go through the bounded shells, Pub/Sub
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.accounted import Accounted, check_accounted
 from beam_pipelines.options import FIRST_BEAM, Config, parse
 from beam_pipelines.portable import Portable
 from beam_pipelines.runtime import Runtime
@@ -18,16 +20,29 @@ from transforms.campaigns.transforms import Announced
 from transforms.channels.destinations import Channels
 from transforms.channels.transforms import DeliverBounded
 from transforms.errors import NotStarted, WrongUse
+from transforms.events.dead_letter import DeadLetter
 from transforms.events.plain import plain_lines
 from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters
 from transforms.job import Job
 from transforms.logs import asked_format, fields, write_log
-from transforms.metrics.transforms import WriteSummary
+from transforms.metrics.transforms import SumBundles, WriteSummary
+from transforms.storage.scratch.transforms import FlattenOnDisk, GroupOnDisk
 from transforms.users.inputs.transforms import CountDeadLetters, KeyInputs, KnownUsers, NewestArrival, RefusedLetters
 from transforms.users.transforms import AdvanceBounded
-from transforms.users.way_back.transforms import Announce, DecodeControl, PublishControl, ReadControlRows, ToControl
+from transforms.users.way_back.transforms import DecodeControl, PublishControl, ReadControlRows, ToControl
 
-__all__ = ["Folded", "build", "build_live", "fold_files", "launch_options", "main", "passed_on", "run", "sum_up"]
+__all__ = [
+    "Folded",
+    "between",
+    "build",
+    "build_live",
+    "fold_files",
+    "launch_options",
+    "main",
+    "passed_on",
+    "run",
+    "sum_up",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +53,11 @@ def build(pipeline: beam.Pipeline, config: Config, job: Job | None = None) -> No
     if config.source.bounded:
         _build_bounded(pipeline, config, job)
     else:
-        build_live(pipeline, config, Portable(config, job), job)
+        runtime = Accounted(config, job) if config.accounted else Portable(config, job)
+        build_live(pipeline, config, runtime)
 
 
-def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime, job: Job) -> None:
+def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime) -> None:
     """Add the steps of a live job to a pipeline."""
     assert config.store is not None
     events, control = runtime.read(pipeline), runtime.read_back(pipeline)
@@ -58,9 +74,14 @@ def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime, job: J
     sends = (anonymous.sends, advanced.sends) | "Sends" >> beam.Flatten()
     delivered = sends | "Deliver" >> runtime.deliver(_channels(config))
     undecoded = (events.dead_letters, control.dead_letters) | "Undecoded" >> beam.Flatten()
-    written = _write_dead_letters(runtime.write_dead_letters(), undecoded, anonymous, advanced)
-    announced = events.announcements | "Announce" >> Announce(config.store, job)
-    going_back = (_going_back(anonymous, advanced, delivered.receipts), announced.payloads) | "Back" >> beam.Flatten()
+    refused = (anonymous.refused, advanced.refused) | "Refused" >> beam.Flatten() | "RefusedLetters" >> RefusedLetters()
+    letters = (undecoded, refused) | "DeadLetters" >> beam.Flatten()
+    written = letters | "WriteDeadLetters" >> runtime.write_dead_letters()
+    announced = events.announcements | "Announce" >> runtime.announce()
+    going_back = (
+        _going_back(anonymous, advanced, delivered.receipts, _in_beam),
+        announced.payloads,
+    ) | "Back" >> beam.Flatten()
     published = going_back | "PublishControl" >> runtime.publish_back()
     runtime.acknowledge((anonymous.accounted, advanced.accounted, announced.accounted, written, published))
     runtime.count(undecoded, events, anonymous, advanced, delivered)
@@ -69,12 +90,13 @@ def build_live(pipeline: beam.Pipeline, config: Config, runtime: Runtime, job: J
 def _build_bounded(pipeline: beam.Pipeline, config: Config, job: Job) -> None:
     texts, store = config.definitions, config.store
     folded = fold_files(pipeline, config, job)
-    sends = (folded.anonymous.sends, folded.advanced.sends) | "Sends" >> beam.Flatten()
-    delivered = sends | "Deliver" >> DeliverBounded(texts, _channels(config), store, job)
+    sends = folded.anonymous.sends, folded.advanced.sends
+    deliver = DeliverBounded(texts, _channels(config), store, job, on_disk=config.on_disk)
+    delivered = (sends if config.on_disk else sends | "Sends" >> beam.Flatten()) | "Deliver" >> deliver
     if store is not None:
-        going_back = _going_back(folded.anonymous, folded.advanced, delivered.receipts)
+        going_back = _going_back(folded.anonymous, folded.advanced, delivered.receipts, between(config, job))
         _ = going_back | "PublishControl" >> PublishControl(store)
-    sum_up(config, folded, delivered.tallies)
+    sum_up(config, job, folded, delivered.tallies)
 
 
 class Folded(NamedTuple):
@@ -107,28 +129,54 @@ def fold_files(pipeline: beam.Pipeline, config: Config, job: Job) -> Folded:
         "historical": config.historical,
         "announcements": announcements,
         "job": job,
+        "grouped": config.on_disk,
     }
     anonymous = (
-        anonymous_inputs
-        | "AnonymousInputs" >> beam.Flatten()
+        tuple(anonymous_inputs)
+        | "AnonymousInputs" >> _group(config, job, "anonymous")
         | "Anonymous" >> AdvanceBounded(texts, as_of, store, **fold)
     )
     advanced = (
-        [*user_inputs, anonymous.forwarded]
-        | "UserInputs" >> beam.Flatten()
+        (*user_inputs, anonymous.forwarded)
+        | "UserInputs" >> _group(config, job, "users")
         | "Advance" >> AdvanceBounded(texts, as_of, store, **fold)
     )
     return Folded(undecoded, keyed, as_of, anonymous, advanced)
 
 
-def sum_up(config: Config, folded: Folded, *more: Any) -> None:
+def sum_up(config: Config, job: Job, folded: Folded, *more: Any) -> None:
     """Write the dead letters and the sums of a bounded run; `more` are tallies of further steps."""
     write = WriteDeadLetters(config.dead_letters, store=config.store, kept_for=config.letters_kept_for)
-    _write_dead_letters(write, folded.undecoded, folded.anonymous, folded.advanced)
+    anonymous, advanced = folded.anonymous, folded.advanced
+    refused = (
+        anonymous.refused | "AnonymousLetters" >> RefusedLetters(),
+        advanced.refused | "RefusedLetters" >> RefusedLetters(),
+    )
+    flatten = between(config, job)("DeadLetters", DeadLetter)
+    _ = (folded.undecoded, *refused) | "DeadLetters" >> flatten | "WriteDeadLetters" >> write
     letters = folded.undecoded | "CountDeadLetters" >> CountDeadLetters()
     keyed = () if config.amend else (folded.keyed.tallies,)  # what a run left for itself was counted as it was read
-    counted = (*keyed, folded.anonymous.tallies, folded.advanced.tallies, *more, letters)
-    _ = counted | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, folded.as_of)
+    counted = (*keyed, anonymous.tallies, advanced.tallies, *more, letters)
+    summed = tuple(each | f"SumBundles{number}" >> SumBundles() for number, each in enumerate(counted))
+    _ = summed | "Tallies" >> beam.Flatten() | "Summary" >> WriteSummary(config.summary, folded.as_of)
+
+
+#: How what several steps put out comes together, by what it is called and of which type it is.
+Between = Callable[[str, Any], beam.PTransform]
+
+
+def _in_beam(_name: str, _type: Any) -> beam.PTransform:
+    return beam.Flatten()
+
+
+def between(config: Config, job: Job) -> Between:
+    """How it does in a bounded run."""
+    return partial(FlattenOnDisk, job) if config.on_disk else _in_beam
+
+
+def _group(config: Config, job: Job, name: str) -> beam.PTransform:
+    """What brings the inputs of users together; without the disk `AdvanceBounded` groups them."""
+    return GroupOnDisk(job, name) if config.on_disk else beam.Flatten()
 
 
 def _read_files(pipeline: beam.Pipeline, config: Config, job: Job) -> tuple[Any, Any, Any]:
@@ -149,27 +197,20 @@ def _read_back(pipeline: beam.Pipeline, config: Config, job: Job) -> tuple[Any, 
     return keyed.dead_letters, keyed, beam.pvalue.AsSingleton(as_of)
 
 
-def _going_back(anonymous: Any, advanced: Any, receipts: Any) -> Any:
+def _going_back(anonymous: Any, advanced: Any, receipts: Any, between: Between) -> Any:
     """Inputs for other users, and what became of sends, as messages of the control topic."""
     told = receipts | "Receipts" >> beam.Map(_without_handle)
-    return (passed_on(anonymous, advanced), told) | "GoingBack" >> beam.Flatten()
+    return (passed_on(anonymous, advanced, between), told) | "GoingBack" >> between("GoingBack", tuple[bytes, str])
 
 
-def passed_on(anonymous: Any, advanced: Any) -> Any:
+def passed_on(anonymous: Any, advanced: Any, between: Between) -> Any:
     """Inputs for other users, as messages of the control topic."""
-    return (
-        (advanced.forwarded, anonymous.taken, advanced.taken) | "Passed" >> beam.Flatten() | "ToControl" >> ToControl()
-    )
+    passed = advanced.forwarded, anonymous.taken, advanced.taken
+    return passed | "Passed" >> between("Passed", tuple[str, bytes]) | "ToControl" >> ToControl()
 
 
 def _without_handle(payload: bytes) -> tuple[bytes, str]:
     return payload, ""
-
-
-def _write_dead_letters(write: beam.PTransform, undecoded: Any, anonymous: Any, advanced: Any) -> Any:
-    """Write every dead letter; returns the handles of those written."""
-    refused = (anonymous.refused, advanced.refused) | "Refused" >> beam.Flatten() | "RefusedLetters" >> RefusedLetters()
-    return (undecoded, refused) | "DeadLetters" >> beam.Flatten() | "WriteDeadLetters" >> write
 
 
 def _channels(config: Config) -> Channels:
@@ -185,7 +226,10 @@ def run(argv: list[str] | None = None) -> Any:
     config, _, beam_flags = parse(sys.argv[1:] if argv is None else argv, "realtime")
     if config.source.bounded:
         raise WrongUse("this job reads a subscription; `todoke run` reads files")
-    pipeline = beam.Pipeline(options=launch_options(beam_flags))
+    options = launch_options(beam_flags)
+    if config.accounted and not any(flag.startswith("--dry_run") for flag in beam_flags):
+        check_accounted(config, options)
+    pipeline = beam.Pipeline(options=options)
     build(pipeline, config)
     return pipeline.run()
 

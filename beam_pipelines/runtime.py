@@ -1,7 +1,7 @@
 """What a live job asks of the place where it runs: how to read, advance, deliver, publish back, count, acknowledge.
 
-`portable.Portable` is for any runner of Beam, `one_process.OneProcess` for this machine. The graph itself stands once,
-in `realtime.build_live`.
+`portable.Portable` and `accounted.Accounted` are for any runner of Beam, `one_process.OneProcess` for this machine. The
+graph itself stands once, in `realtime.build_live`.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,11 @@ class Runtime(Protocol):
 
         Outputs are `sends`, `forwarded` (inputs for users: of anonymous ids as `advance` takes them, else by user id),
         `taken`, `refused` and `accounted`; and `tallies` where steps do not count by themselves.
+        """
+
+    def announce(self) -> beam.PTransform:
+        """Tell every user of events that concern none. Outputs are `payloads`, to be published for users, and
+        `accounted`.
         """
 
     def deliver(self, channels: Channels) -> beam.PTransform:

@@ -21,37 +21,50 @@ __all__ = ["BACKFILL", "JOBS", "REALTIME", "Parameter", "argv_of", "parameters_o
 REALTIME, BACKFILL = "realtime", "backfill"
 JOBS = (REALTIME, BACKFILL)
 
-#: Flags that say where a file lies or what this machine does; a worker has neither.
+#: Flags that say where a file lies or what this machine does, which a worker has neither of; and flags of Flink.
+_FLINK = {"flink", "parallelism", "checkpoints"}
 _LEFT_OUT = {
-    REALTIME: {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
-    BACKFILL: {"help", "dead_letters"},
+    REALTIME: _FLINK | {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
+    BACKFILL: _FLINK | {"help", "dead_letters"},
 }
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"
 _TIMES = f"(now|today)(-[1-9][0-9]*[smhdw])?|{_TIME}"
 _SUBSCRIPTION = "(pubsub:)?projects/[^/]+/subscriptions/[^/]+"
 _TOPIC = "(pubsub:)?projects/[^/]+/topics/[^/]+"
 _VERSION = "projects/[^/,]+/secrets/[^/,]+/versions/([1-9][0-9]*|latest)"
-#: What a flag's parser does not say: the kind of a parameter, as Dataflow's console knows it, and a POSIX extended
-#: regular expression for what it may be.
-_KINDS: Mapping[str, tuple[str, str]] = {
-    "definitions": ("GCS_READ_FILE", r"gs://[^/]+/.+\.json"),
-    "store": ("TEXT", "bigtable:[^/]+/[^/]+"),
-    "control": ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION),
-    "control_topic": ("PUBSUB_TOPIC", _TOPIC),
-    "dead_letters": ("PUBSUB_TOPIC", _TOPIC),
-    "keep_dead_letters": ("TEXT", "0|[1-9][0-9]*[smhdw]"),
-    "push": ("TEXT", "fcm:[a-z][-a-z0-9]+"),
-    "email": ("TEXT", "smtps?://[^@/]+:[0-9]+"),
-    "line": ("TEXT", "line"),
-    "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://[^/@]+(/.*)?"),
-    "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*"),
-    "as_of": ("TEXT", _TIMES),
-    "out": ("GCS_WRITE_FOLDER", "gs://[^/]+/.+"),
-    "report": ("GCS_WRITE_FILE", "gs://[^/]+/.+"),
-    "activation": ("TEXT", _TIME),
-    "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?"),
+_TIME_FORM = "a time with a zone, such as 2026-07-01T00:00:00Z"
+_SUBSCRIPTION_FORM, _TOPIC_FORM = "pubsub:projects/P/subscriptions/S", "pubsub:projects/P/topics/T"
+_SECRET_FORM = f"{PREFIX}projects/P/secrets/S/versions/V"
+#: What a flag's parser does not say: the kind of a parameter, as Dataflow's console knows it, a POSIX extended regular
+#: expression for what it may be, and the same in words.
+_KINDS: Mapping[str, tuple[str, str, str]] = {
+    "definitions": ("GCS_READ_FILE", r"gs://[^/]+/.+\.json", "gs://BUCKET/PATH.json, which `todoke publish` writes"),
+    "store": ("TEXT", "bigtable:[^/]+/[^/]+", "bigtable:PROJECT/INSTANCE"),
+    "control": ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION, _SUBSCRIPTION_FORM),
+    "control_topic": ("PUBSUB_TOPIC", _TOPIC, _TOPIC_FORM),
+    "dead_letters": ("PUBSUB_TOPIC", _TOPIC, _TOPIC_FORM),
+    "keep_dead_letters": ("TEXT", "0|[1-9][0-9]*[smhdw]", "a duration such as 30d, or 0"),
+    "push": ("TEXT", "fcm:[a-z][-a-z0-9]+", "fcm:PROJECT"),
+    "email": ("TEXT", "smtps?://[^@/]+:[0-9]+", "smtps://HOST:PORT, or smtp://HOST:PORT"),
+    "line": ("TEXT", "line", "line"),
+    "sms": ("TEXT", "twilio:AC[0-9A-Za-z]+|https://[^/@]+(/.*)?", "twilio:ACCOUNT, or https://HOST/PATH"),
+    "webhook_allow": ("TEXT", "[^,]+(,[^,]+)*", "hosts with commas between them"),
+    "as_of": ("TEXT", _TIMES, f"{_TIME_FORM}, or now, now-1h, today, today-1d"),
+    "out": ("GCS_WRITE_FOLDER", "gs://[^/]+/.+", "gs://BUCKET/FOLDER"),
+    "report": ("GCS_WRITE_FILE", "gs://[^/]+/.+", "gs://BUCKET/PATH"),
+    "activation": ("TEXT", _TIME, _TIME_FORM),
+    "query_limit": ("NUMBER", "[1-9][0-9]*", "a whole number above 0"),
+    "rate": ("NUMBER", r"[0-9]+(\.[0-9]+)?", "a number"),
 }
-_EVENTS = {REALTIME: ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION), BACKFILL: ("GCS_READ_FILE", "gs://[^/]+/.+|store")}
+_BIGQUERY = r"bigquery:(gs://[^/]+/.+\.sql|[^./]+(\.[^./]+)?\.[A-Za-z0-9_]+\.[^./]+)"
+_EVENTS = {
+    REALTIME: ("PUBSUB_SUBSCRIPTION", _SUBSCRIPTION, _SUBSCRIPTION_FORM),
+    BACKFILL: (
+        "TEXT",
+        f"gs://[^/]+/.+|{_BIGQUERY}|store",
+        "gs://BUCKET/PATTERN, bigquery:PROJECT.DATASET.TABLE, bigquery:gs://BUCKET/FILE.sql, or store",
+    ),
+}
 #: What a template takes of more that a flag does.
 _HELP = {
     "definitions": "a pointer to definitions in a bucket, as `todoke publish` writes it",
@@ -70,7 +83,8 @@ _HELP_OF: Mapping[str, Mapping[str, str]] = {
         "control_topic": "projects/P/topics/T, to which the job itself publishes what `control` reads",
     },
     BACKFILL: {
-        "events": "files of JSON Lines or Parquet, by a path or pattern; seeds: `store` for the archive of the store",
+        "events": "files of JSON Lines, Parquet or Avro, by a path or pattern; bigquery:PROJECT.DATASET.TABLE, or "
+        "bigquery:gs://BUCKET/FILE.sql with a query; seeds: `store` for the archive of the store",
         "control_topic": "seeds: the running job's projects/P/topics/T, which must be given then",
         "write": "seeds: what new conditions missed, for users of a live job; users: whole users into an empty store "
         "that no live job uses, and then `events` and `as_of` must be given, too; memberships: who is in which "
@@ -89,9 +103,9 @@ class Parameter(msgspec.Struct, frozen=True):
     """A parameter of a template, and what it is for the job.
 
     `flag` is the job's; empty where the parameter stands for a `variable` of the environment, or for both neither.
-    `kind` is Dataflow's word for what it is, `regex` a POSIX extended regular expression without anchors. `needed`: it
-    must be given. A `switch` is `true` or `false`. `repeated`: commas stand between values. Of a `secret` the parameter
-    says only which version of which secret of Secret Manager holds it.
+    `kind` is Dataflow's word for what it is, `regex` a POSIX extended regular expression without anchors, `form` the
+    same in words. `needed`: it must be given. A `switch` is `true` or `false`. `repeated`: commas stand between values.
+    Of a `secret` the parameter says only which version of which secret of Secret Manager holds it.
     """
 
     name: str
@@ -101,6 +115,7 @@ class Parameter(msgspec.Struct, frozen=True):
     variable: str = ""
     kind: str = "TEXT"
     regex: str = ""
+    form: str = ""
     default: str = ""
     choices: tuple[str, ...] = ()
     needed: bool = False
@@ -139,7 +154,7 @@ def parameters_of(job: str) -> list[Parameter]:
 
 def _of_flag(job: str, action: argparse.Action) -> Parameter:
     name = action.option_strings[0].removeprefix("--").replace("-", "_")
-    kind, regex = _EVENTS[job] if name == "events" else _KINDS.get(name, ("TEXT", ""))
+    kind, regex, form = _EVENTS[job] if name == "events" else _KINDS.get(name, ("TEXT", "", ""))
     switch = action.nargs == 0
     choices = ("true", "false") if switch else tuple(str(each) for each in action.choices or ())
     help_text = _HELP_OF[job].get(name) or _HELP.get(name) or (action.help or "").replace("%%", "%")
@@ -153,6 +168,7 @@ def _of_flag(job: str, action: argparse.Action) -> Parameter:
         flag=action.option_strings[0],
         kind="BOOLEAN" if switch else "ENUM" if choices else kind,
         regex=regex,
+        form=form,
         default="" if name in _NEEDED[job] else "json" if name == "log_format" else _default(action),
         choices=choices,
         needed=bool(action.required) or name in _NEEDED[job],
@@ -187,6 +203,7 @@ def _variables() -> Iterator[Parameter]:
             "Secrets",
             variable=name,
             regex=f"({PREFIX})?{_VERSION}",
+            form=_SECRET_FORM,
             secret=True,
         )
     each = f"[A-Za-z_][A-Za-z0-9_]*=({PREFIX})?{_VERSION}"
@@ -197,6 +214,7 @@ def _variables() -> Iterator[Parameter]:
         "Secrets",
         variable=SECRET_PREFIX,
         regex=f"{each}(,{each})*",
+        form=f"NAME={_SECRET_FORM}",
         repeated=True,
         secret=True,
     )

@@ -103,7 +103,7 @@ def _defaults(job: str) -> dict[str, Any]:
     return {
         "machineType": "n2-highmem-2",
         "numWorkers": 1,
-        "maxWorkers": 1,
+        "maxWorkers": 10,
         "diskSizeGb": 100,
     }
 

@@ -4,8 +4,8 @@
     python -m bench.column_peers prepare|rows FOLDER EVENTS
 
 `mixed` are the 20 segments of definitions.yaml, `others` eight of the conditions that need more than runs of events,
-NUMBER that many conditions of one leaf each. `start` and `duckdb_start`
-do all that comes before the first event. `prepare` reads JSON Lines and asks for the mixed memberships of them, `rows`
+NUMBER that many conditions of one leaf each. `start` and `duckdb_start` do all that comes before the first event.
+`prepare` reads JSON Lines or Parquet and asks for the mixed memberships of them, `rows`
 is the loop of `bench.peers`.
 """
 
@@ -205,7 +205,8 @@ def duckdb_start(_folder: Path, _which: str) -> int:
 
 
 def prepare(folder: Path, events: str) -> int:
-    """JSON Lines decoded and prepared, and the mixed memberships of them."""
+    """Calls of a file decoded and prepared, and the mixed memberships of them."""
+    from transforms.events.files import messages_of_file  # noqa: PLC0415
     from transforms.segments.columns.layout import needs_of  # noqa: PLC0415
     from transforms.segments.columns.memberships import USER, memberships  # noqa: PLC0415
     from transforms.segments.warming import atoms  # noqa: PLC0415
@@ -214,7 +215,7 @@ def prepare(folder: Path, events: str) -> int:
     asked = segments("mixed")
     needs = needs_of(atom for condition in asked.values() for atom in atoms(condition))
     with tempfile.TemporaryDirectory(dir=folder) as name, Path(events).open("rb") as lines:
-        done = prepare(lines, needs, Path(name) / "prepared")
+        done = prepare(messages_of_file(lines, events), needs, Path(name) / "prepared")
         frames = memberships(asked, done.prepared, done.newest)
         return sum(sum(frame.drop(USER).sum().row(0)) for frame in frames)
 

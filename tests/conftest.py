@@ -8,6 +8,7 @@ the emulators such tests are skipped, and fail where CI is set.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from emulators import Emulator, EmulatorMissing, Instance, Project, start_bigtab
 from strength import CI
 from wheels import build, copy_source, install
 
+from tools.flink import Cluster, FlinkMissing, NoNamespace, cluster
 from transforms.storage.open import open_reader, open_store
 from transforms.storage.reader import Reader
 from transforms.storage.store import Store
@@ -79,6 +81,22 @@ def prism() -> str:
             pytest.fail(missing)
         pytest.skip(missing)
     return str(found.path)
+
+
+@pytest.fixture(scope="session")
+def flink() -> Iterator[Cluster]:
+    """A cluster of Flink with two TaskManagers; a test that kills one starts another.
+
+    It is skipped where there may be no network namespace for it.
+    """
+    with ExitStack() as ended:
+        try:
+            made = ended.enter_context(cluster(2))
+        except FlinkMissing as missing:
+            if os.environ.get("CI") and not isinstance(missing, NoNamespace):
+                pytest.fail(str(missing))
+            pytest.skip(str(missing))
+        yield made
 
 
 @pytest.fixture(params=["sqlite", "bigtable"])

@@ -1,5 +1,6 @@
 """The emulators that other tests stand on: they answer, are apart from each other, and end with who started them."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -31,8 +32,9 @@ def test_messages_pass_through_the_pubsub_emulator(pubsub: Any) -> None:
 @pytest.mark.usefixtures("bigtable_emulator")  # skips where there is none
 def test_an_emulator_ends_with_a_process_that_is_killed() -> None:
     program = "import emulators, time; print(emulators.start_bigtable().host, flush=True); time.sleep(300)"
-    folder = Path(emulators.__file__).parent
-    with subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    tests = Path(emulators.__file__).parent
+    paths = {**os.environ, "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
+    with subprocess.Popen([sys.executable, "-c", program], env=paths, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         host = process.stdout.readline().strip()
         assert answers(host)

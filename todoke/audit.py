@@ -1,70 +1,73 @@
 """`todoke backfill --write audit`: a store's memberships against those of its archive; a report, and a metric.
 
-Nothing is written but the metric: how many users ended how, in the minute in which the audit began, and when that was.
+Nothing is written but the metric.
 """
 
-import time
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
+import msgspec
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import audit as job
 from beam_pipelines.backfill_options import Backfill
 from todoke.preflight import check_store_release
+from todoke.terminal import last_line
 from transforms.campaigns.load import compiled
+from transforms.errors import RunFailed
 from transforms.events.plain import counted
-from transforms.events.times import write_time
 from transforms.storage.open import open_store
-from transforms.storage.rows import MetricRow
-from transforms.users.audit import OUTCOMES, Audit, Difference, audit, columnar_segments
-from transforms.users.tally import series_for
+from transforms.storage.scratch.records import NoRoom
+from transforms.users.audit import OUTCOMES, audit
 
 __all__ = ["audit_store", "audit_text"]
 
-_MINUTE = 60_000_000
 #: Differences that are printed; the report has more.
 _SHOWN = 20
 
 
-def audit_store(asked: Backfill) -> dict[str, Any]:
-    """Compare, count, and return the report.
+def audit_store(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, Any]:
+    """Compare, count, and return the report; by the runner that the flags name, else in this process.
 
     Raises:
       NoStore, OlderDefinitions: nothing was compared.
       StoreError: the store cannot be read, or the metric not be written.
+      RunFailed: the pipeline failed, or the temporary folder is full.
     """
-    started = time.monotonic()
     assert asked.store is not None
     definitions = compiled(asked.release or asked.config.definitions)
     store = open_store(asked.store, create=False)
     check_store_release(store, definitions)
-    done = audit(store, definitions, asked.as_of)
-    store.write_metrics(list(_metrics(done, asked.config.launched)))
+    if any(flag.startswith("--runner") for flag in beam_flags):
+        store.close()
+        return _in_beam(asked, beam_flags)
+    try:
+        done = audit(store, definitions, asked.as_of)
+    except NoRoom as error:
+        raise RunFailed(str(error)) from error
     store.close()
-    asks = columnar_segments(definitions)
-    return {
-        "write": "audit",
-        "engine": "columns",
-        "definitions": definitions.definitions_hash,
-        "release": definitions.release,
-        "as_of": write_time(asked.as_of),
-        "users": done.outcomes.total(),
-        **{outcome: done.outcomes[outcome] for outcome in OUTCOMES},
-        "reasons": dict(sorted(done.reasons.items())),
-        "not_asked": sorted(definitions.segments.keys() - asks.keys()),
-        "differences": [_as_json(each) for each in done.differences],
-        "elapsed_s": round(time.monotonic() - started, 3),
-    }
+    return job.finish(asked, done)
 
 
-def _metrics(done: Audit, began: int) -> Iterator[MetricRow]:
-    """How users ended, also nobody: an audit again in the same minute takes the place of the one before."""
-    for outcome in OUTCOMES:
-        yield MetricRow(series_for("audited", (outcome,)), began - began % _MINUTE, done.outcomes[outcome])
-    yield MetricRow(series_for("audited_at", ()), 0, began)
-
-
-def _as_json(found: Difference) -> dict[str, Any]:
-    said = {"user": found.user, "segment": found.segment, "live": found.live, "at": write_time(found.at)}
-    return said | {"reason": found.reason, "conditions": list(found.conditions)}
+def _in_beam(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
+    """The report comes back by a file that the last step writes: `--report`, where workers are elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+        elsewhere = asked.report is not None and "://" in asked.report
+        place = asked.report_place if elsewhere and asked.report_place else str(Path(folder) / "report.json")
+        pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
+        job.build(pipeline, asked, place)
+        try:
+            pipeline.run().wait_until_finish()
+            with FileSystems.open(place) as file:
+                report: dict[str, Any] = msgspec.json.decode(file.read())
+        except (OSError, RuntimeError, BeamIOError) as error:
+            raise RunFailed(f"the audit failed: {last_line(str(error)) or type(error).__name__}") from error
+    return report
 
 
 def audit_text(report: dict[str, Any]) -> Iterator[str]:

@@ -19,6 +19,14 @@ from transforms.events.plain import counted
 
 __all__ = ["backfill"]
 
+#: How messages ended that were not applied: by key of the report, one and many of them.
+_ENDS = {
+    "duplicates": ("duplicate",),
+    "deleted": ("deleted", "deleted"),
+    "dead_letters": ("dead letter",),
+    "later": ("later", "later"),
+}
+
 
 def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
     """Backfill as `beam_pipelines.backfill_options` parsed the flags.
@@ -33,15 +41,13 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
             raise WrongUse(f"{' '.join(beam_flags)}: seeds are made on this machine, and take no flags of Beam")
         report = write_seeds(asked)
     elif asked.write == "audit":
-        if beam_flags:
-            raise WrongUse(f"{' '.join(beam_flags)}: an audit is made on this machine, and takes no flags of Beam")
-        report = audit_store(asked)
+        report = audit_store(asked, beam_flags)
     elif asked.write == "memberships":
         report = write_memberships(asked, beam_flags)
     else:
         report = _write_users(asked, beam_flags)
-    if asked.report:
-        write_report(asked.report.replace("*", str(report["as_of"])), report)
+    if asked.report_place:
+        write_report(asked.report_place, report)
     if asked.write == "seeds":
         _print_seeds(report)
     elif asked.write == "audit":
@@ -75,5 +81,7 @@ def _print_seeds(report: dict[str, Any]) -> None:
 def _print_memberships(report: dict[str, Any]) -> None:
     members, users = counted(report["members"], "membership"), counted(report["users"], "user")
     print(f"{members} of {users} as of {report['as_of']}, by {report['engine']}, in {counted(report['files'], 'file')}")
+    ends = "".join(f", {counted(report[name], *words)}" for name, words in _ENDS.items() if report[name])
+    print(f"{counted(report['read'], 'message')} read: {report['applied']:,} applied{ends}")
     for name, many in report["segments"].items():
         print(f"  {name}: {many:,}")

@@ -4,8 +4,9 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
+from glob import escape, glob
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,10 +15,10 @@ import pyarrow as pa
 
 from beam_pipelines.places import check_written
 from todoke.store import open_asked
-from todoke.terminal import json_text
+from todoke.terminal import json_text, print_error
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.plain import counted, quoted
-from transforms.events.row_files import RowFiles
+from transforms.events.row_files import RowFiles, whole_file
 from transforms.events.times import write_time
 from transforms.storage.store import Store
 from transforms.users.export import CALLS, MEMBERS, SENDS, exported, exported_members, exported_sends
@@ -26,6 +27,8 @@ from transforms.views.users import profile
 
 __all__ = ["export", "export_user"]
 
+#: So many files are named that are not of an export.
+_SHOWN = 5
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 #: Rows with the part of a file's name that they belong to.
 _Rows = Iterator[tuple[str, dict[str, Any]]]
@@ -100,8 +103,17 @@ def _write(store: Store, kind: str, pattern: str) -> dict[str, int]:
         for part, row in rows(store, counts):
             files.write(part, row)
         files.finish()
+    _say_left(pattern, files.files)
     more = ("users", "truncated", "older", "unreadable") if kind == "events" else ()
     return {kind: files.rows} | {name: counts[name] for name in more} | {"files": len(files.files)}
+
+
+def _say_left(pattern: str, written: Collection[str]) -> None:
+    """Name files of an export before, of parts that have no rows now: whoever reads all of them reads these too."""
+    named = glob("*".join(map(escape, pattern.split("*"))))  # noqa: PTH207 - patterns may be absolute
+    if left := sorted({str(Path(name)) for name in named} - {*written}):
+        more = f" and {len(left) - _SHOWN:,} more" if len(left) > _SHOWN else ""
+        print_error(f"not of this export, though named like it: {', '.join(left[:_SHOWN])}{more}")
 
 
 @contextmanager
@@ -143,16 +155,8 @@ def export_user(url: str, user: str, out: str | None) -> None:
         if out is None:
             _write_person(store, found, sys.stdout)
             return
-        place = Path(out)
-        unfinished = place.with_name(f".{place.name}.part")
-        with _writing():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with unfinished.open("w", encoding="utf-8") as file:
-                    _write_person(store, found, file)
-                unfinished.replace(place)
-            finally:
-                unfinished.unlink(missing_ok=True)
+        with _writing(), whole_file(Path(out)) as place, place.open("w", encoding="utf-8") as file:
+            _write_person(store, found, file)
     print(f"all that is held of {quoted(found.user)} is in {quoted(out)}")
 
 

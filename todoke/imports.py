@@ -1,9 +1,10 @@
 """`todoke import`: rows of outside data as history: into a file, to a topic, or into a store."""
 
+import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from glob import glob
 from pathlib import Path
@@ -13,21 +14,24 @@ import msgspec
 from rich.console import Console
 
 from beam_pipelines.options import Config
-from beam_pipelines.places import check_written
-from beam_pipelines.values import read_time
+from beam_pipelines.places import check_events, check_written
+from beam_pipelines.values import parsed, read_time
 from todoke.control import is_live, open_events, publish_evenly
+from todoke.sources import opened
 from todoke.terminal import json_text, print_plain
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.errors import RunFailed, WrongUse
+from transforms.events.bigquery import columns_of_table
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.files import UnreadableFile
 from transforms.events.imports.mapping import Rejected, Table, calls_of, columns_of, read_mapping
-from transforms.events.imports.rows import Row, read_rows
+from transforms.events.imports.rows import Row, read_rows, rows_of_objects
 from transforms.events.plain import counted
-from transforms.events.row_files import RowFiles
-from transforms.events.sources import Files
+from transforms.events.row_files import RowFiles, whole_file
+from transforms.events.sources import QUERY_LIMIT, BigQuery, Files, TableStreams, parse_source
+from transforms.events.transforms import read_messages
 from transforms.segments.document import Problems, read_documents
 from transforms.users.export import CALLS
 
@@ -35,6 +39,8 @@ __all__ = ["AskedImport", "import_files"]
 
 #: So many rejects are printed; all are in the file.
 _SHOWN = 10
+#: What divides cells in files of others.
+_DELIMITERS = (";", "\t", "|", ",")
 
 
 class AskedImport(msgspec.Struct, frozen=True):
@@ -52,6 +58,7 @@ class AskedImport(msgspec.Struct, frozen=True):
     dead_letters: str
     rate: float
     dry_run: bool
+    query_limit: int = QUERY_LIMIT
 
 
 def import_files(asked: AskedImport, *, json: bool) -> None:
@@ -62,9 +69,10 @@ def import_files(asked: AskedImport, *, json: bool) -> None:
       RunRefused, LeaseHeld: the store may not be used so, or not now.
       RunFailed, StoreError, ControlFailed: it failed. Import again: what was imported is a duplicate.
     """
-    table, names = _mapping(asked.mapping), _names(asked.files)
+    table, places = _mapping(asked.mapping), _places(asked.files)
     _check(asked)
-    importing = _Importing(table, names, None if asked.time is None else read_time("--time", asked.time))
+    sources = _opened(places, asked.query_limit)
+    importing = _Importing(table, sources, None if asked.time is None else read_time("--time", asked.time))
     try:
         importing.check_columns()
         with ExitStack() as stack:
@@ -98,9 +106,13 @@ def _mapping(place: str) -> Table:
         raise WrongUse(f"--mapping: {place}: {error}") from error
 
 
-def _names(patterns: Sequence[str]) -> list[str]:
+def _places(patterns: Sequence[str]) -> list[str]:
+    """The files of patterns, and what is in BigQuery, each once."""
     names: list[str] = []
     for pattern in patterns:
+        if pattern.startswith("bigquery:"):
+            names.append(pattern)
+            continue
         found = [pattern] if Path(pattern).exists() else sorted(glob(pattern))  # noqa: PTH207 - patterns may be absolute
         if not found:
             raise WrongUse(f"there is no file {pattern}")
@@ -109,6 +121,21 @@ def _names(patterns: Sequence[str]) -> list[str]:
                 raise WrongUse(f"{name} is a folder: name its files, such as '{name}/*.csv'")
         names += found
     return list(dict.fromkeys(names))
+
+
+def _opened(places: Sequence[str], limit: int) -> dict[str, TableStreams | None]:
+    """Places by name; those in BigQuery are opened: a query is run once, however often its rows are read."""
+    found: dict[str, TableStreams | None] = {}
+    for place in places:
+        found[place] = None
+        if place.startswith("bigquery:"):
+            source = parsed("FILES", parse_source, place)
+            assert isinstance(source, BigQuery)
+            check_events(source, "FILES")
+            table = opened(msgspec.structs.replace(source, most_gb=limit), "FILES")
+            assert isinstance(table, TableStreams)
+            found[place] = table
+    return found
 
 
 def _check(asked: AskedImport) -> None:
@@ -124,12 +151,12 @@ def _check(asked: AskedImport) -> None:
 class _Importing:
     """An import as it goes: the calls of rows one after another, with what is counted and rejected on the way."""
 
-    def __init__(self, table: Table, names: Sequence[str], at: int | None) -> None:
+    def __init__(self, table: Table, sources: Mapping[str, TableStreams | None], at: int | None) -> None:
         self.counts = Counter[str]()
         self.causes = Counter[str]()
         self.shown: list[str] = []
         self.letters: list[DeadLetter] = []
-        self._table, self._names, self._at = table, names, at
+        self._table, self._sources, self._at = table, sources, at
         self._now = time.time_ns() // 1000
         self._file: Any = None
 
@@ -140,15 +167,15 @@ class _Importing:
           WrongUse: there is one.
           UnreadableFile: a file cannot be read.
         """
-        for name in self._names:
-            with Path(name).open("rb") as file:
-                columns, _ = read_rows(file, name, self._table.csv)
+        for name in self._sources:
+            with self._rows(name) as (columns, _):
+                pass
             for asked in columns_of(self._table) if columns else ():
                 if twice := next((each for each in asked if (columns or []).count(each) > 1), None):
                     raise WrongUse(f"{name}: two columns are called `{twice}`, and nobody knows which is meant")
                 if not set(asked) & set(columns or ()):
                     wanted = " or ".join(f"`{each}`" for each in asked)
-                    raise WrongUse(f"{name}: there is no column {wanted}; there are {', '.join(columns or ())}")
+                    raise WrongUse(f"{name}: there is no column {wanted}; {_instead(columns or ())}")
 
     @contextmanager
     def rejecting(self, place: str) -> Iterator[None]:
@@ -159,20 +186,24 @@ class _Importing:
             finally:
                 if self.counts["rejected"]:
                     self._file.seek(0)
-                    Path(place).parent.mkdir(parents=True, exist_ok=True)
-                    unfinished = Path(place).with_name(f".{Path(place).name}.part")
-                    with unfinished.open("wb") as written:
-                        while chunk := self._file.read(1 << 20):
-                            written.write(chunk)
-                    unfinished.replace(place)
+                    with whole_file(Path(place)) as unfinished, unfinished.open("wb") as written:
+                        shutil.copyfileobj(self._file, written, 1 << 20)
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """The calls of all rows."""
-        for name in self._names:
-            with Path(name).open("rb") as file:
-                _, rows = read_rows(file, name, self._table.csv)
+        for name in self._sources:
+            with self._rows(name) as (_, rows):
                 for row in rows:
                     yield from self._of(name, row)
+
+    @contextmanager
+    def _rows(self, name: str) -> Iterator[tuple[list[str] | None, Iterator[Row]]]:
+        """The columns of a file or a table, and its rows."""
+        if (table := self._sources[name]) is not None:
+            yield columns_of_table(table), rows_of_objects(read_messages(table))
+            return
+        with Path(name).open("rb") as file:
+            yield read_rows(file, name, self._table.csv)
 
     def _of(self, name: str, row: Row) -> list[dict[str, Any]]:
         self.counts["rows"] += 1
@@ -205,6 +236,15 @@ class _Importing:
         """What was counted."""
         names = ("rows", "imported", "events", "attributes", "left_out", "rejected")
         return {name: self.counts[name] for name in names} | {"causes": dict(sorted(self.causes.items()))}
+
+
+def _instead(columns: Sequence[str]) -> str:
+    """What a file has in place of a column that it lacks."""
+    sign = next((sign for sign in _DELIMITERS if len(columns) == 1 and sign in columns[0]), None)
+    if sign is None:
+        return f"there are {', '.join(columns)}"
+    said = json_text(sign)
+    return f"is the delimiter {said}? Say it in the mapping: csv: {{delimiter: {said}}}"
 
 
 def _take(importing: _Importing, asked: AskedImport) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
     seed = (partial(keep_seeded, config, job),) if config.seed else ()
     beside = wake, lease.keep, look, prune, watch, *seed
-    run_graph(lambda pipeline: build_live(pipeline, config, runtime, job), job, beam_flags, beside=beside)
+    run_graph(lambda pipeline: build_live(pipeline, config, runtime), job, beam_flags, beside=beside)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import (
     Forbidden,
     GoogleAPIError,
@@ -24,9 +23,10 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
 from transforms.errors import WrongUse
+from transforms.events.accounted.deadline import check_deadline
 from transforms.events.queue.file import open_to_append
 from transforms.events.queue.mark import hold_queue
-from transforms.events.sources import EventQueue, Files, Subscription
+from transforms.events.sources import EventQueue, Subscription
 from transforms.identity.channels import channels
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
@@ -36,7 +36,6 @@ from transforms.users.user import decode_user
 __all__ = [
     "ANSWER_SECONDS",
     "check_channels",
-    "check_files",
     "check_job",
     "check_pubsub",
     "check_store_release",
@@ -50,20 +49,6 @@ ANSWER_SECONDS = 10.0
 ASKED_USERS = 1_000
 
 _ADVICE = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
-
-
-def check_files(files: Files) -> None:
-    """Check that there are files.
-
-    Raises:
-      WrongUse: no file matches, or that cannot be found out.
-    """
-    try:
-        found = FileSystems.match([files.pattern], [1])[0].metadata_list
-    except (OSError, ValueError, GoogleAPIError, GoogleAuthError) as error:
-        raise WrongUse(f"--events: {files.pattern} cannot be read: {error}") from error
-    if not found:
-        raise WrongUse(f"--events: there is no file {files.pattern}")
 
 
 def check_job(config: Config) -> None:
@@ -88,7 +73,8 @@ def check_job(config: Config) -> None:
 
 
 def check_pubsub(config: Config) -> None:
-    """Check that subscriptions and topics exist, and that a job on this machine may use them.
+    """Check that subscriptions and topics exist, and that a job on this machine may use them; and that a job elsewhere
+    can acknowledge on account, if it shall.
 
     Raises:
       WrongUse: one does not, or may not be used, or there are no credentials to ask with.
@@ -97,7 +83,9 @@ def check_pubsub(config: Config) -> None:
     for flag, source in (("--events", config.source), ("--control", config.control)):
         if isinstance(source, Subscription):
             with suppress(GoogleAPIError):
-                check_subscription(flag, source.path, here=here)
+                found = check_subscription(flag, source.path, here=here)
+                if config.accounted and found is not None:
+                    check_deadline(flag, found, 0.0)
     letters = config.dead_letters.removeprefix("pubsub:") if config.dead_letters.startswith("pubsub:") else None
     for flag, topic in (("--control-topic", config.control_topic), ("--dead-letters", letters)):
         if topic is not None:

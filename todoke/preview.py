@@ -17,7 +17,7 @@ from todoke.campaign_preview import campaign_json, print_campaign
 from todoke.clock import check_zone, clock
 from todoke.explain import explained_json, print_explained, print_failed
 from todoke.names import check_name
-from todoke.preflight import check_files
+from todoke.sources import opened
 from todoke.tables import numbers, weeks_table, words
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.definitions import Campaign
@@ -27,8 +27,8 @@ from transforms.campaigns.transforms import read_definitions
 from transforms.channels.preview import CampaignPreview, preview_campaign
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.plain import counted
-from transforms.events.sources import Files, parse_source
-from transforms.events.transforms import read_files
+from transforms.events.sources import Bounded, parse_source
+from transforms.events.transforms import read_messages
 from transforms.segments.index import Segment
 from transforms.users.histories import Histories
 from transforms.users.preview import Preview, preview_segment
@@ -58,10 +58,9 @@ def preview(
     check_zone(zone)
     known = _definitions(definitions)
     _check_name(name, known)
-    source = _files(events)
     until = None if as_of is None else read_time("--as-of", as_of)
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder, Console(stderr=True).status("reading events"):
-        histories = _read(Path(folder), source, known, until)
+        histories = _read(Path(folder), events, known, until)
         moment = histories.newest if until is None else until
         found: Preview | CampaignPreview
         if name in known.campaigns:
@@ -87,16 +86,16 @@ def preview(
         _print(Screen(soft_wrap=True), found, _called(known.segments[name]), whom, zone)
 
 
-def _read(folder: Path, source: Files, known: Definitions, until: int | None) -> Histories:
-    check_files(source)
+def _read(folder: Path, events: str, known: Definitions, until: int | None) -> Histories:
+    source = _source(events)
     histories = Histories(folder)
     latest = time.time_ns() // 1000 if until is None else until
     try:
-        histories.read(read_files(source), latest, known.routes.is_announcement)
+        histories.read(read_messages(source), latest, known.routes.is_announcement)
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     if until is None and not histories.newest:
-        raise WrongUse(f"--events: {source.pattern} holds no event that could be read")
+        raise WrongUse(f"--events: {events} holds no event that could be read")
     return histories
 
 
@@ -112,15 +111,15 @@ def _check_name(name: str, known: Definitions) -> None:
     check_name("segment or campaign", name, [*known.segments, *known.campaigns])
 
 
-def _files(events: str) -> Files:
+def _source(events: str) -> Bounded:
     try:
         source = parse_source(events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
-    if not isinstance(source, Files):
-        raise WrongUse("--events: a preview reads files, which end; a subscription does not")
+    if not source.bounded:
+        raise WrongUse("--events: a preview reads files and tables, which end; a subscription does not")
     check_events(source)
-    return source
+    return opened(source)
 
 
 def _as_json(found: Preview, zone: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from beam_pipelines.places import check_events
-from todoke.preflight import check_files
+from todoke.sources import opened
 from transforms.errors import WrongUse
 from transforms.events.decode import Refused, decode
 from transforms.events.event import Event
-from transforms.events.sources import Files, parse_source
-from transforms.events.transforms import read_files
+from transforms.events.sources import parse_source
+from transforms.events.transforms import read_messages
 
 __all__ = ["read_recorded"]
 
@@ -24,11 +24,8 @@ def read_recorded(events: str) -> Iterator[Event]:
         source = parse_source(events)
     except ValueError as error:
         raise WrongUse(f"--events: {error}") from error
-    if not isinstance(source, Files):
-        raise WrongUse("--events: files are read, which end; a subscription does not")
     check_events(source)
-    check_files(source)
-    for line in read_files(source):
+    for line in read_messages(opened(source)):
         try:
             event, _ = decode(line, nobody=True)
         except Refused:

@@ -23,10 +23,12 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines import realtime
+from beam_pipelines.flink_flags import known_to_beam
 from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
-from todoke.preflight import check_channels, check_files, check_job, check_pubsub, check_store_release
+from todoke.preflight import check_channels, check_job, check_pubsub, check_store_release
+from todoke.sources import opened
 from todoke.tables import numbers, words
 from todoke.terminal import Screen, last_line
 from transforms.campaigns.load import compiled
@@ -35,11 +37,11 @@ from transforms.events.files import UnreadableFile
 from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
 from transforms.events.queue.file import NoQueue
-from transforms.events.sources import Files
 from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
-from transforms.storage.control import Control
+from transforms.storage.control import Control, oldest_control
 from transforms.storage.open import open_store
+from transforms.storage.scratch.records import NoRoom
 from transforms.storage.store import NoStore, Store
 from transforms.users.lease import JobLease
 from transforms.users.runs import begin_run, finish_run
@@ -48,7 +50,7 @@ from transforms.users.way_back.transforms import CONTROL_ROWS
 
 __all__ = ["beam_parser", "check_beam_flags", "print_report", "run", "run_bounded", "write_report"]
 
-#: How often a bounded run reads what it left for itself: each merge of a merged user takes one pass.
+#: How often a bounded run reads all that it left for itself: each merge of a merged user takes one pass.
 MOST_PASSES = 100
 
 #: Adds the steps of a job to a pipeline.
@@ -102,8 +104,7 @@ def run_bounded(
       RunFailed, LeaseLost: the pipeline failed, or stood still for so long that somebody else took the store.
       StoreError: the store could not be read or written.
     """
-    assert isinstance(config.source, Files)
-    check_files(config.source)
+    config = msgspec.structs.replace(config, source=opened(config.source))
     check_channels(config)
     definitions = compiled(config.definitions)
     started = time.monotonic() if started is None else started
@@ -131,7 +132,8 @@ def _run_passes(
 ) -> Summary:
     """The run over the files, and over what it leaves itself in a store's control table; returns the sums."""
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"))
+        here = not any(flag.startswith(("--runner", "--direct_")) for flag in beam_flags)
+        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"), on_disk=here)
         job = Job()
 
         def go(config: Config) -> None:
@@ -153,7 +155,17 @@ class _Sums(msgspec.Struct):
 
 
 def _sums(config: Config) -> _Sums:
-    return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
+    """What a pipeline counted, which its last step leaves in a file.
+
+    Raises:
+      RunFailed: it is not here: workers on other machines do not share the folder.
+    """
+    try:
+        return msgspec.json.decode(Path(config.summary).read_bytes(), type=_Sums)
+    except FileNotFoundError as error:
+        raise RunFailed(
+            f"the workers left no counts in {config.summary}: TMPDIR names a folder that they share with this machine"
+        ) from error
 
 
 def _run_control(config: Config, store: Control, as_of: int, go: Callable[[Config], None]) -> Iterator[_Sums]:
@@ -163,19 +175,21 @@ def _run_control(config: Config, store: Control, as_of: int, go: Callable[[Confi
       RunFailed: it does not end.
     """
     config = msgspec.structs.replace(config, amend=True, as_of=as_of)
-    for _ in range(MOST_PASSES):
-        rows = store.read_control(CONTROL_ROWS)
-        if not rows:
-            return
+    rounds = begun = 0
+    while first := store.read_control(1):
+        if first[0].published >= begun:  # of the last round nothing is left
+            rounds, begun = rounds + 1, time.time_ns() // 1000
+        if rounds > MOST_PASSES:
+            raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
+        ids = [row.id for row in oldest_control(store, CONTROL_ROWS)]
         go(config)
-        store.delete_control([row.id for row in rows])
+        store.delete_control(ids)
         yield _sums(config)
-    raise RunFailed(f"messages go back and forth between users after {MOST_PASSES} passes")
 
 
 def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence[str], build: Build) -> None:
     named = any(flag.startswith("--runner") for flag in beam_flags)
-    options = PipelineOptions([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
+    options = _Options([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
     pipeline = beam.Pipeline(options=options)
     build(pipeline, config, job)
     columns = (SpinnerColumn(), _Counts(job.part(Counted)), TimeElapsedColumn())
@@ -188,6 +202,9 @@ def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence
         except UnreadableFile as error:
             unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
             raise RunFailed(f"the events cannot be read: {unreadable}") from error
+        except NoRoom as error:
+            full, _, _ = str(error).partition(" [while running ")
+            raise RunFailed(full) from error
         except (OSError, RuntimeError) as error:
             raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
 
@@ -196,6 +213,19 @@ def _check_handed_over(report: dict[str, Any]) -> None:
     if away := [channel for channel, states in report["sends"].items() if set(states) == {"later"}]:
         waiting = ", ".join(f"{channel} ({report['sends'][channel]['later']:,})" for channel in away)
         raise RunFailed(f"no send could be handed over: {waiting}. They wait for the next run with --continue")
+
+
+class _Options(PipelineOptions):  # type: ignore[misc]
+    """Beam's options, each view of which is made once. Beam asks for some at each step of a graph, and makes a parser
+    of flags each time: a fifth of what a small run took.
+    """
+
+    def view_as(self, cls: Any) -> Any:
+        """The view; all of them share their values."""
+        views = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
 
 
 class _Counts(ProgressColumn):
@@ -221,13 +251,14 @@ def beam_parser() -> argparse.ArgumentParser:
 
 def check_beam_flags(beam_flags: Sequence[str]) -> None:
     """Beam passes over flags that it does not know with a line in its log; a mistyped flag of ours must not run so."""
+    beam_flags = known_to_beam(beam_flags)
     try:
-        _, unknown = beam_parser().parse_known_args(list(beam_flags))
+        _, unknown = beam_parser().parse_known_args(beam_flags)
     except argparse.ArgumentError as error:
         raise WrongUse(str(error)) from error
     if unknown:
         raise WrongUse(f"neither Todoke nor Beam knows {' '.join(unknown)}; `todoke run --help` lists the flags")
-    if runner := PipelineOptions(list(beam_flags)).view_as(StandardOptions).runner:
+    if runner := PipelineOptions(beam_flags).view_as(StandardOptions).runner:
         try:
             create_runner(runner)
         except (ValueError, ImportError, AttributeError, TypeError) as error:

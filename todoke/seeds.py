@@ -12,16 +12,16 @@ from rich.console import Console
 from beam_pipelines import backfill as job
 from beam_pipelines.backfill_options import Backfill
 from todoke.control import open_control, publish_evenly
-from todoke.preflight import check_files
 from todoke.run import run_bounded
+from todoke.sources import opened
 from transforms.campaigns.load import Definitions, compiled
 from transforms.errors import RunFailed, WrongUse
-from transforms.events.sources import Files
 from transforms.events.times import write_time
-from transforms.events.transforms import read_files
+from transforms.events.transforms import read_messages
 from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
+from transforms.storage.scratch.records import NoRoom
 from transforms.storage.store import Store
 from transforms.storage.users import Users
 from transforms.users.prepare.evidence import evidence_before
@@ -97,10 +97,9 @@ def seed_from_archive(
 
 def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: str, done: Seeding) -> dict[str, int]:
     """Publish seeds that are made of files; what was read of these."""
-    assert isinstance(asked.config.source, Files)
     assert asked.release is not None
     definitions = compiled(asked.release)
-    check_files(asked.config.source)
+    asked = _opened(asked)
     read = {"read": 0, "dead_letters": 0}
     with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
         history = History(Path(folder))
@@ -112,6 +111,11 @@ def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: st
             publish_evenly(payloads, publish, asked.rate)
         history.close()
     return read
+
+
+def _opened(asked: Backfill) -> Backfill:
+    config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
+    return msgspec.structs.replace(asked, config=config)
 
 
 def _wanted(asked: Backfill, definitions: Definitions, store: Users) -> tuple[set[int], set[int]]:
@@ -155,9 +159,10 @@ def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
 
 
 def _by_columns(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
-    assert isinstance(asked.config.source, Files)
     try:
-        done, evidence = evidence_before(read_files(asked.config.source), leaves, at, folder)
+        done, evidence = evidence_before(read_messages(opened(asked.config.source)), leaves, at, folder)
+    except NoRoom as error:
+        raise RunFailed(str(error)) from error
     except OSError as error:
         raise RunFailed(f"the events cannot be read: {error}") from error
     history.write(at, evidence)

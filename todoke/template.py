@@ -53,8 +53,9 @@ def _launch(words: Sequence[str]) -> None:
         realtime.run([*argv, *beam_flags])
     else:
         from beam_pipelines import backfill_on_dataflow
+        from todoke.sources import opened
 
-        backfill_on_dataflow.run(argv, beam_flags)
+        backfill_on_dataflow.run(argv, beam_flags, opened)
 
 
 def _job(words: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Try everything on Google Cloud, at the cost of whoever asks: `make cloud-smoke PROJECT=…`.
 
 It makes a site of its own beside what is in the project, launches the job, sends calls, updates the job halfway,
-compares what became of them with a run on this machine, drains the job, and removes all that it made. With --dry-run it
+compares what became of them with a run on this machine, reads them from BigQuery, drains the job, and removes all that
+it made. With --dry-run it
 prints each step and does nothing. Nobody has run it yet: docs/cloud.md says what it would prove.
 """
 
@@ -24,8 +25,10 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.types import PublisherOptions
 
+from tools.smoke_bigquery import Warehouse
 from tools.smoke_calls import DEFINITIONS, calls, counted, differences, fold_here, write_calls
 from transforms.errors import TodokeError
+from transforms.events.bigquery import EMULATORS
 
 __all__ = ["Failed", "Smoke", "Step", "go", "main", "steps"]
 
@@ -42,7 +45,10 @@ class Failed(Exception):
 
 
 #: How a step fails: by a command, by what Google says, or by the store.
-_FAILURES = (Failed, TodokeError, GoogleAPIError, GoogleAuthError, OSError, FutureTimeout)
+_FAILURES = (
+    *(Failed, TodokeError, GoogleAPIError, GoogleAuthError),
+    *(OSError, FutureTimeout, subprocess.CalledProcessError),
+)
 
 
 class Step(NamedTuple):
@@ -72,6 +78,7 @@ class Smoke:
         self.topic = f"projects/{project}/topics/{run}-events"
         self.repository = f"{region}-docker.pkg.dev/{project}/{run}/todoke"
         self.module = folder / "infra"
+        self.warehouse = Warehouse(project, region, run, folder)
         self._calls: list[tuple[str, bytes]] = []
         self._here = ""
 
@@ -144,11 +151,30 @@ class Smoke:
         if found := differences(self._here, self.store):
             raise Failed("the job made something else of the calls than this machine:\n  " + "\n  ".join(found))
 
+    def load(self) -> None:
+        """Bring the calls into a table of BigQuery."""
+        self.warehouse.write_rows()
+        for words in self.warehouse.commands():
+            _run(words)
+
+    def compare_tables(self) -> None:
+        """Read the table and a query of it, and hold the members against those by the file."""
+        if found := self.warehouse.differences():
+            raise Failed("BigQuery gave something else than was loaded:\n  " + "\n  ".join(found))
+
+    def remove(self) -> None:
+        """Remove everything: Terraform's too if the table's removal fails."""
+        try:
+            if (self.folder / "rows.jsonl").exists():
+                _run(self.warehouse.removal())
+        finally:
+            _run(self.terraform("destroy", image=self.image))
+
     def left(self) -> str:
         """What there may be where nothing was removed, and how to remove it."""
         return (
             f"the job {self.run}-realtime, and all whose name begins with {self.run} in project {self.project}. "
-            f"Remove it: {shlex.join(self.terraform('destroy'))}"
+            f"Remove it: {shlex.join(self.terraform('destroy'))}; {shlex.join(self.warehouse.removal())}"
         )
 
     def is_updated(self) -> None:
@@ -185,6 +211,7 @@ def steps(smoke: Smoke) -> list[Step]:
     shown = f"make image ARGS='--tag {smoke.repository}:{smoke.run}'"
     pushed = f"docker push {smoke.repository}:{smoke.run}"
     image = [] if smoke.image else [Step("Build the image and push it", (shown, pushed), smoke.build)]
+    destroyed = smoke.terraform("destroy", image=smoke.image)
     return [
         Step("Copy the module", (f"cp -r templates/infra {smoke.module}",), smoke.copy_module),
         command("Fetch the providers", lambda: ["terraform", f"-chdir={smoke.module}", "init", "-input=false"]),
@@ -201,10 +228,12 @@ def steps(smoke: Smoke) -> list[Step]:
         Step(f"Send {smoke.count - half} calls", (f"publish to {smoke.topic}",), lambda: smoke.send(half, smoke.count)),
         Step("Wait until they are accounted for", (_shown_metrics(smoke),), lambda: smoke.wait(smoke.count)),
         Step("Compare with a run over the same calls here", ("todoke run --events calls.jsonl …",), smoke.compare),
+        Step("Load the calls into BigQuery", tuple(map(shlex.join, smoke.warehouse.commands())), smoke.load),
+        Step("Read the table, and a query of it", ("todoke backfill --events bigquery:… …",), smoke.compare_tables),
         command("Drain the job", apply(job="{run=false}")),
         Step("See that it was drained", (_shown_jobs(smoke),), smoke.is_drained),
         Step("Compare once more: nothing came or went with the drain", ("as above",), smoke.compare),
-        command("Remove everything", lambda: smoke.terraform("destroy", image=smoke.image)),
+        Step("Remove everything", tuple(map(shlex.join, (smoke.warehouse.removal(), destroyed))), smoke.remove),
     ]
 
 
@@ -297,8 +326,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{place}. {step.title}", *(f"     {line}" for line in step.shown), sep="\n")
         return 0
     folder.mkdir(parents=True)
-    os.environ.pop("BIGTABLE_EMULATOR_HOST", None)  # this is about the services themselves
-    os.environ.pop("PUBSUB_EMULATOR_HOST", None)
+    for emulator in ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", *EMULATORS):
+        os.environ.pop(emulator, None)  # this is about the services themselves
+    os.environ["GOOGLE_CLOUD_PROJECT"] = asked.project  # which pays for what BigQuery reads
     try:
         problem = go(found, smoke.left())
     except KeyboardInterrupt:

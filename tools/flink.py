@@ -29,7 +29,7 @@ from typing import Any
 
 from tools import guarded
 
-__all__ = ["FLINK", "Cluster", "FlinkMissing", "cluster", "main"]
+__all__ = ["FLINK", "Cluster", "FlinkMissing", "NoNamespace", "cluster", "main"]
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates" / "flink"
@@ -39,7 +39,7 @@ FLINK = "localhost:8099"
 _REST, _POOL = "localhost:8081", 50000
 
 #: How long anything may take to start, and a look at the cluster or a step of one, in seconds: Java on a busy machine.
-START_SECONDS, ASK_SECONDS, LOOK_SECONDS = 120.0, 60.0, 0.2
+START_SECONDS, ASK_SECONDS, LOOK_SECONDS = 200.0, 60.0, 0.2
 
 #: What Flink's own scripts open of Java 17.
 _OPENED = (
@@ -53,6 +53,8 @@ _OPENED = (
         )
     ),
 )
+#: Jars that no job needs. Beam's job server sends its class path along with each job, in vain: the cluster has it.
+_OF_THE_CLUSTER = ("flink-rpc-akka-loader", "flink-shaded-zookeeper", "grpc-xds", "grpc-netty-shaded", "conscrypt")
 #: Brings the loopback interface up (netdevice(7)), says so, and waits until its input ends.
 _HOLDER = """
 import fcntl, socket, struct, sys
@@ -63,14 +65,19 @@ with socket.socket() as any_socket:
 print("up", flush=True)
 sys.stdin.read()
 """
-_GET = """
+_ASK = """
 import sys, urllib.request
-sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], timeout=30).read())
+asked = urllib.request.Request(sys.argv[2], method=sys.argv[1])
+sys.stdout.buffer.write(urllib.request.urlopen(asked, timeout=30).read())
 """
 
 
 class FlinkMissing(Exception):
     """There can be no cluster on this machine; the text says what is missing."""
+
+
+class NoNamespace(FlinkMissing):
+    """Nobody may have a network namespace of its own here."""
 
 
 class Cluster:
@@ -79,7 +86,7 @@ class Cluster:
     def __init__(self, folder: Path, jars: Path, inside: Sequence[str], slots: int) -> None:
         self.folder = folder
         self._inside = tuple(inside)
-        self._class_path = f"{jars}/*"
+        self._jars = jars
         self._slots = slots
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._conf = folder / "conf"
@@ -94,13 +101,13 @@ class Cluster:
         """A command as it runs beside the cluster."""
         return [*self._inside, *words]
 
-    def rest(self, path: str) -> Any:
+    def rest(self, path: str, method: str = "GET") -> Any:
         """What Flink's REST API answers at a path, such as `/jobs/overview`.
 
         Raises:
           RuntimeError: nothing, or an error.
         """
-        asked = self.command([sys.executable, "-c", _GET, f"http://{_REST}{urllib.parse.quote(path, '/?=&')}"])
+        asked = self.command([sys.executable, "-c", _ASK, method, f"http://{_REST}{urllib.parse.quote(path, '/?=&')}"])
         done = subprocess.run(asked, capture_output=True, check=False, timeout=ASK_SECONDS)
         if done.returncode:
             raise RuntimeError(f"Flink does not answer {path}: {done.stderr.decode(errors='replace')[-300:]}")
@@ -110,9 +117,18 @@ class Cluster:
         """Wait for the one job that runs, all its tasks too; returns its id."""
         return str(self._until("a job runs", self._running))
 
+    def cancel(self, job: str) -> None:
+        """End a job that lives, and wait until it has ended."""
+        self.rest(f"/jobs/{job}?mode=cancel", "PATCH")
+        self._until(f"{job} has ended", lambda: self.rest(f"/jobs/{job}")["state"] == "CANCELED")
+
     def checkpoints(self, job: str) -> int:
         """How many checkpoints of a job are complete."""
         return int(self.rest(f"/jobs/{job}/checkpoints")["counts"]["completed"])
+
+    def restarts(self, job: str) -> int:
+        """How often a job has been restored from a checkpoint, by Flink's own count."""
+        return int(self.rest(f"/jobs/{job}/checkpoints")["counts"]["restored"])
 
     def await_checkpoints(self, job: str, more: int = 1) -> None:
         """Wait until so many more checkpoints are complete."""
@@ -126,9 +142,9 @@ class Cluster:
     def start_task_manager(self) -> str:
         """Start one more, and wait until it has registered; returns its name."""
         name = f"task-manager-{len(list(self.folder.glob('task-manager-*.log'))) + 1}"
-        before = len(self._registered())
+        before = self._registered()  # with those that were killed and are not missed yet
         self._start_task_manager(name)
-        self._until(f"{name} has registered", lambda: len(self._registered()) > before)
+        self._until(f"{name} has registered", lambda: self._registered() - before)
         return name
 
     def kill(self, name: str) -> None:
@@ -138,7 +154,7 @@ class Cluster:
     def workers(self) -> list[int]:
         """The ids of the Python processes in which the steps of jobs run now."""
         pool = self._processes["worker-pool"].pid
-        return sorted(pid for pid, session, words in _processes() if session == pool and "sdk_worker_main" in words)
+        return sorted(pid for pid, session, words in _processes() if session == pool and "SdkHarness(" in words)
 
     def kill_worker(self, pid: int) -> None:
         """SIGKILL one of `workers`."""
@@ -150,20 +166,23 @@ class Cluster:
 
     def _go(self, task_managers: int) -> None:
         """Start everything, and wait until it answers."""
-        pool = "apache_beam.runners.worker.worker_pool_main"
+        # The pool starts the `python` that it finds first on PATH.
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        self._start("worker-pool", [sys.executable, "-m", pool, f"--service_port={_POOL}"], environment)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        self._start("worker-pool", [sys.executable, "-m", "tools.flink_workers", str(_POOL)], environment)
         entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-        self._start("job-manager", self._java("512m", entry, *self._configured(), "--executionMode", "cluster"))
+        self._start("job-manager", self._java(self._all, entry, *self._configured(), "--executionMode", "cluster"))
         self._until("the JobManager answers", lambda: self.rest("/overview"))
         server = "org.apache.beam.runners.flink.FlinkJobServerDriver"
         host, _, port = FLINK.partition(":")
         places = [f"--job-host={host}", f"--job-port={port}", f"--artifacts-dir={self.folder}/artifacts"]
         places += [f"--flink-master={_REST}", f"--flink-conf-dir={self._conf}", "--artifact-port=0"]
-        self._start("job-server", self._java("512m", server, *places, "--expansion-port=0"))
+        few = [str(jar) for jar in self._jars.glob("*.jar") if not jar.name.startswith(_OF_THE_CLUSTER)]
+        self._start("job-server", self._java(":".join(few), server, *places, "--expansion-port=0"))
         for number in range(task_managers):
             self._start_task_manager(f"task-manager-{number + 1}")
         self._until("all TaskManagers have registered", lambda: len(self._registered()) == task_managers)
+        self._until("the pool of workers listens", lambda: "listens at" in self.log("worker-pool"))
         self._until("the job server listens", lambda: "JobService started on" in self.log("job-server"))
 
     def _stop(self) -> None:
@@ -172,20 +191,25 @@ class Cluster:
 
     def _start_task_manager(self, name: str) -> None:
         runner = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-        self._start(name, self._java("512m", runner, *self._configured()))
+        self._start(name, self._java(self._all, runner, *self._configured()))
 
     def _configured(self) -> list[str]:
         return ["--configDir", str(self._conf)]
 
-    def _java(self, heap: str, main: str, *words: str) -> list[str]:
-        return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", *_OPENED, "-cp", self._class_path, main, *words]
+    @property
+    def _all(self) -> str:
+        return f"{self._jars}/*"
+
+    def _java(self, class_path: str, main: str, *words: str) -> list[str]:
+        said = ("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+        return ["java", "-Xmx512m", "-XX:+UseSerialGC", *said, *_OPENED, "-cp", class_path, main, *words]
 
     def _start(self, name: str, words: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         with (self.folder / f"{name}.log").open("wb") as output:
             self._processes[name] = guarded.start(self.command(words), output, environment)
 
-    def _registered(self) -> list[Any]:
-        return list(self.rest("/taskmanagers")["taskmanagers"])
+    def _registered(self) -> set[str]:
+        return {each["id"] for each in self.rest("/taskmanagers")["taskmanagers"]}
 
     def _running(self) -> str:
         jobs = [each["jid"] for each in self.rest("/jobs/overview")["jobs"] if each["state"] == "RUNNING"]
@@ -271,7 +295,7 @@ def _namespace() -> Iterator[list[str]]:
                 yield ["nsenter", f"--target={holder.pid}", *enter, "--"]
                 return
             _, refused = holder.communicate()
-    raise FlinkMissing(f"no network namespace of its own for a cluster of Flink: {refused.strip()}")
+    raise NoNamespace(f"no network namespace of its own for a cluster of Flink: {refused.strip()}")
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:
@@ -291,6 +315,7 @@ def main() -> int:
     flags.add_argument("--task-managers", type=int, default=2, metavar="N")
     flags.add_argument("command", nargs=argparse.REMAINDER)
     given = flags.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing that was started outlives this
     try:
         with cluster(given.task_managers) as made:
             words = given.command or [os.environ.get("SHELL", "/bin/sh")]
@@ -300,6 +325,8 @@ def main() -> int:
     except FlinkMissing as missing:
         print(missing, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from google.pubsub_v1.types import PullResponse
 from transforms.events.queue.append import Queue
 from transforms.events.queue.read import QueueReader
 
-sys.path.append(str(Path(__file__).parents[2] / "tests" / "storage"))
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from flaky import Flaky
 
 __all__ = ["Broker", "Emulator", "FileQueue"]

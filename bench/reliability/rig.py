@@ -20,11 +20,10 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
-sys.path.append(str(Path(__file__).parents[2] / "tests" / "storage"))
 from emulators import start_bigtable, start_pubsub
 from flaky import Flaky
 
-__all__ = ["DEFINITIONS", "Job", "Rig", "emulated", "publishing", "rig"]
+__all__ = ["DEFINITIONS", "SLOW_SECONDS", "Job", "Rig", "emulated", "publishing", "rig"]
 
 DEFINITIONS = Path(__file__).parent / "definitions.yaml"
 #: How long the publisher waits for the broker, in seconds.

@@ -7,6 +7,7 @@ and what goes back to users goes to the store's table.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import apache_beam as beam
@@ -17,10 +18,9 @@ from beam_pipelines.portable import Portable
 from beam_pipelines.realtime import build_live
 from transforms.campaigns.load import read_texts
 from transforms.events.sources import Files
-from transforms.job import Job
 from transforms.users.way_back.transforms import PublishControl
 
-__all__ = ["ELSEWHERE", "build_over_files"]
+__all__ = ["ELSEWHERE", "OverFiles", "build_over_files"]
 
 #: The steps that read and write elsewhere than Dataflow's.
 ELSEWHERE = ("Read", "ReadControl", "PublishControl", "WriteDeadLetters")
@@ -38,7 +38,15 @@ class OverFiles(Portable):
         return PublishControl(self._table)
 
 
-def build_over_files(pipeline: beam.Pipeline, events: str, definitions: str, store: str, outbox: str) -> None:
+def build_over_files(
+    pipeline: beam.Pipeline,
+    events: str,
+    definitions: str,
+    store: str,
+    outbox: str,
+    *,
+    runtime: Callable[[Config], Portable] = OverFiles,
+) -> None:
     """Add the steps to a pipeline."""
     nothing = Path(outbox) / "nothing.jsonl"
     nothing.parent.mkdir(exist_ok=True)
@@ -53,7 +61,7 @@ def build_over_files(pipeline: beam.Pipeline, events: str, definitions: str, sto
         control=Files(str(nothing)),  # read as a subscription is
         control_topic="",
     )
-    build_live(pipeline, config, OverFiles(config), Job())
+    build_live(pipeline, config, runtime(config))
 
 
 def main(arguments: list[str]) -> None:

@@ -59,6 +59,7 @@ def test_a_second_try_is_refused_and_fails_the_job_with_its_cause(flags: list[st
         (["--definitions=shop.json", "--store=bigtable:p/i", "--write=seeds"], "shop.json would be a worker's file"),
         ([NOT_HERE[0], "--store=sqlite:u.db", "--write=seeds"], "sqlite:u.db would be a worker's file"),
         ([*NOT_HERE, "--events=calls.jsonl", "--as-of=now"], "calls.jsonl would be a worker's file"),
+        ([*NOT_HERE, "--events=bigquery:q.sql", "--as-of=now"], "bigquery:q.sql would be a worker's file"),
         ([*NOT_HERE, "--write=seeds", "--as-of=yesterday"], "--as-of: expected a time"),
         ([*NOT_HERE, "--write=seeds", "--as-of=now-1y"], "--as-of: "),
         ([*NOT_HERE, "--write=seeds", "--as-of=now+1h"], "--as-of: expected a time .*, or now, now-1h, today"),

@@ -9,9 +9,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import StreamingOptions
-from apache_beam.portability.api import beam_runner_api_pb2 as RunnerApi
 from external_job import ELSEWHERE, build_over_files
-from graphs import labels
+from graphs import labels, schema
 
 from beam_pipelines.options import parse
 from beam_pipelines.realtime import build, launch_options, run
@@ -19,7 +18,6 @@ from beam_pipelines.realtime import build, launch_options, run
 ROOT = Path(__file__).parent.parent.parent
 LABELS = ROOT / "tests" / "golden" / "dataflow_labels.txt"
 SCHEMA = ROOT / "tests" / "golden" / "dataflow_state.txt"
-SHUFFLES = ("beam:transform:group_by_key:v1", "beam:transform:reshuffle:v1")
 
 MAIL = {
     "TODOKE_MAIL_FROM": "Shop <shop@example.com>",
@@ -103,42 +101,6 @@ def test_state_timers_and_shuffles(pipeline: beam.Pipeline) -> None:
         f"break is meant, edit {SCHEMA.relative_to(ROOT)} and write into the changelog, under Breaks running jobs, "
         "what to do: drain the old job, launch the new one, wake."
     )
-
-
-def schema(pipeline: beam.Pipeline) -> list[str]:
-    """One line for each state, timer and shuffle of a graph: step, kind, id and what its coder or clock is."""
-    components = pipeline.to_runner_api().components
-
-    def coder(name: str) -> str:
-        found = components.coders[name]
-        parts = ", ".join(coder(part) for part in found.component_coder_ids)
-        urn = found.spec.urn.removeprefix("beam:coder:").removesuffix(":v1")
-        return f"{urn}({parts})" if parts else urn
-
-    def input_of(step: RunnerApi.PTransform) -> str:
-        (name,) = step.inputs.values()
-        collection = components.pcollections[name]
-        windows = components.windowing_strategies[collection.windowing_strategy_id]
-        return f"{coder(collection.coder_id)} in {coder(windows.window_coder_id)}"
-
-    lines = []
-    for step in components.transforms.values():
-        if step.spec.urn in SHUFFLES:
-            lines.append(f"{step.unique_name}: shuffle: {input_of(step)}")
-        if step.spec.urn != "beam:transform:pardo:v1":
-            continue
-        done = RunnerApi.ParDoPayload.FromString(step.spec.payload)
-        if done.state_specs or done.timer_family_specs:
-            lines.append(f"{step.unique_name}: keyed input: {input_of(step)}")
-        for name, state in done.state_specs.items():
-            kind = state.WhichOneof("spec")
-            spec = getattr(state, kind)
-            inner = spec.element_coder_id if kind == "bag_spec" else spec.coder_id
-            lines.append(f"{step.unique_name}: state {name}: {kind.removesuffix('_spec')} of {coder(inner)}")
-        for name, timer in done.timer_family_specs.items():
-            clock = RunnerApi.TimeDomain.Enum.Name(timer.time_domain)
-            lines.append(f"{step.unique_name}: timer {name}: {clock}, {coder(timer.timer_family_coder_id)}")
-    return sorted(lines)
 
 
 def test_every_state_is_keyed_by_text_and_holds_bytes(pipeline: beam.Pipeline) -> None:

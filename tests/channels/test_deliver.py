@@ -22,7 +22,8 @@ from transforms.channels.destinations import Channels
 from transforms.channels.live.transforms import Delivered as DeliveredLive
 from transforms.channels.live.transforms import DeliverLive
 from transforms.channels.push.local_fcm import LocalFcm
-from transforms.channels.transforms import DeliverBounded, DeliverUnbounded
+from transforms.channels.transforms import DeliverBounded
+from transforms.channels.waiting.transforms import DeliverUnbounded
 from transforms.events.channels import ChannelError
 from transforms.events.times import read_time
 from transforms.identity.channels import versions

@@ -24,7 +24,7 @@ from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
 from transforms.events.sources import Files
-from transforms.events.transforms import ReadEvents, read_files
+from transforms.events.transforms import ReadEvents, read_messages
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 NOON_US = int(NOON.timestamp()) * 1_000_000
@@ -38,7 +38,7 @@ TRAILER = 8
 
 def read(path: Path, content: bytes) -> list[bytes]:
     path.write_bytes(content)
-    return [*read_files(Files(str(path)))]
+    return [*read_messages(Files(str(path)))]
 
 
 def ended(messages: Iterable[bytes]) -> list[Event | Cause]:
@@ -194,10 +194,10 @@ def rows(tmp_path: Path, columns: dict[str, Any], **how: Any) -> list[Event | Ca
     }
     path = tmp_path / "e.parquet"
     pq.write_table(pa.table(sound | columns), path, **how)
-    found = ended(read_files(Files(str(path))))
+    found = ended(read_messages(Files(str(path))))
     zipped = tmp_path / "e.parquet.gz"
     zipped.write_bytes(gzip.compress(path.read_bytes()))
-    assert ended(read_files(Files(str(zipped)))) == found
+    assert ended(read_messages(Files(str(zipped)))) == found
     return found
 
 
@@ -328,7 +328,7 @@ def test_objects_are_columns_of_structs_or_maps_or_json(tmp_path: Path) -> None:
 def test_a_parquet_file_without_rows_has_no_messages(tmp_path: Path) -> None:
     table = pa.table({"type": pa.array([], pa.string())})
     pq.write_table(table, tmp_path / "e.parquet")
-    assert [*read_files(Files(str(tmp_path / "e.parquet")))] == []
+    assert [*read_messages(Files(str(tmp_path / "e.parquet")))] == []
 
 
 def test_a_damaged_page_fails_the_file_by_name(tmp_path: Path) -> None:

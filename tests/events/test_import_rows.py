@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import fastavro
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -125,7 +126,7 @@ def test_each_row_of_hostile_cells_is_imported_or_rejected_with_its_line(
         try:
             if row.wrong is not None:
                 raise row.wrong
-            assert [*row.cells.values()] == cells
+            assert [*row.cells.values()] == [cell.strip() for cell in cells]
             made = calls_of(mapping, row.cells, None, NOW)
         except Rejected as error:
             assert error.cause  # noqa: PT017 - most rows are rejected, not all
@@ -168,6 +169,51 @@ def test_a_quote_that_nobody_closes_takes_a_piece_of_the_file() -> None:
     assert len(found) > 10_000
 
 
+def test_a_quote_that_nobody_closes_rejects_its_row_and_keeps_what_it_took() -> None:
+    [found] = rows(b'id,at\na,"never\nb,1\nc,2\n')
+    assert found.wrong is not None
+    assert (found.line, found.wrong.cause) == (2, "invalid")
+    assert "quote" in found.wrong.detail
+    assert found.raw == b'a,"never\nb,1\nc,2\n'
+
+
+def test_what_follows_a_closed_quote_is_no_cell() -> None:
+    found = rows(b'id,at\na,"say "hi" there"\nb,"say ""hi"""\nc,5" pipe\n')
+    assert [(row.line, row.cells.get("at"), row.wrong and row.wrong.cause) for row in found] == [
+        (2, None, "invalid"),
+        (3, 'say "hi"', None),
+        (4, '5" pipe', None),
+    ]
+
+
+def test_the_line_by_which_excel_knows_the_delimiter_is_none() -> None:
+    [found] = rows(b"\xef\xbb\xbfsep=;\r\nid;at\r\na;1\r\n", delimiter=";")
+    assert (found.line, found.cells) == (3, {"id": "a", "at": "1"})
+
+
+def test_spaces_around_a_cell_are_none_of_it_and_databases_write_null() -> None:
+    found = rows("id , at\n ann\u00a0,\t1\n\\N,2\n".encode())
+    assert [row.cells for row in found] == [{"id": "ann", "at": "1"}, {"id": "", "at": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "said"),
+    [
+        ("id,at\na,1\n".encode("utf-16"), {}, "begins like UTF-16: .*encoding: utf-16"),
+        ("id,at\na,1\n".encode("utf-16-le"), {}, "begins like UTF-16: .*encoding: utf-16.*utf-16-le"),
+        (gzip.compress(b"id,at\n"), {}, r"begins like a gzip file: its name must end in \.gz"),
+        (b"PK\x03\x04" + bytes(50), {}, "begins like a zip file.*CSV"),
+        (b"PAR1" + bytes(50), {}, r"begins like a Parquet file: its name must end in \.parquet"),
+        (b"Obj\x01" + bytes(50), {}, r"begins like an Avro file: its name must end in \.avro"),
+        ("id\nJos\xe9\n".encode("cp1252"), {"encoding": "utf-32"}, "cannot be read: .*`encoding`"),
+        ("Jos\xe9\na\n".encode("cp1252"), {}, "its first line names no columns: .*`encoding`"),
+    ],
+)
+def test_what_is_no_text_says_what_it_is(data: bytes, text: Plain, said: str) -> None:
+    with pytest.raises(UnreadableFile, match=said):
+        rows(data, **text)
+
+
 def test_an_encoding_is_named() -> None:
     assert rows("id;at\nJos\xe9;1\n".encode("cp1252"), delimiter=";", encoding="cp1252")[0].cells["id"] == "Jos\xe9"
     assert rows("id\n\u5c4a\n".encode("utf-16"), encoding="utf-16")[0].cells == {"id": "\u5c4a"}
@@ -186,10 +232,21 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
     plain = {"user": "id", "time": "at", "attributes": {"tags": {"column": "tags", "type": "list"}}}
     [call] = calls(plain, seen[0].cells) or []
     assert (call["userId"], call["timestamp"], call["traits"]) == ("7", "2026-03-10T12:00:00Z", {"tags": ["a"]})
+    written = io.BytesIO()
+    kinds = {"id": ["null", "long"], "at": {"type": "long", "logicalType": "timestamp-micros"}}
+    schema = {"type": "record", "name": "R", "fields": [{"name": name, "type": kind} for name, kind in kinds.items()]}
+    fastavro.writer(written, schema, [{"id": 7, "at": moment}, {"id": None, "at": moment}])
+    assert read_rows(io.BytesIO(written.getvalue()), "a.avro", Csv())[0] == ["id", "at"]
+    assert [(row.line, row.cells) for row in rows(written.getvalue(), "a.avro")] == [
+        (1, {"id": 7, "at": "2026-03-10T12:00:00Z"}),
+        (2, {"at": "2026-03-10T12:00:00Z"}),
+    ]
     read = rows(b'{"id": "a"}\n[]\nnothing\n', "a.jsonl")
     assert [(row.line, bool(row.wrong)) for row in read] == [(1, False), (2, True), (3, True)]
     with pytest.raises(UnreadableFile, match="no whole Parquet"):
         rows(b"PAR1", "a.parquet")
+    with pytest.raises(UnreadableFile, match="no whole Avro"):
+        rows(b"Obj", "a.avro")
 
 
 @pytest.mark.parametrize(
@@ -210,6 +267,21 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
         ({"type": "time", "zone": "Asia/Tokyo"}, "2026-03-10T09:00:00+01:00", "2026-03-10T08:00:00Z"),
         ({"type": "time"}, "2026-03-10 09:00:00", None),
         ({"type": "time", "format": "%Y"}, "1", None),
+        (
+            {"type": "time", "format": "%Y-%m-%d %H:%M:%S %Z", "zone": "Asia/Tokyo"},
+            "2026-03-10 09:00:00 UTC",
+            "2026-03-10T09:00:00Z",
+        ),
+        ({"type": "time", "format": "%Z %Y-%m-%d %H:%M:%S"}, "gmt 2026-03-10 09:00:00", "2026-03-10T09:00:00Z"),
+        ({"type": "time", "format": "%Y-%m-%d %H:%M:%S %Z", "zone": "UTC"}, "2026-03-10 09:00:00 PST", None),
+        ({"type": "date", "format": "%Y-%m-%d %Z"}, "2026-03-10 UTC", "2026-03-10"),
+        ({"type": "time", "format": "excel", "zone": "UTC"}, "46082.4166666667", "2026-03-01T10:00:00Z"),
+        ({"type": "time", "format": "excel", "zone": "Europe/Berlin"}, "46082", "2026-02-28T23:00:00Z"),
+        ({"type": "time", "format": "excel"}, "46082", None),
+        ({"type": "time", "format": "excel", "zone": "UTC"}, "1e9", None),
+        ({"type": "time", "format": "excel", "zone": "UTC"}, "3/1/2026", None),
+        ({"type": "date", "format": "excel"}, "46082", "2026-03-01"),
+        ({"type": "date", "format": "excel"}, "x", None),
         ({"type": "json"}, '{"a": [1]}', {"a": [1]}),
         ({"type": "json"}, "{", None),
         ({"type": "list", "separator": "|"}, "a| b||", ["a", "b"]),
@@ -246,6 +318,13 @@ def test_what_no_job_would_read_is_rejected(row: Plain, cause: str) -> None:
     assert rejected.value.cause == cause
 
 
+def test_what_is_missing_is_said_by_its_column() -> None:
+    plain = {"user": {"column": ["id", "ID"], "required": True}, "time": "at", "event": "Came"}
+    with pytest.raises(Rejected) as rejected:
+        calls(plain, {"id": "", "at": TIME})
+    assert rejected.value.detail == "`userId` is missing: `id`, `ID` say nothing"
+
+
 def test_ids_are_made_of_what_is_said() -> None:
     plain = {"user": "id", "time": "at", "event": {"column": "what"}, "properties": {"v": "v"}}
     row = {"id": "ada", "at": TIME, "what": "Came", "v": "1", "other": "x"}
@@ -258,6 +337,16 @@ def test_ids_are_made_of_what_is_said() -> None:
     assert one["messageId"] == two["messageId"] != first["messageId"]
 
 
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_rows_without_the_id_that_should_tell_them_apart_are_not_one(empty: str | None) -> None:
+    plain = {"user": "id", "time": "at", "id": ["order", "line"], "event": "Came", "properties": {"v": "v"}}
+    row = {"id": "ada", "at": TIME, "order": empty, "line": "", "v": "1"}
+    [first], [again] = calls(plain, row) or [], calls(plain, row) or []
+    [second], [third] = calls(plain, row | {"v": "2"}) or [], calls(plain, row | {"line": "7"}) or []
+    assert len({first["messageId"], second["messageId"], third["messageId"]}) == 3
+    assert again == first
+
+
 @pytest.mark.parametrize(
     ("plain", "cause"),
     [
@@ -265,8 +354,24 @@ def test_ids_are_made_of_what_is_said() -> None:
         ({"user": "id"}, "an `event`, `attributes`"),
         ({"user": "id", "attributes": {"a": "a"}, "properties": {"b": "b"}}, "`properties`"),
         ({"user": "id", "attributes": {"a": {"type": "text"}}}, r"`attributes\.a`: name either"),
-        ({"user": "id", "attributes": {"a": {"column": "a", "type": "word"}}}, "attributes"),
-        ({"user": "id", "attributes": {"a": {"column": "a", "typo": 1}}}, "typo"),
+        (
+            {"user": "id", "attributes": {"a": {"column": "a", "type": "word"}}},
+            r"`attributes\.a`: `type`: expected one of text, .*list; found \"word\"",
+        ),
+        (
+            {"user": "id", "attributes": {"a": {"column": "a", "typo": 1}}},
+            r"`attributes\.a`: unknown field `typo`; expected one of column, ",
+        ),
+        ({"user": "id", "events": "x"}, "unknown field `events`; expected one of user, "),
+        (
+            {"user": "id", "event": "x", "csv": {"separator": ";"}},
+            "`csv`: unknown field `separator`; expected one of delimiter",
+        ),
+        (
+            {"user": "id", "event": "x", "properties": {"a": {"column": "a", "type": ["text"]}}},
+            "`type`: expected one of",
+        ),
+        ({"user": "id", 3: "x"}, "unknown field `3`"),
         ({"user": "id", "event": "x", "zone": "Europe/Atlantis"}, "no time zone"),
         ({"user": "id", "event": "x", "csv": {"delimiter": "||"}}, "one character"),
         ([], "object"),

@@ -23,7 +23,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.events.sources import Files, Subscription, parse_source
-from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_files
+from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_messages
 from transforms.users.inputs.transforms import KeyInputs
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -67,7 +67,7 @@ class Run:
 def without_pipeline(source: str) -> Iterator[Event]:
     files = parse_source(source)
     assert isinstance(files, Files)
-    for payload in read_files(files):
+    for payload in read_messages(files):
         with suppress(Refused):
             yield decode(payload)[0]
 
@@ -159,7 +159,7 @@ def test_without_a_pipeline_the_messages_are_the_same(run: Run, name: str) -> No
     source = parse_source(str(run.folder / name))
     assert isinstance(source, Files)
     events, letters = run(source.pattern)
-    ended = [decoded(message) for message in read_files(source)]
+    ended = [decoded(message) for message in read_messages(source)]
     assert Counter(each for each in ended if each) == Counter(event.id for event in events)
     assert ended.count("") == len(letters)
 

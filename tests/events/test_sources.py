@@ -2,7 +2,7 @@
 
 import pytest
 
-from transforms.events.sources import Files, Subscription, parse_source
+from transforms.events.sources import BigQuery, Files, Subscription, parse_source
 
 
 @pytest.mark.parametrize("text", ["events.jsonl", "/data/day-*.jsonl.gz", "gs://bucket/*.parquet", "./odd:name"])
@@ -19,8 +19,34 @@ def test_subscription() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("bigquery:proj-x.crm.events", BigQuery("proj-x.crm.events")),
+        ("bigquery:example.com:proj-x.crm.Käufe 2026-01", BigQuery("example.com:proj-x.crm.Käufe 2026-01")),
+        ("bigquery:orders.sql", BigQuery(query="orders.sql")),
+        ("bigquery:gs://bucket/a/orders.sql", BigQuery(query="gs://bucket/a/orders.sql")),
+    ],
+)
+def test_bigquery(text: str, source: BigQuery) -> None:
+    assert parse_source(text) == source
+    assert source.bounded
+    assert source.name == text
+
+
+def test_parts_of_a_table() -> None:
+    assert BigQuery("example.com:proj-x.crm.events").parts == ("example.com:proj-x", "crm", "events")
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "bigquery:",
+        "bigquery:.sql",
+        "bigquery:crm.events",
+        "bigquery:proj-x:crm.events",
+        "bigquery:proj-x.crm.events.more",
+        "bigquery:proj-x.crm.a`b",
+        "bigquery:SELECT 1",
         "",
         "  ",
         "pubsub:",

@@ -110,6 +110,15 @@ def test_what_is_later_than_windows_are_kept_counts_in_the_minute_in_which_it_co
     assert found[(clock() - FIRST) // MINUTE] == 3
 
 
+def test_a_pane_without_tallies_leaves_what_was_written(tmp_path: Path) -> None:
+    """Flink fires a window once more when its time is over, empty, if its watermark goes to the end of time at once."""
+    url = f"sqlite:{tmp_path / 'store.db'}"
+    for count in (5, 0):  # the second sum is that of nothing
+        stream = stream_of((tally(count), FIRST), (tally(0), FIRST + MINUTE))
+        run(lambda pipeline, stream=stream: pipeline | "Tallies" >> stream | "Metrics" >> WriteMetrics(url, clock))
+        assert written(url) == {SERIES_A: {0: 5}}
+
+
 def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pane is written whole; what is read after one is right for what came until then. Nobody is a member now."""
     url = f"sqlite:{tmp_path / 'store.db'}"

@@ -110,6 +110,29 @@ def test_every_send_in_key_order(store: Store) -> None:
         assert [row.send for row in theirs] == sorted(row.send for row in theirs)
 
 
+def test_what_has_a_lease_is_found_among_all_others(store: Store) -> None:
+    """Whatever texts stand in it: stores look for it by its bytes."""
+    texts = [*HOSTILE, "lease", "detail", "leasedetail", "lease\0\0\0\0detail", "claimed\nlease é \x7f detail", "\n"]
+    leases = (0, NOW, NOW + 1, 2**32, 2**63 - 1, 1 << 40, 0x0A0A0A0A0A0A0A)
+    rows = [
+        sent(name, f"s{number}", state, lease=lease, detail=texts[-number - 1], campaign=name)
+        for name in texts
+        for number, (lease, state) in enumerate(zip(leases, ["claimed", "unknown"] * 4, strict=False))
+    ]
+    store.record(rows)
+    found = list(store.scan_leased())
+    assert sorted(found, key=repr) == sorted((row for row in rows if row.lease), key=repr)
+    assert len(rows) > len(found) > 0
+
+
+def test_claims_of_mailboxes_are_found_among_all_others(store: Store) -> None:
+    mine = [sent(f"\0mailbox:{name}", name, detail="s1") for name in HOSTILE]
+    others = [sent("\0mailbox:x", "x", detail="s2"), sent("mailbox:x", "x", detail="s1"), sent("u1", detail="s1")]
+    store.record([*mine, *others])
+    assert sorted(store.mailbox_claims_of(["s1", "s3"]), key=repr) == sorted(mine, key=repr)
+    assert list(store.mailbox_claims_of([])) == []
+
+
 def test_a_thousand_claims_at_once(store: Store) -> None:
     rows = [sent(f"u{number}", f"s{number}") for number in range(1_000)]
     assert store.claim(rows[:600]) == {row.send: None for row in rows[:600]}

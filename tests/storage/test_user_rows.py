@@ -1,6 +1,7 @@
 """What every store promises of users."""
 
-from samples import NOW, user
+import pytest
+from samples import NOW, event, user
 
 from transforms.storage.store import Store
 
@@ -46,3 +47,30 @@ def test_ten_thousand_users_at_once(store: Store) -> None:
     assert len(scanned) == MANY
     assert {row.user: row for row in scanned} == rows
     assert list(store.scan_users()) == scanned, "the order of the keys is always the same"
+
+
+@pytest.mark.parametrize("many", [1, 2, 7, 500])
+@pytest.mark.parametrize("users", [0, 1, 3, 100])
+def test_ranges_are_all_users_also_those_who_come_later(store: Store, many: int, users: int) -> None:
+    store.write_users([user(f"u{number}") for number in range(users)])
+    ranges = store.user_ranges(many)
+    assert 1 <= len(ranges) <= many
+    store.write_users([user(name) for name in ("a", "~visitor", "zz", "u5 and more", "😀")])
+    assert [row for each in ranges for row in store.scan_users(each)] == list(store.scan_users())
+
+
+def test_ranges_are_about_as_large_as_each_other(store: Store) -> None:
+    store.write_users([user(f"user {number}") for number in range(1_000)])
+    sizes = [sum(1 for _ in store.scan_users(each)) for each in store.user_ranges(8)]
+    assert len(sizes) == 8
+    assert 60 < min(sizes) <= max(sizes) < 200
+
+
+def test_the_archive_of_some_users_is_read_in_their_order(store: Store) -> None:
+    names = [f"u{number}" for number in range(20)]
+    store.write_users([user(name) for name in names])
+    store.write_events([event(name, NOW + at, f"m{at}") for name in names if name != "u7" for at in range(3)])
+    order = [row.user for row in store.scan_users()]
+    for first, last in ((0, 19), (3, 9), (5, 5)):
+        expected = [row for name in order[first : last + 1] for row in store.scan_events(name)]
+        assert list(store.scan_archive(order[first], order[last])) == expected

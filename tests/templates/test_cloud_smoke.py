@@ -1,15 +1,20 @@
 """The smoke test of the cloud: every step is printed, and what needs no cloud is tried."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute
 import pytest
+from bigquery_api import serve_bigquery
 from emulators import Instance
 from google.api_core.exceptions import PermissionDenied
 
 from tools.cloud_smoke import Failed, Smoke, Step, go, steps
+from tools.smoke_bigquery import Warehouse
 from tools.smoke_calls import BROKEN, DEFINITIONS, calls, differences, fold_here, write_calls
 from transforms.storage.open import open_store
 from transforms.storage.rows import MemberRow
@@ -30,6 +35,8 @@ def test_a_dry_run_prints_every_step_and_does_nothing(tmp_path: Path) -> None:
     assert [title for title in titles if title in order][:1] == order[:1]
     assert sorted(order, key=titles.index) == order
     assert titles[-1] == "Remove everything"
+    assert titles.index("Load the calls into BigQuery") < titles.index("Read the table, and a query of it")
+    assert "bq --project_id=my-project rm --recursive --force --dataset smoke_" in done.stdout
     shown = "\n".join(lines)
     assert "terraform -chdir=" in shown
     assert "make image" in shown
@@ -108,6 +115,30 @@ def test_the_calls_are_the_same_each_time_and_some_are_broken() -> None:
     assert len(found) == 1_000
     assert found == list(calls(1_000, "smoke-1", NOW))
     assert sum(not user for user, _ in found) == BROKEN
+
+
+def test_calls_in_bigquery_are_held_against_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows in a table that stands in are the same; a row less is seen."""
+    write_calls(tmp_path / "calls.jsonl", list(calls(400, "smoke-1", NOW)))
+    warehouse = Warehouse("proj-x", "europe-west1", "smoke-1", tmp_path)
+    warehouse.write_rows()
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_bytes().splitlines()]
+    assert len(rows) == 400 - BROKEN
+    names = ("type", "messageId", "userId", "timestamp", "event", "properties", "traits")
+    said = [
+        {key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()} for row in rows
+    ]
+    table = pa.table({name: [row.get(name) for row in said] for name in names})
+    with serve_bigquery() as api:
+        for name, value in api.environment.items():
+            monkeypatch.setenv(name, value)
+        api.tables["projects/proj-x/datasets/smoke_1/tables/calls"] = api.found = table
+        assert warehouse.differences() == []
+        first = rows[1]["userId"]
+        api.found = table.filter(pa.compute.not_equal(table["userId"], first))
+        [found] = warehouse.differences()
+    assert found.startswith("by the query: ")
+    assert first in found
 
 
 def test_two_stores_are_held_against_each_other(tmp_path: Path, bigtable: Instance) -> None:

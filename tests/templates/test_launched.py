@@ -119,7 +119,7 @@ def test_the_job_is_what_was_asked(done: tuple[str, Launched]) -> None:
     assert staged == {"submission_environment_dependencies.txt"}  # a list for people; no package of the launcher's
     assert pool["ipConfiguration"] == "WORKER_IP_PRIVATE"
     assert pool.get("diskSizeGb", 0) == (0 if name == REALTIME else 100)
-    assert option(job, "max_num_workers") == (4 if name == REALTIME else 1)
+    assert option(job, "max_num_workers") == (4 if name == REALTIME else 10)
 
 
 def test_versions_are_pinned(done: tuple[str, Launched]) -> None:
@@ -136,6 +136,17 @@ def test_the_live_graph_has_the_labels_of_all_others(done: tuple[str, Launched])
     assert set(steps) <= set(labels(found.proto))
     if name == REALTIME:
         assert labels(found.proto) == golden
+
+
+@pytest.mark.parametrize(("write", "step"), [("audit", "Audit/Compare"), ("memberships", "Memberships/AskParts/Ask")])
+def test_what_is_asked_by_columns_is_spread_among_workers(launched: Launch, write: str, step: str) -> None:
+    out = {"out": "gs://definitions/members"} if write == "memberships" else {}
+    found = launched(BACKFILL, write=write, control_topic="", rate="", **out)
+    assert found.code == 0, found.err
+    steps = set(labels(found.proto))
+    assert {step, "Finish"} <= steps
+    assert "Backfill" not in steps
+    assert b"now-1h" not in carried(found.proto)
 
 
 def test_nothing_comes_from_the_program_that_was_run(done: tuple[str, Launched]) -> None:

@@ -20,13 +20,14 @@ PERL = re.compile(r"\(\?|\\[dwsbDWSB]|[*+?}]\?")
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_each_flag_is_a_parameter_or_only_for_this_machine(job: str) -> None:
+def test_each_flag_is_a_parameter_or_only_for_this_machine_or_flink(job: str) -> None:
     parser = options.parser() if job == REALTIME else backfill_options.parser()
     flags = {action.option_strings[0] for action in parser._actions}
     known = {each.flag for each in parameters_of(job)} - {""}
     assert known <= flags
     here = {"-h", "--report", "--outbox", "--as-of", "--continue", "--variable", "--no-seed", "--restarts"}
-    assert flags - known == (here | {"--supervised"} if job == REALTIME else {"-h", "--dead-letters"})
+    flink = {"--flink", "--parallelism", "--checkpoints"}
+    assert flags - known - flink == (here | {"--supervised"} if job == REALTIME else {"-h", "--dead-letters"})
 
 
 @pytest.mark.parametrize("job", JOBS)

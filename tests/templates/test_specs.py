@@ -49,6 +49,27 @@ def test_cloud_scheduler_takes_its_job() -> None:
 
 
 @pytest.mark.parametrize(
+    ("events", "is_taken"),
+    [
+        ("gs://b/history/*.avro", True),
+        ("store", True),
+        ("bigquery:my-shop.crm.events", True),
+        ("bigquery:example.com:my-shop.crm.events", True),
+        ("bigquery:gs://b/orders.sql", True),
+        ("bigquery:orders.sql", False),
+        ("bigquery:crm.events", False),
+        ("bigquery:my-shop.crm.a.b.c", False),
+        ("history.jsonl", False),
+        ("pubsub:projects/p/subscriptions/s", False),
+    ],
+)
+def test_what_a_backfill_reads(events: str, is_taken: bool) -> None:
+    known = {each["name"]: each for each in read("backfill", "metadata.json")["parameters"]}
+    [pattern] = known["events"]["regexes"]
+    assert bool(re.fullmatch(pattern, events)) is is_taken
+
+
+@pytest.mark.parametrize(
     "spoil",
     [
         lambda spec: spec.update(imagee="x"),

@@ -143,7 +143,7 @@ def test_it_looks_again_soon_where_somebody_waited_and_seldom_where_nobody_did(s
 @pytest.mark.parametrize(
     ("flags", "cause"),
     [
-        (("--write", "seeds", "--engine", "rows"), "--engine: seeds of the store's archive take none"),
+        (("--write", "seeds", "--engine", "rows"), "--engine: seeds of the store's archive and audits take none"),
         (("--write", "users", "--as-of", "2026-03-10T12:00:00Z"), "--events: name the files that users are made of"),
         (("--events", "x.jsonl"), "--as-of: name the time up to which the files are read"),
     ],

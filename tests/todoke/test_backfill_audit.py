@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from commands import Todoke
+from commands import Todoke, run_process
 
+from todoke.prism import installed_prism
 from transforms.channels.push.local_fcm import LocalFcm
 from transforms.storage.open import open_store
 from transforms.users.user import decode_user, encode_user, pack_members
@@ -76,6 +77,23 @@ def test_a_run_agrees_with_its_archive_and_what_was_planted_is_told(shop: Path, 
     assert 'todoke_audited_total{outcome="differ"}' in shown
 
 
+@pytest.mark.parametrize("runner", ["FnApiRunner", "DirectRunner", "PrismRunner"])
+def test_every_runner_finds_the_same(shop: Path, todoke: Todoke, runner: str) -> None:
+    prism = installed_prism()
+    if runner == "PrismRunner" and (prism is None or prism.path is None):
+        pytest.skip("there is no Prism on this machine")
+    located = ("--prism_location", str(prism.path)) if prism is not None and runner == "PrismRunner" else ()
+    plant(shop, "cat", "nobody")
+    assert todoke("backfill", *FLAGS, *AS_OF, "--report", "here.json").returncode == 0
+    # In a process of its own: Beam keeps a server of Prism for the life of one.
+    done = run_process(shop, "backfill", *FLAGS, *AS_OF, "--report", "there.json", "--runner", runner, *located)
+    assert done.returncode == 0, done.stderr
+    here, there = (json.loads((shop / name).read_bytes()) for name in ("here.json", "there.json"))
+    assert here["differ"] == 1
+    assert {**there, "elapsed_s": 0} == {**here, "elapsed_s": 0}
+    assert metrics(todoke, "audited")["differ"] == 1
+
+
 def test_it_is_of_now_unless_a_time_is_named(shop: Path, todoke: Todoke) -> None:
     done = todoke("backfill", *FLAGS, "--report", "audit-*.json")
     assert (done.returncode, "differ: 0" in done.stdout) == (0, True), done.stdout + done.stderr
@@ -89,7 +107,6 @@ def test_it_is_of_now_unless_a_time_is_named(shop: Path, todoke: Todoke) -> None
         (("--events", "x.jsonl", *AS_OF), "--events: an audit reads the archive of its store"),
         (("--engine", "rows"), "--engine: seeds of the store's archive and audits take none"),
         (("--out", "x"), "--out: --write memberships needs a folder"),
-        (("--runner", "DirectRunner"), "an audit is made on this machine"),
         (("--store", "sqlite:none.db"), "none.db"),
     ],
 )

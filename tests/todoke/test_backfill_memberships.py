@@ -69,7 +69,7 @@ FLAGS = ("--definitions", "d.yaml", "--as-of", AS_OF, "--write", "memberships")
 def members(folder: Path) -> pl.DataFrame:
     names = json.loads((folder / "manifest.json").read_bytes())["files"]
     assert {file.name for file in folder.iterdir()} == {*names, "manifest.json"}
-    return pl.concat([pl.read_parquet(folder / name) for name in names]).sort("segment", "user")
+    return pl.concat([pl.read_parquet(folder / name, glob=False) for name in names]).sort("segment", "user")
 
 
 def of_run(shop: Path, todoke: Todoke) -> dict[str, dict[str, str]]:
@@ -99,6 +99,8 @@ def test_members_are_those_of_a_run_by_columns_and_by_rows(shop: Path, todoke: T
         assert report["segments"] == {name: len(users) for name, users in sorted(expected.items())}
         assert (report["engine"], report["as_of"], report["members"]) == (engine, AS_OF, len(pairs))
         assert f"{len(pairs)} memberships of" in done.stdout
+        assert f"{report['read']} messages read: {report['applied']} applied" in done.stdout
+        assert ", 1 dead letter" in done.stdout
     since = {(row[0], row[1]): row[2].isoformat() for row in found.iter_rows()}
     assert {at.replace("+00:00", "Z") for at in since.values()} == {
         at for users in expected.values() for at in users.values()
@@ -117,6 +119,18 @@ def test_what_is_read_may_be_parquet_by_a_pattern(shop: Path, todoke: Todoke) ->
     for events, out in (("calls.jsonl", "a"), ("in/*.parquet", "b")):
         assert todoke("backfill", *FLAGS, "--events", events, "--out", out).returncode == 0
     assert members(shop / "a").equals(members(shop / "b"))
+
+
+def test_folders_may_be_called_as_patterns_are(shop: Path, monkeypatch: pytest.MonkeyPatch, todoke: Todoke) -> None:
+    (shop / "t [a]*?").mkdir()
+    monkeypatch.setenv("TMPDIR", str(shop / "t [a]*?"))
+    (shop / "calls [1].jsonl").write_bytes((shop / "calls.jsonl").read_bytes())
+    for _ in range(2):
+        (shop / "o [1]" / "unfinished").mkdir(parents=True, exist_ok=True)
+        (shop / "o [1]" / "memberships-99999.parquet").write_bytes(b"of an older one with more parts")
+        done = run_process(shop, "backfill", *FLAGS, "--events", "calls [1].jsonl", "--out", "o [1]")
+        assert done.returncode == 0, done.stderr
+    assert members(shop / "o [1]").height > 0
 
 
 @pytest.mark.parametrize("engine", ["columns", "rows"])
@@ -144,10 +158,14 @@ def test_every_runner_writes_the_same_bytes(shop: Path, runner: str) -> None:
     }
 
 
-def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(shop: Path, todoke: Todoke) -> None:
-    flags = (*FLAGS, "--events", "calls.jsonl", "--out")
+@pytest.mark.parametrize("runner", [(), ("--runner=FnApiRunner",)])
+def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
+    shop: Path, todoke: Todoke, runner: tuple[str, ...]
+) -> None:
+    flags = (*FLAGS, *runner, "--events", "calls.jsonl", "--out")
     assert todoke("backfill", *flags, "whole").returncode == 0
-    assert todoke("backfill", *FLAGS[:3], "2026-03-02T00:00:00Z", *flags[4:], "out").returncode == 0, "of another time"
+    older = (*FLAGS[:3], "2026-03-02T00:00:00Z", *FLAGS[4:], "--events", "calls.jsonl", "--out", "out")
+    assert todoke("backfill", *older).returncode == 0
     server = LocalFcm.start()
     try:
         for pause in (1.5, 2.5, 3.5):
@@ -173,6 +191,8 @@ def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
         ((*FLAGS, "--out", "out"), "--store: name the store"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "out", "--activation", AS_OF), "are for --write seeds"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "d.yaml"), "--out: d.yaml is a file: name a folder"),
+        ((*FLAGS, "--events", "calls.jsonl", "--out", "gs://b/o[1]"), "--out: gs://b/o[1] has a sign of a pattern"),
+        ((*FLAGS, "--events", f"{'x' * 300}*.jsonl", "--out", "out"), "--events: there is no file ./xxx"),
         ((*FLAGS, "--events", "none.jsonl", "--out", "out"), "--events: there is no file none.jsonl"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "out", "--runner", "DataflowRunner"), "takes no --runner of"),
         ((*FLAGS[:4], "--events", "calls.jsonl"), "--store: name the store"),

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,28 @@ def shown(todoke: Todoke, store: str, name: str) -> dict[str, Any]:
     events = [entry for entry in found.pop("timeline") if entry["kind"] == "event"]
     found["segments"] = sorted(found["segments"])  # receipts were applied after the files
     return found | {"events": sorted((entry["time"], entry["type"], entry["id"]) for entry in events)}
+
+
+def test_links_and_pipes_are_written_through(shop: Path, todoke: Todoke) -> None:
+    (shop / "real.jsonl").write_text("before", encoding="utf-8")
+    (shop / "link.jsonl").symlink_to("real.jsonl")
+    assert todoke("export", "--store", "sqlite:a.db", "--events", "link.jsonl").returncode == 0
+    assert (shop / "link.jsonl").is_symlink()
+    assert "Order Completed" in (shop / "real.jsonl").read_text(encoding="utf-8")
+    os.mkfifo(shop / "pipe")
+    for flags in (("--events", "pipe"), ("--user", "ann", "--out", "pipe")):
+        with subprocess.Popen(["cat", "pipe"], cwd=shop, stdout=subprocess.PIPE, text=True) as reader:
+            assert todoke("export", "--store", "sqlite:a.db", *flags).returncode == 0
+            assert "Order Completed" in reader.communicate(timeout=60)[0]
+        assert (shop / "pipe").is_fifo()
+
+
+def test_files_of_an_export_before_are_named(shop: Path, todoke: Todoke) -> None:
+    (shop / "m [1]").mkdir()
+    (shop / "m [1]" / "former.jsonl").write_text("{}", encoding="utf-8")
+    done = todoke("export", "--store", "sqlite:a.db", "--members", "m [1]/*.jsonl")
+    assert (done.returncode, done.stderr) == (0, "not of this export, though named like it: m [1]/former.jsonl\n")
+    assert (shop / "m [1]" / "former.jsonl").exists()
 
 
 @pytest.mark.parametrize("ending", ["jsonl.gz", "parquet"])

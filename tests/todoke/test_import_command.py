@@ -120,6 +120,18 @@ def test_rejects_are_in_a_file_with_their_lines(shop: Path, todoke: Todoke) -> N
     assert pq.read_table(shop / "out/2026-03-01.parquet")["messageId"].to_pylist() == [events[0].id]
 
 
+@pytest.mark.parametrize(("sign", "named"), [(";", '";"'), ("\t", '"\\t"'), ("|", '"|"')])
+def test_a_file_with_another_delimiter_says_so(shop: Path, todoke: Todoke, sign: str, named: str) -> None:
+    (shop / "orders.csv").write_text(ORDERS.replace(",", sign), encoding="utf-8")
+    done = todoke("import", "orders.csv", "--mapping", "m.yaml", "--dry-run")
+    assert done.returncode == 2
+    assert (
+        f"there is no column `who`; is the delimiter {named}? Say it in the mapping: csv: {{delimiter: " in done.stderr
+    )
+    (shop / "m.yaml").write_text(f"{MAPPING}csv: {{delimiter: {named}}}\n", encoding="utf-8")
+    assert "3 rows of 4" in todoke("import", "orders.csv", "--mapping", "m.yaml", "--dry-run").stdout
+
+
 def test_a_dry_run_writes_nothing(shop: Path, todoke: Todoke) -> None:
     before = sorted(shop.iterdir())
     done = todoke("import", "orders.csv", "--mapping", "m.yaml", "--dry-run", "--json")
@@ -199,7 +211,10 @@ def test_a_store_that_a_job_works_on_is_left_alone(shop: Path, todoke: Todoke) -
         (("orders.csv", "--mapping", "none.yaml", "--dry-run"), "none.yaml: No such file"),
         (("none.csv", "--mapping", "m.yaml", "--dry-run"), "there is no file none.csv"),
         ((".", "--mapping", "m.yaml", "--dry-run"), "is a folder"),
-        (("orders.csv", "--mapping", "d.yaml", "--dry-run"), "--mapping: d.yaml: Object contains unknown field"),
+        (
+            ("orders.csv", "--mapping", "d.yaml", "--dry-run"),
+            "--mapping: d.yaml: unknown field `segments`; expected one of user, anonymous, time",
+        ),
         (("d.yaml", "--mapping", "m.yaml", "--dry-run"), "there is no column `who`"),
         (("twice.csv", "--mapping", "m.yaml", "--dry-run"), "two columns are called `total`"),
         (("orders.csv", "--mapping", "m.yaml", "--store", "sqlite:s.db"), "--definitions"),

@@ -149,6 +149,19 @@ def test_only_so_many_differences_are_listed_and_all_are_counted(job: Job) -> No
     assert (len(done.differences), done.reasons, done.outcomes) == (3, {"membership": 4}, {"differ": 4})
 
 
+def test_fewer_are_read_together_where_they_have_many_events(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+    scan = job.store.scan_archive
+
+    def scan_archive(first: str, last: str) -> Iterator[EventRow]:
+        asked.append((first, last))
+        return scan(first, last)
+
+    monkeypatch.setattr(job.store, "scan_archive", scan_archive)
+    assert job.audit(LATER, at_once=2) == job.audit(LATER, at_once=2, events_at_once=3)
+    assert [first == last for first, last in asked] == [False, False, False, True, True]
+
+
 def test_each_is_judged_at_the_time_that_is_asked_or_at_its_clock(job: Job) -> None:
     job.take_all(decode_all([call("track", 100, "u3", event="A")]))
     job.plant("u3", "pros", member=True)
@@ -162,9 +175,17 @@ class Moving:
     def __init__(self, job: Job, times: int) -> None:
         self.job, self.left = job, times
 
+    def scan_archive(self, first: str, last: str) -> Iterator[EventRow]:
+        yield from self.job.store.scan_archive(first, last)
+        self.go_on()
+
     def scan_events(self, user: str) -> Iterator[EventRow]:
         yield from self.job.store.scan_events(user)
-        if user == "u1" and self.left:
+        if user == "u1":
+            self.go_on()
+
+    def go_on(self) -> None:
+        if self.left:
             self.left -= 1
             self.job.take_all(decode_all([call("identify", 30 + self.left, "u1", traits={"plan": "free"})]))
 

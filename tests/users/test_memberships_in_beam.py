@@ -18,7 +18,7 @@ from oracle import memberships
 from strength import examples
 from test_prepare import COUNTS, HOUR, run_with_control, stories
 
-from transforms.users.prepare.transforms import WriteMemberships
+from transforms.users.prepare.memberships.transforms import WriteMemberships
 
 Plain = dict[str, Any]
 #: Each is a pipeline.

@@ -22,7 +22,7 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, beside, encode_pointer, encode_texts
 from transforms.campaigns.transforms import read_definitions, watcher_of, write_file
 from transforms.channels.destinations import Channels
-from transforms.channels.transforms import DeliverUnbounded
+from transforms.channels.waiting.transforms import DeliverUnbounded
 from transforms.events.event import Event
 from transforms.events.live.transforms import CONTROL
 from transforms.job import Job

@@ -51,7 +51,7 @@ def preview(
     *,
     definitions: DefinitionsPath,
     events: Annotated[
-        str, typer.Option(metavar="SRC", help="a path or pattern of JSON Lines or Parquet, plain or .gz")
+        str, typer.Option(metavar="SRC", help="a path or pattern of JSON Lines, Parquet or Avro, plain or .gz")
     ],
     as_of: Annotated[
         str | None,

@@ -54,8 +54,8 @@ def run(context: typer.Context) -> None:
     "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
     "  --as-of 2026-07-01T00:00:00Z --store sqlite:users.db",
     "todoke backfill --definitions live.json --write seeds --store sqlite:users.db",
-    "todoke backfill --definitions shop.yaml --events 'history/*.parquet' --as-of today \\",
-    "  --write memberships --out members",
+    "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
+    "  --as-of today --write memberships --out members",
     job="beam_pipelines.backfill_options",
 )
 def backfill(context: typer.Context) -> None:
@@ -73,7 +73,13 @@ def backfill(context: typer.Context) -> None:
     name="import",
 )
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILES", help="CSV, Parquet or JSON Lines, plain or .gz")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="CSV, Parquet, Avro or JSON Lines, plain or .gz; bigquery:PROJECT.DATASET.TABLE; bigquery:FILE.sql",
+        ),
+    ],
     *,
     mapping: Annotated[str, typer.Option(metavar="MAP", help="a YAML file that says what the columns are")],
     to: Annotated[
@@ -95,6 +101,9 @@ def import_(
         str, typer.Option(metavar="FILE", help="rows that were rejected, with file, line and cause")
     ] = "import_rejects.jsonl",
     rate: Annotated[int, typer.Option(min=1, metavar="N", help="messages a second to a topic or a queue")] = 1_000,
+    query_limit: Annotated[
+        int, typer.Option(min=1, metavar="GB", help="how much a query of BigQuery may read; more is refused")
+    ] = 1_000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="write nothing, and say what would be imported")] = False,
     json: Json = False,
 ) -> None:
@@ -103,7 +112,9 @@ def import_(
     What is imported again is a duplicate.
     """
     module = import_module("todoke.imports")
-    asked = module.AskedImport(tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run)
+    asked = module.AskedImport(
+        tuple(files), mapping, to, store, definitions, at, dead_letters, rate, dry_run, query_limit
+    )
     module.import_files(asked, json=json)
 
 

@@ -39,22 +39,21 @@ class OpenGoal(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return f"{self.entry}/{self.goal}/{self.user}"
 
 
-class Goals(Part):
+class Goals(Part, msgspec.Struct, gc=False):
     """The open goals of one user, being changed."""
 
     fields = ("goals",)
     given = ("definitions.routes", "effects")
-    __slots__ = ("_effects", "_routes", "goals")
 
-    def __init__(self, goals: Mapping[str, OpenGoal], routes: CampaignIndex, effects: list[Any]) -> None:
-        self.goals = dict(goals)
-        self._routes = routes
-        self._effects = effects
+    goals: Mapping[str, OpenGoal]
+    _routes: CampaignIndex
+    _effects: list[Any]
 
-    def pack(self, clock: int) -> tuple[dict[str, OpenGoal]]:
+    def pack(self, clock: int) -> tuple[Mapping[str, OpenGoal]]:
         """Those that events may still reach."""
-        open_ = {key: goal for key, goal in self.goals.items() if clock < goal.end + _LATE} if self.goals else {}
-        return (open_,)
+        if not self.goals:  # nearly always, and asked for every input
+            return (self.goals,)
+        return ({key: goal for key, goal in self.goals.items() if clock < goal.end + _LATE},)
 
     def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, held_out: bool) -> None:
         """Open the goals of an entry at its trigger's time. A goal whose event has come already is converted
@@ -64,7 +63,7 @@ class Goals(Part):
             begin = journey.since + goal.after
             place = (campaign.id, name, journey.entry, journey.user, begin, begin + goal.within)
             found = OpenGoal(*place, journey.variant, held_out)
-            self.goals[found.key] = found
+            self._put(found)
             asked = self._routes.goals[campaign.id][name]
             newest = recent.later(asked, journey.event, journey.since, journey.trigger)
             if newest is not None and found.begin <= newest.time < found.end:
@@ -82,13 +81,16 @@ class Goals(Part):
             return
         said = (goal.campaign, goal.goal, user, goal.entry, by.time, not goal.converted, by.value)
         self._effects.append(Converted(*said, goal.variant, goal.held_out))
-        self.goals[goal.key] = msgspec.structs.replace(goal, converted=True)
+        self._put(msgspec.structs.replace(goal, converted=True))
+
+    def _put(self, goal: OpenGoal) -> None:
+        self.goals = {**self.goals, goal.key: goal}
 
     def join(self, theirs: Any, _user: Any, _arrival: int) -> None:
         """The goals of both. A goal is converted if either has converted it."""
-        for key, goal in theirs.goals.items():
-            mine = self.goals.get(key)
-            self.goals[key] = goal if mine is None or goal.converted else mine
+        mine = self.goals
+        taken = {key: goal for key, goal in theirs.goals.items() if key not in mine or goal.converted}
+        self.goals = {**mine, **taken}
 
     def pieces(self, _clock: int) -> Iterator[Piece]:
         """Each goal."""
@@ -97,5 +99,4 @@ class Goals(Part):
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some: nothing reaches them any more."""
-        for key in lost["goals"]:
-            del self.goals[key]
+        self.goals = {key: goal for key, goal in self.goals.items() if key not in lost["goals"]}

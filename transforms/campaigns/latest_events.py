@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+import msgspec
+
 from transforms.campaigns.part import Lost, Part, Piece, PieceGroup
 from transforms.events.event import Event
 from transforms.identity.profile import Written, newest
@@ -10,14 +12,12 @@ from transforms.identity.profile import Written, newest
 __all__ = ["LatestEvents"]
 
 
-class LatestEvents(Part):
+class LatestEvents(Part, msgspec.Struct, gc=False):
     """The newest event by name, as (time, message id, properties), being changed."""
 
     fields: ClassVar[Mapping[str, str]] = {"latest_events": "kept"}
-    __slots__ = ("kept",)
 
-    def __init__(self, kept: Mapping[str, Written]) -> None:
-        self.kept = dict(kept)
+    kept: Mapping[str, Written]
 
     def add(self, event: Event) -> None:
         """Remember an event, unless a newer one is known."""
@@ -35,8 +35,7 @@ class LatestEvents(Part):
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some."""
-        for name in lost["lasts"]:
-            del self.kept[name]
+        self.kept = {name: written for name, written in self.kept.items() if name not in lost["lasts"]}
 
     def _put(self, name: str, written: Written) -> None:
-        self.kept[name] = newest(self.kept.get(name), written)
+        self.kept = {**self.kept, name: newest(self.kept.get(name), written)}

@@ -48,7 +48,7 @@ class DueOccurrence(NamedTuple):
 KeptOccurrences = dict[str, tuple[UserOccurrence, ...]]
 
 
-class Occurrences(Part):
+class Occurrences(Part, msgspec.Struct, gc=False):
     """The occurrences that are fixed for one user, being changed. `next` is when one is due, or another begins; None if
     neither is known.
 
@@ -58,12 +58,10 @@ class Occurrences(Part):
     fields: ClassVar[Mapping[str, str]] = {"occurrences": "kept", "next_occurrence": "next"}
     given = ("definitions.routes",)
     private = ("next_occurrence",)
-    __slots__ = ("_routes", "kept", "next")
 
-    def __init__(self, kept: KeptOccurrences, deadline: int | None, routes: CampaignIndex) -> None:
-        self.kept = dict(kept)
-        self.next = deadline
-        self._routes = routes
+    kept: KeptOccurrences
+    next: int | None
+    _routes: CampaignIndex
 
     @staticmethod
     def deadline_of(stored: Any) -> int | None:
@@ -94,7 +92,7 @@ class Occurrences(Part):
 
     def skip_due(self, _key: str, user: "UserView") -> None:
         """Do without what is due now."""
-        for name, occurrences in list(self.kept.items()):
+        for name, occurrences in self.kept.items():
             self._keep(name, [plan for plan in occurrences if plan.at > user.clock])
         self.plan(user.clock)
 
@@ -140,8 +138,7 @@ class Occurrences(Part):
 
     def drop(self, lost: Lost, _user: "UserView") -> None:
         """Forget some: their campaigns do not reach the user until the next occurrence begins."""
-        for campaign in lost["plans"]:
-            del self.kept[campaign]
+        self.kept = {name: occurrences for name, occurrences in self.kept.items() if name not in lost["plans"]}
 
     def _due(
         self, campaign: Campaign, now: int, zone: str, concerns: Callable[[Campaign], bool]
@@ -167,9 +164,9 @@ class Occurrences(Part):
         """Set those that are fixed for a campaign, the earliest first."""
         kept = tuple(sorted(occurrences, key=lambda plan: (plan.at, plan.local)))
         if kept:
-            self.kept[campaign] = kept
-        else:
-            self.kept.pop(campaign, None)
+            self.kept = {**self.kept, campaign: kept}
+        elif campaign in self.kept:
+            self.kept = {name: others for name, others in self.kept.items() if name != campaign}
 
 
 def moment_of(since: Since, zone: str) -> int | None:

@@ -1,7 +1,9 @@
 """The sends of one user of which no receipt has come yet."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import msgspec
 
 from transforms.campaigns.caps import FAILED, CapHistory
 from transforms.campaigns.effects import Send
@@ -11,25 +13,24 @@ from transforms.events.event import Event
 __all__ = ["OpenSends"]
 
 
-class OpenSends(Part):
+class OpenSends(Part, msgspec.Struct, gc=False):
     """Decided sends by id, being changed. A merge does not take them over: their receipts name this user."""
 
-    fields = private = ("sends",)
-    __slots__ = ("by_id",)
+    fields: ClassVar[Mapping[str, str]] = {"sends": "by_id"}
+    private = ("sends",)
 
-    def __init__(self, sends: Mapping[str, Send]) -> None:
-        self.by_id = dict(sends)
+    by_id: Mapping[str, Send]
+
+    def add(self, sends: Iterable[Send]) -> None:
+        """Note sends that are decided now."""
+        self.by_id = {**self.by_id, **{send.id: send for send in sends}}
 
     def close(self, receipt: Event, cap_history: CapHistory) -> None:
         """Forget a send whose receipt has come. One that certainly failed counts for no frequency cap."""
         send = str(receipt.properties.get("send"))
-        self.by_id.pop(send, None)
+        self._forget({send})
         if receipt.properties.get("kind") in FAILED:
             cap_history.give_back(send)
-
-    def pack(self, _clock: int) -> tuple[dict[str, Send]]:
-        """All of them."""
-        return (dict(self.by_id),)
 
     def pieces(self, clock: int) -> Iterator[Piece]:
         """Each send; one that has expired goes before everything else."""
@@ -39,5 +40,7 @@ class OpenSends(Part):
 
     def drop(self, lost: Lost, _user: Any) -> None:
         """Forget some, without a report."""
-        for id_ in lost["sends"]:
-            del self.by_id[id_]
+        self._forget(lost["sends"])
+
+    def _forget(self, ids: Collection[str]) -> None:
+        self.by_id = {id_: send for id_, send in self.by_id.items() if id_ not in ids}

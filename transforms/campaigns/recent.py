@@ -83,21 +83,14 @@ class EventQuery(NamedTuple):
         return float(found) if is_number(found) else 0.0
 
 
-class Recent(Part):
-    """The newest events of one user, being changed.
-
-    Args:
-      kept: of the user.
-      asked: what campaigns ask for, by the name of the event.
-    """
+class Recent(Part, msgspec.Struct, gc=False):
+    """The newest events of one user, being changed. `_asked` is what campaigns ask for, by the name of the event."""
 
     fields: ClassVar[Mapping[str, str]] = {"recent": "kept"}
     given = ("definitions.routes.recent",)
-    __slots__ = ("_asked", "kept")
 
-    def __init__(self, kept: KeptRecent, asked: Mapping[str, list[EventQuery]]) -> None:
-        self.kept = kept
-        self._asked = asked
+    kept: KeptRecent
+    _asked: Mapping[str, list[EventQuery]]
 
     def asks(self, name: str) -> bool:
         """Whether events of a name may be asked for."""

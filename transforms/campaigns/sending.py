@@ -153,8 +153,8 @@ class Sending:
             )
             for address in (receivers if several else receivers[:1])
         ]
+        user.sends.add(sends)
         for send in sends:
-            user.sends.by_id[send.id] = send
             user.emit(send)
         return tuple(send.id for send in sends)
 

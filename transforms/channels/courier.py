@@ -18,7 +18,7 @@ from transforms.campaigns.entry import digest
 from transforms.channels.channel import Sender
 from transforms.channels.flight import MAX_OPEN_PER_SHARD, Flight
 from transforms.channels.gate import MISSED, Gate, Profiles
-from transforms.channels.ledger import CourierStore, Memory
+from transforms.channels.ledger import CourierStore
 from transforms.channels.making import Complaints, content_of, made
 from transforms.channels.masking import Masks
 from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome, said_of
@@ -28,6 +28,7 @@ from transforms.identity.channels import shared_key
 from transforms.messages.definitions import Message
 from transforms.storage.ledger import MAILBOX_CLAIM
 from transforms.storage.rows import LedgerRow, LedgerState
+from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import StoreError
 
 __all__ = ["LEASE", "RELEASED", "RESENDS", "Courier"]
@@ -92,7 +93,9 @@ class Courier:
         self._settings = settings
         self._default_locale = default_locale
         self._clock = clock
-        self._ledger: CourierStore = store if store is not None else Memory()
+        #: What stands in place of a store: a file without a name, which is gone with this process.
+        self._own = SqliteStore("") if store is None else None
+        self._ledger: CourierStore = store if self._own is None else self._own  # type: ignore[assignment]
         self._rules = rules or {}
         self._gate = Gate(clock, rules, self._ledger, bounded=bounded)
         self._in_turn = in_turn
@@ -132,6 +135,8 @@ class Courier:
         self._runner.run(self._close())
         self._runner.close()
         self._storing.shutdown()
+        if self._own is not None:
+            self._own.close()
 
     async def _close(self) -> None:
         for sender in set(self._senders.values()):

@@ -10,10 +10,13 @@ from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.storage.rows import LedgerRow
 
-__all__ = ["MAX_OPEN", "MAX_OPEN_PER_SHARD", "SHARDS", "Flight", "shard_of"]
+__all__ = ["MAX_OPEN", "MAX_OPEN_PER_SHARD", "SHARDS", "WAITING_SHARDS", "Flight", "shard_of", "waiting_key"]
 
 #: Shards of a channel, which bound concurrency and split rate limits.
 SHARDS = 32
+#: What waits to be sent is divided further: a morning's campaign to everybody waits at once, and a key of state is read
+#: whole (docs/scale.md).
+WAITING_SHARDS = 4_096
 #: Calls of one shard that may be open: so many claims are `unknown` at most if the process dies then.
 MAX_OPEN_PER_SHARD = 64
 #: Calls of all shards of one delivery that may be open, each with a connection.
@@ -25,6 +28,14 @@ REFILL = 16
 def shard_of(send: Send) -> str:
     """The channel and shard that delivers a send."""
     return f"{send.channel}/{crc32(send.user.encode()) % SHARDS}"
+
+
+def waiting_key(send: Send, at: int, shards: int, seconds: int) -> str:
+    """The key under which a send waits until `at` (microseconds UTC), with others that are due in the same `seconds`.
+
+    So a key has only what goes out together, and whoever gives it out need not write back all that is due later.
+    """
+    return f"{send.channel}/{crc32(send.user.encode()) % shards}/{at // (seconds * 1_000_000)}"
 
 
 class Flight:

@@ -59,7 +59,7 @@ def sweep(
     older_than: int = 0,
     resend: Collection[str] = (),
 ) -> Swept:
-    """Resolve every claim that lapsed, and publish a receipt for each; reads the whole ledger once.
+    """Resolve every claim that lapsed, and publish a receipt for each; the store looks through the whole ledger once.
 
     Args:
       store: whose ledger it is.
@@ -76,7 +76,7 @@ def sweep(
     told_again = running = changed = 0
     due = now - older_than
     states = (LedgerState.CLAIMED, LedgerState.UNKNOWN)
-    claims = (row for row in store.scan_ledger() if row.lease and row.state in states)
+    claims = (row for row in store.scan_leased() if row.state in states)
     for rows in _batches(claims):
         lapsed = [row for row in rows if row.state == LedgerState.CLAIMED and row.lease <= due]
         untold = [row for row in rows if row.state == LedgerState.UNKNOWN]

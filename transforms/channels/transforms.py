@@ -11,12 +11,8 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-from apache_beam.coders import BytesCoder, VarIntCoder
-from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
-from apache_beam.utils.timestamp import Timestamp
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
@@ -25,7 +21,7 @@ from transforms.channels.channel import secret_values, settings_of
 from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import Courier
 from transforms.channels.destinations import Channels
-from transforms.channels.flight import SHARDS, shard_of
+from transforms.channels.flight import shard_of
 from transforms.channels.held_up import HeldUp
 from transforms.channels.outcome import Delivery
 from transforms.channels.receipts import receipt_of
@@ -36,6 +32,7 @@ from transforms.identity.channels import check_installed
 from transforms.job import Job, collect_seldom
 from transforms.logs import show_fields
 from transforms.storage.open import open_store
+from transforms.storage.scratch.transforms import GroupOnDisk
 from transforms.storage.state_cache.transforms import weigh_quickly
 from transforms.users.control import encode_receipt
 from transforms.users.inputs.transforms import globally
@@ -44,9 +41,8 @@ from transforms.users.tally import Tallies
 __all__ = [
     "RECEIPTS",
     "DeliverBounded",
-    "DeliverUnbounded",
     "Delivering",
-    "Waiting",
+    "sharded",
     "wall_clock",
 ]
 
@@ -68,29 +64,9 @@ def wall_clock() -> int:
 
 
 class DeliverBounded(beam.PTransform):
-    """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`."""
+    """Deliver the sends of a bounded run: at most three tries each. Returns outputs `tallies` and `receipts`.
 
-    def __init__(self, texts: Texts | Release, channels: Channels, store: str | None, job: Job | None = None) -> None:
-        self.texts = texts
-        self.channels = channels
-        self.store = store
-        self.job = job or Job()
-
-    def expand(self, sends: beam.PCollection[Send]) -> Any:
-        """Deliver shard by shard, in the order of decisions."""
-        deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, self.job, bounded=True))
-        return (
-            sends
-            | "Shard" >> beam.Map(_sharded)
-            | "Checkpoint" >> beam.GroupByKey()
-            | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
-        )
-
-
-class DeliverUnbounded(beam.PTransform):
-    """Deliver live: sends wait in state until a timer takes them together.
-
-    What quota refuses, or falls into quiet hours, waits on for its time. Returns outputs `tallies` and `receipts`.
+    With `on_disk` it takes collections of sends; these wait on disk, and go out in the order of decisions.
     """
 
     def __init__(
@@ -98,24 +74,35 @@ class DeliverUnbounded(beam.PTransform):
         texts: Texts | Release,
         channels: Channels,
         store: str | None,
-        clock: Callable[[], int] = wall_clock,
-        *,
         job: Job | None = None,
+        *,
+        on_disk: bool = False,
     ) -> None:
         self.texts = texts
         self.channels = channels
         self.store = store
-        self.clock = clock
         self.job = job or Job()
+        self.on_disk = on_disk
 
-    def expand(self, sends: beam.PCollection[Send]) -> Any:
-        """Deliver shard by shard: the queue is committed before the timer fires, which is the checkpoint."""
-        deliver = beam.ParDo(_DeliverQueue(self.texts, self.channels, self.store, self.clock, self.job, bounded=False))
-        return sends | "Shard" >> beam.Map(_sharded) | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
+    def expand(self, sends: Any) -> Any:
+        """Deliver shard by shard, in the order of decisions."""
+        deliver = beam.ParDo(_DeliverShard(self.texts, self.channels, self.store, wall_clock, self.job, bounded=True))
+        if self.on_disk:
+            keyed = tuple(each | f"InOrder{number}" >> beam.Map(_in_order) for number, each in enumerate(sends))
+            grouped = keyed | "Checkpoint" >> GroupOnDisk(self.job, "sends")
+        else:
+            grouped = sends | "Shard" >> beam.Map(sharded) | "Checkpoint" >> beam.GroupByKey()
+        return grouped | "Send" >> deliver.with_outputs(RECEIPTS, main="tallies")
 
 
-def _sharded(send: Send) -> tuple[str, bytes]:
+def sharded(send: Send) -> tuple[str, bytes]:
+    """A send by its channel and shard."""
     return shard_of(send), _encoder.encode(send)
+
+
+def _in_order(send: Send) -> tuple[str, bytes]:
+    """By a text that sorts as (decided_at, id) does."""
+    return f"{send.decided_at + 2**63:016x}{send.id}", _encoder.encode(send)
 
 
 class Delivering(beam.DoFn):
@@ -269,93 +256,3 @@ class _DeliverShard(Delivering):
         sends, self._sends = self._sends, []
         sends.sort(key=lambda send: (send.decided_at, send.id))
         yield from self.hand_over(sends, [])
-
-
-class Waiting(Delivering):
-    """Sends that are to come again wait in `LATER`, which may grow large in a night, and is read only when the first of
-    it is due, at `DUE` (microseconds)."""
-
-    LATER = BagStateSpec("later", BytesCoder())
-    DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
-    RETRY = TimerSpec("retry", TimeDomain.WATERMARK)
-
-    def setup(self) -> None:
-        """Open the courier, and find out how what waits is written."""
-        super().setup()
-        self._later_decoder = msgspec.msgpack.Decoder(tuple[int, Send])
-
-    @on_timer(RETRY)
-    def deliver_again(
-        self,
-        timestamp: Any = beam.DoFn.TimestampParam,
-        later: Any = beam.DoFn.StateParam(LATER),
-        due: Any = beam.DoFn.StateParam(DUE),
-        retry: Any = beam.DoFn.TimerParam(RETRY),
-    ) -> Iterator[Any]:
-        """Deliver what is due; a timer that came early is set again."""
-        if self.is_drain(timestamp):
-            return
-        now, first = self.clock(), due.read()
-        if first is not None and first > now:
-            # The watermark is ahead of the wall clock by that much at least, and may stay so.
-            _set(retry, timestamp.micros + first - now)
-            return
-        waiting = [self._later_decoder.decode(data) for data in later.read()]
-        later.clear()
-        due.clear()
-        again: list[Delivery] = []
-        yield from self.hand_over([send for at, send in waiting if at <= now], again, waited=True)
-        left = [(at, send) for at, send in waiting if at > now]
-        self.wait([*left, *((delivery.retry_at or 0, delivery.send) for delivery in again)], later, due, retry)
-
-    def wait(self, waiting: list[tuple[int, Send]], later: Any, due: Any, retry: Any) -> None:
-        """Let sends wait until their times, and set the timer if the first of them is the first of all."""
-        for each in waiting:
-            later.add(_encoder.encode(each))
-        first, known = min((at for at, _ in waiting), default=None), due.read()
-        if first is not None and (known is None or first < known):
-            due.write(first)
-            _set(retry, first)
-
-
-class _DeliverQueue(Waiting):
-    """Sends wait in `QUEUE` for their turn, which is the next that the timer gives them."""
-
-    QUEUE = BagStateSpec("queue", BytesCoder())
-    PACE = ReadModifyWriteStateSpec("pace", BytesCoder())
-    TURN = TimerSpec("turn", TimeDomain.WATERMARK)
-
-    def process(
-        self,
-        element: tuple[str, bytes],
-        timestamp: Any = beam.DoFn.TimestampParam,
-        queue: Any = beam.DoFn.StateParam(QUEUE),
-        turn: Any = beam.DoFn.TimerParam(TURN),
-    ) -> None:
-        queue.add(element[1])
-        turn.set(timestamp)
-
-    @on_timer(TURN)
-    def deliver(  # noqa: PLR0917 - Beam hands over each state by itself
-        self,
-        timestamp: Any = beam.DoFn.TimestampParam,
-        queue: Any = beam.DoFn.StateParam(QUEUE),
-        pace: Any = beam.DoFn.StateParam(PACE),
-        later: Any = beam.DoFn.StateParam(Waiting.LATER),
-        due: Any = beam.DoFn.StateParam(Waiting.DUE),
-        retry: Any = beam.DoFn.TimerParam(Waiting.RETRY),
-    ) -> Iterator[Any]:
-        """Deliver what waits; what cannot go out now waits for its time."""
-        if self.is_drain(timestamp):
-            return
-        sends, waiting = self.paced([self._decoder.decode(data) for data in queue.read()], pace, SHARDS)
-        queue.clear()
-        again: list[Delivery] = []
-        yield from self.hand_over(sends, again)
-        waiting += [(delivery.retry_at or 0, delivery.send) for delivery in again]
-        self.wait(waiting, later, due, retry)
-
-
-def _set(timer: Any, at: int) -> None:
-    """Set a timer, in whole milliseconds, which is what Beam's timers know: never too early."""
-    timer.set(Timestamp(micros=-(-at // 1000) * 1000))

@@ -7,6 +7,7 @@ for. No step holds more than a chunk. A file that is there already is replaced w
 import gzip
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,36 @@ import pyarrow.parquet as pq
 
 from transforms.events.times import read_time
 
-__all__ = ["TIME", "RowFiles"]
+__all__ = ["TIME", "RowFiles", "whole_file"]
 
-_AT_ONCE = 20_000
+#: A chunk: so many rows, or so many bytes of their JSON.
+_ROWS, _BYTES = 20_000, 16 << 20
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 #: The type of a column of times: ISO 8601 text in JSON.
 TIME = pa.timestamp("us", tz="UTC")
+
+
+@contextmanager
+def whole_file(place: Path) -> Iterator[Path]:
+    """Where to write what takes the place of a file once it is whole: beside it, and not at all if that fails.
+
+    Where a link leads is what is replaced. What is no file (a pipe, `/dev/stdout`) is written as it is.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    if place.exists() and not place.is_file():
+        yield place
+        return
+    place = place.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_name(f".{place.name}.part")
+    try:
+        yield unfinished
+        unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 class RowFiles:
@@ -41,14 +65,15 @@ class RowFiles:
         self.rows = 0
         self._pattern, self._scratch, self._schema = pattern, scratch, schema
         self._held: dict[str, list[bytes]] = {}
-        self._count = 0
+        self._count = self._size = 0
 
     def write(self, part: str, row: Mapping[str, Any]) -> None:
         """Take a row; its part is that of a file's name, such as a day."""
-        self._held.setdefault(part if "*" in self._pattern else "", []).append(_encode(row))
+        line = _encode(row)
+        self._held.setdefault(part if "*" in self._pattern else "", []).append(line)
         self.rows += 1
-        self._count += 1
-        if self._count >= _AT_ONCE:
+        self._count, self._size = self._count + 1, self._size + len(line)
+        if self._count >= _ROWS or self._size >= _BYTES:
             self._flush()
 
     def finish(self) -> None:
@@ -62,13 +87,8 @@ class RowFiles:
             (self._scratch / "part-").touch()
         for spilled in sorted(self._scratch.iterdir()):
             place = Path(self._pattern.replace("*", spilled.name.removeprefix("part-")))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = place.with_name(f".{place.name}.part")
-            try:
+            with whole_file(place) as unfinished:
                 self._make(spilled, unfinished, place.name)
-                unfinished.replace(place)
-            finally:
-                unfinished.unlink(missing_ok=True)
             spilled.unlink()
             self.files.append(str(place))
 
@@ -76,7 +96,7 @@ class RowFiles:
         for part, lines in self._held.items():
             with (self._scratch / f"part-{part}").open("ab") as file:
                 file.write(b"\n".join(lines) + b"\n")
-        self._held, self._count = {}, 0
+        self._held, self._count, self._size = {}, 0, 0
 
     def _make(self, spilled: Path, place: Path, name: str) -> None:
         """Write lines as what the name of a file says."""
@@ -91,21 +111,23 @@ class RowFiles:
         elif name.endswith(".gz"):
             _zip(spilled, place)
         else:
-            shutil.copyfile(spilled, place)
+            with spilled.open("rb") as read, place.open("wb") as written:
+                shutil.copyfileobj(read, written, 1 << 20)
 
     def _chunks(self, spilled: Path) -> Iterator[list[dict[str, Any]]]:
         times = [field.name for field in self._schema if field.type == TIME]
         texts = [field.name for field in self._schema if field.type == pa.string()]
-        rows: list[dict[str, Any]] = []
+        rows, size = list[dict[str, Any]](), 0
         with spilled.open("rb") as file:
             for line in file:
                 row: dict[str, Any] = _decode(line)
                 row |= {name: read_time(row[name]) for name in times if row.get(name) is not None}
                 row |= {name: _text(row[name]) for name in texts if row.get(name) is not None}
                 rows.append(row)
-                if len(rows) >= _AT_ONCE:
+                size += len(line)
+                if len(rows) >= _ROWS or size >= _BYTES:
                     yield rows
-                    rows = []
+                    rows, size = [], 0
         if rows:
             yield rows
 

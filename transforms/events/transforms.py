@@ -17,6 +17,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.events.bigquery import QueryRefused, open_query, open_table, rows_of_stream
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Refused, decode_announced
 from transforms.events.event import Event
@@ -24,9 +25,19 @@ from transforms.events.files import UnreadableFile, messages_of_file
 from transforms.events.kept.pruning import KEPT_FOR
 from transforms.events.kept.transforms import KeepDeadLetters
 from transforms.events.live.transforms import Publish
-from transforms.events.sources import EventQueue, Files, ReceivedMessage, Source, Subscription
+from transforms.events.pieces import WHOLE, FilePiece, pieces_of_file
+from transforms.events.sources import (
+    BigQuery,
+    Bounded,
+    EventQueue,
+    Files,
+    ReceivedMessage,
+    Source,
+    Subscription,
+    TableStreams,
+)
 
-__all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "read_files"]
+__all__ = ["Decode", "ReadEvents", "WriteDeadLetters", "found_files", "open_bigquery", "read_messages"]
 
 #: The outputs of `Decode`.
 EVENTS, DEAD_LETTERS = "events", "dead_letters"
@@ -40,8 +51,9 @@ _CUT_BYTES = 1_000_000
 class ReadEvents(beam.PTransform):
     """Read the messages of a source, undecoded; see `ReceivedMessage`.
 
-    No message can fail the read of a file, and no file is read in part: see `files.messages_of_file`. The messages of a
-    subscription keep their publish time as Beam's timestamp.
+    No message can fail the read of a file, and no file is read in part: see `files.messages_of_file`. Several workers
+    read a large file, each a piece of it (`pieces`), and the streams of a table. The messages of a subscription keep
+    their publish time as Beam's timestamp.
 
     Beam's own source reads a subscription, and acknowledges; a live job on one machine has `live.transforms.ReadLive`.
 
@@ -69,36 +81,82 @@ class ReadEvents(beam.PTransform):
                 return (
                     begin
                     | "Files" >> beam.Create(_found(pattern))
+                    | "Pieces" >> beam.ParDo(_Pieces())
                     | "Spread" >> beam.Reshuffle()
                     | "ReadFiles" >> beam.ParDo(_ReadFile())
                 )
+            case TableStreams() as opened:
+                return (
+                    begin
+                    | "Streams" >> beam.Create(opened.streams)
+                    | "SpreadStreams" >> beam.Reshuffle()
+                    | "ReadStreams" >> beam.ParDo(_ReadStream(opened))
+                )
+            case BigQuery():
+                raise TypeError("a table is opened before a graph is built of it: see `open_bigquery`")
 
 
-def read_files(files: Files) -> Iterator[bytes]:
-    """The messages of files, without a pipeline: the same that `ReadEvents` gives, one file after another.
+def open_bigquery(source: BigQuery) -> TableStreams:
+    """Begin to read a table, or what a query finds, which is run to its end.
+
+    Raises:
+      QueryRefused: the query is none, or reads more than it may; or there is no such file.
+      GoogleAPIError, GoogleAuthError: BigQuery refuses, or does not answer.
+    """
+    if not source.query:
+        return open_table(source)
+    try:
+        with FileSystems.open(source.query, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            sql = file.read().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryRefused(f"the query cannot be read: {error}") from error
+    return open_query(source, sql)
+
+
+def read_messages(source: Bounded) -> Iterator[bytes]:
+    """The messages of files or of a table, without a pipeline: the same that `ReadEvents` gives.
 
     Raises:
       OSError: no file matches.
       UnreadableFile: one cannot be read to its end.
     """
-    for path in _found(files.pattern):
-        yield from _read_file(path)
+    match source:
+        case Files(pattern):
+            for path, _ in _found(pattern):
+                yield from _read_file(path)
+        case TableStreams() as opened:
+            for stream in opened.streams:
+                yield from rows_of_stream(opened, stream)
 
 
-def _found(pattern: str) -> list[str]:
-    found = [metadata.path for metadata in FileSystems.match([pattern])[0].metadata_list]
-    if not found:
+def found_files(pattern: str, most: int | None = None) -> list[tuple[str, int]]:
+    """The files of a pattern, or of a path that would be one, and their sizes in bytes; `most` of them if so many do.
+
+    Raises:
+      OSError: nobody knows.
+    """
+    if "://" not in pattern and os.path.isfile(pattern):  # noqa: PTH113 - a pattern may be longer than a name
+        return [(pattern, Path(pattern).stat().st_size)]
+    found = FileSystems.match([pattern], [most])[0].metadata_list
+    return [(metadata.path, metadata.size_in_bytes) for metadata in found]
+
+
+def _found(pattern: str) -> list[tuple[str, int]]:
+    if not (found := found_files(pattern)):
         raise OSError(f"no files found based on the file pattern {pattern}")
     return found
 
 
-def _read_file(path: str) -> Iterator[bytes]:
+def _read_file(path: str, piece: FilePiece = WHOLE) -> Iterator[bytes]:
+    with _opened(path) as file:
+        yield from messages_of_file(file, path, piece)
+
+
+def _opened(path: str) -> Any:
     try:
-        file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         raise UnreadableFile(f"{path}: cannot be read: {error}") from error
-    with file:
-        yield from messages_of_file(file, path)
 
 
 @with_output_types(ReceivedMessage)
@@ -110,11 +168,32 @@ class _StampArrival(beam.DoFn):
         return ((payload, self._source, timestamp.micros, ""),)
 
 
+@with_output_types(tuple[str, FilePiece])
+class _Pieces(beam.DoFn):
+    def process(self, found: tuple[str, int]) -> Iterator[tuple[str, FilePiece]]:
+        path, size = found
+        with _opened(path) as file:
+            for piece in pieces_of_file(file, path, size):
+                yield path, piece
+
+
 @with_output_types(ReceivedMessage)
 class _ReadFile(beam.DoFn):
-    def process(self, path: str) -> Iterator[ReceivedMessage]:
-        for payload in _read_file(path):
+    def process(self, found: tuple[str, FilePiece]) -> Iterator[ReceivedMessage]:
+        path, piece = found
+        for payload in _read_file(path, piece):
             yield payload, path, None, ""
+
+
+@with_input_types(str)
+@with_output_types(ReceivedMessage)
+class _ReadStream(beam.DoFn):
+    def __init__(self, opened: TableStreams) -> None:
+        self._opened = opened
+
+    def process(self, stream: str) -> Iterator[ReceivedMessage]:
+        for payload in rows_of_stream(self._opened, stream):
+            yield payload, self._opened.name, None, ""
 
 
 def _now() -> int:

@@ -1,5 +1,6 @@
 """Sums of tallies: one file at the end of a bounded run, rows of the metrics table by window in a live job."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,22 +8,44 @@ import apache_beam as beam
 import msgspec
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import FixedWindows, GlobalWindow, TimestampedValue
 from apache_beam.typehints import with_output_types
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.events.live.feed import now
 from transforms.storage.rows import MetricRow
 from transforms.storage.transforms import StoreDoFn
-from transforms.users.tally import Tally, saturated, series_for
+from transforms.users.inputs.transforms import globally
+from transforms.users.tally import Tally, TallyKey, saturated, series_for
 
-__all__ = ["WINDOW_SECONDS", "WriteMetrics", "WriteSummary", "counted_at"]
+__all__ = ["WINDOW_SECONDS", "SumBundles", "WriteMetrics", "WriteSummary", "counted_at"]
 
 #: Windows of live metrics, and for how long after its end a window is kept for what comes late, in seconds.
 WINDOW_SECONDS = 60
 LATE_SECONDS = 24 * 3600
 #: So many tallies of one series (one a bundle) are not kept back until their window is over.
 EARLY_COUNT = 20
+
+
+class SumBundles(beam.PTransform):
+    """Sum the tallies of each bundle, so that few go on to where those of all steps come together."""
+
+    def expand(self, tallies: beam.PCollection[Tally]) -> beam.PCollection[Tally]:
+        """Sum."""
+        return tallies | "Sum" >> beam.ParDo(_SumBundle())
+
+
+@with_output_types(Tally)
+class _SumBundle(beam.DoFn):
+    def start_bundle(self) -> None:
+        self._sums: Counter[TallyKey] = Counter()
+
+    def process(self, tally: Tally) -> None:
+        key, count = tally
+        self._sums[key] += count
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from globally(self._sums.items(), GlobalWindow().start)
 
 
 class WriteSummary(beam.PTransform):
@@ -119,8 +142,9 @@ class _WriteMetrics(StoreDoFn):
 
     def process(self, element: tuple[_Named, int], window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         named, count = element
-        series = named[0] if named[0].endswith("}") else "/".join(named)
-        self._rows.append(MetricRow(series, window.start.micros, saturated(count)))
+        if count:  # else the pane is empty: Flink fires a closed window again, whose row must stay
+            series = named[0] if named[0].endswith("}") else "/".join(named)
+            self._rows.append(MetricRow(series, window.start.micros, saturated(count)))
         return iter(())
 
     def finish_bundle(self) -> None:

@@ -97,6 +97,8 @@ def earliest(kept: KeptLeaves) -> int | None:
 class _Opened(dict[int, LeafState]):
     """States by key, read a page at a time when they are first asked for."""
 
+    __slots__ = ("homeless", "leaves", "packed", "pages")
+
     def __init__(self, packed: PackedLeaves, leaves: Mapping[int, Leaf]) -> None:
         self.packed = packed
         self.leaves = leaves
@@ -130,6 +132,9 @@ class LeafStates:
       kept: the states.
       leaves: the leaves that may be looked up besides these, by key.
     """
+
+    # One is made for each input, which takes less time with slots.
+    __slots__ = ("_agenda", "_later", "_packed", "_put", "first", "opened")
 
     def __init__(self, kept: KeptLeaves, leaves: Mapping[int, Leaf] = MappingProxyType({})) -> None:
         if isinstance(kept, PackedLeaves) and not kept.body:

@@ -23,6 +23,12 @@ class Archive(Protocol):
     def scan_events(self, user: str) -> Iterator[EventRow]:
         """A user's events, newest first, however many there are."""
 
+    def scan_archive(self, first: str, last: str) -> Iterator[EventRow]:
+        """The events of all users from one to another, in the order of `scan_users`, of each the newest first.
+
+        Memory of SQLite follows the number of these users.
+        """
+
     def delete_unapplied(self) -> None:
         """Delete the events that no row of a user knows of: their writer died before it wrote the user.
 

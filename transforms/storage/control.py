@@ -2,13 +2,13 @@
 
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from time import time_ns
 from typing import Protocol
 
 from transforms.storage.rows import ControlRow
 
-__all__ = ["Control", "ControlRows", "least_id"]
+__all__ = ["Control", "ControlRows", "least_id", "oldest_control"]
 
 
 class Control(Protocol):
@@ -29,6 +29,17 @@ class Control(Protocol):
 
     def delete_control(self, ids: Sequence[str]) -> None:
         """Delete messages; those that are gone already are ignored."""
+
+
+def oldest_control(control: Control, limit: int, *, at_once: int = 5_000) -> Iterator[ControlRow]:
+    """The oldest messages, at most `limit`, of which `at_once` are in memory."""
+    since, skip = None, set[str]()
+    while limit > 0 and (rows := control.read_control(min(limit, at_once), skip, since)):
+        yield from rows
+        limit -= len(rows)
+        last = rows[-1].published
+        skip = {row.id for row in rows if row.published == last} | (skip if last == since else set())
+        since = last
 
 
 def least_id(published: int) -> str:

@@ -45,6 +45,12 @@ class Ledger(Protocol):
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
 
+    def scan_leased(self) -> Iterator[LedgerRow]:
+        """Every send with a lease, in any order: claims, and those that lapsed and of which nobody was told yet.
+
+        Stores look through the ledger by themselves: there are few, among all that was ever sent.
+        """
+
 
 def newest_decisions(rows: Iterable[LedgerRow], limit: int | None) -> list[LedgerRow]:
     """A user's sends, newest decision first, at most `limit`: no more are held in memory."""

@@ -5,7 +5,12 @@ from typing import Protocol
 
 from transforms.storage.rows import UserRow
 
-__all__ = ["Users"]
+__all__ = ["EVERY_USER", "UserRange", "Users"]
+
+#: Users whose keys come after the first text, and not after the second, in the order of the store; an empty text is no
+#: bound. Only the store says what texts are.
+UserRange = tuple[str, str]
+EVERY_USER: UserRange = ("", "")
 
 
 class Users(Protocol):
@@ -20,8 +25,13 @@ class Users(Protocol):
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
         """The rows of those of `users` that have one."""
 
-    def scan_users(self) -> Iterator[UserRow]:
-        """Every user row, anonymous ones too, in key order."""
+    def scan_users(self, within: UserRange = EVERY_USER) -> Iterator[UserRow]:
+        """Every user row of a range, anonymous ones too, in key order."""
+
+    def user_ranges(self, many: int) -> list[UserRange]:
+        """At most so many ranges of about as many users each, in key order. Together they are all users, whoever comes
+        later too.
+        """
 
     def has_users(self) -> bool:
         """Whether there is any user row."""

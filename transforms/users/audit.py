@@ -8,11 +8,11 @@ archive; if it has changed, all of that is done once more. Times are microsecond
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,8 @@ from transforms.segments.leaf_states import LeafStates
 from transforms.segments.leaves import leaf_key
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
-from transforms.storage.rows import UserRow
+from transforms.storage.rows import EventRow, UserRow
+from transforms.storage.users import EVERY_USER, UserRange
 from transforms.users.archive import HistoryStore, archived, knows_ids, rows_of
 from transforms.users.boundary import Failed, fold_apart
 from transforms.users.effects import Recorded
@@ -36,12 +37,17 @@ from transforms.users.rebuild import versions_of
 from transforms.users.seeding_archive import Unapplied
 from transforms.users.user import SeedState, User, Wake
 
-__all__ = ["OUTCOMES", "Audit", "Difference", "audit", "columnar_segments"]
+__all__ = ["MOST_LISTED", "OUTCOMES", "Audit", "Difference", "audit", "columnar_segments"]
 
 #: How the audit of a user may end. `moving`: the user changed while it was read, twice. `warming`, `missed`: a seed is
 #: to come, or can come no more. `other_definitions`: the user was judged by others. `unreadable`: the state is.
 OUTCOMES = ("agree", "differ", "moving", "warming", "missed", "other_definitions", "unreadable")
-_AT_ONCE = 1_000
+#: How many users are read together at most, and about how many events of theirs: fewer users where they have many.
+_AT_ONCE, _EVENTS_AT_ONCE = 1_000, 50_000
+#: How many users are read together first, when nobody knows yet how many events they have.
+_AT_FIRST = 100
+#: How many differences are listed; all are counted.
+MOST_LISTED = 100
 #: What the archive says of somebody of whom it has nothing.
 _NOTHING = "nothing"
 
@@ -69,6 +75,13 @@ class Audit(msgspec.Struct):
     outcomes: Counter[str] = msgspec.field(default_factory=Counter)
     differences: list[Difference] = []
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def add(self, other: "Audit", most: int = MOST_LISTED) -> None:
+        """Take what was found of other users; which differences are listed does not depend on the order."""
+        self.outcomes += other.outcomes
+        self.reasons += other.reasons
+        both = sorted([*self.differences, *other.differences], key=lambda each: (each.user, each.segment))
+        self.differences = both[:most]
 
 
 class _Read(NamedTuple):
@@ -104,26 +117,37 @@ def columnar_segments(definitions: Definitions) -> dict[str, Condition]:
 
 
 def audit(
-    store: HistoryStore, definitions: Definitions, as_of: int, *, most: int = 100, at_once: int = _AT_ONCE
+    store: HistoryStore,
+    definitions: Definitions,
+    as_of: int,
+    *,
+    within: UserRange = EVERY_USER,
+    most: int = MOST_LISTED,
+    at_once: int = _AT_ONCE,
+    events_at_once: int = _EVENTS_AT_ONCE,
 ) -> Audit:
-    """Compare all users of a store, anonymous ones too.
+    """Compare all users of a range of a store, anonymous ones too.
 
     Args:
       store: of a live job, or of a run over files.
       definitions: those of the job, as it has them now.
       as_of: when users are judged who have not gone on since.
+      within: which users.
       most: how many differences are listed.
-      at_once: how many users are read together.
+      at_once: how many users are read together at most.
+      events_at_once: about how many events of theirs are.
 
     Raises:
       StoreError: the store cannot be read.
       OlderDefinitions: a user was judged by newer ones.
     """
     done, asks = Audit(), _Asks(definitions, as_of)
-    rows = store.scan_users()
-    while some := list(islice(rows, at_once)):
+    rows, many = store.scan_users(within), min(at_once, _AT_FIRST)
+    while some := list(islice(rows, many)):
         judged: list[_Judged] = []
+        events = 1
         for read in _settled_reads(store, some, done):
+            events += len(read.events)
             if (outcome := asks.hinders(read.user)) is not None:
                 done.outcomes[outcome] += 1
             elif isinstance(found := asks.judge(read), str):
@@ -134,12 +158,32 @@ def audit(
             done.outcomes["differ" if differences else "agree"] += 1
             done.reasons.update(each.reason for each in differences)
             done.differences += differences[: max(0, most - len(done.differences))]
+        many = max(1, min(at_once, len(some) * events_at_once // events))
     return done
 
 
-def _settled_reads(store: HistoryStore, rows: Iterable[UserRow], done: Audit) -> Iterator[_Read]:
+class _Together:
+    """A store whose archive of some neighbours was read at once: one range of keys in place of many."""
+
+    def __init__(self, store: HistoryStore, rows: Sequence[UserRow]) -> None:
+        self._store, self._events = store, {row.user: list[EventRow]() for row in rows}
+        for each in store.scan_archive(rows[0].user, rows[-1].user):
+            if each.user in self._events:
+                self._events[each.user].append(each)
+
+    def scan_events(self, user: str) -> Iterator[EventRow]:
+        """The events of one of them, or of whoever is merged into one."""
+        rows = self._events.pop(user, None)  # nobody asks twice, as a rule
+        yield from self._store.scan_events(user) if rows is None else rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def _settled_reads(store: HistoryStore, rows: Sequence[UserRow], done: Audit) -> Iterator[_Read]:
     """What is read of users whose rows did not change meanwhile; those who move are tried once more."""
-    reads = [read for row in rows if (read := _read(store, row, done)) is not None]
+    together: Any = _Together(store, rows)
+    reads = [read for row in rows if (read := _read(together, row, done)) is not None]
     moved = list(_changed(store, reads))
     away = {read.user.id for read in moved}
     yield from (read for read in reads if read.user.id not in away)

@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["Memberships"]
 
 
-class Memberships(Part):
+class Memberships(Part, msgspec.Struct, gc=False):
     """Since when a user is in each segment, being changed; read when first asked for, which few inputs do."""
 
     fields = private = ("packed_members",)
-    __slots__ = ("_members", "_packed")
 
-    def __init__(self, packed: msgspec.Raw) -> None:
-        self._packed = packed
-        self._members: dict[str, int] | None = None
+    _packed: msgspec.Raw
+    _members: dict[str, int] | None = None
 
     @property
     def now(self) -> dict[str, int]:

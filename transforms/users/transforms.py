@@ -49,7 +49,17 @@ from transforms.users.user import (
 )
 from transforms.users.write_batch import Handles, WriteBatch, applied_before, open_users
 
-__all__ = ["DRAIN_SECONDS", "FORWARDED", "OUTPUTS", "AdvanceBounded", "AdvanceDoFn", "AdvanceUnbounded", "time_of"]
+__all__ = [
+    "ACCOUNTED",
+    "DRAIN_SECONDS",
+    "FORWARDED",
+    "OUTPUTS",
+    "AdvanceBounded",
+    "AdvanceDoFn",
+    "AdvanceUnbounded",
+    "ApplyInputs",
+    "time_of",
+]
 
 #: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
 #: topic will do; refused messages; handles of messages that ended here; tallies.
@@ -90,7 +100,11 @@ class AdvanceDoFn(beam.DoFn):
 
     def put_out(self, batch: WriteBatch) -> Iterator[Any]:
         """Write what a bundle decided, and then give it out."""
-        for result in batch.flush():
+        yield from self.tagged(batch.flush())
+
+    def tagged(self, results: Iterable[Any]) -> Iterator[Any]:
+        """What a bundle gives out, by output."""
+        for result in results:
             if isinstance(result, Send):
                 yield result
             elif isinstance(result, Forward):
@@ -116,6 +130,7 @@ class AdvanceBounded(beam.PTransform):
       historical: what time brings about up to `as_of` is history for everybody, and sends nothing.
       announcements: a list side input of events that concern no user; None for none.
       job: whose step it is.
+      grouped: the inputs are grouped by key already.
     """
 
     def __init__(
@@ -129,6 +144,7 @@ class AdvanceBounded(beam.PTransform):
         historical: bool = False,
         announcements: beam.pvalue.AsList | None = None,
         job: Job | None = None,
+        grouped: bool = False,
     ) -> None:
         self.texts = texts
         self.as_of = as_of
@@ -138,6 +154,7 @@ class AdvanceBounded(beam.PTransform):
         self.amend = amend
         self.historical = historical
         self.job = job or Job()
+        self.grouped = grouped
 
     def step(self) -> beam.DoFn:
         """The step that folds, by itself: it takes a key with its inputs, the time, and announcements or None."""
@@ -145,15 +162,12 @@ class AdvanceBounded(beam.PTransform):
             self.texts, self.store, self.job, continued=self.continued, amend=self.amend, historical=self.historical
         )
 
-    def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
+    def expand(self, keyed: beam.PCollection[Any]) -> Any:
         """Fold every user's inputs."""
+        if not self.grouped:
+            keyed = keyed | "Typed" >> beam.Map(_itself) | "Group" >> beam.GroupByKey()
         fold = beam.ParDo(self.step(), self.as_of, self.announcements)
-        return (
-            keyed
-            | "Typed" >> beam.Map(_itself)
-            | "Group" >> beam.GroupByKey()
-            | "Fold" >> fold.with_outputs(*OUTPUTS, main="sends")
-        )
+        return keyed | "Fold" >> fold.with_outputs(*OUTPUTS, main="sends")
 
 
 class _FoldUsers(AdvanceDoFn):
@@ -246,11 +260,17 @@ class AdvanceUnbounded(beam.PTransform):
 
 
 class _ApplyInputs(AdvanceDoFn):
+    """One user at a time, as the runner's state has it."""
+
     USER = ReadModifyWriteStateSpec("user", BytesCoder())
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 
     def start_bundle(self) -> None:
-        self._batch = WriteBatch(self._watcher.now(), self._store, in_flight=self.job.part(InFlight))
+        self._batch = self.new_batch()
+
+    def new_batch(self) -> WriteBatch:
+        """What the bundle that begins will decide."""
+        return WriteBatch(self._watcher.now(), self._store, in_flight=self.job.part(InFlight))
 
     def process(
         self,
@@ -263,7 +283,7 @@ class _ApplyInputs(AdvanceDoFn):
         self._latest = timestamp
         hinted = decode_hinted(data)
         inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=by_arrival)
-        user, inputs = self._open(key, inputs, state, hinted.hint)
+        user, inputs = self.open(key, inputs, state, hinted.hint)
         for found in self._batch.readable({key: user}, {key: inputs}).values():
             self._apply(found, inputs, state, timer)
 
@@ -278,7 +298,7 @@ class _ApplyInputs(AdvanceDoFn):
         self._latest = timestamp
         if timestamp.micros > (time() + DRAIN_SECONDS) * 1_000_000:
             return
-        found, inputs = self._open(key, [Wake(timestamp.micros)], state)
+        found, inputs = self.open(key, [Wake(timestamp.micros)], state)
         user = self._batch.readable({key: found}, {}).get(key)
         if user is None:
             return
@@ -292,7 +312,7 @@ class _ApplyInputs(AdvanceDoFn):
         for result in self.put_out(self._batch):
             yield from globally([result], time_of(result, latest))
 
-    def _open(
+    def open(
         self, key: str, inputs: list[Input], state: Any, hint: bytes | None = None
     ) -> tuple[User | Unreadable, list[Input]]:
         """The user, and the inputs with what must come before them.
@@ -315,6 +335,10 @@ class _ApplyInputs(AdvanceDoFn):
         # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
         # again, and fires for ever.
         timer.set(Timestamp(micros=-(-_due(user) // 1000) * 1000))
+
+
+#: For shells that add something. The names of classes stand in labels, which running jobs are updated by.
+ApplyInputs = _ApplyInputs
 
 
 def _due(user: User) -> int:

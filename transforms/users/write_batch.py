@@ -41,6 +41,7 @@ from transforms.users.faults import (
     traced,
 )
 from transforms.users.handing_on import held_back, made_here
+from transforms.users.one_way import one_way
 from transforms.users.rate_limit import HOT_ID
 from transforms.users.rebuild import Judged, bring_over
 from transforms.users.rows import Rows
@@ -67,7 +68,7 @@ class _Made(NamedTuple):
 
     user: User
     state: bytes
-    effects: list[Effect]
+    effects: Sequence[Effect]
     tallies: Tallies
     rows: Rows | None
 
@@ -77,7 +78,8 @@ class WriteBatch:
 
     In a live job, whose messages are `in_flight`, handles of those that end here are given out too, and it is counted
     by minute of the `clock` (microseconds UTC) how soon what came in led to decisions. With `counts_with_rows` tallies
-    are not given out, but written with the rows of which they tell.
+    are not given out, but written with the rows of which they tell. With `handles_go_one_way` the job is live, and its
+    handles are of another process: see `one_way`.
     """
 
     def __init__(
@@ -87,14 +89,17 @@ class WriteBatch:
         *,
         in_flight: InFlight | None = None,
         counts_with_rows: bool = False,
+        handles_go_one_way: bool = False,
         clock: Callable[[], int] = now,
     ) -> None:
         self._in_flight = in_flight
+        self._one_way = handles_go_one_way
+        self._live = in_flight is not None or handles_go_one_way
         self._counts_with_rows = counts_with_rows
         self._clock = clock
         self.definitions = definitions
         self.store = store
-        self._window = DAY if in_flight is None else MINUTE
+        self._window = MINUTE if self._live else DAY
         self._tallies = Tallies(self._window)
         #: When the oldest event arrived that is applied here; on one machine the process looks at what waits itself.
         self._oldest: int | None = None
@@ -119,7 +124,7 @@ class WriteBatch:
         """
         if self.store is None and not user.id.startswith(ANONYMOUS):
             inputs = self._without_merges(user, inputs)
-        if self._in_flight is not None and not self._counts_with_rows:
+        if self._live and not self._counts_with_rows:
             arrivals = [item.arrival for item in inputs if isinstance(item, Event)]
             self._oldest = min((*arrivals, *(() if self._oldest is None else (self._oldest,))), default=None)
         return self._apply(user, inputs)
@@ -196,7 +201,7 @@ class WriteBatch:
         """Everything that is to be written and given out of a user; nothing is done yet."""
         tallies, rows = Tallies(self._window), None
         tallies.effects(effects)
-        if self._in_flight is not None:
+        if self._live:
             tallies.live(effects, self.definitions.events, self._clock())
         if self.store is not None:
             rows = Rows()
@@ -206,6 +211,9 @@ class WriteBatch:
     def _keep(self, made: _Made, inputs: Sequence[Input]) -> tuple[User, bytes]:
         user, state, effects, tallies, rows = made
         self.tallies.join(tallies)
+        if self._one_way:
+            effects, ended = one_way(inputs, effects)
+            self._ended += ended
         going_on: list[str] = []
         for effect in effects:
             if isinstance(effect, Send):

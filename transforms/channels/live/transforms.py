@@ -20,16 +20,17 @@ from apache_beam.transforms.window import GlobalWindow
 from transforms.campaigns.effects import Send
 from transforms.campaigns.release import Release, Texts
 from transforms.channels.destinations import Channels
-from transforms.channels.flight import shard_of
+from transforms.channels.flight import SHARDS
 from transforms.channels.outcome import Delivery
-from transforms.channels.transforms import RECEIPTS, Delivering, Waiting, wall_clock
+from transforms.channels.transforms import RECEIPTS, Delivering, wall_clock
+from transforms.channels.waiting.transforms import LATER, DeliverAgain, put_off
 from transforms.job import Job
 from transforms.users.inputs.transforms import Keyed, globally
 
 __all__ = ["DeliverLive", "Delivered"]
 
-#: Sends that are to come again, by shard.
-LATER = "later"
+#: What is due in the same so many seconds waits together. Prism keeps a little of each key for as long as it runs.
+_WAITING_SECONDS = 60
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -100,21 +101,11 @@ class _DeliverAtOnce(Delivering):
         again: list[Delivery] = []
         yield from globally(self.hand_over(self._sends, again), self._latest)
         waiting = [*self._paced, *((each.retry_at or 0, each.send) for each in again)]
-        later = (beam.pvalue.TaggedOutput(LATER, (shard_of(each[1]), _encoder.encode(each))) for each in waiting)
-        yield from globally(later, self._latest)
+        yield from globally(put_off(waiting, SHARDS, _WAITING_SECONDS), self._latest)
 
 
-class _DeliverAgain(Waiting):
+class _DeliverAgain(DeliverAgain):
     counts_in_ledger = True
-
-    def process(
-        self,
-        element: Keyed,
-        later: Any = beam.DoFn.StateParam(Waiting.LATER),
-        due: Any = beam.DoFn.StateParam(Waiting.DUE),
-        retry: Any = beam.DoFn.TimerParam(Waiting.RETRY),
-    ) -> None:
-        self.wait([self._later_decoder.decode(element[1])], later, due, retry)
 
 
 def _by_channel(send: Send) -> Keyed:

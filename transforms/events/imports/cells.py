@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,10 @@ _WORDS = {"true": True, "t": True, "yes": True, "y": True, "1": True}
 _WORDS |= {"false": False, "f": False, "no": False, "n": False, "0": False}
 #: How many of each make a second, where a time is a number since 1970.
 _UNIX = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000}
+#: What `%Z` may name. strptime passes over the name, and knows besides those of whatever machine it is on.
+_NAMED_ZONES = ("UTC", "GMT")
+#: Where spreadsheets count days from, and the last that they know.
+_EXCEL, _EXCEL_DAY = datetime(1899, 12, 30), 2_958_465  # noqa: DTZ001 - the zone comes later
 
 
 def is_empty(cell: Any) -> bool:
@@ -72,6 +77,8 @@ def _time(cell: Any, asked: Any) -> str:
 
 
 def _date(cell: Any, asked: Any) -> str:
+    if asked.format == "excel":
+        return _of_spreadsheet(cell).date().isoformat()
     said = cell.strip() if isinstance(cell, str) else cell
     if not isinstance(said, str):
         raise ValueError(f"expected a date; found {quoted(cell)}")
@@ -83,7 +90,15 @@ def _date(cell: Any, asked: Any) -> str:
 
 
 def _read(text: str, form: str | None) -> datetime:
-    return datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 - the zone comes later
+    if not form:
+        return datetime.fromisoformat(text)
+    if "%Z" not in form:
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the zone comes later
+    for name in _NAMED_ZONES:
+        with suppress(ValueError):
+            found = datetime.strptime(text, form.replace("%Z", name))  # noqa: DTZ007 - this is the zone
+            return found.replace(tzinfo=found.tzinfo or UTC)
+    raise ValueError(f"no zone that is known: {', '.join(_NAMED_ZONES)}")
 
 
 def _json(cell: Any, _: Any) -> Any:
@@ -115,25 +130,24 @@ READERS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def read_moment(cell: Any, form: str | None, zone: str | None) -> int:
-    """A time in microseconds UTC: ISO 8601, a number since 1970 (`unix`, `unix_ms`, `unix_us`), or in a form of
-    strptime. What names no zone itself is of `zone`.
+    """A time in microseconds UTC. What names no zone itself is of `zone`.
+
+    It is ISO 8601, a number since 1970 (`unix`, `unix_ms`, `unix_us`), a spreadsheet's number of days (`excel`), or in
+    a form of strptime.
 
     Raises:
       ValueError: it is none, or nobody says of which zone.
     """
     if form in _UNIX:
         return _since_1970(cell, _UNIX[form])
-    if not isinstance(cell, str):
+    if form == "excel":
+        moment = _of_spreadsheet(cell)
+    elif isinstance(cell, str):
+        moment = _of_text(cell, form)
+    else:
         raise ValueError(f"expected a time; found {quoted(cell)}")
-    said = cell.strip()
-    try:
-        moment = _read(said, form)
-    except (ValueError, re.error):
-        raise ValueError(
-            f"expected a time like {quoted(form or '2026-03-10T12:00:00Z')}; found {quoted(cell)}"
-        ) from None
     if moment.tzinfo is not None and form is None:
-        return read_time(said)
+        return read_time(str(cell).strip())
     if moment.tzinfo is None:
         if zone is None:
             raise ValueError(f"{quoted(cell)} has no zone: name it in the mapping, as `zone: UTC`")
@@ -142,6 +156,23 @@ def read_moment(cell: Any, form: str | None, zone: str | None) -> int:
         return read_time(moment.astimezone(UTC).isoformat())
     except OverflowError:
         raise ValueError(f"outside the years 1 to 9999, UTC: {quoted(cell)}") from None
+
+
+def _of_text(cell: str, form: str | None) -> datetime:
+    try:
+        return _read(cell.strip(), form)
+    except (ValueError, re.error):
+        raise ValueError(
+            f"expected a time like {quoted(form or '2026-03-10T12:00:00Z')}; found {quoted(cell)}"
+        ) from None
+
+
+def _of_spreadsheet(cell: Any) -> datetime:
+    """The time of a number of days, to the millisecond: more digits than that nobody has typed."""
+    said = str(cell).strip().replace(",", ".") if isinstance(cell, str | int | float) else ""
+    if not _NUMBER.fullmatch(said) or not 0 <= (days := float(said)) <= _EXCEL_DAY:
+        raise ValueError(f"expected a number of days since 1899-12-30, as spreadsheets have; found {quoted(cell)}")
+    return _EXCEL + timedelta(milliseconds=round(days * 86_400_000))
 
 
 def _since_1970(cell: Any, a_second: int) -> int:

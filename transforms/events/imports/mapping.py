@@ -5,7 +5,7 @@ Times are microseconds UTC. Every call is history (`historical: true`), so that 
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -68,8 +68,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping. A text in place of a `Column` names a column; `event` alone names the event itself.
 
     With `event` a row is a track call, with `attributes` an identify call; with both it is both. `only` leaves out rows
-    whose column has none of these values. `id` are the columns that tell rows apart: without them all that is mapped
-    does.
+    whose column has none of these values. `id` are the columns that tell rows apart: without them, and where they are
+    empty, all that is mapped does.
     """
 
     user: str | Column | None = None
@@ -93,7 +93,7 @@ def read_mapping(plain: Any) -> Table:
     try:
         table = msgspec.convert(plain, Table)
     except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_mistake(plain) or str(error)) from None
     if table.user is None and table.anonymous is None:
         raise ValueError("name the column of the user id (`user`), or of the anonymous id (`anonymous`)")
     if table.event is None and not table.attributes:
@@ -108,6 +108,28 @@ def read_mapping(plain: Any) -> Table:
     if len(table.csv.delimiter) != 1 or len(table.csv.quote) != 1:
         raise ValueError("`csv`: `delimiter` and `quote` are one character each")
     return _whole(table)
+
+
+def _mistake(plain: Any) -> str:
+    """The first word of a mapping that is none of the language, with those that it may be; empty where all are."""
+    if not isinstance(plain, dict):
+        return ""
+    parts: list[tuple[str, Any, type[msgspec.Struct]]] = [("", plain, Table), ("csv", plain.get("csv"), Csv)]
+    parts += ((name, plain.get(name), Column) for name in ("user", "anonymous", "time", "event"))
+    for kind in ("properties", "attributes"):
+        columns = plain.get(kind)
+        parts += (
+            (f"{kind}.{name}", said, Column) for name, said in (columns if isinstance(columns, dict) else {}).items()
+        )
+    for where, said, struct in parts:
+        fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
+        for name, value in said.items() if isinstance(said, dict) else ():
+            begin = f"`{where}`: " if where else ""
+            if name not in fields:
+                return f"{begin}unknown field `{name}`; expected one of {', '.join(fields)}"
+            if get_origin(fields[name]) is Literal and value not in (words := get_args(fields[name])):
+                return f"{begin}`{name}`: expected one of {', '.join(words)}; found {quoted(value)}"
+    return ""
 
 
 def _whole(table: Table) -> Table:
@@ -153,8 +175,11 @@ def _column(said: str | Column) -> Column:
 def columns_of(table: Table) -> list[tuple[str, ...]]:
     """The columns that a file must have: of each of these one at least."""
     listed = [column.names for _, column in _columns(table) if column.names]
-    ids = (table.id,) if isinstance(table.id, str) else tuple(table.id or ())
-    return [*listed, *((name,) for name in (*ids, *table.only))]
+    return [*listed, *((name,) for name in (*_id_columns(table), *table.only))]
+
+
+def _id_columns(table: Table) -> tuple[str, ...]:
+    return (table.id,) if isinstance(table.id, str) else tuple(table.id or ())
 
 
 def calls_of(table: Table, row: Mapping[str, Any], time: int | None, now: int) -> list[dict[str, Any]] | None:
@@ -225,7 +250,9 @@ def _common(table: Table, row: Mapping[str, Any], time: int | None, now: int) ->
     if time is None:
         raise Rejected(Cause.NO_TIME, "the row says no time")
     if time > now:
-        raise Rejected(Cause.BAD_TIME, f"`time`: {write_time(time)} is ahead, and no history")
+        raise Rejected(
+            Cause.BAD_TIME, f"`time`: {write_time(time)} is in the future; an import takes only what has happened"
+        )
     return found | {"timestamp": write_time(time), "historical": True}
 
 
@@ -241,7 +268,10 @@ def _value(where: str, asked: Column, row: Mapping[str, Any]) -> Any:
         return cell
     if is_empty(cell):
         if asked.required:
-            raise Rejected(Cause.INVALID, f"`{where}` is missing")
+            columns = ", ".join(f"`{name}`" for name in asked.names)
+            raise Rejected(
+                Cause.INVALID, f"`{where}` is missing: {columns} {'says' if len(asked.names) == 1 else 'say'} nothing"
+            )
         return None
     try:
         if asked.values is not None:
@@ -264,8 +294,7 @@ def _cell(asked: Column, row: Mapping[str, Any]) -> Any:
 
 def _message_id(table: Table, row: Mapping[str, Any], call: Mapping[str, Any]) -> str:
     said: Any = call
-    if table.id is not None:
-        names = [table.id] if isinstance(table.id, str) else table.id
-        told = [call.get(name) for name in ("type", "event", "userId", "anonymousId")]
-        said = [*told, *(row.get(name) for name in names)]
+    cells = [row.get(name) for name in _id_columns(table)]
+    if not all(map(is_empty, cells)):  # else nothing but what is mapped tells the row from others
+        said = [*(call.get(name) for name in ("type", "event", "userId", "anonymousId")), *cells]
     return f"import-{blake2b(_encode(said), digest_size=16).hexdigest()}"

@@ -1,32 +1,51 @@
-"""Files as rows with the line on which each begins: text with delimiters, Parquet, JSON Lines; plain or gzipped."""
+"""Files as rows with the line on which each begins: CSV, Parquet, Avro and JSON Lines, plain or gzipped."""
 
 import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.events.avro import columns_of_avro
 from transforms.events.decode import Cause
 from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
 from transforms.events.imports.mapping import Csv, Rejected
-from transforms.events.sources import PARQUET
+from transforms.events.sources import AVRO, PARQUET
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["Row", "read_rows", "rows_of_objects"]
 
 #: Lines of JSON, by the end of a file's name without `.gz`.
 _LINES = (".jsonl", ".ndjson", ".json")
+_UTF_16 = "UTF-16: say so in the mapping, `csv: {encoding: utf-16}` (utf-16-le, utf-16-be where it has no mark)"
+#: How files begin that are no text of bytes, and what to do with them.
+_NO_TEXT = {
+    b"\x1f\x8b": "a gzip file: its name must end in .gz",
+    b"PK\x03\x04": "a zip file, as workbooks of Excel are: save it as CSV, or unpack it",
+    b"PAR1": "a Parquet file: its name must end in .parquet",
+    b"Obj\x01": "an Avro file: its name must end in .avro",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+}
+#: A line before the header by which Excel knows the delimiter.
+_SEPARATOR = re.compile(r"\ufeff?sep=.\s*")
+#: What several databases write for a null.
+_NULL = "\\N"
 #: A quote that nobody closes takes in so much of what follows, and no more.
 _LONGEST_CELL = 1 << 20
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row: where it begins (in Parquet and JSON Lines its number, from 1), its cells by column, and what was read.
+    """A row: where it begins, its cells by column, and what was read.
+
+    Where it begins is a line of text; in Parquet, Avro and JSON Lines it is the number of the row, from 1.
 
     One that is no row has no cells, but `wrong`.
     """
@@ -44,27 +63,38 @@ def read_rows(file: BinaryIO, name: str, text: Csv) -> tuple[list[str] | None, I
       UnreadableFile: it is no such file; from the iterator too.
     """
     stem = name.removesuffix(".gz")
-    if name.endswith(PARQUET) or stem.endswith(_LINES):
-        columns = None
-        if name.endswith(".parquet"):
-            try:
-                columns = pq.ParquetFile(file).schema_arrow.names
-            except (pa.ArrowException, OSError) as error:
-                raise UnreadableFile(f"{name}: is no whole Parquet file: {error}") from error
-            file.seek(0)
-        return columns, _objects(file, name)
+    if name.endswith((*PARQUET, *AVRO)) or stem.endswith(_LINES):
+        return _columns(file, name), rows_of_objects(messages_of_file(file, name))
     lines = _Lines(file, name, text)
     rows = _delimited(lines, text)
     header = next(rows, None)
     if header is None:
         return [], iter(())
     if header.wrong is not None:
-        raise UnreadableFile(f"{name}: its first line names no columns: {header.wrong.detail}")
+        raise UnreadableFile(
+            f"{name}: its first line names no columns: {header.wrong.detail}; say its `encoding` if it has another"
+        )
     return lines.columns, rows
 
 
-def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
-    for number, payload in enumerate(messages_of_file(file, name), 1):
+def _columns(file: BinaryIO, name: str) -> list[str] | None:
+    """The columns of a file that names them at its beginning or end, and need not be unpacked for that."""
+    columns = None
+    try:
+        if name.endswith(".parquet"):
+            columns = pq.ParquetFile(file).schema_arrow.names
+        elif name.endswith(".avro"):
+            columns = columns_of_avro(file)
+    except (pa.ArrowException, OSError) as error:
+        kind = "Avro" if name.endswith(".avro") else "Parquet"
+        raise UnreadableFile(f"{name}: is no whole {kind} file: {error}") from error
+    file.seek(0)
+    return columns
+
+
+def rows_of_objects(payloads: Iterable[bytes]) -> Iterator[Row]:
+    """Rows of JSON objects, each with its number."""
+    for number, payload in enumerate(payloads, 1):
         try:
             payload.decode()
             cells = msgspec.json.decode(payload, type=dict[str, Any])
@@ -74,6 +104,29 @@ def _objects(file: BinaryIO, name: str) -> Iterator[Row]:
             yield Row(number, {}, payload, Rejected(Cause.NOT_JSON, str(error)))
         else:
             yield Row(number, cells, payload)
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Name a file whose gzip data are not whole."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UnreadableFile(f"{name}: is damaged or cut off: {error}") from error
+
+
+def _check_text(file: BinaryIO | gzip.GzipFile, name: str, encoding: str) -> None:
+    """Find what is no text, or text of another encoding than the mapping says."""
+    with _whole(name):
+        head = file.read(1_024)
+        file.seek(0)
+    if "16" in encoding or "32" in encoding:
+        return
+    for mark, what in _NO_TEXT.items():
+        if head.startswith(mark) and (b"\0" in head or not mark.isascii()):
+            raise UnreadableFile(f"{name}: begins like {what}")
+    if b"\0" in head[:2]:
+        raise UnreadableFile(f"{name}: begins like {_UTF_16}")
 
 
 class _Lines:
@@ -91,6 +144,7 @@ class _Lines:
             codecs.lookup(text.encoding)
         except LookupError as error:
             raise UnreadableFile(f"{name}: {error}; name one that Python knows, such as utf-8 or cp1252") from None
+        _check_text(opened, name, text.encoding)
         encoding = "utf-8-sig" if text.encoding.lower() in ("utf-8", "utf8") else text.encoding
         self._text = io.TextIOWrapper(opened, encoding, errors="surrogateescape", newline="")
 
@@ -99,9 +153,8 @@ class _Lines:
 
     def __next__(self) -> str:
         try:
-            line = self._text.readline(LONGEST_LINE)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UnreadableFile(f"{self._name}: is damaged or cut off: {error}") from error
+            with _whole(self._name):
+                line = self._text.readline(LONGEST_LINE)
         except UnicodeError as error:  # of an encoding that cannot pass over what it does not know
             raise UnreadableFile(f"{self._name}: cannot be read: {error}; say its `encoding`") from error
         if not line:
@@ -119,7 +172,7 @@ class _Lines:
 def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
     """The header, whose cells are its columns, and then the rows."""
     csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(lines, delimiter=text.delimiter, quotechar=text.quote)
+    reader = csv.reader(lines, delimiter=text.delimiter, quotechar=text.quote, strict=True)
     columns: list[str] = []
     while True:
         line, wrong, cells = lines.begin(), None, list[str]()
@@ -128,9 +181,10 @@ def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            wrong = Rejected(Cause.INVALID, f"not a row: {error}")
+            quote = "nobody closes a quote" if str(error) == "unexpected end of data" else str(error)
+            wrong = Rejected(Cause.INVALID, f"not a row: {quote}")
         raw = "".join(lines.taken)
-        if wrong is None and not raw.strip():
+        if wrong is None and (not raw.strip() or (not columns and _SEPARATOR.fullmatch(raw))):
             continue
         try:
             payload = raw.encode()
@@ -140,8 +194,9 @@ def _delimited(lines: _Lines, text: Csv) -> Iterator[Row]:
         if wrong is None and columns and len(cells) != len(columns):
             wrong = Rejected(Cause.INVALID, f"{len(cells)} cells; there are {len(columns)} columns")
         if not columns:
-            cells = columns = lines.columns = [cell.strip() for cell in cells]
-        yield Row(line, {} if wrong else dict(zip(columns, cells, strict=True)), payload, wrong)
+            columns = lines.columns = [cell.strip() for cell in cells]
+        said = ("" if cell == _NULL else cell for cell in map(str.strip, cells))
+        yield Row(line, {} if wrong else dict(zip(columns, said, strict=True)), payload, wrong)
 
 
 def _escapes(raw: str) -> bool:

@@ -23,7 +23,7 @@ from google.pubsub_v1.types import PullResponse
 from transforms.events.live.feed import Arrived, Backlog, now
 from transforms.events.live.inflight import InFlight
 
-__all__ = ["Subscriber", "Watermark"]
+__all__ = ["Subscriber", "Watermark", "subscriber_client"]
 
 #: Messages and bytes that may be pulled and not yet acknowledged.
 HELD_MESSAGES = 5_000
@@ -119,7 +119,7 @@ class Subscriber:
         self._connected = True
         self._closing = threading.Event()
         self._failures: queue.SimpleQueue[GoogleAPIError] = queue.SimpleQueue()
-        self._client = _client()
+        self._client = subscriber_client()
         self._connect()
         self._watermark = Watermark(clock)
         work = [self._pull] * PULLERS + [self._extend, self._acknowledge_all]
@@ -252,7 +252,7 @@ class Subscriber:
         self._connected = state is grpc.ChannelConnectivity.READY
 
 
-def _client() -> SubscriberClient:
+def subscriber_client() -> SubscriberClient:
     """A client that takes messages of any size; Google's own fails at 4 MB with the emulator."""
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
     if not emulator:

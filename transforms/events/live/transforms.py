@@ -26,7 +26,7 @@ from transforms.events.live.queued import QueueFeed, QueuePlace
 from transforms.job import Job
 from transforms.storage.open import open_store
 
-__all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive", "ReadQueue"]
+__all__ = ["Acknowledge", "Publish", "ReadControlTable", "ReadLive", "ReadQueue", "TopicPublisher"]
 
 #: How many messages are handed on together at most, and how long a source that had fewer is left alone, in seconds.
 #: Each look costs a bundle of the runner in this step and in those after it.
@@ -261,11 +261,36 @@ class _Publish(beam.DoFn):
             self._handles.append(handle)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        until = monotonic() + PUBLISH_SECONDS
-        for answer in self._answers:
-            answer.result(max(0.0, until - monotonic()))
+        _wait_for(self._answers)
         if self._handles:
             yield WindowedValue(self._handles, self._at, (GlobalWindow(),))
+
+
+class TopicPublisher:
+    """Publishes to a topic from inside a step. Its copies in one process share a connection.
+
+    Args:
+      topic: `projects/P/topics/T`.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._shared = Shared()
+
+    def publish(self, payloads: Iterable[bytes]) -> None:
+        """Publish, and wait until the broker has them all.
+
+        Raises:
+          TimeoutError, google.api_core.exceptions.GoogleAPICallError: it does not take one.
+        """
+        client = self._shared.acquire(_publisher)
+        _wait_for([client.publish(self._topic, payload) for payload in payloads])
+
+
+def _wait_for(answers: Iterable[Future[str]]) -> None:
+    until = monotonic() + PUBLISH_SECONDS
+    for answer in answers:
+        answer.result(max(0.0, until - monotonic()))
 
 
 def _publisher() -> PublisherClient:

@@ -108,11 +108,11 @@ class Prepared(msgspec.Struct, frozen=True):
 
     def users(self, partition: Partition) -> pl.LazyFrame:
         """The users of a partition."""
-        return pl.scan_parquet(Path(self.folder) / partition.users)
+        return pl.scan_parquet(Path(self.folder) / partition.users, glob=False)
 
     def events(self, partition: Partition) -> pl.LazyFrame:
         """The events of a partition."""
-        return pl.scan_parquet(Path(self.folder) / partition.events)
+        return pl.scan_parquet(Path(self.folder) / partition.events, glob=False)
 
     def each(self, work: Callable[[Partition], _Made]) -> Iterator[_Made]:
         """The result of `work` for each partition, in order; threads work on a few at a time."""

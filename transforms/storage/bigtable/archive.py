@@ -40,6 +40,10 @@ class BigtableArchive(BigtableUsers):
         """A user's events, newest first, page by page."""
         return records(EventRow, self._scan("events", keys.events_of(user)))
 
+    def scan_archive(self, first: str, last: str) -> Iterator[EventRow]:
+        """The events of all users from one to another."""
+        return records(EventRow, self._tables.scan("events", keys.events_of(first), keys.end_of(keys.events_of(last))))
+
     def delete_unapplied(self) -> None:
         """Delete the events that no row of a user knows of."""
         found = iter(self._scan("events", b""))

@@ -19,6 +19,7 @@ __all__ = [
     "end_of",
     "event_key",
     "events_of",
+    "hash_ranges",
     "identities_of",
     "identity_key",
     "identity_of",
@@ -53,6 +54,8 @@ SHARDS = 8
 
 _LOW = re.compile(rb"[\x00-$]")
 _LONGEST_PART = 1024
+#: How many hashes there are.
+_HASHES = 1 << 16
 #: The greatest time, in microseconds: times counted down from it sort newest first.
 _END_OF_TIME = 2**63 - 1
 
@@ -60,6 +63,12 @@ _END_OF_TIME = 2**63 - 1
 def user_key(user: str) -> bytes:
     """A user's row: hash#user."""
     return _hash(user) + b"#" + _part(user)
+
+
+def hash_ranges(many: int) -> list[tuple[str, str]]:
+    """Bounds of so many ranges of keys that begin with a hash, as text; empty ones at both ends."""
+    bounds = sorted({f"{_HASHES * number // many:04x}" for number in range(1, many)} - {"0000"})
+    return list(zip(["", *bounds], [*bounds, ""], strict=True))
 
 
 def events_of(user: str) -> bytes:

@@ -263,6 +263,20 @@ class Tables:
             start = page[-1].row_key + b"\0"
             limit = None if limit is None else limit - size
 
+    def sections(self, table: str) -> list[tuple[bytes, bytes | None]]:
+        """What divides a table into parts of about one size, each from a key on and before the next; all of them
+        together. Bigtable says where it would cut.
+        """
+
+        def sample(seconds: float) -> list[bytes]:
+            found = self._tables[table].sample_row_keys(
+                operation_timeout=seconds, attempt_timeout=seconds, retryable_errors=()
+            )
+            return [key for key, _ in found if key]
+
+        cuts = sorted({b"", *self._tried(f"table `{table}`", sample)})
+        return list(zip(cuts, [*cuts[1:], None], strict=True))
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

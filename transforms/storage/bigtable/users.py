@@ -7,6 +7,7 @@ from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import Database, newest, records
 from transforms.storage.bigtable.tables import KEYS_ONLY
 from transforms.storage.rows import UserRow
+from transforms.storage.users import EVERY_USER, UserRange
 
 __all__ = ["BigtableUsers"]
 
@@ -23,9 +24,14 @@ class BigtableUsers(Database):
         found = self._tables.read("users", [keys.user_key(user) for user in users])
         return {record.user: record for record in records(UserRow, found.values())}
 
-    def scan_users(self) -> Iterator[UserRow]:
-        """Every user row, in key order."""
-        return records(UserRow, self._scan("users", b""))
+    def scan_users(self, within: UserRange = EVERY_USER) -> Iterator[UserRow]:
+        """Every user row of a range, in key order."""
+        after, last = within
+        return records(UserRow, self._tables.scan("users", after.encode(), last.encode() or None))
+
+    def user_ranges(self, many: int) -> list[UserRange]:
+        """Ranges of hashes. No key is a bound: more stands behind each hash."""
+        return keys.hash_ranges(many)
 
     def has_users(self) -> bool:
         """Whether there is any user row."""

@@ -38,6 +38,11 @@ class SqliteArchive(Database):
             yield from rows
             time, last = rows[-1].time, rows[-1].id
 
+    def scan_archive(self, first: str, last: str) -> Iterator[EventRow]:
+        """The events of all users from one to another."""
+        for (user,) in self._query("SELECT DISTINCT user FROM events WHERE user >= ? AND user <= ?", (first, last)):
+            yield from self.scan_events(user)
+
     def delete_unapplied(self) -> None:
         """Delete the events that no row of a user knows of."""
         known = "coalesce((SELECT revision FROM users WHERE user = ?), 0)"

@@ -58,3 +58,7 @@ class SqliteLedger(Database):
     def scan_ledger(self) -> Iterator[LedgerRow]:
         """Every send, in key order."""
         return self._scan(LedgerRow, "ledger", ("user", "send"), ("", ""))
+
+    def scan_leased(self) -> Iterator[LedgerRow]:
+        """Every send with a lease."""
+        return self._scan(LedgerRow, "ledger", ("user", "send"), ("", ""), where="lease != 0")

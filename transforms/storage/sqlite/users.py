@@ -5,6 +5,7 @@ from itertools import islice
 
 from transforms.storage.rows import UserRow
 from transforms.storage.sqlite.database import PAGE, Database
+from transforms.storage.users import EVERY_USER, UserRange
 
 __all__ = ["SqliteUsers"]
 
@@ -20,9 +21,23 @@ class SqliteUsers(Database):
         """The rows of those users that have one."""
         return {row.user: row for row in self._among(UserRow, "users", "user", users)}
 
-    def scan_users(self) -> Iterator[UserRow]:
-        """Every user row, in key order."""
-        return self._scan(UserRow, "users", ("user",), ("",))
+    def scan_users(self, within: UserRange = EVERY_USER) -> Iterator[UserRow]:
+        """Every user row of a range, in key order."""
+        after, last = within
+        bound = {"where": "user <= ?", "given": (last,)} if last else {}
+        return self._scan(UserRow, "users", ("user",), (after,), **bound)  # type: ignore[arg-type]
+
+    def user_ranges(self, many: int) -> list[UserRange]:
+        """Ranges of ids, of as many rows each."""
+        [(rows,)] = self._query("SELECT count(*) FROM users WHERE user >= ''")
+        bounds = [""]
+        for _ in range(1, many):
+            sql = "SELECT user FROM users WHERE user > ? ORDER BY user LIMIT 1 OFFSET ?"
+            found = self._query(sql, (bounds[-1], max(0, -(-rows // many) - 1)))
+            if not found:
+                break
+            bounds.append(found[0][0])
+        return list(zip(bounds, [*bounds[1:], ""], strict=True))
 
     def has_users(self) -> bool:
         """Whether there is any user row."""

@@ -6,7 +6,7 @@ import polars as pl
 
 from transforms.segments.columns.layout import Needs, Partition
 from transforms.users.prepare.facts import last_written
-from transforms.users.prepare.spill import FACT
+from transforms.users.prepare.spill import FACT, put_aside
 
 __all__ = ["write_part"]
 
@@ -25,6 +25,9 @@ def write_part(
       settled: the rows of these, as the state machine left them (`whose.replay`), which has counted them.
       needs: what conditions ask.
       folder: where to write.
+
+    Raises:
+      NoRoom: they cannot be written.
     """
     once = [_once(rows.collect()) for rows in (own, settled)]
     rows = pl.concat(once, how="diagonal").sort("key")
@@ -34,9 +37,9 @@ def write_part(
     users = rows.group_by("user", maintain_order=True).agg(pl.col("key").first().alias("id"))
     users = users.join(last_written(rows, needs), on="user", how="left", maintain_order="left")
     partition = Partition(f"{part:03}-users.parquet", f"{part:03}-events.parquet")
-    users.write_parquet(folder / partition.users)
+    put_aside(users, folder / partition.users)
     # Half of what is written are hashes, which no compression makes smaller; this one costs readers the least.
-    _events(rows).write_parquet(folder / partition.events, row_group_size=_ROW_GROUP, compression="lz4")
+    put_aside(_events(rows), folder / partition.events, row_group_size=_ROW_GROUP, compression="lz4")
     return partition, once[0].height
 
 

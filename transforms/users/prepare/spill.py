@@ -20,9 +20,10 @@ from transforms.segments.columns.values import columns_of, split
 from transforms.segments.conditions import ANY
 from transforms.segments.evidence import hash_of
 from transforms.segments.values import compile_path
+from transforms.storage.scratch.records import NoRoom
 from transforms.users.seen import hash_message
 
-__all__ = ["COUNTED", "FACT", "RowBuilder", "Spill", "divided", "scanned"]
+__all__ = ["COUNTED", "FACT", "RowBuilder", "Spill", "divided", "put_aside", "scanned"]
 
 #: Before the name of a column with what an event says about a fact.
 FACT = "[fact]"
@@ -46,6 +47,18 @@ def divided(rows: pl.DataFrame, parts: int) -> Iterator[tuple[int, pl.DataFrame]
         yield int(part), some
 
 
+def put_aside(rows: pl.DataFrame, place: Path, **options: Any) -> None:
+    """Write rows as Parquet, with the options of polars.
+
+    Raises:
+      NoRoom: they cannot be written.
+    """
+    try:
+        rows.write_parquet(place, **options)
+    except (pl.exceptions.ComputeError, OSError) as error:  # polars has errors of its own for a full disk
+        raise NoRoom.of(error) from error
+
+
 class Spill:
     """Files of rows in a folder, by word and part."""
 
@@ -58,7 +71,7 @@ class Spill:
         """Add rows to the parts that their keys belong to."""
         for part, some in divided(rows, self.parts):
             self._files += 1
-            some.write_parquet(self.folder / f"{word}-{part:03}-{self._files:06}.parquet")
+            put_aside(some, self.folder / f"{word}-{part:03}-{self._files:06}.parquet")
 
     def files(self, word: str, part: int | None = None) -> list[Path]:
         """The files of one part, or of all."""
@@ -71,7 +84,7 @@ class Spill:
 
 def scanned(files: Iterable[Path]) -> pl.LazyFrame:
     """The rows of files; columns that are nowhere are left out."""
-    scans = [pl.scan_parquet(file) for file in files]
+    scans = [pl.scan_parquet(file, glob=False) for file in files]
     return pl.concat(scans, how="diagonal") if scans else pl.LazyFrame(schema=_BASE)
 
 

@@ -1,98 +1,98 @@
-"""Memberships by columns as Beam transforms: messages in; for each part of the users a file of who is in which segment.
+"""Questions to a history by columns as Beam transforms: messages in, for each part of the users its answer.
 
 What goes from step to step are blobs: Parquet of many rows of one part (see `spill`). A step holds one part at a time,
-and spills what it is given of it. Visitors come first, so that their rows go to whose they are; users who were merged
-or deleted are few, and are settled in one place.
+and spills what it is given of it. Visitors come first, so that their rows go to whose they are. Users who were merged
+into others are few, and are settled in one place; users who were deleted are settled with their part. What a step needs
+to know of other users it looks up by part.
 """
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import uuid4
+from typing import Any
 
 import apache_beam as beam
 import msgspec
 import polars as pl
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.campaigns.load import Texts, compiled
-from transforms.campaigns.release import Release
 from transforms.events.decode import Refused, decode
 from transforms.events.sources import ReceivedMessage
-from transforms.segments.columns.layout import Needs, Prepared, needs_of
-from transforms.segments.columns.memberships import memberships
-from transforms.segments.conditions import Condition
-from transforms.segments.warming import atoms
+from transforms.segments.columns.layout import Needs, Prepared
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.export import exported
-from transforms.users.prepare.listed import encode_parquet, listed
 from transforms.users.prepare.parts import write_part
 from transforms.users.prepare.spill import RowBuilder, divided, scanned
 from transforms.users.prepare.whose import own, replay
 from transforms.users.user import ANONYMOUS, route
 
-__all__ = ["ReadArchive", "WriteMemberships", "conditions_of"]
+__all__ = ["AskParts", "ReadArchive"]
 
-#: The outputs of steps: rows of visitors, of users, pairs of an alias, and counts.
-_VISITORS, _USERS, _ALIASES, _COUNTS = "visitors", "users", "aliases", "counts"
+#: The outputs of steps: rows of visitors, of users, pairs of an alias, ids who are settled, counts, and answers.
+_VISITORS, _USERS, _ALIASES, _TOUCHED, _COUNTS, _ANSWERS = (
+    "visitors",
+    "users",
+    "aliases",
+    "touched",
+    "counts",
+    "answers",
+)
 #: A part and some of its rows.
 _Blob = tuple[int, bytes]
+#: The part of an id, the id, and whether it was merged (a previous id, or whose it became), or only deleted.
+_Touched = tuple[int, tuple[str, bool]]
+#: The group in which all who were merged are settled.
+_TOGETHER = -1
 _WHOLE = (GlobalWindow(),)
 
 
-def conditions_of(definitions: Texts | Release) -> dict[str, Condition]:
-    """The conditions of segments by name."""
-    return {name: segment.members for name, segment in compiled(definitions).segments.items()}
+class AskParts(beam.PTransform):
+    """Prepare the history of all users, some after others, and ask.
 
-
-class WriteMemberships(beam.PTransform):
-    """Write who is in which segment as Parquet, a file for each part of the users; see `listed`.
-
-    The result is counts by name: how messages ended (`OUTCOMES` of `users.user`, without duplicates), `users`, and
-    `segment NAME` for the members of each.
+    The result has two outputs: `answers`, and `counts` by name of how messages ended (`OUTCOMES` of `users.user`,
+    without duplicates), which are to be summed.
 
     Args:
-      definitions: whose segments they are; all conditions have a columnar form.
-      as_of: what arrived later does not count; microseconds UTC.
+      needs: what is asked of events and users.
+      until: what arrived later does not count; microseconds UTC.
       parts: by how many the users are divided; a worker's memory follows the size of one.
-      folder: on any file system that Beam knows.
+      ask: gives the answers of a part, by its number, from what was prepared: all of its users, or none.
+      kind: of an answer, for Beam's coders.
     """
 
-    def __init__(self, definitions: Texts | Release, as_of: int, parts: int, folder: str) -> None:
+    def __init__(
+        self, needs: Needs, until: int, parts: int, ask: Callable[[int, Prepared], Iterable[Any]], kind: Any
+    ) -> None:
         super().__init__()
-        self.definitions, self.as_of, self.parts, self.folder = definitions, as_of, parts, folder
+        self.needs, self.until, self.parts, self.ask, self.kind = needs, until, parts, ask, kind
 
     def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode and divide, see whose each row is, and ask."""
-        asked = _Asked(self.definitions, self.as_of, self.parts)
-        made = messages | "Divide" >> beam.ParDo(_Divide(asked)).with_outputs()
+        made = messages | "Divide" >> beam.ParDo(_Divide(self.needs, self.until, self.parts)).with_outputs()
         owned = made[_VISITORS] | "Visitors" >> beam.GroupByKey() | "Own" >> beam.ParDo(_Own(self.parts))
-        # Each part gets a file, also one without users.
+        # Each part gets an answer, also one without users.
         each = messages.pipeline | "Parts" >> beam.Create([(part, b"") for part in range(self.parts)])
         grouped = (made[_USERS], owned, each) | "OfUsers" >> beam.Flatten() | "Users" >> beam.GroupByKey()
-        aliases = made[_ALIASES] | "Aliases" >> beam.Distinct()
-        touched = beam.pvalue.AsList(
-            grouped | "Touched" >> beam.ParDo(_touched, beam.pvalue.AsList(aliases)) | "TouchedOnce" >> beam.Distinct()
-        )
+        aliases = beam.pvalue.AsMultiMap(made[_ALIASES])
+        merged = grouped | "Merged" >> beam.ParDo(_Merged(self.parts), aliases)
+        touched = (made[_TOUCHED], merged) | "Touched" >> beam.Flatten() | "TouchedOnce" >> beam.Distinct()
+        of_part = beam.pvalue.AsMultiMap(touched)
         settled = (
             grouped
-            | "OfTouched" >> beam.FlatMap(_rows_of, touched).with_output_types(_Blob)
+            | "OfTouched" >> beam.ParDo(_OfTouched(), of_part)
             | "Together" >> beam.GroupByKey()
             | "Settle" >> beam.ParDo(_Settle(self.parts)).with_outputs(_COUNTS, main=_USERS)
         )
-        by_part = settled[_USERS] | "Settled" >> beam.GroupByKey()
-        asks = _Ask(asked, self.folder)
-        written = grouped | "Ask" >> beam.ParDo(asks, touched, beam.pvalue.AsDict(by_part))
-        return (
-            (made[_COUNTS], settled[_COUNTS], written) | "Counts" >> beam.Flatten() | "Sum" >> beam.CombinePerKey(sum)
-        )
+        asks = beam.ParDo(_Ask(self), of_part, beam.pvalue.AsMultiMap(settled[_USERS]))
+        asked = grouped | "Ask" >> asks.with_outputs(_COUNTS, main=_ANSWERS)
+        counts = (made[_COUNTS], settled[_COUNTS], asked[_COUNTS]) | "Counts" >> beam.Flatten()
+        kinds = beam.Map(_same).with_output_types(self.kind)
+        return {"answers": asked[_ANSWERS] | "Answers" >> kinds, "counts": counts}
 
 
 class ReadArchive(beam.PTransform):
@@ -114,28 +114,19 @@ class _Export(StoreDoFn):
             yield msgspec.json.encode(call), store, None, ""
 
 
-class _Asked(NamedTuple):
-    """What is asked of whom."""
-
-    definitions: Texts | Release
-    as_of: int
-    parts: int
-
-    @property
-    def needs(self) -> Needs:
-        """What the conditions read."""
-        return needs_of(atom for condition in conditions_of(self.definitions).values() for atom in atoms(condition))
+def _same(answer: Any) -> Any:
+    return answer
 
 
 @with_input_types(ReceivedMessage)
 class _Divide(beam.DoFn):
     """Decode, and put rows of a part together."""
 
-    def __init__(self, asked: _Asked) -> None:
-        self._asked = asked
+    def __init__(self, needs: Needs, until: int, parts: int) -> None:
+        self._needs, self._until, self._parts = needs, until, parts
 
     def start_bundle(self) -> None:
-        self._rows = RowBuilder(self._asked.needs)
+        self._rows = RowBuilder(self._needs)
         self._counts: Counter[str] = Counter()
 
     def process(self, message: ReceivedMessage) -> Iterator[Any]:
@@ -148,11 +139,9 @@ class _Divide(beam.DoFn):
         except Refused:
             self._counts["dead_letter"] += 1
             return
-        if event.arrival > self._asked.as_of:
+        if event.arrival > self._until:
             self._counts["later"] += 1
             return
-        if event.type == "alias" and event.previous is not None and event.previous != event.user:
-            yield beam.pvalue.TaggedOutput(_ALIASES, (event.previous, str(event.user)))
         self._rows.add(route(event), event)
         if self._rows.full:
             yield from self._drained()
@@ -168,8 +157,22 @@ class _Divide(beam.DoFn):
         rows = self._rows.drain()
         visits = pl.col("key").str.starts_with(ANONYMOUS)
         for name, some in ((_VISITORS, rows.filter(visits)), (_USERS, rows.filter(~visits))):
-            for blob in _blobs(some, self._asked.parts):
+            for blob in _blobs(some, self._parts):
                 yield beam.pvalue.TaggedOutput(name, blob)
+        said = pl.col("previous").is_not_null() & (pl.col("previous") != pl.col("user_id"))
+        aliases = rows.filter(said & (pl.col("type") == "alias")).select(key="previous", owner="user_id")
+        for part, some in divided(aliases.unique(), self._parts):
+            for pair in some.iter_rows():
+                yield beam.pvalue.TaggedOutput(_ALIASES, (part, pair))
+        deleted = rows.filter(pl.col("type") == "delete")["user_id"].unique()
+        for touched in _touched(deleted, self._parts, merged=False):
+            yield beam.pvalue.TaggedOutput(_TOUCHED, touched)
+
+
+def _touched(names: Iterable[str], parts: int, *, merged: bool) -> Iterator[_Touched]:
+    for part, some in divided(pl.DataFrame({"key": pl.Series(list(names), dtype=pl.String)}), parts):
+        for name in some["key"].to_list():
+            yield part, (name, merged)
 
 
 @with_input_types(tuple[int, Iterable[bytes]])
@@ -185,27 +188,46 @@ class _Own(beam.DoFn):
             yield from _blobs(own(rows.collect()), self._parts)
 
 
-def _touched(element: tuple[int, Iterable[bytes]], aliases: list[tuple[str, str]]) -> Iterator[str]:
-    """Users of a part who were deleted or merged, and into whom; see `prepare.prepare`."""
-    owners: dict[str, set[str]] = {}
-    for previous, owner in aliases:
-        owners.setdefault(previous, set()).add(owner)
-    with _spilled(element[1]) as rows:
-        yield from rows.filter(pl.col("type") == "delete").select("user_id").unique().collect()["user_id"].to_list()
-        # Most previous ids are anonymous: no user goes by that id, and nobody else took it over.
-        known = rows.filter(pl.col("key").is_in(list(owners))).select("key").unique().collect()["key"].to_list()
-    for previous in {*known, *(name for name, taken in owners.items() if len(taken) > 1)}:
-        yield previous
-        yield from owners[previous]
+@with_output_types(_Touched)
+class _Merged(beam.DoFn):
+    """Users of a part who were merged, and into whom; see `prepare.prepare`."""
 
+    def __init__(self, parts: int) -> None:
+        self._parts = parts
 
-def _rows_of(element: tuple[int, Iterable[bytes]], touched: list[str]) -> Iterator[_Blob]:
-    """The rows of those users, who are settled in one place."""
-    if touched:
+    def process(
+        self, element: tuple[int, Iterable[bytes]], aliases: dict[int, Iterable[tuple[str, str]]]
+    ) -> Iterator[_Touched]:
+        owners: dict[str, set[str]] = {}
+        for previous, owner in aliases[element[0]]:
+            owners.setdefault(previous, set()).add(owner)
+        if not owners:
+            return
         with _spilled(element[1]) as rows:
-            found = rows.filter(pl.col("key").is_in(touched)).collect()
-        if not found.is_empty():
-            yield 0, _blob(found)
+            # Most previous ids are anonymous: no user goes by that id, and nobody else took it over.
+            some = rows.select("key").filter(pl.col("key").is_in(list(owners))).unique().collect()
+        known = {*some["key"].to_list(), *(name for name, taken in owners.items() if len(taken) > 1)}
+        yield from _touched({*known, *(owner for name in known for owner in owners[name])}, self._parts, merged=True)
+
+
+@with_output_types(_Blob)
+class _OfTouched(beam.DoFn):
+    """The rows of users who are settled, by where they are: all merged ones in one place, the others by part."""
+
+    def process(
+        self, element: tuple[int, Iterable[bytes]], touched: dict[int, Iterable[tuple[str, bool]]]
+    ) -> Iterator[_Blob]:
+        names: dict[str, bool] = {}
+        for name, merged in touched[element[0]]:
+            names[name] = merged or names.get(name, False)
+        if not names:
+            return
+        with _spilled(element[1]) as rows:
+            found = rows.filter(pl.col("key").is_in(list(names))).collect()
+        together = found["key"].is_in([name for name, merged in names.items() if merged])
+        for group, some in ((_TOGETHER, found.filter(together)), (element[0], found.filter(~together))):
+            if not some.is_empty():
+                yield group, _blob(some)
 
 
 @with_input_types(tuple[int, Iterable[bytes]])
@@ -223,47 +245,30 @@ class _Settle(beam.DoFn):
         yield from _blobs(rows, self._parts)
 
 
-@with_output_types(tuple[str, int])
 class _Ask(beam.DoFn):
-    """Ask all segments of the users of a part, and write who is in them."""
+    """Prepare a part, and ask."""
 
-    def __init__(self, asked: _Asked, folder: str) -> None:
-        self._asked, self._folder = asked, folder
+    def __init__(self, asked: AskParts) -> None:
+        self._needs, self._until, self._question = asked.needs, asked.until, asked.ask
 
     def process(
-        self, element: tuple[int, Iterable[bytes]], touched: list[str], settled: dict[int, Iterable[bytes]]
-    ) -> Iterator[tuple[str, int]]:
+        self,
+        element: tuple[int, Iterable[bytes]],
+        touched: dict[int, Iterable[tuple[str, bool]]],
+        settled: dict[int, Iterable[bytes]],
+    ) -> Iterator[Any]:
         part, blobs = element
-        definitions = compiled(self._asked.definitions)
-        conditions, policies, needs = (
-            conditions_of(self._asked.definitions),
-            definitions.policies,
-            self._asked.needs,
-        )
         with (
             tempfile.TemporaryDirectory(prefix="todoke-") as place,
             _spilled(blobs) as rows,
-            _spilled(settled.get(part, ())) as settled_rows,
+            _spilled(settled[part]) as settled_rows,
         ):
-            own_rows = rows.filter(~pl.col("key").is_in(touched))
-            partition, applied = write_part(part, own_rows, settled_rows, needs, Path(place))
-            prepared = Prepared(self._asked.as_of, needs, () if partition is None else (partition,), place)
-            zone, region = policies.default_zone, policies.default_region
-            frames = list(memberships(conditions, prepared, self._asked.as_of, zone, region))
-        found = listed(frames, conditions)
-        _write(f"{self._folder}/{part:05}.parquet", encode_parquet(found))
-        yield "applied", applied
-        yield "users", sum(frame.height for frame in frames)
-        for name, members in found.group_by("segment").len().iter_rows():
-            yield f"segment {name}", members
-
-
-def _write(place: str, data: bytes) -> None:
-    """Write a file whole or not at all, also where somebody tries the same at the same time."""
-    begun = f"{place}.{uuid4().hex}"
-    with FileSystems.create(begun) as file:
-        file.write(data)
-    FileSystems.rename([begun], [place])
+            names = list({name for name, _ in touched[part]})
+            own_rows = rows.filter(~pl.col("key").is_in(names)) if names else rows
+            partition, applied = write_part(part, own_rows, settled_rows, self._needs, Path(place))
+            yield beam.pvalue.TaggedOutput(_COUNTS, ("applied", applied))
+            prepared = Prepared(self._until, self._needs, () if partition is None else (partition,), place)
+            yield from self._question(part, prepared)
 
 
 @contextmanager

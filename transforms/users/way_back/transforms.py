@@ -5,10 +5,13 @@ See docs/explanation/way-back.md.
 
 from collections.abc import Iterator
 from time import time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_output_types
 
@@ -20,17 +23,31 @@ from transforms.events.live.transforms import CONTROL
 from transforms.events.progress import Progress
 from transforms.events.sources import ReceivedMessage
 from transforms.job import Job
+from transforms.storage.control import oldest_control
 from transforms.storage.open import open_store
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.control import decode_control, encode_inputs_control
 from transforms.users.inputs.transforms import ANONYMOUS_INPUTS, DEAD_LETTERS, Keyed, globally
+from transforms.users.one_way import last_alone
 from transforms.users.user import ANONYMOUS, Announcement, Input, Seed, decode_inputs, encode_inputs
 
-__all__ = ["CONTROL_ROWS", "Announce", "DecodeControl", "PublishControl", "ReadControlRows", "ToControl"]
+__all__ = [
+    "CONTROL_ROWS",
+    "Announce",
+    "AnnounceByRange",
+    "DecodeControl",
+    "PublishControl",
+    "ReadControlRows",
+    "ToControl",
+]
 
 _ACCOUNTED = "accounted"
+#: Ranges of users by which an announcement is told: of 100 million some 100,000 each.
+_RANGES = 1_024
 #: Rows of the control table that a bounded run takes at a time.
-CONTROL_ROWS = 200_000
+CONTROL_ROWS = 100_000
+#: Payloads that are written together at most, and held in memory.
+_PUBLISHED_AT_ONCE = 10_000
 
 
 class Announce(beam.PTransform):
@@ -69,6 +86,72 @@ class _Announce(StoreDoFn):
             yield beam.pvalue.TaggedOutput(_ACCOUNTED, [event.handle])
 
 
+class AnnounceByRange(beam.PTransform):
+    """Like `Announce`, where messages have no handles: each range of users is told by whichever worker has time.
+
+    One element for all would be one bundle, which takes hours for many users, and begins again if it fails.
+    """
+
+    def __init__(self, store: str) -> None:
+        super().__init__()
+        self.store = store
+
+    def expand(self, announcements: beam.PCollection[Event]) -> Any:
+        """Tell every user who has a row."""
+        divide = beam.ParDo(_Divide(self.store))
+        divided = announcements | "Tell" >> divide.with_outputs(_ACCOUNTED, main="ranges")
+        payloads = divided.ranges | "TellRange" >> beam.ParDo(_TellRange(self.store))
+        return _Told(payloads, divided[_ACCOUNTED])
+
+
+class _Told(NamedTuple):
+    payloads: beam.PCollection
+    accounted: beam.PCollection
+
+
+#: What is told, as `encode_inputs` has it, and a `UserRange`: of whom.
+_ToRange = tuple[bytes, str, str]
+
+
+@with_output_types(Keyed)
+class _Divide(StoreDoFn):
+    def default_label(self) -> str:
+        """As a running job has it, where this step told everybody by itself: an update asks for each step by name."""
+        return "_Announce"
+
+    def process(self, event: Event) -> Iterator[Keyed]:
+        told = encode_inputs([Announcement(event)])
+        for number, within in enumerate(self._store.user_ranges(_RANGES)):
+            yield str(number), msgspec.msgpack.encode((told, *within))
+
+
+@with_output_types(tuple[bytes, str])
+class _TellRange(StoreDoFn):
+    """A key is a range, and its timer a bundle of its own, by whichever worker has the key."""
+
+    TOLD = BagStateSpec("told", BytesCoder())
+    TURN = TimerSpec("turn", TimeDomain.WATERMARK)
+
+    def process(
+        self,
+        element: Keyed,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        told: Any = beam.DoFn.StateParam(TOLD),
+        turn: Any = beam.DoFn.TimerParam(TURN),
+    ) -> None:
+        told.add(element[1])
+        turn.set(timestamp)
+
+    @on_timer(TURN)
+    def tell(self, told: Any = beam.DoFn.StateParam(TOLD)) -> Iterator[tuple[bytes, str]]:
+        """Tell the users of a range what waits for them."""
+        for data in told.read():
+            inputs, after, until = msgspec.msgpack.decode(data, type=_ToRange)
+            for row in self._store.scan_users((after, until)):
+                yield encode_inputs_control(row.user, decode_inputs(inputs)), ""
+        told.clear()
+
+
 class ReadControlRows(beam.PTransform):
     """The oldest rows of a store's control table, at most `CONTROL_ROWS`: what a bounded run left for itself."""
 
@@ -80,25 +163,28 @@ class ReadControlRows(beam.PTransform):
         return begin | "Begin" >> beam.Create([self.store]) | "Scan" >> beam.FlatMap(_control_rows)
 
 
-def _control_rows(url: str) -> list[ReceivedMessage]:
+def _control_rows(url: str) -> Iterator[ReceivedMessage]:
     store = open_store(url)
-    rows = store.read_control(CONTROL_ROWS)
+    for row in oldest_control(store, CONTROL_ROWS):
+        yield row.payload, CONTROL, None, ""
     store.close()
-    return [(row.payload, CONTROL, None, "") for row in rows]
 
 
 class DecodeControl(beam.PTransform):
     """Messages of the control topic as inputs by key.
 
+    With `handles_go_one_way`, handles are of another process: see `transforms.users.one_way`.
+
     Returns outputs `users` and `anonymous` (both (key, inputs)), and `dead_letters`.
     """
 
-    def __init__(self, job: Job | None = None) -> None:
+    def __init__(self, job: Job | None = None, *, handles_go_one_way: bool = False) -> None:
         self.job = job or Job()
+        self.one_way = handles_go_one_way
 
     def step(self) -> beam.DoFn:
         """The step by itself, for a graph that does more in one."""
-        return _DecodeControl(self.job)
+        return _DecodeControl(self.job, one_way=self.one_way)
 
     def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode and key them."""
@@ -107,8 +193,9 @@ class DecodeControl(beam.PTransform):
 
 
 class _DecodeControl(beam.DoFn):
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, one_way: bool) -> None:
         self.job = job
+        self.one_way = one_way
 
     def process(self, message: ReceivedMessage) -> Iterator[Any]:
         payload, source, arrival, handle = message
@@ -119,9 +206,11 @@ class _DecodeControl(beam.DoFn):
             letter = DeadLetter(payload, source, refused.cause, refused.detail, seen, handle)
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
             return
-        if handle:
+        if handle and not self.one_way:
             self.job.part(InFlight).retain(handle, len(inputs) - 1)
         inputs = [_from_control(item, handle) for item in inputs]
+        if self.one_way:
+            inputs = last_alone(inputs)
         keyed = (key, encode_inputs(inputs))
         yield beam.pvalue.TaggedOutput(ANONYMOUS_INPUTS, keyed) if key.startswith(ANONYMOUS) else keyed
 
@@ -168,8 +257,14 @@ class _PublishControl(StoreDoFn):
         self._at = max(self._at, timestamp)
         if element[1]:
             self._handles.append(element[1])
+        if len(self._payloads) >= _PUBLISHED_AT_ONCE:
+            self._publish()
+
+    def _publish(self) -> None:
+        payloads, self._payloads = self._payloads, []
+        self._store.publish_control(payloads, time_ns() // 1000)
 
     def finish_bundle(self) -> Iterator[Any]:
-        self._store.publish_control(self._payloads, time_ns() // 1000)
+        self._publish()
         if self._handles:
             yield from globally([self._handles], self._at)

@@ -18,11 +18,12 @@ Fault = Callable[[Iterable[bytes], Any, grpc.ServicerContext], Iterable[bytes]]
 class Flaky:
     """Passes every call on, but for those that a fault was planned for."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, port: int = 0) -> None:
         self._channel = grpc.insecure_channel(host)
         self._server = grpc.server(ThreadPoolExecutor(32))
         self._server.add_generic_rpc_handlers((_Handler(self._call),))
-        self.host = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        self.host = f"127.0.0.1:{port}"
         self._server.start()
         self._lock = threading.Lock()
         self._faults: dict[str, deque[Fault]] = {}

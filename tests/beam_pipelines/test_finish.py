@@ -1,0 +1,74 @@
+"""How a job of memberships ends: whenever it dies and is tried again, the folder is the same, and never half of a run
+as a whole.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_pipelines import memberships
+from beam_pipelines.backfill_options import Backfill, parse
+from transforms.errors import RunFailed
+
+DEFINITIONS = "segments: {buyers: {owner: crm, members: {event: Order Completed}}}\n"
+PARTS = 4
+SUMS = {"read": 9, "applied": 8, "users": 3, "segment buyers": 2}
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Backfill:
+    (tmp_path / "d.yaml").write_text(DEFINITIONS)
+    (tmp_path / "events.jsonl").write_text("{}\n")
+    flags = [f"--definitions={tmp_path / 'd.yaml'}", f"--events={tmp_path / 'events.jsonl'}"]
+    out = f"--out={tmp_path / 'out'}"
+    return parse([*flags, "--as-of=2026-03-01T00:00:00Z", "--write=memberships", out])[0]
+
+
+def write_parts(out: Path, parts: int, said: str) -> None:
+    (out / "unfinished").mkdir(parents=True, exist_ok=True)
+    for part in range(parts):
+        (out / "unfinished" / f"{part:05}.parquet").write_text(f"{said} {part}")
+
+
+def held(out: Path) -> dict[str, Any]:
+    return {str(file.relative_to(out)): file.read_text() for file in out.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("named", range(PARTS + 1))
+def test_a_try_that_died_after_any_file_is_made_good_by_the_next(asked: Backfill, tmp_path: Path, named: int) -> None:
+    out = tmp_path / "out"
+    write_parts(out, PARTS + 2, "older")
+    memberships.finish(asked, "columns", SUMS, PARTS + 2)
+    write_parts(out, PARTS, "newer")
+    (out / "manifest.json").unlink()
+    for part in range(named):  # by the try before
+        (out / "unfinished" / f"{part:05}.parquet").rename(out / f"memberships-{part:05}.parquet")
+    for _ in range(2):  # also where it had ended, and nobody heard of it
+        report = memberships.finish(asked, "columns", SUMS, PARTS)
+        found = held(out)
+        assert json.loads(found.pop("manifest.json")) == report == memberships.read_manifest(str(out))
+        assert found == {f"memberships-{part:05}.parquet": f"newer {part}" for part in range(PARTS)}
+    assert (report["members"], report["duplicates"], report["users"]) == (2, 1, 3)
+
+
+def test_a_folder_without_all_files_has_no_manifest(asked: Backfill, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_parts(out, PARTS, "older")
+    memberships.finish(asked, "columns", SUMS, PARTS)
+    write_parts(out, PARTS, "newer")
+    (out / "memberships-00001.parquet").unlink()
+    (out / "memberships-00001.parquet").mkdir()  # cannot take the place of a folder
+    with pytest.raises(OSError, match="memberships-00001"):
+        memberships.finish(asked, "columns", SUMS, PARTS)
+    assert not (out / "manifest.json").exists()
+    with pytest.raises(RunFailed, match=r"memberships-0000\d\.parquet is not there"):
+        memberships.finish(asked, "columns", SUMS, PARTS + 20)
+    assert not (out / "manifest.json").exists()
+
+
+def test_what_somebody_left_goes_before_a_job_begins(tmp_path: Path) -> None:
+    write_parts(tmp_path / "out", 2, "dead")
+    memberships.begin(f"{tmp_path}/out/")
+    assert held(tmp_path / "out") == {}

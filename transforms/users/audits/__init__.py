@@ -1,0 +1,1 @@
+"""An audit of a store's memberships on any runner."""

@@ -1,0 +1,1 @@
+"""Memberships of a history by columns, on any runner."""
