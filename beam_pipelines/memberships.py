@@ -141,10 +141,22 @@ def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) ->
         "segments": segments,
         "files": names,
     }
+    if _ended(out, report):
+        return report
     _name_files(out, names)
     _delete_unfinished(out)
     write_json(f"{out}/{MANIFEST}", report)
     return report
+
+
+def _ended(out: str, report: Mapping[str, Any]) -> bool:
+    """Whether a try before this one came to its end, and the runner did not hear of it."""
+    return (
+        FileSystems.exists(f"{out}/{MANIFEST}")
+        and not _files(unfinished(out), "*.parquet")
+        and read_manifest(out) == report
+        and _names(_files(out, _NAMED)) == {*report["files"]}
+    )
 
 
 def _name_files(out: str, names: list[str]) -> None:

@@ -39,6 +39,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="another of its kind is run; all are with CI=true"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A test is named after bytes' parameter, not by the bytes: a compressed file holds the time of its making.
+
+    Workers of pytest-xdist that name a test differently refuse to run any.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def bigtable_emulator() -> Iterator[Emulator]:
     """Shared; tests ask for `bigtable`."""

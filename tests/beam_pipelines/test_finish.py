@@ -58,6 +58,7 @@ def test_a_folder_without_all_files_has_no_manifest(asked: Backfill, tmp_path: P
     write_parts(out, PARTS, "older")
     memberships.finish(asked, "columns", SUMS, PARTS)
     write_parts(out, PARTS, "newer")
+    (out / "manifest.json").unlink()
     (out / "memberships-00001.parquet").unlink()
     (out / "memberships-00001.parquet").mkdir()  # cannot take the place of a folder
     with pytest.raises(OSError, match="memberships-00001"):
