@@ -31,17 +31,15 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import AcknowledgeRequest, PullRequest, PullResponse
 
 from bench.reliability.__main__ import print_checks, say
+from bench.reliability.brokers import PROJECT, PubsubBroker
 from bench.reliability.checks import Check, check_all
-from bench.reliability.rig import DEFINITIONS, PROJECT, SLOW_SECONDS, Broker, Rig, publishing
+from bench.reliability.rig import DEFINITIONS, Rig, publishing
 from bench.reliability.stream import stream
 from bench.reliability.watch import Progress, wait_for
 from todoke.emulators import find_bigtable, find_pubsub
 from tools.flink import FLINK, Cluster, FlinkMissing, cluster
-from transforms.channels.email.local_smtp import LocalSmtp
-from transforms.channels.push.local_fcm import LocalFcm
 from transforms.events.accounted.deadline import needed
 from transforms.segments.values import duration
-from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerState
 
 from emulators import Emulator  # isort: skip - on the path since `rig`
@@ -51,7 +49,7 @@ PUBSUB, BIGTABLE, BEHIND = "127.0.0.1:8085", "127.0.0.1:8086", "127.0.0.1:8087"
 REST = "http://localhost:8081"
 #: TaskManagers, of which one is free to take over, and how long a job may take to begin, in seconds.
 TASK_MANAGERS, BEGIN_SECONDS = 3, 300.0
-TOPICS = ("events", "control", "dead")
+BESIDE_EVENTS = ("control", "dead")
 
 
 def main() -> None:
@@ -111,23 +109,19 @@ def busy(made: Cluster) -> list[str]:
 class Site(Rig):
     """What the job talks to, in the cluster's namespace."""
 
+    broker: "Deliveries"
+
     def __init__(self, folder: Path, checkpoints: str, deadline: int) -> None:
-        self.folder = folder
-        self.broker = Deliveries(BEHIND)
-        self.tables = None
-        self.fcm, self.smtp = LocalFcm.start(slow=SLOW_SECONDS), LocalSmtp.start()
-        self.url = f"bigtable:{PROJECT}/flink"
+        super().__init__(folder, Deliveries(BEHIND, deadline), f"bigtable:{PROJECT}/flink")
         publisher = PublisherClient()
         with SubscriberClient() as subscriber:
-            for name in TOPICS:
+            for name in BESIDE_EVENTS:
                 topic = publisher.topic_path(PROJECT, name)
                 publisher.create_topic(name=topic)
                 place = f"projects/{PROJECT}/subscriptions/{name}"
                 subscriber.create_subscription(name=place, topic=topic, ack_deadline_seconds=deadline)
-        self.topic = publisher.topic_path(PROJECT, "events")
         self.control_topic = f"pubsub:{publisher.topic_path(PROJECT, 'control')}"
-        self.store = open_store(self.url)
-        flags = self.flags(f"pubsub:projects/{PROJECT}/subscriptions/events", self.url) | {
+        flags = self.flags(self.broker.events, self.url) | {
             "--control": f"pubsub:projects/{PROJECT}/subscriptions/control",
             "--control-topic": self.control_topic,
             "--dead-letters": f"pubsub:{publisher.topic_path(PROJECT, 'dead')}",
@@ -139,15 +133,15 @@ class Site(Rig):
         self.job: FlinkJob = FlinkJob(flags, folder / "log.txt")  # type: ignore[assignment]
 
 
-class Deliveries(Broker):
+class Deliveries(PubsubBroker):
     """The Pub/Sub emulator as the cluster sees it; deliveries of calls are noted, and what is acknowledged.
 
     Attributes:
       acknowledged: the broker's ids of the calls that are.
     """
 
-    def __init__(self, host: str) -> None:
-        super().__init__(host, int(PUBSUB.partition(":")[2]))
+    def __init__(self, host: str, deadline: int) -> None:
+        super().__init__(host, "events", port=int(PUBSUB.partition(":")[2]), deadline=deadline)
         self.acknowledged: set[str] = set()
         self._ids: dict[str, str] = {}
         self.proxy.always("Acknowledge", self._acknowledge)
@@ -250,7 +244,7 @@ def prove(given: argparse.Namespace) -> None:
         begin = time.time_ns() // 1000 + 2_000_000
         calls = stream(given.events, given.events / given.rate, begin, given.seed)
         progress = Progress(site, calls, begin)
-        with publishing(site.topic, calls, begin, progress.note) as publisher:
+        with publishing(site.broker, calls, begin, progress.note) as publisher:
             kills = kill_at_random(given, site, progress)
             while publisher.is_alive():
                 progress.look()

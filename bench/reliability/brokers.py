@@ -18,7 +18,7 @@ from transforms.events.queue.read import QueueReader
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from flaky import Flaky
 
-__all__ = ["Broker", "Emulator", "FileQueue"]
+__all__ = ["PROJECT", "Broker", "FileQueue", "PubsubBroker"]
 
 PROJECT = "proofs"
 
@@ -47,22 +47,32 @@ class Broker(Protocol):
         """Stop what was started for it."""
 
 
-class Emulator:
-    """The Pub/Sub emulator as the job sees it: through a proxy that notes each delivery."""
+class PubsubBroker:
+    """The Pub/Sub emulator as the job sees it: through a proxy that notes each delivery.
 
-    def __init__(self, host: str, name: str) -> None:
-        self._proxy = Flaky(host)
-        self._deliveries: Counter[str] = Counter()
+    Args:
+      host: of the emulator.
+      name: of the topic that is made, and of its subscription.
+      port: the proxy's; 0 takes a free one.
+      deadline: the subscription's, in seconds.
+
+    Attributes:
+      deliveries: how often the broker gave out each of its messages, by its id.
+    """
+
+    def __init__(self, host: str, name: str, *, port: int = 0, deadline: int = 10) -> None:
+        self.proxy = Flaky(host, port)
+        self.deliveries: Counter[str] = Counter()
         self._published: dict[str, tuple[str, int]] = {}
-        self._proxy.always("Pull", self._pull)
+        self.proxy.always("Pull", self._pull)
         publisher, subscriber = PublisherClient(), SubscriberClient()
         self._topic = publisher.topic_path(PROJECT, name)
         subscription = f"projects/{PROJECT}/subscriptions/{name}"
         publisher.create_topic(name=self._topic)
-        subscriber.create_subscription(name=subscription, topic=self._topic, ack_deadline_seconds=10)
+        subscriber.create_subscription(name=subscription, topic=self._topic, ack_deadline_seconds=deadline)
         subscriber.close()
         self.events = f"pubsub:{subscription}"
-        self.environment = {"PUBSUB_EMULATOR_HOST": self._proxy.host}
+        self.environment = {"PUBSUB_EMULATOR_HOST": self.proxy.host}
 
     def publishing(self) -> Callable[[bytes], "Future[Any]"]:
         """By a client of its own."""
@@ -75,11 +85,11 @@ class Emulator:
 
     def again(self) -> int | None:
         """As the proxy has counted."""
-        return self._deliveries.total() - len(self._deliveries)
+        return self.deliveries.total() - len(self.deliveries)
 
     def stop(self) -> None:
         """Stop the proxy."""
-        self._proxy.stop()
+        self.proxy.stop()
 
     def _pull(self, requests: Iterable[bytes], upstream: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
         # The broker must learn that a puller has gone, or it would go on giving messages to nobody.
@@ -88,7 +98,7 @@ class Emulator:
         for answer in call:
             for received in PullResponse.pb(PullResponse.deserialize(answer)).received_messages:
                 message = received.message
-                self._deliveries[message.message_id] += 1
+                self.deliveries[message.message_id] += 1
                 published = message.publish_time.ToMicroseconds()
                 self._published[message.message_id] = (_id_in(message.data), published)
             yield answer

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.reliability.brokers import PROJECT, Broker, Emulator, FileQueue
+from bench.reliability.brokers import PROJECT, Broker, FileQueue, PubsubBroker
 from bench.reliability.stream import Call
 from transforms.channels.email.local_smtp import LocalSmtp
 from transforms.channels.push.local_fcm import LocalFcm
@@ -151,7 +151,7 @@ def emulated(folder: Path, pubsub: str, bigtable: str, *, refusable: bool = Fals
     tables = Flaky(bigtable) if refusable else None
     host = bigtable if tables is None else tables.host
     url = f"bigtable:{PROJECT}/{folder.name.replace('_', '-').lower()}"
-    broker = Emulator(pubsub, folder.name)
+    broker = PubsubBroker(pubsub, folder.name)
     return Rig(folder, broker, url, environment={"BIGTABLE_EMULATOR_HOST": host}, tables=tables)
 
 
