@@ -1,0 +1,1 @@
+"""HTTP services before the transforms: plain ASGI applications, without Beam."""

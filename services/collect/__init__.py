@@ -1,0 +1,1 @@
+"""The log reception API: calls of Segment's and RudderStack's SDKs in, durable messages out."""

@@ -1,0 +1,139 @@
+"""From an HTTP request to its body and its write key. What the Content-Type says is not looked at: SDKs lie there."""
+
+import zlib
+from base64 import b64decode
+from binascii import Error as NoBase64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from services.collect.answers import Problem
+from transforms.events.decode import BOM
+
+__all__ = ["BATCH_BYTES", "CALL_BYTES", "KINDS", "Body", "basic_key", "pixel_body", "read_body", "read_pixel", "unzipped"]
+
+#: Segment's limits, of a call and of a batch (segment.com/docs/connections/sources/catalog/libraries/server/http-api).
+CALL_BYTES, BATCH_BYTES = 32 * 1024, 500 * 1024
+#: gzip can make a body a little longer.
+_ZIPPED_MORE = 1024
+#: The kinds of calls by the last part of their path.
+KINDS = {
+    "track": "track",
+    "identify": "identify",
+    "page": "page",
+    "screen": "screen",
+    "group": "group",
+    "alias": "alias",
+    "t": "track",
+    "i": "identify",
+    "p": "page",
+    "s": "screen",
+    "g": "group",
+    "a": "alias",
+}
+_GZIP = b"\x1f\x8b"
+_AS_IS = ("", "identity", "gzip", "x-gzip")
+
+
+class Body(msgspec.Struct, rename="camel"):
+    """What stands around the calls of a batch; of a call by itself only the key is of interest here."""
+
+    batch: list[msgspec.Raw] | None = None
+    write_key: Any = None
+    sent_at: Any = None
+    context: Any = None
+    integrations: Any = None
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The body, unzipped, of at most so many bytes; neither the network nor a zip bomb takes more memory.
+
+    Raises:
+      Problem: it is larger (413), of another encoding (415), or cut off (400).
+    """
+    if request.headers.get("content-encoding", "").strip().lower() not in _AS_IS:
+        raise Problem(415, "encoding", "a body is plain or in gzip")
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most + _ZIPPED_MORE:
+                raise _too_large(most)
+            parts.append(part)
+    except ClientDisconnect:
+        raise Problem(400, "cut_off", "the body ended before its end") from None
+    body = b"".join(parts)
+    if body.startswith(_GZIP):  # JSON never begins so, and some SDKs do not say that they zip
+        body = unzipped(body, most)
+    if len(body) > most:
+        raise _too_large(most)
+    return body.removeprefix(BOM)
+
+
+def unzipped(body: bytes, most: int) -> bytes:
+    """What is in gzip, of at most so many bytes: unzipping ends where there is more.
+
+    Raises:
+      Problem: there is more (413), or it is no whole gzip (400).
+    """
+    found = b""
+    try:
+        while body:
+            member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            found += member.decompress(body, most + 1 - len(found))
+            if len(found) > most:
+                raise _too_large(most)
+            if not member.eof:
+                raise Problem(400, "cut_off", "the gzip ends before its end")
+            body = member.unused_data
+    except zlib.error:
+        raise Problem(400, "not_gzip", "the body begins as gzip and is none") from None
+    return found
+
+
+def basic_key(header: str | None) -> str:
+    """The user name of Basic authorization; empty if there is none."""
+    scheme, _, said = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return b64decode(said.strip(), validate=True).decode().partition(":")[0]
+    except (NoBase64, ValueError):
+        return ""
+
+
+def read_pixel(query: Mapping[str, str], kind: str) -> bytes:
+    """The call of a pixel: in `data` (JSON in base64), or with one parameter a field, such as `properties.plan`.
+
+    Raises:
+      Problem: the data is no base64 (400), or too large (413).
+    """
+    if data := query.get("data"):
+        try:
+            body = b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4), validate=True)
+        except (NoBase64, ValueError):
+            raise Problem(400, "not_base64", "`data` is not base64") from None
+    else:
+        body = msgspec.json.encode(pixel_body(query) | {"type": kind})
+    if len(body) > CALL_BYTES:
+        raise _too_large(CALL_BYTES)
+    return body
+
+
+def pixel_body(query: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters as a call: a dot leads into an object."""
+    call: dict[str, Any] = {}
+    for name, value in query.items():
+        place: Any = call
+        *outer, last = name.split(".", 8)
+        for part in outer:
+            place = place.setdefault(part, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[last] = value
+    return call
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "too_large", f"at most {most:,} bytes are taken, after unzipping")
