@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from services.collect.answers import Problem
 from transforms.events.decode import BOM
 
-__all__ = ["BATCH_BYTES", "CALL_BYTES", "KINDS", "Body", "basic_key", "pixel_body", "read_body", "read_pixel", "unzipped"]
+__all__ = ["BATCH_BYTES", "CALL_BYTES", "KINDS", "Body", "basic_key", "read_body", "read_pixel", "unzipped"]
 
 #: Segment's limits, of a call and of a batch (segment.com/docs/connections/sources/catalog/libraries/server/http-api).
 CALL_BYTES, BATCH_BYTES = 32 * 1024, 500 * 1024
@@ -116,13 +116,13 @@ def read_pixel(query: Mapping[str, str], kind: str) -> bytes:
         except (NoBase64, ValueError):
             raise Problem(400, "not_base64", "`data` is not base64") from None
     else:
-        body = msgspec.json.encode(pixel_body(query) | {"type": kind})
+        body = msgspec.json.encode(_fields_of(query) | {"type": kind})
     if len(body) > CALL_BYTES:
         raise _too_large(CALL_BYTES)
     return body
 
 
-def pixel_body(query: Mapping[str, str]) -> dict[str, Any]:
+def _fields_of(query: Mapping[str, str]) -> dict[str, Any]:
     """Parameters as a call: a dot leads into an object."""
     call: dict[str, Any] = {}
     for name, value in query.items():

@@ -1,0 +1,236 @@
+"""The ASGI application: routes, and what becomes of a request."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from services.collect.answers import BadCall, Problem, pixel, preflight, problem_response, taken, with_origin
+from services.collect.calls import Bad, Sent, never, prepared
+from services.collect.counts import Counts
+from services.collect.keys import Keys, Source
+from services.collect.letters import Letters
+from services.collect.openapi import document
+from services.collect.request import BATCH_BYTES, CALL_BYTES, KINDS, Body, basic_key, read_body, read_pixel
+from services.collect.sink import Message, Sink
+from transforms.events.dead_letter import DeadLetter
+
+__all__ = ["BATCHES", "BEACON", "PIXELS", "Collect", "now"]
+
+#: Paths of batches, of a browser's beacon (a batch with the key in the query), and of images.
+BATCHES = ("/v1/batch", "/v1/b", "/v1/import")
+BEACON = "/beacon/v1/batch"
+PIXELS = ("/pixel/v1", "/v1/pixel")
+_PIXEL_KINDS = ("track", "page", "screen", "identify")
+
+_T = TypeVar("_T")
+
+
+class _Key(msgspec.Struct, rename="camel"):
+    """Of a call by itself, what is asked before the call is looked at."""
+
+    write_key: object = None
+
+
+class _Come(NamedTuple):
+    """Calls with what stood around them. `key` is the body's or the query's."""
+
+    calls: Sequence[bytes]
+    around: Body
+    kind: str | None
+    key: str
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
+class Collect:
+    """The service; `app` is its ASGI application.
+
+    Args:
+      keys: who may send.
+      sink: where calls go.
+      letters: where refused ones are kept.
+      clock: microseconds since the epoch.
+      announced: says of an event's name whether it may come without ids, for everybody.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        sink: Sink,
+        letters: Letters,
+        *,
+        clock: Callable[[], int] = now,
+        announced: Callable[[str], bool] = never,
+    ) -> None:
+        self._keys = keys
+        self._sink = sink
+        self._letters = letters
+        self._clock = clock
+        self._announced = announced
+        self._counts = Counts()
+        self.app = Starlette(
+            routes=self._routes(),
+            exception_handlers={HTTPException: _http_problem, 500: _internal_problem},
+        )
+
+    def _routes(self) -> list[Route]:
+        sent = [(path, self._batch) for path in BATCHES] + [(BEACON, self._beacon)]
+        sent += [(f"/v1/{word}", self._call) for word in KINDS]
+        routes = [(path, answer, ("POST", "OPTIONS")) for path, answer in sent]
+        routes += [(f"{path}/{kind}", self._pixel, ("GET", "OPTIONS")) for path in PIXELS for kind in _PIXEL_KINDS]
+        others = {
+            "/live": self._live,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+        return [
+            *(Route(f"{path}{end}", answer, methods=how) for path, answer, how in routes for end in ("", "/")),
+            *(Route(path, answer, methods=["GET"]) for path, answer in others.items()),
+        ]
+
+    async def _call(self, request: Request) -> Response:
+        async def come() -> _Come:
+            body = await read_body(request, CALL_BYTES)
+            return _Come([body], Body(), KINDS[_last(request)], _said_key(_read(body, _Key).write_key))
+
+        return await self._answered(request, come)
+
+    async def _batch(self, request: Request) -> Response:
+        return await self._answered(request, lambda: _come_in_batch(request, ""))
+
+    async def _beacon(self, request: Request) -> Response:
+        return await self._answered(request, lambda: _come_in_batch(request, request.query_params.get("writeKey", "")))
+
+    async def _pixel(self, request: Request) -> Response:
+        async def come() -> _Come:
+            kind = _last(request)
+            body = read_pixel(request.query_params, kind)
+            key = _said_key(_read(body, _Key).write_key) or request.query_params.get("writeKey", "")
+            return _Come([body], Body(), kind, key)
+
+        return await self._answered(request, come, pixel)
+
+    async def _answered(
+        self, request: Request, come: Callable[[], Awaitable[_Come]], good: Callable[[], Response] | None = None
+    ) -> Response:
+        """The answer to a request of calls, whatever becomes of it; `good` makes another one in place of 200's."""
+        self._keys.refresh()
+        origin = request.headers.get("origin")
+        allowed = origin is not None and self._keys.allows(origin)
+        if request.method == "OPTIONS":
+            answer = preflight(allowed, request.headers.get("access-control-request-headers"))
+        else:
+            try:
+                found = await come()
+                answer = await self._take(found, self._source(request, found.key, origin))
+                answer = answer if good is None else good()
+            except Problem as problem:
+                answer = problem_response(problem)
+        self._counts.add("requests", status=str(answer.status_code))
+        return with_origin(answer, origin, allowed=allowed)
+
+    def _source(self, request: Request, key: str, origin: str | None) -> Source:
+        source = self._keys.find(basic_key(request.headers.get("authorization")) or key)
+        if source is None:
+            raise Problem(401, "write_key", "the write key is missing, or is none")
+        if origin is not None and not source.allows(origin):
+            raise Problem(403, "origin", "the key's source takes no calls from this origin")
+        return source
+
+    async def _take(self, come: _Come, source: Source) -> Response:
+        """Publish what is good and keep what is not. What is kept comes first: if either fails, all are sent again."""
+        if wait := self._keys.wait(source, len(come.calls)):
+            raise Problem(429, "rate", f"the source sends more than {source.rate:g} calls a second", retry_after=wait)
+        received = self._clock()
+        sent = Sent(come.kind, come.around, source.name, received)
+        good: list[Message] = []
+        bad: list[BadCall] = []
+        letters: list[DeadLetter] = []
+        for index, raw in enumerate(come.calls):
+            found = prepared(raw, sent, self._announced)
+            if isinstance(found, Bad):
+                bad.append(BadCall(index, found.cause, found.detail))
+                if found.payload is not None:
+                    place = f"collect: {source.name}"
+                    letters.append(DeadLetter(found.payload, place, found.cause, found.detail, received))
+            else:
+                good.append(found)
+        if letters:
+            await self._letters.keep(letters)
+        if good:
+            await self._sink.publish(good)
+        self._counts.add("calls", len(good), source=source.name)
+        for each in bad:
+            self._counts.add("refused", source=source.name, cause=each.cause)
+        if bad and come.kind is not None:
+            raise Problem(400, bad[0].cause, bad[0].detail)
+        return taken(bad)
+
+    async def _live(self, _: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def _ready(self, _: Request) -> Response:
+        try:
+            await self._sink.check()
+        except Problem as problem:
+            return problem_response(problem)
+        return JSONResponse({"status": "ready"})
+
+    async def _metrics(self, _: Request) -> Response:
+        return PlainTextResponse("\n".join([*self._counts.lines(), ""]), media_type="text/plain; version=0.0.4")
+
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(document())
+
+
+async def _come_in_batch(request: Request, key: str) -> _Come:
+    around = _read(await read_body(request, BATCH_BYTES), Body)
+    if around.batch is None:
+        raise Problem(400, "no_batch", "the body needs `batch`, a list of calls")
+    return _Come([bytes(raw) for raw in around.batch], around, None, _said_key(around.write_key) or key)
+
+
+def _read(body: bytes, kind: type[_T]) -> _T:
+    try:
+        body.decode()  # msgspec does not check what it skips
+        return msgspec.json.decode(body, type=kind)
+    except UnicodeDecodeError:
+        raise Problem(400, "not_utf8", "the body is not UTF-8") from None
+    except msgspec.ValidationError as error:
+        raise Problem(400, "invalid", str(error)) from None
+    except msgspec.DecodeError as error:
+        raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise Problem(400, "too_deep", "the body is nested too deep") from None
+
+
+def _said_key(said: object) -> str:
+    return said if isinstance(said, str) else ""
+
+
+def _last(request: Request) -> str:
+    return request.url.path.rstrip("/").rpartition("/")[2]
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    """What the routes refuse: no such path (404) or method (405)."""
+    assert isinstance(error, HTTPException)
+    answer = problem_response(Problem(error.status_code, "http", error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _internal_problem(_: Request, __: Exception) -> Response:
+    """What nobody foresaw; the server logs it."""
+    return problem_response(Problem(500, "internal", "the service failed; send the same again"))

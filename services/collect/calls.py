@@ -1,0 +1,155 @@
+"""From a call as an SDK sent it to the message that is published, or to the reason why not.
+
+Times are microseconds since the epoch, UTC. What a call says stays as it is, byte for byte, but for the fields that
+stand here.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import msgspec
+
+from services.collect.request import CALL_BYTES, Body
+from services.collect.sink import Message
+from transforms.events.decode import Cause, Refused, decode_announced
+from transforms.events.times import write_time
+
+__all__ = ["Bad", "Sent", "never", "prepared"]
+
+#: An empty one of these is none: SDKs for browsers send an empty userId for visitors.
+_MAY_BE_EMPTY = (
+    "messageId",
+    "userId",
+    "anonymousId",
+    "groupId",
+    "previousId",
+    "timestamp",
+    "originalTimestamp",
+    "sentAt",
+)
+_EMPTY = (b'""', b"null")
+#: What is ours to say, or nobody's to know.
+_NOT_THEIRS = ("writeKey", "arrival", "receivedAt")
+#: The name that RudderStack's SDK for Go gives itself; so does Segment's, which sends `timestamp`.
+_GO = "analytics-go"
+
+_encode = msgspec.json.Encoder().encode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Sent(NamedTuple):
+    """How a call came: the path's kind (None: the call says it), what stood around it, the source, and when."""
+
+    kind: str | None
+    around: Body
+    source: str
+    received: int
+
+
+class Bad(NamedTuple):
+    """A refused call: the cause (`decode.Cause`), what was found, and what is kept as a dead letter, if anything."""
+
+    cause: str
+    detail: str
+    payload: bytes | None
+
+
+def never(_: str) -> bool:
+    """No event is announced to everybody."""
+    return False
+
+
+def prepared(raw: bytes, sent: Sent, announced: Callable[[str], bool] = never) -> Message | Bad:
+    """A call as the message that is published.
+
+    Fields of the batch are merged down, where a call's own win. `messageId` is made where there is none; `receivedAt`
+    and `context.source` are ours. Of two times `timestamp` is the call's, for the job to correct by `sentAt`: what
+    comes from an SDK was not corrected by anybody, though `originalTimestamp` beside it would say so.
+
+    Args:
+      announced: says of an event's name whether it may come without ids, for everybody.
+    """
+    try:
+        call: dict[str, Any] = dict(_fields(raw))
+    except msgspec.DecodeError as error:
+        return Bad(Cause.INVALID, str(error), bytes(raw))
+    except RecursionError as error:
+        return Bad(Cause.TOO_DEEP, str(error), None)
+    try:
+        return _message(call, len(raw), sent, announced)
+    except Refused as refused:
+        return Bad(refused.cause, refused.detail, _encode(call))
+
+
+def _message(call: dict[str, Any], size: int, sent: Sent, announced: Callable[[str], bool]) -> Message | Bad:
+    for name in _NOT_THEIRS:
+        call.pop(name, None)
+    if sent.kind is not None:
+        call["type"] = sent.kind
+    elif _text(call.get("type")) == "delete":  # keys of browsers are public; nor may a letter of it be sent again
+        return Bad(Cause.UNKNOWN_TYPE, "a delete is not taken here: `todoke users delete` deletes", None)
+    if size > CALL_BYTES:
+        raise Refused(Cause.TOO_LARGE, f"{size:,} bytes; a call has at most {CALL_BYTES:,}")
+    _merge(call, sent.around)
+    for name in _MAY_BE_EMPTY:
+        if name in call and isinstance(value := call[name], msgspec.Raw) and bytes(value) in _EMPTY:
+            del call[name]
+    context = _with_source(call, sent.source)
+    finished = call | {"context": context, "receivedAt": write_time(sent.received)}
+    finished.setdefault("messageId", uuid4().hex)
+    if "timestamp" in call:
+        finished.pop("originalTimestamp", None)
+    elif "anonymousId" in call and "userId" in call and _is_go(context):
+        del finished["anonymousId"]  # it makes a new one for each call
+    payload = _encode(finished)
+    event, _ = decode_announced(payload, sent.received, announced)
+    user = event.user if event.user is not None else f"~{event.anonymous}" if event.anonymous is not None else ""
+    return Message(payload, user)
+
+
+def _merge(call: dict[str, Any], around: Body) -> None:
+    if around.sent_at and bytes(call.get("sentAt", b"null")) in _EMPTY:
+        call["sentAt"] = around.sent_at
+    for name, outer in (("context", around.context), ("integrations", around.integrations)):
+        if outer is None:
+            continue
+        own = _value(call.get(name))
+        if own is None:
+            call[name] = outer
+        elif isinstance(own, dict) and isinstance(outer, dict):
+            call[name] = outer | own
+
+
+def _with_source(call: dict[str, Any], source: str) -> Any:
+    """The context with the source's name; one that is no object stays, and is refused."""
+    context = _value(call.get("context"))
+    if context is None:
+        return {"source": source}
+    return context | {"source": source} if isinstance(context, dict) else context
+
+
+def _is_go(context: Any) -> bool:
+    library = context.get("library") if isinstance(context, dict) else None
+    return isinstance(library, dict) and library.get("name") == _GO
+
+
+def _value(said: Any) -> Any:
+    """What a field says.
+
+    Raises:
+      Refused: it cannot be read.
+    """
+    if not isinstance(said, msgspec.Raw):
+        return said
+    try:
+        return msgspec.json.decode(said)
+    except msgspec.DecodeError as error:
+        raise Refused(Cause.INVALID, str(error)) from None
+    except RecursionError as error:
+        raise Refused(Cause.TOO_DEEP, str(error)) from None
+
+
+def _text(said: Any) -> str | None:
+    value = _value(said)
+    return value if isinstance(value, str) else None

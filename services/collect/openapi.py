@@ -1,0 +1,100 @@
+"""The API as OpenAPI 3.1; what a call has comes from the wire format."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from services.collect.answers import BadCall
+from services.collect.request import KINDS
+from transforms.events.wire import AliasCall, GroupCall, IdentifyCall, PageCall, ScreenCall, TrackCall
+
+__all__ = ["document"]
+
+_CALLS = {
+    "track": TrackCall,
+    "identify": IdentifyCall,
+    "page": PageCall,
+    "screen": ScreenCall,
+    "group": GroupCall,
+    "alias": AliasCall,
+}
+_PROBLEMS = {
+    "400": "The body cannot be read, or a call by itself is bad.",
+    "401": "The write key is missing, or is none.",
+    "403": "The key's source takes no calls from the browser's origin.",
+    "413": "The body is too large, after unzipping.",
+    "415": "The body is in another encoding than gzip.",
+    "429": "The source sends too much. Retry-After says when to come again.",
+    "503": "Nothing can be made durable now. Retry-After says when to come again.",
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document; it is one object, so do not change it."""
+    _, schemas = msgspec.json.schema_components([*_CALLS.values(), BadCall], ref_template="#/components/schemas/{name}")
+    for call in _CALLS.values():
+        schemas[call.__name__]["required"] = []  # by its own path, a call needs no `type`
+    calls = [_ref(call.__name__) for call in _CALLS.values()]
+    schemas["Problem"] = _object(
+        type={"type": "string"},
+        title={"type": "string"},
+        status={"type": "integer"},
+        detail={"type": "string"},
+        code={"type": "string"},
+        message={"type": "string"},
+    )
+    schemas["Batch"] = _object("batch", batch={"type": "array", "items": {"anyOf": calls}})
+    schemas["Taken"] = _object(
+        "success", success={"const": True}, refused={"type": "array", "items": _ref(BadCall.__name__)}
+    )
+    one = {f"/v1/{word}": {"post": _post(f"One {kind} call", _CALLS[kind].__name__)} for word, kind in KINDS.items()}
+    batches = {path: {"post": _post("A batch of calls", "Batch")} for path in ("/v1/batch", "/v1/b", "/v1/import")}
+    beacon = _post("A batch of calls from a browser's beacon", "Batch")
+    beacon["parameters"] = [{"name": "writeKey", "in": "query", "schema": {"type": "string"}}]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Todoke: collect", "version": "1", "description": "Calls of the Segment spec."},
+        "paths": one | batches | {"/beacon/v1/batch": {"post": beacon}} | _health(),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"writeKey": {"type": "http", "scheme": "basic", "description": "The key as user name"}},
+        },
+        "security": [{"writeKey": []}, {}],
+    }
+
+
+def _health() -> dict[str, Any]:
+    ready = {"200": {"description": "Calls are taken."}, "503": _problem(_PROBLEMS["503"])}
+    return {
+        "/live": {"get": {"summary": "The process lives", "responses": {"200": {"description": "It does."}}}},
+        "/ready": {"get": {"summary": "Calls can be made durable", "responses": ready}},
+        "/metrics": {"get": {"summary": "Counts, for Prometheus", "responses": {"200": {"description": "As text."}}}},
+    }
+
+
+def _post(summary: str, schema: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(schema)}}},
+        "responses": {
+            "200": {
+                "description": "All that is not listed as refused is durable.",
+                "content": {"application/json": {"schema": _ref("Taken")}},
+            },
+            **{status: _problem(says) for status, says in _PROBLEMS.items()},
+        },
+    }
+
+
+def _problem(says: str) -> dict[str, Any]:
+    return {"description": says, "content": {"application/problem+json": {"schema": _ref("Problem")}}}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(*required: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required or properties)}

@@ -1,0 +1,88 @@
+"""A topic of Pub/Sub as the sink, with the user as ordering key."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from google.api_core.exceptions import Forbidden, GoogleAPIError, RetryError
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.pubsub_v1 import PublisherClient
+from google.cloud.pubsub_v1.publisher.exceptions import FlowControlLimitError, PublishToPausedOrderingKeyException
+from google.cloud.pubsub_v1.types import BatchSettings, LimitExceededBehavior, PublisherOptions, PublishFlowControl
+
+from services.collect.sink import Message, away
+
+__all__ = ["TopicSink"]
+
+#: How long one publishing may take with all its tries, in seconds.
+PUBLISH_SECONDS = 5.0
+#: For how long nothing is tried after a failure, in seconds: answers come at once meanwhile.
+AWAY_SECONDS = 1.0
+#: What may wait to be published.
+WAITING_MESSAGES, WAITING_BYTES = 50_000, 128 * 1024 * 1024
+#: A request of the library has at most so many messages, and waits so long for more, in seconds.
+BATCH_MESSAGES, BATCH_SECONDS = 1_000, 0.01
+
+_ERRORS = (GoogleAPIError, GoogleAuthError, RetryError, FlowControlLimitError, PublishToPausedOrderingKeyException)
+
+
+class TopicSink:
+    """Publishes to a topic; see `Sink`.
+
+    Args:
+      topic: `projects/P/topics/T`.
+      ordering: whether a user's messages keep their order.
+    """
+
+    def __init__(self, topic: str, *, ordering: bool) -> None:
+        self._topic = topic
+        self._ordering = ordering
+        self._away_until = 0.0
+        flow = PublishFlowControl(WAITING_MESSAGES, WAITING_BYTES, LimitExceededBehavior.ERROR)
+        self._retry = Retry(timeout=PUBLISH_SECONDS)
+        self._client = PublisherClient(
+            BatchSettings(max_messages=BATCH_MESSAGES, max_latency=BATCH_SECONDS),
+            PublisherOptions(enable_message_ordering=ordering, flow_control=flow),
+        )
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """See `Sink`."""
+        self._raise_if_away()
+        futures = [self._submitted(message) for message in messages]
+        found = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        failed = [each for each in zip(messages, found, strict=True) if isinstance(each[1], BaseException)]
+        if not failed:
+            return
+        if self._ordering:  # a key whose message failed takes none until it is told to
+            for key in {message.user for message, _ in failed if message.user}:
+                self._client.resume_publish(self._topic, key)
+        for _, error in failed:
+            if isinstance(error, BaseException) and not isinstance(error, _ERRORS):
+                raise error
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        raise away("the broker does not take more now")
+
+    async def check(self) -> None:
+        """See `Sink`: asks the broker for the topic; an account that may only publish is ready, too."""
+        self._raise_if_away()
+        try:
+            await asyncio.to_thread(self._client.get_topic, topic=self._topic, retry=None, timeout=PUBLISH_SECONDS)
+        except Forbidden:  # it answers, and does not show the topic
+            return
+        except _ERRORS:
+            raise away("the broker does not answer") from None
+
+    def close(self) -> None:
+        """See `Sink`."""
+        self._client.stop()
+        self._client.transport.close()
+
+    def _submitted(self, message: Message) -> Any:
+        key = message.user if self._ordering else ""
+        return self._client.publish(self._topic, message.payload, ordering_key=key, retry=self._retry)
+
+    def _raise_if_away(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise away("the broker does not take more now")
