@@ -65,8 +65,28 @@ def test_only_modules_named_transforms_load_beam() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_services_stand_over_the_transforms_and_load_no_beam() -> None:
+    modules = sorted((ROOT / "services").rglob("*.py"))
+    wrong = [
+        f"{dotted(path)} imports {name}"
+        for path in modules
+        for name in imported(path)
+        if name.partition(".")[0] in ("apache_beam", "beam_pipelines", "todoke", "tests", "bench")
+        or (name.startswith("transforms.") and ".transforms." in name)
+    ]
+    assert not wrong
+    script = (
+        "import importlib, sys\n"
+        f"for name in {[dotted(path) for path in modules]!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'apache_beam' not in sys.modules, f'{name} loads Beam'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_module_is_too_long() -> None:
-    folders = ("beam_pipelines", "transforms", "todoke", "templates", "tests", "bench")
+    folders = ("beam_pipelines", "services", "transforms", "todoke", "templates", "tests", "bench")
     modules = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     lengths = {str(path.relative_to(ROOT)): len(path.read_bytes().splitlines()) for path in modules}
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
