@@ -27,7 +27,7 @@ def public(path: Path) -> Iterator[str]:
 
 def test_a_class_or_type_is_defined_once() -> None:
     places = defaultdict(list)
-    for folder in ("transforms", "beam_pipelines", "todoke"):
+    for folder in ("transforms", "beam_pipelines", "services", "todoke"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             for name in public(path):
                 places[name].append(path.relative_to(ROOT).as_posix())

@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["BESIDE", "PACKAGES", "ROOT", "build", "copy_source", "install", "run", "surroundings"]
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("beam_pipelines", "transforms", "todoke")
+PACKAGES = ("beam_pipelines", "services", "transforms", "todoke")
 BESIDE = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 

@@ -7,7 +7,7 @@ from transforms.errors import NotStarted
 
 __all__ = ["import_with"]
 
-_OURS = ("beam_pipelines", "todoke", "transforms")
+_OURS = ("beam_pipelines", "services", "todoke", "transforms")
 
 
 def import_with(extra: str, module: str) -> ModuleType:

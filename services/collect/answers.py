@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-__all__ = ["GIF", "BadCall", "Problem", "pixel", "preflight", "problem_response", "taken", "with_origin"]
+__all__ = ["GIF", "BadCall", "HttpProblem", "pixel", "preflight", "problem_response", "taken", "with_origin"]
 
 #: A transparent image of one point.
 GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -20,7 +20,7 @@ _HEADERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{0,1000}")
 _encode = msgspec.json.Encoder().encode
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """A request that is refused whole.
 
     `code` is one word for programs, `message` a sentence for people. `retry_after` is in whole seconds.
@@ -55,7 +55,7 @@ def pixel() -> Response:
     return Response(GIF, media_type="image/gif", headers={"Cache-Control": "no-store"})
 
 
-def problem_response(problem: Problem) -> Response:
+def problem_response(problem: HttpProblem) -> Response:
     """A problem as RFC 9457 has it, and with `code` and `message`: Python's SDKs raise KeyError without, and retry."""
     said = {
         "type": "about:blank",
@@ -76,7 +76,7 @@ def problem_response(problem: Problem) -> Response:
 def preflight(allowed: bool, asked: str | None) -> Response:
     """What a browser asks before it sends: all headers that it names may come, since SDKs add some over time."""
     if not allowed:
-        return problem_response(Problem(403, "origin", "no source takes calls from this origin"))
+        return problem_response(HttpProblem(403, "origin", "no source takes calls from this origin"))
     headers = {"Access-Control-Allow-Methods": "GET, POST, OPTIONS", "Access-Control-Max-Age": str(MAX_AGE)}
     if asked and _HEADERS.fullmatch(asked):
         headers["Access-Control-Allow-Headers"] = asked

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.collect.answers import BadCall, Problem, pixel, preflight, problem_response, taken, with_origin
+from services.collect.answers import BadCall, HttpProblem, pixel, preflight, problem_response, taken, with_origin
 from services.collect.calls import Bad, Sent, never, prepared
-from services.collect.counts import Counts
-from services.collect.keys import Keys, Source
+from services.collect.counts import ServiceCounts
+from services.collect.keys import Keys, KeySource
 from services.collect.letters import Letters
 from services.collect.openapi import document
 from services.collect.request import BATCH_BYTES, CALL_BYTES, KINDS, Body, basic_key, read_body, read_pixel
-from services.collect.sink import Message, Sink
+from services.collect.sink import KeyedPayload, Sink
 from transforms.events.dead_letter import DeadLetter
 
 __all__ = ["BATCHES", "BEACON", "PIXELS", "Collect", "now"]
@@ -77,7 +77,7 @@ class Collect:
         self._letters = letters
         self._clock = clock
         self._announced = announced
-        self._counts = Counts()
+        self._counts = ServiceCounts()
         self.app = Starlette(
             routes=self._routes(),
             exception_handlers={HTTPException: _http_problem, 500: _internal_problem},
@@ -135,26 +135,28 @@ class Collect:
                 found = await come()
                 answer = await self._take(found, self._source(request, found.key, origin))
                 answer = answer if good is None else good()
-            except Problem as problem:
+            except HttpProblem as problem:
                 answer = problem_response(problem)
         self._counts.add("requests", status=str(answer.status_code))
         return with_origin(answer, origin, allowed=allowed)
 
-    def _source(self, request: Request, key: str, origin: str | None) -> Source:
+    def _source(self, request: Request, key: str, origin: str | None) -> KeySource:
         source = self._keys.find(basic_key(request.headers.get("authorization")) or key)
         if source is None:
-            raise Problem(401, "write_key", "the write key is missing, or is none")
+            raise HttpProblem(401, "write_key", "the write key is missing, or is none")
         if origin is not None and not source.allows(origin):
-            raise Problem(403, "origin", "the key's source takes no calls from this origin")
+            raise HttpProblem(403, "origin", "the key's source takes no calls from this origin")
         return source
 
-    async def _take(self, come: _Come, source: Source) -> Response:
+    async def _take(self, come: _Come, source: KeySource) -> Response:
         """Publish what is good and keep what is not. What is kept comes first: if either fails, all are sent again."""
         if wait := self._keys.wait(source, len(come.calls)):
-            raise Problem(429, "rate", f"the source sends more than {source.rate:g} calls a second", retry_after=wait)
+            raise HttpProblem(
+                429, "rate", f"the source sends more than {source.rate:g} calls a second", retry_after=wait
+            )
         received = self._clock()
         sent = Sent(come.kind, come.around, source.name, received)
-        good: list[Message] = []
+        good: list[KeyedPayload] = []
         bad: list[BadCall] = []
         letters: list[DeadLetter] = []
         for index, raw in enumerate(come.calls):
@@ -174,7 +176,7 @@ class Collect:
         for each in bad:
             self._counts.add("refused", source=source.name, cause=each.cause)
         if bad and come.kind is not None:
-            raise Problem(400, bad[0].cause, bad[0].detail)
+            raise HttpProblem(400, bad[0].cause, bad[0].detail)
         return taken(bad)
 
     async def _live(self, _: Request) -> Response:
@@ -183,7 +185,7 @@ class Collect:
     async def _ready(self, _: Request) -> Response:
         try:
             await self._sink.check()
-        except Problem as problem:
+        except HttpProblem as problem:
             return problem_response(problem)
         return JSONResponse({"status": "ready"})
 
@@ -197,7 +199,7 @@ class Collect:
 async def _come_in_batch(request: Request, key: str) -> _Come:
     around = _read(await read_body(request, BATCH_BYTES), Body)
     if around.batch is None:
-        raise Problem(400, "no_batch", "the body needs `batch`, a list of calls")
+        raise HttpProblem(400, "no_batch", "the body needs `batch`, a list of calls")
     return _Come([bytes(raw) for raw in around.batch], around, None, _said_key(around.write_key) or key)
 
 
@@ -206,13 +208,13 @@ def _read(body: bytes, kind: type[_T]) -> _T:
         body.decode()  # msgspec does not check what it skips
         return msgspec.json.decode(body, type=kind)
     except UnicodeDecodeError:
-        raise Problem(400, "not_utf8", "the body is not UTF-8") from None
+        raise HttpProblem(400, "not_utf8", "the body is not UTF-8") from None
     except msgspec.ValidationError as error:
-        raise Problem(400, "invalid", str(error)) from None
+        raise HttpProblem(400, "invalid", str(error)) from None
     except msgspec.DecodeError as error:
-        raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
+        raise HttpProblem(400, "not_json", f"the body is not JSON: {error}") from None
     except RecursionError:
-        raise Problem(400, "too_deep", "the body is nested too deep") from None
+        raise HttpProblem(400, "too_deep", "the body is nested too deep") from None
 
 
 def _said_key(said: object) -> str:
@@ -226,11 +228,11 @@ def _last(request: Request) -> str:
 async def _http_problem(_: Request, error: Exception) -> Response:
     """What the routes refuse: no such path (404) or method (405)."""
     assert isinstance(error, HTTPException)
-    answer = problem_response(Problem(error.status_code, "http", error.detail))
+    answer = problem_response(HttpProblem(error.status_code, "http", error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _internal_problem(_: Request, __: Exception) -> Response:
     """What nobody foresaw; the server logs it."""
-    return problem_response(Problem(500, "internal", "the service failed; send the same again"))
+    return problem_response(HttpProblem(500, "internal", "the service failed; send the same again"))

@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from services.collect.request import CALL_BYTES, Body
-from services.collect.sink import Message
+from services.collect.sink import KeyedPayload
 from transforms.events.decode import Cause, Refused, decode_announced
 from transforms.events.times import write_time
 
@@ -60,7 +60,7 @@ def never(_: str) -> bool:
     return False
 
 
-def prepared(raw: bytes, sent: Sent, announced: Callable[[str], bool] = never) -> Message | Bad:
+def prepared(raw: bytes, sent: Sent, announced: Callable[[str], bool] = never) -> KeyedPayload | Bad:
     """A call as the message that is published.
 
     Fields of the batch are merged down, where a call's own win. `messageId` is made where there is none; `receivedAt`
@@ -75,14 +75,14 @@ def prepared(raw: bytes, sent: Sent, announced: Callable[[str], bool] = never) -
     except msgspec.DecodeError as error:
         return Bad(Cause.INVALID, str(error), bytes(raw))
     except RecursionError as error:
-        return Bad(Cause.TOO_DEEP, str(error), None)
+        return Bad(Cause.TOO_DEEP, str(error), bytes(raw))
     try:
         return _message(call, len(raw), sent, announced)
     except Refused as refused:
-        return Bad(refused.cause, refused.detail, _encode(call))
+        return Bad(refused.cause, refused.detail, _letter(call, raw))
 
 
-def _message(call: dict[str, Any], size: int, sent: Sent, announced: Callable[[str], bool]) -> Message | Bad:
+def _message(call: dict[str, Any], size: int, sent: Sent, announced: Callable[[str], bool]) -> KeyedPayload | Bad:
     for name in _NOT_THEIRS:
         call.pop(name, None)
     if sent.kind is not None:
@@ -102,10 +102,27 @@ def _message(call: dict[str, Any], size: int, sent: Sent, announced: Callable[[s
         finished.pop("originalTimestamp", None)
     elif "anonymousId" in call and "userId" in call and _is_go(context):
         del finished["anonymousId"]  # it makes a new one for each call
-    payload = _encode(finished)
+    payload = _encoded(finished)
     event, _ = decode_announced(payload, sent.received, announced)
     user = event.user if event.user is not None else f"~{event.anonymous}" if event.anonymous is not None else ""
-    return Message(payload, user)
+    return KeyedPayload(payload, user)
+
+
+def _encoded(call: dict[str, Any]) -> bytes:
+    try:
+        return _encode(call)
+    except OverflowError:
+        raise Refused(Cause.UNSUPPORTED, "an integer beyond 64 bits") from None
+    except RecursionError as error:
+        raise Refused(Cause.TOO_DEEP, str(error)) from None
+
+
+def _letter(call: dict[str, Any], raw: bytes) -> bytes:
+    """What is kept: the call as far as it was made, so that it can be sent again; as it came if that has no form."""
+    try:
+        return _encoded(call)
+    except Refused:
+        return bytes(raw)
 
 
 def _merge(call: dict[str, Any], around: Body) -> None:

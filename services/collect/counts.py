@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from transforms.storage.series import escaped
 
-__all__ = ["Counts"]
+__all__ = ["ServiceCounts"]
 
 _HELP = {
     "requests": "Requests by the status of the answer",
@@ -14,7 +14,7 @@ _HELP = {
 }
 
 
-class Counts:
+class ServiceCounts:
     """Counters of one process."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from transforms.errors import NotStarted
 
-__all__ = ["VARIABLE", "BadKeys", "KeyFile", "Keys", "Source", "keys_of_text", "read_keys"]
+__all__ = ["VARIABLE", "BadKeys", "KeyFile", "KeySource", "Keys", "keys_of_text", "read_keys"]
 
 #: The environment's variable with keys: `source=key,source=key`.
 VARIABLE = "TODOKE_WRITE_KEYS"
@@ -36,7 +36,7 @@ class BadKeys(NotStarted):
     """Write keys that cannot be read; the text says where. Keys themselves are never in it."""
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KeySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who sends with a key. `origins` None: any; `rate` None: no bound."""
 
     keys: tuple[str, ...]
@@ -73,12 +73,12 @@ class Keys:
       clock: seconds that never go back.
     """
 
-    def __init__(self, sources: Iterable[Source], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, sources: Iterable[KeySource], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
         self._replace(sources)
 
-    def find(self, key: str) -> Source | None:
+    def find(self, key: str) -> KeySource | None:
         """The source of a key. Keys are found by their hash, so that the time it takes says nothing about them."""
         return self._by_key.get(_hashed(key))
 
@@ -86,7 +86,7 @@ class Keys:
         """Whether any source's browsers may send from an origin: a preflight does not say whose it is."""
         return any(source.allows(origin) for source in self._sources)
 
-    def wait(self, source: Source, count: int) -> int:
+    def wait(self, source: KeySource, count: int) -> int:
         """Take calls of a source's rate; returns 0, or in how many whole seconds to try again."""
         if source.rate is None:
             return 0
@@ -99,9 +99,9 @@ class Keys:
     def refresh(self) -> None:
         """Look for changed keys; here there are none."""
 
-    def _replace(self, sources: Iterable[Source]) -> None:
+    def _replace(self, sources: Iterable[KeySource]) -> None:
         found = list(sources)
-        by_key: dict[bytes, Source] = {}
+        by_key: dict[bytes, KeySource] = {}
         for source in found:
             for key in source.keys:
                 if by_key.setdefault(_hashed(key), source) is not source:
@@ -135,14 +135,14 @@ class KeyFile(Keys):
             _log.warning("the keys stay as they were: %s", error)
 
 
-def read_keys(path: Path) -> list[Source]:
+def read_keys(path: Path) -> list[KeySource]:
     """The sources of a file.
 
     Raises:
       BadKeys: it cannot be read, or is not as it should be.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Source])
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, KeySource])
     except OSError as error:
         raise BadKeys(f"{path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
@@ -150,7 +150,7 @@ def read_keys(path: Path) -> list[Source]:
     return _checked(found, str(path))
 
 
-def keys_of_text(text: str) -> list[Source]:
+def keys_of_text(text: str) -> list[KeySource]:
     """The sources of `source=key,source=key`; a source that is there twice has both keys.
 
     Raises:
@@ -162,10 +162,10 @@ def keys_of_text(text: str) -> list[Source]:
         if not (name and equals and key):
             raise BadKeys(f"{VARIABLE}: part {number} is not source=key")
         keys[name] = (*keys.get(name, ()), key)
-    return _checked({name: Source(each) for name, each in keys.items()}, VARIABLE)
+    return _checked({name: KeySource(each) for name, each in keys.items()}, VARIABLE)
 
 
-def _checked(found: Mapping[str, Source], place: str) -> list[Source]:
+def _checked(found: Mapping[str, KeySource], place: str) -> list[KeySource]:
     if not found:
         raise BadKeys(f"{place}: there is no source")
     for name, source in found.items():

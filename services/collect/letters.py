@@ -27,7 +27,7 @@ class Letters(Protocol):
         """Return once they are kept.
 
         Raises:
-          Problem: 503, they may not be.
+          HttpProblem: 503, they may not be.
         """
 
 

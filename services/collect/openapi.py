@@ -70,7 +70,9 @@ def _health() -> dict[str, Any]:
     return {
         "/live": {"get": {"summary": "The process lives", "responses": {"200": {"description": "It does."}}}},
         "/ready": {"get": {"summary": "Calls can be made durable", "responses": ready}},
-        "/metrics": {"get": {"summary": "Counts, for Prometheus", "responses": {"200": {"description": "As text."}}}},
+        "/metrics": {
+            "get": {"summary": "ServiceCounts, for Prometheus", "responses": {"200": {"description": "As text."}}}
+        },
     }
 
 

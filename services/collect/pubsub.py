@@ -12,7 +12,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.publisher.exceptions import FlowControlLimitError, PublishToPausedOrderingKeyException
 from google.cloud.pubsub_v1.types import BatchSettings, LimitExceededBehavior, PublisherOptions, PublishFlowControl
 
-from services.collect.sink import Message, away
+from services.collect.sink import KeyedPayload, away
 
 __all__ = ["TopicSink"]
 
@@ -47,7 +47,7 @@ class TopicSink:
             PublisherOptions(enable_message_ordering=ordering, flow_control=flow),
         )
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[KeyedPayload]) -> None:
         """See `Sink`."""
         self._raise_if_away()
         futures = [self._submitted(message) for message in messages]
@@ -79,7 +79,7 @@ class TopicSink:
         self._client.stop()
         self._client.transport.close()
 
-    def _submitted(self, message: Message) -> Any:
+    def _submitted(self, message: KeyedPayload) -> Any:
         key = message.user if self._ordering else ""
         return self._client.publish(self._topic, message.payload, ordering_key=key, retry=self._retry)
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from services.collect.answers import Problem
+from services.collect.answers import HttpProblem
 from transforms.events.decode import BOM
 
 __all__ = ["BATCH_BYTES", "CALL_BYTES", "KINDS", "Body", "basic_key", "read_body", "read_pixel", "unzipped"]
@@ -51,10 +51,10 @@ async def read_body(request: Request, most: int) -> bytes:
     """The body, unzipped, of at most so many bytes; neither the network nor a zip bomb takes more memory.
 
     Raises:
-      Problem: it is larger (413), of another encoding (415), or cut off (400).
+      HttpProblem: it is larger (413), of another encoding (415), or cut off (400).
     """
     if request.headers.get("content-encoding", "").strip().lower() not in _AS_IS:
-        raise Problem(415, "encoding", "a body is plain or in gzip")
+        raise HttpProblem(415, "encoding", "a body is plain or in gzip")
     parts, size = [], 0
     try:
         async for part in request.stream():
@@ -63,7 +63,7 @@ async def read_body(request: Request, most: int) -> bytes:
                 raise _too_large(most)
             parts.append(part)
     except ClientDisconnect:
-        raise Problem(400, "cut_off", "the body ended before its end") from None
+        raise HttpProblem(400, "cut_off", "the body ended before its end") from None
     body = b"".join(parts)
     if body.startswith(_GZIP):  # JSON never begins so, and some SDKs do not say that they zip
         body = unzipped(body, most)
@@ -76,7 +76,7 @@ def unzipped(body: bytes, most: int) -> bytes:
     """What is in gzip, of at most so many bytes: unzipping ends where there is more.
 
     Raises:
-      Problem: there is more (413), or it is no whole gzip (400).
+      HttpProblem: there is more (413), or it is no whole gzip (400).
     """
     found = b""
     try:
@@ -86,10 +86,10 @@ def unzipped(body: bytes, most: int) -> bytes:
             if len(found) > most:
                 raise _too_large(most)
             if not member.eof:
-                raise Problem(400, "cut_off", "the gzip ends before its end")
+                raise HttpProblem(400, "cut_off", "the gzip ends before its end")
             body = member.unused_data
     except zlib.error:
-        raise Problem(400, "not_gzip", "the body begins as gzip and is none") from None
+        raise HttpProblem(400, "not_gzip", "the body begins as gzip and is none") from None
     return found
 
 
@@ -108,13 +108,13 @@ def read_pixel(query: Mapping[str, str], kind: str) -> bytes:
     """The call of a pixel: in `data` (JSON in base64), or with one parameter a field, such as `properties.plan`.
 
     Raises:
-      Problem: the data is no base64 (400), or too large (413).
+      HttpProblem: the data is no base64 (400), or too large (413).
     """
     if data := query.get("data"):
         try:
             body = b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4), validate=True)
         except (NoBase64, ValueError):
-            raise Problem(400, "not_base64", "`data` is not base64") from None
+            raise HttpProblem(400, "not_base64", "`data` is not base64") from None
     else:
         body = msgspec.json.encode(_fields_of(query) | {"type": kind})
     if len(body) > CALL_BYTES:
@@ -135,5 +135,5 @@ def _fields_of(query: Mapping[str, str]) -> dict[str, Any]:
     return call
 
 
-def _too_large(most: int) -> Problem:
-    return Problem(413, "too_large", f"at most {most:,} bytes are taken, after unzipping")
+def _too_large(most: int) -> HttpProblem:
+    return HttpProblem(413, "too_large", f"at most {most:,} bytes are taken, after unzipping")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from services.collect.answers import Problem
+from services.collect.answers import HttpProblem
 from transforms.events.queue.append import MessageTooLarge, Queue
 from transforms.events.queue.file import QueueError
 
-__all__ = ["AWAY_SECONDS", "Message", "QueueSink", "Sink", "away"]
+__all__ = ["AWAY_SECONDS", "KeyedPayload", "QueueSink", "Sink", "away"]
 
 #: For how long after a failure the service says that it is not ready, in seconds.
 AWAY_SECONDS = 5.0
@@ -18,7 +18,7 @@ AWAY_SECONDS = 5.0
 RETRY_AFTER = 1
 
 
-class Message(NamedTuple):
+class KeyedPayload(NamedTuple):
     """A payload, and the key of its user: the user id, `~` and the anonymous id, or empty for everybody."""
 
     payload: bytes
@@ -28,27 +28,27 @@ class Message(NamedTuple):
 class Sink(Protocol):
     """Takes messages. Safe for many requests at once, in one event loop."""
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[KeyedPayload]) -> None:
         """Return once all of them are durable.
 
         Raises:
-          Problem: 503, they may not be, and the same may be sent again; 413, they never will be.
+          HttpProblem: 503, they may not be, and the same may be sent again; 413, they never will be.
         """
 
     async def check(self) -> None:
         """Return if messages are taken now.
 
         Raises:
-          Problem: 503, they are not; the text says why.
+          HttpProblem: 503, they are not; the text says why.
         """
 
     def close(self) -> None:
         """End what was taken, and take nothing more."""
 
 
-def away(reason: str) -> Problem:
+def away(reason: str) -> HttpProblem:
     """503: the same may be sent again."""
-    return Problem(503, "unavailable", reason, retry_after=RETRY_AFTER)
+    return HttpProblem(503, "unavailable", reason, retry_after=RETRY_AFTER)
 
 
 class QueueSink:
@@ -58,13 +58,13 @@ class QueueSink:
         self._queue = queue
         self._failed: float | None = None
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[KeyedPayload]) -> None:
         """See `Sink`."""
         try:
             answer: Future[range] = self._queue.submit([message.payload for message in messages])
             await asyncio.wrap_future(answer)
         except MessageTooLarge as error:
-            raise Problem(413, "too_large", str(error)) from None
+            raise HttpProblem(413, "too_large", str(error)) from None
         except QueueError:  # its text names files
             self._failed = time.monotonic()
             raise away("the queue does not take more now") from None

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from services.collect.app import Collect
-from services.collect.keys import Keys, Source
+from services.collect.keys import Keys, KeySource
 from services.collect.letters import StoreLetters
 from services.collect.sink import QueueSink
 from transforms.events.queue.append import Queue
@@ -23,8 +23,8 @@ RECEIVED = "2026-02-02T02:40:00Z"
 KEY, OLD_KEY, SLOW_KEY = "shop-key-0123456789", "shop-key-before-it-", "slow-key-0123456789"
 SHOP = "https://shop.example"
 SOURCES = [
-    Source((KEY, OLD_KEY), "shop", frozenset({SHOP})),
-    Source((SLOW_KEY,), "slow", rate=2.0),
+    KeySource((KEY, OLD_KEY), "shop", frozenset({SHOP})),
+    KeySource((SLOW_KEY,), "slow", rate=2.0),
 ]
 TRACK = {"type": "track", "event": "Seen", "userId": "ann", "messageId": "m1", "timestamp": "2026-02-01T00:00:00Z"}
 

@@ -1,12 +1,11 @@
 """Write keys from a file or the environment, and their change while the service runs."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from services.collect.keys import BadKeys, KeyFile, Keys, Source, keys_of_text, read_keys
+from services.collect.keys import BadKeys, KeyFile, Keys, KeySource, keys_of_text, read_keys
 
 A, B, C = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "cccccccccccccccc"
 
@@ -48,7 +47,7 @@ def test_a_changed_file_counts_and_a_broken_one_changes_nothing(tmp_path: Path) 
 
     def write(text: str) -> None:
         path.with_suffix(".new").write_text(text)
-        os.replace(path.with_suffix(".new"), path)
+        path.with_suffix(".new").replace(path)
         clock[0] += 2
         keys.refresh()
 
@@ -64,13 +63,13 @@ def test_a_changed_file_counts_and_a_broken_one_changes_nothing(tmp_path: Path) 
 
 
 def test_origins_are_any_unless_they_are_named() -> None:
-    assert Source((A,)).allows("https://x.example")
-    assert not Source((A,), origins=frozenset()).allows("https://x.example")
+    assert KeySource((A,)).allows("https://x.example")
+    assert not KeySource((A,), origins=frozenset()).allows("https://x.example")
 
 
 def test_a_rate_fills_again_with_time() -> None:
     clock = [0.0]
-    [source] = [Source((A,), "shop", rate=10.0)]
+    [source] = [KeySource((A,), "shop", rate=10.0)]
     keys = Keys([source], lambda: clock[0])
     assert [keys.wait(source, 1) for _ in range(10)] == [0] * 10
     assert keys.wait(source, 1) == 1
