@@ -113,6 +113,9 @@ class Collect:
         return await self._answered(request, lambda: _come_in_batch(request, request.query_params.get("writeKey", "")))
 
     async def _pixel(self, request: Request) -> Response:
+        if request.method == "HEAD":  # whoever looks whether it is there has seen nothing
+            return pixel()
+
         async def come() -> _Come:
             kind = _last(request)
             body = read_pixel(request.query_params, kind)

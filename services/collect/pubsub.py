@@ -41,7 +41,8 @@ class TopicSink:
         self._ordering = ordering
         self._away_until = 0.0
         flow = PublishFlowControl(WAITING_MESSAGES, WAITING_BYTES, LimitExceededBehavior.ERROR)
-        self._retry = Retry(timeout=PUBLISH_SECONDS)
+        # With ordering, the library makes any retry one without end. So there is none: whoever sent sends again.
+        self._retry = None if ordering else Retry(timeout=PUBLISH_SECONDS)
         self._client = PublisherClient(
             BatchSettings(max_messages=BATCH_MESSAGES, max_latency=BATCH_SECONDS),
             PublisherOptions(enable_message_ordering=ordering, flow_control=flow),
@@ -61,7 +62,8 @@ class TopicSink:
         for _, error in failed:
             if isinstance(error, BaseException) and not isinstance(error, _ERRORS):
                 raise error
-        self._away_until = time.monotonic() + AWAY_SECONDS
+        if len(failed) == len(messages):
+            self._away_until = time.monotonic() + AWAY_SECONDS
         raise away("the broker does not take more now")
 
     async def check(self) -> None:
@@ -81,7 +83,9 @@ class TopicSink:
 
     def _submitted(self, message: KeyedPayload) -> Any:
         key = message.user if self._ordering else ""
-        return self._client.publish(self._topic, message.payload, ordering_key=key, retry=self._retry)
+        return self._client.publish(
+            self._topic, message.payload, ordering_key=key, retry=self._retry, timeout=PUBLISH_SECONDS
+        )
 
     def _raise_if_away(self) -> None:
         if time.monotonic() < self._away_until:
