@@ -17,17 +17,23 @@ from services.collect.counts import ServiceCounts
 from services.collect.keys import Keys, KeySource
 from services.collect.letters import Letters
 from services.collect.openapi import document
-from services.collect.request import BATCH_BYTES, CALL_BYTES, KINDS, Body, basic_key, read_body, read_pixel
+from services.collect.request import (
+    BATCH_BYTES,
+    BATCHES,
+    BEACON,
+    CALL_BYTES,
+    KINDS,
+    PIXEL_KINDS,
+    PIXELS,
+    Body,
+    basic_key,
+    read_body,
+    read_pixel,
+)
 from services.collect.sink import KeyedPayload, Sink
 from transforms.events.dead_letter import DeadLetter
 
-__all__ = ["BATCHES", "BEACON", "PIXELS", "Collect", "now"]
-
-#: Paths of batches, of a browser's beacon (a batch with the key in the query), and of images.
-BATCHES = ("/v1/batch", "/v1/b", "/v1/import")
-BEACON = "/beacon/v1/batch"
-PIXELS = ("/pixel/v1", "/v1/pixel")
-_PIXEL_KINDS = ("track", "page", "screen", "identify")
+__all__ = ["Collect", "now"]
 
 _T = TypeVar("_T")
 
@@ -87,7 +93,7 @@ class Collect:
         sent = [(path, self._batch) for path in BATCHES] + [(BEACON, self._beacon)]
         sent += [(f"/v1/{word}", self._call) for word in KINDS]
         routes = [(path, answer, ("POST", "OPTIONS")) for path, answer in sent]
-        routes += [(f"{path}/{kind}", self._pixel, ("GET", "OPTIONS")) for path in PIXELS for kind in _PIXEL_KINDS]
+        routes += [(f"{path}/{kind}", self._pixel, ("GET", "OPTIONS")) for path in PIXELS for kind in PIXEL_KINDS]
         others = {
             "/live": self._live,
             "/ready": self._ready,

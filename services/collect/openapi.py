@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from services.collect.answers import BadCall
-from services.collect.request import KINDS
+from services.collect.request import BATCHES, BEACON, KINDS, PIXEL_KINDS, PIXELS
 from transforms.events.wire import AliasCall, GroupCall, IdentifyCall, PageCall, ScreenCall, TrackCall
 
 __all__ = ["document"]
@@ -50,13 +50,14 @@ def document() -> dict[str, Any]:
         "success", success={"const": True}, refused={"type": "array", "items": _ref(BadCall.__name__)}
     )
     one = {f"/v1/{word}": {"post": _post(f"One {kind} call", _CALLS[kind].__name__)} for word, kind in KINDS.items()}
-    batches = {path: {"post": _post("A batch of calls", "Batch")} for path in ("/v1/batch", "/v1/b", "/v1/import")}
+    batches = {path: {"post": _post("A batch of calls", "Batch")} for path in BATCHES}
     beacon = _post("A batch of calls from a browser's beacon", "Batch")
-    beacon["parameters"] = [{"name": "writeKey", "in": "query", "schema": {"type": "string"}}]
+    beacon["parameters"] = [_parameter("writeKey")]
+    pixels = {f"{path}/{kind}": {"get": _pixel(kind)} for path in PIXELS for kind in PIXEL_KINDS}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Todoke: collect", "version": "1", "description": "Calls of the Segment spec."},
-        "paths": one | batches | {"/beacon/v1/batch": {"post": beacon}} | _health(),
+        "paths": one | batches | {BEACON: {"post": beacon}} | pixels | _health(),
         "components": {
             "schemas": schemas,
             "securitySchemes": {"writeKey": {"type": "http", "scheme": "basic", "description": "The key as user name"}},
@@ -71,7 +72,8 @@ def _health() -> dict[str, Any]:
         "/live": {"get": {"summary": "The process lives", "responses": {"200": {"description": "It does."}}}},
         "/ready": {"get": {"summary": "Calls can be made durable", "responses": ready}},
         "/metrics": {
-            "get": {"summary": "ServiceCounts, for Prometheus", "responses": {"200": {"description": "As text."}}}
+            "/openapi.json": {"get": {"summary": "This document", "responses": {"200": {"description": "As JSON."}}}},
+            "get": {"summary": "Counts, for Prometheus", "responses": {"200": {"description": "As text."}}},
         },
     }
 
@@ -88,6 +90,21 @@ def _post(summary: str, schema: str) -> dict[str, Any]:
             **{status: _problem(says) for status, says in _PROBLEMS.items()},
         },
     }
+
+
+def _pixel(kind: str) -> dict[str, Any]:
+    return {
+        "summary": f"One {kind} call as an image; any other parameter is a field of the call",
+        "parameters": [_parameter("writeKey"), _parameter("data")],
+        "responses": {
+            "200": {"description": "The call is durable.", "content": {"image/gif": {}}},
+            **{status: _problem(says) for status, says in _PROBLEMS.items() if status != "415"},
+        },
+    }
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": "string"}}
 
 
 def _problem(says: str) -> dict[str, Any]:

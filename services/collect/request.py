@@ -12,7 +12,20 @@ from starlette.requests import ClientDisconnect, Request
 from services.collect.answers import HttpProblem
 from transforms.events.decode import BOM
 
-__all__ = ["BATCH_BYTES", "CALL_BYTES", "KINDS", "Body", "basic_key", "read_body", "read_pixel", "unzipped"]
+__all__ = [
+    "BATCHES",
+    "BATCH_BYTES",
+    "BEACON",
+    "CALL_BYTES",
+    "KINDS",
+    "PIXELS",
+    "PIXEL_KINDS",
+    "Body",
+    "basic_key",
+    "read_body",
+    "read_pixel",
+    "unzipped",
+]
 
 #: Segment's limits, of a call and of a batch (segment.com/docs/connections/sources/catalog/libraries/server/http-api).
 CALL_BYTES, BATCH_BYTES = 32 * 1024, 500 * 1024
@@ -33,6 +46,10 @@ KINDS = {
     "g": "group",
     "a": "alias",
 }
+#: Paths of images, and the kinds of calls that they may be.
+PIXELS, PIXEL_KINDS = ("/pixel/v1", "/v1/pixel"), ("track", "page", "screen", "identify")
+#: Paths of batches, and of a browser's beacon: a batch with the key in the query.
+BATCHES, BEACON = ("/v1/batch", "/v1/b", "/v1/import"), "/beacon/v1/batch"
 _GZIP = b"\x1f\x8b"
 _AS_IS = ("", "identity", "gzip", "x-gzip")
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
@@ -210,7 +211,10 @@ def test_metrics_count_by_source_and_cause(service: Service) -> None:
     assert 'todoke_collect_requests_total{status="200"} 1' in lines
 
 
-def test_openapi_names_every_path(service: Service) -> None:
-    document = service.ask("GET", "/openapi.json").json()
+def test_openapi_names_every_path_and_what_it_refers_to(service: Service) -> None:
+    text = service.ask("GET", "/openapi.json").text
+    document = json.loads(text)
     assert document["openapi"] == "3.1.0"
-    assert {"/v1/track", "/v1/t", "/v1/batch", "/beacon/v1/batch", "/ready"} <= set(document["paths"])
+    assert set(document["paths"]) == {route.path for route in service.app.routes if route.path[-1] != "/"}
+    named = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(re.findall(r'"\$ref":"([^"]*)"', text)) <= named
