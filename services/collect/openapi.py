@@ -67,14 +67,16 @@ def document() -> dict[str, Any]:
 
 
 def _health() -> dict[str, Any]:
-    ready = {"200": {"description": "Calls are taken."}, "503": _problem(_PROBLEMS["503"])}
+    def get(summary: str, says: str) -> dict[str, Any]:
+        return {"get": {"summary": summary, "responses": {"200": {"description": says}}}}
+
+    ready = get("Calls can be made durable", "They are taken.")
+    ready["get"]["responses"]["503"] = _problem(_PROBLEMS["503"])
     return {
-        "/live": {"get": {"summary": "The process lives", "responses": {"200": {"description": "It does."}}}},
-        "/ready": {"get": {"summary": "Calls can be made durable", "responses": ready}},
-        "/metrics": {
-            "/openapi.json": {"get": {"summary": "This document", "responses": {"200": {"description": "As JSON."}}}},
-            "get": {"summary": "Counts, for Prometheus", "responses": {"200": {"description": "As text."}}},
-        },
+        "/live": get("The process lives", "It does."),
+        "/ready": ready,
+        "/metrics": get("What was counted", "As text, for Prometheus."),
+        "/openapi.json": get("This document", "As JSON."),
     }
 
 
