@@ -60,9 +60,13 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, keys: Keys | None = None) -> Iterator[Service]:
-    with Queue(folder / "events.db") as queue, closing(SqliteStore(folder / "store.db")) as store:
+def serving(folder: Path, *, busy_seconds: float = 10.0) -> Iterator[Service]:
+    """The service; `busy_seconds` is how long it waits for those who have the queue or the store."""
+    with (
+        Queue(folder / "events.db", busy_seconds=busy_seconds) as queue,
+        closing(SqliteStore(folder / "store.db", busy_seconds=busy_seconds)) as store,
+    ):
         letters = StoreLetters(store, lambda: NOW)
-        collect = Collect(keys or Keys(SOURCES, lambda: 0.0), QueueSink(queue), letters, clock=lambda: NOW)
+        collect = Collect(Keys(SOURCES, lambda: 0.0), QueueSink(queue), letters, clock=lambda: NOW)
         yield Service(collect.app, queue, folder)
         letters.close()
