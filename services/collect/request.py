@@ -129,6 +129,7 @@ def read_pixel(query: Mapping[str, str], kind: str) -> bytes:
     """
     if data := query.get("data"):
         try:
+            data = data.replace(" ", "+")  # which a query that is not escaped makes of it
             body = b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4), validate=True)
         except (NoBase64, ValueError):
             raise HttpProblem(400, "not_base64", "`data` is not base64") from None

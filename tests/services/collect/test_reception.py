@@ -171,6 +171,11 @@ def test_a_pixel_is_an_image_and_a_call(service: Service) -> None:
     track, page = service.published()
     assert (track["event"], page["type"]) == ("Seen", "page")
     assert (page["properties"], page["context"]) == ({"path": "/x"}, {"page": {"url": "u"}, "source": "shop"})
+    plus = b64encode(
+        json.dumps({**TRACK, "event": "\u00fb\u00ff>>>", "writeKey": KEY}, ensure_ascii=False).encode()
+    ).decode()
+    assert "+" in plus
+    assert service.ask("GET", f"/v1/pixel/track?data={plus}").status_code == 200
     assert service.ask("GET", "/pixel/v1/page?writeKey=x").status_code == 401
     assert service.ask("GET", "/v1/pixel/page?data=%25").status_code == 400
 
