@@ -32,7 +32,7 @@ def test_what_one_command_wants_is_an_extra_and_no_dependency() -> None:
     extras = PROJECT["optional-dependencies"]
     assert names(PROJECT["dependencies"]).isdisjoint(EXTRAS)
     assert names(extras["report"]) == {"plotly"}
-    assert names(extras["serve"]) == {"granian", "starlette"}
+    assert {"granian", "starlette"} <= names(extras["serve"])
     assert names(PROJECT["dependencies"]).isdisjoint(names(extras["serve"]))
     assert extras["demo"] == ["aiosmtpd>=1.4.6", "todoke[report]"]
     assert "todoke[demo]" in extras["dev"]
