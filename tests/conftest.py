@@ -92,18 +92,27 @@ def prism() -> str:
 
 
 @pytest.fixture(scope="session")
-def flink() -> Iterator[Cluster]:
+def flink_pubsub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The socket at which the workers of `flink` look for Pub/Sub: a path leads out of their network namespace."""
+    return tmp_path_factory.mktemp("flink") / "pubsub"
+
+
+@pytest.fixture(scope="session")
+def flink(flink_pubsub: Path) -> Iterator[Cluster]:
     """A cluster of Flink with two TaskManagers; a test that kills one starts another.
 
     It is skipped where there may be no network namespace for it.
     """
     with ExitStack() as ended:
         try:
+            started = ended.enter_context(pytest.MonkeyPatch.context())
+            started.setenv("PUBSUB_EMULATOR_HOST", f"unix:{flink_pubsub}")
             made = ended.enter_context(cluster(2))
         except FlinkMissing as missing:
             if os.environ.get("CI") and not isinstance(missing, NoNamespace):
                 pytest.fail(str(missing))
             pytest.skip(str(missing))
+        started.undo()  # the processes of the cluster have it
         yield made
 
 

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,14 +17,21 @@ Fault = Callable[[Iterable[bytes], Any, grpc.ServicerContext], Iterable[bytes]]
 
 
 class Flaky:
-    """Passes every call on, but for those that a fault was planned for."""
+    """Passes every call on, but for those that a fault was planned for.
 
-    def __init__(self, host: str, port: int = 0) -> None:
+    Args:
+      port: of loopback where it listens; 0 takes a free one.
+      socket: where it listens instead: a path, which is the same in every network namespace.
+    """
+
+    def __init__(self, host: str, port: int = 0, *, socket: Path | None = None) -> None:
         self._channel = grpc.insecure_channel(host)
         self._server = grpc.server(ThreadPoolExecutor(32))
         self._server.add_generic_rpc_handlers((_Handler(self._call),))
-        port = self._server.add_insecure_port(f"127.0.0.1:{port}")
-        self.host = f"127.0.0.1:{port}"
+        self.host = f"127.0.0.1:{port}" if socket is None else f"unix:{socket}"
+        port = self._server.add_insecure_port(self.host)
+        if socket is None:
+            self.host = f"127.0.0.1:{port}"
         self._server.start()
         self._lock = threading.Lock()
         self._faults: dict[str, deque[Fault]] = {}
