@@ -264,9 +264,9 @@ def assert_nothing_is_lost_or_twice(site: Site, store: Store) -> None:
         expected := site.expected()
     )
     assert all(expected.values())
-    # After a kill the table of metrics may be short, never over.
-    applied = sum(each.count for each in counts_of(store, "accounts") if each.labels["outcome"] == "applied")
-    assert 0 < applied <= len(calls)
+    # Windows are written once they are over. After a kill the table of metrics may be short, never over.
+    wait_for(lambda: applied_in(store))
+    assert applied_in(store) <= len(calls)
     orders = Counter(call["properties"]["number"] for call in calls.values() if call.get("event") == "Ordered")
     ends = Counter(row.state for row in store.scan_ledger())
     pushed = Counter(json.loads(line)["data"]["order"] for line in pushes_in(site.outbox))
@@ -275,3 +275,8 @@ def assert_nothing_is_lost_or_twice(site: Site, store: Store) -> None:
     # Of a send that was claimed when the kill came nobody knows whether it is out: `todoke sweep` says so later.
     assert pushed <= orders
     assert (orders - pushed).total() <= ends[LedgerState.CLAIMED]
+
+
+def applied_in(store: Store) -> int:
+    """How many inputs were, as the table of metrics says."""
+    return sum(each.count for each in counts_of(store, "accounts") if each.labels["outcome"] == "applied")
