@@ -21,7 +21,8 @@ locals {
       "${trimsuffix(lower(trimprefix(variable, "TODOKE_")), "_secret")}_secret" => at if !startswith(variable, "TODOKE_SECRET_")
     },
   )
-  parameters = merge({ job = "realtime" }, local.places, local.live, local.secrets, var.parameters)
+  reading    = var.read == "beam" ? {} : { read = var.read }
+  parameters = merge({ job = "realtime" }, local.places, local.live, local.secrets, local.reading, var.parameters)
 }
 
 resource "google_dataflow_flex_template_job" "realtime" {
@@ -34,8 +35,9 @@ resource "google_dataflow_flex_template_job" "realtime" {
   parameters              = local.parameters
   labels                  = local.labels
 
-  # A cancelled job takes with it what lies between its steps. `terraform destroy` and replacements drain.
-  on_delete                    = "drain"
+  # A cancelled job takes with it what lies between its steps. `terraform destroy` and replacements drain. Under accounted
+  # reading a drain would never end, since the readers go on, and nothing is lost: what is not yet done comes again.
+  on_delete                    = var.read == "accounted" ? "cancel" : "drain"
   skip_wait_on_job_termination = false
 
   service_account_email   = local.emails["worker"]

@@ -111,6 +111,14 @@ locals {
     { who = "worker", role = "roles/firebasecloudmessaging.admin", why = "send pushes; the narrowest role of Firebase that may" },
   ]
 
+  # Reading tables of BigQuery: sessions and queries are paid here, and each table or data set is granted by itself.
+  bigquery_grants = var.bigquery == null ? [] : flatten([for who in var.bigquery.readers : concat(
+    [{ who = who, role = "roles/bigquery.readSessionUser", table = "", why = "open sessions that read tables; this project pays" }],
+    var.bigquery.queries ? [{ who = who, role = "roles/bigquery.jobUser", table = "", why = "run queries; this project pays" }] : [],
+    [for each in setunion(var.bigquery.tables, var.bigquery.datasets) :
+    { who = who, role = "roles/bigquery.dataViewer", table = each, why = "read what `bigquery` names" }],
+  )])
+
   command_grants = [
     for name in keys(google_cloud_run_v2_job.commands) :
     { who = "scheduler", command = name, role = "roles/run.invoker", why = "start the command" }
@@ -126,6 +134,7 @@ locals {
     [for each in local.impersonation_grants : merge(each, { on = "account worker" })],
     [for each in local.secret_grants : merge(each, { on = "secret ${each.secret}" })],
     [for each in local.push_grants : merge(each, { on = "project ${var.push_project}" })],
+    [for each in local.bigquery_grants : { who = each.who, role = each.role, why = each.why, on = each.table == "" ? "project ${var.project}" : "BigQuery ${each.table}" }],
     [for each in local.command_grants : merge(each, { on = "command ${each.command}" })],
   )
 }
@@ -228,6 +237,39 @@ resource "google_project_iam_member" "push" {
   project = var.push_project
   role    = each.value.role
   member  = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
+}
+
+resource "google_project_iam_member" "bigquery" {
+  for_each = { for each in local.bigquery_grants : "${each.who} ${basename(each.role)}" => each if each.table == "" }
+
+  project = var.project
+  role    = each.value.role
+  member  = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
+}
+
+resource "google_bigquery_dataset_iam_member" "rights" {
+  for_each = { for each in local.bigquery_grants : "${each.who} ${each.table}" => each if length(split(".", each.table)) == 2 }
+
+  project    = split(".", each.value.table)[0]
+  dataset_id = split(".", each.value.table)[1]
+  role       = each.value.role
+  member     = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
+}
+
+resource "google_bigquery_table_iam_member" "rights" {
+  for_each = { for each in local.bigquery_grants : "${each.who} ${each.table}" => each if length(split(".", each.table)) == 3 }
+
+  project    = split(".", each.value.table)[0]
+  dataset_id = split(".", each.value.table)[1]
+  table_id   = split(".", each.value.table)[2]
+  role       = each.value.role
+  member     = local.members[each.value.who]
 
   depends_on = [google_service_account.accounts]
 }

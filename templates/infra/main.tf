@@ -21,7 +21,7 @@ locals {
     dead_letters  = "projects/${var.project}/topics/${google_pubsub_topic.dead_letters.name}"
   }
 
-  apis = toset([
+  apis = toset(concat(local.bigquery_apis, [
     "artifactregistry.googleapis.com",
     "bigtable.googleapis.com",
     "bigtableadmin.googleapis.com",
@@ -36,7 +36,8 @@ locals {
     "run.googleapis.com",
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
-  ])
+  ]))
+  bigquery_apis = var.bigquery == null ? [] : ["bigquery.googleapis.com", "bigquerystorage.googleapis.com"]
 }
 
 resource "google_project_service" "apis" {

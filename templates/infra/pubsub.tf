@@ -27,6 +27,13 @@ resource "google_pubsub_topic" "undelivered" {
   depends_on = [google_project_service.apis]
 }
 
+# Under accounted reading nobody extends a lease, and a message is acknowledged when what came of it is durable: so the
+# deadline is the longest there is, and nothing may wait for what was not acknowledged yet (docs/engines.md).
+locals {
+  accounted    = var.read == "accounted"
+  ack_deadline = local.accounted ? 600 : 60
+}
+
 resource "google_pubsub_subscription" "events" {
   name   = "${var.name}-events"
   topic  = google_pubsub_topic.events.name
@@ -34,11 +41,11 @@ resource "google_pubsub_subscription" "events" {
 
   # A publisher that sets the user id as the key keeps the order of each user's calls. Without a key nothing changes.
   # It cannot be switched later.
-  enable_message_ordering = true
+  enable_message_ordering = !local.accounted
 
   # Dataflow extends deadlines by itself. A live job on one machine gives a message back within 10 s when it dies, and
-  # sets that itself: this is for whoever else pulls.
-  ack_deadline_seconds = 60
+  # sets that itself: this is for accounted reading, and whoever else pulls.
+  ack_deadline_seconds = local.ack_deadline
 
   # A job that was cancelled took messages with it that it had acknowledged. With these two the subscription can be
   # sought back to before that: docs/operations/job-died.md.
@@ -69,7 +76,7 @@ resource "google_pubsub_subscription" "control" {
   topic  = google_pubsub_topic.control.name
   labels = local.labels
 
-  ack_deadline_seconds       = 60
+  ack_deadline_seconds       = local.ack_deadline
   message_retention_duration = var.retention
   retain_acked_messages      = true # sought back together with the events
 

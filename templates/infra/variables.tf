@@ -60,10 +60,26 @@ variable "definitions" {
   }
 }
 
+variable "read" {
+  description = "Who acknowledges events and control: `beam`, whose source does it by itself, or `accounted`, which Flink needs (docs/engines.md). It makes the subscriptions fit, so choose before the first apply: another choice makes other subscriptions, and what waits in the old ones is lost."
+  type        = string
+  default     = "beam"
+
+  validation {
+    condition     = contains(["beam", "accounted"], var.read)
+    error_message = "`beam` or `accounted`."
+  }
+}
+
 variable "parameters" {
   description = "More parameters of the realtime template, such as { push = \"fcm:my-project\" }. templates/realtime/metadata.json lists them."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = !contains(keys(var.parameters), "read")
+    error_message = "How the job reads stands in the variable `read`: the subscriptions must fit."
+  }
 
   validation {
     condition = alltrue([
@@ -138,6 +154,11 @@ variable "undelivered_after" {
     condition     = var.undelivered_after == null ? true : var.undelivered_after >= 5 && var.undelivered_after <= 100
     error_message = "5 to 100 deliveries."
   }
+
+  validation {
+    condition     = var.undelivered_after == null || var.read != "accounted"
+    error_message = "With `read = \"accounted\"` each lease that ends is a delivery: after a few restarts good messages would be gone."
+  }
 }
 
 variable "bigtable" {
@@ -169,6 +190,27 @@ variable "backfill" {
       contains(jsondecode(file("${path.module}/generated/backfill.json")).metadata.parameters[*].name, name)
     ])
     error_message = "The backfill template has no such parameter: templates/backfill/metadata.json lists them."
+  }
+}
+
+variable "bigquery" {
+  description = "What may be read from BigQuery: tables PROJECT.DATASET.TABLE, data sets PROJECT.DATASET (all of its tables), queries over these if `queries`; and by whom: `worker` (backfills on Dataflow), `commands` (imports by the clock), `launcher` (by hand). The project here pays. Null for nothing."
+  type = object({
+    tables   = optional(set(string), [])
+    datasets = optional(set(string), [])
+    queries  = optional(bool, false)
+    readers  = optional(set(string), ["worker", "commands"])
+  })
+  default = null
+
+  validation {
+    condition = var.bigquery == null ? true : alltrue(concat(
+      [for name in var.bigquery.tables : can(regex("^[^.]+\\.[^.]+\\.[^.]+$", name))],
+      [for name in var.bigquery.datasets : can(regex("^[^.]+\\.[^.]+$", name))],
+      [for who in var.bigquery.readers : contains(["worker", "commands", "launcher"], who)],
+      [length(var.bigquery.tables) + length(var.bigquery.datasets) > 0, length(var.bigquery.readers) > 0],
+    ))
+    error_message = "Name tables as PROJECT.DATASET.TABLE or data sets as PROJECT.DATASET, one at least, and readers among worker, commands and launcher."
   }
 }
 

@@ -70,7 +70,7 @@ def test_the_code_makes_the_same_tables_where_there_are_none(bigtable: Instance)
 
 def test_what_matters_most_stands_there_without_a_plan_too() -> None:
     text = "\n".join(path.read_text("utf-8") for path in INFRA.glob("*.tf"))
-    assert re.findall(r"on_delete\s*= (\S+)", text) == ['"drain"']
+    assert re.findall(r"on_delete\s*= (.+)", text) == ['var.read == "accounted" ? "cancel" : "drain"']
     assert re.findall(r"for_each = local\.(bigtable\.tables|families)", text) == ["bigtable.tables", "families"]
     assert all(int(count) <= 5 for count in re.findall(r"retry_count\s*= (\d+)", text))
     assert not re.search(r"_iam_(binding|policy)\"", text)

@@ -4,7 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from plans import INFRA, ROOT, SIZES, Plan, planned
+import pytest
+from google.pubsub_v1.types import Subscription
+from plans import IMAGE, INFRA, ROOT, SIZES, Plan, planned
+
+from transforms.errors import WrongUse
+from transforms.events.accounted.deadline import check_deadline
 
 #: Roles that may do nearly everything to what they are given for.
 BROAD = re.compile(r"roles/(owner|editor|viewer|.*\.(admin|editor|owner))$")
@@ -124,3 +129,81 @@ def test_buckets_are_closed_and_what_running_jobs_need_stays(plan: Plan) -> None
         assert not said["force_destroy"]
     for rule in plan.one("google_storage_bucket.work")["lifecycle_rule"]:
         assert rule["condition"][0]["matches_prefix"] == ["temp/"]
+
+
+def test_accounted_reading_gets_subscriptions_that_its_preflight_takes(tmp_path: Path) -> None:
+    """As the job itself looks at them, at its longest interval between checkpoints that fits 600 s."""
+    done, path = planned(
+        tmp_path, "-var-file=examples/small/terraform.tfvars", f"-var=image={IMAGE}", "-var=read=accounted"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = Plan(path.read_text("utf-8"))
+    for which in ("events", "control"):
+        check_deadline(f"--{which}", subscription(plan, which), interval=240.0)
+    (job,) = plan.of("google_dataflow_flex_template_job").values()
+    assert job["parameters"]["read"] == "accounted"
+    assert job["on_delete"] == "cancel"  # a drain never ends, and what is not done comes again
+
+
+def test_beams_own_reading_keeps_its_subscriptions(plan: Plan) -> None:
+    (job,) = plan.of("google_dataflow_flex_template_job").values()
+    assert "read" not in job["parameters"]
+    with pytest.raises(WrongUse, match="in order"):
+        check_deadline("--events", subscription(plan, "events"), interval=10.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "cause"),
+    [
+        (("-var=read=accounted", "-var=undelivered_after=50"), "each lease that ends is a delivery"),
+        (('-var=parameters={read="accounted"}',), "stands in the variable `read`"),
+        (("-var=read=checkpoints",), "`beam` or `accounted`"),
+        (('-var=bigquery={tables=["crm.customers"]}',), "Name tables as PROJECT.DATASET.TABLE"),
+        (('-var=bigquery={datasets=["p.crm"],readers=["scheduler"]}',), "readers among worker"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_the_plan(tmp_path: Path, flags: tuple[str, ...], cause: str) -> None:
+    done, _ = planned(tmp_path, "-var-file=examples/small/terraform.tfvars", *flags)
+    assert done.returncode != 0
+    assert cause in " ".join((done.stdout + done.stderr).replace("│", " ").split())
+
+
+def test_bigquery_is_read_only_where_asked_for_and_only_what_is_named(plan: Plan, tmp_path: Path) -> None:
+    assert not [each for each in plan.outputs["rights"] if "bigquery" in each["role"]]
+    asked = '-var=bigquery={tables=["crm.shop.orders"],datasets=["crm.events"],queries=true}'
+    done, path = planned(tmp_path, "-var-file=examples/small/terraform.tfvars", f"-var=image={IMAGE}", asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = Plan(path.read_text("utf-8"))
+    test_every_right_has_its_reason_and_none_is_broad(found)
+    given = {
+        (each["who"], each["role"].rpartition(".")[2], each["on"])
+        for each in found.outputs["rights"]
+        if "bigquery" in each["role"]
+    }
+    assert given == {
+        (who, *right)
+        for who in ("worker", "commands")
+        for right in (
+            ("readSessionUser", "project my-project"),
+            ("jobUser", "project my-project"),
+            ("dataViewer", "BigQuery crm.shop.orders"),
+            ("dataViewer", "BigQuery crm.events"),
+        )
+    }
+    table = found.one('google_bigquery_table_iam_member.rights["worker crm.shop.orders"]')
+    assert (table["project"], table["dataset_id"], table["table_id"]) == ("crm", "shop", "orders")
+    data = found.one('google_bigquery_dataset_iam_member.rights["commands crm.events"]')
+    assert (data["project"], data["dataset_id"]) == ("crm", "events")
+    served = {said["service"] for said in found.of("google_project_service").values()}
+    assert {"bigquery.googleapis.com", "bigquerystorage.googleapis.com"} <= served
+
+
+def subscription(plan: Plan, which: str) -> Subscription:
+    """One of the plan's, as Pub/Sub would tell of it."""
+    said = plan.one(f"google_pubsub_subscription.{which}")
+    return Subscription(
+        name=said["name"],
+        ack_deadline_seconds=said["ack_deadline_seconds"],
+        enable_message_ordering=bool(said.get("enable_message_ordering")),
+        enable_exactly_once_delivery=bool(said.get("enable_exactly_once_delivery")),
+    )
