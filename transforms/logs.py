@@ -21,7 +21,7 @@ __all__ = ["FORMATS", "JsonLines", "WithFields", "asked_format", "fields", "show
 #: What `--log-format` takes.
 FORMATS = ("text", "json")
 #: The loggers of this package, and Python's own warnings.
-_OURS = frozenset(("transforms", "todoke", "beam_pipelines", "py"))
+_OURS = frozenset(("transforms", "services", "todoke", "beam_pipelines", "py"))
 #: Loggers of which `--debug` alone shows anything. Beam (by `root`, too) logs a traceback for each step that fails, and
 #: libraries for each call; what caused it is said in the end. Of all others, as a channel of another package, warnings
 #: are shown.

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from services.collect.sink import away
+from services.collect.sink import KeyedPayload, Sink, away
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.kept.rows import kept
 from transforms.storage.dead_letters import DeadLetters
+from transforms.storage.rows import DeadLetterRow
 from transforms.storage.store import StoreError
 
-__all__ = ["Letters", "StoreLetters"]
+__all__ = ["Letters", "SinkLetters", "StoreLetters"]
 
 #: What may wait to be written, in bytes of payloads.
 WAITING_BYTES = 16 * 1024 * 1024
@@ -30,15 +31,19 @@ class Letters(Protocol):
           HttpProblem: 503, they may not be.
         """
 
+    def close(self) -> None:
+        """Write what waits."""
+
 
 class StoreLetters:
     """Dead letters in the store, where those of the job are. One thread writes; few of all calls are refused.
 
     Args:
+      store: gives the store, or raises StoreError.
       clock: microseconds since the epoch.
     """
 
-    def __init__(self, store: DeadLetters, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Callable[[], DeadLetters], clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
         self._bytes = 0
@@ -52,7 +57,7 @@ class StoreLetters:
         rows = [kept(letter, self._clock()) for letter in letters]
         self._bytes += size
         try:
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._store.write_dead_letters, rows)
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, rows)
         except StoreError as error:
             _log.warning("refused calls could not be kept: %s", error)
             raise away("refused calls cannot be kept now") from None
@@ -60,5 +65,23 @@ class StoreLetters:
             self._bytes -= size
 
     def close(self) -> None:
-        """Write what waits. The store stays open."""
+        """See `Letters`. The store stays open."""
         self._writer.shutdown()
+
+    def _write(self, rows: Sequence[DeadLetterRow]) -> None:
+        self._store().write_dead_letters(rows)
+
+
+class SinkLetters:
+    """Dead letters as messages of a topic of their own, each as a line of a file of dead letters."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    async def keep(self, letters: Sequence[DeadLetter]) -> None:
+        """See `Letters`."""
+        await self._sink.publish([KeyedPayload(letter.to_json().encode(), "") for letter in letters])
+
+    def close(self) -> None:
+        """See `Letters`."""
+        self._sink.close()

@@ -66,7 +66,7 @@ def serving(folder: Path, *, busy_seconds: float = 10.0) -> Iterator[Service]:
         Queue(folder / "events.db", busy_seconds=busy_seconds) as queue,
         closing(SqliteStore(folder / "store.db", busy_seconds=busy_seconds)) as store,
     ):
-        letters = StoreLetters(store, lambda: NOW)
+        letters = StoreLetters(lambda: store, lambda: NOW)
         collect = Collect(Keys(SOURCES, lambda: 0.0), QueueSink(queue), letters, clock=lambda: NOW)
         yield Service(collect.app, queue, folder)
         letters.close()

@@ -28,7 +28,7 @@ def test_a_broker_that_is_away_is_503_at_once_and_not_ready(
     monkeypatch.setattr(pubsub, "AWAY_SECONDS", 60.0)
     sink = TopicSink("projects/p/topics/t", ordering=ordering)
     with closing(SqliteStore(tmp_path / "store.db")) as store, Queue(tmp_path / "unused.db") as queue:
-        letters = StoreLetters(store, lambda: NOW)
+        letters = StoreLetters(lambda: store, lambda: NOW)
         service = Service(Collect(Keys(SOURCES), sink, letters, clock=lambda: NOW).app, queue, tmp_path)
         assert service.ask("GET", "/ready").status_code == 503
         first = service.post("/v1/track", TRACK)
