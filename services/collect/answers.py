@@ -1,14 +1,15 @@
-"""What is answered: 200, or a problem (RFC 9457) that SDKs understand, with what browsers need to read it."""
+"""What is answered to calls, with what browsers need to read it."""
 
 import re
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-__all__ = ["GIF", "BadCall", "HttpProblem", "pixel", "preflight", "problem_response", "taken", "with_origin"]
+from services.problems import HttpProblem, problem_response
+
+__all__ = ["GIF", "BadCall", "pixel", "preflight", "taken", "with_origin"]
 
 #: A transparent image of one point.
 GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -18,20 +19,6 @@ MAX_AGE = 7_200
 _HEADERS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{0,1000}")
 
 _encode = msgspec.json.Encoder().encode
-
-
-class HttpProblem(Exception):
-    """A request that is refused whole.
-
-    `code` is one word for programs, `message` a sentence for people. `retry_after` is in whole seconds.
-    """
-
-    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
-        super().__init__(status, code, message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
 
 
 class BadCall(msgspec.Struct, frozen=True):
@@ -53,24 +40,6 @@ def taken(refused: Sequence[BadCall]) -> Response:
 def pixel() -> Response:
     """200 with an image."""
     return Response(GIF, media_type="image/gif", headers={"Cache-Control": "no-store"})
-
-
-def problem_response(problem: HttpProblem) -> Response:
-    """A problem as RFC 9457 has it, and with `code` and `message`: Python's SDKs raise KeyError without, and retry."""
-    said = {
-        "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.message,
-        "code": problem.code,
-        "message": problem.message,
-    }
-    headers = {"Cache-Control": "no-store"}
-    if problem.retry_after is not None:
-        headers["Retry-After"] = str(problem.retry_after)
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "WriteKey"  # for Basic, browsers would ask people for a password
-    return Response(_encode(said), problem.status, headers, "application/problem+json")
 
 
 def preflight(allowed: bool, asked: str | None) -> Response:

@@ -6,14 +6,12 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.collect.answers import BadCall, HttpProblem, pixel, preflight, problem_response, taken, with_origin
+from services.collect.answers import BadCall, pixel, preflight, taken, with_origin
 from services.collect.calls import Bad, Sent, never, prepared
-from services.collect.counts import ServiceCounts
 from services.collect.keys import Keys, KeySource
 from services.collect.letters import Letters
 from services.collect.openapi import document
@@ -30,12 +28,20 @@ from services.collect.request import (
     read_body,
     read_pixel,
 )
-from services.collect.sink import KeyedPayload, Sink
+from services.counts import ServiceCounts
+from services.problems import PROBLEM_HANDLERS, HttpProblem, problem_response
+from services.sink import KeyedPayload, Sink
 from transforms.events.dead_letter import DeadLetter
 
 __all__ = ["Collect", "now"]
 
 _T = TypeVar("_T")
+
+_HELPS = {
+    "requests": "Requests by the status of the answer",
+    "calls": "Calls that were taken, by source",
+    "refused": "Calls that were refused, by source and cause",
+}
 
 
 class _Key(msgspec.Struct, rename="camel"):
@@ -83,11 +89,8 @@ class Collect:
         self._letters = letters
         self._clock = clock
         self._announced = announced
-        self._counts = ServiceCounts()
-        self.app = Starlette(
-            routes=self._routes(),
-            exception_handlers={HTTPException: _http_problem, 500: _internal_problem},
-        )
+        self._counts = ServiceCounts("collect", _HELPS)
+        self.app = Starlette(routes=self._routes(), exception_handlers=PROBLEM_HANDLERS)
 
     def _routes(self) -> list[Route]:
         sent = [(path, self._batch) for path in BATCHES] + [(BEACON, self._beacon)]
@@ -152,7 +155,8 @@ class Collect:
     def _source(self, request: Request, key: str, origin: str | None) -> KeySource:
         source = self._keys.find(basic_key(request.headers.get("authorization")) or key)
         if source is None:
-            raise HttpProblem(401, "write_key", "the write key is missing, or is none")
+            # Not Basic: for that, browsers would ask people for a password.
+            raise HttpProblem(401, "write_key", "the write key is missing, or is none", challenge="WriteKey")
         if origin is not None and not source.allows(origin):
             raise HttpProblem(403, "origin", "the key's source takes no calls from this origin")
         return source
@@ -232,16 +236,3 @@ def _said_key(said: object) -> str:
 
 def _last(request: Request) -> str:
     return request.url.path.rstrip("/").rpartition("/")[2]
-
-
-async def _http_problem(_: Request, error: Exception) -> Response:
-    """What the routes refuse: no such path (404) or method (405)."""
-    assert isinstance(error, HTTPException)
-    answer = problem_response(HttpProblem(error.status_code, "http", error.detail))
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _internal_problem(_: Request, __: Exception) -> Response:
-    """What nobody foresaw; the server logs it."""
-    return problem_response(HttpProblem(500, "internal", "the service failed; send the same again"))

@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from services.collect.request import CALL_BYTES, Body
-from services.collect.sink import KeyedPayload
+from services.sink import KeyedPayload
 from transforms.events.decode import Cause, Refused, decode_announced
 from transforms.events.times import write_time
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from services.collect.sink import KeyedPayload, Sink, away
+from services.problems import away
+from services.sink import KeyedPayload, Sink
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.kept.rows import kept
 from transforms.storage.dead_letters import DeadLetters

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from services.collect.answers import HttpProblem
+from services.problems import HttpProblem
 from transforms.events.decode import BOM
 
 __all__ = [

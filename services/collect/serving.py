@@ -24,7 +24,7 @@ from services.collect.app import Collect, now
 from services.collect.keys import KeyFile, Keys, keys_of_text
 from services.collect.late_store import LateStore
 from services.collect.letters import Letters, SinkLetters, StoreLetters
-from services.collect.sink import QueueSink, Sink
+from services.sink import QueueSink, Sink
 from transforms.errors import WrongUse
 from transforms.events.queue.append import Queue
 from transforms.events.sources import parse_queue, parse_topic
@@ -118,7 +118,7 @@ def _sink(settings: CollectSettings) -> Sink:
 
 
 def _topic(topic: str, *, ordering: bool) -> Sink:
-    from services.collect.pubsub import TopicSink  # noqa: PLC0415 - a slow import
+    from services.pubsub import TopicSink  # noqa: PLC0415 - a slow import
 
     return TopicSink(topic, ordering=ordering)
 

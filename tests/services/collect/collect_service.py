@@ -12,7 +12,7 @@ import httpx
 from services.collect.app import Collect
 from services.collect.keys import Keys, KeySource
 from services.collect.letters import StoreLetters
-from services.collect.sink import QueueSink
+from services.sink import QueueSink
 from transforms.events.queue.append import Queue
 from transforms.events.queue.read import QueueReader
 from transforms.storage.open import open_reader

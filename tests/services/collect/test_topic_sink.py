@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from collect_service import NOW, SOURCES, TRACK, Service
 
-from services.collect import pubsub
+from services import pubsub
 from services.collect.app import Collect
 from services.collect.keys import Keys
 from services.collect.letters import StoreLetters
-from services.collect.pubsub import TopicSink
+from services.pubsub import TopicSink
 from transforms.events.queue.append import Queue
 from transforms.storage.sqlite.store import SqliteStore
 

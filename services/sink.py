@@ -1,4 +1,4 @@
-"""Where calls go: what returns has been written where nothing loses it."""
+"""Where what services take goes: what returns has been written where nothing loses it."""
 
 import asyncio
 import time
@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from services.collect.answers import HttpProblem
+from services.problems import HttpProblem, away
 from transforms.events.queue.append import MessageTooLarge, Queue
 from transforms.events.queue.file import QueueError
 
-__all__ = ["AWAY_SECONDS", "KeyedPayload", "QueueSink", "Sink", "away"]
+__all__ = ["AWAY_SECONDS", "KeyedPayload", "QueueSink", "Sink"]
 
 #: For how long after a failure the service says that it is not ready, in seconds.
 AWAY_SECONDS = 5.0
-#: When to come again, in whole seconds.
-RETRY_AFTER = 1
 
 
 class KeyedPayload(NamedTuple):
@@ -44,11 +42,6 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """End what was taken, and take nothing more."""
-
-
-def away(reason: str) -> HttpProblem:
-    """503: the same may be sent again."""
-    return HttpProblem(503, "unavailable", reason, retry_after=RETRY_AFTER)
 
 
 class QueueSink:

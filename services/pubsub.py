@@ -12,7 +12,8 @@ from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.publisher.exceptions import FlowControlLimitError, PublishToPausedOrderingKeyException
 from google.cloud.pubsub_v1.types import BatchSettings, LimitExceededBehavior, PublisherOptions, PublishFlowControl
 
-from services.collect.sink import KeyedPayload, away
+from services.problems import away
+from services.sink import KeyedPayload
 
 __all__ = ["TopicSink"]
 

@@ -1,0 +1,1 @@
+"""What customers touch: links, opens, unsubscribing and preferences."""

@@ -1,0 +1,74 @@
+"""The ASGI application: the parts of engage, and what every service has."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.engage.desk import Desk
+from services.engage.openapi import document
+from services.problems import PROBLEM_HANDLERS
+
+__all__ = ["PARTS", "Part", "engage"]
+
+
+class Part(NamedTuple):
+    """Some endpoints: their routes over a desk, and what OpenAPI says of them (`paths`, and `schemas` by name)."""
+
+    routes: Callable[[Desk], Sequence[Route]]
+    paths: Mapping[str, Any]
+    schemas: Mapping[str, Any] = {}
+
+
+#: All parts; another one is another line here.
+PARTS: tuple[Part, ...] = ()
+
+
+def engage(desk: Desk, parts: Sequence[Part] = PARTS) -> ASGIApp:
+    """The service over a desk."""
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def ready(_: Request) -> Response:
+        await desk.sink.check()
+        return JSONResponse({"status": "ready"})
+
+    async def metrics(_: Request) -> Response:
+        return PlainTextResponse("\n".join([*desk.counts.lines(), ""]), media_type="text/plain; version=0.0.4")
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(shown)
+
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for part in parts:
+        paths.update(part.paths)
+        schemas.update(part.schemas)
+    shown = document(paths, schemas)
+    health = {"/live": live, "/ready": ready, "/metrics": metrics, "/openapi.json": openapi}
+    routes = [route for part in parts for route in part.routes(desk)]
+    routes += [Route(path, answer, methods=["GET"]) for path, answer in health.items()]
+    return _Counted(Starlette(routes=routes, exception_handlers=PROBLEM_HANDLERS), desk)
+
+
+class _Counted:
+    """Counts answers by the route's path as it is declared: paths as they come hold tokens."""
+
+    def __init__(self, app: ASGIApp, desk: Desk) -> None:
+        self._app = app
+        self._counts = desk.counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = scope.get("route")
+                path = route.path if isinstance(route, Route) else "other"
+                self._counts.add("requests", path=path, status=str(message["status"]))
+            await send(message)
+
+        await self._app(scope, receive, counted)

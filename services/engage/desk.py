@@ -1,0 +1,86 @@
+"""What all endpoints of engage share: where receipts go, what may be looked up, who signs."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+
+from services.counts import ServiceCounts
+from services.problems import away
+from services.sink import KeyedPayload, Sink
+from transforms.campaigns.load import Definitions
+from transforms.channels.tokens import SigningKeys
+from transforms.storage.reader import Reader
+from transforms.storage.store import StoreError
+from transforms.users.control import Receipt, encode_receipt
+
+__all__ = ["HELPS", "Desk", "StoreView", "now"]
+
+_T = TypeVar("_T")
+
+#: What engage counts.
+HELPS = {
+    "requests": "Requests by endpoint and status of the answer",
+    "receipts": "Receipts that were published, by kind and channel",
+}
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
+class StoreView:
+    """A store to look things up in, from an event loop: a thread of its own reads."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._thread = ThreadPoolExecutor(1, "view")
+
+    async def ask(self, what: Callable[[Reader], _T]) -> _T:
+        """What a function finds in the reader.
+
+        Raises:
+          HttpProblem: 503, the store does not answer.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, what, self._reader)
+        except StoreError:  # its text names files
+            raise away("the store does not answer now") from None
+
+    def close(self) -> None:
+        """End what is asked. The reader stays open."""
+        self._thread.shutdown()
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What endpoints share.
+
+    Attributes:
+      sink: where receipts go: what returns from `receive` is durable there.
+      view: the users' store, for reading alone.
+      definitions: the newest that this process knows.
+      keys: sign and verify tokens.
+      counts: what this process has counted.
+      clock: microseconds since the epoch.
+    """
+
+    sink: Sink
+    view: StoreView
+    definitions: Callable[[], Definitions]
+    keys: SigningKeys
+    counts: ServiceCounts = msgspec.field(default_factory=lambda: ServiceCounts("engage", HELPS))
+    clock: Callable[[], int] = now
+
+    async def receive(self, receipts: Sequence[Receipt]) -> None:
+        """Publish receipts; they are durable when this returns.
+
+        Raises:
+          HttpProblem: 503, they may not be, and the same may be sent again.
+        """
+        await self.sink.publish([KeyedPayload(encode_receipt(each), str(each.user_id)) for each in receipts])
+        for each in receipts:
+            self.counts.add("receipts", kind=each.kind, channel=each.channel)

@@ -1,0 +1,41 @@
+"""The API as OpenAPI 3.1: what all parts have, around what each says of its own paths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["document", "problem"]
+
+
+def document(paths: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of these paths and schemas."""
+    texts = {name: {"type": "string"} for name in ("type", "title", "detail", "code", "message")}
+    fields = {**texts, "status": {"type": "integer"}}
+    shown = {"Problem": {"type": "object", "properties": fields, "required": sorted(fields)}, **schemas}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Todoke: engage", "version": "1", "description": "What customers touch."},
+        "paths": {**paths, **_health()},
+        "components": {"schemas": shown},
+    }
+
+
+def problem(says: str) -> dict[str, Any]:
+    """An answer that is a problem."""
+    return {"description": says, "content": {"application/problem+json": {"schema": {"$ref": _PROBLEM}}}}
+
+
+_PROBLEM = "#/components/schemas/Problem"
+
+
+def _health() -> dict[str, Any]:
+    def get(summary: str, says: str) -> dict[str, Any]:
+        return {"get": {"summary": summary, "responses": {"200": {"description": says}}}}
+
+    ready = get("Receipts can be made durable", "They are taken.")
+    ready["get"]["responses"]["503"] = problem("Nothing can be made durable now. Retry-After says when to come again.")
+    return {
+        "/live": get("The process lives", "It does."),
+        "/ready": ready,
+        "/metrics": get("What was counted", "As text, for Prometheus."),
+        "/openapi.json": get("This document", "As JSON."),
+    }
