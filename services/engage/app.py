@@ -13,10 +13,10 @@ from services.engage.desk import Desk
 from services.engage.openapi import document
 from services.problems import PROBLEM_HANDLERS
 
-__all__ = ["PARTS", "Part", "engage"]
+__all__ = ["PARTS", "EngagePart", "engage"]
 
 
-class Part(NamedTuple):
+class EngagePart(NamedTuple):
     """Some endpoints: their routes over a desk, and what OpenAPI says of them (`paths`, and `schemas` by name)."""
 
     routes: Callable[[Desk], Sequence[Route]]
@@ -25,10 +25,10 @@ class Part(NamedTuple):
 
 
 #: All parts; another one is another line here.
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[EngagePart, ...] = ()
 
 
-def engage(desk: Desk, parts: Sequence[Part] = PARTS) -> ASGIApp:
+def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
     """The service over a desk."""
 
     async def live(_: Request) -> Response:

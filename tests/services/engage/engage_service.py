@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from services.engage.app import PARTS, Part, engage
+from services.engage.app import PARTS, EngagePart, engage
 from services.engage.desk import Desk, StoreView
 from services.engage.table import TableSink
 from transforms.campaigns.load import compiled
@@ -26,7 +26,7 @@ OLD_KEYS = SigningKeys({"a": OLD_SECRET})
 class Service:
     """What tests ask, and what they find in the store."""
 
-    def __init__(self, desk: Desk, parts: Sequence[Part], store: SqliteStore, path: Path) -> None:
+    def __init__(self, desk: Desk, parts: Sequence[EngagePart], store: SqliteStore, path: Path) -> None:
         self.desk, self.store, self.path = desk, store, path
         self.app = engage(desk, parts)
 
@@ -44,7 +44,7 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, definitions: str = "{}", parts: Sequence[Part] = PARTS) -> Iterator[Service]:
+def serving(folder: Path, definitions: str = "{}", parts: Sequence[EngagePart] = PARTS) -> Iterator[Service]:
     path = folder / "store.db"
     with closing(SqliteStore(path)) as store, closing(open_reader(f"sqlite:{path}")) as reader:
         found = compiled((("shop.yaml", definitions),))
