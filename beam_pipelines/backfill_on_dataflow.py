@@ -10,7 +10,6 @@ import json
 import logging
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
@@ -27,6 +26,7 @@ from transforms.errors import RunFailed, WrongUse
 from transforms.events.sources import Bounded, Source
 from transforms.events.times import write_time
 from transforms.logs import fields
+from transforms.storage.scratch.folder import scratch_folder
 
 __all__ = ["build", "build_spread", "check", "run"]
 
@@ -113,7 +113,7 @@ class _Backfill(beam.DoFn):
     def process(self, argv: list[str]) -> None:
         command = [sys.executable, "-m", "todoke", "backfill", *argv, "--log-format=json"]
         with (
-            tempfile.TemporaryDirectory(prefix="todoke-") as folder,
+            scratch_folder() as folder,
             subprocess.Popen(
                 command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
             ) as running,

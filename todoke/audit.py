@@ -3,9 +3,7 @@
 Nothing is written but the metric.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -22,6 +20,7 @@ from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
 from transforms.events.plain import counted
 from transforms.storage.open import open_store
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.scratch.records import NoRoom
 from transforms.users.audit import OUTCOMES, audit
 
@@ -56,9 +55,9 @@ def audit_store(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, An
 
 def _in_beam(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
     """The report comes back by a file that the last step writes: `--report`, where workers are elsewhere."""
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+    with scratch_folder() as folder:
         elsewhere = asked.report is not None and "://" in asked.report
-        place = asked.report_place if elsewhere and asked.report_place else str(Path(folder) / "report.json")
+        place = asked.report_place if elsewhere and asked.report_place else str(folder / "report.json")
         pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
         job.build(pipeline, asked, place)
         try:

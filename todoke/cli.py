@@ -2,7 +2,9 @@
 
 import os
 import select
+import signal
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ from todoke.boundary import Manner
 from todoke.commands import definitions, jobs, operations, questions
 from todoke.help import Grouped
 from transforms.events.plain import escape_unwritable, quoted
+from transforms.storage.scratch.folder import remove_folders
 
 __all__ = ["app", "main"]
 
@@ -121,9 +124,27 @@ def todoke(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. SIGTERM ends it as Ctrl-C does, and then as a signal ends a process."""
     escape_unwritable(sys.stdout)
-    app()
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: _stop(number, stopped))
+    try:
+        app()
+    finally:
+        if stopped:
+            remove_folders()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os.kill(os.getpid(), stopped[0])  # whatever other threads still do
+            os._exit(128 + stopped[0])  # the first process of a container has no default for signals
+
+
+def _stop(number: int, stopped: list[int]) -> None:
+    """Let the command end its work. A second signal ends the process at once."""
+    stopped.append(number)
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import re
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +19,7 @@ from transforms.errors import RunFailed, WrongUse
 from transforms.events.plain import counted, quoted
 from transforms.events.row_files import RowFiles, whole_file
 from transforms.events.times import write_time
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.store import Store
 from transforms.users.export import CALLS, MEMBERS, SENDS, exported, exported_members, exported_sends
 from transforms.views.person import PARTS, Person, person, rows_of
@@ -98,8 +98,8 @@ def _check(kind: str, pattern: str) -> None:
 def _write(store: Store, kind: str, pattern: str) -> dict[str, int]:
     schema, rows, _ = _KINDS[kind]
     counts = Counter[str]()
-    with _writing(), tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        files = RowFiles(pattern, Path(folder), schema)
+    with _writing(), scratch_folder() as folder:
+        files = RowFiles(pattern, folder, schema)
         for part, row in rows(store, counts):
             files.write(part, row)
         files.finish()

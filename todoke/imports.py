@@ -33,6 +33,7 @@ from transforms.events.row_files import RowFiles, whole_file
 from transforms.events.sources import QUERY_LIMIT, BigQuery, Files, TableStreams, parse_source
 from transforms.events.transforms import read_messages
 from transforms.segments.document import Problems, read_documents
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.users.export import CALLS
 
 __all__ = ["AskedImport", "import_files"]
@@ -257,10 +258,10 @@ def _take(importing: _Importing, asked: AskedImport) -> dict[str, Any]:
         with open_events(asked.to, "--to") as publish:
             publish_evenly(map(msgspec.json.encode, importing.calls()), publish, asked.rate)
         return {}
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        scratch = Path(folder) / "rows"
+    with scratch_folder() as folder:
+        scratch = folder / "rows"
         scratch.mkdir()
-        place = asked.to or str(Path(folder) / "calls.jsonl")
+        place = asked.to or str(folder / "calls.jsonl")
         files = RowFiles(place, scratch, CALLS)
         for call in importing.calls():
             files.write(call["timestamp"][:10], call)

@@ -4,7 +4,6 @@ A kill is made good by running the command again.
 """
 
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from transforms.segments.columns.layout import needs_of
 from transforms.segments.columns.memberships import memberships as columns_of_users
 from transforms.segments.warming import atoms
 from transforms.storage.open import open_store
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.scratch.records import NoRoom
 from transforms.storage.users import Users
 from transforms.users.export import exported
@@ -104,8 +104,8 @@ def _here(asked: Backfill, _beam_flags: Sequence[str], folder: str) -> tuple[Map
     definitions = compiled(asked.config.definitions)
     conditions, policies = conditions_of(asked.config.definitions), definitions.policies
     needs = needs_of(atom for condition in conditions.values() for atom in atoms(condition))
-    with tempfile.TemporaryDirectory(prefix="todoke-") as place:
-        done = prepare(_messages(asked), needs, Path(place), until=asked.as_of, parts=parts)
+    with scratch_folder() as place:
+        done = prepare(_messages(asked), needs, place, until=asked.as_of, parts=parts)
         sums = Counter(done.accounts)
         defaults = policies.default_zone, policies.default_region
         frames = columns_of_users(conditions, done.prepared, asked.as_of, *defaults)
@@ -136,8 +136,7 @@ def _write(place: str, members: pl.DataFrame) -> None:
 
 def _by_rows(asked: Backfill, beam_flags: Sequence[str], folder: str) -> tuple[Mapping[str, int], int]:
     """A run over the events into a store of its own, which knows since when too; as `_here`."""
-    with tempfile.TemporaryDirectory(prefix="todoke-") as name:
-        place = Path(name)
+    with scratch_folder() as place:
         source = _exported(asked, place) if asked.of_archive else asked.config.source
         url, letters = f"sqlite:{place / 'history.db'}", str(place / "dead_letters.jsonl")
         config = msgspec.structs.replace(asked.config, source=source, store=url, dead_letters=letters)

@@ -1,7 +1,6 @@
 """`todoke preview`: who would be in a segment, or what a campaign would do, by recorded events; nothing is sent."""
 
 import sys
-import tempfile
 import time
 from itertools import dropwhile
 from pathlib import Path
@@ -30,6 +29,7 @@ from transforms.events.plain import counted
 from transforms.events.sources import Bounded, parse_source
 from transforms.events.transforms import read_messages
 from transforms.segments.index import Segment
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.users.histories import Histories
 from transforms.users.preview import Preview, preview_segment
 
@@ -59,8 +59,8 @@ def preview(
     known = _definitions(definitions)
     _check_name(name, known)
     until = None if as_of is None else read_time("--as-of", as_of)
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder, Console(stderr=True).status("reading events"):
-        histories = _read(Path(folder), events, known, until)
+    with scratch_folder() as folder, Console(stderr=True).status("reading events"):
+        histories = _read(folder, events, known, until)
         moment = histories.newest if until is None else until
         found: Preview | CampaignPreview
         if name in known.campaigns:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -41,6 +40,7 @@ from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.control import Control, oldest_control
 from transforms.storage.open import open_store
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.scratch.records import NoRoom
 from transforms.storage.store import NoStore, Store
 from transforms.users.lease import JobLease
@@ -131,9 +131,9 @@ def _run_passes(
     config: Config, store: Store | None, console: Console, beam_flags: Sequence[str], build: Build
 ) -> Summary:
     """The run over the files, and over what it leaves itself in a store's control table; returns the sums."""
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
+    with scratch_folder() as folder:
         here = not any(flag.startswith(("--runner", "--direct_")) for flag in beam_flags)
-        config = msgspec.structs.replace(config, summary=str(Path(folder) / "summary.json"), on_disk=here)
+        config = msgspec.structs.replace(config, summary=str(folder / "summary.json"), on_disk=here)
         job = Job()
 
         def go(config: Config) -> None:

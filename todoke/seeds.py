@@ -1,6 +1,5 @@
 """`todoke backfill --write seeds`: the past that new conditions need, for users of a live job."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from transforms.events.transforms import read_messages
 from transforms.segments.columns.layout import NotColumnar, needs_of
 from transforms.segments.leaves import EventLeaf
 from transforms.storage.open import open_store
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.scratch.records import NoRoom
 from transforms.storage.store import Store
 from transforms.storage.users import Users
@@ -101,11 +101,11 @@ def _seed_from_files(asked: Backfill, store: Store, wanted: set[int], engine: st
     definitions = compiled(asked.release)
     asked = _opened(asked)
     read = {"read": 0, "dead_letters": 0}
-    with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-        history = History(Path(folder))
+    with scratch_folder() as folder:
+        history = History(folder)
         for at in sorted(wanted):
             by = _by_columns if engine == "columns" else _by_rows
-            read = by(asked, activated(definitions, at), at, Path(folder) / str(at), history)
+            read = by(asked, activated(definitions, at), at, folder / str(at), history)
         payloads = seed_payloads(store.scan_users() if wanted else (), definitions, wanted, history, done)
         with open_control(store, asked.control_topic) as publish:
             publish_evenly(payloads, publish, asked.rate)

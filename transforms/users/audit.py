@@ -6,7 +6,6 @@ is later: the state is settled to it by the core, and nothing is written. A user
 archive; if it has changed, all of that is done once more. Times are microseconds UTC.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
@@ -26,6 +25,7 @@ from transforms.segments.leaves import leaf_key
 from transforms.segments.warming import atoms, references
 from transforms.segments.written import condition_text
 from transforms.storage.rows import EventRow, UserRow
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.users import EVERY_USER, UserRange
 from transforms.users.archive import HistoryStore, archived, knows_ids, rows_of
 from transforms.users.boundary import Failed, fold_apart
@@ -255,8 +255,8 @@ class _Asks:
         """The differences of each user."""
         if not judged:
             return
-        with tempfile.TemporaryDirectory(prefix="todoke-") as folder:
-            prepared = self._prepared(judged, Path(folder))
+        with scratch_folder() as folder:
+            prepared = self._prepared(judged, folder)
             moments = {each.user.id: each.at for each in judged}
             answers = self._ask(self.segments, prepared, moments)
             differing = {each.user.id: self._segments_that_differ(each, answers[each.user.id]) for each in judged}

@@ -6,7 +6,6 @@ into others are few, and are settled in one place; users who were deleted are se
 to know of other users it looks up by part.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.events.decode import Refused, decode
 from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Needs, Prepared
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.export import exported
 from transforms.users.prepare.parts import write_part
@@ -259,26 +259,26 @@ class _Ask(beam.DoFn):
     ) -> Iterator[Any]:
         part, blobs = element
         with (
-            tempfile.TemporaryDirectory(prefix="todoke-") as place,
+            scratch_folder() as place,
             _spilled(blobs) as rows,
             _spilled(settled[part]) as settled_rows,
         ):
             names = list({name for name, _ in touched[part]})
             own_rows = rows.filter(~pl.col("key").is_in(names)) if names else rows
-            partition, applied = write_part(part, own_rows, settled_rows, self._needs, Path(place))
+            partition, applied = write_part(part, own_rows, settled_rows, self._needs, place)
             yield beam.pvalue.TaggedOutput(_COUNTS, ("applied", applied))
-            prepared = Prepared(self._until, self._needs, () if partition is None else (partition,), place)
+            prepared = Prepared(self._until, self._needs, () if partition is None else (partition,), str(place))
             yield from self._question(part, prepared)
 
 
 @contextmanager
 def _spilled(blobs: Iterable[bytes]) -> Iterator[pl.LazyFrame]:
     """The rows of blobs, scanned from files that are there while this is open."""
-    with tempfile.TemporaryDirectory(prefix="todoke-") as place:
+    with scratch_folder() as place:
         files: list[Path] = []
         for blob in blobs:
             if blob:
-                files.append(Path(place) / f"{len(files):06}.parquet")
+                files.append(place / f"{len(files):06}.parquet")
                 files[-1].write_bytes(blob)
         yield scanned(files)
 
