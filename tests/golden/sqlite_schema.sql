@@ -10,7 +10,10 @@ CREATE TABLE ledger (user TEXT, send TEXT, state TEXT, campaign TEXT, step TEXT,
     decided_at INTEGER, at INTEGER, attempts INTEGER, lease INTEGER, detail TEXT, PRIMARY KEY (user, send))
     WITHOUT ROWID;
 CREATE TABLE inbox (user TEXT, at INTEGER, send TEXT, campaign TEXT, step TEXT, title TEXT, body TEXT,
-    image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
+    image TEXT, deep_link TEXT, data BLOB, expires INTEGER, placement TEXT NOT NULL DEFAULT '',
+    shown_on BLOB NOT NULL DEFAULT x'', locale TEXT NOT NULL DEFAULT '', opened INTEGER NOT NULL DEFAULT 0,
+    clicked INTEGER NOT NULL DEFAULT 0, dismissed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, at DESC, send))
+    WITHOUT ROWID;
 CREATE TABLE metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
 CREATE TABLE dead_letters (time INTEGER, id TEXT PRIMARY KEY, arrived INTEGER, user TEXT, source TEXT,

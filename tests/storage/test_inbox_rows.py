@@ -1,7 +1,10 @@
 """What every store promises of inboxes."""
 
+import msgspec
 from samples import NOW, inbox
 
+from transforms.storage.reader import Reader
+from transforms.storage.rows import InboxMarks
 from transforms.storage.store import Store
 
 
@@ -18,3 +21,24 @@ def test_an_inbox_goes_with_its_user(store: Store) -> None:
     store.write_inbox([inbox("u1"), inbox("u2")])
     store.delete_user("u1", [], [])
     assert (store.read_inbox("u1"), store.read_inbox("u2")) == ([], [inbox("u2")])
+
+
+def test_marks_are_set_once_and_outlast_the_message_being_written_again(store: Store, reader: Reader) -> None:
+    rows = [inbox("u1", NOW, "s2"), inbox("u1", NOW - 1, placement="top", trigger=b'{"event":"A"}', locale="ja")]
+    store.write_inbox(rows)
+    store.mark_inbox(rows, InboxMarks(opened=NOW + 5))
+    store.mark_inbox(store.read_inbox("u1")[:1], InboxMarks(opened=NOW + 9, clicked=NOW + 7))
+    store.write_inbox(rows)
+    marked = [
+        msgspec.structs.replace(rows[0], opened=NOW + 5, clicked=NOW + 7),
+        msgspec.structs.replace(rows[1], opened=NOW + 5),
+    ]
+    assert store.read_inbox("u1") == marked
+    assert reader.page_inbox("u1", 10).rows == marked
+
+
+def test_a_mark_brings_no_message_back(store: Store) -> None:
+    store.write_inbox([row := inbox("u1")])
+    store.delete_user("u1", [], [])
+    store.mark_inbox([row, inbox("u2")], InboxMarks(dismissed=NOW))
+    assert (store.read_inbox("u1"), store.read_inbox("u2")) == ([], [])

@@ -18,6 +18,7 @@ from transforms.storage.rows import (
     DeadLetterRow,
     EventRow,
     IdentityRow,
+    InboxMarks,
     InboxRow,
     LeaseRow,
     LedgerRow,
@@ -52,7 +53,10 @@ ONE_OF_EACH: dict[str, Any] = {
     "identities": IdentityRow("token", "t1", "u1", 1_772_000_000_000, "u0"),
     "members": MemberRow("vip", "u1", START, 7, False),
     "ledger": LedgerRow("u1", "s1", "unknown", "gift", "one", "push", START, START + 1, 2, START + HOUR, "timeout"),
-    "inbox": InboxRow("u1", START, "s1", "gift", "one", "A gift", "For you", "i.png", "a://b", b"{}", START + DAY),
+    "inbox": InboxRow(
+        *("u1", START, "s1", "gift", "one", "A gift", "For you", "i.png", "a://b", b"{}", START + DAY),
+        *("home", b"{}", "ja"),
+    ),
     "metrics": MetricRow("sends/push/handed_off", START, 3),
     "dead_letters": DeadLetterRow(START, "id", START - 1, "u1", "pubsub:p/s", "no_id", "it has none", b"{}", 2, 0),
     "runs": RunRow(START, "0123456789abcdef", (1, 2**64 - 1), ("vip",), False, {"fedcba9876543210": (1,)}),
@@ -104,6 +108,8 @@ def test_the_rows_of_sqlite(tmp_path: Path) -> None:
         if "one" in found:  # these two are one value, encoded
             found = msgspec.json.decode(found["run" if table == "runs" else "lease"])
         found.pop("weight", None)  # made of the others
+        if table == "inbox":
+            assert {name: found.pop(name) for name in InboxMarks.__struct_fields__} == msgspec.to_builtins(InboxMarks())
         found |= {"active": bool(found["active"])} if table == "members" else {}
         assert plain(found) == row, f"{table}: {ADVICE}"
 

@@ -13,6 +13,7 @@ from transforms.storage.reader import Reader
 from transforms.storage.rows import (
     DeadLetterRow,
     EventRow,
+    InboxMarks,
     InboxRow,
     LedgerRow,
     MemberRow,
@@ -23,7 +24,7 @@ from transforms.storage.series import series_of
 from transforms.storage.store import Store
 from transforms.views.campaigns import funnel
 from transforms.views.dead_letters import dead_letters
-from transforms.views.inbox import inbox
+from transforms.views.inbox import inbox, inbox_rows, shown_inbox
 from transforms.views.segments import flow, members
 from transforms.views.sends import sends
 from transforms.views.users import UnknownUser, known_user, past, profile, timeline
@@ -126,6 +127,37 @@ def test_an_inbox_has_the_messages_of_merged_users(reader: Reader, ann: list[Any
         assert [message["send"] for message in found] == ["ann0", "old0", "ann1", "ann2", "old1", "old2"]
         left = whole(lambda most, cursor, name=name: inbox(reader, name, most, cursor, now=NOW), limit)
         assert [message["send"] for message in left] == ["ann1", "ann2", "old1", "old2"]
+
+
+def test_an_app_shows_what_is_for_one_place_and_counts_what_is_unread(store: Store, reader: Reader) -> None:
+    store.write_users([user("ann", merged=["old"]), user("old", owner="ann"), user("gone", deleted=write_time(NOW))])
+    told = {"a": {}, "b": {"expires": NOW}, "c": {"dismissed": 1}, "d": {"opened": 5}, "e": {"clicked": 5}}
+    told |= {"f": {"placement": "top", "trigger": b'{"event":"A"}', "locale": "ja"}, "g": {}, "h": {}}
+    for number, (send, said) in enumerate(told.items()):
+        name = "gone" if send == "h" else "old" if number % 2 else "ann"
+        row = InboxRow(name, NOW - number // 2, send, "gift", "one", "A gift", "", "", "", b"{}", 0)
+        marks = InboxMarks(**{mark: said.pop(mark) for mark in ("opened", "clicked", "dismissed") if mark in said})
+        store.write_inbox([row := msgspec.structs.replace(row, **said)])
+        store.mark_inbox([row], marks)
+    for name in ("ann", "old"):
+        pages, cursor = [], None
+        while True:
+            page = shown_inbox(reader, name, 1, cursor, now=NOW)
+            pages += page.messages
+            assert page.unread == 2
+            if (cursor := page.next) is None:
+                break
+        assert [each["send"] for each in pages] == ["a", "d", "e", "g"]
+        assert [each.get("read") or each.get("clicked") for each in pages[1:3]] == ["1970-01-01T00:00:00.000005Z"] * 2
+    [placed] = shown_inbox(reader, "ann", 9, now=NOW, placement="top").messages
+    assert (placed["placement"], placed["trigger"], placed["locale"]) == ("top", {"event": "A"}, "ja")
+    assert shown_inbox(reader, "ann", 9, now=NOW, placement="*").unread == 3
+    assert [row.send for row in inbox_rows(reader, "ann")] == ["a", "b", "c", "d", "e", "f", "g"]
+    for name in ("gone", "nobody", "~ann"):
+        assert shown_inbox(reader, name, 9, now=NOW, placement="*").messages == []
+    for limit, cursor in ((0, None), (9, "no cursor"), (9, write_cursor("inbox", (1, "a")))):
+        with pytest.raises(ValueError):
+            shown_inbox(reader, "ann", limit, cursor, now=NOW)
 
 
 def test_users_who_are_merged_into_each_other_end_somewhere(store: Store, reader: Reader) -> None:

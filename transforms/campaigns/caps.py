@@ -16,7 +16,7 @@ __all__ = ["FAILED", "CapHistory", "Counted"]
 
 
 #: The kinds of receipts by which a message has certainly not reached an address.
-FAILED = ("failed", "dead_token", "bounced", "expired", "suppressed")
+FAILED = ("failed", "dead_token", "bounced", "soft_bounced", "expired", "suppressed")
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True, gc=False):

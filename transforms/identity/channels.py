@@ -22,6 +22,7 @@ __all__ = [
     "USER",
     "Channel",
     "Facts",
+    "Follows",
     "attributes_of",
     "channels",
     "check_installed",
@@ -41,6 +42,19 @@ Facts = Mapping[str, Any]
 _Part = TypeVar("_Part")
 
 
+class Follows(msgspec.Struct, frozen=True):
+    """The attributes that say whether an account may send to somebody: the `address` that follows it, and the one that
+    has `left` it.
+    """
+
+    address: str
+    left: str
+
+    def told(self, address: str, *, followed: bool) -> dict[str, str | None]:
+        """What the attributes are once an address follows the account, or has left it."""
+        return {self.address: address, self.left: None} if followed else {self.left: address}
+
+
 class Channel(msgspec.Struct, frozen=True):
     """All of one channel.
 
@@ -50,7 +64,8 @@ class Channel(msgspec.Struct, frozen=True):
 
     `key` writes an address as it is compared with others, so that a bounce or a complaint blocks it for good; None:
     none is blocked. `shared`: several users may have the same address, which gets one message of a run that reaches
-    many. `linked`: the store is told whose an address is.
+    many. `linked`: the store is told whose an address is. `follows`: nobody is sent to who does not follow the account,
+    and its provider says who does.
 
     The others are `module:name` of what is imported later: `message` a `MessageForm` (`transforms.messages.form`),
     `settings` a `ChannelSettings` and `transport` a `Transport` (`transforms.channels.channel`).
@@ -67,6 +82,7 @@ class Channel(msgspec.Struct, frozen=True):
     key: Callable[[str], str] | None = None
     shared: bool = False
     linked: bool = False
+    follows: Follows | None = None
 
 
 @cache

@@ -12,11 +12,13 @@ from transforms.identity.zones import known_zone
 
 __all__ = [
     "CONTEXT_NAMES",
+    "FOLLOWED",
     "GONE",
     "GROUP_ID",
     "GROUP_TRAITS",
     "KNOWN_ZONE",
     "RESERVED",
+    "UNFOLLOWED",
     "Profile",
     "Written",
     "newest",
@@ -39,6 +41,9 @@ GROUP_ID, GROUP_TRAITS = "group.id", "group.traits."
 
 #: Prefixes that no trait can have, since other calls write there.
 RESERVED = ("context.", "group.", "#")
+
+#: The kinds of receipts by which an account may send to somebody, and may no more: see `Channel.follows`.
+FOLLOWED, UNFOLLOWED = "followed", "unfollowed"
 
 #: In place of the device's type: the token must not be used.
 GONE = False
@@ -240,3 +245,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
             key = f"{folded_topic(said.get('topic') or '') or EVERY_TOPIC}/{channel}"
             self.consent[key] = newest(self.consent.get(key), (*stamp, kind == "resubscribed"))
             changed.append("#consent")
+        elif kind in (FOLLOWED, UNFOLLOWED) and isinstance(address, str) and isinstance(channel, str):
+            declared = channels().get(channel)
+            if declared is not None and declared.follows is not None:
+                changed += self.write(declared.follows.told(address, followed=kind == FOLLOWED), stamp)

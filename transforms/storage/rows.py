@@ -8,6 +8,7 @@ __all__ = [
     "EventKey",
     "EventRow",
     "IdentityRow",
+    "InboxMarks",
     "InboxRow",
     "LeaseRow",
     "LedgerRow",
@@ -121,8 +122,20 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-class InboxRow(msgspec.Struct, frozen=True, gc=False):
-    """What an app shows in its inbox: decided `at`, shown until `expires` (0: for ever). `data` is JSON."""
+class InboxMarks(msgspec.Struct, frozen=True, gc=False):
+    """When somebody read an inbox message, clicked it and dismissed it; 0: not yet."""
+
+    opened: int = 0
+    clicked: int = 0
+    dismissed: int = 0
+
+
+class InboxRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"trigger": "shown_on"}):
+    """What an app shows in its inbox: decided `at`, shown until `expires` (0: for ever). `data` is JSON.
+
+    `placement` is where, empty for the list of messages; `trigger` is JSON that says when, empty for at once. `locale`
+    is that of the text. What stands after it are marks (see `InboxMarks`), which are written apart.
+    """
 
     user: str
     at: int
@@ -135,6 +148,12 @@ class InboxRow(msgspec.Struct, frozen=True, gc=False):
     deep_link: str
     data: bytes
     expires: int
+    placement: str = ""
+    trigger: bytes = b""
+    locale: str = ""
+    opened: int = 0
+    clicked: int = 0
+    dismissed: int = 0
 
 
 class RunRow(msgspec.Struct, frozen=True, gc=False, rename={"definitions_hash": "definitions"}):

@@ -1,11 +1,12 @@
 """How messages end: what is said of each."""
 
 from transforms.events.event import RECEIPT, Event
+from transforms.identity.profile import FOLLOWED
 from transforms.users.editor import UserEditor
 from transforms.users.effects import Account
 from transforms.users.user import Announcement, Merge, OwnerDeleted, TokenReassigned, Wake
 
-__all__ = ["ORDERED", "account", "account_control", "accounts_of", "close_send"]
+__all__ = ["ORDERED", "account", "account_control", "accounts_of", "close_send", "makes_known"]
 
 #: Stands in the `group` of a deletion that came by the control topic, where no call has one: it is accounted there.
 ORDERED = "ordered"
@@ -26,6 +27,11 @@ def account(editor: UserEditor, event: Event, outcome: str) -> None:
     """Say how a message ended."""
     for each in accounts_of(editor.id, event, outcome):
         editor.emit(each)
+
+
+def makes_known(event: Event) -> bool:
+    """Whether an event makes somebody known of whom nothing is: what became of a send does not, who follows is."""
+    return event.type != RECEIPT or event.properties.get("kind") == FOLLOWED
 
 
 def close_send(editor: UserEditor, event: Event) -> None:

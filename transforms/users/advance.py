@@ -12,7 +12,7 @@ import msgspec
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.trigger import Trigger
 from transforms.events.event import RECEIPT, Event
-from transforms.users.accounts import account, account_control, close_send
+from transforms.users.accounts import account, account_control, close_send, makes_known
 from transforms.users.archive import token_lost
 from transforms.users.deletion import delete, delete_merged
 from transforms.users.editor import UserEditor
@@ -114,9 +114,9 @@ def _apply_event(editor: UserEditor, event: Event) -> None:
         close_send(editor, event)
         account(editor, event, "duplicate")
     elif (tombstone.deleted is not None and tombstone.took(event)) or (
-        event.type == RECEIPT and editor.lineage.created is None
+        editor.lineage.created is None and not makes_known(event)
     ):
-        account(editor, event, "deleted")  # what became of a send makes nobody known
+        account(editor, event, "deleted")
     elif editor.lineage.former and asks_first(editor, event):
         ask_first(editor, event)
     elif editor.rate_limit.count(event):

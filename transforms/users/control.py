@@ -23,6 +23,7 @@ from transforms.events.event import RECEIPT, Event
 from transforms.events.ids import refused_id
 from transforms.events.plain import quoted
 from transforms.events.times import read_time, write_time
+from transforms.identity.profile import FOLLOWED, UNFOLLOWED
 from transforms.users.user import ANONYMOUS, Input, decode_inputs, encode_inputs
 
 __all__ = ["KINDS", "Receipt", "decode_control", "encode_inputs_control", "encode_receipt", "receipt_event"]
@@ -35,12 +36,17 @@ KINDS = {
     "expired": "Expired",
     "suppressed": "Suppressed",
     "dead_token": "Token Expired",
+    "delivered": "Delivered",
     "bounced": "Bounced",
+    "soft_bounced": "Soft Bounced",
     "opened": "Opened",
     "clicked": "Clicked",
+    "dismissed": "Dismissed",
     "complained": "Complained",
     "unsubscribed": "Unsubscribed",
     "resubscribed": "Resubscribed",
+    FOLLOWED: "Followed",
+    UNFOLLOWED: "Unfollowed",
 }
 
 

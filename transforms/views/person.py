@@ -7,11 +7,15 @@ import msgspec
 
 from transforms.events.dead_letter import payload_json
 from transforms.events.times import write_time
-from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, UserRow
+from transforms.storage.rows import DeadLetterRow, EventRow, InboxMarks, InboxRow, LedgerRow, UserRow
 from transforms.storage.store import Store
 from transforms.views.users import decision, profile
 
-__all__ = ["PARTS", "Person", "person", "rows_of"]
+__all__ = ["PARTS", "Person", "is_tombstone", "person", "rows_of"]
+
+
+#: The times of an inbox message that may not be.
+_MESSAGE_TIMES = ("expires", *InboxMarks.__struct_fields__)
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -26,7 +30,12 @@ class Person(msgspec.Struct, frozen=True):
     @property
     def is_deleted(self) -> bool:
         """Whether a tombstone is all there is."""
-        return self.row is not None and {"user", "deleted"} == set(profile(self.row)) - {"owner"}
+        return self.row is not None and is_tombstone(profile(self.row))
+
+
+def is_tombstone(shown: dict[str, Any]) -> bool:
+    """Whether a profile says no more than that there was somebody."""
+    return {"user", "deleted"} == set(shown) - {"owner"}
 
 
 def person(store: Store, asked: str) -> Person:
@@ -94,7 +103,8 @@ def _inbox(store: Store, id_: str) -> Iterator[dict[str, Any]]:
 
 def _message(row: InboxRow) -> dict[str, Any]:
     said = msgspec.structs.asdict(row) | {"at": write_time(row.at), "data": msgspec.json.decode(row.data)}
-    return said | {"expires": write_time(row.expires) if row.expires else None}
+    said |= {name: write_time(time) if (time := said[name]) else None for name in _MESSAGE_TIMES}
+    return said | {"trigger": msgspec.json.decode(row.trigger) if row.trigger else None}
 
 
 def _identities(store: Store, id_: str) -> Iterator[dict[str, Any]]:

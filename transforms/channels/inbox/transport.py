@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
-from transforms.channels.inbox.message import RenderedInbox
+from transforms.channels.inbox.message import RenderedInbox, ShownOn
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered
@@ -52,6 +52,9 @@ class InboxLine(OutboxLine, frozen=True, kw_only=True):
     deep_link: str | None
     data: dict[str, Any]
     expires: int | None
+    placement: str
+    trigger: ShownOn | None
+    locale: str
 
 
 def _open(opening: Opening) -> InboxSender:
@@ -80,4 +83,7 @@ def inbox_row(send: Send, message: RenderedInbox) -> InboxRow:
         deep_link=message.deep_link or "",
         data=msgspec.json.encode(message.data),
         expires=0 if message.expires is None else send.decided_at + message.expires * SECOND,
+        placement=message.placement,
+        trigger=b"" if message.trigger is None else msgspec.json.encode(message.trigger),
+        locale=message.locale,
     )

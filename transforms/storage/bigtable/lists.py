@@ -10,6 +10,7 @@ from google.cloud.bigtable.data import Row
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import NAMES, ROW, cell_of, record, records
 from transforms.storage.bigtable.dead_letters import letter
+from transforms.storage.bigtable.inbox import inbox_rows
 from transforms.storage.bigtable.lease import BigtableLease
 from transforms.storage.bigtable.ledger import Listed
 from transforms.storage.bigtable.metrics import BigtableMetrics
@@ -49,7 +50,7 @@ class BigtableLists(BigtableUsers, BigtableMetrics, BigtableRuns, BigtableLease)
 
     def inbox_after(self, user: str, after: After, at_once: int) -> Iterator[InboxRow]:
         """A user's inbox after (at, send)."""
-        return records(InboxRow, self._older("inbox", keys.inbox_of(user), after, at_once))
+        return inbox_rows(self._older("inbox", keys.inbox_of(user), after, at_once))
 
     def members_after(self, segment: str, after: str | None, at_once: int) -> Iterator[MemberRow]:
         """Members and those who left after a user."""

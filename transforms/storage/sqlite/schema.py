@@ -31,7 +31,10 @@ CREATE TABLE IF NOT EXISTS ledger (user TEXT, send TEXT, state TEXT, campaign TE
     decided_at INTEGER, at INTEGER, attempts INTEGER, lease INTEGER, detail TEXT, PRIMARY KEY (user, send))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbox (user TEXT, at INTEGER, send TEXT, campaign TEXT, step TEXT, title TEXT, body TEXT,
-    image TEXT, deep_link TEXT, data BLOB, expires INTEGER, PRIMARY KEY (user, at DESC, send)) WITHOUT ROWID;
+    image TEXT, deep_link TEXT, data BLOB, expires INTEGER, placement TEXT NOT NULL DEFAULT '',
+    shown_on BLOB NOT NULL DEFAULT x'', locale TEXT NOT NULL DEFAULT '', opened INTEGER NOT NULL DEFAULT 0,
+    clicked INTEGER NOT NULL DEFAULT 0, dismissed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, at DESC, send))
+    WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (series TEXT, window INTEGER, count INTEGER, PRIMARY KEY (series, window))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letters (time INTEGER, id TEXT PRIMARY KEY, arrived INTEGER, user TEXT, source TEXT,
@@ -54,6 +57,12 @@ ADDED = (
     ("identities", "previous", "TEXT NOT NULL DEFAULT ''"),
     ("events", "revision", "INTEGER NOT NULL DEFAULT 0"),
     ("dead_letters", "arrived", "INTEGER"),
+    ("inbox", "placement", "TEXT NOT NULL DEFAULT ''"),
+    ("inbox", "shown_on", "BLOB NOT NULL DEFAULT x''"),
+    ("inbox", "locale", "TEXT NOT NULL DEFAULT ''"),
+    ("inbox", "opened", "INTEGER NOT NULL DEFAULT 0"),
+    ("inbox", "clicked", "INTEGER NOT NULL DEFAULT 0"),
+    ("inbox", "dismissed", "INTEGER NOT NULL DEFAULT 0"),
 )
 
 #: A file that lacks `dead_letters.arrived` has letters by time and id: of those with one id, the first is taken over.
