@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from transforms.channels.channel import every_secret, every_variable
 from transforms.channels.secret_manager import PREFIX, check_name
-from transforms.channels.settings import SECRET_PREFIX, UNSUBSCRIBE_SECRET
+from transforms.channels.settings import OWN_SECRETS, SECRET_PREFIX
 from transforms.errors import WrongUse
 from transforms.messages.render import has_break
 
@@ -19,7 +19,7 @@ def plain_variables() -> list[str]:
 
 def secret_variables() -> list[str]:
     """The variables that hold secrets, but for those that messages name."""
-    return [UNSUBSCRIBE_SECRET, *every_secret()]
+    return [*OWN_SECRETS, *every_secret()]
 
 
 def parse_variables(said: Iterable[str]) -> Mapping[str, str]:

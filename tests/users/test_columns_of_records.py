@@ -16,7 +16,7 @@ HOUR = 3_600_000_000
 slow = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 REACHED = compile_plain(
     {
-        "segments": {channel: {"members": {"reachable": channel}} for channel in ("push", "email", "sms", "webhook")}
+        "segments": {channel: {"members": {"reachable": channel}} for channel in ("push", "email", "sms", "line", "webhook")}
         | {"news": {"members": {"consented": {"topic": "news", "channel": "push"}}}}
         | {"pro": {"members": {"attribute": "plan", "is": "pro"}}}
     }
@@ -36,7 +36,7 @@ def told(draw: st.DrawFn) -> list[Plain]:
         call: Plain = {"messageId": f"m{number:02}", "timestamp": iso(at)}
         call["arrival"] = iso(at + draw(st.sampled_from([0, 0, 5 * HOUR])))
         who = draw(st.sampled_from(whose))
-        match draw(st.sampled_from(["token", "mailbox", "link", "dead", "lost", "bounced", "denied", "set"])):
+        match draw(st.sampled_from(["token", "mailbox", "link", "dead", "lost", "bounced", "follows", "denied", "set"])):
             case "token":
                 device = {"device": {"token": draw(TOKENS), "type": "ios"}}
                 call |= who | {"type": "track", "event": "A", "context": device}
@@ -51,6 +51,9 @@ def told(draw: st.DrawFn) -> list[Plain]:
                 call |= who | {"type": "token_lost", "properties": {"token": draw(TOKENS)}}
             case "bounced":
                 call |= who | receipt(kind="bounced", address=draw(MAILBOXES), channel="email")
+            case "follows":
+                kind = draw(st.sampled_from(["followed", "unfollowed"]))
+                call |= who | receipt(kind=kind, address=draw(st.sampled_from(["U1", "U2"])), channel="line")
             case "denied":
                 kind = draw(st.sampled_from(["unsubscribed", "resubscribed"]))
                 call |= who | receipt(kind=kind, topic=draw(st.sampled_from(["news", ""])), channel="push")

@@ -11,7 +11,7 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Outcome
-from transforms.channels.settings import UNSUBSCRIBE_SECRET, MailSettings, secret_of
+from transforms.channels.settings import OWN_SECRETS, MailSettings, secret_of
 from transforms.events.times import write_time
 from transforms.identity.channels import channels, part_of
 from transforms.messages.definitions import Message
@@ -210,7 +210,7 @@ def every_variable() -> list[str]:
 def secret_values(environment: Mapping[str, str]) -> list[str]:
     """What these hold, and what signs links: nobody may see it. One whose file cannot be read is nobody's yet."""
     found = []
-    for name in (*every_secret(), UNSUBSCRIBE_SECRET):
+    for name in (*every_secret(), *OWN_SECRETS):
         with suppress(ValueError):
             found.append(secret_of(environment, name))
     return found

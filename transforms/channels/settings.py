@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.channels.references import reference_to
 from transforms.channels.secret_manager import PREFIX, read_secret
+from transforms.channels.tokens import SIGNING_KEYS, SigningKeys, read_signing_keys
 from transforms.channels.unsubscribe import unsubscribe_url
 from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox
@@ -19,6 +21,7 @@ from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
 __all__ = [
+    "OWN_SECRETS",
     "SECRET_PREFIX",
     "UNSUBSCRIBE_SECRET",
     "UNSUBSCRIBE_URL",
@@ -32,6 +35,8 @@ __all__ = [
 
 #: Where the links that unsubscribe lead, and what signs them.
 UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET"
+#: The secrets that channels share.
+OWN_SECRETS = (UNSUBSCRIBE_SECRET, SIGNING_KEYS)
 #: What the variables of templates' secrets begin with.
 SECRET_PREFIX = "TODOKE_SECRET_"
 
@@ -140,23 +145,25 @@ class MailSettings(msgspec.Struct, frozen=True):
 
     The defaults are for one machine: whoever knows the secret can unsubscribe anybody, so set
     `TODOKE_UNSUBSCRIBE_SECRET` (and keep it: links in mails that are out there depend on it) before a real mail goes
-    out. `secrets` are what webhooks may be called with; None where no calls are made.
+    out. `signing_keys` make what leads from a message back to its send; without them nothing does. `secrets` are what
+    webhooks may be called with; None where no calls are made.
     """
 
     sender: str = "Todoke <todoke@localhost>"
     unsubscribe_base: str = "https://localhost/unsubscribe"
     unsubscribe_secret: str = "local"
     secrets: dict[str, str] | None = None
+    signing_keys: SigningKeys | None = None
 
     def __repr__(self) -> str:
         return f"MailSettings({self.sender!r}, {self.unsubscribe_base!r})"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "MailSettings":
-        """Read `TODOKE_MAIL_FROM`, `TODOKE_UNSUBSCRIBE_URL` and `TODOKE_UNSUBSCRIBE_SECRET`.
+        """Read `TODOKE_MAIL_FROM`, `TODOKE_UNSUBSCRIBE_URL`, `TODOKE_UNSUBSCRIBE_SECRET` and `TODOKE_SIGNING_KEYS`.
 
         Raises:
-          ValueError: the URL or the sender is not one, or the file of the secret cannot be read.
+          ValueError: the URL, the sender or the keys are none, or the file of a secret cannot be read.
         """
         check_mail(environment)
         base = environment.get(UNSUBSCRIBE_URL)
@@ -165,12 +172,18 @@ class MailSettings(msgspec.Struct, frozen=True):
                 "TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links",
                 extra=fields(channel="email"),
             )
+        keys = secret_of(environment, SIGNING_KEYS)
         named: dict[str, Any] = {
+            "signing_keys": read_signing_keys(keys) if keys else None,
             "sender": environment.get("TODOKE_MAIL_FROM"),
             "unsubscribe_base": base,
             "unsubscribe_secret": secret_of(environment, UNSUBSCRIBE_SECRET),
         }
         return cls(**{name: value for name, value in named.items() if value})
+
+    def reference_to(self, send: Send) -> str:
+        """What leads back to a send; empty where there are no keys."""
+        return reference_to(send, self.signing_keys) if self.signing_keys is not None else ""
 
     def unsubscribe_url(self, send: Send) -> str:
         """The link for the receiver of a send: its topic, or of a transactional one every topic, on its channel."""

@@ -4,6 +4,9 @@ A token is `KEY.CONTENT.MAC`: the id of the key; MessagePack in base64url, a lis
 (microseconds since the epoch, UTC; 0: never) and what it says; and HMAC-SHA256 over purpose, key id and content, of
 which the first 16 bytes count (RFC 2104, section 5). Whoever holds a token can read it. A token of one purpose is none
 of another.
+
+What others shall carry and not read is sealed: `KEY.SEALED`, the content enciphered by AES-SIV (RFC 5297), which needs
+no nonce, so that a message is the same at each try.
 """
 
 import hmac
@@ -13,6 +16,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from transforms.events.plain import quoted
 
@@ -89,6 +94,35 @@ class SigningKeys:
         if ends and now >= ends:
             raise BadToken("the token has ended")
         return said
+
+    def seal(self, purpose: str, said: Any) -> str:
+        """A token that only `unseal` reads, with one of these keys and the same purpose; the same each time."""
+        sealed = self._cipher(purpose, self._first).encrypt(_encode(said), None)
+        return f"{self._first}.{urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
+
+    def unseal(self, purpose: str, token: str, kind: type[_T]) -> _T:
+        """What a sealed token says.
+
+        Raises:
+          BadToken: it is not genuine, or says something else.
+        """
+        name, _, content = token.partition(".")
+        if len(token) > LONGEST or not token.isascii() or name not in self._secrets:
+            raise BadToken("the token is not genuine")
+        try:
+            sealed = urlsafe_b64decode(content + "=" * (-len(content) % 4))
+            said = self._cipher(purpose, name).decrypt(sealed, None)
+        except (ValueError, InvalidTag):
+            raise BadToken("the token is not genuine") from None
+        if urlsafe_b64encode(sealed).rstrip(b"=").decode() != content:  # base64 has other ways to write the same bytes
+            raise BadToken("the token is not genuine")
+        try:
+            return msgspec.msgpack.decode(said, type=kind)
+        except ValueError as error:
+            raise BadToken("the token says something else") from error
+
+    def _cipher(self, purpose: str, name: str) -> AESSIV:
+        return AESSIV(hmac.digest(self._secrets[name], f"todoke seal\0{purpose}\0{name}".encode(), "sha512"))
 
     def _mac(self, purpose: str, name: str, content: str) -> str:
         signed = hmac.digest(self._secrets[name], f"todoke\0{purpose}\0{name}\0{content}".encode(), "sha256")

@@ -27,6 +27,7 @@ from transforms.channels.channel import Opening, OutboxFile, Transport
 from transforms.channels.email.message import RenderedMail
 from transforms.channels.email.settings import SMTP_PASSWORD, SMTP_USER, SmtpAddress, parse_smtp
 from transforms.channels.outcome import Outcome
+from transforms.channels.references import REFERENCE, REFERENCE_HEADER
 from transforms.channels.settings import MailSettings, secret_of
 from transforms.events.plain import quoted
 from transforms.identity.mailbox import named_mailbox, on_the_wire
@@ -39,6 +40,11 @@ CONNECT_SECONDS = 5.0
 REFUSED_SECONDS = 60.0
 #: "Service not available, closing transmission channel".
 CLOSING = 421
+
+#: Of whose servers the header is read and taken out again that says what their events shall say of a mail.
+_SENDGRID = ".sendgrid.net"
+#: A line has 998 characters at most (RFC 5322, 2.1.1); a longer reference is left out.
+_LONGEST_REFERENCE = 900
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINE_START_DOT = re.compile(rb"(?m)^\.")
@@ -74,12 +80,13 @@ class Composed(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def compose(send: Send, mail: RenderedMail, settings: MailSettings) -> Composed | Outcome:
+def compose(send: Send, mail: RenderedMail, settings: MailSettings, host: str = "") -> Composed | Outcome:
     """The mail of a send, the same at every try; or `failed` where an address must not be used.
 
     What a header holds is text, whatever it looks like: the header is written here and never parsed, since the standard
     library decodes encoded words in what it is given, with their line breaks, and raises on names that are no phrases.
-    One-click unsubscribe (RFC 8058) is offered unless the send is transactional (has no topic).
+    One-click unsubscribe (RFC 8058) is offered unless the send is transactional (has no topic). What leads back to the
+    send stands where the events of the server `host` say it again.
     """
     recipient = on_the_wire(send.address)
     if recipient is None:
@@ -105,8 +112,20 @@ def compose(send: Send, mail: RenderedMail, settings: MailSettings) -> Composed 
     if send.topic is not None:
         headers["List-Unsubscribe"] = f"<{settings.unsubscribe_url(send)}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    headers |= _referring(settings.reference_to(send), host)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return Composed(sender[1], recipient, headers["Message-ID"], head.encode("ascii") + _body(send, mail))
+
+
+def _referring(reference: str, host: str) -> dict[str, str]:
+    """The header with what leads back to a send. SES says all headers again, SendGrid its arguments alone:
+    https://www.twilio.com/docs/sendgrid/for-developers/sending-email/unique-arguments
+    """
+    if not 0 < len(reference) <= _LONGEST_REFERENCE:
+        return {}
+    if f".{host}".endswith(_SENDGRID):
+        return {"X-SMTPAPI": f'{{"unique_args": {{"{REFERENCE}":\r\n "{reference}"}}}}'}
+    return {REFERENCE_HEADER: reference}
 
 
 def _body(send: Send, mail: RenderedMail) -> bytes:
@@ -179,7 +198,7 @@ class Mail:
         """The mail of a send; `failed` where an address must not be used."""
         if not isinstance(rendered, RenderedMail):
             raise TypeError(f"send {send.id}: a push cannot go out as mail")
-        return compose(send, rendered, self._settings)
+        return compose(send, rendered, self._settings, self._address.host)
 
     async def send(self, send: Send, made: Composed) -> Outcome:  # noqa: ARG002
         """Hand one mail to the server."""

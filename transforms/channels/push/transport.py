@@ -18,11 +18,12 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 
 from transforms.campaigns.effects import Send
-from transforms.channels.channel import OutboxLine, Transport, line_head
+from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
 from transforms.channels.http import CONNECT_SECONDS, Answer, Http, refusal
 from transforms.channels.outcome import Outcome
 from transforms.channels.push.message import RenderedPush
 from transforms.channels.push.settings import FcmAddress, parse_fcm
+from transforms.channels.references import REFERENCE
 from transforms.channels.settings import MailSettings
 from transforms.messages.render import Rendered
 
@@ -44,6 +45,7 @@ class Push:
     Args:
       address: the project; a local server gets `Authorization: Bearer local`.
       timeout: seconds to connect, and to wait for FCM's answer.
+      settings: for what leads back to a send.
       credential: instead of Google's application default credentials, which come from the environment.
 
     Raises:
@@ -55,10 +57,12 @@ class Push:
         address: FcmAddress,
         *,
         timeout: float = 10.0,
+        settings: MailSettings | None = None,
         credential: google.auth.credentials.Credentials | None = None,
     ) -> None:
         self._url = f"{address.server.url}/v1/projects/{address.project}/messages:send"
         self._http = Http(timeout)
+        self._settings = settings or MailSettings()
         if credential is None and address.server.local:
             credential = google.oauth2.credentials.Credentials("local")  # type: ignore[no-untyped-call]
         self._credential = credential or credentials.ApplicationDefault().get_credential()
@@ -69,7 +73,7 @@ class Push:
         """The body of a request; `failed` where FCM would not take it."""
         if not isinstance(rendered, RenderedPush):
             raise TypeError(f"send {send.id}: it is no push")
-        message = checked_message(rendered, send)
+        message = checked_message(rendered, send, self._settings)
         if isinstance(message, Outcome):
             return message
         return msgspec.json.encode({"message": {"token": send.address, **message}})
@@ -113,13 +117,19 @@ class PushLine(OutboxLine, frozen=True, kw_only=True):
     data: dict[str, str]
 
 
-def _show(send: Send, push: RenderedPush, _settings: MailSettings) -> PushLine | Outcome:
-    if isinstance(refused := checked_message(push, send), Outcome):
-        return refused
-    return PushLine(**line_head(send), token=send.address, title=push.title, body=push.body, data=push.data)
+def _show(send: Send, push: RenderedPush, settings: MailSettings) -> PushLine | Outcome:
+    made = checked_message(push, send, settings)
+    if isinstance(made, Outcome):
+        return made
+    data = made.get("data", {})
+    return PushLine(**line_head(send), token=send.address, title=push.title, body=push.body, data=data)
 
 
-TRANSPORT = Transport(lambda opening: Push(parse_fcm(opening.told["push"][0])), _show)
+def _open(opening: Opening) -> Push:
+    return Push(parse_fcm(opening.told["push"][0]), settings=opening.settings)
+
+
+TRANSPORT = Transport(_open, _show)
 
 
 def _passes(error: Exception) -> bool:
@@ -129,13 +139,20 @@ def _passes(error: Exception) -> bool:
     return isinstance(error.__cause__, OSError | TransportError)
 
 
-def checked_message(push: RenderedPush, send: Send) -> dict[str, Any] | Outcome:
-    """FCM's message, without the token; `failed` where a field is refused, or the whole is too large."""
+def checked_message(push: RenderedPush, send: Send, settings: MailSettings) -> dict[str, Any] | Outcome:
+    """FCM's message, without the token; `failed` where a field is refused, or the whole is too large.
+
+    What leads back to the send stands among the data, unless there is no room for it.
+    """
     try:
         message = fcm_message(push, send)
     except ValueError as error:
         return Outcome.failed("rejected", str(error))
     size = len(msgspec.json.encode(message))
+    if (reference := settings.reference_to(send)) and REFERENCE not in message.get("data", {}):
+        whole = {**message, "data": {**message.get("data", {}), REFERENCE: reference}}
+        if len(msgspec.json.encode(whole)) <= PAYLOAD_BYTES:
+            return whole
     if size > PAYLOAD_BYTES:
         return Outcome.failed("too_large", f"{size:,} bytes; FCM takes {PAYLOAD_BYTES:,}")
     return message

@@ -15,9 +15,10 @@ from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxLine, Sender, Transport, line_head
 from transforms.channels.http import Answer, Http, refusal
 from transforms.channels.outcome import Outcome
+from transforms.channels.references import REFERENCE
 from transforms.channels.settings import MailSettings, header_secret
 from transforms.channels.sms.message import RenderedSms
-from transforms.channels.sms.settings import SMS_FROM, SMS_TOKEN, SmsAddress, parse_sms
+from transforms.channels.sms.settings import SMS_FROM, SMS_STATUS_URL, SMS_TOKEN, SmsAddress, parse_sms
 
 __all__ = ["TRANSPORT", "JsonSms", "Sms", "SmsLine", "TwilioSms"]
 
@@ -42,13 +43,26 @@ class Sms:
       address: where messages are posted.
       token: the secret that says who we are.
       sender: who messages are from that do not say so; empty: nobody.
+      settings: for what leads back to a send.
+      status_url: where the provider tells what became of a message; empty: nowhere.
       timeout: seconds to connect, and to wait for the answer.
     """
 
-    def __init__(self, address: SmsAddress, token: str, sender: str = "", *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        address: SmsAddress,
+        token: str,
+        sender: str = "",
+        *,
+        settings: MailSettings | None = None,
+        status_url: str = "",
+        timeout: float = 10.0,
+    ) -> None:
         self._address = address
         self._token = token.strip()  # a line break at its end, as files have, cannot stand in a header
         self._sender = sender
+        self._settings = settings or MailSettings()
+        self._status_url = status_url
         self._http = Http(timeout)
 
     def sender_of(self, send: Send, rendered: RenderedSms) -> str:
@@ -75,7 +89,11 @@ class TwilioSms(Sms):
         if not sender:
             return Outcome.failed("rejected", f"nobody is the sender: give the message a `from`, or set {SMS_FROM}")
         named = "MessagingServiceSid" if sender.startswith("MG") and len(sender) == 34 else "From"
-        form = urlencode({"To": send.address, named: sender, "Body": rendered.text})
+        fields = {"To": send.address, named: sender, "Body": rendered.text}
+        if self._status_url:
+            reference = self._settings.reference_to(send)
+            fields["StatusCallback"] = self._status_url + (f"?{REFERENCE}={reference}" if reference else "")
+        form = urlencode(fields)
         who = b64encode(f"{self._address.account}:{self._token}".encode()).decode()
         headers = {"authorization": f"Basic {who}", "content-type": "application/x-www-form-urlencoded"}
         return _Made(form.encode(), headers)
@@ -93,6 +111,8 @@ class JsonSms(Sms):
         """The JSON that is posted."""
         sender = self.sender_of(send, rendered)
         body: dict[str, str] = {"id": send.id, "to": send.address, "text": rendered.text}
+        if reference := self._settings.reference_to(send):
+            body["reference"] = reference
         headers = {"content-type": "application/json", "idempotency-key": f'"{send.id}"'}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
@@ -147,7 +167,13 @@ class SmsLine(OutboxLine, frozen=True, kw_only=True):
 def _open(opening: Opening) -> Sender:
     address, environment = parse_sms(opening.told["sms"][0]), opening.environment
     kind = TwilioSms if address.account else JsonSms
-    return kind(address, header_secret(environment, SMS_TOKEN), environment.get(SMS_FROM, ""))
+    return kind(
+        address,
+        header_secret(environment, SMS_TOKEN),
+        environment.get(SMS_FROM, ""),
+        settings=opening.settings,
+        status_url=environment.get(SMS_STATUS_URL, ""),
+    )
 
 
 def _show(send: Send, message: RenderedSms, _settings: MailSettings) -> SmsLine:
