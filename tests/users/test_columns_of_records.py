@@ -16,7 +16,9 @@ HOUR = 3_600_000_000
 slow = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 REACHED = compile_plain(
     {
-        "segments": {channel: {"members": {"reachable": channel}} for channel in ("push", "email", "sms", "line", "webhook")}
+        "segments": {
+            channel: {"members": {"reachable": channel}} for channel in ("push", "email", "sms", "line", "webhook")
+        }
         | {"news": {"members": {"consented": {"topic": "news", "channel": "push"}}}}
         | {"pro": {"members": {"attribute": "plan", "is": "pro"}}}
     }
@@ -36,7 +38,8 @@ def told(draw: st.DrawFn) -> list[Plain]:
         call: Plain = {"messageId": f"m{number:02}", "timestamp": iso(at)}
         call["arrival"] = iso(at + draw(st.sampled_from([0, 0, 5 * HOUR])))
         who = draw(st.sampled_from(whose))
-        match draw(st.sampled_from(["token", "mailbox", "link", "dead", "lost", "bounced", "follows", "denied", "set"])):
+        kinds = ["token", "mailbox", "link", "dead", "lost", "bounced", "follows", "denied", "set"]
+        match draw(st.sampled_from(kinds)):
             case "token":
                 device = {"device": {"token": draw(TOKENS), "type": "ios"}}
                 call |= who | {"type": "track", "event": "A", "context": device}

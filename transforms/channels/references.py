@@ -1,7 +1,7 @@
 """What a message carries so that its provider, or an app, can say which send it speaks of.
 
-A reference is sealed: providers keep it and log it, and it names a user. Nobody can make one up, or one of it for another
-send, so that whoever has it was given the message.
+A reference is sealed: providers keep it and log it, and it names a user. Nobody can make one up, or make one of it for
+another send, so that whoever has it was given the message.
 """
 
 import msgspec
