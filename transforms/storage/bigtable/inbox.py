@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-from google.cloud.bigtable.data import Row, SetCell
+from google.cloud.bigtable.data import Mutation, Row, SetCell
 
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import Database, cell_of, record
@@ -30,7 +30,7 @@ class BigtableInbox(Database):
 
         def mark(row: InboxRow) -> None:
             given = {name: at for name, at in msgspec.structs.asdict(marks).items() if at and not getattr(row, name)}
-            cells = [SetCell(FAMILY, name.encode(), b"%d" % at, 0) for name, at in given.items()]
+            cells: list[Mutation] = [SetCell(FAMILY, name.encode(), b"%d" % at, 0) for name, at in given.items()]
             if cells:
                 self._tables.update("inbox", keys.inbox_key(row.user, row.at, row.send), cells)
 
