@@ -1,12 +1,14 @@
 """`todoke backfill --write audit`: of a store that a run has filled, beside nothing else; a report and a metric."""
 
 import json
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from commands import Todoke, run_process
+from commands import COMMAND, Todoke, run_process
 
 from todoke.prism import installed_prism
 from transforms.channels.push.local_fcm import LocalFcm
@@ -92,6 +94,39 @@ def test_every_runner_finds_the_same(shop: Path, todoke: Todoke, runner: str) ->
     assert here["differ"] == 1
     assert {**there, "elapsed_s": 0} == {**here, "elapsed_s": 0}
     assert metrics(todoke, "audited")["differ"] == 1
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner=FnApiRunner",)])
+def test_whoever_is_killed_is_made_good_by_the_same_command(shop: Path, runner: tuple[str, ...]) -> None:
+    """Killed ever later, and the last time when the report is there already."""
+    plant(shop, "cat", "nobody")
+    before = rows(shop)
+    flags = ("backfill", *FLAGS, *AS_OF, *runner, "--report")
+    begun = time.monotonic()
+    assert run_process(shop, *flags, "whole.json").returncode == 0
+    whole = time.monotonic() - begun
+    for share in (0.6, 0.8, 0.95, 1.0):
+        with subprocess.Popen([COMMAND, *flags, "again.json"], cwd=shop, stdout=subprocess.DEVNULL) as running:
+            end = time.monotonic() + share * whole
+            while time.monotonic() < end and (share < 1.0 or not (shop / "again.json").exists()):
+                time.sleep(0.005)
+            running.kill()
+        assert rows(shop) == before
+    done = run_process(shop, *flags, "again.json")
+    assert done.returncode == 0, done.stderr
+    reports = [json.loads((shop / name).read_bytes()) | {"elapsed_s": 0} for name in ("whole.json", "again.json")]
+    assert reports[0] == reports[1]
+    assert reports[0]["differ"] == 1
+    assert rows(shop) == before
+    assert not (shop / "outbox").exists()
+
+
+def rows(folder: Path) -> list[Any]:
+    """All that an audit reads."""
+    store = open_store(f"sqlite:{folder / 'store.db'}")
+    found = [*store.scan_users(), *store.scan_ledger()]
+    store.close()
+    return found
 
 
 def test_it_is_of_now_unless_a_time_is_named(shop: Path, todoke: Todoke) -> None:
