@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from services.collect.request import CALL_BYTES, Body
+from services.collect.request import CALL_BYTES, KINDS, Body
 from services.sink import KeyedPayload
 from transforms.events.decode import Cause, Refused, decode_announced
 from transforms.events.times import write_time
@@ -29,6 +29,8 @@ _MAY_BE_EMPTY = (
     "sentAt",
 )
 _EMPTY = (b'""', b"null")
+#: What is told at a glance to be no delete.
+_KINDS = frozenset(f'"{kind}"'.encode() for kind in KINDS.values())
 #: What is ours to say, or nobody's to know.
 _NOT_THEIRS = ("writeKey", "arrival", "receivedAt")
 #: The name that RudderStack's SDK for Go gives itself; so does Segment's, which sends `timestamp`.
@@ -87,17 +89,18 @@ def _message(call: dict[str, Any], size: int, sent: Sent, announced: Callable[[s
         call.pop(name, None)
     if sent.kind is not None:
         call["type"] = sent.kind
-    elif _text(call.get("type")) == "delete":  # keys of browsers are public; nor may a letter of it be sent again
+    elif _is_delete(call.get("type")):  # keys of browsers are public; nor may a letter of it be sent again
         return Bad(Cause.UNKNOWN_TYPE, "a delete is not taken here: `todoke users delete` deletes", None)
     if size > CALL_BYTES:
         raise Refused(Cause.TOO_LARGE, f"{size:,} bytes; a call has at most {CALL_BYTES:,}")
     _merge(call, sent.around)
     for name in _MAY_BE_EMPTY:
-        if name in call and isinstance(value := call[name], msgspec.Raw) and bytes(value) in _EMPTY:
+        if (value := call.get(name)) is not None and isinstance(value, msgspec.Raw) and bytes(value) in _EMPTY:
             del call[name]
     context = _with_source(call, sent.source)
     finished = call | {"context": context, "receivedAt": write_time(sent.received)}
-    finished.setdefault("messageId", uuid4().hex)
+    if "messageId" not in finished:
+        finished["messageId"] = uuid4().hex
     if "timestamp" in call:
         finished.pop("originalTimestamp", None)
     elif "anonymousId" in call and "userId" in call and _is_go(context):
@@ -167,6 +170,6 @@ def _value(said: Any) -> Any:
         raise Refused(Cause.TOO_DEEP, str(error)) from None
 
 
-def _text(said: Any) -> str | None:
-    value = _value(said)
-    return value if isinstance(value, str) else None
+def _is_delete(said: Any) -> bool:
+    """Whether a type is that of a delete, however it is escaped."""
+    return said is not None and bytes(said) not in _KINDS and _value(said) == "delete"
