@@ -19,6 +19,8 @@ __all__ = ["TopicSink"]
 
 #: How long one publishing may take with all its tries, in seconds.
 PUBLISH_SECONDS = 5.0
+#: For how long a check counts, in seconds.
+CHECKED_SECONDS = 1.0
 #: For how long nothing is tried after a failure, in seconds: answers come at once meanwhile.
 AWAY_SECONDS = 1.0
 #: What may wait to be published.
@@ -41,6 +43,8 @@ class TopicSink:
         self._topic = topic
         self._ordering = ordering
         self._away_until = 0.0
+        self._checked_until = 0.0
+        self._is_away, self._is_tried = False, False
         flow = PublishFlowControl(WAITING_MESSAGES, WAITING_BYTES, LimitExceededBehavior.ERROR)
         # With ordering, the library makes any retry one without end. So there is none: whoever sent sends again.
         self._retry = None if ordering else Retry(timeout=PUBLISH_SECONDS)
@@ -50,12 +54,23 @@ class TopicSink:
         )
 
     async def publish(self, messages: Sequence[KeyedPayload]) -> None:
-        """See `Sink`."""
+        """See `Sink`. Of a broker that was away, one request at a time finds out whether it is back."""
         self._raise_if_away()
+        if self._is_away and self._is_tried:
+            raise away("the broker does not take more now")
+        self._is_tried = tries = self._is_away
+        try:
+            await self._published(messages)
+        finally:
+            if tries:
+                self._is_tried = False
+
+    async def _published(self, messages: Sequence[KeyedPayload]) -> None:
         futures = [self._submitted(message) for message in messages]
         found = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
         failed = [each for each in zip(messages, found, strict=True) if isinstance(each[1], BaseException)]
         if not failed:
+            self._is_away = False
             return
         if self._ordering:  # a key whose message failed takes none until it is told to
             for key in {message.user for message, _ in failed if message.user}:
@@ -64,18 +79,25 @@ class TopicSink:
             if isinstance(error, BaseException) and not isinstance(error, _ERRORS):
                 raise error
         if len(failed) == len(messages):
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._is_away, self._away_until = True, time.monotonic() + AWAY_SECONDS
         raise away("the broker does not take more now")
 
     async def check(self) -> None:
-        """See `Sink`: asks the broker for the topic; an account that may only publish is ready, too."""
+        """See `Sink`: asks the broker for the topic; an account that may only publish is ready, too.
+
+        What was found counts for a second: anybody may ask.
+        """
         self._raise_if_away()
+        if time.monotonic() < self._checked_until:
+            return
         try:
             await asyncio.to_thread(self._client.get_topic, topic=self._topic, retry=None, timeout=PUBLISH_SECONDS)
         except Forbidden:  # it answers, and does not show the topic
-            return
+            pass
         except _ERRORS:
+            self._away_until = time.monotonic() + AWAY_SECONDS
             raise away("the broker does not answer") from None
+        self._checked_until = time.monotonic() + CHECKED_SECONDS
 
     def close(self) -> None:
         """See `Sink`."""

@@ -1,13 +1,16 @@
 """`python -m services.collect`: the service by itself, in processes of its own."""
 
 import argparse
+import math
 import os
 import secrets
 import sys
 from collections.abc import Sequence
 from functools import partial
 
+from services.addresses import Proxy
 from services.collect.keys import VARIABLE
+from services.collect.limits import Limits
 from services.collect.serving import CollectSettings, checked, loaded
 from services.server import Listen, parse_listen, serve
 from transforms.errors import TodokeError, WrongUse
@@ -16,6 +19,8 @@ from transforms.segments.values import duration
 
 __all__ = ["main"]
 
+#: The environment's variable with the token for `/metrics`.
+METRICS_VARIABLE = "TODOKE_METRICS_TOKEN"
 #: The name of the source whose key is made where none was set.
 _SOURCE = "local"
 
@@ -48,6 +53,9 @@ def _serve(flags: argparse.Namespace) -> None:
         key_file=flags.keys,
         ordering=flags.ordering,
         retain=_retain(flags.retain),
+        definitions=flags.definitions,
+        limits=Limits(address_rate=flags.address_rate, proxy=Proxy(flags.address_header, flags.address_hops)),
+        metrics_token=os.environ.get(METRICS_VARIABLE, ""),
     )
     checked(settings)
 
@@ -85,15 +93,52 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=_workers, default=1, metavar="N", help="processes (default: 1)")
     add("--ordering", action="store_true", help="of a topic: publish with the user as ordering key")
     add("--retain", default="", metavar="DURATION", help="how long a queue keeps what was acknowledged, such as 7d")
+    add(
+        "--definitions",
+        default="",
+        metavar="PATH",
+        help="a definitions file, a folder of them, or a pointer: events of their announcements may come without ids",
+    )
+    add("--address-rate", type=_rate, metavar="N", help="requests a second that one address may send (default: any)")
+    add(
+        "--address-header",
+        default="",
+        metavar="NAME",
+        help="the header in which a proxy says the client's address; name it only if all requests pass that proxy",
+    )
+    add(
+        "--address-hops",
+        type=_hops,
+        default=1,
+        metavar="N",
+        help="which address of that header, from its end: 1 (default) behind one proxy, 2 behind Google's balancer",
+    )
     add("--log-format", choices=FORMATS, default="text", help="of standard error (default: text)")
     return flags
 
 
 def _workers(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 64:
-        raise argparse.ArgumentTypeError("1 to 64")
-    return count
+    return _whole(text, 64)
+
+
+def _hops(text: str) -> int:
+    return _whole(text, 16)
+
+
+def _whole(text: str, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected 1 to {most}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError("expected a number above 0")
+    return rate
 
 
 def _retain(text: str) -> int | None:

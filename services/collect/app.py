@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from services.addresses import may_read_metrics
 from services.collect.answers import BadCall, pixel, preflight, taken, with_origin
 from services.collect.calls import Bad, Sent, never, prepared
 from services.collect.keys import Keys, KeySource
 from services.collect.letters import Letters
+from services.collect.limits import USUAL, AddressGate, HeldBytes, Limits, Room
 from services.collect.openapi import document
 from services.collect.request import (
     BATCH_BYTES,
@@ -73,6 +75,11 @@ class Collect:
       letters: where refused ones are kept.
       clock: microseconds since the epoch.
       announced: says of an event's name whether it may come without ids, for everybody.
+      limits: what senders may take.
+      metrics_token: who may read `/metrics` from elsewhere than this machine; empty: nobody.
+
+    Attributes:
+      counts: what was counted.
     """
 
     def __init__(
@@ -83,13 +90,19 @@ class Collect:
         *,
         clock: Callable[[], int] = now,
         announced: Callable[[str], bool] = never,
+        limits: Limits = USUAL,
+        metrics_token: str = "",
     ) -> None:
         self._keys = keys
         self._sink = sink
         self._letters = letters
         self._clock = clock
         self._announced = announced
-        self._counts = ServiceCounts("collect", _HELPS)
+        self._body_seconds = limits.body_seconds
+        self._room = Room(limits.held_bytes)
+        self._gate = AddressGate(limits)
+        self._metrics_token = metrics_token
+        self.counts = ServiceCounts("collect", _HELPS)
         self.app = Starlette(routes=self._routes(), exception_handlers=PROBLEM_HANDLERS)
 
     def _routes(self) -> list[Route]:
@@ -109,23 +122,30 @@ class Collect:
         ]
 
     async def _call(self, request: Request) -> Response:
-        async def come() -> _Come:
-            body = await read_body(request, CALL_BYTES)
+        async def come(held: HeldBytes) -> _Come:
+            body = await read_body(request, CALL_BYTES, held, self._body_seconds)
             return _Come([body], Body(), KINDS[_last(request)], _said_key(_read(body, _Key).write_key))
 
         return await self._answered(request, come)
 
     async def _batch(self, request: Request) -> Response:
-        return await self._answered(request, lambda: _come_in_batch(request, ""))
+        return await self._answered(request, lambda held: self._come_in_batch(request, held, ""))
 
     async def _beacon(self, request: Request) -> Response:
-        return await self._answered(request, lambda: _come_in_batch(request, request.query_params.get("writeKey", "")))
+        key = request.query_params.get("writeKey", "")
+        return await self._answered(request, lambda held: self._come_in_batch(request, held, key))
+
+    async def _come_in_batch(self, request: Request, held: HeldBytes, key: str) -> _Come:
+        around = _read(await read_body(request, BATCH_BYTES, held, self._body_seconds), Body)
+        if around.batch is None:
+            raise HttpProblem(400, "no_batch", "the body needs `batch`, a list of calls")
+        return _Come([bytes(raw) for raw in around.batch], around, None, _said_key(around.write_key) or key)
 
     async def _pixel(self, request: Request) -> Response:
         if request.method == "HEAD":  # whoever looks whether it is there has seen nothing
             return pixel()
 
-        async def come() -> _Come:
+        async def come(_: HeldBytes) -> _Come:
             kind = _last(request)
             body = read_pixel(request.query_params, kind)
             key = _said_key(_read(body, _Key).write_key) or request.query_params.get("writeKey", "")
@@ -134,7 +154,10 @@ class Collect:
         return await self._answered(request, come, pixel)
 
     async def _answered(
-        self, request: Request, come: Callable[[], Awaitable[_Come]], good: Callable[[], Response] | None = None
+        self,
+        request: Request,
+        come: Callable[[HeldBytes], Awaitable[_Come]],
+        good: Callable[[], Response] | None = None,
     ) -> Response:
         """The answer to a request of calls, whatever becomes of it; `good` makes another one in place of 200's."""
         self._keys.refresh()
@@ -144,12 +167,14 @@ class Collect:
             answer = preflight(allowed, request.headers.get("access-control-request-headers"))
         else:
             try:
-                found = await come()
-                answer = await self._take(found, self._source(request, found.key, origin))
+                address = self._gate.admit(request)
+                with HeldBytes(self._room) as held:
+                    found = await come(held)
+                    answer = await self._take(found, self._source(request, found.key, origin), address)
                 answer = answer if good is None else good()
             except HttpProblem as problem:
                 answer = problem_response(problem)
-        self._counts.add("requests", status=str(answer.status_code))
+        self.counts.add("requests", status=str(answer.status_code))
         return with_origin(answer, origin, allowed=allowed)
 
     def _source(self, request: Request, key: str, origin: str | None) -> KeySource:
@@ -161,19 +186,18 @@ class Collect:
             raise HttpProblem(403, "origin", "the key's source takes no calls from this origin")
         return source
 
-    async def _take(self, come: _Come, source: KeySource) -> Response:
+    async def _take(self, come: _Come, source: KeySource, address: str) -> Response:
         """Publish what is good and keep what is not. What is kept comes first: if either fails, all are sent again."""
-        if wait := self._keys.wait(source, len(come.calls)):
-            raise HttpProblem(
-                429, "rate", f"the source sends more than {source.rate:g} calls a second", retry_after=wait
-            )
+        if wait := self._keys.wait(source, len(come.calls), address):
+            raise HttpProblem(429, "rate", "the source, or its address, sends too many calls", retry_after=wait)
+        announced = self._announced if source.announces else never
         received = self._clock()
         sent = Sent(come.kind, come.around, source.name, received)
         good: list[KeyedPayload] = []
         bad: list[BadCall] = []
         letters: list[DeadLetter] = []
         for index, raw in enumerate(come.calls):
-            found = prepared(raw, sent, self._announced)
+            found = prepared(raw, sent, announced)
             if isinstance(found, Bad):
                 bad.append(BadCall(index, found.cause, found.detail))
                 if found.payload is not None:
@@ -185,9 +209,9 @@ class Collect:
             await self._letters.keep(letters)
         if good:
             await self._sink.publish(good)
-        self._counts.add("calls", len(good), source=source.name)
+        self.counts.add("calls", len(good), source=source.name)
         for each in bad:
-            self._counts.add("refused", source=source.name, cause=each.cause)
+            self.counts.add("refused", source=source.name, cause=each.cause)
         if bad and come.kind is not None:
             raise HttpProblem(400, bad[0].cause, bad[0].detail)
         return taken(bad)
@@ -202,18 +226,13 @@ class Collect:
             return problem_response(problem)
         return JSONResponse({"status": "ready"})
 
-    async def _metrics(self, _: Request) -> Response:
-        return PlainTextResponse("\n".join([*self._counts.lines(), ""]), media_type="text/plain; version=0.0.4")
+    async def _metrics(self, request: Request) -> Response:
+        if not may_read_metrics(request, self._metrics_token):
+            return problem_response(HttpProblem(404, "http", "Not Found"))
+        return PlainTextResponse("\n".join([*self.counts.lines(), ""]), media_type="text/plain; version=0.0.4")
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(document())
-
-
-async def _come_in_batch(request: Request, key: str) -> _Come:
-    around = _read(await read_body(request, BATCH_BYTES), Body)
-    if around.batch is None:
-        raise HttpProblem(400, "no_batch", "the body needs `batch`, a list of calls")
-    return _Come([bytes(raw) for raw in around.batch], around, None, _said_key(around.write_key) or key)
 
 
 def _read(body: bytes, kind: type[_T]) -> _T:

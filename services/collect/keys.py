@@ -2,11 +2,12 @@
 
 A file of keys is JSON, an object by the source's name:
 
-    {"shop-web": {"keys": ["new", "old"], "origins": ["https://shop.example"], "rate": 500}}
+    {"shop-web": {"keys": ["new", "old"], "origins": ["https://shop.example"], "rate": 500, "address_rate": 20}}
 
 Each of a source's keys is valid, so that one can be replaced without a gap. `origins` are those of browsers: without
-them any origin may send, with an empty list no browser may. `rate` is in calls a second, for each process; without it
-nothing is bounded.
+them any origin may send, with an empty list no browser may. `rate` is in calls a second, and `address_rate` likewise of
+what comes from one address; both are for each process, and without them nothing is bounded. `announces` says that the
+source may send events without ids, which are for everybody; browsers' keys are public, so that theirs may not.
 """
 
 import logging
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from services.rates import Rates
 from transforms.errors import NotStarted
 
 __all__ = ["VARIABLE", "BadKeys", "KeyFile", "KeySource", "Keys", "keys_of_text", "read_keys"]
@@ -28,6 +30,9 @@ VARIABLE = "TODOKE_WRITE_KEYS"
 SHORTEST_KEY = 16
 #: How often the file is looked at, in seconds.
 LOOK_SECONDS = 1.0
+#: Sources and addresses whose rates are kept, and of how many seconds an address may save up what it does not send: a
+#: page that opens sends much at once.
+MOST_SOURCES, MOST_ADDRESSES, ADDRESS_SECONDS = 10_000, 100_000, 10
 
 _log = logging.getLogger(__name__)
 
@@ -37,33 +42,18 @@ class BadKeys(NotStarted):
 
 
 class KeySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who sends with a key. `origins` None: any; `rate` None: no bound."""
+    """Who sends with a key. `origins` None: any; a rate that is None: no bound."""
 
     keys: tuple[str, ...]
     name: str = ""
     origins: frozenset[str] | None = None
     rate: float | None = None
+    address_rate: float | None = None
+    announces: bool = False
 
     def allows(self, origin: str) -> bool:
         """Whether a browser's page of this origin may send."""
         return self.origins is None or origin in self.origins
-
-
-class _Bucket:
-    """Calls that a source may send now. A batch larger than what is there is taken, and the next one waits for it."""
-
-    def __init__(self, rate: float, now: float) -> None:
-        self.rate = rate
-        self._there, self._at = rate, now
-
-    def take(self, count: int, now: float) -> float:
-        """Take so many; returns 0, or in how many seconds to come again where nothing is there."""
-        self._there = min(self.rate, self._there + (now - self._at) * self.rate)
-        self._at = now
-        if self._there <= 0:
-            return (1 - self._there) / self.rate
-        self._there -= count
-        return 0.0
 
 
 class Keys:
@@ -75,7 +65,8 @@ class Keys:
 
     def __init__(self, sources: Iterable[KeySource], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        self._rates: Rates[str] = Rates(MOST_SOURCES)
+        self._address_rates: Rates[tuple[str, str]] = Rates(MOST_ADDRESSES)
         self._replace(sources)
 
     def find(self, key: str) -> KeySource | None:
@@ -86,15 +77,15 @@ class Keys:
         """Whether any source's browsers may send from an origin: a preflight does not say whose it is."""
         return any(source.allows(origin) for source in self._sources)
 
-    def wait(self, source: KeySource, count: int) -> int:
-        """Take calls of a source's rate; returns 0, or in how many whole seconds to try again."""
-        if source.rate is None:
-            return 0
-        now = self._clock()
-        bucket = self._buckets.get(source.name)
-        if bucket is None or bucket.rate != source.rate:
-            bucket = self._buckets[source.name] = _Bucket(source.rate, now)
-        return math.ceil(bucket.take(count, now))
+    def wait(self, source: KeySource, count: int, address: str = "") -> int:
+        """Take calls of a source's rates; returns 0, or in how many whole seconds to try again."""
+        now, wait = self._clock(), 0.0
+        if source.address_rate is not None and address:
+            rate = source.address_rate
+            wait = self._address_rates.take((source.name, address), count, rate, ADDRESS_SECONDS * rate, now)
+        if source.rate is not None and not wait:
+            wait = self._rates.take(source.name, count, source.rate, source.rate, now)
+        return math.ceil(wait)
 
     def refresh(self) -> None:
         """Look for changed keys; here there are none."""
@@ -175,8 +166,8 @@ def _checked(found: Mapping[str, KeySource], place: str) -> list[KeySource]:
             raise BadKeys(f"{place}: the source {name} has no keys")
         if any(len(key) < SHORTEST_KEY for key in source.keys):
             raise BadKeys(f"{place}: a key of the source {name} has fewer than {SHORTEST_KEY} characters")
-        if source.rate is not None and not 0 < source.rate < math.inf:
-            raise BadKeys(f"{place}: the rate of the source {name} is not above 0")
+        if any(rate is not None and not 0 < rate < math.inf for rate in (source.rate, source.address_rate)):
+            raise BadKeys(f"{place}: a rate of the source {name} is not above 0")
     return [msgspec.structs.replace(source, name=name) for name, source in found.items()]
 
 

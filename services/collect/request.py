@@ -1,5 +1,6 @@
 """From an HTTP request to its body and its write key. What the Content-Type says is not looked at: SDKs lie there."""
 
+import asyncio
 import zlib
 from base64 import b64decode
 from binascii import Error as NoBase64
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from services.collect.limits import HeldBytes
 from services.problems import HttpProblem
 from transforms.events.decode import BOM
 
@@ -31,6 +33,8 @@ __all__ = [
 CALL_BYTES, BATCH_BYTES = 32 * 1024, 500 * 1024
 #: gzip can make a body a little longer.
 _ZIPPED_MORE = 1024
+#: How much of a body that is too large is passed over before it is answered, in bytes.
+_PASSED_OVER = 8 * 1024 * 1024
 #: The kinds of calls by the last part of their path.
 KINDS = {
     "track": "track",
@@ -64,29 +68,55 @@ class Body(msgspec.Struct, rename="camel"):
     integrations: Any = None
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int, held: HeldBytes, seconds: float) -> bytes:
     """The body, unzipped, of at most so many bytes; neither the network nor a zip bomb takes more memory.
 
+    Args:
+      request: whose it is.
+      most: bytes of a body, after unzipping.
+      held: what the request holds in memory.
+      seconds: how long it may take to come.
+
     Raises:
-      HttpProblem: it is larger (413), of another encoding (415), or cut off (400).
+      HttpProblem: it is larger (413), of another encoding (415), cut off (400), or too slow (408); or all bodies
+        together are too large (503).
     """
     if request.headers.get("content-encoding", "").strip().lower() not in _AS_IS:
         raise HttpProblem(415, "encoding", "a body is plain or in gzip")
-    parts, size = [], 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > most + _ZIPPED_MORE:
-                raise _too_large(most)
-            parts.append(part)
+        async with asyncio.timeout(seconds):
+            body = await _received(request, most, held)
+    except TimeoutError:
+        raise HttpProblem(408, "too_slow", f"a body comes within {seconds:g} seconds") from None
     except ClientDisconnect:
         raise HttpProblem(400, "cut_off", "the body ended before its end") from None
-    body = b"".join(parts)
     if body.startswith(_GZIP):  # JSON never begins so, and some SDKs do not say that they zip
         body = unzipped(body, most)
+        held.take(len(body))
     if len(body) > most:
         raise _too_large(most)
     return body.removeprefix(BOM)
+
+
+async def _received(request: Request, most: int, held: HeldBytes) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most + _ZIPPED_MORE:
+            await _passed_over(request)
+            raise _too_large(most)
+        held.take(len(part))
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _passed_over(request: Request) -> None:
+    """Read on for a while: many clients look for an answer only when all is sent."""
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > _PASSED_OVER:
+            return
 
 
 def unzipped(body: bytes, most: int) -> bytes:

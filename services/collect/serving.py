@@ -21,10 +21,15 @@ import msgspec
 from starlette.types import ASGIApp
 
 from services.collect.app import Collect, now
+from services.collect.calls import never
 from services.collect.keys import KeyFile, Keys, keys_of_text
 from services.collect.late_store import LateStore
 from services.collect.letters import Letters, SinkLetters, StoreLetters
+from services.collect.limits import USUAL, Limits
+from services.counts import keep_minutes
+from services.definitions import watched_definitions
 from services.sink import QueueSink, Sink
+from transforms.campaigns.watcher import DefinitionsWatcher
 from transforms.errors import WrongUse
 from transforms.events.queue.append import Queue
 from transforms.events.sources import parse_queue, parse_topic
@@ -41,7 +46,9 @@ class CollectSettings(msgspec.Struct, frozen=True):
     `sink` is `queue:PATH` or `pubsub:projects/P/topics/T`. `store` is the URL of the store that keeps refused calls and
     minute counts; `dead_letters` is a topic, `pubsub:projects/P/topics/T`, to which refused calls go in its place. Keys
     are in the file `key_file`, or else in `keys` (`source=key,source=key`). `ordering` is of Pub/Sub alone. `retain` is
-    for how long a queue keeps what the job has acknowledged, in microseconds; None: for ever.
+    for how long a queue keeps what the job has acknowledged, in microseconds; None: for ever. `definitions` is a place
+    of definitions: the events of their announcements may come without ids, from sources that announce. `metrics_token`:
+    see `Collect`.
     """
 
     sink: str
@@ -51,11 +58,18 @@ class CollectSettings(msgspec.Struct, frozen=True):
     key_file: str = ""
     ordering: bool = False
     retain: int | None = None
+    definitions: str = ""
+    limits: Limits = USUAL
+    metrics_token: str = ""
 
 
 @contextmanager
-def collecting(settings: CollectSettings) -> Iterator[Collect]:
+def collecting(settings: CollectSettings, announced: Callable[[str], bool] | None = None) -> Iterator[Collect]:
     """The service, open as long as the context lasts.
+
+    Args:
+      settings: what it is to do.
+      announced: says of an event's name whether it may come without ids; default: what the definitions say.
 
     Raises:
       NotStarted: the settings cannot be, or keys or queue cannot be opened; the text says why.
@@ -65,7 +79,19 @@ def collecting(settings: CollectSettings) -> Iterator[Collect]:
         store = opened.enter_context(closing(_parsed("--store", LateStore, settings.store))) if settings.store else None
         letters = opened.enter_context(closing(_letters(settings, store)))
         sink = opened.enter_context(closing(_sink(settings)))
-        yield Collect(keys, sink, letters)
+        if announced is None and settings.definitions:
+            announced = _announced(opened.enter_context(watched_definitions(settings.definitions)))
+        collect = Collect(
+            keys,
+            sink,
+            letters,
+            announced=announced or never,
+            limits=settings.limits,
+            metrics_token=settings.metrics_token,
+        )
+        if store is not None:
+            opened.enter_context(keep_minutes(collect.counts, store.get))
+        yield collect
 
 
 def loaded(settings: CollectSettings) -> ASGIApp:
@@ -96,8 +122,18 @@ def checked(settings: CollectSettings) -> None:
             _parsed(flag, parse_topic, place)
     if settings.store:
         _parsed("--store", parse_store, settings.store)
+    if settings.definitions:
+        with watched_definitions(settings.definitions):
+            pass
     if not settings.sink.startswith("pubsub:"):
         _sink(settings).close()
+
+
+def _announced(definitions: DefinitionsWatcher) -> Callable[[str], bool]:
+    def announced(name: str) -> bool:
+        return definitions.now().routes.is_announcement(name)  # which change
+
+    return announced
 
 
 def _parsed(flag: str, parse: Callable[[str], _T], text: str) -> _T:

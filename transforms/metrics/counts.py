@@ -10,7 +10,10 @@ from transforms.storage.rows import MetricRow
 from transforms.storage.series import read_series
 from transforms.users.measures import BOUNDS, HISTOGRAM, METRICS, seconds_text, sum_of
 
-__all__ = ["Counts", "Histogram", "WindowCount", "counts_in", "counts_of", "histograms_of", "summed"]
+__all__ = ["INSTANCE", "Counts", "Histogram", "WindowCount", "counts_in", "counts_of", "histograms_of", "summed"]
+
+#: The label of rows that one process of several writes: it tells them apart, and sums leave it out.
+INSTANCE = "instance"
 
 #: A name and its labels, sorted; of a bucket of a histogram with its `le`.
 _Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -96,10 +99,10 @@ def counts_in(store: Counts, prefix: str, since: int | None = None) -> Iterator[
 
 
 def summed(counts: Iterable[WindowCount]) -> dict[_Series, int]:
-    """The sums over all windows, in the order of names and labels."""
+    """The sums over all windows and instances, in the order of names and labels."""
     sums: dict[_Series, int] = {}
     for count in counts:
-        series = count.name, tuple(sorted(count.labels.items()))
+        series = count.name, tuple(sorted(label for label in count.labels.items() if label[0] != INSTANCE))
         sums[series] = sums.get(series, 0) + count.count
     return dict(sorted(sums.items()))
 

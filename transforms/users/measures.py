@@ -79,6 +79,9 @@ METRICS: Mapping[str, Metric] = {
     "queued_since": Metric(
         "when the oldest of them arrived, else when none was there, in seconds since 1970", (), GAUGE, SECOND
     ),
+    "collect_calls": Metric("calls that the log reception API took", ("source",)),
+    "collect_refused": Metric("calls that it refused", ("cause", "source")),
+    "collect_requests": Metric("requests that it answered", ("status",)),
     "merged": Metric("pasts that became part of another user"),
     "truncated": Metric("things that the size limit of users' states dropped", ("kind",)),
     "rebuilt": Metric("users to whom the archive gave what changed definitions ask", ("how",)),

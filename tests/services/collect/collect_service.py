@@ -22,9 +22,12 @@ NOW = 1_770_000_000_000_000
 RECEIVED = "2026-02-02T02:40:00Z"
 KEY, OLD_KEY, SLOW_KEY = "shop-key-0123456789", "shop-key-before-it-", "slow-key-0123456789"
 SHOP = "https://shop.example"
+ADDRESS_KEY, TELLING_KEY = "address-key-0123456", "telling-key-0123456"
 SOURCES = [
     KeySource((KEY, OLD_KEY), "shop", frozenset({SHOP})),
     KeySource((SLOW_KEY,), "slow", rate=2.0),
+    KeySource((ADDRESS_KEY,), "address", address_rate=0.1),
+    KeySource((TELLING_KEY,), "telling", announces=True),
 ]
 TRACK = {"type": "track", "event": "Seen", "userId": "ann", "messageId": "m1", "timestamp": "2026-02-01T00:00:00Z"}
 
@@ -36,10 +39,12 @@ class Service:
         self.app, self.queue, self.folder = app, queue, folder
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        client = more.pop("client", ("127.0.0.1", 50_000))
+
         async def asked() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://collect") as client:
-                return await client.request(method, path, **more)
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=client)
+            async with httpx.AsyncClient(transport=transport, base_url="http://collect") as asking:
+                return await asking.request(method, path, **more)
 
         return asyncio.run(asked())
 
@@ -60,13 +65,13 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, *, busy_seconds: float = 10.0) -> Iterator[Service]:
+def serving(folder: Path, *, busy_seconds: float = 10.0, **more: Any) -> Iterator[Service]:
     """The service; `busy_seconds` is how long it waits for those who have the queue or the store."""
     with (
         Queue(folder / "events.db", busy_seconds=busy_seconds) as queue,
         closing(SqliteStore(folder / "store.db", busy_seconds=busy_seconds)) as store,
     ):
         letters = StoreLetters(lambda: store, lambda: NOW)
-        collect = Collect(Keys(SOURCES, lambda: 0.0), QueueSink(queue), letters, clock=lambda: NOW)
+        collect = Collect(Keys(SOURCES, lambda: 0.0), QueueSink(queue), letters, clock=lambda: NOW, **more)
         yield Service(collect.app, queue, folder)
         letters.close()
