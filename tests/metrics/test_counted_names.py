@@ -77,7 +77,7 @@ def test_what_effects_are_counted_as() -> None:
 def test_the_series_in_which_tallies_are_kept() -> None:
     tallies = Tallies()
     tallies.effects(EFFECTS)
-    tallies.live(LIVE, {"Order Completed"}, START + 5_000_000)
+    tallies.live(LIVE, {"Order Completed"}, (), START + 5_000_000)
     assert [row.series for row in tallies.rows(START)] == golden()["series"]
 
 

@@ -82,7 +82,7 @@ def test_what_comes_from_outside_makes_no_series() -> None:
     tallies = Tallies(MINUTE)
     for number in range(1_000):
         event = Event(f"m{number}", "track", f"Bought {number}", START, START, user="u")
-        tallies.live([Recorded("u", event)], {"Bought 7"}, NOW)
+        tallies.live([Recorded("u", event)], {"Bought 7"}, (), NOW)
         tallies.effects([Account("dead_letter", event.id, f'cause "{number}"\n')])
     assert sorted((row.series, row.count) for row in tallies.rows(NOW)) == [
         ('accounts{cause="other",outcome="dead_letter"}', 1_000),
@@ -111,7 +111,7 @@ def test_sums_are_equal_however_effects_are_split_and_joined(data: st.DataObject
 
 def tally(tallies: Tallies, effects: list[Effect]) -> None:
     tallies.effects(effects)
-    tallies.live(effects, CAMPAIGNS.events, NOW)
+    tallies.live(effects, CAMPAIGNS.events, CAMPAIGNS.campaigns, NOW)
 
 
 def counted(parts: list[list[Effect]]) -> Counter[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from transforms.events.channels import installed
 from transforms.events.plain import quoted
 from transforms.segments.conditions import (
     Condition,
@@ -16,7 +17,7 @@ from transforms.segments.conditions import (
     Total,
 )
 from transforms.segments.document import Document, Node, Problems
-from transforms.segments.grammar_where import read_where
+from transforms.segments.grammar_where import in_order, read_where
 from transforms.segments.leaf_stamps import MAX_DISTINCT
 from transforms.segments.operators import (
     Operator,
@@ -31,6 +32,7 @@ __all__ = [
     "AMOUNTS",
     "COMPARISONS",
     "EVENT_TYPES",
+    "MACHINE",
     "MAX_COUNT",
     "MAX_EXACT",
     "read_event",
@@ -48,6 +50,10 @@ AMOUNTS = ("sum", "average", "minimum", "maximum")
 AGGREGATES = ("count", *AMOUNTS, "distinct", "first", "last", "missing")
 _FILTER = ("event", "type", "where")
 COMPARISONS = ("is", "at_least", "at_most", "more_than", "less_than", "between")
+#: What proxies and scanners do to messages, too: their receipts have the property `MACHINE`.
+_BY_MACHINES = ("Opened", "Clicked")
+MACHINE = "machine"
+_PEOPLE = (MACHINE, Operator("exists", False))
 #: Before this year some zones were not a full quarter of an hour from UTC.
 _FULL_QUARTERS = 1973
 
@@ -100,12 +106,20 @@ def read_sequence(node: Node, problems: Problems, _place: object) -> Condition |
 def read_filter(fields: Document, problems: Problems, several: str = "one name") -> EventFilter:
     """Read `event`, `type` and `where` of a mapping whose keys were checked.
 
-    `several` says what to write instead of a list of names.
+    `several` says what to write instead of a list of names. Receipts such as `Email Opened` count where a person caused
+    them, unless `where` asks for `machine`.
     """
     name = _read_name(fields["event"], several, problems) if "event" in fields else None
     kind = problems.choice(fields["type"], EVENT_TYPES) if "type" in fields else None
     where = read_where(fields["where"], problems) if "where" in fields else ()
+    if kind is None and _is_by_machines(name or "") and not any(path == MACHINE for path, _ in where):
+        where = in_order((*where, _PEOPLE))
     return EventFilter(name or "", kind, where)
+
+
+def _is_by_machines(name: str) -> bool:
+    channel, _, what = name.partition(" ")
+    return what in _BY_MACHINES and channel.lower() in installed() and channel == channel.capitalize()
 
 
 def _read_name(node: Node, several: str, problems: Problems) -> str | None:

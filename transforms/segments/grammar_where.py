@@ -1,5 +1,6 @@
 """Conditions on an event's properties, read from a definition file."""
 
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
@@ -8,7 +9,7 @@ from transforms.segments.conditions import Element, Where
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import MOVING_OPERATORS, OPERATORS, Operator, check_path, read_operator
 
-__all__ = ["WHERE_OPERATORS", "read_where"]
+__all__ = ["WHERE_OPERATORS", "in_order", "read_where"]
 
 #: An event is tested once, so operators that depend on the clock are not allowed.
 WHERE_OPERATORS = tuple(name for name in OPERATORS if name not in MOVING_OPERATORS)
@@ -26,6 +27,11 @@ def read_where(node: Node, problems: Problems) -> Where:
             asked.append((path, Element(_read_element(inner, problems))))
         else:
             asked += [(path, operator) for operator in _read_operators(path, inner, problems)]
+    return in_order(asked)
+
+
+def in_order(asked: Iterable[tuple[str, Operator | Element]]) -> Where:
+    """Conditions in the one order in which they make keys of leaves."""
     return tuple(sorted(asked, key=lambda each: msgspec.json.encode([each[0], *each[1].canonical])))
 
 

@@ -5,8 +5,9 @@ Receipts are documented JSON, since other systems send them too (one that learns
     {"type": "receipt", "id": "…", "userId": "ada", "kind": "opened", "channel": "email", "send": "…", "campaign": "…",
      "step": "…", "message": "…", "address": "ada@example.com", "topic": "offers", "time": "2026-03-10T12:00:00Z"}
 
-`kind` is one of `KINDS`. All but `type`, `userId`, `kind`, `channel` and `time` may be left out. Everything else is
-private to the product, and opaque: `{"type": "inputs", "userId": …, "data": …}`, inputs of the state machine.
+`kind` is one of `KINDS`. All but `type`, `userId`, `kind`, `channel` and `time` may be left out. `machine` is true of
+what a proxy or a scanner did, and `link` is the name of the link that was clicked. Everything else is private to the
+product, and opaque: `{"type": "inputs", "userId": …, "data": …}`, inputs of the state machine.
 """
 
 from base64 import b64decode, b64encode
@@ -15,6 +16,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from transforms.events.channels import installed
 from transforms.events.consent import folded_channel
@@ -54,7 +56,7 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag
     """What became of a send.
 
     An integer `user_id` is its decimal text. `time` is when, ISO 8601; `send` is its id; `reason` is the channel's
-    word.
+    word. `machine`: a proxy or a scanner did it, and no person. `link` is the name of the link that was clicked.
     """
 
     user_id: str | int
@@ -70,6 +72,8 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag
     address: str = ""
     topic: str | None = None
     reason: str = ""
+    machine: bool | UnsetType = UNSET
+    link: str | UnsetType = UNSET
 
 
 class _Inputs(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="inputs"):

@@ -68,6 +68,10 @@ METRICS: Mapping[str, Metric] = {
     "suppressed": Metric("decisions not to send; of entries without a step", ("campaign", "channel", "reason", "step")),
     "sends": Metric("sends that ended", ("campaign", "channel", "reason", "state", "step", "variant")),
     "repeated": Metric("sends that the ledger had already", ("campaign", "channel")),
+    "responses": Metric(
+        "what readers did with messages and their consent, live; `by` is `person` or `machine`",
+        ("by", "campaign", "channel", "kind"),
+    ),
     "latency": Metric(
         "from the arrival of what led to a send, or from when its step fell due (`trigger`), to its decision and "
         "to its hand-off",

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, Send, Suppressed
-from transforms.events.event import SESSION, SET, TOKEN_LOST
+from transforms.events.event import RECEIPT, SESSION, SET, TOKEN_LOST, Event
 from transforms.segments.leaf_totals import MICRO, micros
 from transforms.segments.values import DAY, MINUTE
 from transforms.storage.rows import MetricRow
@@ -27,9 +27,11 @@ MILLION = MICRO
 
 #: Events that are ours: nobody sent them.
 _OURS = frozenset((SESSION, SET, TOKEN_LOST))
+#: The kinds of receipts that readers cause.
+_RESPONSES = frozenset(("opened", "clicked", "complained", "unsubscribed", "resubscribed"))
 #: Labels whose values are words of ours; what is none, from wherever it comes, makes no series.
 _WORDS = frozenset(
-    ("cause", "channel", "from", "how", "kind", "known", "outcome", "reason", "state", "to", "type", "via")
+    ("by", "cause", "channel", "from", "how", "kind", "known", "outcome", "reason", "state", "to", "type", "via")
 )
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -66,13 +68,14 @@ class Tallies:
             if (count := _COUNTED.get(effect.__class__)) is not None:
                 count(self, effect)
 
-    def live(self, effects: Iterable[Effect], named: Collection[str], now: int) -> None:
+    def live(self, effects: Iterable[Effect], named: Collection[str], campaigns: Collection[str], now: int) -> None:
         """Count what only a job that keeps up with its events can measure: what comes in, and how soon it leads to a
         decision.
 
         Args:
           effects: what `advance` decided.
           named: the events that are told apart by name.
+          campaigns: those whose responses are told apart.
           now: the wall clock, in microseconds UTC.
         """
         for effect in effects:
@@ -81,8 +84,19 @@ class Tallies:
                 if event.type not in _OURS:
                     name = event.name if event.name in named or not event.name else OTHER
                     self.count("events", name, event.type)
+                if event.type == RECEIPT:
+                    self._respond(event, campaigns)
             elif effect.__class__ is Send:
                 self.send_latency(effect, "decided", now)
+
+    def _respond(self, event: Event, campaigns: Collection[str]) -> None:
+        """Count what a reader did with a message, apart from what machines do."""
+        said = event.properties
+        if (kind := said.get("kind")) in _RESPONSES:
+            by = "machine" if said.get("machine") is True else "person"
+            campaign = said.get("campaign", "")
+            campaign = campaign if not campaign or campaign in campaigns else OTHER
+            self.count("responses", by, campaign, said.get("channel", ""), kind)
 
     def send_latency(self, send: Send, to: str, now: int) -> None:
         """Count how long it took until a send was `decided`, or `handed_off`."""

@@ -202,7 +202,7 @@ class WriteBatch:
         tallies, rows = Tallies(self._window), None
         tallies.effects(effects)
         if self._live:
-            tallies.live(effects, self.definitions.events, self._clock())
+            tallies.live(effects, self.definitions.events, self.definitions.campaigns, self._clock())
         if self.store is not None:
             rows = Rows()
             rows.add(user, state, effects, self.definitions.index.waiting(user.warming))
