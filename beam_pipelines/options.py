@@ -20,7 +20,7 @@ from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, Texts
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.channel import Flag, Told, every_secret, settings_of
-from transforms.channels.settings import OWN_SECRETS, check_mail, secret_of, secrets_for
+from transforms.channels.settings import OWN_SECRETS, check_mail, links_of, secret_of, secrets_for
 from transforms.errors import WrongUse
 from transforms.events.sources import EventQueue, Source, Subscription, parse_source
 from transforms.identity.channels import channels
@@ -268,6 +268,7 @@ def _check_urls(flags: argparse.Namespace, environment: Mapping[str, str], *, he
         if here:  # else they are those of the workers
             for name in (*every_secret(), *OWN_SECRETS):
                 secret_of(environment, name)
+            links_of(environment)
         for name in channels():
             settings = settings_of(name)
             if any(flag.name in told for flag in settings.flags):

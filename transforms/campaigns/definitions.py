@@ -7,6 +7,7 @@ import msgspec
 
 from transforms.campaigns.quiet import QuietHours
 from transforms.campaigns.schedule import Schedule
+from transforms.messages.tracking import Tracking
 from transforms.segments.conditions import Condition, EventFilter, Since
 from transforms.segments.values import DAY
 
@@ -156,7 +157,7 @@ class Campaign(msgspec.Struct, frozen=True):
     `consent` is the topic and `quiet` the hours in which nothing is sent; both are None for transactional ones.
     `starts` is inclusive, `ends` exclusive. `holdout` is percent; `variants` are percent of those who are not held out,
     100 in all. `template_events` are events by the names under which templates see the newest of them. `name` is for
-    people, the id where none is written.
+    people, the id where none is written. `tracking` is None where the policy holds.
     """
 
     id: str
@@ -182,6 +183,7 @@ class Campaign(msgspec.Struct, frozen=True):
     rate: Rate | None = None
     goals: dict[str, Goal] = {}
     name: str = ""
+    tracking: Tracking | None = None
 
     @property
     def every_step(self) -> tuple[Step, ...]:

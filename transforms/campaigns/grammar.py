@@ -18,6 +18,7 @@ from transforms.campaigns.occurrences import moment_of
 from transforms.campaigns.policies import Policies, read_quiet
 from transforms.campaigns.quiet import QuietHours, length_of
 from transforms.messages.scope import RESERVED, SCOPE
+from transforms.messages.tracking import read_tracking
 from transforms.segments.conditions import All, Condition, SegmentRef, Since
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_condition, read_filter
@@ -46,7 +47,7 @@ FIELDS = (
         "exit",
     ),
     *("reenter", "consent", "transactional", "quiet_hours", "max_delay", "max_event_age", "priority", "on_unknown"),
-    *("rate", "goals", "include_current", "exit"),
+    *("rate", "goals", "include_current", "tracking"),
 )
 REQUIRED = ("owner", "trigger", "steps")
 #: More than any provider takes.
@@ -125,6 +126,7 @@ class _Reader:
         said["on_unknown"] = problems.choice(fields["on_unknown"], ON_UNKNOWN) if "on_unknown" in fields else "skip"
         said["rate"] = self._rate(trigger)
         said["goals"] = self._goals()
+        said["tracking"] = read_tracking(fields["tracking"], problems) if "tracking" in fields else None
         if said["max_delay"] is None or said["on_unknown"] is None:
             return None
         return Campaign(name, trigger=trigger, **said)

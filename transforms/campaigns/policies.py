@@ -11,6 +11,7 @@ from transforms.campaigns.quiet import QuietHours
 from transforms.events.plain import quoted
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import LOCALE_FORM
+from transforms.messages.tracking import TrackingPolicy, read_tracking_policy
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR, SECOND
@@ -29,6 +30,7 @@ FIELDS = (
     "frequency_caps",
     "quiet_hours",
     "retention",
+    "tracking",
 )
 #: So many messages a user are remembered for a cap at most.
 MAX_CAPPED = 1000
@@ -55,7 +57,8 @@ class Policies(msgspec.Struct, frozen=True):
     """What holds for all campaigns. `max_event_age`, `sessions`, their gap (None: no sessions), and `settling`, how
     long facts about a user who is new may come late, are microseconds. `quiet_hours` are those of campaigns that say
     nothing of theirs. `default_region` is that of phone numbers that name none (ISO 3166, two capital letters), empty
-    for none. `retention` is how long the archive keeps events, in microseconds, None for ever.
+    for none. `retention` is how long the archive keeps events, in microseconds, None for ever. `tracking` holds where
+    campaigns and messages say nothing.
     """
 
     default_zone: str = "UTC"
@@ -68,6 +71,7 @@ class Policies(msgspec.Struct, frozen=True):
     quiet_hours: QuietHours | None = None
     retention: int | None = None
     default_region: str = ""
+    tracking: TrackingPolicy = TrackingPolicy()
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
@@ -170,4 +174,5 @@ _READ: dict[str, Callable[[Node, Problems], Any]] = {
     "global_holdout": _global_holdout,
     "frequency_caps": _caps,
     "retention": read_duration,
+    "tracking": read_tracking_policy,
 }

@@ -13,6 +13,7 @@ from transforms.events.channels import installed
 from transforms.messages.definitions import LOCALE_FORM
 from transforms.messages.schema import message_schemas
 from transforms.messages.scope import RESERVED
+from transforms.messages.tracking import TRACKING_SCHEMA, tracking_policy_schema
 from transforms.segments.schema import (
     DURATION,
     ID,
@@ -116,6 +117,7 @@ def _campaign() -> Schema:
         "rate": mapping({"at_most": whole(1, MAX_RATE), "per": DURATION}, ["at_most", "per"]),
         "goals": {**_named(_goal()), "description": "what it is for"},
         "include_current": {"type": "boolean", "description": "the same as in the trigger"},
+        "tracking": {**TRACKING_SCHEMA, "description": "opens and clicks; default: the policy's"},
     }
     many = {"properties": {"trigger": {"anyOf": [has("schedule"), has("announcement")]}}}
     asked = {"properties": {"trigger": {"anyOf": [has("event"), has("schedule")]}}, **has("trigger")}
@@ -266,5 +268,6 @@ def _policies() -> Schema:
                 "minItems": 1,
                 "description": "how many messages somebody gets at most in any such time",
             },
+            "tracking": {**tracking_policy_schema(), "description": "opens and clicks; default: neither"},
         }
     )

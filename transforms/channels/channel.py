@@ -12,6 +12,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Outcome
 from transforms.channels.settings import OWN_SECRETS, MailSettings, secret_of
+from transforms.channels.tokens import SIGNING_KEYS
 from transforms.events.times import write_time
 from transforms.identity.channels import channels, part_of
 from transforms.messages.definitions import Message
@@ -213,4 +214,6 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
     for name in (*every_secret(), *OWN_SECRETS):
         with suppress(ValueError):
             found.append(secret_of(environment, name))
+    with suppress(ValueError):  # the keys that sign stand in one text, and each of them is a secret
+        found += [part.partition("=")[2].strip() for part in secret_of(environment, SIGNING_KEYS).split(",")]
     return found

@@ -24,6 +24,7 @@ from transforms.channels.masking import Masks
 from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome, said_of
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
+from transforms.channels.tracking import UNTRACKED, TrackingRules
 from transforms.identity.channels import shared_key
 from transforms.messages.definitions import Message
 from transforms.storage.ledger import MAILBOX_CLAIM
@@ -60,12 +61,13 @@ class Courier:
     Args:
       messages: the definitions' messages by id.
       senders: by the name of the channel; the courier closes them.
-      settings: for the unsubscribe links that templates show.
+      settings: for links: those that templates show, and those that are tracked.
       default_locale: where a text has neither the user's locale nor language.
       clock: the time in microseconds that counts for a send: its `decided_at` for an outbox in a bounded run,
         otherwise the wall clock.
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
       rules: what campaigns say now; None asks nothing.
+      tracking: what is tracked now.
       in_turn: channels of which at most `MAX_OPEN_PER_SHARD` sends are open, not so many a shard (see `Transport`).
       bounded: try at most `TRIES` times here, and then fail, or answer `later` where the refusal says nothing about the
         message; else answer `later` at each refusal, with growing pauses.
@@ -83,6 +85,7 @@ class Courier:
         *,
         store: CourierStore | None = None,
         rules: Rules | None = None,
+        tracking: TrackingRules = UNTRACKED,
         in_turn: Collection[str] = (),
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -97,6 +100,7 @@ class Courier:
         self._own = SqliteStore("") if store is None else None
         self._ledger: CourierStore = store if self._own is None else self._own  # type: ignore[assignment]
         self._rules = rules or {}
+        self._tracking = tracking
         self._gate = Gate(clock, rules, self._ledger, bounded=bounded)
         self._in_turn = in_turn
         self._bounded = bounded
@@ -124,11 +128,14 @@ class Courier:
         """
         return self._runner.run(self._deliver(sends, waited))
 
-    def follow(self, messages: Mapping[str, Message], default_locale: str, rules: Rules) -> None:
+    def follow(
+        self, messages: Mapping[str, Message], default_locale: str, rules: Rules, tracking: TrackingRules
+    ) -> None:
         """Go on with other definitions; see the arguments of the same names."""
         self._messages = messages
         self._default_locale = default_locale
         self._gate.rules = self._rules = rules
+        self._tracking = tracking
 
     def close(self) -> None:
         """Close the senders and the event loop."""
@@ -205,6 +212,7 @@ class Courier:
             settings=self._settings,
             now_us=self._clock(send),
             default_locale=self._default_locale,
+            tracking=self._tracking,
         )
 
     async def _keep_one_an_address(self, prepared: dict[str, tuple[int, Any]], sends: Sequence[Send]) -> None:

@@ -13,6 +13,7 @@ from transforms.channels.masking import Masks
 from transforms.channels.outcome import DETAIL, PASSES, Delivery, Outcome
 from transforms.channels.scope import make_message
 from transforms.channels.settings import MailSettings
+from transforms.channels.tracking import UNTRACKED, TrackingRules, tracked
 from transforms.events.plain import plain, plain_lines
 from transforms.logs import fields
 from transforms.messages.definitions import Message
@@ -79,6 +80,7 @@ def content_of(
     settings: MailSettings,
     now_us: int,
     default_locale: str,
+    tracking: TrackingRules = UNTRACKED,
 ) -> Any:
     """What `compose`, which is a channel's, makes of a message that is filled in; or the `Delivery` of a refusal.
 
@@ -86,12 +88,15 @@ def content_of(
       send: whose message it is.
       message: as the definitions have it.
       compose: see `Channel.make`.
-      settings: for the unsubscribe links that templates show.
+      settings: for links: those that templates show, and those that are tracked.
       now_us: what time it is, in microseconds.
       default_locale: where a text has neither the user's locale nor language.
+      tracking: what is tracked.
     """
     try:
         rendered = make_message(send, message, settings, now_us, default_locale)
+        asked = tracking.of(send.campaign, message)
+        rendered = tracked(rendered, send, asked, settings.links, settings.own_links)
     except RenderError as error:
         return Delivery(send, LedgerState.SUPPRESSED, "render_error", str(error))
     except OSError as error:  # filters read no file: it is how Python refuses some times

@@ -19,6 +19,7 @@ from transforms.channels.masking import Masks
 from transforms.channels.outbox import composed
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.channels.settings import MailSettings
+from transforms.channels.tracking import tracking_of
 from transforms.messages.render import Rendered
 from transforms.segments.evidence import hash_of
 from transforms.users.boundary import fold_apart
@@ -188,6 +189,7 @@ def _made(send: Send, definitions: Definitions, complaints: Complaints) -> Happe
         settings=_SETTINGS,
         now_us=send.decided_at,
         default_locale=definitions.policies.default_locale,
+        tracking=tracking_of(definitions),
     )
     content = made(send, making, complaints)
     if isinstance(content, Delivery):

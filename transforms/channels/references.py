@@ -9,7 +9,7 @@ import msgspec
 from transforms.campaigns.effects import Send
 from transforms.channels.tokens import SigningKeys
 
-__all__ = ["REFERENCE", "REFERENCE_HEADER", "SendReference", "read_reference", "reference_to"]
+__all__ = ["REFERENCE", "REFERENCE_HEADER", "SendReference", "read_reference", "reference_of", "reference_to"]
 
 #: The name under which a reference stands among a push's data, a mail's arguments, and parameters of an address; and
 #: the header of a mail.
@@ -32,8 +32,13 @@ class SendReference(msgspec.Struct, frozen=True, array_like=True):
 
 def reference_to(send: Send, keys: SigningKeys) -> str:
     """The reference of a send, the same each time."""
+    return keys.seal(_PURPOSE, reference_of(send))
+
+
+def reference_of(send: Send) -> SendReference:
+    """What is said of a send."""
     said = (send.user, send.id, send.channel, send.campaign, send.step, send.message, send.variant, send.topic)
-    return keys.seal(_PURPOSE, SendReference(*said))
+    return SendReference(*said)
 
 
 def read_reference(token: str, keys: SigningKeys) -> SendReference:

@@ -19,6 +19,7 @@ def make_message(send: Send, message: Message, settings: MailSettings, now_us: i
     """
     try:
         scope = scope_of(send, settings.unsubscribe_url(send), now_us)
+        scope["preferences_url"] = settings.preferences_url(send)
         if settings.secrets is not None:
             scope["secrets"] = settings.secrets
         return render(message, scope, send.locale, default_locale)

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from transforms.campaigns.effects import Send
+from transforms.channels.address import is_loopback
+from transforms.channels.links import Links
 from transforms.channels.references import reference_to
 from transforms.channels.secret_manager import PREFIX, read_secret
 from transforms.channels.tokens import SIGNING_KEYS, SigningKeys, read_signing_keys
@@ -21,6 +24,7 @@ from transforms.messages.render import has_break
 from transforms.messages.secrets import secret_names
 
 __all__ = [
+    "LINKS_URL",
     "OWN_SECRETS",
     "SECRET_PREFIX",
     "UNSUBSCRIBE_SECRET",
@@ -29,20 +33,28 @@ __all__ = [
     "check_links",
     "check_mail",
     "header_secret",
+    "links_of",
+    "missing_links",
     "secret_of",
     "secrets_for",
+    "signing_keys_of",
 ]
 
 #: Where the links that unsubscribe lead, and what signs them.
 UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET = "TODOKE_UNSUBSCRIBE_URL", "TODOKE_UNSUBSCRIBE_SECRET"
 #: The secrets that channels share.
 OWN_SECRETS = (UNSUBSCRIBE_SECRET, SIGNING_KEYS)
+#: Where the service answers that customers touch (services/engage); it signs with `tokens.SIGNING_KEYS`.
+LINKS_URL = "TODOKE_LINKS_URL"
 #: What the variables of templates' secrets begin with.
 SECRET_PREFIX = "TODOKE_SECRET_"
 
 _log = logging.getLogger(__name__)
 
 _URL = re.compile(r"https?://[!-~]+")
+_BASE = re.compile(r"(https?)://([^/?#\\@]+)(/[!-~]*)?")
+#: Where links lead that can lead nowhere.
+_NOWHERE = "https://localhost/preferences"
 
 
 def secret_of(environment: Mapping[str, str], name: str) -> str:
@@ -112,6 +124,54 @@ def check_mail(environment: Mapping[str, str]) -> None:
     base = environment.get(UNSUBSCRIBE_URL)
     if base and not _URL.fullmatch(base):
         raise ValueError(f"TODOKE_UNSUBSCRIBE_URL must be like https://example.com/unsubscribe; found {quoted(base)}")
+    if (links := environment.get(LINKS_URL)) and not _is_base(links):
+        raise ValueError(
+            f"{LINKS_URL} must be like https://links.example.com, and http:// on this machine only; found "
+            f"{quoted(links)}"
+        )
+
+
+def _is_base(url: str) -> bool:
+    match = _BASE.fullmatch(url)
+    if match is None or any(each in url for each in "?#\"'<>"):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def signing_keys_of(environment: Mapping[str, str]) -> SigningKeys | None:
+    """What signs links and tokens; None where nothing was set.
+
+    Raises:
+      ValueError: the keys cannot be, or cannot be read.
+    """
+    text = secret_of(environment, SIGNING_KEYS)
+    return read_signing_keys(text) if text else None
+
+
+def links_of(environment: Mapping[str, str]) -> Links | None:
+    """Links to the service that customers touch; None where the environment names none.
+
+    Raises:
+      ValueError: it does, and the keys are missing, or cannot be.
+    """
+    base = environment.get(LINKS_URL)
+    if not base:
+        return None
+    keys = signing_keys_of(environment)
+    if keys is None:
+        raise ValueError(f"set {SIGNING_KEYS}: without it anybody could forge links to {LINKS_URL}")
+    return Links(base, keys)
+
+
+def missing_links(environment: Mapping[str, str]) -> list[str]:
+    """The variables that are missing before links that unsubscribe lead somewhere and nobody can forge them."""
+    wanted = (LINKS_URL, SIGNING_KEYS) if environment.get(LINKS_URL) else (UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET)
+    return [name for name in wanted if not environment.get(name)]
 
 
 def check_links(messages: Iterable[Message], environment: Mapping[str, str]) -> None:
@@ -120,22 +180,26 @@ def check_links(messages: Iterable[Message], environment: Mapping[str, str]) -> 
     Raises:
       ValueError: one of `messages` has such a link, and what it is made of is not set.
     """
-    missing = [name for name in (UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET) if not environment.get(name)]
-    for message in messages if missing else ():
-        if any(_shows_link(text) for text in texts_of(message)):
-            raise ValueError(
-                f"set {' and '.join(missing)}: message `{message.id}` shows `unsubscribe_url`, which would lead to "
-                "this machine, or could be forged by anybody"
-            )
+    needed = {
+        "unsubscribe_url": missing_links(environment),
+        "preferences_url": [name for name in (LINKS_URL, SIGNING_KEYS) if not environment.get(name)],
+    }
+    for name, missing in needed.items():
+        for message in messages if missing else ():
+            if any(_shows_link(name, text) for text in texts_of(message)):
+                raise ValueError(
+                    f"set {' and '.join(missing)}: message `{message.id}` shows `{name}`, which would lead to this "
+                    "machine, or could be forged by anybody"
+                )
 
 
-def _shows_link(text: Text) -> bool:
+def _shows_link(name: str, text: Text) -> bool:
     from transforms.messages.liquid import paths_of  # noqa: PLC0415 - Liquid is wanted only where settings lack
 
     return any(
-        path[0] == "unsubscribe_url"
+        path[0] == name
         for source in text.sources.values()
-        if "unsubscribe_url" in source or text.partials
+        if name in source or text.partials
         for path in paths_of(source, text.partials)
     )
 
@@ -146,7 +210,8 @@ class MailSettings(msgspec.Struct, frozen=True):
     The defaults are for one machine: whoever knows the secret can unsubscribe anybody, so set
     `TODOKE_UNSUBSCRIBE_SECRET` (and keep it: links in mails that are out there depend on it) before a real mail goes
     out. `signing_keys` make what leads from a message back to its send; without them nothing does. `secrets` are what
-    webhooks may be called with; None where no calls are made.
+    webhooks may be called with; None where no calls are made. `links` are those to the service that customers touch,
+    and take the place of the unsubscribe links; None where it is not named.
     """
 
     sender: str = "Todoke <todoke@localhost>"
@@ -154,30 +219,32 @@ class MailSettings(msgspec.Struct, frozen=True):
     unsubscribe_secret: str = "local"
     secrets: dict[str, str] | None = None
     signing_keys: SigningKeys | None = None
+    links: Links | None = None
 
     def __repr__(self) -> str:
         return f"MailSettings({self.sender!r}, {self.unsubscribe_base!r})"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "MailSettings":
-        """Read `TODOKE_MAIL_FROM`, `TODOKE_UNSUBSCRIBE_URL`, `TODOKE_UNSUBSCRIBE_SECRET` and `TODOKE_SIGNING_KEYS`.
+        """Read `TODOKE_MAIL_FROM`, and what links are made of.
 
         Raises:
           ValueError: the URL, the sender or the keys are none, or the file of a secret cannot be read.
         """
         check_mail(environment)
         base = environment.get(UNSUBSCRIBE_URL)
-        if base and not environment.get(UNSUBSCRIBE_SECRET):
+        links = links_of(environment)
+        if base and links is None and not environment.get(UNSUBSCRIBE_SECRET):
             _log.warning(
                 "TODOKE_UNSUBSCRIBE_SECRET is not set: anybody can forge unsubscribe links",
                 extra=fields(channel="email"),
             )
-        keys = secret_of(environment, SIGNING_KEYS)
         named: dict[str, Any] = {
-            "signing_keys": read_signing_keys(keys) if keys else None,
+            "signing_keys": signing_keys_of(environment),
             "sender": environment.get("TODOKE_MAIL_FROM"),
             "unsubscribe_base": base,
             "unsubscribe_secret": secret_of(environment, UNSUBSCRIBE_SECRET),
+            "links": links,
         }
         return cls(**{name: value for name, value in named.items() if value})
 
@@ -187,6 +254,17 @@ class MailSettings(msgspec.Struct, frozen=True):
 
     def unsubscribe_url(self, send: Send) -> str:
         """The link for the receiver of a send: its topic, or of a transactional one every topic, on its channel."""
+        if self.links is not None:
+            return self.links.unsubscribe(send)
         return unsubscribe_url(
             self.unsubscribe_base, self.unsubscribe_secret, send.user, send.topic or "all", send.channel
         )
+
+    def preferences_url(self, send: Send) -> str:
+        """The link to the page on which the receiver of a send chooses topics."""
+        return _NOWHERE if self.links is None else self.links.preferences(send)
+
+    @property
+    def own_links(self) -> tuple[str, ...]:
+        """What links begin with that are made here, and are never tracked."""
+        return (self.unsubscribe_base, _NOWHERE, *(() if self.links is None else (f"{self.links.base}/",)))

@@ -5,6 +5,7 @@ bounds how many couriers work at a time. Both transforms have two outputs: `tall
 of the control topic that tell the state machine what became of each send.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from time import time
 from typing import Any
@@ -26,7 +27,9 @@ from transforms.channels.held_up import HeldUp
 from transforms.channels.outcome import Delivery
 from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import rules_of
-from transforms.channels.settings import MailSettings, secrets_for
+from transforms.channels.settings import LINKS_URL, MailSettings, secrets_for
+from transforms.channels.tokens import SIGNING_KEYS
+from transforms.channels.tracking import tracking_of
 from transforms.events.progress import Progress
 from transforms.identity.channels import check_installed
 from transforms.job import Job, collect_seldom
@@ -52,6 +55,8 @@ TOGETHER = 10_000
 RECEIPTS = "receipts"
 #: A timer that fires so long (in microseconds) before its time on the wall clock comes from a drain.
 DRAIN = 60 * 1_000_000
+
+_log = logging.getLogger(__name__)
 
 _encoder = msgspec.msgpack.Encoder()
 #: When the next send of a campaign with a rate may go, by campaign; in microseconds.
@@ -151,6 +156,9 @@ class Delivering(beam.DoFn):
         self._rules = rules_of(definitions)
         store = None if url is None else self._shared.acquire(lambda: open_store(url), tag=url)
         self._counted = CountedLedger(store, self.clock) if store is not None and self.counts_in_ledger else None
+        tracking = tracking_of(definitions)
+        if settings.links is None and tracking.asks(definitions.messages):
+            _log.warning("opens and clicks are not tracked: set %s and %s", LINKS_URL, SIGNING_KEYS)
         self._courier = Courier(
             definitions.messages,
             self.channels.open(settings, store),
@@ -159,6 +167,7 @@ class Delivering(beam.DoFn):
             self.channels.clock(self.clock, bounded=self.bounded),
             store=self._counted or store,
             rules=self._rules,
+            tracking=tracking,
             in_turn=self.channels.in_turn,
             bounded=self.bounded,
             hidden=secret_values(environment),
@@ -224,7 +233,8 @@ class Delivering(beam.DoFn):
         definitions = self._watcher.at_least(release)
         if definitions is not self._definitions:
             self._definitions, self._rules = definitions, rules_of(definitions)
-            self._courier.follow(definitions.messages, definitions.policies.default_locale, self._rules)
+            locale, tracking = definitions.policies.default_locale, tracking_of(definitions)
+            self._courier.follow(definitions.messages, locale, self._rules, tracking)
 
     def _count(self, delivery: Delivery) -> None:
         self._progress.sends += 1

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -10,7 +10,7 @@ from transforms.events.plain import quoted
 from transforms.messages.definitions import Message, Text, Tree, locale_key
 from transforms.messages.liquid import fill
 
-__all__ = ["Filler", "RenderError", "Rendered", "has_break", "render"]
+__all__ = ["Filler", "Linking", "RenderError", "Rendered", "has_break", "render"]
 
 #: Characters that could end a line of a header: C0 and C1 controls (CR, LF, NEL, …) and Unicode's own separators.
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -25,6 +25,19 @@ class RenderError(Exception):
     """A message that must not go out; its text says which field and why."""
 
 
+class Linking(Protocol):
+    """Puts tracked links in the places of those of one message; call it for HTML first."""
+
+    def html(self, document: str) -> str:
+        """HTML with other links, and with the picture that says when it is shown."""
+
+    def text(self, text: str) -> str:
+        """A text with other links."""
+
+    def url(self, url: str) -> str:
+        """Another link in the place of one."""
+
+
 class Rendered(msgspec.Struct, frozen=True):
     """A message that is filled in; each channel has a class of its own."""
 
@@ -37,6 +50,14 @@ class Rendered(msgspec.Struct, frozen=True):
     def note(self) -> str:
         """What else people want to know of it before it is sent, such as what it is paid by; empty for nothing."""
         return ""
+
+    def linked(self, linking: Linking) -> Self:  # noqa: ARG002 - of most channels there is nothing to track
+        """The same with tracked links.
+
+        Raises:
+          RenderError: it must not go out so.
+        """
+        return self
 
 
 def render(message: Message, scope: Mapping[str, object], locale: str | None, default_locale: str) -> Rendered:

@@ -10,7 +10,7 @@ from transforms.events.plain import quoted
 __all__ = ["RESERVED", "SCOPE", "scope_of"]
 
 #: The names that every template may use (docs/reference/messages.md).
-SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url"})
+SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url", "preferences_url"})
 _LIQUID_WORDS = (
     "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
 )

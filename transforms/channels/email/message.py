@@ -1,7 +1,7 @@
 """A mail as a message: how it is written, read, described and filled in."""
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -11,7 +11,8 @@ from transforms.identity.mailbox import named_mailbox
 from transforms.messages.definitions import Message, Text
 from transforms.messages.form import MessageForm, MessageReader
 from transforms.messages.markup import in_language, inline_styles, text_of, with_preheader
-from transforms.messages.render import Filler, Rendered, RenderError, has_break
+from transforms.messages.render import Filler, Linking, Rendered, RenderError, has_break
+from transforms.messages.tracking import TRACKING_SCHEMA, Tracking, read_tracking
 from transforms.segments.schema import Schema, has, mapping
 
 __all__ = ["FORM", "MailMessage", "RenderedMail"]
@@ -34,6 +35,11 @@ class RenderedMail(Rendered, frozen=True):
         """The subject."""
         return self.subject
 
+    def linked(self, linking: Linking) -> Self:
+        """The same with tracked links in both bodies."""
+        html = None if self.html is None else linking.html(self.html)
+        return msgspec.structs.replace(self, html=html, text=linking.text(self.text))
+
 
 class MailMessage(Message, frozen=True):
     """A mail, with `html` or `mjml` or neither; `mjml` holds HTML already compiled from MJML, with its Liquid."""
@@ -47,6 +53,7 @@ class MailMessage(Message, frozen=True):
     sender: Text | None = msgspec.field(default=None, name="from")
     reply_to: Text | None = None
     preheader: Text | None = None
+    tracking: Tracking | None = None
 
     def fill(self, texts: Filler) -> RenderedMail:
         """The mail for one user."""
@@ -87,7 +94,7 @@ def _mailbox(texts: Filler, field: str, text: Text | None) -> str | None:
 
 
 def _read(reader: MessageReader) -> MailMessage:
-    fields = reader.open(_TEXTS, required=("subject",))
+    fields = reader.open((*_TEXTS, "tracking"), required=("subject",))
     if not fields.keys() & {"html", "mjml", "text"}:
         reader.problems.add(reader.node, "a mail needs a body: `html`, `mjml` or `text`")
     if "html" in fields and "mjml" in fields:
@@ -100,7 +107,8 @@ def _read(reader: MessageReader) -> MailMessage:
         reader.texts.check_literal(fields["subject"], _breaks)
     for key in sorted({"from", "reply_to"} & fields.keys()):
         reader.texts.check_literal(fields[key], _no_mailbox)
-    return MailMessage(id=reader.name, sender=texts.pop("from", None), **texts)
+    tracking = reader.at("tracking", lambda node: read_tracking(node, reader.problems))
+    return MailMessage(id=reader.name, sender=texts.pop("from", None), tracking=tracking, **texts)
 
 
 def _breaks(subject: str) -> str | None:
@@ -130,7 +138,7 @@ _MEANINGS = {
 def _schema() -> Schema:
     html = {"anyOf": [has("html"), has("mjml")]}
     return mapping(
-        {"channel": {"const": "email"}, **text_schemas(_TEXTS, _MEANINGS)},
+        {"channel": {"const": "email"}, **text_schemas(_TEXTS, _MEANINGS), "tracking": TRACKING_SCHEMA},
         ["subject"],
         anyOf=[has("html"), has("mjml"), has("text")],
         allOf=[{"if": has("preheader"), "then": html}],
@@ -138,4 +146,4 @@ def _schema() -> Schema:
     )
 
 
-FORM = MessageForm(_TEXTS, _read, _schema)
+FORM = MessageForm((*_TEXTS, "tracking"), _read, _schema)

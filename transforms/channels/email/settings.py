@@ -8,12 +8,10 @@ import msgspec
 
 from transforms.channels.address import is_loopback, port_of
 from transforms.channels.channel import ChannelSettings, Flag, Told, read_flag
-from transforms.channels.settings import UNSUBSCRIBE_SECRET, UNSUBSCRIBE_URL
+from transforms.channels.settings import LINKS_URL, UNSUBSCRIBE_URL, missing_links
 
-__all__ = ["MAIL_VARIABLES", "SETTINGS", "SMTP_PASSWORD", "SMTP_USER", "SmtpAddress", "parse_smtp"]
+__all__ = ["SETTINGS", "SMTP_PASSWORD", "SMTP_USER", "SmtpAddress", "parse_smtp"]
 
-#: What must be in the environment before a mail goes further than this machine.
-MAIL_VARIABLES = ("TODOKE_MAIL_FROM", UNSUBSCRIBE_URL, UNSUBSCRIBE_SECRET)
 #: Who logs in to the mail server.
 SMTP_USER, SMTP_PASSWORD = "TODOKE_SMTP_USER", "TODOKE_SMTP_PASSWORD"
 
@@ -58,7 +56,8 @@ def _check(told: Told, environment: Mapping[str, str]) -> None:
         return
     if server.password:
         raise ValueError(f"--email: a password in a URL is seen by all: set {SMTP_USER} and {SMTP_PASSWORD}")
-    if missing := [name for name in MAIL_VARIABLES if not environment.get(name)]:
+    sender = () if environment.get("TODOKE_MAIL_FROM") else ("TODOKE_MAIL_FROM",)
+    if missing := [*sender, *missing_links(environment)]:
         raise ValueError(
             f"--email: set {', '.join(missing)}: without them mails come from nobody, and anybody can forge the "
             "links that unsubscribe"
@@ -78,7 +77,7 @@ def _travels(told: Told) -> Told:
 
 SETTINGS = ChannelSettings(
     flags=(Flag("email", "smtp://HOST:PORT or smtps://HOST:PORT"),),
-    variables=("TODOKE_MAIL_FROM", "TODOKE_UNSUBSCRIBE_URL", SMTP_USER),
+    variables=("TODOKE_MAIL_FROM", UNSUBSCRIBE_URL, LINKS_URL, SMTP_USER),
     secrets=(SMTP_PASSWORD,),
     receipts={"bad_address": "bounced"},
     check=_check,
