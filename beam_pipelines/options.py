@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,9 @@ __all__ = [
     "CONTROL_RATE",
     "FIRST_BEAM",
     "Config",
+    "add_channel_flags",
     "add_log_format",
+    "channel_words",
     "check_words",
     "parse",
     "parse_kept_for",
@@ -117,13 +119,7 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
         metavar="DIR",
         help="the folder for messages of channels that are not named here; a later run adds to it (default: outbox)",
     )
-    for flag in _channel_flags():
-        if not flag.metavar:
-            channel(f"--{flag.name}", action="store_true", help=flag.help)
-        elif flag.repeated:
-            channel(f"--{flag.name}", action="append", default=[], metavar=flag.metavar, help=flag.help)
-        else:
-            channel(f"--{flag.name}", metavar=flag.metavar, help=flag.help)
+    add_channel_flags(channel)
     channel(
         "--variable",
         action="append",
@@ -150,6 +146,24 @@ def parser(program: str = "todoke run") -> argparse.ArgumentParser:
     add_log_format(flags)
     add("--supervised", action="store_true", help=argparse.SUPPRESS)
     return flags
+
+
+def add_channel_flags(add: Callable[..., argparse.Action]) -> None:
+    """Add what is said of channels to a parser, or to a group of one, by its `add_argument`."""
+    for flag in _channel_flags():
+        if not flag.metavar:
+            add(f"--{flag.name}", action="store_true", help=flag.help)
+        elif flag.repeated:
+            add(f"--{flag.name}", action="append", default=[], metavar=flag.metavar, help=flag.help)
+        else:
+            add(f"--{flag.name}", metavar=flag.metavar, help=flag.help)
+
+
+def channel_words(flags: argparse.Namespace) -> list[str]:
+    """What was said of channels, in words that say the same."""
+    return [
+        word for name, said in _told(flags).items() for word in ([f"--{name}={each}" for each in said] or [f"--{name}"])
+    ]
 
 
 def add_log_format(flags: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from transforms.events.progress import Progress
 from transforms.job import Job
 from transforms.logs import fields
 
-__all__ = ["Heartbeat"]
+__all__ = ["DRAIN_SECONDS", "Heartbeat"]
 
 _log = logging.getLogger(__name__)
 
@@ -76,12 +76,15 @@ class Heartbeat:
         """How many messages are in flight."""
         return len(self._in_flight)
 
-    def drain(self) -> None:
-        """Read nothing more, and bring what is in flight to its end: inputs first, then the sends that they led to."""
+    def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Read nothing more, and bring what is in flight to its end: inputs first, then the sends that they led to.
+
+        It takes `seconds` at most.
+        """
         held = len(self._in_flight)
         _log.info("stopping; %s in flight", counted(held, "message"), extra=fields(in_flight=held))
         self._feeds.pause()
-        until = time.monotonic() + DRAIN_SECONDS
+        until = time.monotonic() + seconds
         sends, rested = self._progress.sends, time.monotonic()
         while time.monotonic() < until and time.monotonic() < rested + REST_SECONDS:
             if self._in_flight or self._progress.delivering or self._progress.sends != sends:

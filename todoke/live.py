@@ -23,7 +23,8 @@ from beam_pipelines.one_process import OneProcess
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build_live
 from todoke.control import open_control
-from todoke.heartbeat import Heartbeat
+from todoke.guarded import Guarded
+from todoke.heartbeat import DRAIN_SECONDS, Heartbeat
 from todoke.prism import find_prism
 from todoke.self_seeding import keep_seeded
 from todoke.stalled import keep_moving
@@ -43,7 +44,7 @@ from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.lease import LIVE_JOB, JobLease
 
-__all__ = ["Patience", "run_graph", "run_live", "supervise"]
+__all__ = ["Beside", "Patience", "run_graph", "run_live", "supervise"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +64,18 @@ HEARTBEAT_SECONDS = 60.0
 #: Prism splits bundles that seem slow, which loses state: it lets a key into a second bundle while the first has it
 #: (https://github.com/apache/beam/issues/35771). Sources end their bundles themselves.
 _PRISM_FLAGS = ("--job_server_timeout=315360000", "--experiments=prism_disable_sdf_split")
-#: Kills its process group when its standard input ends, which the kernel sees to when the supervisor dies.
-_GUARD = "read -r _; kill -9 0"
+
+#: Runs beside a job in a thread, until the function that it is given says so.
+Beside = Callable[[Callable[[], bool]], None]
 
 
-def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
+def run_live(
+    config: Config,
+    beam_flags: Sequence[str] = (),
+    *,
+    more: Callable[[Job], Sequence[Beside]] = lambda _: (),
+    drain: float = DRAIN_SECONDS,
+) -> None:
     """Run the realtime job over a subscription or a queue on this machine until it fails or is told to stop.
 
     See `run_graph`. It is for a process of its own under `supervise`, and ends it where it is told to stop.
@@ -75,6 +83,12 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes how
     far the job is behind, deletes dead letters that are too old, and seeds what a publication asks anew of the past.
+
+    Args:
+      config: of the job.
+      beam_flags: more flags for Beam.
+      more: what else runs beside the job.
+      drain: seconds for what is in flight when it is told to stop.
 
     Raises:
       LeaseHeld, QueueHeld: another job works on the store, or reads the queue.
@@ -107,8 +121,8 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     prune = _with_store(url, lambda store, stop: keep_pruned(store, config.letters_kept_for, stop))
     watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
     seed = (partial(keep_seeded, config, job),) if config.seed else ()
-    beside = wake, lease.keep, look, prune, watch, *seed
-    run_graph(lambda pipeline: build_live(pipeline, config, runtime), job, beam_flags, beside=beside)
+    beside = wake, lease.keep, look, prune, watch, *seed, *more(job)
+    run_graph(lambda pipeline: build_live(pipeline, config, runtime), job, beam_flags, beside=beside, drain=drain)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.
@@ -116,7 +130,7 @@ def run_live(config: Config, beam_flags: Sequence[str] = ()) -> None:
     os._exit(0)
 
 
-def _with_store(url: str, keep: Callable[[Store, Callable[[], bool]], None]) -> Callable[[Callable[[], bool]], None]:
+def _with_store(url: str, keep: Callable[[Store, Callable[[], bool]], None]) -> Beside:
     """What keeps something in a store, over a connection of its own: where one waits for a file that is busy, what else
     is done over it waits too, and the lease must not.
     """
@@ -134,7 +148,8 @@ def run_graph(
     job: Job,
     beam_flags: Sequence[str] = (),
     *,
-    beside: Sequence[Callable[[Callable[[], bool]], None]] = (),
+    beside: Sequence[Beside] = (),
+    drain: float = DRAIN_SECONDS,
     heartbeat: float = HEARTBEAT_SECONDS,
 ) -> None:
     """Run a live graph on Prism, every step of it in this process, until it fails or SIGTERM or SIGINT stops it.
@@ -148,6 +163,7 @@ def run_graph(
       beam_flags: more flags for Beam.
       beside: each runs in a thread once the job does, and ends soon after the function that it is given says so; what
         it raises ends the job and is raised.
+      drain: seconds for what is in flight when it is stopped.
       heartbeat: seconds between two lines on standard error about how the run does.
 
     Raises:
@@ -172,7 +188,7 @@ def run_graph(
                 state = ended.result()
             except KeyboardInterrupt:
                 stopped.set()
-                heart.drain()
+                heart.drain(drain)
                 result.cancel()
                 job.close()
                 return
@@ -303,10 +319,7 @@ class _StopSignal:
 def _run(command: Sequence[str], stop: _StopSignal) -> int:
     """Run the command in a process group with a guard; returns its exit code when all of the group is gone."""
     stop.hold()
-    # The guard comes first, so that there is no moment at which the command could outlive this process.
-    guard = subprocess.Popen(["/bin/sh", "-c", _GUARD], stdin=subprocess.PIPE, process_group=0)
-    try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=guard.pid)
+    with Guarded(command) as child:
         try:
             stop.release()
             return child.wait()
@@ -315,8 +328,3 @@ def _run(command: Sequence[str], stop: _StopSignal) -> int:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(STOP_SECONDS)
             raise
-    finally:
-        # The guard is not waited for until here, so the number of its group is still its own.
-        with suppress(ProcessLookupError, PermissionError):  # macOS allows no signal to a group of zombies
-            os.killpg(guard.pid, signal.SIGKILL)
-        guard.communicate()

@@ -22,7 +22,7 @@ from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.events.times import read_time, write_time
 
-__all__ = ["publish"]
+__all__ = ["named_from", "publish", "write_release"]
 
 
 def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool) -> None:
@@ -35,7 +35,7 @@ def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool
     if not is_pointer(pointer):
         raise WrongUse(f"--to: a pointer is a file that ends in .json; found {quoted(pointer)}")
     given = read_texts(definitions)
-    texts = _named_from(given, definitions)
+    texts = named_from(given, definitions)
     at = None if activate is None else _time(activate)
     before, found = read_release(pointer, read_file) if file_exists(pointer) else (None, b"")
     try:
@@ -49,7 +49,7 @@ def publish(definitions: Path, pointer: str, activate: str | None, *, json: bool
         assert before is not None
         _print_unchanged(before, pointer, json=json)
         return
-    _write(pointer, changes.release, found)
+    write_release(pointer, changes.release, found)
     if json:
         print(json_text(_as_json(changes)))
     else:
@@ -63,14 +63,18 @@ def _time(text: str) -> int:
         raise WrongUse(f"--activate: {error}") from error
 
 
-def _named_from(texts: Texts, place: Path) -> Texts:
+def named_from(texts: Texts, place: Path) -> Texts:
     """Files by their paths from the folder of the definitions, as people know them who read about mistakes."""
     folder = place if place.is_dir() else place.parent
     return tuple((Path(name).relative_to(folder).as_posix(), text) for name, text in texts)
 
 
-def _write(pointer: str, release: Release, found: bytes) -> None:
-    """Write the new texts, then the pointer, so that all that it names is there."""
+def write_release(pointer: str, release: Release, found: bytes) -> None:
+    """Write the new texts, then the pointer, so that all that it names is there.
+
+    Raises:
+      PointerError: they cannot be written, or the pointer is not `found` any more, which it was (empty: there was none).
+    """
     stem = pointer.rpartition("/")[2].removesuffix(".json")
     files = {each.definitions_hash: f"{stem}-{each.definitions_hash}.json" for each in release.revisions}
     newest = release.revisions[0]

@@ -36,7 +36,9 @@ class Changes(msgspec.Struct, frozen=True):
     added: tuple[str, ...] = ()
 
 
-def next_release(before: Release | None, texts: Texts, now: int, activate: int | None = None) -> Changes | None:
+def next_release(
+    before: Release | None, texts: Texts, now: int, activate: int | None = None, *, swapped: int | None = None
+) -> Changes | None:
     """The release that a publication of `texts` makes; None if they are published already.
 
     In a first release nothing is new, unless a time is given: it is for a job without users, or with the definitions
@@ -46,6 +48,8 @@ def next_release(before: Release | None, texts: Texts, now: int, activate: int |
       before: the release that is published now.
       now: microseconds UTC.
       activate: since when new leaves count; default: `AHEAD` from now, in whole seconds.
+      swapped: since when they count if one process alone judges users, and knows the release before it applies
+        anything that arrived then or later.
 
     Raises:
       DefinitionsError: with every mistake.
@@ -58,7 +62,9 @@ def next_release(before: Release | None, texts: Texts, now: int, activate: int |
     # What the running job keeps up to date goes on: also what it asks for older revisions only.
     counted = set(known.index.leaves) if known is not None else set() if activate else set(definitions.event_leaves)
     new = tuple(leaf for leaf in definitions.event_leaves if leaf not in counted)
-    at = _activation(before, now, activate) if new else None
+    at = None
+    if new:
+        at = _activation(before, now, activate) if swapped is None else max(swapped, _newest(before) + 1)
     revisions = _revisions(before, known, definitions, texts, now)
     number = before.number + 1 if before is not None else 1
     activations = _still_asked(before, revisions, set(new)) if before is not None else ()
@@ -78,12 +84,16 @@ def _activation(before: Release | None, now: int, activate: int | None) -> int:
             f"{write_time(at)} is less than {LEAST_AHEAD // SECOND} seconds ahead: not every process would know the "
             "new definitions by then"
         )
-    newest = max((each.at for each in before.activations), default=0) if before is not None else 0
+    newest = _newest(before)
     if at <= newest:
         if activate is None:
             return newest + SECOND
         raise ActivationRefused(f"an earlier publication counts from {write_time(newest)}: name a later time")
     return at
+
+
+def _newest(before: Release | None) -> int:
+    return max((each.at for each in before.activations), default=0) if before is not None else 0
 
 
 def _revisions(

@@ -7,7 +7,8 @@ reader is. Times are microseconds since the epoch, UTC.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple, Protocol
 
 __all__ = ["Arrived", "Backlog", "Feed", "Feeds", "SharedFeed", "now"]
@@ -56,7 +57,7 @@ class SharedFeed:
         self._feed = feed
         self._lock = threading.Lock()
         self._paused = self._closed = False
-        self._watermark = 0
+        self._watermark = self._newest = 0
         self.readers = 1
 
     def take(self) -> tuple[Arrived, int] | None:
@@ -69,7 +70,10 @@ class SharedFeed:
                 return None
             before = self._advance()
             arrived = self._feed.next()
-            return None if arrived is None else (arrived, max(arrived.published, before))
+            if arrived is None:
+                return None
+            self._newest = max(self._newest, arrived.published)
+            return arrived, max(arrived.published, before)
 
     def take_many(self, most: int) -> tuple[list[Arrived], int]:
         """At most so many messages, the oldest first, with the timestamp of the first; there may be none."""
@@ -96,6 +100,12 @@ class SharedFeed:
         with self._lock:
             self._paused = True
 
+    @contextmanager
+    def standing_still(self) -> Iterator[int]:
+        """Hand on nothing meanwhile; gives the newest time of what was handed on, or the watermark if it is later."""
+        with self._lock:
+            yield max(self._newest, self._watermark)
+
     def close(self) -> None:
         """Stop reading; a second time changes nothing."""
         with self._lock:
@@ -116,6 +126,7 @@ class Feeds:
         self._open: dict[str, SharedFeed] = {}
         self._lock = threading.Lock()
         self._paused = False
+        self._reached = 0
 
     def acquire(self, name: str, make: Callable[[], Feed]) -> SharedFeed:
         """The feed with this name, opened if it is not open yet; `release` it."""
@@ -137,6 +148,8 @@ class Feeds:
             if feed.readers:
                 return
             del self._open[name]
+            with feed.standing_still() as reached:
+                self._reached = max(self._reached, reached)
         feed.close()
 
     def watermark(self) -> int:
@@ -150,6 +163,16 @@ class Feeds:
         with self._lock:
             open_feeds = list(self._open.values())
         return next(filter(None, (feed.backlog() for feed in open_feeds)), None)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[int]:
+        """Hand on nothing meanwhile. Gives up to when anything was handed on, or timers may have fired: what is handed
+        on afterwards and did not wait already is newer. 0 where nothing was.
+        """
+        with ExitStack() as held:
+            held.enter_context(self._lock)
+            reached = [held.enter_context(feed.standing_still()) for feed in self._open.values()]
+            yield max([self._reached, *reached])
 
     def pause(self) -> None:
         """Hand on nothing more, so that what is in flight can end."""

@@ -1,0 +1,1 @@
+"""The page at `/` of a system on one machine: whether it lives, and what it does."""

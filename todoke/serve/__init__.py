@@ -1,0 +1,1 @@
+"""`todoke serve`: everything live on one machine, under one supervisor. See docs/decisions/0082."""

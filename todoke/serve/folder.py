@@ -1,0 +1,114 @@
+"""The folder of a `todoke serve`: one process at a time uses it, and what must be kept secret is made there once."""
+
+import errno
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from transforms.errors import NotStarted, WrongUse
+
+__all__ = ["FolderTaken", "held_folder", "made_key", "made_secret"]
+
+#: The source of calls with the key that is made.
+SOURCE = "local"
+#: How long a serve waits for one that is just dying, in seconds.
+DYING_SECONDS = 2.0
+_LOOK_SECONDS = 0.05
+
+
+class FolderTaken(NotStarted):
+    """Another serve uses the folder; the text says which."""
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Be the one serve that uses a folder, which is made if it is not there, as long as the context lasts.
+
+    Raises:
+      FolderTaken: another process is.
+      WrongUse: it cannot be made or written.
+    """
+    path = folder / "serve.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise WrongUse(f"--data: {folder} cannot be used: {error.strerror}") from error
+    try:
+        until = time.monotonic() + DYING_SECONDS
+        while not _is_locked(file):
+            if time.monotonic() >= until:
+                raise FolderTaken(f"another serve (process {_noted(file)}) uses the folder {folder}: stop it first")
+            time.sleep(_LOOK_SECONDS)
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def made_key(path: Path) -> str:
+    """A write key of a file, which is made with one where it is not there; nobody else of this machine can read it.
+
+    Raises:
+      WrongUse: it cannot be made, or is no file of keys.
+    """
+
+    def make() -> bytes:
+        return msgspec.json.format(msgspec.json.encode({SOURCE: {"keys": [secrets.token_hex(16)]}}), indent=2) + b"\n"
+
+    from services.collect.keys import read_keys
+
+    _make(path, make)
+    return read_keys(path)[0].keys[0]
+
+
+def made_secret(path: Path) -> str:
+    """A secret of a file, which is made where it is not there.
+
+    Raises:
+      WrongUse: it cannot be made or read.
+    """
+    _make(path, lambda: secrets.token_hex(32).encode() + b"\n")
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise WrongUse(f"{path} cannot be read: {error}") from error
+
+
+def _make(path: Path, content: Callable[[], bytes]) -> None:
+    """Make a file whole, or leave what is there."""
+    if path.exists():
+        return
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, content())
+            os.fsync(file)
+        finally:
+            os.close(file)
+        part.rename(path)
+    except OSError as error:
+        raise WrongUse(f"{path} cannot be made: {error.strerror}") from error
+
+
+def _noted(file: int) -> str:
+    return os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+
+
+def _is_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    return True
