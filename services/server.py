@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from transforms.errors import NotStarted, WrongUse
 from transforms.events.plain import quoted
 
-__all__ = ["CannotListen", "Listen", "parse_listen", "serve"]
+__all__ = ["CannotListen", "Listen", "check_listen", "parse_listen", "serve"]
 
 #: What stands before a body, in bytes; a pixel's data is in the path.
 HEAD_BYTES = 96 * 1024
@@ -90,6 +90,16 @@ def parse_listen(text: str) -> Listen:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise WrongUse(f"expected HOST:PORT, such as 127.0.0.1:8600; found {quoted(text)}")
     return Listen(host, int(port))
+
+
+def check_listen(listen: Listen) -> Listen:
+    """Find what keeps anybody from listening, before anything is started; returns it with a port that is free.
+
+    Raises:
+      CannotListen: the address is taken, or none of this machine.
+    """
+    with closing(_held(listen)) as holding:
+        return Listen(listen.host, holding.getsockname()[1])
 
 
 def serve(

@@ -73,7 +73,7 @@ def write_release(pointer: str, release: Release, found: bytes) -> None:
     """Write the new texts, then the pointer, so that all that it names is there.
 
     Raises:
-      PointerError: they cannot be written, or the pointer is not `found` any more, which it was (empty: there was none).
+      PointerError: they cannot be written, or the pointer is no longer what was `found` (empty: there was none).
     """
     stem = pointer.rpartition("/")[2].removesuffix(".json")
     files = {each.definitions_hash: f"{stem}-{each.definitions_hash}.json" for each in release.revisions}

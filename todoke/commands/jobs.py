@@ -51,6 +51,20 @@ def run(context: typer.Context) -> None:
 
 
 @group.command(
+    "todoke serve shop/",
+    "todoke serve shop.yaml --push fcm:my-shop --email smtps://smtp.example.com",
+    "todoke serve shop/ --listen 0.0.0.0:8600 --keys keys.json",
+    job="todoke.serve.options",
+)
+def serve(context: typer.Context) -> None:
+    """Take calls of SDKs over HTTP, keep users and segments up to date, and send messages: everything on this machine.
+
+    It needs the extra todoke[serve]: an HTTP server.
+    """
+    import_with("serve", "todoke.serve.command").serve(context.args, _STARTED)
+
+
+@group.command(
     "todoke backfill --definitions shop.yaml --events 'history/*.parquet' \\",
     "  --as-of 2026-07-01T00:00:00Z --store sqlite:users.db",
     "todoke backfill --definitions live.json --write seeds --store sqlite:users.db",

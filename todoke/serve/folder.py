@@ -5,15 +5,16 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from todoke.serve.options import ServeOptions
 from transforms.errors import NotStarted, WrongUse
 
-__all__ = ["FolderTaken", "held_folder", "made_key", "made_secret"]
+__all__ = ["FolderTaken", "held_folder", "keys_place", "made_key", "made_secret"]
 
 #: The source of calls with the key that is made.
 SOURCE = "local"
@@ -51,6 +52,19 @@ def held_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def keys_place(options: ServeOptions, environment: Mapping[str, str]) -> tuple[Path | None, str]:
+    """The file of write keys, or, if there is none, the keys themselves: what was named, else the environment's, else
+    the file in the folder.
+    """
+    from services.collect.keys import VARIABLE
+
+    if options.keys is not None:
+        return Path(options.keys), ""
+    if keys := environment.get(VARIABLE, ""):
+        return None, keys
+    return options.data / "keys.json", ""
 
 
 def made_key(path: Path) -> str:

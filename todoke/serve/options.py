@@ -55,6 +55,11 @@ class ServeOptions(msgspec.Struct, frozen=True):
         """Where messages go of channels that were not named."""
         return self.data / "outbox"
 
+    @property
+    def parts(self) -> Path:
+        """What the supervisor says of its parts."""
+        return self.data / "parts.json"
+
     def job_words(self, definitions: str) -> list[str]:
         """The words of `todoke run` for a job with these definitions."""
         return ["--definitions", definitions, *self.run]

@@ -22,7 +22,7 @@ from todoke.live import Patience
 from transforms.errors import NotStarted, RunFailed
 from transforms.logs import fields
 
-__all__ = ["Part", "keep", "stop_signals"]
+__all__ = ["ServedPart", "keep", "stop_signals"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _LOOK_SECONDS = 0.05
 STOP_SECONDS = 4.0
 
 
-class Part:
+class ServedPart:
     """One process of the system, and its successors.
 
     Args:
@@ -108,7 +108,7 @@ class Part:
         )
 
 
-def keep(parts: Sequence[Part], told: Path, stopped: threading.Event) -> None:
+def keep(parts: Sequence[ServedPart], told: Path, stopped: threading.Event) -> None:
     """Keep parts running until the event is set; all of them have ended then, however that comes.
 
     Args:
@@ -134,7 +134,7 @@ def keep(parts: Sequence[Part], told: Path, stopped: threading.Event) -> None:
         _end(parts, stopped)
 
 
-def _end(parts: Sequence[Part], again: threading.Event) -> None:
+def _end(parts: Sequence[ServedPart], again: threading.Event) -> None:
     """Tell all to end, and wait; not after a second signal."""
     until = time.monotonic() + STOP_SECONDS
     for part in parts:

@@ -63,6 +63,9 @@ class Lists(SendLists, Protocol):
     def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
         """See `Metrics.scan_metrics`."""
 
+    def count_members(self, segment: str) -> int:
+        """How many users with a user id are members, by the index."""
+
     def letters_after(self, after: After, since: int, at_once: int) -> Iterator[DeadLetterRow]:
         """Dead letters since a time after (time, id)."""
 
@@ -155,6 +158,10 @@ class Reader:
     def scan_members(self, segment: str) -> Iterator[MemberRow]:
         """All members of a segment, in the order of `page_members`; read as they are taken."""
         return every(partial(self.page_members, segment, MOST))
+
+    def count_members(self, segment: str) -> int:
+        """How many users with a user id are members of a segment as the index has them. Bigtable reads all of them."""
+        return self._lists.count_members(segment)
 
     def scan_metrics(self, prefix: str, since: int | None = None) -> Iterator[MetricRow]:
         """The counts of every series that starts with `prefix`, by series and window, of windows from `since` on; read

@@ -25,6 +25,8 @@ __all__ = ["BigtableLists"]
 
 #: How many entries of a list of sends are read together from each shard, and compared with the ledger.
 _AT_ONCE = 100
+#: How many members are read together to be counted.
+_COUNTED_AT_ONCE = 1_000
 
 
 class BigtableLists(BigtableUsers, BigtableMetrics, BigtableRuns, BigtableLease):
@@ -56,6 +58,11 @@ class BigtableLists(BigtableUsers, BigtableMetrics, BigtableRuns, BigtableLease)
         """Members and those who left after a user."""
         last = None if after is None else keys.member_key(segment, after)
         return records(MemberRow, self._after("members", keys.members_of(segment), last, at_once))
+
+    def count_members(self, segment: str) -> int:
+        """How many members have a user id; an anonymous id has a mark before it."""
+        rows = self.members_after(segment, None, _COUNTED_AT_ONCE)
+        return sum(row.active and not row.user.startswith("~") for row in rows)
 
     def letters_after(self, after: After, since: int, at_once: int) -> Iterator[DeadLetterRow]:
         """Dead letters since a time after (time, id)."""

@@ -67,6 +67,12 @@ class SqliteLists(SqliteUsers, SqliteMetrics, SqliteRuns, SqliteLease):
             MemberRow, "members", ("user",), start, where="segment = ?", given=(segment,), at_once=at_once
         )
 
+    def count_members(self, segment: str) -> int:
+        """How many members have a user id; an anonymous id has a mark before it."""
+        sql = "SELECT count(*) FROM members WHERE segment = ? AND active AND substr(user, 1, 1) <> '~'"
+        [(count,)] = self._query(sql, (segment,))
+        return int(count)
+
     def letters_after(self, after: After, since: int, at_once: int) -> Iterator[DeadLetterRow]:
         """Dead letters since a time after (time, id)."""
         return self._newest(DeadLetterRow, "dead_letters", "time", ("id",), after, since=since, at_once=at_once)
