@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: What stands beside the folders of `transforms/`, imports none of them, and may be imported by all.
-FIRST = ["errors", "job", "logs"]
+FIRST = ["account", "errors", "job", "logs"]
 #: Each folder of `transforms/` may import itself and the folders before it.
 ORDER = ["storage", "events", "identity", "segments", "messages", "campaigns", "users", "channels", "metrics", "views"]
 MODULES = sorted((ROOT / "transforms").rglob("*.py"))

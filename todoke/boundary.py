@@ -51,7 +51,7 @@ class Manner:
         code = _exit_code(error)
         if self.form == "json":
             about = fields(error=type(error).__name__, exit_code=code)
-            _log.error("%s", error, extra=about, exc_info=error if self.debug else None)
+            _log.error("%s", _said(error), extra=about, exc_info=error if self.debug else None)
             return code
         print(plain_lines(_told(error)), file=sys.stderr)
         if self.debug:
@@ -76,10 +76,19 @@ def _exit_code(error: Exception) -> int:
 def _told(error: Exception) -> str:
     if isinstance(error, TodokeError):
         return error.told("todoke")
-    text = _of_system(error) if isinstance(error, OSError) else " ".join(str(error).split())
+    text = _of_system(error) if isinstance(error, OSError) else " ".join(_said(error).split())
     if not isinstance(error, (OSError, *_refused())):  # these describe themselves what happened
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     return f"todoke: {text or type(error).__name__}"
+
+
+def _said(error: Exception) -> str:
+    """Its text, without what Google's clients add that may be of a key file."""
+    if not isinstance(error, _refused()):
+        return str(error)
+    from transforms.account import google_fault
+
+    return google_fault(error)
 
 
 def _of_system(error: OSError) -> str:

@@ -143,15 +143,17 @@ def open_topic(topic: str, flag: str) -> Iterator[Publisher]:
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.pubsub_v1 import PublisherClient
 
+    from transforms.account import UNREADABLE, auth_fault, google_fault
+
     try:
         path = parse_topic(topic)
     except ValueError as error:
         raise WrongUse(f"{flag}: {error}") from error
     try:
         client = PublisherClient()
-    except GoogleAuthError as error:
+    except UNREADABLE as error:
         advice = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
-        raise WrongUse(f"{flag}: no credentials for Pub/Sub: {error}; {advice}") from error
+        raise WrongUse(f"{flag}: no credentials for Pub/Sub: {auth_fault(error)}; {advice}") from error
     bounded = Retry(timeout=PUBLISH_SECONDS)  # the client's own default goes on for ten minutes
 
     def publish(payloads: Sequence[bytes]) -> None:
@@ -166,7 +168,7 @@ def open_topic(topic: str, flag: str) -> Iterator[Publisher]:
                 raise WrongUse(f"{flag}: there is no topic {path}") from error
             if isinstance(error, Forbidden) and not taken:
                 raise WrongUse(f"{flag}: this account may not publish to {path}: {error}") from error
-            said = f"topic `{path}` did not take the messages: {error or 'no answer in time'}"
+            said = f"topic `{path}` did not take the messages: {google_fault(error) or 'no answer in time'}"
             raise ControlFailed(said, taken) from error
 
     yield publish

@@ -89,7 +89,7 @@ def _check_account() -> None:
     """There is an account to ask with: Beam would look for one for minutes before it says that there is none."""
     import google.auth
 
-    from todoke.account import UNREADABLE, auth_fault
+    from transforms.account import UNREADABLE, auth_fault
 
     try:
         google.auth.default(scopes=[SCOPE])

@@ -1,9 +1,11 @@
 """Checks of what a job needs from elsewhere, before it is started: no restart mends what is missing now."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from google.api_core.exceptions import (
@@ -18,7 +20,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1 import types as pubsub
 
 from beam_pipelines.options import Config
-from todoke.account import auth_fault
+from transforms.account import UNREADABLE, auth_fault
 from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import OlderDefinitions
 from transforms.channels.channel import settings_of
@@ -48,6 +50,7 @@ ANSWER_SECONDS = 10.0
 #: For how many users the release is checked that they were judged by.
 ASKED_USERS = 1_000
 
+_Client = TypeVar("_Client")
 _ADVICE = "run `gcloud auth application-default login`, or set PUBSUB_EMULATOR_HOST to use the emulator"
 
 
@@ -135,7 +138,7 @@ def check_subscription(flag: str, path: str, *, here: bool) -> pubsub.Subscripti
       GoogleAPIError: Pub/Sub does not answer.
     """
     try:
-        with SubscriberClient() as client:
+        with _client(flag, SubscriberClient) as client:
             try:
                 found: pubsub.Subscription = client.get_subscription(
                     subscription=path, retry=None, timeout=ANSWER_SECONDS
@@ -156,7 +159,7 @@ def check_topic(flag: str, path: str, *, here: bool) -> None:
       WrongUse, GoogleAPIError: see `check_subscription`.
     """
     try:
-        client = PublisherClient()
+        client = _client(flag, PublisherClient)
         try:
             client.get_topic(topic=path, retry=None, timeout=ANSWER_SECONDS)
         except Forbidden:
@@ -166,6 +169,13 @@ def check_topic(flag: str, path: str, *, here: bool) -> None:
             client.transport.close()
     except (NotFound, Forbidden, Unauthenticated, GoogleAuthError) as error:
         raise _wrong(flag, "topic", path, error) from error
+
+
+def _client(flag: str, made: Callable[[], _Client]) -> _Client:
+    try:
+        return made()
+    except UNREADABLE as error:
+        raise _uncredited(flag, error) from error
 
 
 def _may(client: SubscriberClient | PublisherClient, path: str, right: str) -> bool:
@@ -183,4 +193,8 @@ def _wrong(flag: str, kind: str, path: str, error: Exception) -> WrongUse:
         return WrongUse(f"{flag}: there is no {kind} {path}{where}")
     if isinstance(error, Forbidden):
         return WrongUse(f"{flag}: this account may not use the {kind} {path}: {error}")
+    return _uncredited(flag, error)
+
+
+def _uncredited(flag: str, error: BaseException) -> WrongUse:
     return WrongUse(f"{flag}: no credentials for Pub/Sub: {auth_fault(error)}; {_ADVICE}")

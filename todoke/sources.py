@@ -5,7 +5,7 @@ import re
 from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from todoke.account import UNREADABLE, auth_fault
+from transforms.account import UNREADABLE, auth_fault, google_fault
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.bigquery import QueryRefused
 from transforms.events.sources import BigQuery, Bounded, Files, Source, TableStreams
@@ -44,7 +44,7 @@ def _check_files(files: Files, flag: str) -> None:
     try:
         found = found_files(files.pattern, 1)
     except (OSError, ValueError, GoogleAPIError, GoogleAuthError) as error:
-        raise WrongUse(f"{flag}: {files.pattern} cannot be read: {error}") from error
+        raise WrongUse(f"{flag}: {files.pattern} cannot be read: {google_fault(error)}") from error
     if not found:
         raise WrongUse(f"{flag}: there is no file {files.pattern}")
 

@@ -11,11 +11,13 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +29,11 @@ from google.cloud.pubsub_v1.types import PublisherOptions
 
 from tools.smoke_bigquery import Warehouse
 from tools.smoke_calls import DEFINITIONS, calls, counted, differences, fold_here, write_calls
+from transforms.account import google_fault
 from transforms.errors import TodokeError
 from transforms.events.bigquery import EMULATORS
 
-__all__ = ["Failed", "Smoke", "Step", "go", "main", "steps"]
+__all__ = ["Failed", "Smoke", "Step", "go", "main", "run_command", "steps", "stopped_by_signals"]
 
 ROOT = Path(__file__).parent.parent
 INFRA = ROOT / "templates" / "infra"
@@ -104,11 +107,11 @@ class Smoke:
     def make(self) -> None:
         """Make all but the job. Google may need a minute until it knows an API that was switched on, or an account."""
         try:
-            _run(self.terraform("apply"))
+            run_command(self.terraform("apply"))
         except Failed as error:
             print(f"   {error}; once more in {SETTLING:.0f} s", flush=True)
             time.sleep(SETTLING)
-            _run(self.terraform("apply"))
+            run_command(self.terraform("apply"))
 
     def build(self) -> None:
         """Build the image and push it, and remember its digest."""
@@ -117,9 +120,9 @@ class Smoke:
         except Failed as error:
             raise Failed("neither docker nor buildah is here: name an image with --image") from error
         tag = f"{self.repository}:{self.run}"
-        _run(["gcloud", "auth", "configure-docker", f"{self.region}-docker.pkg.dev", "--quiet"])
-        _run(["make", "image", f"ARGS=--tag {tag}"])
-        _run([tool, "push", tag])
+        run_command(["gcloud", "auth", "configure-docker", f"{self.region}-docker.pkg.dev", "--quiet"])
+        run_command(["make", "image", f"ARGS=--tag {tag}"])
+        run_command([tool, "push", tag])
         describe = ["gcloud", "artifacts", "docker", "images", "describe", tag, "--project", self.project]
         digest = _output([*describe, "--format=value(image_summary.digest)"])
         if not digest.startswith("sha256:"):
@@ -155,7 +158,7 @@ class Smoke:
         """Bring the calls into a table of BigQuery."""
         self.warehouse.write_rows()
         for words in self.warehouse.commands():
-            _run(words)
+            run_command(words)
 
     def compare_tables(self) -> None:
         """Read the table and a query of it, and hold the members against those by the file."""
@@ -166,9 +169,9 @@ class Smoke:
         """Remove everything: Terraform's too if the table's removal fails."""
         try:
             if (self.folder / "rows.jsonl").exists():
-                _run(self.warehouse.removal())
+                run_command(self.warehouse.removal())
         finally:
-            _run(self.terraform("destroy", image=self.image))
+            run_command(self.terraform("destroy", image=self.image))
 
     def left(self) -> str:
         """What there may be where nothing was removed, and how to remove it."""
@@ -197,7 +200,7 @@ def steps(smoke: Smoke) -> list[Step]:
     half = smoke.count // 2
 
     def command(title: str, words: Callable[[], list[str]]) -> Step:
-        return Step(title, (shlex.join(words()),), lambda: _run(words()))
+        return Step(title, (shlex.join(words()),), lambda: run_command(words()))
 
     def apply(**variables: str) -> Callable[[], list[str]]:
         return lambda: smoke.terraform("apply", image=smoke.image or "IMAGE@sha256:…", **variables)
@@ -249,14 +252,23 @@ def _todoke(*words: str) -> list[str]:
     return [sys.executable, "-m", "todoke", *words]
 
 
-def _run(words: Sequence[str]) -> None:
+def run_command(words: Sequence[str]) -> None:
+    """Run a program to its end, also where this process is told to end.
+
+    Raises:
+      Failed: it is not there, or failed.
+    """
     try:
         running = subprocess.Popen(words, cwd=ROOT)
     except FileNotFoundError as error:
         raise Failed(f"{words[0]} is not on this machine") from error
     try:
         code = running.wait()
-    except KeyboardInterrupt:  # which Terraform got too: it has to write down what it made
+    except Stopped:
+        running.send_signal(signal.SIGINT)  # once: a second one ends Terraform before it wrote down what it made
+        running.wait()
+        raise
+    except KeyboardInterrupt:  # which Terraform got too
         running.wait()
         raise
     if code:
@@ -271,6 +283,28 @@ def _output(words: Sequence[str]) -> str:
     except subprocess.CalledProcessError as error:
         raise Failed(f"{words[0]} ended with {error.returncode}") from error
     return done.stdout.strip()
+
+
+class Stopped(KeyboardInterrupt):
+    """This process alone was told to end, and not what it runs."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Stopped`, once: make passes on what its child got already."""
+    seen: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        seen.append(number)
+        if len(seen) == 1:
+            raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def go(found: Sequence[Step], left: str) -> str:
@@ -289,7 +323,7 @@ def go(found: Sequence[Step], left: str) -> str:
             try:
                 step.do()
             except _FAILURES as error:
-                problem = f"step {place} ({step.title}) failed: {error}"
+                problem = f"step {place} ({step.title}) failed: {google_fault(error)}"
                 print(problem, flush=True)
                 break
             print(f"   done in {time.monotonic() - begun:.0f} s", flush=True)
@@ -299,7 +333,7 @@ def go(found: Sequence[Step], left: str) -> str:
             last.do()
             cleaned = True
         except _FAILURES as error:
-            problem = f"{problem}; " * bool(problem) + f"step {len(found)} ({last.title}) failed: {error}"
+            problem = f"{problem}; " * bool(problem) + f"step {len(found)} ({last.title}) failed: {google_fault(error)}"
         finally:
             if not cleaned:
                 print(f"What it made may still be there, and cost: {left}", file=sys.stderr, flush=True)
@@ -330,7 +364,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.pop(emulator, None)  # this is about the services themselves
     os.environ["GOOGLE_CLOUD_PROJECT"] = asked.project  # which pays for what BigQuery reads
     try:
-        problem = go(found, smoke.left())
+        with stopped_by_signals():
+            problem = go(found, smoke.left())
     except KeyboardInterrupt:
         problem = "interrupted"
     print(problem or f"\nall {len(found)} steps did what they should", flush=True)

@@ -1,6 +1,7 @@
 """The smoke test of the cloud: every step is printed, and what needs no cloud is tried."""
 
 import json
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -90,6 +91,45 @@ def test_everything_is_removed_whatever_happened(error: BaseException, capsys: p
         assert go(found, "the job").startswith("step 2 (Fail) failed: ")
     assert done == ["first", "removed"]
     assert "the job" not in capsys.readouterr().err
+
+
+STOPPED = '''
+import sys
+from pathlib import Path
+from tools.cloud_smoke import Step, go, run_command, stopped_by_signals
+child = """
+import time
+try:
+  print("begun", flush=True)
+  time.sleep(60)
+except KeyboardInterrupt:
+  print("written")
+"""
+first = Step("Run", (), lambda: run_command([sys.executable, "-c", child]))
+last = Step("Remove", (), lambda: run_command([sys.executable, "-c", "import time; time.sleep(1); print('removed')"]))
+with stopped_by_signals():
+    go([first, last], "the job")
+'''
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_everything_is_removed_where_it_is_told_to_end(number: signal.Signals) -> None:
+    """Twice, as make does. What runs writes down what it made, and nothing ends the removal."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        while running.stdout.readline() != "begun\n":
+            assert running.poll() is None
+        running.send_signal(number)
+        said = ""
+        while "Remove" not in said:
+            said += running.stdout.readline()
+        running.send_signal(number)
+        said += running.stdout.read()
+    assert "written" in said
+    assert "removed" in said
+    assert "the job" not in said
 
 
 @pytest.mark.parametrize("error", [Failed("no"), PermissionDenied("no"), KeyboardInterrupt()])

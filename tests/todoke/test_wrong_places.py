@@ -1,6 +1,7 @@
 """What a command names and is not there, or may not be used: one line, exit code 2, and nothing is started."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +182,41 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.usefixtures("run")
+def test_a_bucket_that_does_not_answer_is_waited_for_no_longer_than_said(
+    todoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google's client itself goes on for two minutes."""
+    monkeypatch.setattr("transforms.campaigns.transforms.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        done = todoke("run", "--definitions=gs://bucket-x/shop.json", "--events=events.jsonl", "--store=none")
+    assert done.returncode == 2
+    assert "gs://bucket-x/shop.json cannot be read: no answer in 0.5 s: is there a network?" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", "{}"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"store": "bigtable:project-1/i"},
+        {"push": "fcm:project-1"},
+        {"events": "pubsub:projects/project-1/subscriptions/events"},
+    ],
+)
+def test_credentials_that_are_none_are_a_line(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: dict[str, str], content: str
+) -> None:
+    for name in ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "key.json").write_text(content, "utf-8")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    said = run(**flags)
+    assert "no credentials for " in said
+    assert "--debug" not in said
 
 
 @pytest.mark.usefixtures("buckets")

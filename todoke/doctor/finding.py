@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from google.api_core.exceptions import GoogleAPIError
 
-from todoke.account import UNREADABLE
+from transforms.account import UNREADABLE
 from transforms.errors import TodokeError
 
 __all__ = ["LOOK_SECONDS", "Finding", "Look", "look_at_all"]

@@ -16,10 +16,10 @@ from google.auth.transport.requests import Request as AuthRequest
 from google.cloud.bigtable_admin_v2 import BigtableInstanceAdminClient
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from todoke.account import UNREADABLE, auth_fault
 from todoke.doctor.finding import Finding
 from todoke.doctor.machine import EMULATED
 from todoke.preflight import ANSWER_SECONDS, check_subscription, check_topic
+from transforms.account import UNREADABLE, auth_fault
 from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 

@@ -7,8 +7,10 @@ do not need it, so it is imported only for others.
 import os
 import tempfile
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from transforms.campaigns.load import DefinitionsError, read_texts
 from transforms.campaigns.release import PointerError, Release, Texts, read_release
@@ -17,6 +19,11 @@ from transforms.job import Job
 from transforms.segments.document import Problem, Problems
 
 __all__ = ["Announced", "file_exists", "is_pointer", "read_definitions", "read_file", "watcher_of", "write_file"]
+
+
+#: How long a file that is elsewhere may take to be read, in seconds.
+PATIENCE_SECONDS = 30.0
+_Answer = TypeVar("_Answer")
 
 
 class _Watchers:
@@ -103,10 +110,9 @@ def read_file(place: str) -> bytes:
     try:
         if "://" not in place:
             return Path(place).read_bytes()
-        with _file_systems().open(place, compression_type="uncompressed") as file:
-            return bytes(file.read())
+        return _within_patience(lambda: _read_far(place))
     except _failures(place) as error:
-        raise PointerError(f"{place} cannot be read: {error}") from error
+        raise PointerError(f"{place} cannot be read: {_said(error)}") from error
 
 
 def file_exists(place: str) -> bool:
@@ -116,9 +122,11 @@ def file_exists(place: str) -> bool:
       PointerError: nobody can say.
     """
     try:
-        return bool(Path(place).exists() if "://" not in place else _file_systems().exists(place))
+        if "://" not in place:
+            return Path(place).exists()
+        return _within_patience(lambda: bool(_file_systems().exists(place)))
     except _failures(place) as error:
-        raise PointerError(f"{place} cannot be read: {error}") from error
+        raise PointerError(f"{place} cannot be read: {_said(error)}") from error
 
 
 def write_file(place: str, data: bytes) -> None:
@@ -135,7 +143,41 @@ def write_file(place: str, data: bytes) -> None:
         with _file_systems().create(place, "application/json", "uncompressed") as file:
             file.write(data)
     except _failures(place) as error:
-        raise PointerError(f"{place} cannot be written: {error}") from error
+        raise PointerError(f"{place} cannot be written: {_said(error)}") from error
+
+
+def _read_far(place: str) -> bytes:
+    with _file_systems().open(place, compression_type="uncompressed") as file:
+        return bytes(file.read())
+
+
+def _within_patience(call: Callable[[], _Answer]) -> _Answer:
+    """What a call says, if it says it in time: the client of Cloud Storage looks for a network for two minutes.
+
+    Raises:
+      TimeoutError: it does not.
+    """
+    done: Future[_Answer] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return done.result(PATIENCE_SECONDS)
+    except TimeoutError as error:
+        if done.done():
+            raise
+        raise TimeoutError(f"no answer in {PATIENCE_SECONDS:g} s: is there a network?") from error
+
+
+def _said(error: Exception) -> str:
+    from transforms.account import google_fault  # noqa: PLC0415 - only where Google's clients are
+
+    return google_fault(error)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -44,15 +44,22 @@ def read_secret(name: str) -> str:
     from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
+    from transforms.account import UNREADABLE, auth_fault, google_fault  # noqa: PLC0415
+
     check_name(name)
+    begin = f"the secret {quoted(name)}"
     try:
-        with _client() as client:
+        opened = _client()
+    except UNREADABLE as error:
+        raise ValueError(f"{begin} cannot be read: no credentials: {auth_fault(error)}") from error
+    try:
+        with opened as client:
             found = client.access_secret_version(name=name, timeout=PATIENCE)
         return str(found.payload.data.decode()).strip()
     except (GoogleAPIError, GoogleAuthError) as error:
-        raise ValueError(f"the secret {quoted(name)} cannot be read: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{begin} cannot be read: {google_fault(error)}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"the secret {quoted(name)} is no text") from error
+        raise ValueError(f"{begin} is no text") from error
 
 
 def _client() -> Any:

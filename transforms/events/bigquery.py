@@ -21,6 +21,7 @@ from google.cloud.bigquery import Client, QueryJobConfig
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
+from transforms.account import auth_fault
 from transforms.events.arrow import payloads
 from transforms.events.files import UnreadableFile
 from transforms.events.sources import BigQuery, TableStreams
@@ -103,7 +104,8 @@ def rows_of_stream(opened: TableStreams, stream: str) -> Iterator[bytes]:
             batch = pa.py_buffer(answer.arrow_record_batch.serialized_record_batch)
             yield from payloads(pa.ipc.read_record_batch(batch, schema))
     except (GoogleAPIError, GoogleAuthError, grpc.RpcError, pa.ArrowException, OSError) as error:
-        said = next(iter(str(error).splitlines()), type(error).__name__)
+        said = next(iter(str(error).splitlines()), "") if not isinstance(error, GoogleAuthError) else auth_fault(error)
+        said = said or type(error).__name__
         raise UnreadableFile(f"{opened.name}: cannot be read to its end: {said}") from error
     finally:
         client.transport.close()

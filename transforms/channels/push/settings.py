@@ -51,12 +51,13 @@ def _check_access(told: Told, _environment: Mapping[str, str]) -> None:
     if parse_fcm(*told["push"]).server.local:
         return
     import google.auth  # noqa: PLC0415 - only for a launch with real pushes
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    from transforms.account import UNREADABLE, auth_fault  # noqa: PLC0415
 
     try:
         google.auth.default()
-    except GoogleAuthError as error:
-        raise ValueError(f"--push: no credentials for FCM: {error}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"--push: no credentials for FCM: {auth_fault(error)}") from error
 
 
 SETTINGS = ChannelSettings(

@@ -17,6 +17,7 @@ from firebase_admin import credentials, messaging
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 
+from transforms.account import google_fault
 from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
 from transforms.channels.http import CONNECT_SECONDS, Answer, Http, refusal
@@ -87,7 +88,7 @@ class Push:
                 return answer if isinstance(answer, Outcome) else _outcome(answer)
             headers = await self._headers(rejected=headers["authorization"])
         except (GoogleAuthError, OSError) as error:
-            said = f"credentials: {error}"
+            said = f"credentials: {google_fault(error)}"
             return Outcome.retry("connect", CONNECT_SECONDS, said) if _passes(error) else Outcome.failed("auth", said)
         answer = await self._http.post(self._url, made, headers)
         return answer if isinstance(answer, Outcome) else _outcome(answer)

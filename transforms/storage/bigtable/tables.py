@@ -42,6 +42,7 @@ from google.cloud.bigtable_admin_v2.types import Table as NewTable
 from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_exponential_jitter
 
+from transforms.account import UNREADABLE, auth_fault, google_fault
 from transforms.storage.store import StoreError
 
 __all__ = [
@@ -144,9 +145,9 @@ class Tables:
                 admin = Client(project, admin=True)  # type: ignore[no-untyped-call]
                 self._client = BigtableDataClient(project=project)
                 self._writer = Client(project).table_data_client  # type: ignore[no-untyped-call]
-        except GoogleAuthError as error:
+        except UNREADABLE as error:
             raise StoreError(
-                f"no credentials for Bigtable: {error}; run `gcloud auth application-default login`, "
+                f"no credentials for Bigtable: {auth_fault(error)}; run `gcloud auth application-default login`, "
                 "or set BIGTABLE_EMULATOR_HOST to use the emulator"
             ) from error
         try:
@@ -332,7 +333,7 @@ class Tables:
         except (GoogleAPIError, GoogleAuthError) as error:
             tried = retrying.statistics["attempt_number"]
             times = "at once" if tried == 1 else f"after {tried} tries"
-            raise StoreError(f"Bigtable {what} failed {times}: {error}{_advice(error)}") from error
+            raise StoreError(f"Bigtable {what} failed {times}: {google_fault(error)}{_advice(error)}") from error
 
 
 def _advice(error: Exception) -> str:
