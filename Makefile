@@ -18,8 +18,10 @@ EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 FLINK := .tools/flink-$(shell sed -n 's/.*<flink.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)-beam-$(shell \
   sed -n 's/.*<beam.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)
 
+SDKS := .tools/sdks/.installed
+
 .PHONY: help demo test test-long mutants lint format bench docs reference schema templates image lock wheel sbom cloud-smoke \
-  setup prism emulator flink flink-jars clean
+  setup prism emulator sdks flink flink-jars clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -27,7 +29,7 @@ help: ## Say what the targets do
 demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
 	@$(BIN)/todoke demo --out out/demo
 
-test: setup prism emulator ## All tests; ARGS="tests/events -k gzip" runs some
+test: setup prism emulator sdks ## All tests; ARGS="tests/events -k gzip" runs some
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-long: setup ## Core and columns against the oracle on 20,000 and 2,000 random histories, and a million events of one user; for an hour or more
@@ -96,6 +98,8 @@ prism: $(PRISM) ## Beam's local runner for live streams, where there is Go
 
 emulator: $(EMULATOR) ## The Bigtable emulator, where there is Go and no emulator of the Google Cloud CLI
 
+sdks: $(SDKS) ## The SDKs for Node and browsers that tests send with, where there is npm
+
 flink: setup flink-jars ## A Flink cluster on this machine, and in it a shell, or ARGS="todoke run … --flink localhost:8099"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m tools.flink $(ARGS)
 
@@ -131,6 +135,15 @@ $(EMULATOR):
 	  GOBIN=$(CURDIR)/.tools/bin go install cloud.google.com/go/bigtable/cmd/emulator@v$(BIGTABLE); \
 	  touch $@; \
 	else echo "No Bigtable emulator, and no Go to build one: Bigtable cannot be tested on this machine" >&2; fi
+
+$(SDKS): tests/services/collect/node/package-lock.json
+	@mkdir -p .tools/sdks
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the SDKs of $< into .tools/sdks"; \
+	  cp $(<D)/package.json $(<D)/package-lock.json .tools/sdks/; \
+	  (cd .tools/sdks && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); \
+	  touch $@; \
+	else echo "No npm here: SDKs for Node and browsers are not tested on this machine" >&2; fi
 
 $(FLINK):
 	@mkdir -p .tools
