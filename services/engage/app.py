@@ -9,8 +9,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.engage.app_receipts import RECEIPT_PATHS, RECEIPT_SCHEMAS, receipt_routes
 from services.engage.desk import Desk
+from services.engage.inbox.routes import inbox_routes
+from services.engage.inbox.schema import INBOX_PATHS, INBOX_SCHEMAS
 from services.engage.openapi import document
+from services.engage.webhooks.routes import webhook_routes
+from services.engage.webhooks.schema import WEBHOOK_PATHS, WEBHOOK_SCHEMAS
 from services.problems import PROBLEM_HANDLERS
 
 __all__ = ["PARTS", "EngagePart", "engage"]
@@ -25,7 +30,11 @@ class EngagePart(NamedTuple):
 
 
 #: All parts; another one is another line here.
-PARTS: tuple[EngagePart, ...] = ()
+PARTS: tuple[EngagePart, ...] = (
+    EngagePart(inbox_routes, INBOX_PATHS, INBOX_SCHEMAS),
+    EngagePart(receipt_routes, RECEIPT_PATHS, RECEIPT_SCHEMAS),
+    EngagePart(webhook_routes, WEBHOOK_PATHS, WEBHOOK_SCHEMAS),
+)
 
 
 def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:

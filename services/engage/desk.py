@@ -8,7 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
+from services.collect.letters import Letters
 from services.counts import ServiceCounts
+from services.engage.access import EngageAccess
+from services.engage.inbox.marking import InboxMarker
 from services.problems import away
 from services.sink import KeyedPayload, Sink
 from transforms.campaigns.load import Definitions
@@ -21,10 +24,14 @@ __all__ = ["HELPS", "Desk", "StoreView", "now"]
 
 _T = TypeVar("_T")
 
+#: How much is looked up at a time: Bigtable answers side by side, SQLite one after another.
+_LOOKS = 8
+
 #: What engage counts.
 HELPS = {
     "requests": "Requests by endpoint and status of the answer",
     "receipts": "Receipts that were published, by kind and channel",
+    "told": "What providers told, by provider and by what came of it",
 }
 
 
@@ -34,11 +41,11 @@ def now() -> int:
 
 
 class StoreView:
-    """A store to look things up in, from an event loop: a thread of its own reads."""
+    """A store to look things up in, from an event loop: threads of its own read."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._thread = ThreadPoolExecutor(1, "view")
+        self._thread = ThreadPoolExecutor(_LOOKS, "view")
 
     async def ask(self, what: Callable[[Reader], _T]) -> _T:
         """What a function finds in the reader.
@@ -64,6 +71,9 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
       view: the users' store, for reading alone.
       definitions: the newest that this process knows.
       keys: sign and verify tokens.
+      access: what proves who else asks.
+      inbox: writes marks of inbox messages; None where they are told alone.
+      letters: keeps what cannot be read of webhooks; None where it is counted and logged alone.
       counts: what this process has counted.
       clock: microseconds since the epoch.
     """
@@ -72,6 +82,9 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     view: StoreView
     definitions: Callable[[], Definitions]
     keys: SigningKeys
+    access: EngageAccess = EngageAccess()
+    inbox: InboxMarker | None = None
+    letters: Letters | None = None
     counts: ServiceCounts = msgspec.field(default_factory=lambda: ServiceCounts("engage", HELPS))
     clock: Callable[[], int] = now
 

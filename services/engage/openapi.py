@@ -15,7 +15,7 @@ def document(paths: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, 
         "openapi": "3.1.0",
         "info": {"title": "Todoke: engage", "version": "1", "description": "What customers touch."},
         "paths": {**paths, **_health()},
-        "components": {"schemas": shown},
+        "components": {"schemas": shown, "securitySchemes": _SECURITY},
     }
 
 
@@ -24,6 +24,10 @@ def problem(says: str) -> dict[str, Any]:
     return {"description": says, "content": {"application/problem+json": {"schema": {"$ref": _PROBLEM}}}}
 
 
+_SECURITY = {
+    "userToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Of one user of an app."},
+    "writeKey": {"type": "http", "scheme": "basic", "description": "The key as user name."},
+}
 _PROBLEM = "#/components/schemas/Problem"
 
 

@@ -9,6 +9,7 @@ from transforms.storage.pages import MOST, Page, check_limit, every, page_of, re
 from transforms.storage.rows import (
     DeadLetterRow,
     EventRow,
+    IdentityRow,
     InboxRow,
     LeaseRow,
     LedgerRow,
@@ -41,6 +42,9 @@ class Lists(SendLists, Protocol):
 
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
         """See `Users.read_users`."""
+
+    def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
+        """See `Identities.read_identities`."""
 
     def read_run(self) -> RunRow | None:
         """See `Runs.read_run`."""
@@ -89,6 +93,10 @@ class Reader:
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
         """The rows of those of `users` that have one."""
         return self._lists.read_users(users)
+
+    def read_identities(self, kind: str, values: Sequence[str]) -> dict[str, IdentityRow]:
+        """The rows of those values that have one, by value."""
+        return self._lists.read_identities(kind, values)
 
     def read_run(self) -> RunRow | None:
         """What the last bounded run left, or None."""

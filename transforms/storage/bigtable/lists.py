@@ -10,6 +10,7 @@ from google.cloud.bigtable.data import Row
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import NAMES, ROW, cell_of, record, records
 from transforms.storage.bigtable.dead_letters import letter
+from transforms.storage.bigtable.identities import BigtableIdentities
 from transforms.storage.bigtable.inbox import inbox_rows
 from transforms.storage.bigtable.lease import BigtableLease
 from transforms.storage.bigtable.ledger import Listed
@@ -29,7 +30,7 @@ _AT_ONCE = 100
 _COUNTED_AT_ONCE = 1_000
 
 
-class BigtableLists(BigtableUsers, BigtableMetrics, BigtableRuns, BigtableLease):
+class BigtableLists(BigtableUsers, BigtableIdentities, BigtableMetrics, BigtableRuns, BigtableLease):
     """See `Lists`. Safe for any number of threads, which share one connection.
 
     Args:

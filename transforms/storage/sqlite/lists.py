@@ -10,6 +10,7 @@ from transforms.storage.reader import After
 from transforms.storage.rows import DeadLetterRow, EventRow, InboxRow, LedgerRow, MemberRow
 from transforms.storage.sends import SendKey
 from transforms.storage.sqlite.database import surfacing
+from transforms.storage.sqlite.identities import SqliteIdentities
 from transforms.storage.sqlite.lease import SqliteLease
 from transforms.storage.sqlite.metrics import SqliteMetrics
 from transforms.storage.sqlite.runs import SqliteRuns
@@ -23,7 +24,7 @@ __all__ = ["SqliteLists"]
 BUSY_SECONDS = 10.0
 
 
-class SqliteLists(SqliteUsers, SqliteMetrics, SqliteRuns, SqliteLease):
+class SqliteLists(SqliteUsers, SqliteIdentities, SqliteMetrics, SqliteRuns, SqliteLease):
     """See `Lists`. Threads of a process take turns; it waits for no writer, and no writer for it.
 
     Raises:

@@ -1,0 +1,1 @@
+"""The inbox of one user, for the user's app."""
