@@ -9,8 +9,11 @@ from typing import Any
 
 import httpx
 
+from services.collect.letters import StoreLetters
+from services.engage.access import EngageAccess
 from services.engage.app import PARTS, EngagePart, engage
 from services.engage.desk import Desk, StoreView
+from services.engage.inbox.marking import InboxMarker
 from services.engage.table import TableSink
 from transforms.campaigns.load import compiled
 from transforms.channels.tokens import SigningKeys
@@ -44,12 +47,29 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, definitions: str = "{}", parts: Sequence[EngagePart] = PARTS) -> Iterator[Service]:
+def serving(
+    folder: Path,
+    definitions: str = "{}",
+    parts: Sequence[EngagePart] = PARTS,
+    access: EngageAccess = EngageAccess(),  # noqa: B008 - frozen
+) -> Iterator[Service]:
     path = folder / "store.db"
     with closing(SqliteStore(path)) as store, closing(open_reader(f"sqlite:{path}")) as reader:
         found = compiled((("shop.yaml", definitions),))
         sink, view = TableSink(store, lambda: NOW), StoreView(reader)
-        desk = Desk(sink=sink, view=view, definitions=lambda: found, keys=KEYS, clock=lambda: NOW)
+        letters, marker = StoreLetters(lambda: store, lambda: NOW), InboxMarker(lambda: store)
+        desk = Desk(
+            sink=sink,
+            view=view,
+            definitions=lambda: found,
+            keys=KEYS,
+            access=access,
+            inbox=marker,
+            letters=letters,
+            clock=lambda: NOW,
+        )
         yield Service(desk, parts, store, path)
+        marker.close()
+        letters.close()
         view.close()
         sink.close()
