@@ -85,16 +85,19 @@ def _owners(told: Told, owners: Mapping[str, IdentityRow]) -> list[str]:
 
 def _receipt(told: Told, user: str, to: SendReference | None, now: int) -> Receipt:
     topic = told.topic or (to.topic if to else None)
-    said = {"send": to.send, "campaign": to.campaign, "step": to.step, "message": to.message} if to else {}
-    return Receipt(
+    receipt = Receipt(
         user_id=user,
         kind=told.kind,
         channel=told.channel,
         time=write_time(min(told.time, now)),
         id=told.id,
-        **(said or {"send": told.send}),
-        variant=to.variant if to else None,
+        send=told.send,
         address=told.address,
         topic=topic or (EVERY_TOPIC if told.kind in _CONSENT else None),
         reason=told.reason[:_REASON],
+    )
+    if to is None:
+        return receipt
+    return msgspec.structs.replace(
+        receipt, send=to.send, campaign=to.campaign, step=to.step, message=to.message, variant=to.variant
     )
