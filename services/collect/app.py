@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -32,6 +31,7 @@ from services.collect.request import (
 )
 from services.counts import ServiceCounts
 from services.problems import PROBLEM_HANDLERS, HttpProblem, problem_response
+from services.secured import SecuredApp
 from services.sink import KeyedPayload, Sink
 from transforms.events.dead_letter import DeadLetter
 
@@ -103,7 +103,7 @@ class Collect:
         self._gate = AddressGate(limits)
         self._metrics_token = metrics_token
         self.counts = ServiceCounts("collect", _HELPS)
-        self.app = Starlette(routes=self._routes(), exception_handlers=PROBLEM_HANDLERS)
+        self.app = SecuredApp(routes=self._routes(), exception_handlers=PROBLEM_HANDLERS)
 
     def _routes(self) -> list[Route]:
         sent = [(path, self._batch) for path in BATCHES] + [(BEACON, self._beacon)]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -17,6 +16,7 @@ from services.engage.openapi import document
 from services.engage.webhooks.routes import webhook_routes
 from services.engage.webhooks.schema import WEBHOOK_PATHS, WEBHOOK_SCHEMAS
 from services.problems import PROBLEM_HANDLERS
+from services.secured import SecuredApp
 
 __all__ = ["PARTS", "EngagePart", "engage"]
 
@@ -62,7 +62,7 @@ def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
     health = {"/live": live, "/ready": ready, "/metrics": metrics, "/openapi.json": openapi}
     routes = [route for part in parts for route in part.routes(desk)]
     routes += [Route(path, answer, methods=["GET"]) for path, answer in health.items()]
-    return _Counted(Starlette(routes=routes, exception_handlers=PROBLEM_HANDLERS), desk)
+    return _Counted(SecuredApp(routes=routes, exception_handlers=PROBLEM_HANDLERS), desk)
 
 
 class _Counted:

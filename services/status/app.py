@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from services.secured import SecuredApp
 from services.status.facts import FactsPlace, SystemFacts, job_fault, read_facts
 from transforms.segments.values import SECOND
 from transforms.storage.store import StoreError
@@ -26,13 +26,10 @@ PAGE, JSON, STYLE = PATHS = ("/", "/status.json", "/status.css")
 _FOLDER = Path(__file__).parent
 #: What is read is shown for so long, and so many times as long as reading it took, in seconds.
 FRESH_SECONDS, FRESH_TIMES = 1.0, 20.0
-#: The page loads nothing but its style, runs nothing, and stands in no frame.
+#: The page loads nothing but its style (see `SecuredApp` for the rest).
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+    "frame-ancestors 'none'"
 }
 
 
@@ -65,7 +62,7 @@ class Status:
         self._page = pages.get_template("page.html")
         self._style = (_FOLDER / "status.css").read_bytes()
         answers = {PAGE: self._show, JSON: self._json, STYLE: self._css}
-        self.app = Starlette(
+        self.app = SecuredApp(
             routes=[Route(path, _guarded(answer), methods=["GET"]) for path, answer in answers.items()]
         )
 

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.collect.serving import CollectSettings, collecting
+from services.secured import SecuredApp
 from services.server import parse_listen, serve
 from services.status.app import PATHS, Status
 from services.status.facts import FactsPlace
@@ -70,7 +70,7 @@ class _OnePort:
     def __init__(self, collect: ASGIApp, status: Status, opened: ExitStack) -> None:
         self._collect = collect
         self._status = status
-        ready = Starlette(routes=[Route(READY, self._ready)], lifespan=_closing(opened))
+        ready = SecuredApp(routes=[Route(READY, self._ready)], lifespan=_closing(opened))
         self._ready_app = ready
         self._others: dict[str, ASGIApp] = {READY: ready, **dict.fromkeys(PATHS, status.app)}
 

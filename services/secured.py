@@ -1,0 +1,45 @@
+"""Headers that every answer of a service has, whatever made it: a page, an API, a refusal, or a fault."""
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
+
+__all__ = ["SecuredApp"]
+
+#: What an answer has that says nothing else itself. It is what its type says; it loads and runs nothing, stands in no
+#: frame, and sends no form; nobody on the way keeps it; where its links lead, nobody hears of it.
+_ALWAYS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+#: Only where TLS is: it must not be said over anything else (RFC 6797, section 7.2). In seconds, a year. Other names of
+#: the domain are their owner's business.
+_TRANSPORT = ("Strict-Transport-Security", "max-age=31536000")
+
+
+class SecuredApp(Starlette):
+    """An application of Starlette whose answers have them, those to what nobody foresaw too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as ASGI has it."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _ALWAYS.items():
+                    headers.setdefault(name, value)
+                if _came_by_tls(scope):
+                    headers.setdefault(*_TRANSPORT)
+            await send(message)
+
+        await super().__call__(scope, receive, secured)
+
+
+def _came_by_tls(scope: Scope) -> bool:
+    """Whether the client spoke TLS with us, or with the proxy that says so."""
+    return scope["scheme"] == "https" or Headers(scope=scope).get("x-forwarded-proto") == "https"
