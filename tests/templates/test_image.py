@@ -1,11 +1,16 @@
 """The image's files keep our rules, and its entry point tells a worker from a launcher. No image is built here."""
 
+import itertools
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -46,6 +51,7 @@ def test_what_is_installed_is_locked_and_checked() -> None:
     [install] = [line for line in last_stage() if "pip install" in line]
     assert "--constraint /requirements.lock" in install
     assert "pip check" in install
+    assert '"${wheel}[serve]"' in install
     assert "FLEX_TEMPLATE_PYTHON_REQUIREMENTS_FILE" not in DOCKERFILE
     assert "FLEX_TEMPLATE_PYTHON_SETUP_FILE" not in DOCKERFILE
 
@@ -143,6 +149,73 @@ ENDPOINTS = ("logging", "artifact", "provision", "control", "status")
 def test_a_worker_is_told_where_its_services_are(entry: list[str | Path], words: tuple[str, ...]) -> None:
     done = subprocess.run([*entry, *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (7, "boot" + "".join(f" [{word}]" for word in words))
+
+
+@pytest.fixture
+def serving(entry: list[str | Path], tmp_path: Path) -> list[str | Path]:
+    """The entry point, where Python says how it was called."""
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\nprintf "[%s] " "$@"\n')
+    program.chmod(0o755)
+    return [*entry[:-1], f"PATH={tmp_path}:{os.environ['PATH']}", entry[-1]]
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [
+        (("serve", "collect", "--id=x", "--sink=queue:a b"), ()),
+        (("serve", "--id=x", "--sink=queue:a b"), ("TODOKE_SERVICE=collect",)),
+        (("serve", "collect", "--id=x", "--sink=queue:a b"), ("TODOKE_SERVICE=engage", "PORT=8080")),
+    ],
+)
+def test_the_word_serve_is_for_a_service(
+    serving: list[str | Path], words: tuple[str, ...], variables: tuple[str, ...]
+) -> None:
+    """Its own flags come last, and so count. None of them makes it a worker."""
+    done = subprocess.run([*serving[:-1], *variables, serving[-1], *words], capture_output=True, text=True, check=False)
+    port = "8080" if "PORT=8080" in variables else "8600"
+    said = ["-m", "services.collect", "--listen", f"0.0.0.0:{port}", "--log-format=json", "--id=x", "--sink=queue:a b"]
+    assert (done.returncode, done.stdout) == (0, "".join(f"[{word}] " for word in said))
+
+
+@pytest.mark.parametrize(("words", "variables"), [(("serve",), ()), (("serve", "console"), ("TODOKE_SERVICE=x",))])
+def test_a_service_that_is_none_is_refused(
+    serving: list[str | Path], words: tuple[str, ...], variables: tuple[str, ...]
+) -> None:
+    done = subprocess.run([*serving[:-1], *variables, serving[-1], *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "name collect or engage" in done.stderr
+
+
+def test_a_service_of_the_image_answers_and_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """As Cloud Run starts it: a port, keys in a file, SIGTERM to the first process."""
+    (tmp_path / "keys.json").write_text('{"shop": {"keys": ["shop-key-0123456789"]}}', "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["--sink=queue:events.db", "--store=sqlite:store.db", "--keys=keys.json"]
+    environment = os.environ | {
+        "PORT": str(port),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    with subprocess.Popen(
+        [FOLDER / "entrypoint.sh", "serve", "collect", *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    ) as running:
+        try:
+            for attempt in itertools.count():
+                try:
+                    live = urllib.request.urlopen(f"http://127.0.0.1:{port}/live", timeout=10)
+                    break
+                except urllib.error.URLError:
+                    assert running.poll() is None
+                    assert attempt < 600
+                    time.sleep(0.1)
+            with live:
+                assert live.status == 200
+            running.terminate()
+            assert running.wait(30) == 0
+        finally:
+            running.kill()
 
 
 @pytest.mark.parametrize("words", [(), ("--logtostderr",), ("--identity=x",), ("launch", "a b"), ("--endpoint",)])
