@@ -13,6 +13,8 @@ from services.engage.desk import Desk
 from services.engage.inbox.routes import inbox_routes
 from services.engage.inbox.schema import INBOX_PATHS, INBOX_SCHEMAS
 from services.engage.openapi import document
+from services.engage.preferences import PREFERENCES_PATHS, preferences_routes
+from services.engage.unsubscribing import UNSUBSCRIBE_PATHS, unsubscribe_routes
 from services.engage.webhooks.routes import webhook_routes
 from services.engage.webhooks.schema import WEBHOOK_PATHS, WEBHOOK_SCHEMAS
 from services.problems import PROBLEM_HANDLERS
@@ -31,6 +33,8 @@ class EngagePart(NamedTuple):
 
 #: All parts; another one is another line here.
 PARTS: tuple[EngagePart, ...] = (
+    EngagePart(unsubscribe_routes, UNSUBSCRIBE_PATHS),
+    EngagePart(preferences_routes, PREFERENCES_PATHS),
     EngagePart(inbox_routes, INBOX_PATHS, INBOX_SCHEMAS),
     EngagePart(receipt_routes, RECEIPT_PATHS, RECEIPT_SCHEMAS),
     EngagePart(webhook_routes, WEBHOOK_PATHS, WEBHOOK_SCHEMAS),

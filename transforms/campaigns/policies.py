@@ -1,7 +1,8 @@
 """What holds for all campaigns: the `policies:` section of definition files."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from transforms.campaigns.quiet import QuietHours
 from transforms.events.plain import quoted
 from transforms.identity.zones import known_zone
 from transforms.messages.definitions import LOCALE_FORM
+from transforms.messages.preferences import Preferences, read_preferences
 from transforms.messages.tracking import TrackingPolicy, read_tracking_policy
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
@@ -31,6 +33,7 @@ FIELDS = (
     "quiet_hours",
     "retention",
     "tracking",
+    "preferences",
 )
 #: So many messages a user are remembered for a cap at most.
 MAX_CAPPED = 1000
@@ -58,7 +61,7 @@ class Policies(msgspec.Struct, frozen=True):
     long facts about a user who is new may come late, are microseconds. `quiet_hours` are those of campaigns that say
     nothing of theirs. `default_region` is that of phone numbers that name none (ISO 3166, two capital letters), empty
     for none. `retention` is how long the archive keeps events, in microseconds, None for ever. `tracking` holds where
-    campaigns and messages say nothing.
+    campaigns and messages say nothing. `preferences` are what the preference page shows.
     """
 
     default_zone: str = "UTC"
@@ -72,17 +75,22 @@ class Policies(msgspec.Struct, frozen=True):
     retention: int | None = None
     default_region: str = ""
     tracking: TrackingPolicy = TrackingPolicy()
+    preferences: Preferences = Preferences()
 
 
-def read_policies(nodes: Iterable[Node], problems: Problems) -> Policies:
-    """Read the sections of all files; each policy is set once."""
+def read_policies(nodes: Iterable[Node], problems: Problems, files: Mapping[str, str]) -> Policies:
+    """Read the sections of all files; each policy is set once. `files` are the texts beside the definitions."""
     fields: Document = {}
     for node in nodes:
         for name, child in (problems.mapping(node, FIELDS) or {}).items():
             if name in fields:
                 problems.add(child, f"`{name}` is already set at {fields[name].file}:{fields[name].line}")
             fields[name] = child
-    read = {name: _READ[name](fields[name], problems) for name in FIELDS if name in fields}
+    readers: dict[str, Callable[[Node, Problems], Any]] = {
+        **_READ,
+        "preferences": partial(read_preferences, files=files),
+    }
+    read = {name: readers[name](fields[name], problems) for name in FIELDS if name in fields}
     return Policies(**{name: value for name, value in read.items() if value is not None})
 
 

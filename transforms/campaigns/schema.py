@@ -11,6 +11,7 @@ from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_
 from transforms.campaigns.policies import MAX_CAPPED, NO_QUIET
 from transforms.events.channels import installed
 from transforms.messages.definitions import LOCALE_FORM
+from transforms.messages.preferences import preferences_schema
 from transforms.messages.schema import message_schemas
 from transforms.messages.scope import RESERVED
 from transforms.messages.tracking import TRACKING_SCHEMA, tracking_policy_schema
@@ -268,6 +269,7 @@ def _policies() -> Schema:
                 "minItems": 1,
                 "description": "how many messages somebody gets at most in any such time",
             },
+            "preferences": {**preferences_schema(), "description": "the page on which people choose topics"},
             "tracking": {**tracking_policy_schema(), "description": "opens and clicks; default: neither"},
         }
     )

@@ -39,12 +39,16 @@ def rendered(source: str) -> Iterator[str]:
 
 
 def names_in(file: str, text: str) -> Iterator[str]:
-    """The names of files that a definition file may refer to in its messages; names of other things do no harm."""
+    """The names of files that a definition file may refer to in its messages and its preference page.
+
+    Names of other things do no harm.
+    """
     if not _MAY_NAME.search(text):
         return
     for document in read_documents({file: text}, Problems()):
-        if isinstance(document.value, dict) and "messages" in document.value:
-            yield from _names(document.value["messages"])
+        for section in ("messages", "policies"):
+            if isinstance(document.value, dict) and section in document.value:
+                yield from _names(document.value[section])
 
 
 def _names(node: Node) -> Iterator[str]:

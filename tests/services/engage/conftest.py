@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 from engage_service import Service, serving
+from shop import DEFINITIONS
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    with serving(tmp_path) as service:
+    with serving(tmp_path, DEFINITIONS) as service:
         yield service
