@@ -19,10 +19,17 @@ _CALLS = {
     "group": GroupCall,
     "alias": AliasCall,
 }
+#: What a call needs beside `userId` or `anonymousId`.
+_REQUIRED: dict[type, tuple[str, ...]] = {
+    TrackCall: ("event",),
+    GroupCall: ("groupId",),
+    AliasCall: ("userId", "previousId"),
+}
 _PROBLEMS = {
     "400": "The body cannot be read, or a call by itself is bad.",
     "401": "The write key is missing, or is none.",
     "403": "The key's source takes no calls from the browser's origin.",
+    "408": "The body took too long to come.",
     "413": "The body is too large, after unzipping.",
     "415": "The body is in another encoding than gzip.",
     "429": "The source sends too much. Retry-After says when to come again.",
@@ -35,7 +42,7 @@ def document() -> dict[str, Any]:
     """The document; it is one object, so do not change it."""
     _, schemas = msgspec.json.schema_components([*_CALLS.values(), BadCall], ref_template="#/components/schemas/{name}")
     for call in _CALLS.values():
-        schemas[call.__name__]["required"] = []  # by its own path, a call needs no `type`
+        schemas[call.__name__]["required"] = list(_REQUIRED.get(call, ()))  # by its own path, a call needs no `type`
     calls = [_ref(call.__name__) for call in _CALLS.values()]
     schemas["Problem"] = _object(
         type={"type": "string"},
@@ -70,12 +77,16 @@ def _health() -> dict[str, Any]:
     def get(summary: str, says: str) -> dict[str, Any]:
         return {"get": {"summary": summary, "responses": {"200": {"description": says}}}}
 
+    metrics = get(
+        "What this process counted, for programs of this machine or with the token", "Prometheus' text format."
+    )
+    metrics["get"]["responses"]["404"] = _problem("It is not for whoever asks.")
     ready = get("Calls can be made durable", "They are taken.")
     ready["get"]["responses"]["503"] = _problem(_PROBLEMS["503"])
     return {
         "/live": get("The process lives", "It does."),
         "/ready": ready,
-        "/metrics": get("What was counted", "As text, for Prometheus."),
+        "/metrics": metrics,
         "/openapi.json": get("This document", "As JSON."),
     }
 
@@ -100,7 +111,7 @@ def _pixel(kind: str) -> dict[str, Any]:
         "parameters": [_parameter("writeKey"), _parameter("data")],
         "responses": {
             "200": {"description": "The call is durable.", "content": {"image/gif": {}}},
-            **{status: _problem(says) for status, says in _PROBLEMS.items() if status != "415"},
+            **{status: _problem(says) for status, says in _PROBLEMS.items() if status not in ("408", "415")},
         },
     }
 

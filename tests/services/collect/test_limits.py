@@ -92,6 +92,8 @@ def test_a_body_that_never_ends_is_given_up(tmp_path: Path) -> None:
     [
         ("127.0.0.1", {}, 200),
         ("::1", {}, 200),
+        ("a-socket", {}, 200),
+        ("a-socket", {"X-Real-IP": "203.0.113.7"}, 404),
         ("127.0.0.1", {"X-Forwarded-For": "203.0.113.7"}, 404),
         ("203.0.113.7", {}, 404),
         ("203.0.113.7", {"Authorization": "Bearer the-token"}, 200),
