@@ -14,13 +14,12 @@ from services.engage.inbox.user_tokens import INBOX_KEYS, UserKeys, read_user_ke
 from services.engage.webhooks.sendgrid import SendgridKeys
 from services.engage.webhooks.sns import TOPIC
 from services.problems import HttpProblem
-from transforms.channels.settings import secret_of
+from transforms.channels.settings import LINKS_URL, secret_of
 from transforms.events.plain import quoted
 
 __all__ = ["ENGAGE_SECRETS", "ENGAGE_VARIABLES", "EngageAccess", "engage_access", "required"]
 
 INBOX_ORIGINS = "TODOKE_INBOX_ORIGINS"
-ENGAGE_URL = "TODOKE_ENGAGE_URL"
 SES_TOPICS = "TODOKE_SES_TOPICS"
 SENDGRID_KEYS = "TODOKE_SENDGRID_KEYS"
 RECEIPT_SECRETS = "TODOKE_RECEIPT_SECRETS"
@@ -28,13 +27,12 @@ TWILIO_TOKENS = "TODOKE_TWILIO_TOKENS"
 LINE_SECRETS = "TODOKE_LINE_SECRETS"
 
 #: The variables of the environment that are read here, and which of them hold secrets.
-ENGAGE_VARIABLES = (INBOX_ORIGINS, ENGAGE_URL, SES_TOPICS, SENDGRID_KEYS)
+ENGAGE_VARIABLES = (INBOX_ORIGINS, SES_TOPICS, SENDGRID_KEYS)
 ENGAGE_SECRETS = (INBOX_KEYS, RECEIPT_SECRETS, TWILIO_TOKENS, LINE_SECRETS)
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#,]+")
 #: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#symmetric
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
-_URL = re.compile(r"https?://[^\s?#]+")
 
 
 class EngageAccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +42,7 @@ class EngageAccess(msgspec.Struct, frozen=True, kw_only=True):
       inbox_keys: verify the tokens of users.
       inbox_origins: of whose pages browsers may ask for an inbox; None: of any, since without a token there is nothing.
       write_keys: of apps.
-      url: where this service answers, as providers have it, without a slash at the end: Twilio signs it.
+      url: where this service answers, as Twilio has it, which signs it, without a slash at the end.
       ses_topics: the SNS topics to which SES publishes, by their ARNs.
       sendgrid_keys: of the signed event webhook.
       receipt_secrets: of Standard Webhooks, as `whsec_…`.
@@ -80,18 +78,16 @@ def engage_access(environment: Mapping[str, str], write_keys: Keys | None = None
     """
     keys = secret_of(environment, INBOX_KEYS)
     origins = _list(environment.get(INBOX_ORIGINS, ""))
-    url = environment.get(ENGAGE_URL, "").rstrip("/")
+    url = environment.get(LINKS_URL, "").rstrip("/")
     topics = _list(environment.get(SES_TOPICS, ""))
     sendgrid = _list(environment.get(SENDGRID_KEYS, ""))
     for name, values, form in ((INBOX_ORIGINS, origins, _ORIGIN), (SES_TOPICS, topics, TOPIC)):
         for value in values:
             if not form.fullmatch(value):
                 raise ValueError(f"{name}: {quoted(value)} is none")
-    if url and not _URL.fullmatch(url):
-        raise ValueError(f"{ENGAGE_URL} must be like https://engage.example.com; found {quoted(url)}")
     tokens = _list(secret_of(environment, TWILIO_TOKENS))
     if tokens and not url:
-        raise ValueError(f"set {ENGAGE_URL}: Twilio signs the address that it asks")
+        raise ValueError(f"set {LINKS_URL}: Twilio signs the address that it asks")
     return EngageAccess(
         inbox_keys=read_user_keys(keys) if keys else None,
         inbox_origins=frozenset(origins) or None,

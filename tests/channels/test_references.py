@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from transforms.channels.email.message import RenderedMail
 from transforms.channels.email.transport import Composed, compose
+from transforms.channels.links import Links
 from transforms.channels.push.message import RenderedPush
 from transforms.channels.push.settings import parse_fcm
 from transforms.channels.push.transport import PAYLOAD_BYTES, Push
@@ -77,12 +78,15 @@ def test_a_push_says_it_among_its_data_where_there_is_room(make_send) -> None:
 
 def test_text_messages_say_it_where_twilio_answers_and_to_others(make_send) -> None:
     send, text = make_send("+819012345678", channel="sms"), RenderedSms("Hello", "Shop")
-    url = "https://engage.shop.example/v1/webhooks/twilio/status"
-    made = TwilioSms(parse_sms("twilio:AC1"), "t", settings=SETTINGS, status_url=url).make(send, text)
+    linked = msgspec.structs.replace(SETTINGS, links=Links("https://shop.example/go", BETWEEN))
+    made = TwilioSms(parse_sms("twilio:AC1"), "t", settings=linked).make(send, text)
     callback = urlsplit(parse_qs(made.body.decode())["StatusCallback"][0])
-    assert f"{callback.scheme}://{callback.netloc}{callback.path}" == url
+    where = f"{callback.scheme}://{callback.netloc}{callback.path}"
+    assert where == "https://shop.example/go/v1/webhooks/twilio/status"
     assert leads_to(parse_qs(callback.query)[REFERENCE][0], send)
-    assert b"StatusCallback" not in TwilioSms(parse_sms("twilio:AC1"), "t", settings=SETTINGS).make(send, text).body
+    here = msgspec.structs.replace(SETTINGS, links=Links("http://localhost:8600", BETWEEN))
+    for settings in (SETTINGS, here):
+        assert b"StatusCallback" not in TwilioSms(parse_sms("twilio:AC1"), "t", settings=settings).make(send, text).body
     other = JsonSms(parse_sms("https://sms.example/send"), "t", settings=SETTINGS).make(send, text)
     assert leads_to(msgspec.json.decode(other.body)["reference"], send)
 

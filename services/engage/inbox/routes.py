@@ -1,5 +1,7 @@
 """`/v1/inbox`: what one user's app shows, and what the user did with it."""
 
+import math
+import time
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +18,7 @@ from services.engage.desk import Desk
 from services.engage.inbox.marking import MARKS, marks_at, receipts_of
 from services.engage.inbox.user_tokens import BadUserToken, bearer
 from services.problems import HttpProblem
+from services.rates import Rates
 from transforms.events.times import read_time
 from transforms.storage.reader import Reader
 from transforms.storage.rows import InboxRow
@@ -29,6 +32,9 @@ DEFAULT_LIMIT, MOST = 20, 100
 BODY_BYTES = 4_096
 #: What an app is not told: how campaigns are called is nobody's business.
 _OURS = ("campaign", "step", "send")
+
+#: What one user may ask: so much a second, and so much at once; and of how many users that is remembered.
+RATE, SAVED, _RATED = 5.0, 60.0, 10_000
 
 _PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
@@ -67,6 +73,7 @@ def inbox_routes(desk: Desk) -> Sequence[Route]:
 class _Inbox:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._rates = Rates[str](_RATED)
 
     async def show(self, request: Request) -> Response:
         user = self._user(request)
@@ -131,9 +138,12 @@ class _Inbox:
         if not token:
             raise HttpProblem(401, "token", "a token is needed: Authorization: Bearer …", challenge="Bearer")
         try:
-            return keys.user_of(token, self._desk.clock())
+            user = keys.user_of(token, self._desk.clock())
         except BadUserToken as error:
             raise HttpProblem(401, "token", str(error), challenge='Bearer error="invalid_token"') from None
+        if wait := self._rates.take(user, 1, RATE, SAVED, time.monotonic()):
+            raise HttpProblem(429, "rate", "this user asks too often", retry_after=math.ceil(wait))
+        return user
 
 
 def _told(message: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ _MESSAGE = {
 _PROBLEMS = {
     "401": problem("The token is missing, or is not taken; the text says why."),
     "404": problem("There is no such message in this inbox, or no inbox is set up."),
+    "429": problem("This user asks too often. Retry-After says when to come again."),
     "503": problem("The store does not answer now. Retry-After says when to come again."),
 }
 

@@ -19,16 +19,14 @@ from services.engage.webhooks.standard import told_by_standard, verify_standard
 from services.engage.webhooks.told import BadSignature, Told, Untold
 from services.engage.webhooks.whose import attributed
 from services.problems import HttpProblem
-from transforms.channels.sms.replies import receipt_of_reply
+from transforms.channels.sms.replies import TWILIO_REPLIES, TWILIO_STATUS, receipt_of_reply
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import Cause
 
-__all__ = ["BODY_BYTES", "PROVIDERS", "REPLIES", "STATUS", "Taken", "webhook_routes"]
+__all__ = ["BODY_BYTES", "PROVIDERS", "Taken", "webhook_routes"]
 
 #: Larger than any provider's requests: SendGrid's have up to 768 KB.
 BODY_BYTES = 1_000_000
-#: Where Twilio posts: what became of messages, and replies.
-STATUS, REPLIES = "/v1/webhooks/twilio/status", "/v1/webhooks/twilio/replies"
 #: The paths by providers.
 PROVIDERS = {name: f"/v1/webhooks/{name}" for name in ("ses", "sendgrid", "standard", "line")}
 
@@ -61,7 +59,7 @@ def webhook_routes(desk: Desk) -> Sequence[Route]:
     """The routes over a desk."""
     found = _Webhooks(desk)
     endpoints = {PROVIDERS[name]: getattr(found, name) for name in PROVIDERS}
-    endpoints |= {STATUS: found.twilio_status, REPLIES: found.twilio_reply}
+    endpoints |= {TWILIO_STATUS: found.twilio_status, TWILIO_REPLIES: found.twilio_reply}
     return [Route(path, _refusing(found, endpoint), methods=["POST"]) for path, endpoint in endpoints.items()]
 
 
@@ -126,13 +124,13 @@ class _Webhooks:
         return await self._take("line", line.told_by_line(read_json(body, _LineBody).events))
 
     async def twilio_status(self, request: Request) -> Response:
-        form = await self._form(request, STATUS)
+        form = await self._form(request, TWILIO_STATUS)
         told = twilio.told_by_twilio(form, request.query_params, self._desk.clock())
         await self._take("twilio/status", [told] if told is not None else [])
         return Response(status_code=204)
 
     async def twilio_reply(self, request: Request) -> Response:
-        form, now = await self._form(request, REPLIES), self._desk.clock()
+        form, now = await self._form(request, TWILIO_REPLIES), self._desk.clock()
         number = form.get("From", "")
         owners = await self._desk.view.ask(lambda reader: reader.read_identities("address", [number]))
         receipt = receipt_of_reply(form, owners[number].user, now) if number in owners else None

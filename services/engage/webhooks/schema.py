@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from services.engage.openapi import problem
-from services.engage.webhooks.routes import PROVIDERS, REPLIES, STATUS, Taken
+from services.engage.webhooks.routes import PROVIDERS, Taken
 from services.engage.webhooks.standard import TOLD_KINDS, StandardReceipt
+from transforms.channels.sms.replies import TWILIO_REPLIES, TWILIO_STATUS
 
 __all__ = ["WEBHOOK_PATHS", "WEBHOOK_SCHEMAS"]
 
@@ -75,8 +76,8 @@ def _form_post(summary: str, status: str, says: dict[str, Any]) -> dict[str, Any
 
 WEBHOOK_PATHS: dict[str, Any] = {
     **{path: _json_post(name) for name, path in PROVIDERS.items()},
-    STATUS: _form_post("What became of a text message, by Twilio", "204", {"description": "It is taken."}),
-    REPLIES: _form_post(
+    TWILIO_STATUS: _form_post("What became of a text message, by Twilio", "204", {"description": "It is taken."}),
+    TWILIO_REPLIES: _form_post(
         "What somebody replied to a text message, by Twilio",
         "200",
         {"description": "It is taken; nothing is to be said.", "content": {"text/xml": {}}},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_user_tokens import KEYS, SECONDS, token
 
 from services.engage.access import EngageAccess
+from services.engage.inbox import routes
 from services.engage.inbox.routes import _names
 from transforms.events.times import write_time
 from transforms.storage.pages import write_cursor
@@ -197,3 +198,12 @@ def test_without_keys_there_is_no_inbox(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         answer = service.ask("GET", "/v1/inbox", headers={"authorization": f"Bearer {token()}"})
         assert (answer.status_code, answer.json()["code"]) == (404, "not_set_up")
+
+
+def test_a_user_who_asks_without_end_is_told_to_wait(inbox: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "RATE", 1e-6)
+    assert {show(inbox, "bob").status_code for _ in range(int(routes.SAVED) + 1)} == {200}
+    late = show(inbox, "bob")
+    assert (late.status_code, late.json()["code"]) == (429, "rate")
+    assert int(late.headers["retry-after"]) > 0
+    assert show(inbox, "ann").status_code == 200

@@ -1,7 +1,7 @@
 """What somebody replied to a text message: STOP and START, as receipts for the control topic.
 
 Twilio tells it by a POST to the URL that the number or messaging service names
-(https://www.twilio.com/docs/messaging/guides/webhook-request). Who answers that POST publishes the receipt.
+(https://www.twilio.com/docs/messaging/guides/webhook-request), which `services/engage` answers.
 """
 
 import hmac
@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from transforms.events.times import write_time
 from transforms.users.control import Receipt
 
-__all__ = ["is_from_twilio", "receipt_of_reply"]
+__all__ = ["TWILIO_REPLIES", "TWILIO_STATUS", "is_from_twilio", "receipt_of_reply"]
+
+#: Where the service that customers touch hears Twilio: of replies, and of what became of a message.
+TWILIO_REPLIES, TWILIO_STATUS = "/v1/webhooks/twilio/replies", "/v1/webhooks/twilio/status"
 
 #: What stands for STOP where the message is nothing but that: Twilio's words
 #: (https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords-SMS-STOP-filtering-), those of others

@@ -12,16 +12,12 @@ from transforms.channels.settings import check_links, header_secret
 from transforms.events.plain import quoted, without_user
 from transforms.messages.definitions import Message
 
-__all__ = ["SETTINGS", "SMS_FROM", "SMS_STATUS_URL", "SMS_TOKEN", "SmsAddress", "parse_sms"]
+__all__ = ["SETTINGS", "SMS_FROM", "SMS_TOKEN", "SmsAddress", "parse_sms"]
 
 #: The auth token of Twilio's account, or the bearer token of another provider; and who text messages are from.
 SMS_TOKEN, SMS_FROM = "TODOKE_SMS_TOKEN", "TODOKE_SMS_FROM"
 
-#: Where Twilio tells what became of a message.
-SMS_STATUS_URL = "TODOKE_SMS_STATUS_URL"
-
 _TWILIO = re.compile(r"twilio:(?P<account>AC[0-9A-Za-z]+)(@(?P<server>https?://.+))?")
-_STATUS_URL = re.compile(r"https?://[^\s?#]+")
 _EXPECTED = "expected twilio:ACCOUNT, twilio:ACCOUNT@http://HOST:PORT, or https://HOST/PATH"
 
 
@@ -64,9 +60,6 @@ def _check(told: Told, environment: Mapping[str, str]) -> None:
     if not address.local and not environment.get(SMS_TOKEN):
         whose = "the auth token of the account" if address.account else "the bearer token of the provider"
         raise ValueError(f"--sms: set {SMS_TOKEN} to {whose}")
-    status_url = environment.get(SMS_STATUS_URL, "")
-    if status_url and not _STATUS_URL.fullmatch(status_url):
-        raise ValueError(f"{SMS_STATUS_URL} must be like https://example.com/path; found {quoted(status_url)}")
     sender = environment.get(SMS_FROM, "")
     if sender and not is_sender(sender):
         raise ValueError(f"{SMS_FROM} must be a number such as +819012345678, or a name; found {quoted(sender)}")
@@ -96,7 +89,7 @@ SETTINGS = ChannelSettings(
             "that takes JSON",
         ),
     ),
-    variables=(SMS_FROM, SMS_STATUS_URL),
+    variables=(SMS_FROM,),
     secrets=(SMS_TOKEN,),
     receipts={"bad_address": "bounced", "unsubscribed": "unsubscribed"},
     check=_check,

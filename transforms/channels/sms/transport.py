@@ -18,7 +18,8 @@ from transforms.channels.outcome import Outcome
 from transforms.channels.references import REFERENCE
 from transforms.channels.settings import MailSettings, header_secret
 from transforms.channels.sms.message import RenderedSms
-from transforms.channels.sms.settings import SMS_FROM, SMS_STATUS_URL, SMS_TOKEN, SmsAddress, parse_sms
+from transforms.channels.sms.replies import TWILIO_STATUS
+from transforms.channels.sms.settings import SMS_FROM, SMS_TOKEN, SmsAddress, parse_sms
 
 __all__ = ["TRANSPORT", "JsonSms", "Sms", "SmsLine", "TwilioSms"]
 
@@ -43,8 +44,7 @@ class Sms:
       address: where messages are posted.
       token: the secret that says who we are.
       sender: who messages are from that do not say so; empty: nobody.
-      settings: for what leads back to a send.
-      status_url: where the provider tells what became of a message; empty: nowhere.
+      settings: for what leads back to a send, and where Twilio tells what became of it.
       timeout: seconds to connect, and to wait for the answer.
     """
 
@@ -55,14 +55,12 @@ class Sms:
         sender: str = "",
         *,
         settings: MailSettings | None = None,
-        status_url: str = "",
         timeout: float = 10.0,
     ) -> None:
         self._address = address
         self._token = token.strip()  # a line break at its end, as files have, cannot stand in a header
         self._sender = sender
         self._settings = settings or MailSettings()
-        self._status_url = status_url
         self._http = Http(timeout)
 
     def sender_of(self, send: Send, rendered: RenderedSms) -> str:
@@ -90,9 +88,10 @@ class TwilioSms(Sms):
             return Outcome.failed("rejected", f"nobody is the sender: give the message a `from`, or set {SMS_FROM}")
         named = "MessagingServiceSid" if sender.startswith("MG") and len(sender) == 34 else "From"
         fields = {"To": send.address, named: sender, "Body": rendered.text}
-        if self._status_url:
-            reference = self._settings.reference_to(send)
-            fields["StatusCallback"] = self._status_url + (f"?{REFERENCE}={reference}" if reference else "")
+        links = self._settings.links
+        if links is not None and links.base.startswith("https://"):  # Twilio takes no other address
+            url = f"{links.base}{TWILIO_STATUS}?{REFERENCE}={self._settings.reference_to(send)}"
+            fields["StatusCallback"] = url
         form = urlencode(fields)
         who = b64encode(f"{self._address.account}:{self._token}".encode()).decode()
         headers = {"authorization": f"Basic {who}", "content-type": "application/x-www-form-urlencoded"}
@@ -172,7 +171,6 @@ def _open(opening: Opening) -> Sender:
         header_secret(environment, SMS_TOKEN),
         environment.get(SMS_FROM, ""),
         settings=opening.settings,
-        status_url=environment.get(SMS_STATUS_URL, ""),
     )
 
 
