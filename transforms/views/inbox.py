@@ -93,7 +93,8 @@ def inbox_rows(reader: Reader, user: str) -> list[InboxRow]:
     known = profile(owner)
     if is_tombstone(known):  # a courier may just have written one more
         return []
-    names = [owner.user, *known.get("merged", ())]
+    # Whoever was merged just now may not have arrived there yet.
+    names = dict.fromkeys([owner.user, *known.get("merged", ()), user])
     return sorted((row for name in names for row in reader.page_inbox(name, MOST).rows), key=_place)[:MOST]
 
 
