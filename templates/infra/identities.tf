@@ -4,14 +4,20 @@
 #   launcher   whoever launches and updates the job: a person, a build, `todoke launch`
 #   scheduler  Cloud Scheduler, which launches the backfill and starts commands
 #   commands   the commands by the clock
+#   collect    the service that takes calls
+#   engage     the service that customers and providers touch
 
 locals {
-  accounts = {
+  accounts = merge(local.service_accounts, {
     worker    = "Todoke: launcher and workers on Dataflow"
     launcher  = "Todoke: launches and updates jobs"
     scheduler = "Todoke: Cloud Scheduler"
     commands  = "Todoke: commands by the clock"
-  }
+  })
+  service_accounts = merge(
+    var.collect == null ? {} : { collect = "Todoke: takes calls" },
+    var.engage == null ? {} : { engage = "Todoke: what customers and providers touch" },
+  )
   emails  = { for who in keys(local.accounts) : who => "${var.name}-${who}@${var.project}.iam.gserviceaccount.com" }
   members = { for who, email in local.emails : who => "serviceAccount:${email}" }
 }
@@ -61,6 +67,13 @@ locals {
       { who = "launcher", topic = "control", role = "roles/pubsub.viewer", why = "`todoke launch` asks whether the topic is there" },
       { who = "launcher", topic = "dead_letters", role = "roles/pubsub.viewer", why = "`todoke launch` asks whether the topic is there" },
     ],
+    var.collect == null ? [] : [
+      { who = "collect", topic = "events", role = "roles/pubsub.publisher", why = "publishes the calls that it takes" },
+      { who = "collect", topic = "dead_letters", role = "roles/pubsub.publisher", why = "publishes those that it refuses" },
+    ],
+    var.engage == null ? [] : [
+      { who = "engage", topic = "control", role = "roles/pubsub.publisher", why = "publishes what customers did, and providers tell" },
+    ],
     [for member in var.publishers : { who = member, topic = "events", role = "roles/pubsub.publisher", why = "publishes events" }],
     [for member in var.receipts : { who = member, topic = "control", role = "roles/pubsub.publisher", why = "publishes receipts" }],
   )
@@ -75,13 +88,21 @@ locals {
   )
 
   # Of the store's instance.
-  store_grants = [
+  store_grants = concat([
     { who = "worker", role = "roles/bigtable.user", why = "read and write users, sends and events; tables are made by Terraform" },
     { who = "commands", role = "roles/bigtable.user", why = "`todoke sweep` settles claims" },
     { who = "launcher", role = "roles/bigtable.reader", why = "`todoke launch` looks whether the store is there; `todoke wake` reads who waits" },
+    ], var.engage == null ? [] : [
+    { who = "engage", role = "roles/bigtable.reader", why = "looks up inboxes, consent, and what was sent" },
+  ])
+
+  # Of one table of it.
+  table_grants = var.engage == null ? [] : [
+    { who = "engage", table = "inbox", role = "roles/bigtable.user", why = "marks inbox messages as read" },
+    { who = "engage", table = "metrics", role = "roles/bigtable.user", why = "writes its minute counts" },
   ]
 
-  bucket_grants = [
+  bucket_grants = concat([
     { who = "worker", bucket = "site", role = "roles/storage.objectViewer", why = "templates, definitions and histories" },
     { who = "worker", bucket = "work", role = "roles/storage.objectAdmin", why = "Dataflow stages jobs there, and removes what it wrote" },
     { who = "worker", bucket = "work", role = "roles/storage.legacyBucketReader", why = "Dataflow asks whether the bucket is there" },
@@ -89,12 +110,22 @@ locals {
     { who = "launcher", bucket = "work", role = "roles/storage.objectAdmin", why = "a launch without a template stages the job itself" },
     { who = "scheduler", bucket = "site", role = "roles/storage.objectViewer", why = "whoever launches a template must be able to read it" },
     { who = "commands", bucket = "site", role = "roles/storage.objectViewer", why = "`todoke sweep` and `todoke doctor` read definitions" },
-  ]
+    ], [
+    for who in local.readers_of_definitions :
+    { who = who, bucket = "site", role = "roles/storage.objectViewer", within = "definitions/", why = "reads definitions, and nothing else there" }
+  ])
+  readers_of_definitions = concat(
+    var.collect == null ? [] : var.collect.announcements ? ["collect"] : [],
+    var.engage == null ? [] : ["engage"],
+  )
 
-  image_grants = [
+  image_grants = concat([
     { who = "worker", role = "roles/artifactregistry.reader", why = "machines pull the image" },
     { who = "launcher", role = "roles/artifactregistry.writer", why = "a build pushes the image" },
-  ]
+    ], [
+    for who in keys(local.service_accounts) :
+    { who = who, role = "roles/artifactregistry.reader", why = "its instances are of the image" }
+  ])
 
   # Whoever launches a job lets it run as the worker.
   impersonation_grants = [
@@ -102,10 +133,19 @@ locals {
     { who = "scheduler", role = "roles/iam.serviceAccountUser", why = "the backfill that it launches runs as the worker" },
   ]
 
-  secret_grants = [
-    for id in toset(values(var.secrets)) :
-    { who = "worker", secret = id, role = "roles/secretmanager.secretAccessor", why = "workers read it by its name" }
-  ]
+  secret_grants = concat(
+    [
+      for id in toset(values(var.secrets)) :
+      { who = "worker", secret = id, role = "roles/secretmanager.secretAccessor", why = "workers read it by its name" }
+    ],
+    var.collect == null ? [] : [
+      { who = "collect", secret = var.collect.keys, role = "roles/secretmanager.secretAccessor", why = "whose calls it takes" },
+    ],
+    var.engage == null ? [] : [
+      for id in toset(concat([for at in values(var.engage.secrets) : split("@", at)[0]], compact([var.engage.keys]))) :
+      { who = "engage", secret = id, role = "roles/secretmanager.secretAccessor", why = "signs and verifies by it" }
+    ],
+  )
 
   push_grants = var.push_project == "" ? [] : [
     { who = "worker", role = "roles/firebasecloudmessaging.admin", why = "send pushes; the narrowest role of Firebase that may" },
@@ -129,7 +169,8 @@ locals {
     [for each in local.topic_grants : merge(each, { on = "topic ${each.topic}" })],
     [for each in local.subscription_grants : merge(each, { on = "subscription ${each.subscription}" })],
     [for each in local.store_grants : merge(each, { on = "instance ${google_bigtable_instance.store.name}" })],
-    [for each in local.bucket_grants : merge(each, { on = "bucket ${each.bucket}" })],
+    [for each in local.table_grants : merge(each, { on = "table ${each.table}" })],
+    [for each in local.bucket_grants : { who = each.who, role = each.role, why = each.why, on = trimsuffix("bucket ${each.bucket}/${lookup(each, "within", "")}", "/") }],
     [for each in local.image_grants : merge(each, { on = "repository ${var.name}" })],
     [for each in local.impersonation_grants : merge(each, { on = "account worker" })],
     [for each in local.secret_grants : merge(each, { on = "secret ${each.secret}" })],
@@ -186,6 +227,17 @@ resource "google_bigtable_instance_iam_member" "rights" {
   depends_on = [google_service_account.accounts]
 }
 
+resource "google_bigtable_table_iam_member" "rights" {
+  for_each = { for each in local.table_grants : "${each.who} ${each.table}" => each }
+
+  instance_name = google_bigtable_instance.store.name
+  table         = google_bigtable_table.tables[each.value.table].name
+  role          = each.value.role
+  member        = local.members[each.value.who]
+
+  depends_on = [google_service_account.accounts]
+}
+
 resource "google_storage_bucket_iam_member" "rights" {
   for_each = { for each in local.bucket_grants : "${each.who} ${each.bucket} ${basename(each.role)}" => each }
 
@@ -195,6 +247,14 @@ resource "google_storage_bucket_iam_member" "rights" {
   }[each.value.bucket]
   role   = each.value.role
   member = local.members[each.value.who]
+
+  dynamic "condition" {
+    for_each = compact([lookup(each.value, "within", "")])
+    content {
+      title      = "Below ${condition.value}"
+      expression = "resource.name.startsWith(\"projects/_/buckets/${google_storage_bucket.site.name}/objects/${condition.value}\")"
+    }
+  }
 
   depends_on = [google_service_account.accounts]
 }
@@ -222,7 +282,7 @@ resource "google_service_account_iam_member" "rights" {
 
 # Secrets are made and filled outside: a state of Terraform holds what it makes in plain text.
 resource "google_secret_manager_secret_iam_member" "rights" {
-  for_each = { for each in local.secret_grants : each.secret => each }
+  for_each = { for each in local.secret_grants : "${each.who} ${each.secret}" => each }
 
   secret_id = each.value.secret
   role      = each.value.role

@@ -28,6 +28,11 @@ output "events_topic" {
   value       = "pubsub:projects/${var.project}/topics/${google_pubsub_topic.events.name}"
 }
 
+output "services" {
+  description = "Where collect and engage answer."
+  value       = { for name, service in google_cloud_run_v2_service.services : name => service.uri }
+}
+
 output "templates" {
   description = "The specs, for launches by hand."
   value       = { for name, object in google_storage_bucket_object.specs : name => "gs://${object.bucket}/${object.name}" }

@@ -193,6 +193,68 @@ variable "backfill" {
   }
 }
 
+variable "collect" {
+  description = "The service that takes calls of SDKs. `keys` is the id of the secret with the file of write keys (docs/reference/collect.md). `announcements`: events for everybody may come without ids. `address_rate`: requests a second of one address and instance. `domain`: a verified name of yours, or empty. Null for none."
+  type = object({
+    keys          = string
+    announcements = optional(bool, false)
+    address_rate  = optional(number)
+    min_instances = optional(number, 1)
+    max_instances = optional(number, 10)
+    concurrency   = optional(number, 200)
+    cpu           = optional(string, "1")
+    memory        = optional(string, "1Gi")
+    domain        = optional(string, "")
+  })
+  default = null
+}
+
+variable "engage" {
+  description = "The service that customers and providers touch. `secrets` by the variable that it reads: { TODOKE_SIGNING_KEYS = \"signing-keys\" }, an id of Secret Manager, or ID@VERSION. `variables`: what is no secret. `keys`: the secret with write keys of apps, or empty. `url`: where it answers, https://…. Null for none."
+  type = object({
+    secrets       = map(string)
+    variables     = optional(map(string), {})
+    keys          = optional(string, "")
+    url           = optional(string, "")
+    min_instances = optional(number, 1)
+    max_instances = optional(number, 10)
+    concurrency   = optional(number, 200)
+    cpu           = optional(string, "1")
+    memory        = optional(string, "1Gi")
+    domain        = optional(string, "")
+  })
+  default = null
+
+  validation {
+    condition = var.engage == null ? true : alltrue([
+      for variable, at in var.engage.secrets :
+      can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}(@[1-9][0-9]*)?$", at))
+    ])
+    error_message = "Variables begin with TODOKE_, and a value is the id of a secret, with @VERSION behind it or not."
+  }
+
+  validation {
+    condition     = var.engage == null ? true : contains(keys(var.engage.secrets), "TODOKE_SIGNING_KEYS")
+    error_message = "Its tokens are signed: name the secret of TODOKE_SIGNING_KEYS."
+  }
+
+  validation {
+    condition     = var.engage == null ? true : !anytrue([for name in keys(var.engage.variables) : can(regex("KEYS|SECRET|TOKEN|PASSWORD", name)) && !contains(["TODOKE_SENDGRID_KEYS"], name)])
+    error_message = "A secret is named in `secrets`, and never stands here. (Those of TODOKE_SENDGRID_KEYS are public keys.)"
+  }
+}
+
+variable "ingress" {
+  description = "From where the services may be asked: `internet`, or `load-balancer`, which is yours and is not made here."
+  type        = string
+  default     = "internet"
+
+  validation {
+    condition     = contains(["internet", "load-balancer"], var.ingress)
+    error_message = "`internet` or `load-balancer`."
+  }
+}
+
 variable "bigquery" {
   description = "What may be read from BigQuery: tables PROJECT.DATASET.TABLE, data sets PROJECT.DATASET (all of its tables), queries over these if `queries`; and by whom: `worker` (backfills on Dataflow), `commands` (imports by the clock), `launcher` (by hand). The project here pays. Null for nothing."
   type = object({

@@ -46,7 +46,7 @@ def test_every_right_has_its_reason_and_none_is_broad(plan: Plan) -> None:
 
 
 def test_who_may_do_what(plan: Plan) -> None:
-    """The scheduler launches and starts, and reads templates: nothing more. Only the worker reads secrets."""
+    """The scheduler launches and starts, and reads templates: no more. Only the worker and services read secrets."""
     of: dict[str, set[str]] = {}
     for each in plan.outputs["rights"]:
         of.setdefault(each["who"], set()).add(each["role"].rpartition("/")[2])
@@ -59,7 +59,8 @@ def test_who_may_do_what(plan: Plan) -> None:
     assert {"dataflow.worker", "bigtable.user", "pubsub.subscriber"} <= of["worker"]
     assert not {"dataflow.developer", "iam.serviceAccountUser", "bigtable.admin"} & of["worker"]
     readers = {each["who"] for each in plan.outputs["rights"] if "secretmanager" in each["role"]}
-    assert readers == {"worker"}
+    services = {each for each in ("collect", "engage") if each in plan.outputs["accounts"]}
+    assert readers == {"worker", *services}
 
 
 def test_secrets_are_named_and_never_there(plans: dict[str, Plan]) -> None:
@@ -69,11 +70,11 @@ def test_secrets_are_named_and_never_there(plans: dict[str, Plan]) -> None:
         assert not plan.of("google_service_account_key")
         (job,) = plan.of("google_dataflow_flex_template_job").values()
         said = json.dumps(job["parameters"])
-        for each in plan.of("google_secret_manager_secret_iam_member").values():
-            assert f"/secrets/{each['secret_id']}/versions/" in said
+        for address, each in plan.of("google_secret_manager_secret_iam_member").items():
+            assert f"/secrets/{each['secret_id']}/versions/" in said or '["worker ' not in address
             assert each["role"] == "roles/secretmanager.secretAccessor"
     ids = {said["secret_id"] for said in plans["large"].of("google_secret_manager_secret_iam_member").values()}
-    assert ids == {"unsubscribe", "smtp-password", "crm-token"}
+    assert ids == {"unsubscribe", "smtp-password", "crm-token", "write-keys", "signing-keys", "inbox-keys"}
 
 
 def test_what_comes_in_is_kept_in_order_and_can_be_sought_back(plan: Plan) -> None:

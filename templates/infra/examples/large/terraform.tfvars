@@ -23,6 +23,22 @@ receipts     = ["serviceAccount:receipts@my-project.iam.gserviceaccount.com"]
 subnetwork   = "regions/europe-west1/subnetworks/private"
 notify       = ["projects/my-project/notificationChannels/1234567890"]
 
+# Services for SDKs, and for customers and providers; a load balancer of ours stands before both.
+ingress = "load-balancer"
+collect = {
+  keys          = "write-keys"
+  announcements = true
+  address_rate  = 50
+  min_instances = 2
+  max_instances = 20
+}
+engage = {
+  secrets       = { TODOKE_SIGNING_KEYS = "signing-keys", TODOKE_INBOX_KEYS = "inbox-keys@3" }
+  keys          = "write-keys"
+  url           = "https://links.example.com"
+  min_instances = 2
+}
+
 job = {
   machine_type = "n2-standard-4"
   workers      = 4
