@@ -30,7 +30,7 @@ def links(page: Path) -> Iterator[str]:
 @cache
 def modules() -> list[str]:
     """Every module of the repository, from its root."""
-    places = ("beam_pipelines", "bench", "tests", "todoke", "tools", "transforms")
+    places = ("beam_pipelines", "bench", "services", "tests", "todoke", "tools", "transforms")
     return [f"/{path.relative_to(ROOT).as_posix()}" for place in places for path in (ROOT / place).rglob("*.py")]
 
 

@@ -49,7 +49,7 @@ class _Body(msgspec.Struct, rename="camel"):
     write_key: str = ""
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusedReceipt(msgspec.Struct, frozen=True):
     """A receipt that was refused: its place in the request, and why."""
 
     index: int
@@ -60,7 +60,7 @@ class AppReceiptsTaken(msgspec.Struct, frozen=True):
     """What is not listed is durable."""
 
     taken: int
-    refused: list[Refusal] = []
+    refused: list[RefusedReceipt] = []
 
 
 def receipt_routes(desk: Desk) -> Sequence[Route]:
@@ -80,12 +80,12 @@ def receipt_routes(desk: Desk) -> Sequence[Route]:
         if wait := keys.wait(source, len(body.receipts)):
             raise HttpProblem(429, "rate", "the source sends too much", retry_after=wait)
         receipts: list[Receipt] = []
-        refused: list[Refusal] = []
+        refused: list[RefusedReceipt] = []
         for index, raw in enumerate(body.receipts):
             try:
                 receipts.append(_read(raw, desk))
             except (ValueError, RecursionError) as error:
-                refused.append(Refusal(index, _said(error)))
+                refused.append(RefusedReceipt(index, _said(error)))
         if receipts:
             await desk.receive(receipts)
         answer = AppReceiptsTaken(len(receipts), refused)

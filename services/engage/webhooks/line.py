@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from services.engage.webhooks.told import BadSignature, Told, Untold, each_told, seconds
+from services.engage.webhooks.provider_events import BadSignature, ProviderEvent, UnreadEvent, each_told, seconds
 from transforms.identity.profile import FOLLOWED, UNFOLLOWED
 
 __all__ = ["SIGNATURE", "VISITOR", "told_by_line", "verify_line"]
@@ -47,18 +47,18 @@ def verify_line(body: bytes, signature: str, secrets: Sequence[str]) -> None:
     raise BadSignature("the signature is not genuine")
 
 
-def told_by_line(events: Sequence[msgspec.Raw]) -> Iterator[Told | Untold]:
+def told_by_line(events: Sequence[msgspec.Raw]) -> Iterator[ProviderEvent | UnreadEvent]:
     """What events tell; messages and the like are not for us."""
     return each_told(events, _told, _Event)
 
 
-def _told(event: _Event) -> Iterator[Told]:
+def _told(event: _Event) -> Iterator[ProviderEvent]:
     kind = _KINDS.get(event.type)
     if kind is None:
         return
     if event.source is None or not event.source.user_id:
         raise msgspec.ValidationError(f"a {event.type} of nobody")
-    yield Told(
+    yield ProviderEvent(
         id=f"line:{event.webhook_event_id}",
         kind=kind,
         channel="line",

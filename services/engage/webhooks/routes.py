@@ -13,10 +13,10 @@ from services.engage.access import required
 from services.engage.body import read_body, read_json
 from services.engage.desk import Desk
 from services.engage.webhooks import line, sendgrid, twilio
+from services.engage.webhooks.provider_events import BadSignature, ProviderEvent, UnreadEvent
 from services.engage.webhooks.ses import told_by_ses
 from services.engage.webhooks.sns import SnsCertificates, SnsMessage, confirmation_url, is_of, verify
 from services.engage.webhooks.standard import told_by_standard, verify_standard
-from services.engage.webhooks.told import BadSignature, Told, Untold
 from services.engage.webhooks.whose import attributed
 from services.problems import HttpProblem
 from transforms.channels.sms.replies import TWILIO_REPLIES, TWILIO_STATUS, receipt_of_reply
@@ -147,12 +147,12 @@ class _Webhooks:
         twilio.verify_twilio(url, form, request.headers.get(twilio.SIGNATURE, ""), self._access.twilio_tokens)
         return form
 
-    async def _take(self, provider: str, found: Iterable[Told | Untold]) -> Response:
+    async def _take(self, provider: str, found: Iterable[ProviderEvent | UnreadEvent]) -> Response:
         """Publish what was told, and keep what cannot be read. That comes first: if either fails, all comes again."""
-        told: list[Told] = []
-        bad: list[Untold] = []
+        told: list[ProviderEvent] = []
+        bad: list[UnreadEvent] = []
         for each in found:
-            if isinstance(each, Told):
+            if isinstance(each, ProviderEvent):
                 told.append(each)
             else:
                 bad.append(each)
@@ -171,7 +171,7 @@ class _Webhooks:
                 self.count(provider, outcome, number)
         return _taken(len(whose.receipts), bad)
 
-    async def _keep(self, provider: str, bad: Sequence[Untold]) -> None:
+    async def _keep(self, provider: str, bad: Sequence[UnreadEvent]) -> None:
         for each in bad:
             _log.warning("%s: event %d of a request cannot be read: %s", provider, each.index, each.detail)
         if bad and self._desk.letters is not None:
@@ -181,6 +181,6 @@ class _Webhooks:
             )
 
 
-def _taken(number: int, bad: Sequence[Untold]) -> Response:
+def _taken(number: int, bad: Sequence[UnreadEvent]) -> Response:
     answer = Taken(number, [BadEvent(each.index, each.detail) for each in bad])
     return Response(msgspec.json.encode(answer), media_type="application/json")

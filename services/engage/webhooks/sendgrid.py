@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from services.engage.webhooks.told import BadSignature, Told, Untold, each_told, seconds
+from services.engage.webhooks.provider_events import BadSignature, ProviderEvent, UnreadEvent, each_told, seconds
 from transforms.channels.references import REFERENCE
 
 __all__ = ["SIGNATURE", "TIMESTAMP", "TOLERANCE", "SendgridKeys", "told_by_sendgrid"]
@@ -91,12 +91,12 @@ class SendgridKeys:
             raise BadSignature("the signature is not genuine")
 
 
-def told_by_sendgrid(events: Sequence[msgspec.Raw]) -> Iterator[Told | Untold]:
+def told_by_sendgrid(events: Sequence[msgspec.Raw]) -> Iterator[ProviderEvent | UnreadEvent]:
     """What events tell. Opens and clicks of SendGrid's own tracking are not ours."""
     return each_told(events, _told, _Event)
 
 
-def _told(event: _Event) -> Iterator[Told]:
+def _told(event: _Event) -> Iterator[ProviderEvent]:
     kind = _KINDS.get(event.event)
     if event.event == "bounce":
         kind = "soft_bounced" if event.type == "blocked" else "bounced"
@@ -106,7 +106,7 @@ def _told(event: _Event) -> Iterator[Told]:
         return
     # What SendGrid dropped for it, and its own unsubscribe link, are of all that it sends; a group is of one topic.
     topic = _ALL if kind == "unsubscribed" and event.event != "group_unsubscribe" else ""
-    yield Told(
+    yield ProviderEvent(
         id=f"sendgrid:{event.sg_event_id}",
         kind=kind,
         channel="email",

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from services.engage.webhooks.told import Told, Untold, each_told, microseconds
+from services.engage.webhooks.provider_events import ProviderEvent, UnreadEvent, each_told, microseconds
 from transforms.channels.references import REFERENCE_HEADER
 
 __all__ = ["told_by_ses"]
@@ -68,12 +68,12 @@ class _Event(msgspec.Struct, rename="camel"):
     delivery: _Delivery | None = None
 
 
-def told_by_ses(message: str) -> Iterator[Told | Untold]:
+def told_by_ses(message: str) -> Iterator[ProviderEvent | UnreadEvent]:
     """What the message of a notification tells. Opens and clicks of SES's own tracking are not ours."""
     return each_told([msgspec.Raw(message.encode("utf-8", "replace"))], _told, _Event)
 
 
-def _told(event: _Event) -> Iterator[Told]:
+def _told(event: _Event) -> Iterator[ProviderEvent]:
     match event.event_type or event.notification_type:
         case "Bounce" if event.bounce is not None:
             bounce = event.bounce
@@ -95,12 +95,12 @@ def _told(event: _Event) -> Iterator[Told]:
 
 def _each(
     event: _Event, kind: str, about: _Bounce | _Complaint | _Delivery, addresses: list[str], reason: str = ""
-) -> Iterator[Told]:
+) -> Iterator[ProviderEvent]:
     time, named = microseconds(about.timestamp), getattr(about, "feedback_id", "") or event.mail.message_id
     for written in addresses:
         address = parseaddr(written)[1] or written  # a bounce may have a name around it
         whose = blake2b(address.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        yield Told(
+        yield ProviderEvent(
             id=f"ses:{kind}:{named}:{whose}",
             kind=kind,
             channel="email",

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from services.engage.webhooks.told import BadSignature, microseconds
+from services.engage.webhooks.provider_events import BadSignature, microseconds
 
 __all__ = ["TOLERANCE", "TOPIC", "SnsCertificates", "SnsMessage", "confirmation_url", "is_of", "verify"]
 

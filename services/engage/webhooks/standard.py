@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.engage.webhooks.told import BadSignature, Told, Untold, each_told, microseconds
+from services.engage.webhooks.provider_events import BadSignature, ProviderEvent, UnreadEvent, each_told, microseconds
 from transforms.users.control import KINDS
 
 __all__ = ["TOLD_KINDS", "StandardReceipt", "told_by_standard", "verify_standard"]
@@ -44,7 +44,7 @@ def verify_standard(body: bytes, headers: Mapping[str, str], secrets: Sequence[s
     raise BadSignature("the signature is not genuine, or too old")
 
 
-def told_by_standard(request: str, receipts: Sequence[msgspec.Raw]) -> Iterator[Told | Untold]:
+def told_by_standard(request: str, receipts: Sequence[msgspec.Raw]) -> Iterator[ProviderEvent | UnreadEvent]:
     """What the receipts of a request tell.
 
     Args:
@@ -55,17 +55,17 @@ def told_by_standard(request: str, receipts: Sequence[msgspec.Raw]) -> Iterator[
     for place, found in enumerate(each_told(receipts, _told, StandardReceipt)):  # one of each
         yield (
             found
-            if isinstance(found, Untold) or found.id
+            if isinstance(found, UnreadEvent) or found.id
             else msgspec.structs.replace(found, id=f"standard:{request}:{place}")
         )
 
 
-def _told(said: StandardReceipt) -> Iterator[Told]:
+def _told(said: StandardReceipt) -> Iterator[ProviderEvent]:
     if said.kind not in TOLD_KINDS:
         raise msgspec.ValidationError(f"`kind` is none of {', '.join(TOLD_KINDS)}")
     if not (said.reference or said.user_id or said.address):
         raise msgspec.ValidationError("a receipt needs `reference`, `userId` or `address`")
-    yield Told(
+    yield ProviderEvent(
         id=said.id and f"standard:{said.id}",
         kind=said.kind,
         channel=said.channel,

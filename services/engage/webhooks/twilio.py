@@ -7,7 +7,7 @@ https://www.twilio.com/docs/messaging/guides/webhook-request
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from services.engage.webhooks.told import BadSignature, Told
+from services.engage.webhooks.provider_events import BadSignature, ProviderEvent
 from transforms.channels.references import REFERENCE
 from transforms.channels.sms.replies import is_from_twilio
 
@@ -54,7 +54,7 @@ def verify_twilio(url: str, form: Mapping[str, str], signature: str, tokens: Seq
         raise BadSignature("the signature is not genuine")
 
 
-def told_by_twilio(form: Mapping[str, str], query: Mapping[str, str], now: int) -> Told | None:
+def told_by_twilio(form: Mapping[str, str], query: Mapping[str, str], now: int) -> ProviderEvent | None:
     """What a status tells; None for one on the way. Twilio says no time, so it is when the request came."""
     status, code = form.get("MessageStatus") or form.get("SmsStatus", ""), form.get("ErrorCode", "")
     if status in ("delivered", "read"):
@@ -67,7 +67,7 @@ def told_by_twilio(form: Mapping[str, str], query: Mapping[str, str], now: int) 
         kind = "unsubscribed"
     else:
         kind = "failed" if status == _FAILED else "soft_bounced"
-    return Told(
+    return ProviderEvent(
         id=f"twilio:{form.get('MessageSid', '')}:{kind}",
         kind=kind,
         channel="sms",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.engage.webhooks.line import VISITOR
-from services.engage.webhooks.told import Told, Untold
+from services.engage.webhooks.provider_events import ProviderEvent, UnreadEvent
 from transforms.channels.references import SendReference, read_reference
 from transforms.channels.tokens import BadToken, SigningKeys
 from transforms.events.consent import EVERY_TOPIC
@@ -30,11 +30,11 @@ class Attributed(NamedTuple):
     """Receipts, what of it cannot be one, and how much was told of nobody who is known here."""
 
     receipts: list[Receipt]
-    bad: list[Untold]
+    bad: list[UnreadEvent]
     of_nobody: int
 
 
-def attributed(reader: Reader, told: Sequence[Told], keys: SigningKeys, now: int) -> Attributed:
+def attributed(reader: Reader, told: Sequence[ProviderEvent], keys: SigningKeys, now: int) -> Attributed:
     """What was told, by users. An account with a provider may send for others, too: of theirs nothing is known here.
 
     Raises:
@@ -44,7 +44,7 @@ def attributed(reader: Reader, told: Sequence[Told], keys: SigningKeys, now: int
     asked = {form for each, to in zip(told, led, strict=True) if not (to or each.user) for form in _forms(each)}
     owners = reader.read_identities("address", sorted(asked)) if asked else {}
     receipts: list[Receipt] = []
-    bad: list[Untold] = []
+    bad: list[UnreadEvent] = []
     of_nobody = 0
     for index, (each, to) in enumerate(zip(told, led, strict=True)):
         users = [to.user] if to else [each.user] if each.user else _owners(each, owners)
@@ -54,13 +54,13 @@ def attributed(reader: Reader, told: Sequence[Told], keys: SigningKeys, now: int
             try:
                 receipt_event(receipt, now)
             except Refused as refused:
-                bad.append(Untold(index, refused.detail, msgspec.json.encode(each)))
+                bad.append(UnreadEvent(index, refused.detail, msgspec.json.encode(each)))
             else:
                 receipts.append(receipt)
     return Attributed(receipts, bad, of_nobody)
 
 
-def _reference(told: Told, keys: SigningKeys) -> SendReference | None:
+def _reference(told: ProviderEvent, keys: SigningKeys) -> SendReference | None:
     try:
         found = read_reference(told.reference, keys) if told.reference else None
     except BadToken:  # of another system that sends by the same account
@@ -68,14 +68,14 @@ def _reference(told: Told, keys: SigningKeys) -> SendReference | None:
     return found if found is not None and found.channel == told.channel else None
 
 
-def _forms(told: Told) -> Iterable[str]:
+def _forms(told: ProviderEvent) -> Iterable[str]:
     """The ways in which a store may have an address."""
     declared = channels().get(told.channel)
     key = declared.key(told.address) if declared is not None and declared.key is not None else told.address
     return {form for form in (told.address, key) if form}
 
 
-def _owners(told: Told, owners: Mapping[str, IdentityRow]) -> list[str]:
+def _owners(told: ProviderEvent, owners: Mapping[str, IdentityRow]) -> list[str]:
     users = list(dict.fromkeys(owners[form].user for form in sorted(_forms(told)) if form in owners))
     visitor = f"{ANONYMOUS}{VISITOR}{told.address}"
     if told.kind == UNFOLLOWED:  # who was a visitor before, too
@@ -83,7 +83,7 @@ def _owners(told: Told, owners: Mapping[str, IdentityRow]) -> list[str]:
     return users or ([visitor] if told.kind == FOLLOWED else [])
 
 
-def _receipt(told: Told, user: str, to: SendReference | None, now: int) -> Receipt:
+def _receipt(told: ProviderEvent, user: str, to: SendReference | None, now: int) -> Receipt:
     topic = told.topic or (to.topic if to else None)
     receipt = Receipt(
         user_id=user,

@@ -15,8 +15,8 @@ from engage_service import NOW, Service, serving
 from webhook_cases import ANN, known, reference, told, unreadable
 
 from services.engage.access import EngageAccess
+from services.engage.webhooks.provider_events import BadSignature
 from services.engage.webhooks.sendgrid import SIGNATURE, TIMESTAMP, SendgridKeys
-from services.engage.webhooks.told import BadSignature
 from transforms.channels.references import REFERENCE
 
 #: What SendGrid's own libraries are tested with:

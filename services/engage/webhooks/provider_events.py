@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["BadSignature", "Told", "Untold", "each_told", "microseconds", "seconds"]
+__all__ = ["BadSignature", "ProviderEvent", "UnreadEvent", "each_told", "microseconds", "seconds"]
 
 
 class BadSignature(ValueError):
     """A request that nobody who has the secret made, or that was changed, or is too old."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one message, or of one address.
 
     `id` is the provider's own for what happened, the same however often it is told. `time` is in microseconds, UTC.
@@ -34,7 +34,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Untold(msgspec.Struct, frozen=True):
+class UnreadEvent(msgspec.Struct, frozen=True):
     """An event that cannot be read: its place in the request, what is wrong with it, and the event as it came."""
 
     index: int
@@ -43,8 +43,8 @@ class Untold(msgspec.Struct, frozen=True):
 
 
 def each_told(
-    events: Iterable[msgspec.Raw], read: Callable[[Any], Iterable[Told]], kind: Any
-) -> Iterator[Told | Untold]:
+    events: Iterable[msgspec.Raw], read: Callable[[Any], Iterable[ProviderEvent]], kind: Any
+) -> Iterator[ProviderEvent | UnreadEvent]:
     """What each of several events tells, so that a bad one spoils none of the others.
 
     Args:
@@ -57,7 +57,7 @@ def each_told(
             yield from read(msgspec.json.decode(raw, type=kind))
         except (ValueError, RecursionError, OverflowError) as error:
             detail = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
-            yield Untold(index, detail, bytes(raw))
+            yield UnreadEvent(index, detail, bytes(raw))
 
 
 def microseconds(text: str) -> int:
