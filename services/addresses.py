@@ -6,7 +6,10 @@ import ipaddress
 import msgspec
 from starlette.requests import Request
 
-__all__ = ["Proxy", "may_read_metrics"]
+__all__ = ["METRICS_VARIABLE", "Proxy", "may_read_metrics"]
+
+#: The environment's variable with the token for `/metrics`.
+METRICS_VARIABLE = "TODOKE_METRICS_TOKEN"
 
 #: Headers that a proxy adds; a request with one of them comes from elsewhere than its connection.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")

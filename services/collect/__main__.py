@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from services.addresses import Proxy
+from services.addresses import METRICS_VARIABLE, Proxy
 from services.collect.keys import VARIABLE
 from services.collect.limits import Limits
 from services.collect.serving import CollectSettings, checked, loaded
@@ -19,8 +19,6 @@ from transforms.segments.values import duration
 
 __all__ = ["main"]
 
-#: The environment's variable with the token for `/metrics`.
-METRICS_VARIABLE = "TODOKE_METRICS_TOKEN"
 #: The name of the source whose key is made where none was set.
 _SOURCE = "local"
 

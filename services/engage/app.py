@@ -8,16 +8,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.addresses import may_read_metrics
 from services.engage.app_receipts import RECEIPT_PATHS, RECEIPT_SCHEMAS, receipt_routes
 from services.engage.desk import Desk
 from services.engage.inbox.routes import inbox_routes
 from services.engage.inbox.schema import INBOX_PATHS, INBOX_SCHEMAS
 from services.engage.openapi import document
 from services.engage.preferences import PREFERENCES_PATHS, preferences_routes
+from services.engage.tracking.routes import TRACKING_PATHS, tracking_routes
 from services.engage.unsubscribing import UNSUBSCRIBE_PATHS, unsubscribe_routes
 from services.engage.webhooks.routes import webhook_routes
 from services.engage.webhooks.schema import WEBHOOK_PATHS, WEBHOOK_SCHEMAS
-from services.problems import PROBLEM_HANDLERS
+from services.problems import PROBLEM_HANDLERS, HttpProblem
 from services.secured import SecuredApp
 
 __all__ = ["PARTS", "EngagePart", "engage"]
@@ -33,6 +35,7 @@ class EngagePart(NamedTuple):
 
 #: All parts; another one is another line here.
 PARTS: tuple[EngagePart, ...] = (
+    EngagePart(tracking_routes, TRACKING_PATHS),
     EngagePart(unsubscribe_routes, UNSUBSCRIBE_PATHS),
     EngagePart(preferences_routes, PREFERENCES_PATHS),
     EngagePart(inbox_routes, INBOX_PATHS, INBOX_SCHEMAS),
@@ -51,7 +54,9 @@ def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
         await desk.sink.check()
         return JSONResponse({"status": "ready"})
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        if not may_read_metrics(request, desk.metrics_token):
+            raise HttpProblem(401, "metrics", "counts are for programs of this machine, or who has the token")
         return PlainTextResponse("\n".join([*desk.counts.lines(), ""]), media_type="text/plain; version=0.0.4")
 
     async def openapi(_: Request) -> Response:

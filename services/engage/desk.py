@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from services.addresses import Proxy
 from services.collect.letters import Letters
 from services.counts import ServiceCounts
 from services.engage.access import EngageAccess
@@ -31,6 +32,7 @@ _LOOKS = 8
 HELPS = {
     "requests": "Requests by endpoint and status of the answer",
     "receipts": "Receipts that were published, by kind and channel",
+    "touches": "Opens and clicks by what became of them: noted, skipped, or lost",
     "told": "What providers told, by provider and by what came of it",
 }
 
@@ -72,6 +74,9 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
       definitions: the newest that this process knows.
       keys: sign and verify tokens.
       access: what proves who else asks.
+      touches: where opens and clicks wait for their verdict; None: they get it at once, each by itself.
+      proxy: says whence a request comes.
+      metrics_token: whoever has it may read what is counted, beside programs of this machine.
       inbox: writes marks of inbox messages; None where they are told alone.
       letters: keeps what cannot be read of webhooks; None where it is counted and logged alone.
       counts: what this process has counted.
@@ -83,6 +88,9 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     definitions: Callable[[], Definitions]
     keys: SigningKeys
     access: EngageAccess = EngageAccess()
+    touches: Sink | None = None
+    proxy: Proxy = Proxy()
+    metrics_token: str = ""
     inbox: InboxMarker | None = None
     letters: Letters | None = None
     counts: ServiceCounts = msgspec.field(default_factory=lambda: ServiceCounts("engage", HELPS))

@@ -14,6 +14,8 @@ from services.engage.forms import read_form
 from services.engage.openapi import problem
 from services.engage.pages.pages import notice
 from services.engage.pages.words import WORDS, in_words, language_of, locales_of
+from services.engage.tracking.taking import TouchTaker
+from services.engage.tracking.touches import VISITED
 from services.problems import HttpProblem
 from services.rates import Rates
 from transforms.campaigns.load import Definitions
@@ -35,9 +37,12 @@ _LINKS = 10_000
 def unsubscribe_routes(desk: Desk) -> Sequence[Route]:
     """The routes over a desk."""
     rates: Rates[bytes] = Rates(_LINKS)
+    touches = TouchTaker(desk)
 
     async def show(request: Request) -> Response:
-        return _page(request, desk, _read(request, desk), "leave", button=True)
+        link = _read(request, desk)
+        await touches.note(request, VISITED, link.send)
+        return _page(request, desk, link, "leave", button=True)
 
     async def leave(request: Request) -> Response:
         link = _read(request, desk)

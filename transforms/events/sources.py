@@ -22,6 +22,7 @@ __all__ = [
     "TableStreams",
     "parse_queue",
     "parse_source",
+    "parse_subscription",
     "parse_topic",
 ]
 
@@ -125,10 +126,7 @@ def parse_source(text: str) -> Source:
             "pubsub:projects/P/subscriptions/S, or queue:PATH; found nothing"
         )
     if text.startswith("pubsub:"):
-        path = text.removeprefix("pubsub:")
-        if not _SUBSCRIPTION.fullmatch(path):
-            raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME ({_NAMES}); found {quoted(text)}")
-        return Subscription(path)
+        return Subscription(parse_subscription(text))
     if text.startswith("bigquery:"):
         return _bigquery(text.removeprefix("bigquery:"))
     if text.startswith("queue:"):
@@ -150,6 +148,18 @@ def _bigquery(place: str) -> BigQuery:
             f"expected bigquery:PROJECT.DATASET.TABLE, or bigquery:FILE.sql with a query; found {quoted(place)}"
         )
     return BigQuery(table=place)
+
+
+def parse_subscription(text: str) -> str:
+    """Read `pubsub:projects/P/subscriptions/S`; returns it without `pubsub:`.
+
+    Raises:
+      ValueError: it is no subscription; the text says what one looks like.
+    """
+    path = text.removeprefix("pubsub:")
+    if not text.startswith("pubsub:") or not _SUBSCRIPTION.fullmatch(path):
+        raise ValueError(f"expected pubsub:projects/PROJECT/subscriptions/NAME ({_NAMES}); found {quoted(text)}")
+    return path
 
 
 def parse_topic(text: str) -> str:

@@ -1,0 +1,146 @@
+"""The judge: takes touches, waits for their moment to be over, and publishes their receipts. Times are microseconds.
+
+A touch is done when its receipts are durable. A judge that dies leaves the others where they are; the next one judges
+them again, and gives their receipts the same ids.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.engage.tracking.feeds import FeedAway, TouchFeed
+from services.engage.tracking.receipts import touch_receipt
+from services.engage.tracking.touches import VISITED, Touch, decode_touch
+from services.engage.tracking.verdicts import TOGETHER, judged
+from services.problems import HttpProblem
+from transforms.storage.store import StoreError
+from transforms.users.control import Receipt
+
+__all__ = ["Judge", "judging"]
+
+#: How often it looks, and how long it waits when something does not answer, in seconds.
+LOOK_SECONDS, AWAY_SECONDS = 0.25, 1.0
+#: Touches that wait are in memory: no more are taken meanwhile.
+MOST_WAITING = 100_000
+#: How long it is waited for when the process ends, in seconds.
+END_SECONDS = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Taken(NamedTuple):
+    handle: Any
+    touch: Touch
+
+
+class Judge:
+    """Judges by `step`, which is called again and again by one thread.
+
+    Args:
+      feed: gives touches.
+      publish: makes receipts durable, or raises HttpProblem.
+      hand_off: when a user's send went to its provider, or None; it may raise StoreError.
+      clock: the time now.
+    """
+
+    def __init__(
+        self,
+        feed: TouchFeed,
+        publish: Callable[[Sequence[Receipt]], None],
+        hand_off: Callable[[str, str], int | None],
+        clock: Callable[[], int],
+    ) -> None:
+        self._feed = feed
+        self._publish = publish
+        self._hand_off = hand_off
+        self._clock = clock
+        #: By send, in the order of their first touches.
+        self._waiting: dict[str, list[_Taken]] = {}
+        self._many = 0
+
+    def step(self) -> None:
+        """Take what came, and judge what has waited long enough.
+
+        Raises:
+          FeedAway, HttpProblem, StoreError: something does not answer; what was not judged is judged later.
+        """
+        if self._many < MOST_WAITING:
+            self._take()
+        now = self._clock()
+        for send in [name for name, taken in self._waiting.items() if taken[0].touch.at + TOGETHER <= now]:
+            taken = self._waiting[send]
+            first = taken[0].touch
+            moment = [each for each in taken if each.touch.at <= first.at + TOGETHER]
+            receipts = _receipts(moment, self._hand_off(first.send.user, send))
+            if receipts:
+                self._publish(receipts)
+            self._forget(send, moment)
+            self._feed.done([each.handle for each in moment])
+
+    def _take(self) -> None:
+        unreadable = []
+        for handle, payload in self._feed.take():
+            try:
+                touch = decode_touch(payload)
+            except msgspec.MsgspecError as error:  # nobody but us writes here
+                _log.error("a touch cannot be read, and is dropped: %s", error)
+                unreadable.append(handle)
+                continue
+            taken = self._waiting.setdefault(touch.send.send, [])
+            again = [place for place, each in enumerate(taken) if each.touch.id == touch.id]
+            if again:  # a broker sends again what waits long, and goes by the newest handle
+                taken[again[0]] = _Taken(handle, touch)
+                continue
+            taken.append(_Taken(handle, touch))
+            taken.sort(key=lambda each: each.touch.at)
+            self._many += 1
+        if unreadable:
+            self._feed.done(unreadable)
+
+    def _forget(self, send: str, moment: Sequence[_Taken]) -> None:
+        left = self._waiting.pop(send)[len(moment) :]
+        if left:
+            self._waiting[send] = left
+        self._many -= len(moment)
+
+
+def _receipts(moment: Sequence[_Taken], handed_off: int | None) -> list[Receipt]:
+    """The receipts of what was touched: in one moment one for each link and verdict, the first."""
+    touches = [each.touch for each in moment]
+    found: dict[tuple[str, str, str], Receipt] = {}
+    for touch, machine in zip(touches, judged(touches, handed_off), strict=True):
+        if touch.kind != VISITED:
+            found.setdefault((touch.kind, touch.link, machine), touch_receipt(touch, machine))
+    return list(found.values())
+
+
+@contextmanager
+def judging(judge: Judge, feed: TouchFeed) -> Iterator[None]:
+    """Let a thread judge as long as the context lasts."""
+    ending = threading.Event()
+
+    def run() -> None:
+        complaint = ""
+        wait = 0.0
+        while not ending.wait(wait):
+            try:
+                judge.step()
+            except (FeedAway, HttpProblem, StoreError) as error:
+                wait = AWAY_SECONDS
+                if complaint != (complaint := type(error).__name__):
+                    _log.warning("touches wait for their verdict: %s", error)
+            else:
+                wait, complaint = LOOK_SECONDS, ""
+        feed.close()
+
+    thread = threading.Thread(target=run, name="judge", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join(END_SECONDS)
