@@ -31,7 +31,7 @@ from services.engage.app import engage
 from services.engage.desk import Desk, StoreView, now
 from services.engage.inbox.marking import InboxMarker
 from services.engage.table import TableSink
-from services.engage.tracking.feeds import QueueFeed, SubscriptionFeed, TouchFeed
+from services.engage.tracking.feeds import QueuedTouches, SubscribedTouches, TouchFeed
 from services.engage.tracking.judge import Judge, judging
 from services.engage.tracking.receipts import hand_off_of
 from services.sink import KeyedPayload, QueueSink, Sink
@@ -201,10 +201,10 @@ def _touches(settings: EngageSettings) -> Sink | None:
 
 def _feed(settings: EngageSettings) -> TouchFeed | None:
     if settings.judge:
-        return SubscriptionFeed(_parsed("--judge", parse_subscription, settings.judge))
+        return SubscribedTouches(_parsed("--judge", parse_subscription, settings.judge))
     if not settings.touches or settings.touches.startswith("pubsub:"):
         return None
-    return QueueFeed(_parsed("--touches", parse_queue, settings.touches))
+    return QueuedTouches(_parsed("--touches", parse_queue, settings.touches))
 
 
 @contextmanager

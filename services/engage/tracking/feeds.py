@@ -15,7 +15,7 @@ from transforms.events.queue.mark import QueueHeld, hold_queue, read_mark, write
 from transforms.events.queue.read import QueueReader
 from transforms.storage.acknowledged import Ids
 
-__all__ = ["FeedAway", "QueueFeed", "SubscriptionFeed", "TouchFeed", "Waiting"]
+__all__ = ["FeedAway", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
 
 #: How often the mark beside a queue is written, in seconds. What it does not say is judged again after a crash.
 MARK_SECONDS = 0.5
@@ -51,7 +51,7 @@ class TouchFeed(Protocol):
         """Let go of what is open."""
 
 
-class QueueFeed:
+class QueuedTouches:
     """A queue; see `TouchFeed`. Whichever process holds it judges, and another takes its place when it ends."""
 
     def __init__(self, path: Path) -> None:
@@ -108,7 +108,7 @@ class QueueFeed:
         self._marked, self._written = len(self._done), time.monotonic()
 
 
-class SubscriptionFeed:
+class SubscribedTouches:
     """A subscription, `projects/P/subscriptions/S`; see `TouchFeed`.
 
     It must keep messages for a minute at least before it sends them again, must not order them, and has one judge:

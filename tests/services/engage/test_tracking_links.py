@@ -12,7 +12,7 @@ from engage_service import KEYS, NOW, OLD_KEYS, Service
 from shop import links, path, sent
 
 from services.engage.app import engage
-from services.engage.tracking.feeds import FeedAway, QueueFeed
+from services.engage.tracking.feeds import FeedAway, QueuedTouches
 from services.engage.tracking.judge import Judge
 from services.engage.tracking.receipts import hand_off_of
 from services.engage.tracking.touches import decode_touch
@@ -40,8 +40,8 @@ class Tracked:
         service.app = engage(service.desk)
         self.feed, self.judge = self.judging()
 
-    def judging(self) -> tuple[QueueFeed, Judge]:
-        feed = QueueFeed(self.queue.path)
+    def judging(self) -> tuple[QueuedTouches, Judge]:
+        feed = QueuedTouches(self.queue.path)
         reader = open_reader(f"sqlite:{self.service.path}")
 
         def publish(receipts: Any) -> None:
@@ -179,7 +179,7 @@ def test_whoever_judges_next_finds_what_the_last_one_left(tracked: Tracked) -> N
     tracked.get(click("1"))
     tracked.judge.step()
     with pytest.raises(FeedAway):
-        QueueFeed(tracked.queue.path).take()  # one judges
+        QueuedTouches(tracked.queue.path).take()  # one judges
     os_takes_the_lock(tracked.feed)
     tracked.feed, tracked.judge = tracked.judging()
     [first] = tracked.wait(10)
@@ -192,7 +192,7 @@ def test_whoever_judges_next_finds_what_the_last_one_left(tracked: Tracked) -> N
     assert tracked.wait(10) == []
 
 
-def os_takes_the_lock(feed: QueueFeed) -> None:
+def os_takes_the_lock(feed: QueuedTouches) -> None:
     """As when the process is killed: nothing is said any more."""
     assert feed._held is not None
     feed._held.close()
