@@ -15,6 +15,8 @@ from transforms.views.users import UnknownUser
 
 __all__ = ["inbox"]
 
+_TIMES = ("at", "expires", "read", "clicked", "dismissed")
+
 
 def inbox(user: str, url: str, *, expired: bool, zone: str, json: bool) -> None:
     """Print a user's messages, newest first, those of users who were merged into this one too; times by `--zone`.
@@ -31,7 +33,7 @@ def inbox(user: str, url: str, *, expired: bool, zone: str, json: bool) -> None:
         except UnknownUser as error:
             raise WrongUse(str(error)) from error
         for found in every(lambda cursor: inbox_of(reader, user, MOST, cursor, now=now)):
-            message = found | {name: by.moved(found[name]) for name in ("at", "expires") if name in found}
+            message = found | {name: by.moved(found[name]) for name in _TIMES if name in found}
             print(json_text(message) if json else _as_line(message))
 
 

@@ -36,7 +36,7 @@ locals {
           var.engage.keys == "" ? [] : ["--keys=/keys/keys.json"],
         )
         keys      = var.engage.keys
-        variables = merge(var.engage.url == "" ? {} : { TODOKE_ENGAGE_URL = var.engage.url }, var.engage.variables)
+        variables = merge(var.engage.url == "" ? {} : { TODOKE_LINKS_URL = var.engage.url }, var.engage.variables)
         secrets   = var.engage.secrets
       }
     },

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import HOSTILE, NOW, event, inbox, lease, letter, member, sent, user
+from samples import HOSTILE, NOW, event, identity, inbox, lease, letter, member, sent, user
 from strength import examples
 
 from transforms.storage.open import open_reader
@@ -20,6 +20,13 @@ from transforms.storage.sends import STATES, SendsAsked
 from transforms.storage.store import NoStore, Store
 
 Ask = Callable[[int, str | None], Page[Any]]
+
+
+def test_whose_an_address_is_can_be_read(store: Store, reader: Reader) -> None:
+    store.write_identities([identity("ann@example.com", "ann", kind="address"), identity("a1", "ann")])
+    asked = ["ann@example.com", "a1", "nobody@example.com"]
+    assert {value: row.user for value, row in reader.read_identities("address", asked).items()} == {asked[0]: "ann"}
+    assert reader.read_identities("address", []) == {}
 
 
 def whole(ask: Ask, limit: int) -> list[Any]:

@@ -102,7 +102,7 @@ def test_secrets_are_named_and_files_of_keys_are_mounted(large: Plan) -> None:
         assert container["volume_mounts"] == [{"name": volume["name"], "mount_path": "/keys"}]
     found = services(large)["engage"]["template"][0]["containers"][0]["env"]
     assert {each["name"]: each["value"] for each in found} == {
-        "TODOKE_ENGAGE_URL": "https://links.example.com",
+        "TODOKE_LINKS_URL": "https://links.example.com",
         "TODOKE_SIGNING_KEYS": "sm:projects/my-project/secrets/signing-keys/versions/latest",
         "TODOKE_INBOX_KEYS": "sm:projects/my-project/secrets/inbox-keys/versions/3",
     }

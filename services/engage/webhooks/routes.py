@@ -172,8 +172,8 @@ class _Webhooks:
         return _taken(len(whose.receipts), bad)
 
     async def _keep(self, provider: str, bad: Sequence[UnreadEvent]) -> None:
-        for each in bad:
-            _log.warning("%s: event %d of a request cannot be read: %s", provider, each.index, each.detail)
+        for each in bad:  # the answer and the letter say why, which may show what an event says of somebody
+            _log.warning("%s: event %d of a request cannot be read", provider, each.index)
         if bad and self._desk.letters is not None:
             place, now = f"engage: {provider}", self._desk.clock()
             await self._desk.letters.keep(
