@@ -17,6 +17,8 @@ class RateBucket:
       now: when it begins, full.
     """
 
+    __slots__ = ("_at", "_most", "_there", "rate")  # there may be very many
+
     def __init__(self, rate: float, most: float, now: float) -> None:
         self.rate = rate
         self._most = most
