@@ -1,6 +1,6 @@
 """What the log reception API takes: HTTP requests whose calls are durable in an embedded queue when they are answered.
 
-    python -m bench.collect [--seconds N] [--memory-seconds N]
+    python -m bench.collect [--seconds N] [--calls 50|1] [--memory-seconds N]
 
 A load from another process, over loopback, with granian and one worker, and two at the end. In turn: batches of 50
 calls and single calls, to the queue and to a sink that drops everything (the same server without storing), then half of
@@ -129,6 +129,7 @@ def main() -> None:
     """Run and print all."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--seconds", type=float, default=5.0, help="of each round; the median of three counts")
+    flags.add_argument("--calls", type=int, help="in a request: 50 or 1 alone")
     flags.add_argument("--memory-seconds", type=float, default=0.0, help="look at the memory for so long")
     flags.add_argument("--memory-rate", type=float, default=15_000.0, help="twice the calls a second meanwhile")
     flags.add_argument("--without-storing", action="store_true", help=argparse.SUPPRESS)
@@ -141,13 +142,14 @@ def main() -> None:
         return
     print(f"load {os.getloadavg()[0]:.1f}")
     speeds = {}
-    for calls, connections in SHAPES:
+    shapes = [shape for shape in SHAPES if given.calls in (None, shape[0])]
+    for calls, connections in shapes:
         for kind in ("queue", "drop"):
             found = measured(kind, 1, calls, connections, given.seconds)
             speeds[kind, calls] = told(f"{kind}, {calls} a request, {connections} connections", found, calls)
         print(f"{'queue to drop':44} {speeds['queue', calls] / speeds['drop', calls]:>9.2f}")
         half(calls, connections, speeds["queue", calls], given.seconds)
-    for calls, connections in SHAPES:
+    for calls, connections in shapes:
         told(f"queue, two workers, {calls} a request", measured("queue", 2, calls, connections, given.seconds), calls)
 
 
