@@ -94,7 +94,7 @@ def engaging(
     with ExitStack() as opened:
         kind, _ = _parsed("--store", parse_store, settings.store)
         signing_keys, access = _secrets(settings, environment)
-        store = opened.enter_context(closing(open_store(settings.store, create=kind == "sqlite")))
+        store = opened.enter_context(closing(open_store(settings.store, create=kind == "sqlite", durable=True)))
         reader = opened.enter_context(closing(open_reader(settings.store)))
         if definitions is None and settings.definitions:
             definitions = opened.enter_context(watched_definitions(settings.definitions)).now

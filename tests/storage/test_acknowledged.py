@@ -75,12 +75,13 @@ def test_it_stands_or_falls_with_its_transaction(tmp_path: Path) -> None:
 
 
 def test_beside_a_queue_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
-    def synchronous() -> int:
-        with closing(SqliteStore(tmp_path / "store.db")) as store:
+    def synchronous(**how: bool) -> int:
+        with closing(SqliteStore(tmp_path / "store.db", **how)) as store:
             [(found,)] = store._query("PRAGMA synchronous")
             return int(found)
 
     assert synchronous() == 1  # NORMAL
+    assert synchronous(durable=True) == 2
     with closing(SqliteStore(tmp_path / "store.db")) as store:
         store.acknowledge("q", ())
     assert synchronous() == 2  # FULL

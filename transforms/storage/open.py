@@ -23,12 +23,14 @@ def parse_store(url: str) -> tuple[str, str]:
     raise ValueError(f"expected sqlite:PATH or bigtable:PROJECT/INSTANCE; found {dumps(shown)}")
 
 
-def open_store(url: str, *, create: bool = True) -> Store:
+def open_store(url: str, *, create: bool = True, durable: bool = False) -> Store:
     """Open a store.
 
     Args:
       url: as `parse_store` reads it.
       create: make tables and files that are missing; without it a SQLite file that is missing or empty is an error.
+      durable: what is written outlasts loss of power, too; in SQLite each transaction then waits for the disk. Bigtable
+        is so anyway.
 
     Raises:
       ValueError: the URL names no store.
@@ -36,7 +38,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
     """
     kind, place = parse_store(url)
     try:
-        return _open(kind, place, create=create)
+        return _open(kind, place, create=create, durable=durable)
     except StoreError as error:
         raise NoStore(str(error)) from error
 
@@ -75,7 +77,7 @@ def _open_lists(kind: str, place: str, patience: float | None) -> Lists:
     return SqliteLists(place)
 
 
-def _open(kind: str, place: str, *, create: bool) -> Store:
+def _open(kind: str, place: str, *, create: bool, durable: bool) -> Store:
     if kind == "bigtable":
         from transforms.storage.bigtable.store import BigtableStore  # noqa: PLC0415 - a slow import
 
@@ -89,4 +91,4 @@ def _open(kind: str, place: str, *, create: bool) -> Store:
         Path(place).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder of {place}: {error}") from error
-    return SqliteStore(place, create=create)
+    return SqliteStore(place, create=create, durable=durable)

@@ -52,11 +52,16 @@ class SqliteStore(
     SqliteLease,
     SqliteAcknowledged,
 ):
-    """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`."""
+    """See `Store`. Threads of a process take turns; processes wait for each other up to `busy_seconds`.
+
+    `durable`: each transaction waits for the disk, as it does beside a queue.
+    """
 
     is_transactional: ClassVar[bool] = True
 
-    def __init__(self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS, create: bool = True) -> None:
+    def __init__(
+        self, path: str | Path, *, busy_seconds: float = BUSY_SECONDS, create: bool = True, durable: bool = False
+    ) -> None:
         with surfacing(str(path)):
             connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
         super().__init__(connection, str(path))
@@ -69,7 +74,7 @@ class SqliteStore(
             # is committed has been written to the log, but not synced (https://www.sqlite.org/pragma.html). Beside a
             # queue, which has nothing to give again of what was acknowledged, it must be.
             beside_queue = connection.execute("SELECT 1 FROM acknowledged WHERE queue >= '' LIMIT 1").fetchone()
-            connection.execute(f"PRAGMA synchronous = {'FULL' if beside_queue else 'NORMAL'}")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable or beside_queue else 'NORMAL'}")
             if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._add_columns()
