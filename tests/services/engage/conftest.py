@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from engage_service import Service, serving
-from shop import DEFINITIONS
+from touched_shop import DEFINITIONS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from engage_service import KEYS, NOW, Service, serving
-from shop import DEFINITIONS, links, path, sent
+from touched_shop import DEFINITIONS, links, path, sent
 
 from transforms.campaigns.load import check, read_texts
 

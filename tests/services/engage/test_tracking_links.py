@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from engage_service import KEYS, NOW, OLD_KEYS, Service
-from shop import links, path, sent
+from touched_shop import links, path, sent
 
 from services.engage.app import engage
 from services.engage.tracking.feeds import FeedAway, QueuedTouches

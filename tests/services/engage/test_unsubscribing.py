@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from engage_service import KEYS, OLD_KEYS, Service
-from shop import BASE, links, path, sent
+from touched_shop import BASE, links, path, sent
 
 from transforms.channels.links import PREFERENCES, UNSUBSCRIBE, PreferencesLink
 from transforms.channels.references import reference_of
