@@ -61,7 +61,7 @@ def serve(context: typer.Context) -> None:
 
     It needs the extra todoke[serve]: an HTTP server.
     """
-    import_with("serve", "todoke.serve.command").serve(context.args, _STARTED)
+    import_module("todoke.serve.command").serve(context.args, _STARTED)
 
 
 @group.command(

@@ -1,41 +1,15 @@
-"""`todoke serve`: checks all that it needs, starts its parts, and says where to send."""
+"""`todoke serve`: the supervisor, or the part that it starts this command as."""
 
-import os
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
+from collections.abc import Sequence
 
-from beam_pipelines.options import Config
-from beam_pipelines.options import parse as parse_run
-from services.collect.keys import read_keys
-from services.collect.serving import CollectSettings, checked
-from services.server import Listen, check_listen, parse_listen
-from todoke.preflight import check_job
-from todoke.serve.banner import Shown, started_lines
-from todoke.serve.folder import held_folder, keys_place, made_key
-from todoke.serve.options import FRONT, JOB, ServeOptions, parse
-from todoke.serve.publishing import publish_first
-from todoke.serve.supervisor import ServedPart, keep, stop_signals
-from transforms.campaigns.load import compiled
-from transforms.campaigns.release import PointerError
-from transforms.channels.settings import UNSUBSCRIBE_SECRET
-from transforms.errors import WrongUse
-from transforms.storage.open import open_store
-from transforms.users.lease import LIVE_JOB, JobLease
+from todoke.extras import import_with
+from todoke.serve.options import FRONT, JOB, parse
 
 __all__ = ["serve"]
 
-#: How often it is asked whether all is ready, and how long an answer may take, in seconds.
-_ASK_SECONDS, _ANSWER_SECONDS = 0.2, 5.0
-
 
 def serve(argv: Sequence[str], started: float) -> None:
-    """Run everything until SIGTERM or SIGINT, by the words of the command line.
+    """Run it by the words of the command line. Each part imports what it needs, and no more.
 
     Args:
       argv: the words.
@@ -47,81 +21,8 @@ def serve(argv: Sequence[str], started: float) -> None:
     """
     options = parse(list(argv))
     if options.part == FRONT:
-        from todoke.serve.front import run_front
-
-        run_front(options)
-        return
-    if options.part == JOB:
-        from todoke.serve.job import run_job
-
-        run_job(options)
-        return
-    listen = parse_listen(options.listen)
-    config, _, _ = parse_run(options.job_words(options.definitions))
-    with held_folder(options.data):
-        listen = check_listen(listen)
-        shown = _shown(options, listen)
-        _check_job(options, config)
-        try:
-            definitions = compiled(publish_first(options.definitions, options.pointer))
-        except PointerError as error:
-            raise WrongUse(f"--data: {error}") from error
-        print("\n".join(started_lines(options, definitions, shown)), flush=True)
-        _run(options, [*argv, f"--listen={listen.host}:{listen.port}"], partial(_tell_ready, shown.url, started))
-    # Beam and gRPC, which this process only asked for flags, take a second to end.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _shown(options: ServeOptions, listen: Listen) -> Shown:
-    """Where to send and the key to show.
-
-    Raises:
-      WrongUse: others can come, and keys or the secret were not set.
-      BadKeys: the keys cannot be read.
-    """
-    file, keys = keys_place(options, os.environ)
-    own = file == options.data / "keys.json" and options.keys is None
-    if not listen.is_loopback:
-        if own:
-            raise WrongUse(f"--listen: others can send to {options.listen}: set --keys FILE or TODOKE_WRITE_KEYS")
-        if not os.environ.get(UNSUBSCRIBE_SECRET):
-            raise WrongUse(f"--listen: others can come to {options.listen}: set {UNSUBSCRIBE_SECRET}, to sign links")
-    key = made_key(options.data / "keys.json") if own else None
-    if file is not None:
-        read_keys(file)
-    checked(CollectSettings(f"queue:{options.queue}", options.store, keys=keys, key_file=str(file or "")))
-    return Shown(listen.url, key)
-
-
-def _check_job(options: ServeOptions, config: Config) -> None:
-    check_job(config)
-    with closing(open_store(options.store)) as store:
-        JobLease(store, LIVE_JOB).check()
-
-
-def _run(options: ServeOptions, argv: Sequence[str], tell_ready: Callable[[Callable[[], bool]], None]) -> None:
-    debug = ["--debug"] if "--debug" in sys.argv else []  # which the command line has taken out of `argv`
-    command = [sys.executable, "-m", "todoke", "serve", *argv, *debug, "--part"]
-    parts = [ServedPart(name, [*command, name], options.restarts) for name in (FRONT, JOB)]
-    stopped = threading.Event()
-    with stop_signals(stopped), _beside(lambda: tell_ready(stopped.is_set)):
-        keep(parts, options.parts, stopped)
-
-
-@contextmanager
-def _beside(run: Callable[[], None]) -> Iterator[None]:
-    threading.Thread(target=run, daemon=True).start()
-    yield
-
-
-def _tell_ready(url: str, started: float, stopped: Callable[[], bool]) -> None:
-    """Say so once everything answers."""
-    while not stopped():
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=_ANSWER_SECONDS):
-                print(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C ends it", flush=True)
-                return
-        except (OSError, urllib.error.URLError):
-            time.sleep(_ASK_SECONDS)
+        import_with("serve", "todoke.serve.front").run_front(options)
+    elif options.part == JOB:
+        import_with("serve", "todoke.serve.job").run_job(options)
+    else:
+        import_with("serve", "todoke.serve.start").supervise_serve(options, argv, started)

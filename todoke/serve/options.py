@@ -13,7 +13,7 @@ from transforms.errors import WrongUse
 from transforms.segments.values import duration
 from transforms.storage.open import parse_store
 
-__all__ = ["PARTS", "ServeOptions", "parse", "parser"]
+__all__ = ["FRONT", "JOB", "PARTS", "ServeOptions", "parse", "parser"]
 
 #: What the supervisor starts; each is this command with `--part`.
 FRONT, JOB = PARTS = ("front", "job")
