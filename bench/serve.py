@@ -106,10 +106,10 @@ def site() -> Iterator[ServedSite]:
             served.fcm.stop()
 
 
-def measure(served: ServedSite, users: int, calls: int, rate: float, seconds: float, first: int) -> int:
-    """One load, and its figures; returns the number of the next call."""
+def measure(served: ServedSite, given: argparse.Namespace, rate: float, seconds: float, first: int) -> int:
+    """One load, and its figures; returns a number for the first call of the next one."""
     before, used = served.settled(), served.used()
-    flags = ("--users", users, "--calls", calls, "--rate", rate, "--seconds", seconds, "--first", first)
+    flags = ("--users", given.users, "--calls", given.calls, "--rate", rate, "--seconds", seconds, "--first", first)
     found = served.load(*flags)
     after = served.used()
     total = found["calls"]
@@ -134,7 +134,7 @@ def measure(served: ServedSite, users: int, calls: int, rate: float, seconds: fl
     for name, (spent, memory) in sorted(after.items()):
         share = (spent - used.get(name, (0.0, 0))[0]) / (found["ended"] - found["started"])
         print(f"  {name}: {share:.0%} of a core, {memory / 2**20:,.0f} MB")
-    return first + total
+    return (first + total) // PUSH_EVERY * PUSH_EVERY + PUSH_EVERY
 
 
 def main() -> None:
@@ -147,12 +147,11 @@ def main() -> None:
     flags.add_argument("--calls", type=int, default=10, help="in a request")
     given = flags.parse_args()
     with site() as served:
-        served.load(
-            "--users", given.users, "--calls", 50, "--rate", 1_000, "--seconds", given.users / 1_000, "--identify"
-        )
-        first = measure(served, given.users, given.calls, given.rate / 2, 5.0, 100_000)  # warms up
-        first = measure(served, given.users, given.calls, given.rate, given.seconds, first - first % 50 + 50)
-        measure(served, given.users, given.calls, given.rate / 2, given.half_seconds, first - first % 50 + 50)
+        known = ("--users", given.users, "--calls", 50, "--rate", 1_000, "--seconds", given.users / 1_000)
+        served.load(*known, "--identify")
+        first = measure(served, given, given.rate / 2, 5.0, 100_000)  # warms up
+        first = measure(served, given, given.rate, given.seconds, first)
+        measure(served, given, given.rate / 2, given.half_seconds, first)
 
 
 if __name__ == "__main__":
