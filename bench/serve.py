@@ -147,7 +147,7 @@ def main() -> None:
     flags.add_argument("--calls", type=int, default=10, help="in a request")
     given = flags.parse_args()
     with site() as served:
-        known = ("--users", given.users, "--calls", 50, "--rate", 1_000, "--seconds", given.users / 1_000)
+        known = ("--users", given.users, "--calls", 50, "--rate", 1_000, "--seconds", 1.5 * given.users / 1_000)
         served.load(*known, "--identify")
         first = measure(served, given, given.rate / 2, 5.0, 100_000)  # warms up
         first = measure(served, given, given.rate, given.seconds, first)

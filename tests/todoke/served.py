@@ -45,7 +45,7 @@ class Served:
         self.folder, self.data = folder, folder / "todoke-data"
         self.out, self.err = folder / "out.txt", folder / "err.txt"
         words = [str(COMMAND), "serve", definitions, "--listen", "127.0.0.1:0", *flags]
-        with self.out.open("ab") as out, self.err.open("ab") as err:
+        with self.out.open("wb") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
                 words,
                 cwd=folder,

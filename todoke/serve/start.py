@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 
+import msgspec
+
 from beam_pipelines.options import Config
 from beam_pipelines.options import parse as parse_run
 from services.collect.keys import read_keys
@@ -51,11 +53,12 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
     with held_folder(options.data):
         listen = check_listen(listen)
         shown = _shown(options, listen)
-        _check_job(options, config)
         try:
-            definitions = compiled(publish_first(options.definitions, options.pointer))
+            release = publish_first(options.definitions, options.pointer)
         except PointerError as error:
             raise WrongUse(f"--data: {error}") from error
+        _check_job(options, msgspec.structs.replace(config, definitions=release))
+        definitions = compiled(release)
         print("\n".join(started_lines(options, definitions, shown)), flush=True)
         _run(options, [*argv, f"--listen={listen.host}:{listen.port}"], partial(_tell_ready, shown.url, started))
     # Beam and gRPC, which this process only asked for flags, take a second to end.
