@@ -20,7 +20,7 @@ FLINK := .tools/flink-$(shell sed -n 's/.*<flink.version>\(.*\)<.*/\1/p' templat
 
 SDKS := .tools/sdks/.installed
 
-.PHONY: help demo test test-long mutants lint format bench docs reference schema templates image lock wheel sbom cloud-smoke \
+.PHONY: help demo serve test test-long mutants lint format bench docs reference schema templates image lock wheel sbom cloud-smoke \
   setup prism emulator sdks flink flink-jars clean
 
 help: ## Say what the targets do
@@ -28,6 +28,9 @@ help: ## Say what the targets do
 
 demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
 	@$(BIN)/todoke demo --out out/demo
+
+serve: setup prism ## The demo's shop live on this machine, with its recorded orders coming in, under out/serve; SPEED=600x
+	@$(BIN)/todoke serve todoke/demo/shop.yaml --data out/serve --feed $(or $(SPEED),60x) $(ARGS)
 
 test: setup prism emulator sdks ## All tests; ARGS="tests/events -k gzip" runs some
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-__all__ = ["Order", "read_orders", "write_events"]
+__all__ = ["Order", "RecordedCall", "read_orders", "recorded_calls", "write_events"]
 
 _DATA = Path(__file__).with_name("data") / "cdnow_master.txt.gz"
 
@@ -52,6 +52,14 @@ _OPENS, _CLOSES = 9, 22
 DemoCall = dict[str, Any]
 
 
+class RecordedCall(NamedTuple):
+    """A call as JSON, with its time (ISO 8601, UTC) and its id, by which it is sorted."""
+
+    time: str
+    id: str
+    line: bytes
+
+
 class Order(msgspec.Struct, frozen=True, order=True):
     """One line of the data: `day` is YYYYMMDD, `revenue` US dollars."""
 
@@ -72,13 +80,26 @@ def read_orders() -> dict[str, list[Order]]:
 
 
 def write_events(path: Path, *, customers: int | None = None) -> int:
-    """Write the demo's events as JSON Lines in Segment's format, sorted by time.
+    """Write the demo's events as JSON Lines in Segment's format, sorted by time; returns how many there are.
 
     Args:
       path: the file, which is written anew.
-      customers: how many of them, spread evenly over the data; None for all.
+      customers: see `recorded_calls`.
 
-    Returns how many events were written.
+    Raises:
+      ValueError: `customers` is not between 1 and the number of customers in the data.
+    """
+    calls = recorded_calls(customers=customers)
+    with path.open("wb") as file:
+        file.writelines(call.line + b"\n" for call in calls)
+    return len(calls)
+
+
+def recorded_calls(*, customers: int | None = None) -> list[RecordedCall]:
+    """The demo's events, sorted by time.
+
+    Args:
+      customers: how many of them, spread evenly over the data; None for all.
 
     Raises:
       ValueError: `customers` is not between 1 and the number of customers in the data.
@@ -92,15 +113,11 @@ def write_events(path: Path, *, customers: int | None = None) -> int:
             )
         names = [names[place * len(names) // customers] for place in range(customers)]
     encoder = msgspec.json.Encoder()
-    timed = [
-        (event["timestamp"], event["messageId"], encoder.encode(event))
+    return sorted(
+        RecordedCall(event["timestamp"], event["messageId"], encoder.encode(event))
         for name in names
         for event in _history(name, orders[name])
-    ]
-    timed.sort()
-    with path.open("wb") as file:
-        file.writelines(line + b"\n" for _, _, line in timed)
-    return len(timed)
+    )
 
 
 def _history(customer: str, orders: list[Order]) -> Iterator[DemoCall]:

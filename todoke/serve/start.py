@@ -6,19 +6,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 
 import msgspec
 
 from beam_pipelines.options import Config
 from beam_pipelines.options import parse as parse_run
-from services.collect.keys import read_keys
+from services.collect.keys import keys_of_text, read_keys
 from services.collect.serving import CollectSettings, checked
 from services.server import Listen, check_listen, parse_listen
 from todoke.preflight import check_job
 from todoke.serve.banner import Shown, started_lines
+from todoke.serve.feed import Feed
 from todoke.serve.folder import held_folder, keys_place, made_key
 from todoke.serve.options import PARTS, ServeOptions
 from todoke.serve.publishing import publish_first
@@ -60,7 +61,10 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
         _check_job(options, msgspec.structs.replace(config, definitions=release))
         definitions = compiled(release)
         print("\n".join(started_lines(options, definitions, shown)), flush=True)
-        _run(options, [*argv, f"--listen={listen.host}:{listen.port}"], partial(_tell_ready, shown.url, started))
+        beside: list[Callable[[Callable[[], bool]], None]] = [partial(_tell_ready, shown.url, started)]
+        if options.feed is not None:
+            beside.append(Feed(shown.url, _some_key(options), options.feed, options.data / "feed.json").run)
+        _run(options, [*argv, f"--listen={listen.host}:{listen.port}"], beside)
     # Beam and gRPC, which this process only asked for flags, take a second to end.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -88,25 +92,27 @@ def _shown(options: ServeOptions, listen: Listen) -> Shown:
     return Shown(listen.url, key)
 
 
+def _some_key(options: ServeOptions) -> str:
+    file, keys = keys_place(options, os.environ)
+    sources = read_keys(file) if file is not None else keys_of_text(keys)
+    return sources[0].keys[0]
+
+
 def _check_job(options: ServeOptions, config: Config) -> None:
     check_job(config)
     with closing(open_store(options.store)) as store:
         JobLease(store, LIVE_JOB).check()
 
 
-def _run(options: ServeOptions, argv: Sequence[str], tell_ready: Callable[[Callable[[], bool]], None]) -> None:
+def _run(options: ServeOptions, argv: Sequence[str], beside: Sequence[Callable[[Callable[[], bool]], None]]) -> None:
     debug = ["--debug"] if "--debug" in sys.argv else []  # which the command line has taken out of `argv`
     command = [sys.executable, "-m", "todoke", "serve", *argv, *debug, "--part"]
     parts = [ServedPart(name, [*command, name], options.restarts) for name in PARTS]
     stopped = threading.Event()
-    with stop_signals(stopped), _beside(lambda: tell_ready(stopped.is_set)):
+    with stop_signals(stopped):
+        for run in beside:
+            threading.Thread(target=run, args=(stopped.is_set,), daemon=True).start()
         keep(parts, options.parts, stopped)
-
-
-@contextmanager
-def _beside(run: Callable[[], None]) -> Iterator[None]:
-    threading.Thread(target=run, daemon=True).start()
-    yield
 
 
 def _tell_ready(url: str, started: float, stopped: Callable[[], bool]) -> None:
