@@ -1,10 +1,14 @@
 """`todoke serve`: from a pasted line to a push in the outbox, edits that count at once, and parts that die."""
 
+import itertools
 import os
+import re
 import stat
 import subprocess
+from email import message_from_string
 from pathlib import Path
 
+import httpx
 import pytest
 from served import SHOP, serving, until
 
@@ -91,3 +95,32 @@ def test_nothing_outlives_a_supervisor_that_is_killed(shop: Path) -> None:
         parts = [served.part(name) for name in ("front", "job")]
         os.kill(served.process.pid, 9)
         until(lambda: not any(part.is_running() and part.status() != "zombie" for part in parts))
+
+
+NEWS = """\
+campaigns:
+  news: {owner: growth, trigger: {event: Signed Up}, reenter: always, consent: news, steps: [{send: hello}]}
+messages:
+  hello: {channel: email, subject: Hello, text: "Hello. No more of this: {{ unsubscribe_url }}"}
+"""
+
+
+def test_a_link_in_a_mail_unsubscribes(shop: Path) -> None:
+    (shop / "shop.yaml").write_text(NEWS)
+    with serving(shop) as served:
+        subprocess.run(["/bin/sh", "-c", served.curl], capture_output=True, check=True, timeout=60)
+        [mail] = until(lambda: list((served.data / "outbox" / "mail").glob("*.eml")), "the mail")
+        text = until(lambda: "\n\n" in (found := mail.read_text()) and found, "all of it")
+        [link] = re.findall(r"<(http[^>]+)>", message_from_string(text)["List-Unsubscribe"])
+        assert link.startswith(served.url)
+        assert httpx.get(link).status_code == 200  # shows a page, and changes nothing
+        assert httpx.post(link, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+        numbers = itertools.count()
+
+        def is_held_back() -> bool:
+            again = {"type": "track", "userId": "ada", "event": "Signed Up", "messageId": f"again {next(numbers)}"}
+            assert served.send(again).status_code == 200
+            return "no_consent" in served.get("/status.json").json()["suppressed"]
+
+        until(is_held_back, "that nothing is sent any more")
+        assert served.get("/engage/openapi.json").json()["paths"] != served.get("/openapi.json").json()["paths"]

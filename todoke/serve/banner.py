@@ -2,17 +2,22 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from todoke.serve.options import ServeOptions
+from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.load import Definitions
 from transforms.events.plain import counted
+from transforms.identity.channels import channels
 from transforms.segments.conditions import ANY
 
-__all__ = ["Shown", "curl_line", "first_event", "started_lines"]
+__all__ = ["FirstEvent", "Shown", "curl_line", "first_event", "started_lines"]
 
 #: Who sends the first event.
 USER = "ada"
+#: How consent is said (docs/reference/users.md).
+CONSENT = "Consent Changed"
 
 
 class Shown(NamedTuple):
@@ -20,6 +25,14 @@ class Shown(NamedTuple):
 
     url: str
     key: str | None
+
+
+class FirstEvent(NamedTuple):
+    """The name of an event, what it concerns, and the consent without which nothing would come of it."""
+
+    name: str
+    concerns: str = ""
+    grants: Sequence[dict[str, Any]] = ()
 
 
 def started_lines(options: ServeOptions, definitions: Definitions, shown: Shown) -> list[str]:
@@ -37,15 +50,15 @@ def started_lines(options: ServeOptions, definitions: Definitions, shown: Shown)
     ]
     if shown.key is not None:
         lines.insert(2, f"  write key {shown.key}")
-    event, then = first_event(definitions)
-    lines += ["", f"A first event, `{event}`{then}:", "", *curl_line(event, shown), ""]
+    first = first_event(definitions)
+    lines += ["", f"A first event, `{first.name}`{first.concerns}:", "", *curl_line(first, shown), ""]
     lines.append(f"  todoke user {USER} --store {shlex.quote(options.store)}   shows what became of it.")
     lines.append(f"  Messages of channels that were not named are written to {options.outbox}/.")
     return lines
 
 
-def curl_line(event: str, shown: Shown) -> list[str]:
-    """A command that introduces a user and sends an event, to be pasted into a shell."""
+def curl_line(first: FirstEvent, shown: Shown) -> list[str]:
+    """A command that introduces a user, gives the consent that is needed, and sends an event: for a shell."""
     batch: list[dict[str, Any]] = [
         {
             "type": "identify",
@@ -53,30 +66,35 @@ def curl_line(event: str, shown: Shown) -> list[str]:
             "traits": {"first_name": "Ada", "email": "ada@example.com"},
             "context": {"device": {"token": "ada-phone", "type": "android"}},
         },
-        {"type": "track", "userId": USER, "event": event},
+        *({"type": "track", "userId": USER, "event": CONSENT, "properties": grant} for grant in first.grants),
+        {"type": "track", "userId": USER, "event": first.name},
     ]
     key = shlex.quote(f"{shown.key}:") if shown.key is not None else '"$WRITE_KEY:"'
     calls = ",\n  ".join(json.dumps(call, ensure_ascii=False) for call in batch)
     body = shlex.quote(f'{{"batch": [\n  {calls}]}}')
-    return [*f"curl -u {key} {shown.url}/v1/batch -d {body}".splitlines()]
+    return f"curl -u {key} {shown.url}/v1/batch -d {body}".splitlines()
 
 
-def first_event(definitions: Definitions) -> tuple[str, str]:
-    """The name of an event that does something by these definitions, and what: a campaign is better than a segment."""
-    found = [
-        (event, f", concerns the segment {segment.id}")
-        for segment in definitions.segments.values()
-        for event in _events_of(definitions, segment.id)
-    ]
+def first_event(definitions: Definitions) -> FirstEvent:
+    """An event that does something by these definitions: best is one that begins a campaign at once."""
+    at_once, later = [], []
     for campaign in definitions.campaigns.values():
-        trigger = campaign.trigger
-        said = f", concerns the campaign {campaign.id}"
+        trigger, said = campaign.trigger, (f", concerns the campaign {campaign.id}", _grants(definitions, campaign))
         if trigger.kind == "event" and trigger.events is not None:
-            return trigger.events.name, said
-        if trigger.kind == "enters":
-            found = [(event, said) for event in _events_of(definitions, trigger.segment)[:1]] + found
-    return next(iter(found), ("Visited", ""))
+            at_once.append(FirstEvent(trigger.events.name, *said))
+        elif trigger.kind == "enters":
+            later += [FirstEvent(event, *said) for event in _events_of(definitions, trigger.segment)]
+    for segment in definitions.segments:
+        later += [FirstEvent(event, f", concerns the segment {segment}") for event in _events_of(definitions, segment)]
+    return next((each for each in (*at_once, *later) if each.name != ANY), FirstEvent("Visited"))
 
 
 def _events_of(definitions: Definitions, segment: str) -> list[str]:
-    return sorted(event for event in definitions.only(segment).index.events if event != ANY)
+    return sorted(definitions.only(segment).index.events)
+
+
+def _grants(definitions: Definitions, campaign: Campaign) -> list[dict[str, Any]]:
+    """Consent for the channels of the messages that need it said."""
+    used = sorted({message.channel for message in definitions.messages.values()})
+    asked = [channel for channel in used if campaign.consent is not None and not channels()[channel].granted]
+    return [{"topic": campaign.consent, "channel": channel, "granted": True} for channel in asked]

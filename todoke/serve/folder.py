@@ -5,7 +5,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def held_folder(folder: Path) -> Iterator[None]:
     """
     path = folder / "serve.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise WrongUse(f"--data: {folder} cannot be used: {error.strerror}") from error
@@ -73,30 +73,24 @@ def made_key(path: Path) -> str:
     Raises:
       WrongUse: it cannot be made, or is no file of keys.
     """
-
-    def make() -> bytes:
-        return msgspec.json.format(msgspec.json.encode({SOURCE: {"keys": [secrets.token_hex(16)]}}), indent=2) + b"\n"
-
     from services.collect.keys import read_keys
 
-    _make(path, make)
+    said = {SOURCE: {"keys": [secrets.token_hex(16)]}}
+    _make(path, msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
     return read_keys(path)[0].keys[0]
 
 
-def made_secret(path: Path) -> str:
-    """A secret of a file, which is made where it is not there.
+def made_secret(path: Path) -> Path:
+    """The absolute path of a file with a key that signs, which is made where it is not there.
 
     Raises:
-      WrongUse: it cannot be made or read.
+      WrongUse: it cannot be made.
     """
-    _make(path, lambda: secrets.token_hex(32).encode() + b"\n")
-    try:
-        return path.read_text("ascii").strip()
-    except (OSError, ValueError) as error:
-        raise WrongUse(f"{path} cannot be read: {error}") from error
+    _make(path, f"{SOURCE}={secrets.token_hex(32)}\n".encode())
+    return path.absolute()
 
 
-def _make(path: Path, content: Callable[[], bytes]) -> None:
+def _make(path: Path, content: bytes) -> None:
     """Make a file whole, or leave what is there."""
     if path.exists():
         return
@@ -105,7 +99,7 @@ def _make(path: Path, content: Callable[[], bytes]) -> None:
         part.unlink(missing_ok=True)
         file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(file, content())
+            os.write(file, content)
             os.fsync(file)
         finally:
             os.close(file)

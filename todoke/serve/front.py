@@ -1,19 +1,21 @@
-"""The process that answers HTTP: collect, the page at `/`, and whatever else customers touch, at one port."""
+"""The process that answers HTTP: what apps send, what customers touch, and a page for whoever runs it, at one port."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.collect.serving import CollectSettings, collecting
-from services.secured import SecuredApp
+from services.engage.serving import EngageSettings, engaging
+from services.problems import HttpProblem, problem_response
 from services.server import parse_listen, serve
 from services.status.app import PATHS, Status
 from services.status.facts import FactsPlace
@@ -25,9 +27,11 @@ from transforms.campaigns.watcher import DefinitionsWatcher
 
 __all__ = ["run_front"]
 
-#: How often new definitions are looked for, in seconds: of them names of segments and of announcements are wanted here.
+#: How often new definitions are looked for, in seconds.
 LOOK_SECONDS = 1.0
 READY = "/ready"
+#: Paths that collect and engage both have: collect's as they are, engage's under this one.
+ENGAGE = "/engage"
 
 
 def run_front(options: ServeOptions) -> None:
@@ -44,16 +48,21 @@ def _loaded(options: ServeOptions) -> ASGIApp:
     opened = ExitStack()
     watcher = _watcher(options)
     opened.callback(watcher.stop)
-    settings = CollectSettings(f"queue:{options.queue}", options.store, retain=options.retain)
-    key_file, keys = keys_place(options, os.environ)
-    settings = msgspec.structs.replace(settings, key_file=str(key_file or ""), keys=keys)
+    file, keys = keys_place(options, os.environ)
+    key_file = str(file or "")
 
     def announced(event: str) -> bool:
         return watcher.now().routes.is_announcement(event)
 
-    collect = opened.enter_context(collecting(settings, announced))
-    status = Status(FactsPlace(options.store, options.queue, options.parts), lambda: tuple(watcher.now().segments))
-    return _OnePort(collect.app, status, opened)
+    taken = CollectSettings(
+        f"queue:{options.queue}", options.store, keys=keys, key_file=key_file, retain=options.retain
+    )
+    touched = EngageSettings(options.store, keys=keys, key_file=key_file)
+    collect = opened.enter_context(collecting(taken, announced)).app
+    engage = opened.enter_context(engaging(touched, os.environ, watcher.now))
+    place = FactsPlace(options.store, options.queue, options.parts)
+    status = Status(place, lambda: tuple(watcher.now().segments))
+    return _OnePort(collect, engage, status, opened)
 
 
 def _watcher(options: ServeOptions) -> DefinitionsWatcher:
@@ -65,30 +74,38 @@ def _watcher(options: ServeOptions) -> DefinitionsWatcher:
 
 
 class _OnePort:
-    """Each path to the application that answers it; collect has all that is nobody else's."""
+    """Each path to the application that answers it; engage has all that is nobody else's."""
 
-    def __init__(self, collect: ASGIApp, status: Status, opened: ExitStack) -> None:
-        self._collect = collect
-        self._status = status
-        ready = SecuredApp(routes=[Route(READY, self._ready)], lifespan=_closing(opened))
-        self._ready_app = ready
-        self._others: dict[str, ASGIApp] = {READY: ready, **dict.fromkeys(PATHS, status.app)}
+    def __init__(self, collect: Starlette, engage: ASGIApp, status: Status, opened: ExitStack) -> None:
+        self._collect, self._engage, self._status = collect, engage, status
+        self._own = Starlette(routes=[Route(READY, self._ready)], lifespan=_closing(opened))
+        of_collect = (route.path for route in collect.routes if isinstance(route, Route))
+        self._known: Mapping[str, ASGIApp] = {
+            **dict.fromkeys(of_collect, collect),
+            **dict.fromkeys(PATHS, status.app),
+            READY: self._own,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         if scope["type"] == "lifespan":
-            await self._ready_app(scope, receive, send)
+            await self._own(scope, receive, send)
             return
-        await self._others.get(scope["path"], self._collect)(scope, receive, send)
+        path = scope["path"]
+        if path.startswith(ENGAGE) and path.removeprefix(ENGAGE) in self._known:
+            scope = {**scope, "path": path.removeprefix(ENGAGE)}
+            path = ""
+        await self._known.get(path, self._engage)(scope, receive, send)
 
     async def _ready(self, request: Request) -> Response:
-        """Whether calls are taken and applied: collect's own answer, and the job's state."""
-        fault = self._status.fault()
-        if not fault:
-            return await _asked(self._collect, request)
-        said = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": fault}
-        headers = {"Cache-Control": "no-store"}
-        return JSONResponse(said | {"code": "job", "message": fault}, 503, headers, "application/problem+json")
+        """Whether calls are taken and applied: what collect and engage answer, and the job's state."""
+        if fault := self._status.fault():
+            return problem_response(HttpProblem(503, "job", fault))
+        for app in (self._engage, self._collect):
+            answer = await _asked(app, request)
+            if answer.status_code != 200:
+                break
+        return answer
 
 
 async def _asked(app: ASGIApp, request: Request) -> Response:

@@ -20,13 +20,14 @@ from services.server import Listen, check_listen, parse_listen
 from todoke.preflight import check_job
 from todoke.serve.banner import Shown, started_lines
 from todoke.serve.feed import Feed
-from todoke.serve.folder import held_folder, keys_place, made_key
+from todoke.serve.folder import held_folder, keys_place, made_key, made_secret
 from todoke.serve.options import PARTS, ServeOptions
 from todoke.serve.publishing import publish_first
 from todoke.serve.supervisor import ServedPart, keep, stop_signals
-from transforms.campaigns.load import compiled
+from transforms.campaigns.load import compiled, read_texts
 from transforms.campaigns.release import PointerError
-from transforms.channels.settings import UNSUBSCRIBE_SECRET
+from transforms.channels.settings import LINKS_URL
+from transforms.channels.tokens import SIGNING_KEYS
 from transforms.errors import WrongUse
 from transforms.storage.open import open_store
 from transforms.users.lease import LIVE_JOB, JobLease
@@ -50,10 +51,12 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
       RunFailed: a part failed too often.
     """
     listen = parse_listen(options.listen)
-    config, _, _ = parse_run(options.job_words(options.definitions))
+    compiled(read_texts(options.definitions))  # a mistake leaves no folder behind
     with held_folder(options.data):
         listen = check_listen(listen)
         shown = _shown(options, listen)
+        os.environ.setdefault(LINKS_URL, listen.url)
+        config, _, _ = parse_run(options.job_words(options.definitions))
         try:
             release = publish_first(options.definitions, options.pointer)
         except PointerError as error:
@@ -83,9 +86,12 @@ def _shown(options: ServeOptions, listen: Listen) -> Shown:
     if not listen.is_loopback:
         if own:
             raise WrongUse(f"--listen: others can send to {options.listen}: set --keys FILE or TODOKE_WRITE_KEYS")
-        if not os.environ.get(UNSUBSCRIBE_SECRET):
-            raise WrongUse(f"--listen: others can come to {options.listen}: set {UNSUBSCRIBE_SECRET}, to sign links")
+        for name in (SIGNING_KEYS, LINKS_URL):
+            if not os.environ.get(name):
+                raise WrongUse(f"--listen: others can come to {options.listen}: set {name}, for links in messages")
     key = made_key(options.data / "keys.json") if own else None
+    if not os.environ.get(SIGNING_KEYS):
+        os.environ[SIGNING_KEYS] = f"file:{made_secret(options.data / 'signing_keys')}"
     if file is not None:
         read_keys(file)
     checked(CollectSettings(f"queue:{options.queue}", options.store, keys=keys, key_file=str(file or "")))
