@@ -35,8 +35,8 @@ HEAD_BYTES = 96 * 1024
 HEAD_MILLISECONDS = 30_000
 #: Connections of a worker; what comes beyond waits in the kernel, which holds so many more.
 CONNECTIONS, BACKLOG = 4_096, 4_096
-#: How long a worker may take to answer what it has taken after it was told to end, in seconds.
-END_SECONDS = 10
+#: How long a worker may take to answer what it has taken after it was told to end, in seconds: Cloud Run gives ten.
+END_SECONDS = 8
 #: How long is waited for an address that one which is just ending has, in seconds.
 DYING_SECONDS = 3.0
 #: How often it is looked whether a worker answers or an address is free, and whether who started it lives, in seconds.

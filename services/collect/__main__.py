@@ -58,7 +58,7 @@ def _serve(flags: argparse.Namespace) -> None:
     checked(settings)
 
     def up(found: Listen) -> None:
-        print(f"collect: {found.url} → {flags.sink}, {flags.workers} worker(s)", flush=True)  # noqa: T201
+        print(f"collect: {found.url} takes calls for {flags.sink}", flush=True)  # noqa: T201
         if made:
             print(f"collect: write key of this run: {made}", flush=True)  # noqa: T201
 

@@ -1,5 +1,6 @@
 """The ASGI application: routes, and what becomes of a request."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -18,6 +19,7 @@ from services.collect.limits import USUAL, AddressGate, HeldBytes, Limits, Room
 from services.collect.openapi import document
 from services.collect.request import (
     BATCH_BYTES,
+    BATCH_CALLS,
     BATCHES,
     BEACON,
     CALL_BYTES,
@@ -38,6 +40,9 @@ from transforms.events.dead_letter import DeadLetter
 __all__ = ["Collect", "now"]
 
 _T = TypeVar("_T")
+
+#: Calls that are prepared before another request has its turn.
+AT_ONCE = 200
 
 _HELPS = {
     "requests": "Requests by the status of the answer",
@@ -139,6 +144,8 @@ class Collect:
         around = _read(await read_body(request, BATCH_BYTES, held, self._body_seconds), Body)
         if around.batch is None:
             raise HttpProblem(400, "no_batch", "the body needs `batch`, a list of calls")
+        if len(around.batch) > BATCH_CALLS:
+            raise HttpProblem(413, "too_many", f"a batch has at most {BATCH_CALLS:,} calls")
         return _Come([bytes(raw) for raw in around.batch], around, None, _said_key(around.write_key) or key)
 
     async def _pixel(self, request: Request) -> Response:
@@ -197,6 +204,8 @@ class Collect:
         bad: list[BadCall] = []
         letters: list[DeadLetter] = []
         for index, raw in enumerate(come.calls):
+            if index % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)  # others have their turn
             found = prepared(raw, sent, announced)
             if isinstance(found, Bad):
                 bad.append(BadCall(index, found.cause, found.detail))

@@ -16,8 +16,10 @@ from transforms.storage.store import StoreError
 
 __all__ = ["Letters", "SinkLetters", "StoreLetters"]
 
-#: What may wait to be written, in bytes of payloads.
+#: What may wait to be written, in bytes.
 WAITING_BYTES = 16 * 1024 * 1024
+#: What a letter takes beside its payload.
+_EACH = 500
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class StoreLetters:
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         """See `Letters`."""
-        size = sum(len(letter.payload) for letter in letters)
+        size = sum(len(letter.payload) + _EACH for letter in letters)
         if self._bytes + size > WAITING_BYTES:
             raise away("too many refused calls wait to be kept")
         rows = [kept(letter, self._clock()) for letter in letters]

@@ -17,6 +17,7 @@ from transforms.events.decode import BOM
 __all__ = [
     "BATCHES",
     "BATCH_BYTES",
+    "BATCH_CALLS",
     "BEACON",
     "CALL_BYTES",
     "KINDS",
@@ -31,8 +32,12 @@ __all__ = [
 
 #: Segment's limits, of a call and of a batch (segment.com/docs/connections/sources/catalog/libraries/server/http-api).
 CALL_BYTES, BATCH_BYTES = 32 * 1024, 500 * 1024
+#: Calls of a batch: four times Segment's limit, and what a batch of good calls has room for.
+BATCH_CALLS = 10_000
 #: gzip can make a body a little longer.
 _ZIPPED_MORE = 1024
+#: Members of a gzip, each of which is a whole one: some programs write two.
+_MEMBERS = 16
 #: How much of a body that is too large is passed over before it is answered, in bytes.
 _PASSED_OVER = 8 * 1024 * 1024
 #: The kinds of calls by the last part of their path.
@@ -123,11 +128,14 @@ def unzipped(body: bytes, most: int) -> bytes:
     """What is in gzip, of at most so many bytes: unzipping ends where there is more.
 
     Raises:
-      HttpProblem: there is more (413), or it is no whole gzip (400).
+      HttpProblem: there is more (413), it is no whole gzip, or has too many members (400).
     """
-    found = b""
+    found, members = b"", 0
     try:
         while body:
+            members += 1
+            if members > _MEMBERS:  # each is looked at with all that follows
+                raise HttpProblem(400, "members", f"a gzip has at most {_MEMBERS} members")
             member = zlib.decompressobj(zlib.MAX_WBITS | 16)
             found += member.decompress(body, most + 1 - len(found))
             if len(found) > most:

@@ -37,7 +37,7 @@ def started(folder: Path, *flags: str, listen: str = "127.0.0.1:0", **environmen
     command = [sys.executable, "-m", "services.collect", "--listen", listen, *flags]
     if "--sink" not in flags:
         command += ["--sink", f"queue:{folder / 'events.db'}"]
-    if "--dead-letters" not in flags:
+    if "--dead-letters" not in flags and "--store" not in flags:
         command += ["--store", f"sqlite:{folder / 'store.db'}"]
     told = {"TODOKE_WRITE_KEYS": f"shop={KEY}", "PYTHONPATH": str(ROOT), **environment}
     process = subprocess.Popen(

@@ -189,6 +189,8 @@ def test_a_broker_that_goes_away_is_503_at_once_and_all_goes_on_when_it_is_back(
             publisher.create_topic(name=each)
         asked = {"name": subscription, "topic": topic, "enable_message_ordering": ordering}
         subscriber.create_subscription(request=asked)
+        refused = f"projects/{pubsub.name}/subscriptions/people"
+        subscriber.create_subscription(request={"name": refused, "topic": letters})
         flags = ["--sink", f"pubsub:{topic}", "--dead-letters", f"pubsub:{letters}", *["--ordering"] * ordering]
         answered = set()
 
@@ -215,6 +217,7 @@ def test_a_broker_that_goes_away_is_503_at_once_and_all_goes_on_when_it_is_back(
                 until(200, served.url, "/v1/batch", batch("back"))
                 until(200, served.url, "/ready")
                 assert post("after") == 200
+                requests.post(f"{served.url}/v1/track", json={"userId": "ann"}, auth=(KEY, ""), timeout=30)
         pulled: dict[str, str] = {}
         end = time.monotonic() + 60
         while not answered <= pulled.keys() and time.monotonic() < end:
@@ -223,5 +226,7 @@ def test_a_broker_that_goes_away_is_503_at_once_and_all_goes_on_when_it_is_back(
                 call = json.loads(each.message.data)
                 pulled[call["messageId"]] = each.message.ordering_key
             subscriber.acknowledge(subscription=subscription, ack_ids=[each.ack_id for each in found])
+        [letter] = subscriber.pull(subscription=refused, max_messages=9, timeout=30).received_messages
+        assert json.loads(letter.message.data)["cause"] == "no_event"
         assert answered <= pulled.keys()
         assert set(pulled.values()) == ({"ann"} if ordering else {""})

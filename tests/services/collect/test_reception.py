@@ -97,6 +97,8 @@ def test_the_body_is_json_perhaps_in_gzip_whatever_is_said(service: Service, kin
         (gzip.compress(b"{}" * 1000)[:-9], {}, 400, "cut_off"),
         (b"\x1f\x8bno", {}, 400, "not_gzip"),
         (b"{}", {"Content-Encoding": "br"}, 415, "encoding"),
+        (gzip.compress(b"") * 20_000 + gzip.compress(b"{}"), {}, 400, "members"),
+        (b'{"batch": [' + b"{}," * 10_000 + b"{}]}", {}, 413, "too_many"),
     ],
 )
 def test_a_body_that_cannot_be_read_is_a_problem(

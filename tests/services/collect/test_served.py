@@ -18,6 +18,8 @@ from services_served import KEY, Served, collect_process
 from services.server import parse_listen
 from transforms.errors import WrongUse
 from transforms.events.queue.read import QueueReader
+from transforms.metrics.counts import counts_of, summed
+from transforms.storage.open import open_reader
 
 BODY = json.dumps({"event": "Seen", "userId": "ann"}).encode()
 
@@ -128,6 +130,44 @@ def test_a_worker_that_is_killed_is_replaced_and_ends_with_who_started_it(tmp_pa
             assert post(again) == 200
         wait_until_gone(worker)
     assert count(tmp_path) == 2
+
+
+def test_a_store_that_is_away_stops_only_what_it_must_keep(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with collect_process(tmp_path, "--store", f"sqlite:{tmp_path / 'file' / 'store.db'}") as served:
+        assert post(served) == 200
+        refused = httpx.post(f"{served.url}/v1/track", content=b"{}", auth=(KEY, ""))
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert post(served) == 200
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(20) == 0
+    assert count(tmp_path) == 2
+
+
+@pytest.mark.all_in_ci
+def test_a_body_that_never_ends_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    with collect_process(tmp_path) as served:
+        assert post(served) == 200
+        with socket.create_connection(("127.0.0.1", served.port)) as slow:
+            slow.sendall(head(len(BODY)) + BODY[:9])
+            time.sleep(0.3)
+            served.process.send_signal(signal.SIGTERM)
+            served.process.wait(20)
+    assert count(tmp_path) == 1
+
+
+def test_each_worker_counts_into_the_store(tmp_path: Path) -> None:
+    with collect_process(tmp_path, "--workers", "2") as served:
+        for _ in range(20):
+            assert post(served) == 200
+        assert httpx.post(f"{served.url}/v1/track", content=b"{}", auth=(KEY, "")).status_code == 400
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(20) == 0
+    with closing(open_reader(f"sqlite:{tmp_path / 'store.db'}")) as reader:
+        sums = summed(counts_of(reader))
+    assert sums["collect_calls", (("source", "shop"),)] == 20
+    assert sums["collect_refused", (("cause", "no_event"), ("source", "shop"))] == 1
+    assert sums["collect_requests", (("status", "200"),)] == 20
 
 
 @pytest.mark.parametrize(
