@@ -36,6 +36,7 @@ from services.problems import PROBLEM_HANDLERS, HttpProblem, problem_response
 from services.secured import SecuredApp
 from services.sink import KeyedPayload, Sink
 from transforms.events.dead_letter import DeadLetter
+from transforms.events.decode import Cause, Refused
 
 __all__ = ["Collect", "now"]
 
@@ -197,7 +198,7 @@ class Collect:
         """Publish what is good and keep what is not. What is kept comes first: if either fails, all are sent again."""
         if wait := self._keys.wait(source, len(come.calls), address):
             raise HttpProblem(429, "rate", "the source, or its address, sends too many calls", retry_after=wait)
-        announced = self._announced if source.announces else never
+        announced = self._announced if source.announces else self._not_announced
         received = self._clock()
         sent = Sent(come.kind, come.around, source.name, received)
         good: list[KeyedPayload] = []
@@ -224,6 +225,12 @@ class Collect:
         if bad and come.kind is not None:
             raise HttpProblem(400, bad[0].cause, bad[0].detail)
         return taken(bad)
+
+    def _not_announced(self, event: str) -> bool:
+        """Of a source that may not announce, say so rather than that ids are missing."""
+        if self._announced(event):
+            raise Refused(Cause.NO_ID, "it is for everybody, and the source's keys do not say `announces`")
+        return False
 
     async def _live(self, _: Request) -> Response:
         return JSONResponse({"status": "live"})

@@ -126,7 +126,8 @@ def test_a_call_for_everybody_comes_from_a_source_that_announces_and_is_in_the_d
     )
     with collecting(settings) as collect:
         service = Service(collect.app, collect._sink._queue, tmp_path)  # type: ignore[attr-defined]
-        assert service.post("/v1/track", NEWS, key=KEY).json()["code"] == "no_id"
+        refused = service.post("/v1/track", NEWS, key=KEY).json()
+        assert (refused["code"], "announces" in refused["message"]) == ("no_id", True)
         assert service.post("/v1/track", NEWS, key=TELLING_KEY).status_code == 200
         assert service.post("/v1/track", {**NEWS, "event": "Seen"}, key=TELLING_KEY).json()["code"] == "no_id"
         [found] = service.published()
