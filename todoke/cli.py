@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from todoke.boundary import Manner
-from todoke.commands import definitions, jobs, operations, questions
+from todoke.commands import definitions, jobs, levels, operations, questions
 from todoke.help import Grouped
 from transforms.events.plain import escape_unwritable, quoted
 from transforms.storage.scratch.folder import remove_folders
@@ -98,7 +98,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for each in (definitions, jobs, questions, operations):
+for each in (definitions, jobs, questions, levels, operations):
     app.registered_commands += each.group.commands.registered_commands
 
 

@@ -140,6 +140,13 @@ class JobCommand(Command):
 class Grouped(TyperGroup):
     """Commands by the headings of their groups, each with the whole first paragraph of its help."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A command of two words, such as `slo calc`, goes before the one of its first word."""
+        words = " ".join(args[:2])
+        if words in self.commands and len(args) > 1:
+            return words, self.commands[words], args[2:]
+        return super().resolve_command(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the commands."""
         options = [_option(each, ctx) for each in self.get_params(ctx)]

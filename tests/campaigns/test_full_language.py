@@ -1,4 +1,4 @@
-"""The whole language is read: three businesses and each form by itself; what is left is refused by name."""
+"""The whole language is read: three businesses and each form by itself."""
 
 from pathlib import Path
 
@@ -121,10 +121,3 @@ EACH = (
 def test_each_form_once(text):
     _, problems = check((("f.yaml", text),))
     assert [str(problem) for problem in problems.errors] == []
-
-
-def test_what_is_not_supported_yet_is_refused_by_name():
-    _, problems = check((("f.yaml", HEAD + "slos: {push_latency: {owner: o}}"),))
-    assert [problem.cause for problem in problems.errors] == [
-        "`slos` is part of the language but not supported by this version"
-    ]

@@ -14,9 +14,12 @@ from transforms.campaigns.load import check
 from transforms.campaigns.policies import FIELDS as POLICIES
 from transforms.identity.channels import channels
 from transforms.messages.form import form_of
+from transforms.slos.definitions import KINDS
+from transforms.slos.grammar import LEVEL_FIELDS
+from transforms.slos.owners import OWNER_FIELDS
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "reference"
-PAGES = ("definitions", "users", "receipts", "campaigns", "messages")
+PAGES = ("definitions", "users", "receipts", "campaigns", "messages", "slos")
 PAGE = "\n".join((DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
@@ -30,6 +33,7 @@ def test_a_block_of_definitions_has_no_mistake(text: str) -> None:
 def test_every_word_of_the_language_is_on_the_page() -> None:
     words = {*FIELDS, *STEPS, *WAITS, *TRIGGERS, *EXITS, *REENTRIES, *POLICIES, *channels()}
     words |= {key for channel in channels() for key in form_of(channel).keys}
+    words |= {*LEVEL_FIELDS, *OWNER_FIELDS, *KINDS}
     words |= {"then", "else", "unless", "at_most", "same", "include_current", "cron", "at", "zone", "variant", "with"}
     assert {word for word in words if not re.search(rf"(?<![a-z_]){word}(?![a-z_])", PAGE)} == set()
 

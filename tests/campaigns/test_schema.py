@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from messages.test_message_definitions import MISTAKES, PUSH
 from segments.conftest import HEAD
 from segments.test_condition_mistakes import ALLOWED, CORPUS
+from slos.test_level_language import CORPUS as LEVELS
 from strength import examples
 
 from transforms.campaigns.load import check
@@ -61,6 +62,10 @@ UNSAID = {
     "a duration is at most a hundred years": "units would have to be reckoned",
     "at most four weeks": "the same",
     "expected whole days, at most 365d": "the same",
+    "is no bound of the histograms": "the same",
+    "its alert could never fire": "a schema does not look at two places",
+    "sends nothing by": "the same",
+    "no service level is of it": "the same",
     "not an RE2 pattern": "a language of its own",
     "Liquid: ": "a language of its own",
     "MJML": "a language of its own",
@@ -105,7 +110,7 @@ def corpus() -> Iterator[str]:
     yield from (f"messages:\n{indented(text, 2)}" for text, _ in MISTAKES)
     yield from (text for text, _, _ in CASES)
     yield from EACH
-    yield "slos: {push_latency: {owner: o}}"
+    yield from LEVELS
     yield from (path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml")))
     yield from (f"messages:\n{indented(PUSH, 2)}", VALID, "hello", "[1, 2]", "5", "{}", "")
     yield from (f"segments: {section}\npolicies: {section}\n" for section in ("{}", "~", "[]", "x"))

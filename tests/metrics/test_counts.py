@@ -17,12 +17,13 @@ from transforms.events.event import Event
 from transforms.metrics.counts import Histogram, WindowCount, counts_of, histograms_of, summed
 from transforms.metrics.flow import Flow, flow_of, flows, segments_counted
 from transforms.metrics.prometheus import exposition
+from transforms.slos.bounds import BOUNDS
 from transforms.storage.open import open_store
 from transforms.storage.rows import MemberRow, MetricRow, UserRow
 from transforms.storage.series import LABEL_LENGTH, label_value, read_series, series_of
 from transforms.storage.store import Store
 from transforms.users.effects import Account, Effect, Recorded
-from transforms.users.measures import BOUNDS, METRICS, bound_of, seconds_text
+from transforms.users.measures import METRICS, bound_of, seconds_text
 from transforms.users.tally import Tallies, series_for
 
 NOW = START + 26 * HOUR + 7

@@ -157,7 +157,8 @@ class Campaign(msgspec.Struct, frozen=True):
     `consent` is the topic and `quiet` the hours in which nothing is sent; both are None for transactional ones.
     `starts` is inclusive, `ends` exclusive. `holdout` is percent; `variants` are percent of those who are not held out,
     100 in all. `template_events` are events by the names under which templates see the newest of them. `name` is for
-    people, the id where none is written. `tracking` is None where the policy holds.
+    people, the id where none is written. `tracking` is None where the policy holds. A `critical` one has a service
+    level.
     """
 
     id: str
@@ -184,6 +185,7 @@ class Campaign(msgspec.Struct, frozen=True):
     goals: dict[str, Goal] = {}
     name: str = ""
     tracking: Tracking | None = None
+    critical: bool = False
 
     @property
     def every_step(self) -> tuple[Step, ...]:

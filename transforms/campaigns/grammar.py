@@ -47,7 +47,7 @@ FIELDS = (
         "exit",
     ),
     *("reenter", "consent", "transactional", "quiet_hours", "max_delay", "max_event_age", "priority", "on_unknown"),
-    *("rate", "goals", "include_current", "tracking"),
+    *("rate", "goals", "include_current", "tracking", "critical"),
 )
 REQUIRED = ("owner", "trigger", "steps")
 #: More than any provider takes.
@@ -127,6 +127,7 @@ class _Reader:
         said["rate"] = self._rate(trigger)
         said["goals"] = self._goals()
         said["tracking"] = read_tracking(fields["tracking"], problems) if "tracking" in fields else None
+        said["critical"] = "critical" in fields and bool(problems.boolean(fields["critical"]))
         if said["max_delay"] is None or said["on_unknown"] is None:
             return None
         return Campaign(name, trigger=trigger, **said)

@@ -1,10 +1,11 @@
 """Definitions: files read, checked, and compiled once a process, named by the hash of their content."""
 
 import gc
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from transforms.campaigns.definitions import Campaign
@@ -22,6 +23,8 @@ from transforms.segments.document import Node, Problems, read_documents
 from transforms.segments.index import Segment, SegmentIndex, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key
 from transforms.segments.warming import AskedConditions, atoms, references
+from transforms.slos.definitions import ServiceLevel
+from transforms.slos.grammar import Known, check_agreed, read_levels
 
 if TYPE_CHECKING:
     from transforms.messages.needs import Need
@@ -38,7 +41,7 @@ __all__ = [
 
 #: More than any mail holds, in bytes.
 _LONGEST_TEXT = 1_000_000
-_SECTIONS = ("segments", "campaigns", "messages", "policies")
+_SECTIONS = ("segments", "campaigns", "messages", "policies", "slos")
 
 
 class DefinitionsError(NotStarted):
@@ -63,7 +66,7 @@ class Definitions:
     when they were `published` (0 where the whole history is read), and `activations`: since when the leaves count that
     are newer than the pointer, by key; `since` has them as they were published.
     `awaited` are the activations that users may have to wait for, None where nobody has to: without a pointer, and
-    where the whole history is read. `older` are the revisions before, the newest first.
+    where the whole history is read. `older` are the revisions before, the newest first. `slos` are the service levels.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Definitions:
         messages: dict[str, Message],
         policies: Policies,
         *,
+        slos: Mapping[str, ServiceLevel] = MappingProxyType({}),
         release: Release | None = None,
         older: Sequence["Definitions"] = (),
     ) -> None:
@@ -83,6 +87,7 @@ class Definitions:
         self.campaigns = campaigns
         self.messages = messages
         self.policies = policies
+        self.slos = slos
         self.release = release.number if release is not None else 0
         self.since = release.activations if release is not None else ()
         whole = release is None or release.whole
@@ -123,7 +128,7 @@ class Definitions:
     def released(self, release: Release, older: Sequence["Definitions"]) -> "Definitions":
         """The same definitions as the newest of a release; `older` are its other revisions, compiled."""
         parts = (self.segments, self.campaigns, self.messages, self.policies)
-        return Definitions(self.texts, *parts, release=release, older=older)
+        return Definitions(self.texts, *parts, slos=self.slos, release=release, older=older)
 
     @property
     def conditions(self) -> list[tuple[str, Condition]]:
@@ -258,11 +263,14 @@ def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions 
     sendable = {*_names(sections["messages"])}
     campaigns = _merge(sections["campaigns"], lambda node: read_campaigns(node, names, sendable, policies, problems))
     _unused_messages(sections, problems)
+    known = Known(policies.owners, frozenset(names), _channels(sections["campaigns"], campaigns, messages))
+    slos = _merge(sections["slos"], lambda node: read_levels(node, known, problems))
+    check_agreed(sections["campaigns"], sections["slos"], problems)
     for node in (*sections["segments"], *sections["campaigns"]):
         _surprises(node, problems)
     if problems.errors:
         return None, problems
-    definitions = Definitions(texts, segments, campaigns, messages, policies)
+    definitions = Definitions(texts, segments, campaigns, messages, policies, slos=slos)
     if policies.retention is not None:
         places = {name: child for node in sections["campaigns"] for name, child in node.value.items()}
         places |= {name: segment.place for name, segment in segments.items()}
@@ -292,7 +300,7 @@ def _sections(documents: list[Node], problems: Problems) -> dict[str, list[Node]
     sections: dict[str, list[Node]] = {name: [] for name in _SECTIONS}
     taken: dict[tuple[str, str], Node] = {}
     for document in documents:
-        for name, node in (problems.mapping(document, _SECTIONS, later=("slos",)) or {}).items():
+        for name, node in (problems.mapping(document, _SECTIONS) or {}).items():
             sections[name].append(node)
             if name == "policies" or not isinstance(node.value, dict):
                 continue
@@ -330,6 +338,22 @@ def _missing_locales(nodes: list[Node], definitions: Definitions, problems: Prob
             at = child.value.get(field, child)
             cause = f"has no text for `{locale}`, the default locale: whose locale is none of these gets nothing"
             problems.add(at, cause, warning=True)
+
+
+def _channels(
+    nodes: list[Node], campaigns: Mapping[str, Campaign], messages: Mapping[str, Message]
+) -> dict[str, frozenset[str] | None]:
+    """The channels of each campaign; None where it, or a message of it, has mistakes."""
+    sent = {
+        name: {message for step in campaign.every_step for message in step.all_messages}
+        for name, campaign in campaigns.items()
+    }
+    return {
+        name: frozenset(messages[each].channel for each in sent[name])
+        if sent.get(name, {""}) <= messages.keys()
+        else None
+        for name in _names(nodes)
+    }
 
 
 def _unused_messages(sections: dict[str, list[Node]], problems: Problems) -> None:

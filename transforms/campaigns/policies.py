@@ -17,6 +17,8 @@ from transforms.messages.tracking import TrackingPolicy, read_tracking_policy
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR, SECOND
+from transforms.slos.definitions import Owner
+from transforms.slos.owners import read_owners
 
 __all__ = ["FIELDS", "MAX_CAPPED", "NO_QUIET", "Cap", "GlobalHoldout", "Policies", "read_policies", "read_quiet"]
 
@@ -34,6 +36,7 @@ FIELDS = (
     "retention",
     "tracking",
     "preferences",
+    "owners",
 )
 #: So many messages a user are remembered for a cap at most.
 MAX_CAPPED = 1000
@@ -61,7 +64,8 @@ class Policies(msgspec.Struct, frozen=True):
     long facts about a user who is new may come late, are microseconds. `quiet_hours` are those of campaigns that say
     nothing of theirs. `default_region` is that of phone numbers that name none (ISO 3166, two capital letters), empty
     for none. `retention` is how long the archive keeps events, in microseconds, None for ever. `tracking` holds where
-    campaigns and messages say nothing. `preferences` are what the preference page shows.
+    campaigns and messages say nothing. `preferences` are what the preference page shows. `owners` answer for service
+    levels.
     """
 
     default_zone: str = "UTC"
@@ -76,6 +80,7 @@ class Policies(msgspec.Struct, frozen=True):
     default_region: str = ""
     tracking: TrackingPolicy = TrackingPolicy()
     preferences: Preferences = Preferences()
+    owners: Mapping[str, Owner] = {}
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems, files: Mapping[str, str]) -> Policies:
@@ -183,4 +188,5 @@ _READ: dict[str, Callable[[Node, Problems], Any]] = {
     "frequency_caps": _caps,
     "retention": read_duration,
     "tracking": read_tracking_policy,
+    "owners": read_owners,
 }

@@ -31,6 +31,7 @@ from transforms.segments.schema import (
 )
 from transforms.segments.schema import one_key as exactly_one
 from transforms.segments.values import HOUR, TIME_FORM
+from transforms.slos.schema import level_schema, owners_schema
 
 __all__ = ["definitions_schema"]
 
@@ -48,13 +49,15 @@ def definitions_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Todoke definitions",
-        "description": "Segments, campaigns, messages and policies. `todoke validate` checks what no schema can say.",
+        "description": "Segments, campaigns, messages, policies and service levels. `todoke validate` checks "
+        "what no schema can say.",
         **mapping(
             {
                 "segments": {**_by_id("segment"), "description": "who is in"},
                 "campaigns": {**_by_id("campaign"), "description": "what happens when"},
                 "messages": {**_by_id("message"), "description": "what is said"},
                 "policies": {**ref("policies"), "description": "what holds for all campaigns"},
+                "slos": {**_by_id("service_level"), "description": "what is promised, and by whom"},
             }
         ),
         "$defs": {
@@ -67,6 +70,7 @@ def definitions_schema() -> Schema:
             "sending": {"contains": {"anyOf": [has("send"), _inside("then"), _inside("else")]}},
             **message_schemas(),
             "policies": _policies(),
+            "service_level": level_schema(),
         },
     }
 
@@ -119,6 +123,7 @@ def _campaign() -> Schema:
         "goals": {**_named(_goal()), "description": "what it is for"},
         "include_current": {"type": "boolean", "description": "the same as in the trigger"},
         "tracking": {**TRACKING_SCHEMA, "description": "opens and clicks; default: the policy's"},
+        "critical": {"type": "boolean", "description": "true: it must have a service level"},
     }
     many = {"properties": {"trigger": {"anyOf": [has("schedule"), has("announcement")]}}}
     asked = {"properties": {"trigger": {"anyOf": [has("event"), has("schedule")]}}, **has("trigger")}
@@ -271,5 +276,6 @@ def _policies() -> Schema:
             },
             "preferences": {**preferences_schema(), "description": "the page on which people choose topics"},
             "tracking": {**tracking_policy_schema(), "description": "opens and clicks; default: neither"},
+            "owners": {**owners_schema(), "description": "who answers for service levels"},
         }
     )

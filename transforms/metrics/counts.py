@@ -6,9 +6,10 @@ from typing import Protocol
 import msgspec
 
 from transforms.metrics.old_names import read_old
+from transforms.slos.bounds import BOUNDS
 from transforms.storage.rows import MetricRow
 from transforms.storage.series import read_series
-from transforms.users.measures import BOUNDS, HISTOGRAM, METRICS, seconds_text, sum_of
+from transforms.users.measures import HISTOGRAM, METRICS, seconds_text, sum_of
 
 __all__ = ["INSTANCE", "Counts", "Histogram", "WindowCount", "counts_in", "counts_of", "histograms_of", "summed"]
 

@@ -131,12 +131,11 @@ class Problems:
         node: Node,
         allowed: Collection[str],
         *,
-        later: Collection[str] = (),
         required: Collection[str] = (),
         shown: Collection[str] | None = None,
         instead: str = "",
     ) -> Document | None:
-        """The fields of a mapping; unknown, missing and not yet supported keys are problems.
+        """The fields of a mapping; unknown and missing keys are problems.
 
         `shown` are the keys that mistakes name, if not all that are allowed; `instead` says what to write where there
         is no mapping.
@@ -147,9 +146,7 @@ class Problems:
             self.add(node, f"expected a mapping with {offered}; found {node.kind}{hint}")
             return None
         for key, child in node.value.items():
-            if key in later:
-                self.add(child, f"`{key}` is part of the language but not supported by this version")
-            elif key not in allowed:
+            if key not in allowed:
                 word = meant(key, allowed)
                 hint = f"; did you mean `{word}`?" if word else ""
                 self.add(child, f"unknown key `{key}`; allowed are {offered}{hint}")
@@ -229,15 +226,11 @@ class Problems:
         node: Node,
         options: Collection[str],
         *,
-        later: Collection[str] = (),
         instead: str = "",
         otherwise: str = "",
     ) -> str | None:
         """One of a few words; `instead` says what to write where there is another value, `otherwise` what to do if it
         is like none of the words."""
-        if node.value in later:
-            self.add(node, f"`{node.value}` is part of the language but not supported by this version")
-            return None
         if isinstance(node.value, str) and node.value in options:
             return node.value
         word = instead or meant(str(node.value), options)

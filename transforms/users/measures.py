@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import msgspec
 
 from transforms.segments.leaf_totals import MICRO
-from transforms.segments.values import HOUR, MINUTE, SECOND
+from transforms.segments.values import SECOND
+from transforms.slos.bounds import BOUNDS
 
 __all__ = [
-    "BOUNDS",
     "COUNTER",
     "GAUGE",
     "HISTOGRAM",
@@ -30,14 +30,6 @@ __all__ = [
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 #: The value of a label for whatever the definitions do not name.
 OTHER = "other"
-
-#: Upper bounds of the buckets of histograms, in microseconds; a service level's `below` is one of them.
-BOUNDS = (
-    *(1_000 * each for each in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
-    *(SECOND * each for each in (1, 2, 5, 10, 15, 30, 60)),
-    *(MINUTE * each for each in (2, 5, 10, 15, 30, 60)),
-    *(HOUR * each for each in (2, 6, 12, 24)),
-)
 
 
 class Metric(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""`todoke slo`: service levels of a store, and what follows from them."""

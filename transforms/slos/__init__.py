@@ -1,0 +1,1 @@
+"""Service levels: their language, and the exact arithmetic of budgets and alerts."""
