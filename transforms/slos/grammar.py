@@ -165,7 +165,9 @@ class _IndicatorReader:
             return None
         if self.kind == "freshness":
             self.problems.one_key(self.node, fields, ("segment", "job"))
-        said = {"start" if key == "from" else key: self._value(key, child) or "" for key, child in fields.items()}
+        said: dict[str, Any] = {
+            "start" if key == "from" else key: self._value(key, child) or "" for key, child in fields.items()
+        }
         said["below"] = said.get("below") or 0
         for key in ("to", "job"):
             said.pop(key, None)
