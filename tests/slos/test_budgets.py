@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transforms.segments.values import DAY, HOUR, SECOND
 from transforms.slos.alerts import Alert, alerts_of, detected_after, fires, one_pages_below
 from transforms.slos.budget import Events, burn_of, remaining_of, state_of
-from transforms.slos.calc import Answer, answer
+from transforms.slos.calc import BudgetAnswer, answer
 
 HALF = Fraction(1, 2)
 
@@ -89,12 +89,12 @@ def test_thin_traffic_does_not_page():
         assert fires(page, lambda _, total=total: Events(1, total), share("99.9"), floor) is expected
 
 
-def ask(objective: str, window: str, counts: dict[int, tuple[int, int]]) -> Answer:
+def ask(objective: str, window: str, counts: dict[int, tuple[int, int]]) -> BudgetAnswer:
     line = {"objective": objective, "window": window, "counts": {str(key): each for key, each in counts.items()}}
     return answer(msgspec.json.encode(line))[0]
 
 
-def firing(found: Answer) -> list[tuple[str, int]]:
+def firing(found: BudgetAnswer) -> list[tuple[str, int]]:
     return [(each.kind, each.long) for each in found.alerts if each.fires]
 
 

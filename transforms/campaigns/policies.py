@@ -17,7 +17,7 @@ from transforms.messages.tracking import TrackingPolicy, read_tracking_policy
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.operators import read_duration
 from transforms.segments.values import HOUR, SECOND
-from transforms.slos.definitions import Owner
+from transforms.slos.definitions import LevelOwner
 from transforms.slos.owners import read_owners
 
 __all__ = ["FIELDS", "MAX_CAPPED", "NO_QUIET", "Cap", "GlobalHoldout", "Policies", "read_policies", "read_quiet"]
@@ -80,7 +80,7 @@ class Policies(msgspec.Struct, frozen=True):
     default_region: str = ""
     tracking: TrackingPolicy = TrackingPolicy()
     preferences: Preferences = Preferences()
-    owners: Mapping[str, Owner] = {}
+    owners: Mapping[str, LevelOwner] = {}
 
 
 def read_policies(nodes: Iterable[Node], problems: Problems, files: Mapping[str, str]) -> Policies:

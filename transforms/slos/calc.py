@@ -10,7 +10,7 @@ from transforms.slos.alerts import LeftOut, alerts_of, fires
 from transforms.slos.budget import NOTHING, Events, burn_of, remaining_of, state_of
 from transforms.slos.definitions import WINDOWS
 
-__all__ = ["Answer", "CalcAlert", "answer", "read_share"]
+__all__ = ["BudgetAnswer", "CalcAlert", "answer", "read_share"]
 
 
 class _Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,7 +31,7 @@ class CalcAlert(msgspec.Struct, frozen=True):
     fires: bool
 
 
-class Answer(msgspec.Struct, frozen=True):
+class BudgetAnswer(msgspec.Struct, frozen=True):
     """What is left of the budget, the state, the burn in each window that was given (None without events), and alerts.
 
     Numbers are exact, as text: `1/2`.
@@ -48,7 +48,7 @@ _READER = msgspec.json.Decoder(_Question)
 _PERCENT = re.compile(r"[0-9]{1,40}([.][0-9]{1,40})?([eE]-?[0-9]{1,2})?|[0-9]{1,40}/[0-9]{1,40}")
 
 
-def answer(line: str | bytes) -> tuple[Answer, tuple[LeftOut, ...], list[int]]:
+def answer(line: str | bytes) -> tuple[BudgetAnswer, tuple[LeftOut, ...], list[int]]:
     """The answer to one line, the alerts that were left out, and the windows (seconds) whose counts were not given.
 
     What was not given counts as no events: so nothing fires by it; without the window itself the state is `no data`.
@@ -74,7 +74,7 @@ def answer(line: str | bytes) -> tuple[Answer, tuple[LeftOut, ...], list[int]]:
     def events(length: int) -> Events:
         return counts.get(length // SECOND, NOTHING)
 
-    found = Answer(
+    found = BudgetAnswer(
         str(remaining_of(whole, objective)),
         state_of(whole, objective),
         {key: _text(burn_of(each, objective)) for key, each in asked.counts.items()},

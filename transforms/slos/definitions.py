@@ -15,7 +15,7 @@ __all__ = [
     "STATUSES_OF_LEVELS",
     "WINDOWS",
     "Indicator",
-    "Owner",
+    "LevelOwner",
     "ServiceLevel",
 ]
 
@@ -35,7 +35,7 @@ STATUSES_OF_LEVELS = ("trial", "live")
 AT_LEAST = 100
 
 
-class Owner(msgspec.Struct, frozen=True):
+class LevelOwner(msgspec.Struct, frozen=True):
     """Who answers for levels: whom to ask (`contact`), where alerts go (`page`, a URL), and who is next."""
 
     id: str
@@ -69,7 +69,7 @@ class ServiceLevel(msgspec.Struct, frozen=True):
     """
 
     id: str
-    owner: Owner
+    owner: LevelOwner
     indicator: Indicator
     objective: Fraction
     window: str = "28d"

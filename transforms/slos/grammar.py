@@ -19,7 +19,7 @@ from transforms.slos.definitions import (
     STATUSES_OF_LEVELS,
     WINDOWS,
     Indicator,
-    Owner,
+    LevelOwner,
     ServiceLevel,
 )
 
@@ -40,7 +40,7 @@ class Known(msgspec.Struct, frozen=True):
     has mistakes.
     """
 
-    owners: Mapping[str, Owner]
+    owners: Mapping[str, LevelOwner]
     segments: frozenset[str]
     campaigns: Mapping[str, frozenset[str] | None]
 
@@ -111,7 +111,7 @@ def _read(fields: Document, known: Known, problems: Problems) -> dict[str, Any]:
     return said
 
 
-def _owner(node: Node, known: Known, problems: Problems) -> Owner | None:
+def _owner(node: Node, known: Known, problems: Problems) -> LevelOwner | None:
     name = problems.text(node)
     if name is not None and name not in known.owners:
         offered = ", ".join(sorted(known.owners)) or "none"

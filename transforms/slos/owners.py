@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from transforms.segments.document import Node, Problems
-from transforms.slos.definitions import Owner
+from transforms.slos.definitions import LevelOwner
 
 __all__ = ["OWNER_FIELDS", "OWNER_REQUIRED", "URL_FORM", "read_owners"]
 
@@ -14,7 +14,7 @@ OWNER_REQUIRED = ("name", "contact")
 URL_FORM = "https?://[^/\\s]\\S*"
 
 
-def read_owners(node: Node, problems: Problems) -> Mapping[str, Owner] | None:
+def read_owners(node: Node, problems: Problems) -> Mapping[str, LevelOwner] | None:
     """Read the owners by their ids."""
     if not isinstance(node.value, dict) or not node.value:
         problems.add(node, f"expected owners by their ids; found {node.kind}")
@@ -29,5 +29,5 @@ def read_owners(node: Node, problems: Problems) -> Mapping[str, Owner] | None:
             problems.add(
                 fields["page"], "expected a URL that begins with http:// or https://, which alerts are sent to"
             )
-        owners[name] = Owner(name, **{"name": "", "contact": "", **said})
+        owners[name] = LevelOwner(name, **{"name": "", "contact": "", **said})
     return owners
