@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from transforms.metrics.counts import INSTANCE
+from transforms.metrics.counts import INSTANCE, Histogram
 from transforms.segments.values import MINUTE, SECOND
 from transforms.storage.metrics import Metrics
 from transforms.storage.rows import MetricRow
 from transforms.storage.series import escaped, series_of
 from transforms.storage.store import StoreError
+from transforms.users.measures import bound_of, sum_of
 
 __all__ = ["MinuteWriter", "ServiceCounts", "keep_minutes"]
 
@@ -49,6 +50,7 @@ class ServiceCounts:
         self.clock = clock
         self._counted: Counter[_Series] = Counter()
         self._minutes: dict[int, Counter[_Series]] = {}
+        self._times: set[str] = set()
         self._newest = 0
 
     def add(self, name: str, count: int = 1, **labels: str) -> None:
@@ -63,9 +65,19 @@ class ServiceCounts:
                 del self._minutes[min(self._minutes)]
         counts[series] += count
 
+    def observe(self, name: str, seconds: float) -> None:
+        """Count a time in a histogram, whose sum is in microseconds."""
+        micros = max(0, round(seconds * SECOND))
+        self._times.add(name)
+        self.add(name, le=bound_of(micros))
+        self.add(sum_of(name), micros)
+
     def lines(self) -> Iterator[str]:
         """The lines of the exposition, without line ends."""
         for name, says in self._helps.items():
+            if name in self._times:
+                yield from self._histogram(name, says)
+                continue
             shown = f"todoke_{self._service}_{name}_total"
             yield f"# HELP {shown} {says}."
             yield f"# TYPE {shown} counter"
@@ -73,6 +85,18 @@ class ServiceCounts:
                 if each == name:
                     said = ",".join(f'{label}="{escaped(value)}"' for label, value in labels)
                     yield f"{shown}{{{said}}} {count}" if said else f"{shown} {count}"
+
+    def _histogram(self, name: str, says: str) -> Iterator[str]:
+        shown = f"todoke_{self._service}_{name}_seconds"
+        yield f"# HELP {shown} {says}."
+        yield f"# TYPE {shown} histogram"
+        counted = self._counted.copy()
+        buckets = {dict(labels)["le"]: count for (each, labels), count in counted.items() if each == name}
+        histogram = Histogram(buckets, counted[sum_of(name), ()])
+        for edge, reached in histogram.cumulative():
+            yield f'{shown}_bucket{{le="{edge}"}} {reached}'
+        yield f"{shown}_sum {histogram.sum / SECOND:f}"
+        yield f"{shown}_count {histogram.count}"
 
     def rows(self, instance: str) -> list[MetricRow]:
         """The counts of minutes that were not forgotten, each whole, so that writing it again changes nothing."""

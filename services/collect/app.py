@@ -49,6 +49,7 @@ _HELPS = {
     "requests": "Requests by the status of the answer",
     "calls": "Calls that were taken, by source",
     "refused": "Calls that were refused, by source and cause",
+    "latency": "From a request to its answer",
 }
 
 
@@ -168,6 +169,7 @@ class Collect:
         good: Callable[[], Response] | None = None,
     ) -> Response:
         """The answer to a request of calls, whatever becomes of it; `good` makes another one in place of 200's."""
+        began = time.perf_counter()
         self._keys.refresh()
         origin = request.headers.get("origin")
         allowed = origin is not None and self._keys.allows(origin)
@@ -183,6 +185,7 @@ class Collect:
             except HttpProblem as problem:
                 answer = problem_response(problem)
         self.counts.add("requests", status=str(answer.status_code))
+        self.counts.observe("latency", time.perf_counter() - began)
         return with_origin(answer, origin, allowed=allowed)
 
     def _source(self, request: Request, key: str, origin: str | None) -> KeySource:

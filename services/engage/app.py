@@ -1,5 +1,6 @@
 """The ASGI application: the parts of engage, and what every service has."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ from services.problems import PROBLEM_HANDLERS, HttpProblem
 from services.secured import SecuredApp
 
 __all__ = ["PARTS", "EngagePart", "engage"]
+
+#: Paths that machines ask, whose answers no customer waits for.
+_OF_MACHINES = frozenset(("/live", "/ready", "/metrics", "/openapi.json"))
 
 
 class EngagePart(NamedTuple):
@@ -82,11 +86,15 @@ class _Counted:
         self._counts = desk.counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = scope.get("route")
                 path = route.path if isinstance(route, Route) else "other"
                 self._counts.add("requests", path=path, status=str(message["status"]))
+                if path not in _OF_MACHINES:
+                    self._counts.observe("latency", time.perf_counter() - began)
             await send(message)
 
         await self._app(scope, receive, counted)

@@ -31,6 +31,7 @@ _LOOKS = 8
 #: What engage counts.
 HELPS = {
     "requests": "Requests by endpoint and status of the answer",
+    "latency": "From a request to the beginning of its answer, without those of machines",
     "receipts": "Receipts that were published, by kind and channel",
     "touches": "Opens and clicks by what became of them: noted, skipped, or lost",
     "told": "What providers told, by provider and by what came of it",

@@ -4,10 +4,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from services import counts as module
 from services.counts import MinuteWriter, ServiceCounts, keep_minutes
-from transforms.metrics.counts import counts_of, summed
+from transforms.metrics.counts import counts_of, histograms_of, summed
 from transforms.segments.values import MINUTE
 from transforms.storage.rows import MetricRow
 from transforms.storage.sqlite.store import SqliteStore
@@ -108,3 +109,20 @@ def test_what_was_counted_last_is_written_at_the_end(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store, keep_minutes(counts, lambda: store, every=3600):
         counts.add("calls", 7, source="shop")
     assert sum(counted(tmp_path / "store.db").values()) == 7
+
+
+def test_times_are_a_histogram_here_and_in_the_store(tmp_path: Path) -> None:
+    counts = ServiceCounts("collect", {"calls": "Calls", "latency": "Time"}, Clock())
+    with closing(SqliteStore(tmp_path / "store.db")) as store:
+        writer = MinuteWriter(counts, lambda: store)
+        for seconds in (0.001, 0.0015, 0.3, 100_000.0):
+            counts.observe("latency", seconds)
+            writer.write()
+        [histogram] = histograms_of(summed(counts_of(store, "collect_latency")), "collect_latency").values()
+    assert histogram.buckets == {"0.001": 1, "0.002": 1, "0.5": 1, "+Inf": 1}
+    assert histogram.sum == 100_000_302_500
+    [shown] = [each for each in text_string_to_metric_families("\n".join(counts.lines())) if each.type == "histogram"]
+    samples = {(each.name, each.labels.get("le")): each.value for each in shown.samples}
+    assert samples["todoke_collect_latency_seconds_bucket", "0.002"] == 2
+    assert samples["todoke_collect_latency_seconds_count", None] == 4
+    assert samples["todoke_collect_latency_seconds_sum", None] == 100_000.3025

@@ -1,12 +1,64 @@
 """Commands about service levels."""
 
 from importlib import import_module
+from typing import Annotated
 
+import typer
+
+from todoke.commands.flags import DefinitionsPath, Json, OneZone, StoreUrl
 from todoke.help import CommandGroup
 
 __all__ = ["group"]
 
 group = CommandGroup("Service levels")
+
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="only this level, by its id in the definitions")]
+AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="as of this time; default: now")]
+Job = Annotated[
+    str | None,
+    typer.Option(
+        metavar="running|stopped",
+        help="whether a live job is expected to run: then a minute without a measurement is bad for freshness; "
+        "default: as its lease says",
+    ),
+]
+
+
+@group.command(
+    "todoke slo --store sqlite:users.db --definitions shop.yaml",
+    "todoke slo push_latency --store sqlite:users.db --definitions shop.yaml --json",
+)
+def slo(
+    name: Name = None,
+    *,
+    store: StoreUrl,
+    definitions: DefinitionsPath,
+    as_of: AsOf = None,
+    job: Job = None,
+    zone: OneZone = "UTC",
+    json: Json = False,
+) -> None:
+    """Show what service levels come to: what is left of their budgets, since when somebody is to act, and alerts."""
+    import_module("todoke.slo.show").slo(name, store, definitions, as_of, job, zone=zone, json=json)
+
+
+@group.command("todoke slo check --store sqlite:users.db --definitions shop.yaml", name="slo check")
+def check(
+    name: Name = None,
+    *,
+    store: StoreUrl,
+    definitions: DefinitionsPath,
+    as_of: AsOf = None,
+    job: Job = None,
+    json: Json = False,
+) -> None:
+    """Say whether the objectives of levels on trial are sane, by what they would have come to.
+
+    One that is met too easily, or missed from the start, or that could never alert, should not go live: then the exit
+    code is 1.
+    """
+    if code := import_module("todoke.slo.check").check(name, store, definitions, as_of, job, json=json):
+        raise typer.Exit(code)
 
 
 @group.command(

@@ -1,0 +1,1 @@
+"""What service levels come to, by the metrics of a store."""
