@@ -1,7 +1,7 @@
 """Good and bad events of service levels by minute, read from the metrics of a store. Times are microseconds UTC."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from transforms.users.measures import seconds_text
 __all__ = ["LevelSource", "Minutes", "is_expected", "read_minutes"]
 
 #: Sends that went out, those that should have and did not; others ended as campaigns and policies say.
-_SENT, _NOT_SENT = frozenset(("handed_off", "confirmed")), frozenset(("failed", "unknown", "expired"))
+_SENT, _NOT_SENT = ("handed_off", "confirmed"), ("failed", "unknown", "expired")
 #: What a provider of machines asks, not a customer: it is no event of availability.
 _OF_MACHINES = frozenset(("/live", "/ready", "/metrics", "/openapi.json"))
 #: From this status on an answer is the service's own failure.
@@ -116,14 +116,14 @@ def _is_good(indicator: Indicator, count: WindowCount) -> bool | None:
                 return None
             return _of(labels.get("state"), _SENT, _NOT_SENT)
         case "accounting":
-            return _of(labels.get("outcome"), {"applied"}, {"dead_letter"})
+            return _of(labels.get("outcome"), ("applied",), ("dead_letter",))
         case "correctness":
-            return _of(labels.get("outcome"), {"agree"}, {"differ"})
+            return _of(labels.get("outcome"), ("agree",), ("differ",))
         case _:
             return None if labels.get("path") in _OF_MACHINES else int(labels.get("status") or 0) < _OWN_FAILURE
 
 
-def _of(word: str | None, good: Iterable[str], bad: Iterable[str]) -> bool | None:
+def _of(word: str | None, good: Container[str | None], bad: Container[str | None]) -> bool | None:
     return True if word in good else False if word in bad else None
 
 
