@@ -62,6 +62,36 @@ def check(
 
 
 @group.command(
+    "todoke slo export --definitions shop.yaml --prometheus > todoke-rules.yaml",
+    "todoke slo export --definitions shop.yaml --prometheus --tests \\",
+    "  > todoke-rules-test.yaml",
+    "promtool test rules todoke-rules-test.yaml",
+    name="slo export",
+)
+def export(
+    name: Name = None,
+    *,
+    definitions: DefinitionsPath,
+    openslo: Annotated[bool, typer.Option("--openslo", help="print OpenSLO v1")] = False,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="print rules of Prometheus")] = False,
+    google: Annotated[bool, typer.Option("--google", help="print bodies for Google Cloud Monitoring")] = False,
+    tests: Annotated[
+        bool,
+        typer.Option("--tests", help="with --prometheus: print promtool's tests of todoke-rules.yaml"),
+    ] = False,
+) -> None:
+    """Print service levels, and the alerts that follow from them, in the form of another system.
+
+    Levels on trial have no alerts there.
+    """
+    asked = {"openslo": openslo, "prometheus": prometheus, "google": google}
+    forms = [form for form, is_asked in asked.items() if is_asked]
+    if len(forms) != 1:
+        raise typer.BadParameter("name one of --openslo, --prometheus and --google")
+    import_module("todoke.slo.export").export(name, definitions, forms[0], tests=tests)
+
+
+@group.command(
     'echo \'{"objective": "99.9", "window": "30d", "counts": {"2592000": [500, 1000000]}}\' |',
     "  todoke slo calc",
     name="slo calc",
