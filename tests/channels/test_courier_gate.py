@@ -12,7 +12,7 @@ from transforms.channels.receipts import receipt_of
 from transforms.channels.rules import Rule
 from transforms.events.times import read_time, write_time
 from transforms.storage.open import open_store
-from transforms.storage.rows import LedgerState, UserRow
+from transforms.storage.rows import HoldRow, LedgerState, UserRow
 from transforms.storage.store import StoreError
 
 SECOND = 1_000_000
@@ -312,3 +312,63 @@ def test_users_are_looked_up_together_and_a_store_that_fails_stops_the_batch(fcm
     with pytest.raises(StoreError):
         courier.deliver([make("unasked")])
     assert fcm.requests["unasked"] == 0
+
+
+# What is held back since a budget is used up.
+
+LOW, HIGH, ALWAYS = ({"win_back": Rule(priority=priority)} for priority in (29, 30, None))
+
+
+@pytest.fixture
+def hold(store):
+    def hold(until=EVENING + HOUR, since=EVENING - HOUR, below=30):
+        store.write_hold(HoldRow(below, ("fast",), since, until))
+
+    return hold
+
+
+def test_what_is_held_back_waits_unclaimed_and_asks_again(fcm, live, store, make, hold):
+    hold()
+    send = make("held")
+    [delivery] = live(rules=LOW).deliver([send])
+    assert (delivery.state, delivery.reason, delivery.retry_at) == ("later", "held", EVENING + 300 * SECOND)
+    assert (rows(store), fcm.requests["held"]) == ({}, 0)
+    assert said(live(EVENING + HOUR, rules=LOW).deliver([send], waited=True)) == [("handed_off", "")]
+
+
+@pytest.mark.parametrize("rules", [HIGH, ALWAYS])
+def test_others_go_out(live, make, hold, rules):
+    hold()
+    assert said(live(rules=rules).deliver([make("other")])) == [("handed_off", "")]
+
+
+@pytest.mark.parametrize("changes", [{"below": 0}, {"until": EVENING}, {"since": EVENING + 1}])
+def test_a_hold_that_is_over_holds_nothing(live, make, hold, changes):
+    hold(**changes)
+    assert said(live(rules=LOW).deliver([make("other")])) == [("handed_off", "")]
+
+
+def test_a_hold_ends_before_it_is_asked_again(live, make, hold):
+    hold(until=EVENING + 60 * SECOND)
+    assert live(rules=LOW).deliver([make("held")])[0].retry_at == EVENING + 60 * SECOND
+
+
+def test_what_is_held_until_it_expires_says_so(live, store, make, hold):
+    hold()
+    send = make("held", not_after=EVENING + 60 * SECOND)
+    [delivery] = live(rules=LOW).deliver([send])
+    assert delivery.retry_at == EVENING + 61 * SECOND
+    assert said(live(EVENING + 61 * SECOND, rules=LOW).deliver([send], waited=True)) == [("expired", "held")]
+    assert rows(store) == {"held": ("expired", "held")}
+
+
+def test_who_is_deleted_meanwhile_is_not_held_but_refused(live, store, make, hold):
+    hold()
+    store.write_users([UserRow("gone", 1, b"", b'{"user": "gone", "deleted": true}')])
+    assert said(live(rules=LOW).deliver([make("held", user="gone")])) == [("suppressed", "deleted")]
+
+
+def test_a_run_over_files_waits_for_nothing(make_courier, store, make, hold):
+    hold()
+    courier = make_courier(store, now=EVENING, bounded=True, rules=LOW)
+    assert said(courier.deliver([make("other")])) == [("handed_off", "")]

@@ -60,7 +60,7 @@ def test_no_call_of_the_store_is_made_on_the_event_loop(store, make_courier, mak
             now=NOW + number * 10**8,
         )
         courier.deliver(sends)
-    assert beside.asked == {"read_users", "claim", "resolve", "record", "write_inbox"}
+    assert beside.asked == {"read_users", "read_hold", "claim", "resolve", "record", "write_inbox"}
 
 
 def test_what_was_accepted_while_the_file_was_locked_is_handed_off(tmp_path: Path, make_courier, make_send):

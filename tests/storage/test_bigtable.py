@@ -42,6 +42,7 @@ LAYOUT = [
     (keys.metric_key("a b", -1), b"a$`b#7fffffffffffffff"),
     (keys.RUN_KEY, b"run"),
     (keys.LEASE_KEY, b"lease"),
+    (keys.HOLD_KEY, b"hold"),
     (keys.control_key("80064b9fe68ac000-189744d6dd1d8000-0f1e"), b"80064b9fe68ac000-189744d6dd1d8000-0f1e"),
 ]
 

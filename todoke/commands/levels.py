@@ -92,6 +92,27 @@ def export(
 
 
 @group.command(
+    "todoke slo enforce --store sqlite:users.db --definitions shop.yaml --for 1h",
+    name="slo enforce",
+)
+def enforce(
+    *,
+    store: StoreUrl,
+    definitions: DefinitionsPath,
+    lasts: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="how long it holds, unless this is run again; 1m to 7d")
+    ] = "1h",
+    job: Job = None,
+    json: Json = False,
+) -> None:
+    """Hold sends of low priority back while the budget of a live level is used up, as its `on_exhausted` says.
+
+    It writes one row, which ends by itself. Schedule it, say every 15 minutes.
+    """
+    import_module("todoke.slo.enforce").enforce(store, definitions, lasts, job, json=json)
+
+
+@group.command(
     'echo \'{"objective": "99.9", "window": "30d", "counts": {"2592000": [500, 1000000]}}\' |',
     "  todoke slo calc",
     name="slo calc",

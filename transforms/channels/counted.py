@@ -7,7 +7,7 @@ from transforms.campaigns.effects import Send
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
 from transforms.segments.values import MINUTE
-from transforms.storage.rows import LedgerRow, LedgerState, MetricRow, UserRow
+from transforms.storage.rows import HoldRow, LedgerRow, LedgerState, MetricRow, UserRow
 from transforms.storage.store import Store, StoreError
 from transforms.users.tally import Tallies
 
@@ -108,6 +108,10 @@ class CountedLedger:
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
         """Rows of users."""
         return self._store.read_users(users)
+
+    def read_hold(self) -> HoldRow | None:
+        """What is held back."""
+        return self._store.read_hold()
 
     def count_unclaimed(self, deliveries: Iterable[Delivery]) -> None:
         """Count those of deliveries that came to no row: of a deleted user nothing is kept, and of two equal sends in

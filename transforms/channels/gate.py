@@ -4,6 +4,7 @@ Decisions are in event time; a backlog that is read at once, or a night between 
 what nobody would decide now. The order of the questions is that of decisions (docs/reference/campaigns.md).
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,9 +16,10 @@ from transforms.channels.outcome import Delivery
 from transforms.channels.rules import Rule, Rules
 from transforms.events.times import read_time
 from transforms.identity.channels import TOKENS, channels
-from transforms.storage.rows import LedgerState, UserRow
+from transforms.segments.values import MINUTE, SECOND
+from transforms.storage.rows import HoldRow, LedgerState, UserRow
 
-__all__ = ["MISSED", "Gate", "Profiles"]
+__all__ = ["HELD", "MISSED", "Gate", "Profiles"]
 
 #: Profiles as `users` rows show them to others than the state machine.
 Profiles = dict[str, dict[str, Any]]
@@ -25,12 +27,18 @@ Profiles = dict[str, dict[str, Any]]
 
 #: Why a send of a schedule is refused that first comes when it is too late: the job stood still.
 MISSED = "missed"
+#: Why a send waits, or waited until it expired: a budget is used up, and its campaign's priority is low.
+HELD = "held"
+#: How often the gate looks what is held back, and how soon a send that waits for it asks again, in microseconds.
+_LOOK_EVERY, _ASK_AGAIN = 10 * SECOND, 5 * MINUTE
 
 _GONE, _ASKS_NOTHING = Rule("stopped"), Rule()
 
 
 class _Users(Protocol):
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]: ...
+
+    def read_hold(self) -> HoldRow | None: ...
 
 
 class Gate:
@@ -39,7 +47,7 @@ class Gate:
     Args:
       clock: the time in microseconds that counts for a send.
       rules: what campaigns say now; None asks nothing.
-      users: where deletions and denials are looked up.
+      users: where deletions and denials are looked up, and what is held back.
       bounded: nobody comes back in the morning, so that quiet hours refuse. Users are those of the run's end, and its
         decisions are of before: of them only deletions are asked for.
     """
@@ -57,6 +65,8 @@ class Gate:
         self._users = users
         self._bounded = bounded
         self._decoder = msgspec.json.Decoder(dict[str, Any])
+        self._hold: HoldRow | None = None
+        self._looked = -_LOOK_EVERY
 
     def profiles(self, sends: Sequence[Send]) -> Profiles:
         """What has become of the users of sends: by the user that a send names; of an id that was merged, the profile
@@ -65,6 +75,7 @@ class Gate:
         Raises:
           StoreError: users could not be looked up.
         """
+        self._look()
         asked = {send.user for send in sends}
         profiles: Profiles = {}
         further = asked
@@ -88,13 +99,29 @@ class Gate:
         outside = now if send.quiet is None else first_outside(send.quiet, send.zone, now)
         if now > send.not_after and not waited and self._rule(send).scheduled:
             return Delivery(send, LedgerState.SUPPRESSED, MISSED)
+        held_until = self._held_until(send, now)
         if outside > send.not_after:
-            return Delivery(send, LedgerState.EXPIRED)
+            return Delivery(send, LedgerState.EXPIRED, HELD if held_until else "")
+        if held_until:
+            return Delivery(send, "later", HELD, retry_at=min(held_until, max(send.not_after, now) + SECOND))
         if outside == now:
             return None
         if self._bounded:
             return Delivery(send, LedgerState.SUPPRESSED, "quiet")
         return Delivery(send, "later", "quiet", retry_at=outside)
+
+    def _look(self) -> None:
+        """Read what is held back, every few seconds. A run over files waits for nothing."""
+        moment = time.monotonic_ns() // 1_000
+        if not self._bounded and self.rules is not None and moment - self._looked >= _LOOK_EVERY:
+            self._hold, self._looked = self._users.read_hold(), moment
+
+    def _held_until(self, send: Send, now: int) -> int:
+        """When a send that is held back asks again, 0 for one that is not."""
+        hold, priority = self._hold, self._rule(send).priority
+        if hold is None or priority is None or not (priority < hold.below and hold.since <= now < hold.until):
+            return 0
+        return min(hold.until, now + _ASK_AGAIN)
 
     def _rule(self, send: Send) -> Rule:
         return _ASKS_NOTHING if self.rules is None else self.rules.get(send.campaign, _GONE)

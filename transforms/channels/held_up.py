@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from transforms.channels.gate import HELD
 from transforms.channels.outcome import Delivery
 from transforms.logs import fields
 
@@ -34,11 +35,11 @@ class HeldUp:
         self._told: dict[str, float] = {}
 
     def note(self, delivery: Delivery) -> None:
-        """What became of a send: it waits (for a provider, not for the end of quiet hours), or waits no longer."""
+        """What became of a send: it waits (for a provider, not for the end of quiet hours or a hold), or no longer."""
         channel = delivery.send.channel
         with self._lock:
             waiting = self._waiting.setdefault(channel, set())
-            if delivery.state == "later" and delivery.reason != "quiet":
+            if delivery.state == "later" and delivery.reason not in ("quiet", HELD):
                 waiting.add(delivery.send.id)
                 if delivery.detail or channel not in self._said:
                     self._said[channel] = delivery.reason, delivery.detail

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from transforms.storage.rows import LedgerRow, UserRow
+from transforms.storage.rows import HoldRow, LedgerRow, UserRow
 
 __all__ = ["CourierStore"]
 
@@ -22,3 +22,6 @@ class CourierStore(Protocol):
 
     def read_users(self, users: Sequence[str]) -> dict[str, UserRow]:
         """Rows of users."""
+
+    def read_hold(self) -> HoldRow | None:
+        """What is held back."""

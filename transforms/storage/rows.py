@@ -7,6 +7,7 @@ __all__ = [
     "DeadLetterRow",
     "EventKey",
     "EventRow",
+    "HoldRow",
     "IdentityRow",
     "InboxMarks",
     "InboxRow",
@@ -182,6 +183,17 @@ class LeaseRow(msgspec.Struct, frozen=True, gc=False):
     pid: int
     started: str
     token: str
+    since: int
+    until: int
+
+
+class HoldRow(msgspec.Struct, frozen=True, gc=False):
+    """Sends of campaigns with a priority below `below` (0: none) wait from `since` until `until`, for the budgets of
+    these service levels are used up.
+    """
+
+    below: int
+    levels: tuple[str, ...]
     since: int
     until: int
 

@@ -8,6 +8,7 @@ from transforms.errors import NotStarted, TodokeError
 from transforms.storage.archive import Archive
 from transforms.storage.control import Control
 from transforms.storage.dead_letters import DeadLetters
+from transforms.storage.holds import Holds
 from transforms.storage.identities import Identities
 from transforms.storage.inbox import Inbox
 from transforms.storage.lease import Lease
@@ -32,7 +33,9 @@ class OlderStore(NoStore):
     """A store of an older version, which reading alone cannot bring up to date: opening it to write does."""
 
 
-class Store(Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLetters, Control, Runs, Lease, Protocol):
+class Store(
+    Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLetters, Control, Runs, Lease, Holds, Protocol
+):
     """All tables. Who needs some of them takes their protocols.
 
     Every write takes a batch, and all but `publish_control` and `add_metrics` are safe to repeat; every method raises

@@ -23,6 +23,7 @@ REASONS = (
     "expired",
     "global_holdout",
     "greylisted",
+    "held",
     "historical",
     "holdout",
     "in_journey",

@@ -11,6 +11,7 @@ import re
 from hashlib import blake2b, sha256
 
 __all__ = [
+    "HOLD_KEY",
     "LEASE_KEY",
     "LETTERS",
     "RUN_KEY",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 #: The two rows of the table of runs: the last bounded run, and who works on the store.
-RUN_KEY, LEASE_KEY = b"run", b"lease"
+RUN_KEY, LEASE_KEY, HOLD_KEY = b"run", b"lease", b"hold"
 
 #: The prefixes of keys of dead letters.
 LETTERS = b"t#"

@@ -42,6 +42,7 @@ from transforms.storage.bigtable.archive import BigtableArchive
 from transforms.storage.bigtable.control import BigtableControl
 from transforms.storage.bigtable.database import NAMES
 from transforms.storage.bigtable.dead_letters import BigtableDeadLetters
+from transforms.storage.bigtable.holds import BigtableHolds
 from transforms.storage.bigtable.identities import BigtableIdentities
 from transforms.storage.bigtable.inbox import BigtableInbox
 from transforms.storage.bigtable.lease import BigtableLease
@@ -68,6 +69,7 @@ class BigtableStore(
     BigtableMetrics,
     BigtableControl,
     BigtableDeadLetters,
+    BigtableHolds,
     BigtableRuns,
     BigtableLease,
     BigtableUsers,

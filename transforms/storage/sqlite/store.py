@@ -12,6 +12,7 @@ from transforms.storage.sqlite.archive import SqliteArchive
 from transforms.storage.sqlite.control import SqliteControl
 from transforms.storage.sqlite.database import surfacing
 from transforms.storage.sqlite.dead_letters import SqliteDeadLetters
+from transforms.storage.sqlite.holds import SqliteHolds
 from transforms.storage.sqlite.identities import SqliteIdentities
 from transforms.storage.sqlite.inbox import SqliteInbox
 from transforms.storage.sqlite.lease import SqliteLease
@@ -48,6 +49,7 @@ class SqliteStore(
     SqliteMetrics,
     SqliteControl,
     SqliteDeadLetters,
+    SqliteHolds,
     SqliteRuns,
     SqliteLease,
     SqliteAcknowledged,
