@@ -66,8 +66,8 @@ def _indicator(indicator: Indicator) -> dict[str, Any]:
         "correctness": ('outcome=one_of("agree","differ")', 'outcome="differ"'),
         "availability": ("", 'status=starts_with("5")'),
     }[indicator.kind]
-    name = {"success": "sends", "accounting": "accounts", "correctness": "audited"}.get(indicator.kind)
-    counter = f"todoke_{name or f'{indicator.service}_requests'}_total/counter"
+    counters = {"success": "sends", "accounting": "accounts", "correctness": "audited"}
+    counter = f"todoke_{counters.get(indicator.kind, f'{indicator.service}_requests')}_total/counter"
     machines = ("/live", "/ready", "/metrics", "/openapi.json") if indicator.service == "engage" else ()
     without = [f'metric.labels.path!="{path}"' for path in machines]
     without += ['metric.labels.reason!="held"'] if indicator.kind == "success" else []
