@@ -1,6 +1,7 @@
 """Commands about service levels."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -110,6 +111,49 @@ def enforce(
     It writes one row, which ends by itself. Schedule it, say every 15 minutes.
     """
     import_module("todoke.slo.enforce").enforce(store, definitions, lasts, job, json=json)
+
+
+@group.command(
+    "todoke slo review --store sqlite:users.db --definitions shop.yaml \\",
+    "  --last reviews/2026-W13.md > reviews/2026-W14.md",
+    name="slo review",
+)
+def review(
+    *,
+    store: StoreUrl,
+    definitions: DefinitionsPath,
+    week: Annotated[
+        str | None, typer.Option(metavar="WEEK", help="such as 2026-W14; default: the last that is over, UTC")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="write a page instead of printing Markdown")] = None,
+    last: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the last review as Markdown; its open tasks are taken over")
+    ] = None,
+    job: Job = None,
+    json: Json = False,
+) -> None:
+    """Write what owners look at every week: each level, who acts, the worst hours, and what changed meanwhile."""
+    import_module("todoke.slo.review").review(store, definitions, week, html=html, last=last, job=job, json=json)
+
+
+@group.command(
+    "todoke slo postmortem --store sqlite:users.db --definitions shop.yaml \\",
+    "  --from 2026-08-01T09:00:00Z --to 2026-08-01T10:30:00Z > postmortem.md",
+    name="slo postmortem",
+)
+def postmortem(
+    *,
+    store: StoreUrl,
+    definitions: DefinitionsPath,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="when it began")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="when it was over; at most 7 days later")],
+    job: Job = None,
+) -> None:
+    """Write down what is known of an incident, as Markdown to go on with.
+
+    What it cost, a timeline, what changed before, who was affected and what was not sent.
+    """
+    import_module("todoke.slo.postmortem").postmortem(store, definitions, start, end, job)
 
 
 @group.command(

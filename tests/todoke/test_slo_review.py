@@ -1,0 +1,115 @@
+"""`todoke slo review` and `todoke slo postmortem`: what owners read, from a store with an incident."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from commands import Todoke
+
+from transforms.events.times import read_time
+from transforms.segments.values import DAY, HOUR, MINUTE
+from transforms.storage.open import open_store
+from transforms.storage.rows import DeadLetterRow, LeaseRow, LedgerRow
+from transforms.users.tally import Tallies
+
+MONDAY = read_time("2026-03-23T00:00:00Z")
+INCIDENT = MONDAY + 2 * DAY + 9 * HOUR
+DEFINITIONS = """\
+policies: {owners: {growth: {name: Growth team, contact: growth@example.com}}}
+slos:
+  sent: {owner: growth, indicator: {success: {channel: push}}, objective: 99, window: 7d, status: live}
+  audited: {owner: growth, indicator: correctness, objective: 99, window: 28d}
+"""
+FLAGS = ("--store", "sqlite:users.db", "--definitions", "levels.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A week of a thousand sends a day, and an hour in which 150 failed."""
+    (tmp_path / "levels.yaml").write_text(DEFINITIONS)
+    tallies = Tallies(MINUTE)
+
+    def sent(state: str, at: int, by: int, reason: str = "") -> None:
+        tallies.count("sends", "greet", "push", reason, state, "hello", "", at=at, by=by)
+
+    for day in range(-3, 7):
+        sent("handed_off", MONDAY + day * DAY + 10 * HOUR, 1000)
+    for minute in range(30):
+        sent("failed", INCIDENT + minute * MINUTE, 5, "unavailable")
+    with closing(open_store(f"sqlite:{tmp_path / 'users.db'}")) as store:
+        store.add_metrics(tallies.rows(INCIDENT))
+        rows = [
+            LedgerRow(f"user{number}", f"send{number}", "failed", "greet", "hello", "push", INCIDENT, INCIDENT + MINUTE)
+            for number in range(3)
+        ]
+        store.record([*rows, LedgerRow("ada", "other", "failed", "greet", "hello", "push", MONDAY, MONDAY)])
+        letters = [DeadLetterRow(INCIDENT, "x", INCIDENT, "", "shop", "no_type", "", b"{}", 2)]
+        store.write_dead_letters(letters)
+        store.swap_lease(None, LeaseRow("a live job", "host1", 1, "", "t", INCIDENT - HOUR, INCIDENT + 9 * DAY))
+    return tmp_path
+
+
+def cells(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines() if line[:1] == "|"]
+
+
+def test_a_week_as_an_owner_reads_it(folder: Path, todoke: Todoke) -> None:
+    done = todoke("slo", "review", *FLAGS, "--week", "2026-W13")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# Service levels, week 2026-W13\n")
+    rows = cells(done.stdout)
+    state = "exhausted (before: healthy)"
+    assert ["sent", "Growth team", "99 % in 7d", state, "-109.8%", "2.10", "150 of 7,150"] in rows
+    assert ["audited", "Growth team", "99 % in 28d, on trial", "no data", "", "", "0 of 0"] in rows
+    assert ["sent", "2026-03-25T09:00:00Z", "150 of 150"] in rows
+    assert "- Growth team (growth@example.com), for sent: acts: exhausted since 2026-03-25T09:" in done.stdout
+    assert "- 2026-03-25T08:00:00Z: a live job began on host1" in done.stdout
+    assert "their version control says what changed" in done.stdout
+
+
+def test_open_actions_of_the_last_review_are_taken_over(folder: Path, todoke: Todoke) -> None:
+    (folder / "last.md").write_text("## Actions\n\n- [x] done\n- [ ] ask the provider, Ada, 1 April\n- [ ] \n")
+    done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--last", "last.md")
+    assert "- [ ] ask the provider, Ada, 1 April\n" in done.stdout
+    assert "done" not in done.stdout
+
+
+def test_a_page_and_values(folder: Path, todoke: Todoke) -> None:
+    done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--html", "review.html")
+    assert done.returncode == 0, done.stderr
+    page = (folder / "review.html").read_text()
+    assert "<td>150 of 7,150</td>" in page
+    assert "http://" not in page
+    assert "https://" not in page
+    done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--json")
+    shown = {each["slo"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert (shown["sent"]["state"], shown["sent"]["before"], shown["sent"]["week_bad"]) == ("exhausted", "healthy", 150)
+
+
+@pytest.mark.parametrize("week", ["2026-13", "2026-W60", "last"])
+def test_what_is_no_week(folder: Path, todoke: Todoke, week: str) -> None:
+    done = todoke("slo", "review", *FLAGS, "--week", week)
+    assert (done.returncode, "expected a week such as 2026-W14" in done.stderr) == (2, True)
+
+
+def test_the_postmortem_of_the_incident(folder: Path, todoke: Todoke) -> None:
+    times = ("--from", "2026-03-25T08:30:00Z", "--to", "2026-03-25T09:45:00Z")
+    done = todoke("slo", "postmortem", *FLAGS, *times)
+    assert done.returncode == 0, done.stderr
+    rows = cells(done.stdout)
+    assert ["sent", "Growth team (growth@example.com)", "150 of 150", "291.3%", "-191.3%", "exhausted"] in rows
+    assert ["2026-03-25T09:00:00Z", "sent: bad events until 2026-03-25T09:30:00Z, 150 of 150"] in rows
+    labels = "campaign greet, channel push, reason unavailable, state failed, step hello"
+    assert ["2026-03-25T09:00:00Z", f"first of 150 in sends: {labels}"] in rows
+    assert "3 sends to 3 users did not go out, or nobody knows." in done.stdout
+    assert ["greet", "hello", "push", "failed", "", "3"] in rows
+    assert ["no_type", "1"] in rows
+    assert "- 2026-03-25T08:00:00Z: a live job began on host1" in done.stdout
+    assert "## Root causes\n" in done.stdout
+    assert "- [ ] what, who, until when" in done.stdout
+
+
+def test_an_incident_has_an_end(folder: Path, todoke: Todoke) -> None:
+    times = ("--from", "2026-03-25T09:30:00Z", "--to", "2026-03-25T08:30:00Z")
+    assert todoke("slo", "postmortem", *FLAGS, *times).returncode == 2

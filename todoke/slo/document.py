@@ -1,0 +1,108 @@
+"""A short document of headings, sentences, lists and tables: as Markdown, and as one HTML file without scripts."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+import msgspec
+
+from transforms.events.plain import plain_lines
+
+__all__ = ["Document", "Heading", "Listed", "Sentence", "TableOf", "as_html", "as_markdown", "open_tasks"]
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding: .3rem .8rem .3rem 0;
+  text-align: left; vertical-align: top; }
+@media print { body { margin: 0; max-width: none; } }
+"""
+
+
+class Heading(msgspec.Struct, frozen=True):
+    """A heading of level 1 to 3."""
+
+    level: int
+    text: str
+
+
+class Sentence(msgspec.Struct, frozen=True):
+    """A paragraph."""
+
+    text: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A list; of `tasks` each can be ticked off."""
+
+    items: Sequence[str]
+    tasks: bool = False
+
+
+class TableOf(msgspec.Struct, frozen=True):
+    """A table with its heads."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+Document = Sequence[Heading | Sentence | Listed | TableOf]
+
+
+def as_markdown(document: Document) -> str:
+    """The document as Markdown, in which no text of others is mark-up."""
+    return "\n\n".join("\n".join(_lines(part)) for part in document) + "\n"
+
+
+def _lines(part: Heading | Sentence | Listed | TableOf) -> Iterator[str]:
+    match part:
+        case Heading(level, text):
+            yield f"{'#' * level} {_plain(text)}"
+        case Sentence(text):
+            yield _plain(text)
+        case Listed(items, tasks):
+            yield from (f"- {'[ ] ' if tasks else ''}{_plain(item)}" for item in items)
+        case TableOf(heads, rows):
+            for row in (heads, ["---"] * len(heads), *rows):
+                yield f"| {' | '.join(_plain(cell).replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _plain(text: str) -> str:
+    return " ".join(plain_lines(text).split()).replace("<", "&lt;")
+
+
+def as_html(title: str, document: Document) -> str:
+    """The document as one HTML file that fetches nothing, for light and dark, telephones and paper."""
+    body = "\n".join(line for part in document for line in _tags(part))
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{_safe(title)}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n'
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _tags(part: Heading | Sentence | Listed | TableOf) -> Iterator[str]:
+    match part:
+        case Heading(level, text):
+            yield f"<h{level}>{_safe(text)}</h{level}>"
+        case Sentence(text):
+            yield f"<p>{_safe(text)}</p>"
+        case Listed(items, tasks):
+            mark = "☐ " if tasks else ""
+            yield f"<ul>{''.join(f'<li>{mark}{_safe(item)}</li>' for item in items)}</ul>"
+        case TableOf(heads, rows):
+            yield f"<table><tr>{''.join(f'<th>{_safe(head)}</th>' for head in heads)}</tr>"
+            yield from (f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
+            yield "</table>"
+
+
+def _safe(text: str) -> str:
+    return escape(" ".join(plain_lines(text).split()))
+
+
+def open_tasks(markdown: str) -> list[str]:
+    """The tasks of a document in Markdown that nobody has ticked off."""
+    lines = (line.strip() for line in markdown.splitlines())
+    return [line[5:].strip() for line in lines if line.startswith(("- [ ]", "* [ ]")) and line[5:].strip()]
