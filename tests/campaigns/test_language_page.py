@@ -20,7 +20,7 @@ from transforms.slos.owners import OWNER_FIELDS
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "reference"
 PAGES = ("definitions", "users", "receipts", "campaigns", "messages", "slos")
-PAGE = "\n".join((DOCS / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
+PAGE = "\n".join((DOCS / f"{page}.md").read_text(encoding="utf-8") for page in (*PAGES, "../slo"))
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 

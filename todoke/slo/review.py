@@ -101,9 +101,7 @@ def _document(start: int, reviews: list[LevelReview], changes: list[str], open_a
         Sentence(f"From {write_time(start)} to {write_time(start + _WEEK)}. States are those at its end."),
         TableOf(heads, rows),
         Heading(2, "Who acts"),
-        Listed(
-            [_acts(each) for each in reviews if each.status.state in (ACT, EXHAUSTED, NO_DATA)] or ["nobody has to"]
-        ),
+        Listed(acting or ["nobody has to"]),
         Heading(2, "Worst hours"),
     ]
     worst = [
