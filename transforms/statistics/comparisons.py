@@ -1,8 +1,8 @@
 """Two arms of a randomised comparison: by how much one differs from the other, as a difference and as a ratio.
 
 A ratio of means r = m1 / m2 is in its interval if 0 is in that of m1 - r·m2 (Fieller, 1954). For each r that is a
-difference of means, so that the same sequence holds. The ratio's interval has 1 in it exactly if the difference's has 0.
-Where m2 may be 0, it has no end, in place of a wrong one. The delta method has none of these.
+difference of means, so that the same sequence holds. The ratio's interval has 1 in it exactly if the difference's has
+0. Where m2 may be 0, it has no end, in place of a wrong one. The delta method has none of these.
 """
 
 from math import sqrt
