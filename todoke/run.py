@@ -119,6 +119,7 @@ def run_bounded(
         with lease.kept():
             prune(store, time.time_ns() // 1000, config.letters_kept_for or KEPT_FOR)  # 0: of others
             summary = _run_passes(config, store, console if progress else Console(quiet=True), beam_flags, build)
+            store.add_metrics(summary.campaign_rows())
             finish_run(store, definitions, summary.as_of)
         store.close()
     report = report_json(summary, definitions, time.monotonic() - started)

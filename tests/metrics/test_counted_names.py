@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core import START, compile_plain
+from core import DAY, START, compile_plain
 from shop import SHOP
 
-from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
+from transforms.campaigns.effects import CampaignEntered, Converted, Draw, GoalUnit, Send, Suppressed
 from transforms.events.event import Event
 from transforms.metrics.report import Summary, report_json
 from transforms.users.effects import (
@@ -41,6 +41,22 @@ EFFECTS: list[Effect] = [
     Merged("u", "w", START),
     Truncated("u", "messages", 3, START),
     Faulted("u", "leaf", START),
+    CampaignEntered(
+        *("weekly", "w", "e4", START, "a"),
+        draw=Draw("0a1b2c3d", "40.5"),
+        goals=(("ordered", START + DAY), ("back", 2**62)),
+    ),
+    Converted(
+        *("weekly", "ordered", "w", "e4", START + DAY, True, 2_000, "a"),
+        unit=GoalUnit(START, "0a1b2c3d", 2_000_000_000),
+        complete=START + DAY,
+    ),
+    Converted(
+        *("weekly", "ordered", "w", "e4", START + DAY, False, -500, "a"),
+        unit=GoalUnit(START, "0a1b2c3d", 1_500_000_000),
+        before=2_000_000_000,
+        complete=START + DAY,
+    ),
 ]
 
 
@@ -77,7 +93,7 @@ def test_what_effects_are_counted_as() -> None:
 def test_the_series_in_which_tallies_are_kept() -> None:
     tallies = Tallies()
     tallies.effects(EFFECTS)
-    tallies.live(LIVE, {"Order Completed"}, (), START + 5_000_000)
+    tallies.live(LIVE, {"Order Completed"}, {}, START + 5_000_000)
     assert [row.series for row in tallies.rows(START)] == golden()["series"]
 
 

@@ -83,7 +83,7 @@ def test_what_comes_from_outside_makes_no_series() -> None:
     tallies = Tallies(MINUTE)
     for number in range(1_000):
         event = Event(f"m{number}", "track", f"Bought {number}", START, START, user="u")
-        tallies.live([Recorded("u", event)], {"Bought 7"}, (), NOW)
+        tallies.live([Recorded("u", event)], {"Bought 7"}, {}, NOW)
         tallies.effects([Account("dead_letter", event.id, f'cause "{number}"\n')])
     assert sorted((row.series, row.count) for row in tallies.rows(NOW)) == [
         ('accounts{cause="other",outcome="dead_letter"}', 1_000),

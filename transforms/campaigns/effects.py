@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-__all__ = ["HOLDOUT", "CampaignEntered", "Converted", "Send", "Suppressed"]
+__all__ = ["HOLDOUT", "CampaignEntered", "Converted", "Draw", "GoalUnit", "Send", "Suppressed"]
 
 
 #: The name of the arm of users who are held out; no variant has it.
@@ -80,8 +80,31 @@ class Suppressed(msgspec.Struct, frozen=True, tag="suppressed", gc=False):
     entry: str = ""
 
 
+class Draw(msgspec.Struct, frozen=True, gc=False):
+    """Under which percentages a user came into an arm: `split` is their name, which holdout and variants make, and
+    `share` how many percent of all come into this arm, as a decimal.
+    """
+
+    split: str
+    share: str
+
+
+class GoalUnit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a goal keeps of a first entry, which is a unit of the campaign's comparison: when that was, the percentages
+    of then (see `Draw`), and the sum of its values so far, in millionths; what 64 bits do not hold is cut.
+    """
+
+    entered: int
+    split: str
+    total: int = 0
+
+
 class CampaignEntered(msgspec.Struct, frozen=True, tag="entered", gc=False):
-    """A user began a journey, or was held out of it. `entry` is its id."""
+    """A user began a journey, or was held out of it. `entry` is its id.
+
+    Of a first entry, which fixes the arm, `draw` says how, and `goals` when each goal that it opened is complete; other
+    entries have none.
+    """
 
     campaign: str
     user: str
@@ -89,12 +112,15 @@ class CampaignEntered(msgspec.Struct, frozen=True, tag="entered", gc=False):
     at: int
     variant: str | None = None
     held_out: bool = False
+    draw: Draw | None = None
+    goals: tuple[tuple[str, int], ...] = ()
 
 
 class Converted(msgspec.Struct, frozen=True, tag="converted", gc=False):
     """An event reached a goal of an entry, held out or not: the `first` counts, the value of each is added.
 
-    `value` is the number that the goal asks for, 0 where the event has none.
+    `value` is the number that the goal asks for, 0 where the event has none. Of a first entry, `unit` is what the goal
+    keeps of it now, `before` the sum of its values before this event, and `complete` when it can change no more.
     """
 
     campaign: str
@@ -106,3 +132,6 @@ class Converted(msgspec.Struct, frozen=True, tag="converted", gc=False):
     value: float = 0
     variant: str | None = None
     held_out: bool = False
+    unit: GoalUnit | None = None
+    before: int = 0
+    complete: int = 0

@@ -13,7 +13,8 @@ import msgspec
 from transforms.campaigns.admission import Admission
 from transforms.campaigns.definitions import PRIORITY, Campaign, Step
 from transforms.campaigns.effects import CampaignEntered, Suppressed
-from transforms.campaigns.entry import EACH_KEPT, Entry, arm_of, digest, each_of, join_entries
+from transforms.campaigns.entry import EACH_KEPT, Entry, arm_of, digest, draw_of, each_of, join_entries
+from transforms.campaigns.goals import complete_times
 from transforms.campaigns.journey import Journey
 from transforms.campaigns.local_time import next_time_of_day
 from transforms.campaigns.occurrences import DueOccurrence
@@ -185,12 +186,15 @@ class JourneyEngine:
 
     def _begin(self, campaign: Campaign, asked: Journey, now: int) -> None:
         """Enter: begin the journey, unless the user is held out."""
-        user, arm = self.user.id, arm_of(campaign, self.user.id, self.entries.get(campaign.id))
+        user, known = self.user.id, self.entries.get(campaign.id)
+        arm = arm_of(campaign, user, known)
+        draw = draw_of(campaign, arm) if known is None else None
         self._note(campaign, asked.each, Entry(now, asked.entry, now, arm.variant, arm.held_out))
         begun = {"user": user, "entered": now, "due": now, "variant": arm.variant, "settling": False}
         journey = msgspec.structs.replace(asked, **begun)
-        self.user.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.held_out))
-        self.user.goals.begin(campaign, journey, self.user.recent, held_out=arm.held_out)
+        goals = () if draw is None else complete_times(campaign, journey)
+        self.user.emit(CampaignEntered(campaign.id, user, journey.entry, now, arm.variant, arm.held_out, draw, goals))
+        self.user.goals.begin(campaign, journey, self.user.recent, held_out=arm.held_out, draw=draw)
         if arm.held_out:
             self._suppress(campaign.id, "holdout", now, journey.entry)
             return

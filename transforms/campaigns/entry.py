@@ -5,12 +5,14 @@ other percentages move nobody. Times are microseconds UTC.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.effects import Draw
 from transforms.campaigns.occurrences import moment_of
 from transforms.campaigns.policies import GlobalHoldout
 from transforms.campaigns.recent import place_of
@@ -23,6 +25,7 @@ __all__ = [
     "Entry",
     "arm_of",
     "digest",
+    "draw_of",
     "each_of",
     "is_held",
     "join_entries",
@@ -59,6 +62,17 @@ def arm_of(campaign: Campaign, user: str, known: Entry | None) -> Arm:
     if known is None or known.first is None:
         return Arm(_variant(campaign, user), _is_held_out(campaign, user))
     return Arm(known.variant if known.variant in campaign.variants else _variant(campaign, user), known.held_out)
+
+
+def draw_of(campaign: Campaign, arm: Arm) -> Draw:
+    """Under which percentages a user came into an arm just now, and how many percent of all come into it."""
+    parts = [str(campaign.holdout), *(f"{name}={share}" for name, share in sorted(campaign.variants.items()))]
+    percent = held = Decimal(str(campaign.holdout))
+    if not arm.held_out:
+        percent = 100 - held
+        if arm.variant is not None:
+            percent = percent * Decimal(str(campaign.variants[arm.variant])) / 100
+    return Draw(digest(*parts)[:8], f"{percent.normalize():f}")
 
 
 def _is_held_out(campaign: Campaign, user: str) -> bool:

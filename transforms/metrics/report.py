@@ -7,9 +7,10 @@ import msgspec
 
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
+from transforms.storage.rows import MetricRow
 from transforms.users.effects import OUTCOMES
 from transforms.users.measures import METRICS
-from transforms.users.tally import MILLION, Tally, TallyKey
+from transforms.users.tally import MILLION, Tally, TallyKey, saturated, series_for
 
 __all__ = ["Summary", "accounts_add_up", "report_json"]
 
@@ -55,6 +56,14 @@ class Summary(msgspec.Struct):
             inner = sums.setdefault(": ".join(labels[name] for name in names), {})
             inner[day] = inner.get(day, 0) + count
         return {name: dict(sorted(inner.items())) for name, inner in sorted(sums.items())}
+
+    def campaign_rows(self) -> list[MetricRow]:
+        """What was counted of campaigns, as rows of the table of metrics, by day."""
+        return [
+            MetricRow(series_for(metric, values), window, saturated(count))
+            for (metric, values, window), count in sorted(self.counts.items())
+            if count and metric in METRICS and "campaign" in METRICS[metric].labels
+        ]
 
     def _of(self, metric: str) -> Iterator[tuple[dict[str, str], int, int]]:
         """The labels, day and count of each tally of a metric."""

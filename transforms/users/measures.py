@@ -45,6 +45,10 @@ class Metric(msgspec.Struct, frozen=True):
     unit: int = 1
 
 
+#: The labels of what is counted by units of a comparison, which are first entries.
+_UNIT = ("arm", "campaign", "complete", "day", "goal", "split")
+_DIGITS = ("arm", "campaign", "complete", "day", "digit", "goal", "split")
+
 #: By name. The names and labels are a schema: rows of stores have them.
 METRICS: Mapping[str, Metric] = {
     "read": Metric("messages read by a run over files; live it is the sum of `accounts`"),
@@ -56,13 +60,25 @@ METRICS: Mapping[str, Metric] = {
     "entries": Metric("journeys begun, those of who is held out too", ("arm", "campaign")),
     "conversions": Metric("entries that reached a goal", ("arm", "campaign", "goal")),
     "value": Metric("what conversions are worth", ("arm", "campaign", "goal"), GAUGE, MICRO),
+    "units": Metric(
+        "users who first entered a campaign, and so came into an arm, by day and by the percentages of then",
+        ("arm", "campaign", "day", "share", "split"),
+    ),
+    "goal_units": Metric("those of whom a goal is counted; `complete` is the day from which none can reach it", _UNIT),
+    "goal_reached": Metric("those who reached it", _UNIT),
+    "goal_totals": Metric(
+        "what that is worth, in millionths, as digits of base 10^9", _DIGITS, GAUGE
+    ),
+    "goal_squares": Metric(
+        "the squares of what it is worth to each, likewise", _DIGITS, GAUGE
+    ),
     "decided": Metric("sends decided", ("campaign", "channel", "step", "variant")),
     "suppressed": Metric("decisions not to send; of entries without a step", ("campaign", "channel", "reason", "step")),
     "sends": Metric("sends that ended", ("campaign", "channel", "reason", "state", "step", "variant")),
     "repeated": Metric("sends that the ledger had already", ("campaign", "channel")),
     "responses": Metric(
         "what readers did with messages and their consent, live; `by` is `person` or `machine`",
-        ("by", "campaign", "channel", "kind"),
+        ("by", "campaign", "channel", "kind", "step", "variant"),
     ),
     "latency": Metric(
         "from the arrival of what led to a send, or from when its step fell due (`trigger`), to its decision and "

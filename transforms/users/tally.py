@@ -6,11 +6,13 @@ accounts, the report and the plots, and the table of metrics.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, Send, Suppressed
+from transforms.campaigns.definitions import Campaign
+from transforms.campaigns.effects import HOLDOUT, CampaignEntered, Converted, GoalUnit, Send, Suppressed
 from transforms.events.event import RECEIPT, SESSION, SET, TOKEN_LOST, Event
 from transforms.segments.leaf_totals import MICRO, micros
 from transforms.segments.values import DAY, MINUTE
@@ -20,10 +22,13 @@ from transforms.users.effects import Account, Effect, Faulted, Merged, Recorded,
 from transforms.users.measures import METRICS, OTHER, bound_of, sum_of
 from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["MILLION", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
+__all__ = ["BASE", "MILLION", "Tallies", "Tally", "TallyKey", "arm_name", "saturated", "series_for"]
 
 #: Values of goals are counted in millionths, since tallies are whole numbers; one of 1.8e302, too.
 MILLION = MICRO
+
+#: Sums and squares of what units are worth are counted by digits of this base, so that none exceeds 64 bits.
+BASE = 10**9
 
 #: Events that are ours: nobody sent them.
 _OURS = frozenset((SESSION, SET, TOKEN_LOST))
@@ -33,6 +38,8 @@ _RESPONSES = frozenset(("opened", "clicked", "complained", "unsubscribed", "resu
 _WORDS = frozenset(
     ("by", "cause", "channel", "from", "how", "kind", "known", "outcome", "reason", "state", "to", "type", "via")
 )
+#: The last second of 9999, for goals whose window ends beyond it.
+_LAST = 253_402_300_799 * 1_000_000
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 #: The name of a metric, the values of its labels, and the start of the window.
@@ -68,14 +75,16 @@ class Tallies:
             if (count := _COUNTED.get(effect.__class__)) is not None:
                 count(self, effect)
 
-    def live(self, effects: Iterable[Effect], named: Collection[str], campaigns: Collection[str], now: int) -> None:
+    def live(
+        self, effects: Iterable[Effect], named: Collection[str], campaigns: Mapping[str, Campaign], now: int
+    ) -> None:
         """Count what only a job that keeps up with its events can measure: what comes in, and how soon it leads to a
         decision.
 
         Args:
           effects: what `advance` decided.
           named: the events that are told apart by name.
-          campaigns: those whose responses are told apart.
+          campaigns: those whose responses are told apart, by step and variant.
           now: the wall clock, in microseconds UTC.
         """
         for effect in effects:
@@ -89,14 +98,19 @@ class Tallies:
             elif effect.__class__ is Send:
                 self.send_latency(effect, "decided", now)
 
-    def _respond(self, event: Event, campaigns: Collection[str]) -> None:
+    def _respond(self, event: Event, campaigns: Mapping[str, Campaign]) -> None:
         """Count what a reader did with a message, apart from what machines do."""
         said = event.properties
         if (kind := said.get("kind")) in _RESPONSES:
             by = "machine" if said.get("machine") is True else "person"
-            campaign = said.get("campaign", "")
-            campaign = campaign if not campaign or campaign in campaigns else OTHER
-            self.count("responses", by, campaign, said.get("channel", ""), kind)
+            name, step, variant = (said.get(what) or "" for what in ("campaign", "step", "variant"))
+            campaign = campaigns.get(name)
+            if campaign is None:
+                place = (OTHER if name else "", "", "")
+            else:
+                known = any(each.id == step for each in campaign.every_step)
+                place = name, step if known else "", variant if variant in campaign.variants else ""
+            self.count("responses", by, place[0], said.get("channel", ""), kind, *place[1:])
 
     def send_latency(self, send: Send, to: str, now: int) -> None:
         """Count how long it took until a send was `decided`, or `handed_off`."""
@@ -176,13 +190,57 @@ def _left(tallies: Tallies, effect: SegmentLeft) -> None:
 
 
 def _entry(tallies: Tallies, effect: CampaignEntered) -> None:
-    tallies.count("entries", arm_name(effect), effect.campaign, at=effect.at)
+    arm = arm_name(effect)
+    tallies.count("entries", arm, effect.campaign, at=effect.at)
+    if effect.draw is not None:
+        day, at, (split, share) = _date(effect.at), _day(effect.at), (effect.draw.split, effect.draw.share)
+        tallies.count("units", arm, effect.campaign, day, share, split, at=at)
+        for goal, complete in effect.goals:
+            tallies.count("goal_units", arm, effect.campaign, _complete(complete), day, goal, split, at=at)
 
 
 def _converted(tallies: Tallies, effect: Converted) -> None:
     labels = arm_name(effect), effect.campaign, effect.goal
     tallies.count("conversions", *labels, at=effect.at, by=int(effect.first))
     tallies.count("value", *labels, at=effect.at, by=micros(effect.value))
+    if effect.unit is not None:
+        _unit(tallies, effect, effect.unit)
+
+
+def _unit(tallies: Tallies, effect: Converted, unit: GoalUnit) -> None:
+    """Count by day of entry what a first entry came to: its sum grew, and the square of its sum."""
+    place, at = (arm_name(effect), effect.campaign, _complete(effect.complete), _date(unit.entered)), _day(effect.at)
+    if effect.first:
+        tallies.count("goal_reached", *place, effect.goal, unit.split, at=at)
+    grown = {"goal_totals": unit.total - effect.before, "goal_squares": unit.total**2 - effect.before**2}
+    for metric, by in grown.items():
+        for digit, part in _digits(by):
+            tallies.count(metric, *place, digit, effect.goal, unit.split, at=at, by=part)
+
+
+def _digits(number: int) -> Iterator[tuple[str, int]]:
+    """The digits of a number that are not 0, the lowest first, each with the number's sign."""
+    left, sign, place = abs(number), -1 if number < 0 else 1, 0
+    while left:
+        left, digit = divmod(left, BASE)
+        if digit:
+            yield str(place), sign * digit
+        place += 1
+
+
+def _day(at: int) -> int:
+    """The start of a day, in microseconds UTC: what is kept by day of entry needs no minutes beside it."""
+    return at - at % DAY
+
+
+def _date(at: int) -> str:
+    """The UTC date of an instant. Before 1970 and beyond 9999 nobody enters."""
+    return datetime.fromtimestamp(at // 1_000_000, UTC).date().isoformat()
+
+
+def _complete(at: int) -> str:
+    """The first day that begins when it is over."""
+    return _date(min(at + DAY - 1, _LAST))
 
 
 def _decided(tallies: Tallies, effect: Send) -> None:
