@@ -6,7 +6,8 @@ difference of means, so that the same sequence holds. The ratio's interval has 1
 """
 
 from math import sqrt
-from typing import NamedTuple
+
+import msgspec
 
 from transforms.statistics.moments import Moments
 from transforms.statistics.sequences import Limits, Ruler
@@ -14,7 +15,7 @@ from transforms.statistics.sequences import Limits, Ruler
 __all__ = ["Comparison", "compare"]
 
 
-class Comparison(NamedTuple):
+class Comparison(msgspec.Struct, frozen=True):
     """Arm against base: the difference and the ratio of their means, each with its interval, and one p-value.
 
     `p` is that of a single comparison among `of`, times `of` (Bonferroni), 1 at most; intervals are wider to match.

@@ -1,12 +1,13 @@
 """What a sample is summed to: how many, their sum, and the sum of their squares. Exact, however large."""
 
 from fractions import Fraction
-from typing import NamedTuple
+
+import msgspec
 
 __all__ = ["Moments"]
 
 
-class Moments(NamedTuple):
+class Moments(msgspec.Struct, frozen=True):
     """A sample, summed."""
 
     count: int
@@ -18,10 +19,8 @@ class Moments(NamedTuple):
         """Of `count` units of which so many count as 1, and the others as 0."""
         return cls(count, Fraction(reached), Fraction(reached))
 
-    def __add__(self, other: object) -> "Moments":
+    def __add__(self, other: "Moments") -> "Moments":
         """Both samples as one."""
-        if not isinstance(other, Moments):
-            return NotImplemented
         return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
     @property
