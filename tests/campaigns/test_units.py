@@ -83,7 +83,12 @@ def test_a_unit_knows_how_many_come_into_its_arm() -> None:
 
 def test_other_percentages_have_another_name() -> None:
     names = set()
-    for more in ({}, {"holdout": 10}, {"holdout": 10, "variants": {"a": 50, "b": 50}}, {"variants": {"a": 50, "b": 50}}):
+    for more in (
+        {},
+        {"holdout": 10},
+        {"holdout": 10, "variants": {"a": 50, "b": 50}},
+        {"variants": {"a": 50, "b": 50}},
+    ):
         told = story(**more)
         told.track("Bought", HOUR)
         (entry,) = of_type(CampaignEntered, told.effects)

@@ -62,9 +62,7 @@ class Goals(Part, msgspec.Struct, gc=False):
             return (self.goals,)
         return ({key: goal for key, goal in self.goals.items() if clock < goal.end + _LATE},)
 
-    def begin(
-        self, campaign: Campaign, journey: Journey, recent: Recent, *, held_out: bool, draw: Draw | None
-    ) -> None:
+    def begin(self, campaign: Campaign, journey: Journey, recent: Recent, *, held_out: bool, draw: Draw | None) -> None:
         """Open the goals of an entry at its trigger's time; `draw` is that of a first entry. A goal whose event has
         come already is converted at once.
         """

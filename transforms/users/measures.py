@@ -66,12 +66,8 @@ METRICS: Mapping[str, Metric] = {
     ),
     "goal_units": Metric("those of whom a goal is counted; `complete` is the day from which none can reach it", _UNIT),
     "goal_reached": Metric("those who reached it", _UNIT),
-    "goal_totals": Metric(
-        "what that is worth, in millionths, as digits of base 10^9", _DIGITS, GAUGE
-    ),
-    "goal_squares": Metric(
-        "the squares of what it is worth to each, likewise", _DIGITS, GAUGE
-    ),
+    "goal_totals": Metric("what that is worth, in millionths, as digits of base 10^9", _DIGITS, GAUGE),
+    "goal_squares": Metric("the squares of what it is worth to each, likewise", _DIGITS, GAUGE),
     "decided": Metric("sends decided", ("campaign", "channel", "step", "variant")),
     "suppressed": Metric("decisions not to send; of entries without a step", ("campaign", "channel", "reason", "step")),
     "sends": Metric("sends that ended", ("campaign", "channel", "reason", "state", "step", "variant")),
