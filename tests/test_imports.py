@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 #: What stands beside the folders of `transforms/`, imports none of them, and may be imported by all.
 FIRST = ["account", "errors", "job", "logs"]
 #: Each folder of `transforms/` may import itself and the folders before it.
-ORDER = ["statistics", "storage", "events", "identity", "segments", "messages", "slos", "campaigns", "users", "channels"]
-ORDER += ["metrics", "views"]
+ORDER = ["statistics", "storage", "events", "identity", "segments", "messages", "slos", "campaigns"]
+ORDER += ["users", "channels", "metrics", "views"]
 MODULES = sorted((ROOT / "transforms").rglob("*.py"))
 PLAIN = [path for path in MODULES if path.name != "transforms.py"]
 LONGEST = 400
