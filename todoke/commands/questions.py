@@ -109,6 +109,39 @@ def metrics(
 
 
 @group.command(
+    "todoke report --store sqlite:users.db",
+    "todoke report win_back --store bigtable:shop/prod \\",
+    "  --definitions shop.yaml --html report.html",
+)
+def report(
+    campaigns: Annotated[
+        list[str] | None, typer.Argument(metavar="[CAMPAIGN]...", help="their ids; default: all")
+    ] = None,
+    *,
+    store: StoreUrl,
+    definitions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="says which campaigns have ended as declared, and their names; may be left out"
+        ),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="what was complete at this time; default: the last run, or now for a live job"
+        ),
+    ] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="write a page that opens without a network")] = None,
+    json: Json = False,
+) -> None:
+    """Show what campaigns did: who entered, what was sent, what came of it, against holdout and between variants.
+
+    The effect is by intention to treat. Intervals and p-values hold however often one looks.
+    """
+    import_module("todoke.report").report(list(campaigns or ()), store, definitions, as_of, html, json=json)
+
+
+@group.command(
     "todoke inbox ada --store sqlite:users.db",
     "todoke inbox ada --store sqlite:users.db --expired --json",
 )

@@ -1,0 +1,198 @@
+"""What a campaign did: its arms against each other, by intention to treat. Dates are UTC, as ISO 8601.
+
+Who was drawn into an arm counts there, whatever was sent to them. The units are users who first entered under the
+percentages that hold now, and whose goals are complete. See docs/reference/effects.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import combinations
+from math import isfinite
+
+import msgspec
+
+from transforms.campaigns.effects import HOLDOUT
+from transforms.metrics.units import Cohort, Units
+from transforms.statistics.balance import MISMATCH, balance_p_value
+from transforms.statistics.comparisons import Comparison, compare
+from transforms.statistics.moments import Moments
+from transforms.statistics.power import smallest_effect
+from transforms.statistics.sequences import Limits, Ruler, mean_limits
+
+__all__ = ["ALPHA", "ENOUGH", "ArmResult", "Balance", "Effect", "GoalEffect", "Look", "Verdict", "effect_of"]
+
+#: What all comparisons of a campaign together may err.
+ALPHA = 0.05
+#: Fewer units than this that reached a goal in an arm, or did not, say nothing of a rate, or of a value:
+#: docs/decisions/0095-confidence-sequences.md says how that was found.
+ENOUGH = {"rate": 10, "value": 100}
+
+#: What can be said: `more` or `less` in the arm than in the base, `open` (no difference seen so far), `not enough
+#: data`, or `mismatch`: arms do not fit their percentages, so that nothing can be said.
+Verdict = str
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """Whether as many came into each arm as its percentage says: `arms` has (arm, percent, units, expected)."""
+
+    p: float
+    arms: tuple[tuple[str, str, int, float], ...] = ()
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether they do not fit."""
+        return self.p < MISMATCH
+
+
+class ArmResult(msgspec.Struct, frozen=True):
+    """One arm of one measure: complete units, those who reached the goal, the mean, and its interval."""
+
+    arm: str
+    units: int
+    reached: int
+    mean: float
+    between: Limits
+
+
+class Look(msgspec.Struct, frozen=True):
+    """The difference and its interval as they were once all who entered up to `day` were complete."""
+
+    day: str
+    difference: float
+    between: Limits
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """One arm against a base, in the units of the measure.
+
+    `found` holds at every look, and makes the verdict; `once` holds at the declared end alone, and is None before it.
+    Where there is not enough data, there is neither. `smallest` is the difference that would have been seen with a
+    chance of 80 %.
+    """
+
+    arm: str
+    base: str
+    verdict: Verdict
+    found: Comparison | None = None
+    once: Comparison | None = None
+    smallest: float | None = None
+    looks: tuple[Look, ...] = ()
+
+
+class GoalEffect(msgspec.Struct, frozen=True):
+    """A goal by one measure: the `rate` of units that reach it, or its `value` a unit. `maturing` are units that are
+    not complete yet.
+    """
+
+    goal: str
+    measure: str
+    maturing: int
+    arms: tuple[ArmResult, ...]
+    effects: tuple[Effect, ...]
+
+
+def effect_of(units: Units, today: str, *, ended: bool = False) -> tuple[Balance, tuple[GoalEffect, ...]]:
+    """Compare the arms of a campaign.
+
+    Args:
+      units: what was counted.
+      today: the date as of which it is judged.
+      ended: whether its end was declared and has passed, so that this is the one look that was planned.
+    """
+    split = units.split
+    balance = _balance(units, split)
+    cohorts = [cohort for cohort in units.cohorts if cohort.split == split]
+    arms = sorted({each.arm for each in units.arrivals if each.split == split}, key=lambda arm: (arm == HOLDOUT, arm))
+    pairs = list(combinations(arms, 2))  # the holdout is the base of all others
+    asked = [
+        (goal, measure) for goal in sorted({each.goal for each in cohorts}) for measure in _measures(goal, cohorts)
+    ]
+    judge = _Judge(arms, pairs, len(pairs) * len(asked), balance.mismatch)
+    return balance, tuple(judge.goal(goal, measure, cohorts, today, ended=ended) for goal, measure in asked)
+
+
+def _balance(units: Units, split: str) -> Balance:
+    mine = [each for each in units.arrivals if each.split == split]
+    whole = sum(each.units for each in mine)
+    shares = [(Fraction(each.share) / 100, each) for each in mine]
+    arms = tuple((each.arm, each.share, each.units, float(share * whole)) for share, each in shares)
+    observed = [(float(share), each.units) for share, each in shares]
+    if (unseen := 1 - sum(share for share, _ in shares)) > 0:
+        observed.append((float(unseen), 0))  # arms into which nobody has come
+    return Balance(balance_p_value([observed]), arms)
+
+
+def _measures(goal: str, cohorts: Iterable[Cohort]) -> Sequence[str]:
+    return ("rate", "value") if any(each.goal == goal and each.squares for each in cohorts) else ("rate",)
+
+
+class _Judge:
+    """Compares by what holds for one campaign: its pairs of arms, how many comparisons there are, whether arms fit."""
+
+    def __init__(self, arms: Sequence[str], pairs: Sequence[tuple[str, str]], of: int, mismatch: bool) -> None:
+        self.arms = arms
+        self.pairs = pairs
+        self.of = of
+        self.mismatch = mismatch
+
+    def goal(self, goal: str, measure: str, cohorts: Iterable[Cohort], today: str, *, ended: bool) -> GoalEffect:
+        """A goal by one measure."""
+        mine = [each for each in cohorts if each.goal == goal]
+        complete = [each for each in mine if each.complete <= today]
+        maturing = sum(each.units for each in mine) - sum(each.units for each in complete)
+        results = tuple(self._arm(arm, measure, complete) for arm in self.arms)
+        effects = tuple(self._effect(pair, measure, complete, ended=ended and not maturing) for pair in self.pairs)
+        return GoalEffect(goal, measure, maturing, results, effects)
+
+    def _arm(self, arm: str, measure: str, complete: Iterable[Cohort]) -> ArmResult:
+        mine = [each for each in complete if each.arm == arm]
+        sample = _summed(mine, measure)
+        reached = sum(each.reached for each in mine)
+        between = mean_limits(sample, ALPHA) if sample.count else Limits(None, None)
+        return ArmResult(arm, sample.count, reached, sample.mean, between)
+
+    def _effect(self, pair: tuple[str, str], measure: str, complete: list[Cohort], *, ended: bool) -> Effect:
+        if self.mismatch:
+            return Effect(*pair, "mismatch")
+        samples = _samples(pair, measure, complete)
+        if not _enough(pair, measure, complete) or not all(isfinite(each.mean) for each in samples):
+            return Effect(*pair, "not enough data")
+        found = compare(*samples, ALPHA, self.of)
+        once = compare(*samples, ALPHA, self.of, fixed=True) if ended else None
+        verdict = "open" if not found.differs else "more" if found.difference > 0 else "less"
+        ruler = Ruler(samples[0].count + samples[1].count, ALPHA / self.of)
+        return Effect(
+            *pair, verdict, found, once, smallest_effect(*samples, ruler), self._looks(pair, measure, complete)
+        )
+
+    def _looks(self, pair: tuple[str, str], measure: str, complete: Iterable[Cohort]) -> tuple[Look, ...]:
+        """How the difference went, by day of entry, from when there was enough."""
+        days = sorted({each.day for each in complete})
+        found, so_far = [], list[Cohort]()
+        for day in days:
+            so_far += [each for each in complete if each.day == day]
+            if _enough(pair, measure, so_far):
+                compared = compare(*_samples(pair, measure, so_far), ALPHA, self.of)
+                found.append(Look(day, compared.difference, compared.between))
+        return tuple(found)
+
+
+def _samples(pair: tuple[str, str], measure: str, cohorts: Sequence[Cohort]) -> tuple[Moments, Moments]:
+    arm, base = (_summed([each for each in cohorts if each.arm == name], measure) for name in pair)
+    return arm, base
+
+
+def _summed(cohorts: Iterable[Cohort], measure: str) -> Moments:
+    nothing = Moments(0, Fraction(), Fraction())
+    return sum((each.rate if measure == "rate" else each.value for each in cohorts), nothing)
+
+
+def _enough(pair: tuple[str, str], measure: str, cohorts: Sequence[Cohort]) -> bool:
+    """Whether in each arm enough units reached the goal; of a rate, whether enough did not, too."""
+    for arm in pair:
+        mine = [each for each in cohorts if each.arm == arm]
+        units, reached = sum(each.units for each in mine), sum(each.reached for each in mine)
+        least = min(reached, units - reached) if measure == "rate" else reached
+        if least < ENOUGH[measure]:
+            return False
+    return True
