@@ -11,7 +11,7 @@ from core import DAY, HOUR, MINUTE, START
 from msgspec import UNSET
 
 from transforms.campaigns.caps import Counted
-from transforms.campaigns.effects import GoalUnit, Send
+from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import Entry
 from transforms.campaigns.goals import OpenGoal
 from transforms.campaigns.journey import Journey
@@ -208,21 +208,6 @@ SETTLING = User(
     },
 )
 
-#: Whose first entry is a unit of a comparison.
-MEASURED = User(
-    "u8",
-    clock=START,
-    leaves={},
-    seen={},
-    goals={
-        "e5/bought/u8": OpenGoal(
-            *("cart", "bought", "e5", "u8", START, START + DAY),
-            converted=True,
-            unit=GoalUnit(START + 1, "0a1b2c3d", 2**63 - 1),
-        )
-    },
-)
-
 #: After a circle of merges has ended here.
 REVIVED = User("u1", clock=START, created=START - DAY, leaves={}, seen={}, merged=("u2",), former="u2")
 
@@ -295,11 +280,7 @@ UNPACKED = {
 NEWER = {"user_state_engaged": ENGAGED}
 USERS = {name: packed(user) for name, user in (UNPACKED | NEWER).items()}
 #: And this one has fields that there were not in the days of these.
-NEWEST = {
-    "user_state_settling": packed(SETTLING),
-    "user_state_revived": packed(REVIVED),
-    "user_state_measured": packed(MEASURED),
-}
+NEWEST = {"user_state_settling": packed(SETTLING), "user_state_revived": packed(REVIVED)}
 INPUTS_PACKED = [packed_input(item) for item in INPUTS]
 
 
@@ -313,10 +294,6 @@ def test_a_state_is_read_and_written_as_ever(name: str) -> None:
     data, user = golden(name), (USERS | NEWEST)[name]
     assert decode_user(data) == user, ADVICE
     assert encode_user(user) == data, ADVICE
-
-
-def test_a_state_written_before_goals_knew_first_entries_is_read() -> None:
-    assert decode_user(golden("user_state_engaged_before_units")) == USERS["user_state_engaged"], ADVICE
 
 
 @pytest.mark.parametrize("name", USERS)
