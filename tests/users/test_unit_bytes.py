@@ -1,4 +1,4 @@
-"""The bytes of goals of first entries: running jobs hold them, and ones from before goals knew what a first entry is."""
+"""The bytes of goals of first entries, and of goals from before they knew what a first entry is: jobs hold both."""
 
 import msgspec
 from core import DAY, START
