@@ -1,21 +1,19 @@
 """`todoke report`: what campaigns did, from what was counted: as tables, as JSON, or as a page."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 
 from beam_pipelines.places import check_written
 from beam_pipelines.values import read_time
 from todoke.names import say_unknown
-from todoke.report_words import comparison_words, mean_words, verdict_words
+from todoke.report_words import comparison_words, mean_words, p_words, ratio_words, verdict_words
 from todoke.store import open_asked_reader
-from todoke.tables import numbers, words
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.occurrences import moment_of
@@ -25,7 +23,7 @@ from transforms.metrics.effect import GoalEffect
 from transforms.segments.values import DAY
 from transforms.storage.reader import Reader
 from transforms.users.lease import LIVE_JOB
-from transforms.views.campaign_report import CampaignReport, arm_label, report_of
+from transforms.views.campaign_report import CampaignReport, StepRow, arm_label, report_of
 
 __all__ = ["ended_by", "print_reports", "report", "shown_json"]
 
@@ -105,63 +103,53 @@ def shown_json(found: CampaignReport) -> dict[str, Any]:
     return shown
 
 
-def print_reports(console: Console, found: Collection[CampaignReport]) -> None:
-    """Print a few tables a campaign."""
+def print_reports(console: Console, found: Iterable[CampaignReport]) -> None:
+    """Print some lines a campaign."""
     for each in found:
-        console.print(plain_text(f"\n{each.campaign}", "bold"))
-        console.print(f"as of {write_time(each.as_of)}", highlight=False)
-        console.print(_funnel(each))
-        if each.steps:
-            console.print(_steps(each))
-        if each.refusals:
-            refused = ", ".join(f"{reason} {count:,}" for reason, count in each.by_reason.items())
-            console.print(plain_text(f"not sent: {refused}"))
-        _print_effects(console, each)
+        console.print(plain_text(f"\n{each.campaign}", "bold"), plain_text(f"as of {write_time(each.as_of)}"))
+        for line in _lines(each):
+            console.print(Padding(plain_text(line), (0, 0, 0, 2)))
 
 
-def _funnel(found: CampaignReport) -> Table:
-    table = Table(words("arm"), *map(numbers, ("entries", "first entries")), box=box.SIMPLE_HEAD)
-    for arm, count in found.entries.items():
-        table.add_row(plain_text(arm_label(arm)), f"{count:,}", f"{found.units.get(arm, 0):,}")
-    return table
-
-
-def _steps(found: CampaignReport) -> Table:
-    titles = ("decided", "handed off", "confirmed", "failed", "opened", "clicked")
-    table = Table(words("step"), words("arm"), words("channel"), *map(numbers, titles), box=box.SIMPLE_HEAD)
-    for row in found.steps:
-        states = (row.sends.get(state, 0) for state in ("handed_off", "confirmed", "failed"))
-        counts = (row.decided, *states, row.opened, row.clicked)
-        names = map(plain_text, (row.step, arm_label(row.arm), row.channel))
-        table.add_row(*names, *(f"{count:,}" for count in counts))
-    return table
-
-
-def _print_effects(console: Console, found: CampaignReport) -> None:
+def _lines(found: CampaignReport) -> Iterator[str]:
+    arms = (f"{arm_label(arm)} {count:,} ({found.units.get(arm, 0):,})" for arm, count in found.entries.items())
+    yield f"entered (for the first time): {', '.join(arms) or 'nobody'}"
+    yield from map(_step_line, found.steps)
+    if found.refusals:
+        yield f"not sent: {', '.join(f'{reason} {count:,}' for reason, count in found.by_reason.items())}"
     if found.balance.mismatch:
-        arms = ", ".join(
-            f"{arm_label(arm)} {units:,} (expected {expected:,.0f})" for arm, _, units, expected in found.balance.arms
-        )
-        console.print(
-            plain_text(f"SAMPLE RATIO MISMATCH (p {found.balance.p:.2g}): {arms}. Nothing can be said.", "red")
-        )
+        came = (f"{arm_label(arm)} {units:,} for {expected:,.0f}" for arm, _, units, expected in found.balance.arms)
+        yield f"SAMPLE RATIO MISMATCH ({p_words(found.balance.p)}): {', '.join(came)}; so nothing can be said"
     if not found.effects:
-        console.print("no goal was counted: the effect cannot be measured", highlight=False)
+        yield "no goal was counted: nobody can say what it did"
     for goal in found.effects:
-        console.print(_effect_table(goal))
-        if not goal.effects:
-            console.print("one arm only: without a holdout or variants there is nothing to compare with")
+        yield from _goal_lines(goal)
 
 
-def _effect_table(goal: GoalEffect) -> Table:
-    what = f"{goal.goal}: {'reached by' if goal.measure == 'rate' else 'value a user'}"
-    table = Table(words(what), numbers("complete"), numbers("mean"), words("verdict"), box=box.SIMPLE_HEAD)
-    for arm in goal.arms:
-        table.add_row(plain_text(arm_label(arm.arm)), f"{arm.units:,}", mean_words(goal.measure, arm), "")
+def _step_line(row: StepRow) -> str:
+    states = f", {row.handed_off:,} handed off" + "".join(
+        f", {count:,} {state}" for state, count in sorted(row.sends.items()) if count and state != "handed_off"
+    )
+    read = [(row.opened, row.machine_opened, "opened"), (row.clicked, row.machine_clicked, "clicked")]
+    seen = "".join(
+        f", {people:,} {what} ({machines:,} by machines)" for people, machines, what in read if people + machines
+    )
+    left = [(row.unsubscribed, "unsubscribed"), (row.complained, "complained")]
+    gone = "".join(f", {count:,} {what}" for count, what in left if count)
+    return f"{row.step or 'any step'}, {arm_label(row.arm)}, {row.channel}: {row.decided:,} decided{states}{seen}{gone}"
+
+
+def _goal_lines(goal: GoalEffect) -> Iterator[str]:
+    means = (f"{arm_label(arm.arm)} {mean_words(goal.measure, arm)} of {arm.units:,}" for arm in goal.arms)
+    maturing = f"; {goal.maturing:,} more are not complete yet" if goal.maturing else ""
+    yield f"{goal.goal}, {'reached by' if goal.measure == 'rate' else 'value a user'}: {', '.join(means)}{maturing}"
+    if not goal.effects:
+        yield "  one arm only: without a holdout or variants there is nothing to compare with"
     for each in goal.effects:
-        between = "" if each.found is None else comparison_words(goal.measure, each.found)
-        pair = f"{arm_label(each.arm)} against {arm_label(each.base)}"
-        table.add_row(plain_text(pair), "", plain_text(between), plain_text(verdict_words(goal.measure, each)))
-    if goal.maturing:
-        table.caption = f"{goal.maturing:,} more are not complete yet"
-    return table
+        yield f"  {arm_label(each.arm)} against {arm_label(each.base)}: {verdict_words(goal.measure, each)}"
+        if each.found is not None:
+            said = comparison_words(goal.measure, each.found), ratio_words(each.found), p_words(each.found.p)
+            yield f"    {', '.join(said)}"
+        if each.once is not None:
+            said_once = comparison_words(goal.measure, each.once), p_words(each.once.p)
+            yield f"    at the declared end, looked at once: {', '.join(said_once)}"

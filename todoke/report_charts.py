@@ -26,7 +26,7 @@ def interval_chart(value: float, between: Limits, most: float) -> str:
         '<svg class="interval" viewBox="0 0 240 24" preserveAspectRatio="none" aria-hidden="true">'
         '<line class="zero" x1="120" x2="120" y1="0" y2="24"/>'
         f'<line class="{way}" x1="{low:.1f}" x2="{high:.1f}" y1="12" y2="12"/>'
-        f'<circle class="{way}" cx="{_x(value, most):.1f}" cy="12" r="5"/></svg>'
+        f'<line class="{way} dot" x1="{_x(value, most):.1f}" x2="{_x(value, most):.1f}" y1="12" y2="12"/></svg>'
     )
 
 

@@ -26,7 +26,7 @@ from transforms.views.campaign_report import CampaignReport, StepRow, arm_label
 
 __all__ = ["report_page"]
 
-_STATES = ("handed_off", "confirmed", "failed", "unknown")
+_STATES = ("confirmed", "failed", "unknown")
 #: So many days of entry are shown; the rest is in the JSON.
 _DAYS = 60
 
@@ -125,7 +125,7 @@ def _effect(measure: str, effect: Effect, most: float) -> dict[str, Any]:
 
 
 def _step(row: StepRow) -> dict[str, Any]:
-    counts = {name: f"{row.sends.get(name, 0):,}" for name in _STATES}
+    counts = {name: f"{row.sends.get(name, 0):,}" for name in _STATES} | {"handed_off": f"{row.handed_off:,}"}
     people = {name: f"{getattr(row, name):,}" for name in ("opened", "clicked", "unsubscribed", "complained")}
     machines = {name: f"{getattr(row, name):,}" for name in ("machine_opened", "machine_clicked")}
     place = {"step": row.step, "arm": arm_label(row.arm), "channel": row.channel, "decided": f"{row.decided:,}"}

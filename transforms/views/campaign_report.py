@@ -13,6 +13,7 @@ from transforms.metrics.counts import INSTANCE, Counts, WindowCount, counts_in, 
 from transforms.metrics.effect import Balance, GoalEffect, effect_of
 from transforms.metrics.units import Cohort, read_units
 from transforms.segments.values import DAY
+from transforms.storage.rows import LedgerState
 from transforms.storage.series import label_value
 from transforms.users.measures import METRICS, sum_of
 
@@ -27,7 +28,8 @@ _RESPONSES = ("opened", "clicked", "unsubscribed", "complained")
 class StepRow(msgspec.Struct, frozen=True):
     """What became of the messages of one step in one arm; opens and clicks by people, and by machines.
 
-    `sends` has how many ended in each state: handed_off, confirmed, failed, unknown.
+    `sends` has how many are in each state: handed_off, confirmed, failed, unknown. One that is confirmed was handed off
+    before.
     """
 
     step: str
@@ -41,6 +43,11 @@ class StepRow(msgspec.Struct, frozen=True):
     machine_clicked: int = 0
     unsubscribed: int = 0
     complained: int = 0
+
+    @property
+    def handed_off(self) -> int:
+        """How many a provider has taken, those that it has confirmed since too."""
+        return sum(self.sends.get(state, 0) for state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED))
 
 
 class StoppedEntry(msgspec.Struct, frozen=True):

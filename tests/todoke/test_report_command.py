@@ -1,0 +1,126 @@
+"""`todoke report`: over a run of files from events to a verdict, as text, JSON and a page."""
+
+import json
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from commands import Todoke
+
+SHOP = """
+segments:
+  buyers: {owner: growth, members: {event: Order Completed}}
+campaigns:
+  thanks:
+    name: "<b>Thanks</b> & more"
+    owner: growth
+    trigger: {event: Order Completed}
+    reenter: always
+    ends: 2026-03-20T00:00:00Z
+    holdout: 40
+    steps: [{id: hello, send: hello_push}]
+    goals: {again: {event: Ordered Again, within: 3d, value: revenue}}
+    consent: news
+messages:
+  hello_push: {channel: push, title: Hello}
+policies: {settling: 0s}
+"""
+
+
+def event(user: int, name: str, day: int, hour: int, **properties: object) -> str:
+    at = f"2026-03-{day:02}T{hour:02}:00:00Z"
+    said = {"type": "track", "event": name, "userId": f"u{user}", "messageId": f"{name}{user}{at}", "timestamp": at}
+    context = {"device": {"token": f"t{user}", "type": "ios"}}
+    return json.dumps(said | {"properties": properties, "context": context})
+
+
+@pytest.fixture
+def shop(tmp_path: Path, todoke: Todoke) -> Path:
+    """200 users buy and are thanked, or held out; every other one orders again, for 10 and for 5."""
+    (tmp_path / "shop.yaml").write_text(SHOP)
+    lines = []
+    for user in range(200):
+        lines += [event(user, "Order Completed", 1 + user % 5, 9), event(user, "Order Completed", 1 + user % 5, 10)]
+        if user % 2:
+            lines += [event(user, "Ordered Again", 2 + user % 5, 9 + n, revenue=10 - 5 * n) for n in range(2)]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines))
+    flags = ("--definitions", "shop.yaml", "--events", "events.jsonl", "--store", "sqlite:s.db", "--outbox", "out")
+    done = todoke("run", *flags, "--as-of", "2026-03-31T00:00:00Z")
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+        if tag != "meta":  # which has no end
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_run_over_files_is_reported_to_people_programs_and_as_a_page(shop: Path, todoke: Todoke) -> None:
+    shown = todoke("report", "--store", "sqlite:s.db")
+    assert shown.returncode == 0, shown.stderr
+    said = " ".join(shown.stdout.split())
+    assert "thanks as of 2026-03-31T00:00:00Z" in said
+    assert "again, reached by: treated 5" in said
+    assert "treated against holdout: no difference seen so far" in said
+    assert "again, value a user" in said
+    assert "not enough data: fewer than 100 in an arm that reached it" in said
+
+    asked = ("--store", "sqlite:s.db", "--definitions", "shop.yaml", "--json", "--html", "page.html")
+    done = todoke("report", "thanks", *asked)
+    found = json.loads(done.stdout)
+    assert sum(found["entries"].values()) == 400
+    assert sum(found["units"].values()) == sum(each["units"] for each in found["cohorts"]) == 200
+    assert sum(each["reached"] for each in found["cohorts"]) == 100
+    assert sum(each["total"] for each in found["cohorts"]) == 1500
+    (hello,) = found["steps"]
+    assert (hello["step"], hello["channel"], hello["sends"]["handed_off"]) == ("hello", "push", found["entries"][""])
+    assert found["ended"] is True
+    rate = found["effects"][0]
+    assert rate["effects"][0]["once"]["p"] <= rate["effects"][0]["found"]["p"]
+    assert found["balance"]["mismatch"] is False
+
+    text = (shop / "page.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert "script" not in page.tags
+    assert page.links == ["#thanks"]  # nothing is loaded
+    assert "&lt;b&gt;Thanks&lt;/b&gt; &amp; more" in text
+    assert "At the declared end, looked at once" in text
+    assert page.tags.count("svg") >= 1
+
+
+def test_a_campaign_of_which_nothing_was_counted_is_said(shop: Path, todoke: Todoke) -> None:
+    done = todoke("report", "thank", "--store", "sqlite:s.db")
+    assert done.returncode == 0
+    assert "nothing was counted of a campaign thank; did you mean `thanks`?" in done.stderr
+    refused = todoke("report", "--store", "sqlite:s.db", "--html", ".")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--html: . is a folder" in refused.stderr
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
+def test_a_browser_shows_the_page_on_a_telephone(shop: Path, todoke: Todoke) -> None:
+    assert todoke("report", "--store", "sqlite:s.db", "--html", "page.html").returncode == 0
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={shop / 'profile'}")
+    command = ["chromium", *flags, "--window-size=500,900", "--dump-dom", (shop / "page.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "treated against holdout" in done.stdout
+    assert "Refused to" not in done.stderr  # by its own content security policy
