@@ -18,12 +18,14 @@ from rich.text import Text
 from beam_pipelines.options import Config
 from beam_pipelines.places import check_written
 from todoke.demo.orders import write_events
+from todoke.report import print_reports
 from todoke.report_html import write_html
+from todoke.report_page import report_page
 from todoke.run import print_report, run_bounded
 from todoke.store import open_asked_reader
 from todoke.terminal import Screen
 from todoke.user import print_user
-from transforms.campaigns.load import compiled, read_texts
+from transforms.campaigns.load import Definitions, compiled, read_texts
 from transforms.channels.email.local_smtp import LocalSmtp
 from transforms.channels.push.local_fcm import LocalFcm
 from transforms.errors import RunFailed, WrongUse
@@ -31,6 +33,7 @@ from transforms.events.plain import counted
 from transforms.events.sources import Files
 from transforms.storage.open import open_store, parse_store
 from transforms.storage.rows import LedgerRow, LedgerState
+from transforms.views.campaign_report import report_of
 
 __all__ = ["DEFINITIONS", "demo"]
 
@@ -72,6 +75,7 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
         with _timed(console, f"{page}"):
             write_html(page, summary, report, compiled(config.definitions), title="Todoke demo: a music shop")
     print_report(console, report)
+    effects = _report_effects(console, out / "effects.html", url, compiled(config.definitions), summary.as_of)
     opened = open_store(url, create=False)
     try:
         sent = [row for row in opened.scan_ledger() if row.state == LedgerState.HANDED_OFF]
@@ -82,7 +86,18 @@ def demo(out: Path, store: str | None, customers: int | None) -> None:
     if busiest := _busiest(sent):
         with open_asked_reader(url) as reader:
             print_user(console, reader, busiest)
-    console.print(f"\nOpen {page.resolve().as_uri()}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nOpen {page.resolve().as_uri()}\nand  {effects.resolve().as_uri()}", highlight=False, soft_wrap=True
+    )
+
+
+def _report_effects(console: Console, page: Path, url: str, definitions: Definitions, as_of: int) -> Path:
+    """Print what campaigns did, and write it as a page. All orders are older than any message: there is no effect."""
+    with open_asked_reader(url) as reader:
+        found = report_of(reader, as_of, tuple(definitions.campaigns)).values()
+    print_reports(console, found)
+    page.write_text(report_page(found, definitions), encoding="utf-8")
+    return page
 
 
 @contextmanager
