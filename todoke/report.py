@@ -106,7 +106,8 @@ def shown_json(found: CampaignReport) -> dict[str, Any]:
 def print_reports(console: Console, found: Iterable[CampaignReport]) -> None:
     """Print some lines a campaign."""
     for each in found:
-        console.print(plain_text(f"\n{each.campaign}", "bold"), plain_text(f"as of {write_time(each.as_of)}"))
+        console.print()
+        console.print(plain_text(each.campaign, "bold"), plain_text(f"as of {write_time(each.as_of)}"))
         for line in _lines(each):
             console.print(Padding(plain_text(line), (0, 0, 0, 2)))
 
