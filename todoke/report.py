@@ -1,6 +1,7 @@
 """`todoke report`: what campaigns did, from what was counted: as tables, as JSON, or as a page."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,31 @@ from beam_pipelines.places import check_written
 from beam_pipelines.values import read_time
 from todoke.names import say_unknown
 from todoke.report_words import comparison_words, mean_words, p_words, ratio_words, verdict_words
-from todoke.store import open_asked_reader
+from todoke.store import open_asked, open_asked_reader
 from todoke.terminal import Screen, json_text, plain_text
 from transforms.campaigns.load import Definitions
 from transforms.campaigns.occurrences import moment_of
-from transforms.errors import RunFailed
+from transforms.errors import RunFailed, WrongUse
 from transforms.events.times import write_time
 from transforms.metrics.effect import GoalEffect
 from transforms.segments.values import DAY
 from transforms.storage.reader import Reader
+from transforms.storage.scratch.folder import scratch_folder
 from transforms.users.lease import LIVE_JOB
-from transforms.views.campaign_report import CampaignReport, StepRow, arm_label, report_of
+from transforms.views.campaign_report import EVERYTHING, CampaignReport, StepRow, arm_label, programme_report, report_of
 
 __all__ = ["ended_by", "print_reports", "report", "shown_json"]
 
 
 def report(
-    campaigns: list[str], url: str, definitions: str | None, as_of: str | None, html: str | None, *, json: bool
+    campaigns: list[str],
+    url: str,
+    definitions: str | None,
+    as_of: str | None,
+    html: str | None,
+    *,
+    programme: str | None = None,
+    json: bool = False,
 ) -> None:
     """Print what campaigns did, and write it as a page.
 
@@ -43,10 +52,13 @@ def report(
     if html is not None:
         check_written("--html", html)
     known = None if definitions is None else _definitions(definitions)
+    begun = None if programme is None else _programme_start(programme, known)
     with open_asked_reader(url) as reader:
         at = _as_of(reader) if asked is None else asked
         found = report_of(reader, at, campaigns, () if known is None else ended_by(known, at))
         _say_unknown(reader, campaigns, found, at)
+    if begun is not None and known is not None:
+        found |= {EVERYTHING: _programme(url, known, begun, at)}
     if html is not None:
         from todoke.report_page import report_page
 
@@ -66,6 +78,30 @@ def _definitions(place: str) -> Definitions:
     from transforms.campaigns.transforms import read_definitions
 
     return compiled(read_definitions(place))
+
+
+def _programme_start(text: str, known: Definitions | None) -> int:
+    if known is None or known.policies.global_holdout is None or not known.policies.global_holdout.goals:
+        raise WrongUse("--programme: name --definitions whose policies have a global_holdout with goals")
+    return read_time("--programme", text)
+
+
+def _programme(url: str, known: Definitions, start: int, end: int) -> CampaignReport:
+    """All campaigns together, by the archive of the store."""
+    from transforms.metrics.programme import programme_units
+    from transforms.users.export import exported
+
+    if start >= end:
+        raise WrongUse("--programme: the period begins before it ends, which is at --as-of")
+    holdout = known.policies.global_holdout
+    assert holdout is not None
+    store = open_asked(url)
+    try:
+        with scratch_folder() as folder:
+            calls = (msgspec.json.encode(call) for _, call in exported(store, Counter()))
+            return programme_report(programme_units(calls, holdout, start, end, folder / "events"), end)
+    finally:
+        store.close()
 
 
 def _as_of(reader: Reader) -> int:
@@ -107,14 +143,20 @@ def print_reports(console: Console, found: Iterable[CampaignReport]) -> None:
     """Print some lines a campaign."""
     for each in found:
         console.print()
-        console.print(plain_text(each.campaign, "bold"), plain_text(f"as of {write_time(each.as_of)}"))
+        console.print(
+            plain_text("all campaigns together" if each.campaign == EVERYTHING else each.campaign, "bold"),
+            plain_text(f"as of {write_time(each.as_of)}"),
+        )
         for line in _lines(each):
             console.print(Padding(plain_text(line), (0, 0, 0, 2)))
 
 
 def _lines(found: CampaignReport) -> Iterator[str]:
-    arms = (f"{arm_label(arm)} {count:,} ({found.units.get(arm, 0):,})" for arm, count in found.entries.items())
-    yield f"entered (for the first time): {', '.join(arms) or 'nobody'}"
+    if found.campaign == EVERYTHING:
+        counts = ", ".join(f"{arm_label(arm)} {count:,}" for arm, count in found.units.items())
+        yield f"users known before the period: {counts}"
+    else:
+        yield _entered_line(found)
     yield from map(_step_line, found.steps)
     if found.refusals:
         yield f"not sent: {', '.join(f'{reason} {count:,}' for reason, count in found.by_reason.items())}"
@@ -125,6 +167,11 @@ def _lines(found: CampaignReport) -> Iterator[str]:
         yield "no goal was counted: nobody can say what it did"
     for goal in found.effects:
         yield from _goal_lines(goal)
+
+
+def _entered_line(found: CampaignReport) -> str:
+    arms = (f"{arm_label(arm)} {count:,} ({found.units.get(arm, 0):,})" for arm, count in found.entries.items())
+    return f"entered (for the first time): {', '.join(arms) or 'nobody'}"
 
 
 def _step_line(row: StepRow) -> str:

@@ -22,7 +22,7 @@ from todoke.report_words import (
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
 from transforms.metrics.effect import Effect, GoalEffect
-from transforms.views.campaign_report import CampaignReport, StepRow, arm_label
+from transforms.views.campaign_report import EVERYTHING, CampaignReport, StepRow, arm_label
 
 __all__ = ["report_page"]
 
@@ -49,7 +49,7 @@ def report_page(found: Collection[CampaignReport], definitions: Definitions | No
 def _campaign(found: CampaignReport, definitions: Definitions | None) -> dict[str, Any]:
     campaign = None if definitions is None else definitions.campaigns.get(found.campaign)
     return {
-        "id": found.campaign,
+        "id": "all campaigns together" if found.campaign == EVERYTHING else found.campaign,
         "name": "" if campaign is None or campaign.name == found.campaign else campaign.name,
         "owner": "" if campaign is None else campaign.owner,
         "arms": [

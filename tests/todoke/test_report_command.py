@@ -116,6 +116,21 @@ def test_a_campaign_of_which_nothing_was_counted_is_said(shop: Path, todoke: Tod
     assert "--html: . is a folder" in refused.stderr
 
 
+def test_all_campaigns_together_are_asked_of_the_archive(shop: Path, todoke: Todoke) -> None:
+    whole = "policies: {global_holdout: {percent: 50, salt: x, goals: {ordered: {event: Ordered Again}}}, settling: 0s}"
+    (shop / "whole.yaml").write_text(SHOP.replace("policies: {settling: 0s}", whole))
+    asked = ("report", "--store", "sqlite:s.db", "--programme", "2026-03-03T00:00:00Z")
+    done = todoke(*asked, "--definitions", "whole.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["campaign"] == "*"
+    assert sum(found["units"].values()) == 80  # those who ordered on the first two days
+    assert "users known before the period: " in todoke(*asked, "--definitions", "whole.yaml").stdout
+    refused = todoke(*asked, "--definitions", "shop.yaml")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--programme: name --definitions whose policies have a global_holdout with goals" in refused.stderr
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
 def test_a_browser_shows_the_page_on_a_telephone(shop: Path, todoke: Todoke) -> None:
     assert todoke("report", "--store", "sqlite:s.db", "--html", "page.html").returncode == 0

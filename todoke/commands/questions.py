@@ -131,6 +131,13 @@ def report(
             metavar="TIME", help="what was complete at this time; default: the last run, or now for a live job"
         ),
     ] = None,
+    programme: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="also what all campaigns together did since this time, by policies.global_holdout: reads the archive",
+        ),
+    ] = None,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="write a page that opens without a network")] = None,
     json: Json = False,
 ) -> None:
@@ -138,7 +145,9 @@ def report(
 
     The effect is by intention to treat. Intervals and p-values hold however often one looks.
     """
-    import_module("todoke.report").report(list(campaigns or ()), store, definitions, as_of, html, json=json)
+    import_module("todoke.report").report(
+        list(campaigns or ()), store, definitions, as_of, html, programme=programme, json=json
+    )
 
 
 @group.command(

@@ -224,14 +224,7 @@ class _Reader:
     def _named(self, key: str, expected: str) -> dict[str, Node]:
         """What stands below a key, by names that are ids; empty where there is no such key."""
         node = self.fields.get(key)
-        if node is None:
-            return {}
-        if not isinstance(node.value, dict) or not node.value:
-            self.problems.add(node, f"expected {expected}; found {node.kind}")
-            return {}
-        for name, child in node.value.items():
-            self.problems.check_id(name, child)
-        return dict(node.value)
+        return {} if node is None else self.problems.named(node, expected)
 
     def _variants(self) -> dict[str, float]:
         named = self._named("variants", "variants with their percent, such as {a: 50, b: 50}")

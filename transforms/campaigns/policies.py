@@ -14,13 +14,25 @@ from transforms.identity.zones import known_zone
 from transforms.messages.definitions import LOCALE_FORM
 from transforms.messages.preferences import Preferences, read_preferences
 from transforms.messages.tracking import TrackingPolicy, read_tracking_policy
+from transforms.segments.conditions import EventFilter
 from transforms.segments.document import Document, Node, Problems
-from transforms.segments.operators import read_duration
+from transforms.segments.grammar_events import read_filter
+from transforms.segments.operators import read_duration, read_path
 from transforms.segments.values import HOUR, SECOND
 from transforms.slos.definitions import LevelOwner
 from transforms.slos.owners import read_owners
 
-__all__ = ["FIELDS", "MAX_CAPPED", "NO_QUIET", "Cap", "GlobalHoldout", "Policies", "read_policies", "read_quiet"]
+__all__ = [
+    "FIELDS",
+    "MAX_CAPPED",
+    "NO_QUIET",
+    "Cap",
+    "GlobalHoldout",
+    "Policies",
+    "ProgrammeGoal",
+    "read_policies",
+    "read_quiet",
+]
 
 #: The keys, in the order in which they are read.
 FIELDS = (
@@ -52,11 +64,21 @@ class Cap(msgspec.Struct, frozen=True):
     per: int
 
 
+class ProgrammeGoal(msgspec.Struct, frozen=True):
+    """What all campaigns together are for: one of `events` in a period; `value` is the path of what is added up."""
+
+    events: EventFilter
+    value: str | None = None
+
+
 class GlobalHoldout(msgspec.Struct, frozen=True):
-    """A percentage of all users who get nothing but transactional messages; another salt takes other users."""
+    """A percentage of all users who get nothing but transactional messages; another salt takes other users. By `goals`
+    they are compared with everybody else.
+    """
 
     percent: float
     salt: str
+    goals: dict[str, ProgrammeGoal] = {}
 
 
 class Policies(msgspec.Struct, frozen=True):
@@ -150,11 +172,22 @@ def _settling(node: Node, problems: Problems) -> int | None:
 
 
 def _global_holdout(node: Node, problems: Problems) -> GlobalHoldout | None:
-    fields = problems.mapping(node, ("percent", "salt"), required=("percent", "salt"))
-    if not fields or len(fields) < 2:
+    fields = problems.mapping(node, ("percent", "salt", "goals"), required=("percent", "salt"))
+    if not fields or not {"percent", "salt"} <= fields.keys():
         return None
     percent, salt = problems.number(fields["percent"], 0, 100), problems.text(fields["salt"])
-    return None if percent is None or salt is None else GlobalHoldout(percent, salt)
+    goals = _programme_goals(fields["goals"], problems) if "goals" in fields else {}
+    return None if percent is None or salt is None else GlobalHoldout(percent, salt, goals)
+
+
+def _programme_goals(node: Node, problems: Problems) -> dict[str, ProgrammeGoal]:
+    found = {}
+    for name, child in problems.named(node, "goals such as {ordered: {event: …, value: …}}").items():
+        fields = problems.mapping(child, ("event", "type", "where", "value"), required=("event",))
+        if fields is not None and "event" in fields:
+            value = read_path(fields["value"], problems) if "value" in fields else None
+            found[name] = ProgrammeGoal(read_filter(fields, problems), value)
+    return found
 
 
 def _caps(node: Node, problems: Problems) -> tuple[Cap, ...]:

@@ -163,6 +163,10 @@ def _goal() -> Schema:
     return mapping(fields, ["event", "within"])
 
 
+def _programme_goal() -> Schema:
+    return mapping({**event_filter(), "value": {**PATH, "description": "the path of what is added up"}}, ["event"])
+
+
 def _trigger() -> Schema:
     event = event_filter()
     schedule = mapping(
@@ -265,7 +269,7 @@ def _policies() -> Schema:
             },
             "quiet_hours": {**_QUIET, "description": "those of campaigns that say nothing; default: none"},
             "global_holdout": {
-                **mapping({"percent": _PERCENT, "salt": TEXT}, ["percent", "salt"]),
+                **mapping({"percent": _PERCENT, "salt": TEXT, "goals": _named(_programme_goal())}, ["percent", "salt"]),
                 "description": "so many percent get nothing that is not transactional",
             },
             "frequency_caps": {

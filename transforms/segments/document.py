@@ -164,6 +164,15 @@ class Problems:
             self.add(node, f"expected one of {', '.join(keys)}; found {' and '.join(found) or 'none'}")
         return None
 
+    def named(self, node: Node, expected: str) -> Document:
+        """What stands below a node by names that are ids; empty, with a mistake noted, where there is nothing."""
+        if not isinstance(node.value, dict) or not node.value:
+            self.add(node, f"expected {expected}; found {node.kind}")
+            return {}
+        for name, child in node.value.items():
+            self.check_id(name, child)
+        return dict(node.value)
+
     def sequence(self, node: Node, what: str, instead: str = "") -> list[Node] | None:
         """The items of a list that is not empty; `instead` says what to write where there is no list."""
         if isinstance(node.value, list) and node.value:

@@ -11,13 +11,22 @@ import msgspec
 
 from transforms.metrics.counts import INSTANCE, Counts, WindowCount, counts_in, histograms_of, summed
 from transforms.metrics.effect import Balance, GoalEffect, effect_of
-from transforms.metrics.units import Cohort, read_units
+from transforms.metrics.units import Cohort, Units, read_units
 from transforms.segments.values import DAY
 from transforms.storage.rows import LedgerState
 from transforms.storage.series import label_value
 from transforms.users.measures import METRICS, sum_of
 
-__all__ = ["CampaignReport", "StepRow", "StoppedEntry", "Timing", "arm_label", "report_of"]
+__all__ = [
+    "EVERYTHING",
+    "CampaignReport",
+    "StepRow",
+    "StoppedEntry",
+    "Timing",
+    "arm_label",
+    "programme_report",
+    "report_of",
+]
 
 #: Every metric that has campaigns, and the sums of its histograms.
 _NAMES = tuple(name for each, metric in METRICS.items() if "campaign" in metric.labels for name in {each, sum_of(each)})
@@ -93,6 +102,17 @@ class CampaignReport(msgspec.Struct, frozen=True):
         for each in self.refusals:
             sums[each.reason] += each.count
         return dict(sums.most_common())
+
+
+#: The name of all campaigns together; no campaign has it.
+EVERYTHING = "*"
+
+
+def programme_report(units: Units, as_of: int) -> CampaignReport:
+    """All campaigns together, of units of the global holdout and of all others."""
+    came = {each.arm: each.units for each in units.arrivals}
+    balance, effects = effect_of(units, _date(as_of))
+    return CampaignReport(EVERYTHING, as_of, {}, came, {}, (), (), (), units.cohorts, balance, effects)
 
 
 def report_of(
