@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from transforms.metrics.effect import Look
-from transforms.statistics.sequences import Limits
+from transforms.metrics.effect import PastLook
+from transforms.statistics.sequences import Interval
 
 __all__ = ["interval_chart", "looks_chart", "reach"]
 
@@ -12,13 +12,13 @@ _WIDTH, _HEIGHT = 640, 180
 _LEFT, _BELOW = 8, 4
 
 
-def reach(intervals: Iterable[Limits]) -> float:
+def reach(intervals: Iterable[Interval]) -> float:
     """How far from 0 an axis goes that has all of these in it; 1 where none has an end."""
     ends = [abs(end) for between in intervals for end in between if end is not None]
     return max(ends, default=0) * 1.05 or 1.0
 
 
-def interval_chart(value: float, between: Limits, most: float) -> str:
+def interval_chart(value: float, between: Interval, most: float) -> str:
     """One interval on an axis from -most to most: a line with its estimate, and where nothing is."""
     low, high = (_x(end, most) if end is not None else far for end, far in zip(between, (0.0, 240.0), strict=True))
     way = "even" if between.has(0) else "up" if value > 0 else "down"
@@ -34,7 +34,7 @@ def _x(value: float, most: float) -> float:
     return 120 + 116 * max(-1.0, min(value / most, 1.0))
 
 
-def looks_chart(looks: Sequence[Look]) -> str:
+def looks_chart(looks: Sequence[PastLook]) -> str:
     """How a difference and its interval went, by day of entry; empty where there were fewer than two looks."""
     if len(looks) < 2:
         return ""

@@ -13,7 +13,7 @@ from todoke.report_charts import interval_chart, looks_chart, reach
 from todoke.report_words import (
     amount,
     comparison_words,
-    limits_words,
+    interval_words,
     mean_words,
     p_words,
     ratio_words,
@@ -21,7 +21,7 @@ from todoke.report_words import (
 )
 from transforms.campaigns.load import Definitions
 from transforms.events.times import write_time
-from transforms.metrics.effect import Effect, GoalEffect
+from transforms.metrics.effect import ArmEffect, GoalEffect
 from transforms.views.campaign_report import EVERYTHING, CampaignReport, StepRow, arm_label
 
 __all__ = ["report_page"]
@@ -92,7 +92,7 @@ def _goal(goal: GoalEffect) -> dict[str, Any]:
                 "units": f"{arm.units:,}",
                 "reached": f"{arm.reached:,}",
                 "mean": mean_words(goal.measure, arm),
-                "between": limits_words(goal.measure, arm.between) if arm.units > 1 else "",
+                "between": interval_words(goal.measure, arm.between) if arm.units > 1 else "",
             }
             for arm in goal.arms
         ],
@@ -100,7 +100,7 @@ def _goal(goal: GoalEffect) -> dict[str, Any]:
     }
 
 
-def _effect(measure: str, effect: Effect, most: float) -> dict[str, Any]:
+def _effect(measure: str, effect: ArmEffect, most: float) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "pair": f"{arm_label(effect.arm)} against {arm_label(effect.base)}",
         "verdict": verdict_words(measure, effect),

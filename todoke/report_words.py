@@ -1,10 +1,10 @@
 """Figures of an effect as people read them, the same in tables and on the page."""
 
-from transforms.metrics.effect import ENOUGH, ArmResult, Effect
+from transforms.metrics.effect import ENOUGH, ArmEffect, ArmResult
 from transforms.statistics.comparisons import Comparison
-from transforms.statistics.sequences import Limits
+from transforms.statistics.sequences import Interval
 
-__all__ = ["amount", "comparison_words", "limits_words", "mean_words", "p_words", "ratio_words", "verdict_words"]
+__all__ = ["amount", "comparison_words", "interval_words", "mean_words", "p_words", "ratio_words", "verdict_words"]
 
 #: Verdicts of `transforms.metrics.effect`, as sentences.
 _VERDICTS = {
@@ -28,7 +28,7 @@ def mean_words(measure: str, arm: ArmResult) -> str:
     return amount(measure, arm.mean) if arm.units else "none yet"
 
 
-def limits_words(measure: str, limits: Limits, *, sign: bool = False) -> str:
+def interval_words(measure: str, limits: Interval, *, sign: bool = False) -> str:
     """An interval."""
     return f"{amount(measure, limits.low, sign=sign)} to {amount(measure, limits.high, sign=sign)}"
 
@@ -36,7 +36,7 @@ def limits_words(measure: str, limits: Limits, *, sign: bool = False) -> str:
 def comparison_words(measure: str, found: Comparison) -> str:
     """A difference with its interval; of rates in percentage points."""
     points = found.difference, found.between
-    shown = f"{amount(measure, points[0], sign=True)} ({limits_words(measure, points[1], sign=True)})"
+    shown = f"{amount(measure, points[0], sign=True)} ({interval_words(measure, points[1], sign=True)})"
     return shown.replace("%", " pp") if measure == "rate" else shown
 
 
@@ -55,7 +55,7 @@ def p_words(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
 
 
-def verdict_words(measure: str, effect: Effect) -> str:
+def verdict_words(measure: str, effect: ArmEffect) -> str:
     """What can be said."""
     if effect.verdict == "not enough data":
         return f"not enough data: fewer than {ENOUGH[measure]} in an arm that reached it" + (

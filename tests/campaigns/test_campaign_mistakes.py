@@ -127,7 +127,7 @@ BY_VARIANT = [
     ("{id: x, send: bye, unless: {event: A, count: {at_least: -1}}}", [("steps[1].unless.count.at_least", "")]),
 ]
 POLICIES = [
-    ("global_holdout: 5", [("global_holdout", "expected a mapping with percent, salt")]),
+    ("global_holdout: 5", [("global_holdout", "expected a mapping with goals, percent, salt")]),
     ("global_holdout: {percent: 2}", [("global_holdout", "`salt` is missing")]),
     ("global_holdout: {percent: 200, salt: x}", [("global_holdout.percent", "from 0 to 100")]),
     ("frequency_caps: {channels: [push], at_most: 1, per: 1d}", [("frequency_caps", "expected a list of caps")]),

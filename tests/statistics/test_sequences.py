@@ -15,7 +15,7 @@ from strength import examples
 from transforms.statistics.comparisons import compare
 from transforms.statistics.moments import Moments
 from transforms.statistics.power import power_of, smallest_effect
-from transforms.statistics.sequences import TUNED, Ruler, mean_limits
+from transforms.statistics.sequences import TUNED, Ruler, mean_interval
 
 #: Each simulated report was looked at on each of these days.
 DAYS = 40
@@ -82,7 +82,7 @@ def test_a_mean_is_in_its_interval_at_every_look() -> None:
         sums, squares = np.cumsum(values), np.cumsum(values * values)
         for count in range(50, 1_000, 50):
             sample = Moments(count, Fraction(int(sums[count - 1])), Fraction(int(squares[count - 1])))
-            if not mean_limits(sample).has(49.5):
+            if not mean_interval(sample).has(49.5):
                 missed += 1
                 break
     assert at_most(missed, runs(), 0.05)
@@ -111,7 +111,7 @@ def test_fixed_intervals_and_p_values_are_those_of_statsmodels() -> None:
     theirs = CompareMeans(DescrStatsW(one), DescrStatsW(two))
     assert ours.between == pytest.approx(theirs.zconfint_diff(usevar="unequal"))
     assert ours.p == pytest.approx(theirs.ztest_ind(usevar="unequal")[1])
-    assert mean_limits(sampled(one), fixed=True) == pytest.approx(DescrStatsW(one).zconfint_mean())
+    assert mean_interval(sampled(one), fixed=True) == pytest.approx(DescrStatsW(one).zconfint_mean())
 
 
 def test_fixed_rates_are_those_of_statsmodels() -> None:

@@ -17,9 +17,9 @@ from transforms.statistics.balance import MISMATCH, balance_p_value
 from transforms.statistics.comparisons import Comparison, compare
 from transforms.statistics.moments import Moments
 from transforms.statistics.power import smallest_effect
-from transforms.statistics.sequences import Limits, Ruler, mean_limits
+from transforms.statistics.sequences import Interval, Ruler, mean_interval
 
-__all__ = ["ALPHA", "ENOUGH", "ArmResult", "Balance", "Effect", "GoalEffect", "Look", "Verdict", "effect_of"]
+__all__ = ["ALPHA", "ENOUGH", "ArmEffect", "ArmResult", "Balance", "GoalEffect", "PastLook", "Verdict", "effect_of"]
 
 #: What all comparisons of a campaign together may err.
 ALPHA = 0.05
@@ -51,18 +51,18 @@ class ArmResult(msgspec.Struct, frozen=True):
     units: int
     reached: int
     mean: float
-    between: Limits
+    between: Interval
 
 
-class Look(msgspec.Struct, frozen=True):
+class PastLook(msgspec.Struct, frozen=True):
     """The difference and its interval as they were once all who entered up to `day` were complete."""
 
     day: str
     difference: float
-    between: Limits
+    between: Interval
 
 
-class Effect(msgspec.Struct, frozen=True):
+class ArmEffect(msgspec.Struct, frozen=True):
     """One arm against a base, in the units of the measure.
 
     `found` holds at every look, and makes the verdict; `once` holds at the declared end alone, and is None before it.
@@ -76,7 +76,7 @@ class Effect(msgspec.Struct, frozen=True):
     found: Comparison | None = None
     once: Comparison | None = None
     smallest: float | None = None
-    looks: tuple[Look, ...] = ()
+    looks: tuple[PastLook, ...] = ()
 
 
 class GoalEffect(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ class GoalEffect(msgspec.Struct, frozen=True):
     measure: str
     maturing: int
     arms: tuple[ArmResult, ...]
-    effects: tuple[Effect, ...]
+    effects: tuple[ArmEffect, ...]
 
 
 def effect_of(units: Units, today: str, *, ended: bool = False) -> tuple[Balance, tuple[GoalEffect, ...]]:
@@ -148,24 +148,24 @@ class _Judge:
         mine = [each for each in complete if each.arm == arm]
         sample = _summed(mine, measure)
         reached = sum(each.reached for each in mine)
-        between = mean_limits(sample, ALPHA) if sample.count else Limits(None, None)
+        between = mean_interval(sample, ALPHA) if sample.count else Interval(None, None)
         return ArmResult(arm, sample.count, reached, sample.mean, between)
 
-    def _effect(self, pair: tuple[str, str], measure: str, complete: list[Cohort], *, ended: bool) -> Effect:
+    def _effect(self, pair: tuple[str, str], measure: str, complete: list[Cohort], *, ended: bool) -> ArmEffect:
         if self.mismatch:
-            return Effect(*pair, "mismatch")
+            return ArmEffect(*pair, "mismatch")
         samples = _samples(pair, measure, complete)
         if not _enough(pair, measure, complete) or not all(isfinite(each.mean) for each in samples):
-            return Effect(*pair, "not enough data")
+            return ArmEffect(*pair, "not enough data")
         found = compare(*samples, ALPHA, self.of)
         once = compare(*samples, ALPHA, self.of, fixed=True) if ended else None
         verdict = "open" if not found.differs else "more" if found.difference > 0 else "less"
         ruler = Ruler(samples[0].count + samples[1].count, ALPHA / self.of)
-        return Effect(
+        return ArmEffect(
             *pair, verdict, found, once, smallest_effect(*samples, ruler), self._looks(pair, measure, complete)
         )
 
-    def _looks(self, pair: tuple[str, str], measure: str, complete: Iterable[Cohort]) -> tuple[Look, ...]:
+    def _looks(self, pair: tuple[str, str], measure: str, complete: Iterable[Cohort]) -> tuple[PastLook, ...]:
         """How the difference went, by day of entry, from when there was enough."""
         days = sorted({each.day for each in complete})
         found, so_far = [], list[Cohort]()
@@ -173,7 +173,7 @@ class _Judge:
             so_far += [each for each in complete if each.day == day]
             if _enough(pair, measure, so_far):
                 compared = compare(*_samples(pair, measure, so_far), ALPHA, self.of)
-                found.append(Look(day, compared.difference, compared.between))
+                found.append(PastLook(day, compared.difference, compared.between))
         return tuple(found)
 
 

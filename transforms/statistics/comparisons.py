@@ -10,7 +10,7 @@ from math import sqrt
 import msgspec
 
 from transforms.statistics.moments import Moments
-from transforms.statistics.sequences import Limits, Ruler
+from transforms.statistics.sequences import Interval, Ruler
 
 __all__ = ["Comparison", "compare"]
 
@@ -23,9 +23,9 @@ class Comparison(msgspec.Struct, frozen=True):
     """
 
     difference: float
-    between: Limits
+    between: Interval
     ratio: float | None
-    ratio_between: Limits
+    ratio_between: Interval
     p: float
     of: int = 1
 
@@ -49,17 +49,17 @@ def compare(arm: Moments, base: Moments, alpha: float = 0.05, of: int = 1, *, fi
     wide = ruler.reach * error
     p = ruler.p_value(difference / error) if error else 1.0
     ratio = arm.mean / base.mean if base.mean else None
-    limits = Limits(difference - wide, difference + wide)
-    return Comparison(difference, limits, ratio, _ratio_limits(arm, base, ruler.reach**2), min(1.0, p * of), of)
+    limits = Interval(difference - wide, difference + wide)
+    return Comparison(difference, limits, ratio, _ratio_interval(arm, base, ruler.reach**2), min(1.0, p * of), of)
 
 
-def _ratio_limits(arm: Moments, base: Moments, square: float) -> Limits:
+def _ratio_interval(arm: Moments, base: Moments, square: float) -> Interval:
     """The values r with (m1 - r·m2)² ≤ c²·(v1 + r²·v2): between the roots of a square equation, if it opens upwards."""
     a = base.mean**2 - square * base.error
     b = arm.mean * base.mean
     c = arm.mean**2 - square * arm.error
     inside = b * b - a * c
     if a <= 0 or inside < 0:
-        return Limits(None, None)
+        return Interval(None, None)
     root = sqrt(inside)
-    return Limits((b - root) / a, (b + root) / a)
+    return Interval((b - root) / a, (b + root) / a)

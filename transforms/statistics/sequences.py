@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 from transforms.statistics.moments import Moments
 
-__all__ = ["TUNED", "Limits", "Ruler", "mean_limits"]
+__all__ = ["TUNED", "Interval", "Ruler", "mean_interval"]
 
 #: After so many units in all arms the interval is narrowest; after 20 times as many it is 10 % wider than it could be.
 TUNED = 2_000
 _NORMAL = NormalDist()
 
 
-class Limits(NamedTuple):
+class Interval(NamedTuple):
     """An interval; None where it has no end."""
 
     low: float | None
@@ -70,7 +70,7 @@ class Ruler(NamedTuple):
         return max(1, self.units) * (wide + log(wide + 1)) / TUNED
 
 
-def mean_limits(sample: Moments, alpha: float = 0.05, *, fixed: bool = False) -> Limits:
+def mean_interval(sample: Moments, alpha: float = 0.05, *, fixed: bool = False) -> Interval:
     """The interval of a mean."""
     wide = Ruler(sample.count, alpha, fixed).reach * sqrt(sample.error)
-    return Limits(sample.mean - wide, sample.mean + wide)
+    return Interval(sample.mean - wide, sample.mean + wide)
