@@ -4,7 +4,7 @@ Who was known before the period is compared, whether campaigns concerned them or
 microseconds UTC.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,6 +27,8 @@ __all__ = ["programme_units"]
 
 #: The one division: percentages of the global holdout.
 _SPLIT = "programme"
+#: What is summed of a goal in an arm, as a `Cohort` has it.
+_SUMS = ("reached", "total", "squares")
 
 
 def programme_units(messages: Iterable[bytes], holdout: GlobalHoldout, start: int, end: int, folder: Path) -> Units:
@@ -46,17 +48,17 @@ def programme_units(messages: Iterable[bytes], holdout: GlobalHoldout, start: in
     prepared = prepare(messages, needs, folder, until=end + DAY).prepared
     day = write_time(start)[:10]
     came = Counter[str]()
-    sums: dict[tuple[str, str], Counter[str]] = {}
+    sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for arms, reached in prepared.each(lambda partition: _partition(prepared, partition, holdout, start, end)):
         came.update(arms)
         for key, counts in reached.items():
-            sums.setdefault(key, Counter()).update(counts)
+            sums[key].update(counts)
     shares = {"": f"{100 - holdout.percent:g}", HOLDOUT: f"{holdout.percent:g}"}
     arrivals = tuple(Arrivals(_SPLIT, arm, share, {day: came[arm]}) for arm, share in shares.items())
     return Units(
         arrivals,
         tuple(
-            Cohort(goal, arm, _SPLIT, day, day, came[arm], **sums.get((goal, arm), {}))
+            Cohort(goal, arm, _SPLIT, day, day, came[arm], *(sums[goal, arm][each] for each in _SUMS))
             for goal in sorted(holdout.goals)
             for arm in shares
         ),

@@ -96,5 +96,5 @@ def read_units(counts: Iterable[WindowCount]) -> Units:
             cohorts[place][_FIELDS[count.name]] += count.count * BASE ** int(labels.get("digit") or 0)
     return Units(
         tuple(Arrivals(*key, dict(sorted(days.items()))) for key, days in sorted(arrivals.items())),
-        tuple(Cohort(*place, **sums) for place, sums in sorted(cohorts.items())),
+        tuple(Cohort(*place, *(sums[field] for field in _FIELDS.values())) for place, sums in sorted(cohorts.items())),
     )

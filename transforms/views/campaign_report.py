@@ -32,6 +32,7 @@ __all__ = [
 _NAMES = tuple(name for each, metric in METRICS.items() if "campaign" in metric.labels for name in {each, sum_of(each)})
 #: Those that are summed up whole; of the others the days count, too.
 _RESPONSES = ("opened", "clicked", "unsubscribed", "complained")
+_COUNTED = ("decided", *_RESPONSES, "machine_opened", "machine_clicked")
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -193,7 +194,10 @@ def _steps(counts: Iterable[WindowCount]) -> tuple[StepRow, ...]:
         elif count.name == "responses" and said.get("kind") in _RESPONSES:
             machine = said.get("by") == "machine" and said["kind"] in ("opened", "clicked")
             sums[place][f"machine_{said['kind']}" if machine else said["kind"]] += count.count
-    return tuple(StepRow(*place, **sums[place], sends=dict(states[place])) for place in sorted({*sums, *states}))
+    return tuple(
+        StepRow(*place, sends=dict(states[place]), **{name: sums[place][name] for name in _COUNTED})
+        for place in sorted({*sums, *states})
+    )
 
 
 def _timing(counts: Iterable[WindowCount]) -> tuple[Timing, ...]:
