@@ -15,7 +15,7 @@ from transforms.metrics.units import Cohort, Units, read_units
 from transforms.segments.values import DAY
 from transforms.storage.rows import LedgerState
 from transforms.storage.series import label_value
-from transforms.users.measures import METRICS, sum_of
+from transforms.users.measures import HISTOGRAM, METRICS, sum_of
 
 __all__ = [
     "EVERYTHING",
@@ -29,8 +29,13 @@ __all__ = [
 ]
 
 #: Every metric that has campaigns, and the sums of its histograms.
-_NAMES = tuple(name for each, metric in METRICS.items() if "campaign" in metric.labels for name in {each, sum_of(each)})
-#: Those that are summed up whole; of the others the days count, too.
+_NAMES = tuple(
+    name
+    for each, metric in METRICS.items()
+    if "campaign" in metric.labels
+    for name in ((each, sum_of(each)) if metric.kind == HISTOGRAM else (each,))
+)
+#: What readers do, and what is counted of a step.
 _RESPONSES = ("opened", "clicked", "unsubscribed", "complained")
 _COUNTED = ("decided", *_RESPONSES, "machine_opened", "machine_clicked")
 
@@ -194,9 +199,10 @@ def _steps(counts: Iterable[WindowCount]) -> tuple[StepRow, ...]:
         elif count.name == "responses" and said.get("kind") in _RESPONSES:
             machine = said.get("by") == "machine" and said["kind"] in ("opened", "clicked")
             sums[place][f"machine_{said['kind']}" if machine else said["kind"]] += count.count
+    counted = {place: {name: sums[place][name] for name in _COUNTED} for place in {*sums, *states}}
     return tuple(
-        StepRow(*place, sends=dict(states[place]), **{name: sums[place][name] for name in _COUNTED})
-        for place in sorted({*sums, *states})
+        msgspec.structs.replace(StepRow(*place, sends=dict(states[place])), **counted[place])
+        for place in sorted(counted)
     )
 
 
