@@ -69,7 +69,7 @@ def _print_exposition(counts: Iterable[WindowCount]) -> None:
 
 def _print_table(sums: Mapping[tuple[str, _Labels], int]) -> None:
     if not sums:
-        print("todoke: nothing was counted; only live jobs count", file=sys.stderr)
+        print("todoke: nothing was counted; runs over files count campaigns alone", file=sys.stderr)
         return
     table = Table(words("metric"), words("labels"), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("count", justify="right")

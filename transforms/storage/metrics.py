@@ -9,7 +9,7 @@ __all__ = ["Metrics"]
 
 
 class Metrics(Protocol):
-    """What live jobs count, by series and window."""
+    """What live jobs count, and runs over files of campaigns, by series and window."""
 
     def write_metrics(self, rows: Sequence[MetricRow]) -> None:
         """Write the counts of windows whole."""

@@ -13,7 +13,7 @@ __all__ = ["funnel"]
 
 
 def funnel(reader: Reader, campaign: str, *, since: int | None = None) -> dict[str, Any]:
-    """What live jobs counted of a campaign, from a window on.
+    """What was counted of a campaign, from a window on.
 
     The result has `campaign`; `entries` by arm, those who are held out too; `decided` by channel; `sends` by channel
     and state, as they ended; `refusals` by reason; and `goals`, with `conversions` and their `value` by goal and arm.
