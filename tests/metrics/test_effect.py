@@ -8,8 +8,9 @@ import pytest
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Draw, GoalUnit
 from transforms.events.times import read_time
-from transforms.metrics.counts import counts_of
+from transforms.metrics.counts import counts_of, summed
 from transforms.metrics.effect import effect_of
+from transforms.metrics.prometheus import exposition
 from transforms.metrics.units import Units, read_units
 from transforms.segments.values import DAY, MINUTE
 from transforms.storage.open import open_store
@@ -105,6 +106,17 @@ def test_squares_come_back_exactly(url: str) -> None:
         cohorts = [each for each in units.cohorts if each.arm == arm]
         assert sum(each.value.total for each in cohorts) == sum(mine)
         assert sum(each.value.squares for each in cohorts) == sum(total**2 for total in mine)
+
+
+def test_prometheus_gets_no_series_a_day(url: str) -> None:
+    shop = Shop()
+    shop.day(0, 50, {"holdout": 0.5, "": 0.5})
+    store = open_store(url)
+    store.add_metrics(shop.tallies.rows(START))
+    lines = list(exposition(summed(counts_of(store))))
+    store.close()
+    assert any(line.startswith("todoke_entries_total{") for line in lines)
+    assert not any("day=" in line for line in lines)
 
 
 def test_who_may_still_order_is_left_out(url: str) -> None:

@@ -22,10 +22,14 @@ _Series = tuple[str, _Labels]
 
 
 def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
-    """The lines for sums by series, without line ends; metrics in the order of their names."""
+    """The lines for sums by series, without line ends; metrics in the order of their names. Those by day of entry are
+    left out: their series grow in number with each day, and `todoke report` is for them.
+    """
     sums = _without_empty(sums)
     for name in sorted(METRICS):
         metric = METRICS[name]
+        if "day" in metric.labels:
+            continue
         if metric.kind == HISTOGRAM:
             yield from _histogram(name, sums)
             continue
