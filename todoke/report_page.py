@@ -92,7 +92,7 @@ def _goal(goal: GoalEffect) -> dict[str, Any]:
                 "units": f"{arm.units:,}",
                 "reached": f"{arm.reached:,}",
                 "mean": mean_words(goal.measure, arm),
-                "between": interval_words(goal.measure, arm.between) if arm.units > 1 else "",
+                "between": "" if arm.between == (None, None) else interval_words(goal.measure, arm.between),
             }
             for arm in goal.arms
         ],
@@ -117,6 +117,7 @@ def _effect(measure: str, effect: ArmEffect, most: float) -> dict[str, Any]:
         "looks": looks_chart(effect.looks),
         "first": effect.looks[0].day if effect.looks else "",
         "last": effect.looks[-1].day if effect.looks else "",
+        "open": effect.verdict == "open",  # which says it already
         "smallest": amount(measure, effect.smallest).replace("%", " pp"),
     }
     if (once := effect.once) is not None:

@@ -45,7 +45,9 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class ArmResult(msgspec.Struct, frozen=True):
-    """One arm of one measure: complete units, those who reached the goal, the mean, and its interval."""
+    """One arm of one measure: complete units, those who reached the goal, the mean, and its interval, which has no ends
+    where there is not enough data.
+    """
 
     arm: str
     units: int
@@ -148,7 +150,7 @@ class _Judge:
         mine = [each for each in complete if each.arm == arm]
         sample = _summed(mine, measure)
         reached = sum(each.reached for each in mine)
-        between = mean_interval(sample, ALPHA) if sample.count else Interval(None, None)
+        between = mean_interval(sample, ALPHA) if _arm_enough(mine, measure) else Interval(None, None)
         return ArmResult(arm, sample.count, reached, sample.mean, between)
 
     def _effect(self, pair: tuple[str, str], measure: str, complete: list[Cohort], *, ended: bool) -> ArmEffect:
@@ -189,10 +191,11 @@ def _summed(cohorts: Iterable[Cohort], measure: str) -> Moments:
 
 def _enough(pair: tuple[str, str], measure: str, cohorts: Sequence[Cohort]) -> bool:
     """Whether in each arm enough units reached the goal; of a rate, whether enough did not, too."""
-    for arm in pair:
-        mine = [each for each in cohorts if each.arm == arm]
-        units, reached = sum(each.units for each in mine), sum(each.reached for each in mine)
-        least = min(reached, units - reached) if measure == "rate" else reached
-        if least < ENOUGH[measure]:
-            return False
-    return True
+    return all(_arm_enough([each for each in cohorts if each.arm == arm], measure) for arm in pair)
+
+
+def _arm_enough(mine: Iterable[Cohort], measure: str) -> bool:
+    units, reached = 0, 0
+    for each in mine:
+        units, reached = units + each.units, reached + each.reached
+    return (min(reached, units - reached) if measure == "rate" else reached) >= ENOUGH[measure]
