@@ -17,19 +17,18 @@ __all__ = ["PREFIX", "exposition"]
 #: What the names of all metrics begin with.
 PREFIX = "todoke_"
 
+#: Labels that are left out, since each day would bring new series.
+_DAYS = ("complete", "day")
+
 _Labels = tuple[tuple[str, str], ...]
 _Series = tuple[str, _Labels]
 
 
 def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
-    """The lines for sums by series, without line ends; metrics in the order of their names. Those by day of entry are
-    left out: their series grow in number with each day, and `todoke report` is for them.
-    """
+    """The lines for sums by series, without line ends; metrics in the order of their names."""
     sums = _without_empty(sums)
     for name in sorted(METRICS):
         metric = METRICS[name]
-        if "day" in metric.labels:
-            continue
         if metric.kind == HISTOGRAM:
             yield from _histogram(name, sums)
             continue
@@ -43,7 +42,7 @@ def exposition(sums: Mapping[_Series, int]) -> Iterator[str]:
 def _without_empty(sums: Mapping[_Series, int]) -> dict[_Series, int]:
     shown: dict[_Series, int] = {}
     for (name, labels), count in sums.items():
-        series = name, tuple(label for label in labels if label[1])
+        series = name, tuple(label for label in labels if label[1] and label[0] not in _DAYS)
         shown[series] = shown.get(series, 0) + count
     return shown
 
