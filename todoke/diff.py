@@ -38,7 +38,7 @@ def diff(old: str, new: str, *, json: bool) -> None:
 def _as_json(found: Differences) -> dict[str, object]:
     leaves = [{**msgspec.to_builtins(leaf), "key": f"{leaf.key:016x}"} for leaf in found.leaves]
     changes = {"segments": found.segments, "campaigns": found.campaigns, "policies": found.policies}
-    return {"leaves": leaves, **changes}
+    return {"leaves": leaves, **changes, "slos": found.slos}
 
 
 def _print(found: Differences) -> None:
@@ -50,6 +50,10 @@ def _print(found: Differences) -> None:
         for change in changes:
             if change.kind != "unchanged" or change.warming is not None:
                 print_plain(f"  {_SIGNS[change.kind]} {change.id}: {_change_text(change)}")
+    if found.slos:
+        _title("service levels", [change.kind for change in found.slos])
+        for level in found.slos:
+            print_plain(f"  {_SIGNS[level.kind]} {level.id}: {level.kind}")
     if found.policies:
         print(f"policies: {', '.join(found.policies)} changed")
 

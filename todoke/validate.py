@@ -45,6 +45,8 @@ def validate(path: Path, events: str | None, *, json: bool) -> int:
         elif definitions is not None:
             kinds = ("segment", "campaign", "message")
             found = ", ".join(counted(len(getattr(definitions, f"{kind}s")), kind) for kind in kinds)
+            if definitions.slos:
+                found += f", {counted(len(definitions.slos), 'service level')}"
             print(f"{path}: {found}; revision {definitions.definitions_hash}")
     return 2 if definitions is None else 0
 

@@ -110,3 +110,19 @@ def test_fields_are_called_as_in_the_file_and_what_steps_ask_waits_too() -> None
         "said": ("changed", ("exit", "quiet_hours", "with"), None),
         "asks": ("changed", ("steps",), "no"),
     }
+
+
+def test_service_levels_by_name() -> None:
+    def levels(objective: float, owner: str, *names: str) -> Plain:
+        one = {"owner": "us", "indicator": "accounting", "objective": objective}
+        owners = {"us": {"name": owner, "contact": "us@example.com"}}
+        return {**plain(a=A), "policies": {"owners": owners}, "slos": dict.fromkeys(names, one)}
+
+    def kinds_of(old: Plain, new: Plain) -> list[tuple[str, str]]:
+        return [(each.id, each.kind) for each in changes(old, new).slos]
+
+    old = levels(99, "We", "a", "b")
+    assert kinds_of(old, levels(99, "We", "b", "c")) == [("a", "removed"), ("c", "added")]
+    assert kinds_of(old, levels(99.5, "We", "a", "b")) == [("a", "changed"), ("b", "changed")]
+    assert kinds_of(old, levels(99, "They", "a", "b")) == [("a", "changed"), ("b", "changed")]
+    assert kinds_of(old, old) == []

@@ -158,9 +158,14 @@ def test_what_is_no_indicator(indicator, path, cause):
     assert (problem.path, cause in problem.cause) == (f"slos.fast.indicator{path}", True), problem
 
 
+TOO_MANY = (
+    f"{HEAD}slos: {{fast: {{owner: growth, objective: 99, "
+    "indicator: {freshness: {job: true, below: 60s}}, at_least: 61}}\n"
+)
+
+
 def test_an_alert_of_minutes_must_be_able_to_fire():
-    level = "owner: growth, objective: 99, indicator: {freshness: {job: true, below: 60s}}, at_least: 61"
-    [problem] = check((("f.yaml", f"{HEAD}slos: {{fast: {{{level}}}}}\n"),))[1].errors
+    [problem] = check((("f.yaml", TOO_MANY),))[1].errors
     assert (problem.path, "could never fire" in problem.cause) == ("slos.fast.at_least", True)
 
 
@@ -193,9 +198,16 @@ def test_a_faulty_level_is_one_mistake_for_a_critical_campaign():
     assert problem.path == "slos.fast.objective"
 
 
+def test_a_level_is_not_called_like_a_command():
+    [problem] = check((("f.yaml", HEAD + LEVEL.replace("  fast:", "  check:")),))[1].errors
+    assert (problem.path, problem.cause) == ("slos.check", "`check` is taken: `todoke slo check` means something else")
+
+
 #: Every text here, for the test of the schema.
 CORPUS = [
     HEAD + LEVEL,
+    TOO_MANY,
+    HEAD + LEVEL.replace("  fast:", "  check:"),
     *(HEAD + LEVEL.replace(part, instead) for part, instead, *_ in MISTAKES),
     *(
         f"{HEAD}slos: {{fast: {{owner: growth, objective: 99, indicator: {indicator}}}}}\n"

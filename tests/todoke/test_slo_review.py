@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,19 @@ def test_open_actions_of_the_last_review_are_taken_over(folder: Path, todoke: To
     done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--last", "last.md")
     assert "- [ ] ask the provider, Ada, 1 April\n" in done.stdout
     assert "done" not in done.stdout
+
+
+def test_publications_of_the_week_say_what_they_changed(folder: Path, todoke: Todoke) -> None:
+    """By the revisions that the pointer keeps: those whose conditions were others."""
+    assert todoke("publish", "levels.yaml", "--to", "levels.json").returncode == 0
+    changed = DEFINITIONS.replace("objective: 99, window: 7d", "objective: 98, window: 7d")
+    (folder / "levels.yaml").write_text(f"{changed}segments: {{s: {{owner: us, members: {{event: A}}}}}}\n")
+    assert todoke("publish", "levels.yaml", "--to", "levels.json").returncode == 0
+    this_week = datetime.now(UTC).strftime("%G-W%V")
+    flags = ("--store", "sqlite:users.db", "--definitions", "levels.json", "--week", this_week)
+    done = todoke("slo", "review", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "was published: segment s added, service level sent changed\n" in done.stdout
 
 
 def test_a_page_and_values(folder: Path, todoke: Todoke) -> None:

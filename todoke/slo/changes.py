@@ -24,9 +24,11 @@ def changes_between(reader: Reader, place: str, start: int, end: int) -> list[st
     if lease is not None and start <= lease.since < end:
         found.append((lease.since, f"{lease.job} began on {lease.host}"))
     said = [f"{write_time(at)}: {text}" for at, text in sorted(found)]
-    if not isinstance(source, Release):
+    if isinstance(source, Release):
+        said.append("of older publications the pointer keeps those that asked something else: version control has all")
+    else:
         said.append("definitions are files, not a pointer: their version control says what changed")
-    return said or ["nothing that is known here: no publication, and no start of a job"]
+    return said
 
 
 def _publications(release: Release) -> list[tuple[int, str]]:
@@ -49,6 +51,7 @@ def _changed(old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...])
     named = [
         *(f"segment {each.id} {each.kind}" for each in changed.segments if each.kind != "unchanged"),
         *(f"campaign {each.id} {each.kind}" for each in changed.campaigns if each.kind != "unchanged"),
+        *(f"service level {each.id} {each.kind}" for each in changed.slos),
         *(f"policy {name} changed" for name in changed.policies),
     ]
     return f": {', '.join(named)}" if named else ""

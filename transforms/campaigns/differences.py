@@ -24,6 +24,7 @@ __all__ = [
     "CampaignChange",
     "Differences",
     "LeafChange",
+    "LevelChange",
     "SegmentChange",
     "counted_text",
     "differences",
@@ -74,6 +75,13 @@ class CampaignChange(msgspec.Struct, frozen=True, omit_defaults=True):
     warming: str | None = None
 
 
+class LevelChange(msgspec.Struct, frozen=True):
+    """A service level: `added`, `removed` or `changed`, in what it says or in who its owner is."""
+
+    id: str
+    kind: str
+
+
 class Differences(msgspec.Struct, frozen=True):
     """All differences; leaves by text, the others by id. `policies` are the names of those that changed.
 
@@ -85,6 +93,7 @@ class Differences(msgspec.Struct, frozen=True):
     campaigns: tuple[CampaignChange, ...]
     policies: tuple[str, ...] = ()
     counted: tuple[int, int, int] = (0, 0, 0)
+    slos: tuple[LevelChange, ...] = ()
 
 
 def counted_text(new: int, kept: int, dropped: int) -> str:
@@ -100,7 +109,14 @@ def differences(old: Definitions, new: Definitions) -> Differences:
     counted = len(needed), len(new.event_leaves) - len(needed), len(dropped)
     policies = tuple(name for name in FIELDS if getattr(old.policies, name) != getattr(new.policies, name))
     found = _leaves(*sides, needed), _segments(*sides, needed), _campaigns(*sides, needed)
-    return Differences(*found, policies, counted)
+    return Differences(*found, policies, counted, _levels(old, new))
+
+
+def _levels(old: Definitions, new: Definitions) -> tuple[LevelChange, ...]:
+    """The service levels that are not the same; names alone, since each says little."""
+    changed = sorted(name for name in {**old.slos, **new.slos} if old.slos.get(name) != new.slos.get(name))
+    kinds = {(False, True): "added", (True, False): "removed", (True, True): "changed"}
+    return tuple(LevelChange(name, kinds[name in old.slos, name in new.slos]) for name in changed)
 
 
 class _Side:

@@ -31,6 +31,7 @@ from transforms.segments.schema import (
 )
 from transforms.segments.schema import one_key as exactly_one
 from transforms.segments.values import HOUR, TIME_FORM
+from transforms.slos.grammar import TAKEN
 from transforms.slos.schema import level_schema, owners_schema
 
 __all__ = ["definitions_schema"]
@@ -57,7 +58,11 @@ def definitions_schema() -> Schema:
                 "campaigns": {**_by_id("campaign"), "description": "what happens when"},
                 "messages": {**_by_id("message"), "description": "what is said"},
                 "policies": {**ref("policies"), "description": "what holds for all campaigns"},
-                "slos": {**_by_id("service_level"), "description": "what is promised, and by whom"},
+                "slos": {
+                    **_by_id("service_level"),
+                    "propertyNames": {**ID, "not": {"enum": list(TAKEN)}},
+                    "description": "what is promised, and by whom",
+                },
             }
         ),
         "$defs": {

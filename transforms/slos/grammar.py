@@ -23,10 +23,21 @@ from transforms.slos.definitions import (
     ServiceLevel,
 )
 
-__all__ = ["LEVEL_FIELDS", "LEVEL_REQUIRED", "MILLISECONDS_FORM", "MOST_EVENTS", "Known", "check_agreed", "read_levels"]
+__all__ = [
+    "LEVEL_FIELDS",
+    "LEVEL_REQUIRED",
+    "MILLISECONDS_FORM",
+    "MOST_EVENTS",
+    "TAKEN",
+    "Known",
+    "check_agreed",
+    "read_levels",
+]
 
 LEVEL_FIELDS = ("name", "owner", "indicator", "objective", "window", "status", "at_least", "on_exhausted")
 LEVEL_REQUIRED = ("owner", "indicator", "objective")
+#: What `todoke slo` says already, so that no level can be called so.
+TAKEN = ("calc", "check", "enforce", "export", "postmortem", "review")
 #: A bound below a second.
 MILLISECONDS_FORM = "[0-9]{1,9}ms"
 #: `at_least` is not more.
@@ -53,6 +64,8 @@ def read_levels(node: Node, known: Known, problems: Problems) -> dict[str, Servi
         return levels
     for name, body in node.value.items():
         before = problems.mistakes
+        if name in TAKEN:
+            problems.add(body, f"`{name}` is taken: `todoke slo {name}` means something else")
         fields = problems.mapping(body, LEVEL_FIELDS, required=LEVEL_REQUIRED)
         if fields is None:
             continue
