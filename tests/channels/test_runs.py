@@ -92,8 +92,8 @@ def test_the_claim_of_a_mailbox_is_no_claim_that_lapses(make_courier, store, mak
 
 def test_what_campaigns_say(compiled_run):
     assert rules_of(compiled_run) == {
-        "sale": Rule("paused", resend=True, broadcast=True, scheduled=True, interval=60_000.0),
-        "hello": Rule("live"),
+        "sale": Rule("paused", resend=True, broadcast=True, scheduled=True, interval=60_000.0, priority=50),
+        "hello": Rule("live", priority=50),
     }
 
 

@@ -17,6 +17,7 @@ from transforms.storage.rows import (
     ControlRow,
     DeadLetterRow,
     EventRow,
+    HoldRow,
     IdentityRow,
     InboxMarks,
     InboxRow,
@@ -61,6 +62,7 @@ ONE_OF_EACH: dict[str, Any] = {
     "dead_letters": DeadLetterRow(START, "id", START - 1, "u1", "pubsub:p/s", "no_id", "it has none", b"{}", 2, 0),
     "runs": RunRow(START, "0123456789abcdef", (1, 2**64 - 1), ("vip",), False, {"fedcba9876543210": (1,)}),
     "lease": LeaseRow("a live job", "host/boot/processes", 7, "1234", "token", START, START + HOUR),
+    "holds": HoldRow(30, ("fast",), START, START + HOUR),
     "control": ControlRow("id", START, b"{}"),
 }
 
@@ -77,6 +79,7 @@ def write_all(store: Store) -> None:
     store.write_dead_letters([rows["dead_letters"]])
     store.write_run(rows["runs"])
     assert store.swap_lease(None, rows["lease"])
+    store.write_hold(rows["holds"])
     store.publish_control([rows["control"].payload], START)
     store.close()
 
@@ -105,8 +108,8 @@ def test_the_rows_of_sqlite(tmp_path: Path) -> None:
     connection.row_factory = sqlite3.Row
     for table, row in golden("rows").items():
         (found,) = map(dict, connection.execute(f"SELECT * FROM {table}"))
-        if "one" in found:  # these two are one value, encoded
-            found = msgspec.json.decode(found["run" if table == "runs" else "lease"])
+        if "one" in found:  # these are one value, encoded
+            found = msgspec.json.decode(found[table.removesuffix("s")])
         found.pop("weight", None)  # made of the others
         if table == "inbox":
             assert {name: found.pop(name) for name in InboxMarks.__struct_fields__} == msgspec.to_builtins(InboxMarks())
@@ -118,11 +121,12 @@ def test_the_rows_of_bigtable(bigtable: Instance) -> None:
     write_all(BigtableStore(bigtable.project, bigtable.name, create=True))
     with BigtableDataClient(project=bigtable.project) as client:
         for name, row in golden("rows").items():
-            table = "runs" if name == "lease" else name
+            single = {"runs": b"run", "lease": b"lease", "holds": b"hold"}.get(name)
+            table = name if single is None else "runs"
             cells = {
                 (cell.family, cell.qualifier): cell.value
                 for found in client.get_table(bigtable.name, table).read_rows(ReadRowsQuery())
-                if (found.row_key == b"lease") == (name == "lease") and not found.row_key.startswith((b"i#", b"u#"))
+                if single in (None, found.row_key) and not found.row_key.startswith((b"i#", b"u#"))
                 for cell in found.cells
             }
             assert plain(msgspec.msgpack.decode(cells.pop(("r", b"row")))) == row, f"{name}: {ADVICE}"

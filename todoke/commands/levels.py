@@ -156,11 +156,7 @@ def postmortem(
     import_module("todoke.slo.postmortem").postmortem(store, definitions, start, end, job)
 
 
-@group.command(
-    'echo \'{"objective": "99.9", "window": "30d", "counts": {"2592000": [500, 1000000]}}\' |',
-    "  todoke slo calc",
-    name="slo calc",
-)
+@group.command("todoke slo calc < counts.jsonl", name="slo calc")
 def calc() -> None:
     """Say what is left of a budget, and which alerts fire, by counts of whatever system.
 
