@@ -21,6 +21,7 @@ from transforms.statistics.sequences import TUNED, Ruler, mean_interval
 DAYS = 40
 #: What the report asks for before it judges a rate.
 ENOUGH = 10
+NOTHING = Moments(0, Fraction(), Fraction())
 
 rates = st.builds(
     lambda count, share: Moments.of_rate(count, round(count * share)), st.integers(2, 10**6), st.floats(0, 1)
@@ -64,6 +65,22 @@ def test_of_many_comparisons_one_errs_in_5_percent_at_most() -> None:
         any(compare(*look, of=5).differs for part in range(5) for look in looks(5 * seed + part, 0.1, 0.1)[-1:])
         for seed in range(runs())
     )
+    assert at_most(found, runs(), 0.05)
+
+
+def test_long_tailed_values_of_a_small_arm_err_in_5_percent_at_most() -> None:
+    """From 100 orders in each arm on, as a report asks: with fewer, a few large orders would decide."""
+    found = 0
+    for seed in range(runs()):
+        chance, arms, orders = np.random.default_rng(seed), [NOTHING, NOTHING], [0, 0]
+        for _ in range(25):
+            for arm, units in enumerate((100, 400)):
+                cents = np.rint(100 * chance.lognormal(3, 1.2, chance.binomial(units, 0.08))).astype(np.int64)
+                arms[arm] += Moments(units, Fraction(int(cents.sum())), Fraction(int((cents * cents).sum())))
+                orders[arm] += len(cents)
+            if min(orders) >= 100 and compare(*arms).differs:
+                found += 1
+                break
     assert at_most(found, runs(), 0.05)
 
 
