@@ -1,4 +1,11 @@
-"""Headers that every answer of a service has, whatever made it: a page, an API, a refusal, or a fault."""
+"""What every answer of a service has, whatever made it, and what its log never has.
+
+A page, an API, a refusal and a fault have the same headers. A fault that nobody foresaw is logged by its kind and where
+it was, and not by its text, which may have what somebody sent.
+"""
+
+import logging
+import traceback
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,8 +26,11 @@ _ALWAYS = {
 _TRANSPORT = ("Strict-Transport-Security", "max-age=31536000")
 
 
+_log = logging.getLogger(__name__)
+
+
 class SecuredApp(Starlette):
-    """An application of Starlette whose answers have them, those to what nobody foresaw too."""
+    """An application of Starlette whose answers have these headers. What its endpoints raise ends here."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI has it."""
@@ -37,7 +47,11 @@ class SecuredApp(Starlette):
                     headers.setdefault(*_TRANSPORT)
             await send(message)
 
-        await super().__call__(scope, receive, secured)
+        try:
+            await super().__call__(scope, receive, secured)
+        except Exception as error:  # noqa: BLE001 - it is answered with 500 already, and the server would log its text
+            where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            _log.error("a request failed: %s\n%s", type(error).__name__, where)
 
 
 def _came_by_tls(scope: Scope) -> bool:

@@ -99,6 +99,7 @@ locals {
   # Of one table of it.
   table_grants = var.engage == null ? [] : [
     { who = "engage", table = "inbox", role = "roles/bigtable.user", why = "marks inbox messages as read" },
+    { who = "engage", table = "dead_letters", role = "roles/bigtable.user", why = "keeps what it cannot read of webhooks" },
     { who = "engage", table = "metrics", role = "roles/bigtable.user", why = "writes its minute counts" },
   ]
 

@@ -29,7 +29,7 @@ locals {
         said = var.engage
         args = concat(
           [
-            "--sink=pubsub:${local.live.control_topic}",
+            "--control-topic=pubsub:${local.live.control_topic}",
             "--store=${local.store}",
             "--definitions=${local.definitions}",
           ],

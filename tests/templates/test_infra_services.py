@@ -74,6 +74,7 @@ def test_each_may_do_what_it_does_and_nothing_else(large: Plan) -> None:
         ("bigtable.reader", "instance engagement"),
         ("bigtable.user", "table inbox"),
         ("bigtable.user", "table metrics"),
+        ("bigtable.user", "table dead_letters"),
         ("secretmanager.secretAccessor", "secret write-keys"),
         ("secretmanager.secretAccessor", "secret signing-keys"),
         ("secretmanager.secretAccessor", "secret inbox-keys"),
