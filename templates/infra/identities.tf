@@ -140,10 +140,10 @@ locals {
       { who = "worker", secret = id, role = "roles/secretmanager.secretAccessor", why = "workers read it by its name" }
     ],
     var.collect == null ? [] : [
-      { who = "collect", secret = var.collect.keys, role = "roles/secretmanager.secretAccessor", why = "whose calls it takes" },
+      { who = "collect", secret = split("@", var.collect.keys)[0], role = "roles/secretmanager.secretAccessor", why = "whose calls it takes" },
     ],
     var.engage == null ? [] : [
-      for id in toset(concat([for at in values(var.engage.secrets) : split("@", at)[0]], compact([var.engage.keys]))) :
+      for id in toset(concat([for at in values(var.engage.secrets) : split("@", at)[0]], [for at in compact([var.engage.keys]) : split("@", at)[0]])) :
       { who = "engage", secret = id, role = "roles/secretmanager.secretAccessor", why = "signs and verifies by it" }
     ],
   )

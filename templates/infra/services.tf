@@ -134,18 +134,19 @@ resource "google_cloud_run_v2_service" "services" {
       content {
         name = volumes.value
         secret {
-          secret = each.value.keys
+          secret = split("@", each.value.keys)[0]
           items {
             path    = "keys.json"
-            version = "latest"
+            version = try(split("@", each.value.keys)[1], "latest")
           }
         }
       }
     }
   }
 
-  # A deployment asks whether the account may read each secret.
+  # A deployment asks whether the account may read each secret. No request comes before what keeps it from the log.
   depends_on = [
+    google_logging_project_exclusion.requests,
     google_artifact_registry_repository_iam_member.rights,
     google_bigtable_instance_iam_member.rights,
     google_bigtable_table_iam_member.rights,
@@ -166,4 +167,15 @@ resource "google_cloud_run_domain_mapping" "names" {
   spec {
     route_name = google_cloud_run_v2_service.services[each.key].name
   }
+}
+
+# Cloud Run logs each request with its address and whole URL, in which tokens, write keys and, of pixels, calls stand. The
+# services themselves log nothing of anybody. What is counted of requests is not taken from these logs.
+resource "google_logging_project_exclusion" "requests" {
+  count = var.collect == null && var.engage == null ? 0 : 1
+
+  name        = "${var.name}-requests"
+  description = "Requests of collect and engage: their URLs are of people"
+  filter      = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${join(" OR ", [for who in keys(local.service_accounts) : "\"${var.name}-${who}\""])}) AND logName=\"projects/${var.project}/logs/run.googleapis.com%2Frequests\""
+  depends_on  = [google_project_service.apis]
 }

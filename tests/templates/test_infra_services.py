@@ -100,6 +100,7 @@ def test_secrets_are_named_and_files_of_keys_are_mounted(large: Plan) -> None:
             assert value.startswith("sm:projects/my-project/secrets/") or not re.search("KEY|SECRET|TOKEN", name)
         [volume] = template["volumes"]
         assert volume["secret"][0]["secret"] == "write-keys"
+        assert volume["secret"][0]["items"][0]["version"] == "2"
         assert container["volume_mounts"] == [{"name": volume["name"], "mount_path": "/keys"}]
     found = services(large)["engage"]["template"][0]["containers"][0]["env"]
     assert {each["name"]: each["value"] for each in found} == {
@@ -107,6 +108,22 @@ def test_secrets_are_named_and_files_of_keys_are_mounted(large: Plan) -> None:
         "TODOKE_SIGNING_KEYS": "sm:projects/my-project/secrets/signing-keys/versions/latest",
         "TODOKE_INBOX_KEYS": "sm:projects/my-project/secrets/inbox-keys/versions/3",
     }
+
+
+def test_urls_of_requests_are_in_no_log(large: Plan) -> None:
+    """They have tokens, keys, and calls of pixels."""
+    [said] = large.of("google_logging_project_exclusion").values()
+    assert said["filter"] == (
+        'resource.type="cloud_run_revision" AND resource.labels.service_name=("engagement-collect" OR '
+        '"engagement-engage") AND logName="projects/my-project/logs/run.googleapis.com%2Frequests"'
+    )
+    assert not said.get("disabled")
+
+
+def test_somebody_is_told_when_they_fail(plans: dict[str, Plan]) -> None:
+    address = 'google_monitoring_alert_policy.thresholds["services"]'
+    assert "5xx" in str(plans["large"].one(address)["conditions"])
+    assert address not in plans["small"].resources
 
 
 @pytest.mark.parametrize(("ingress", "hops"), [("internet", 1), ("load-balancer", 2)])
@@ -155,6 +172,7 @@ def test_who_asks_for_no_services_has_none(plans: dict[str, Plan]) -> None:
         ("engage={secrets={}}", "name the secret of TODOKE_SIGNING_KEYS"),
         ('engage={secrets={TODOKE_SIGNING_KEYS="a=0123456789"}}', "a value is the id of a secret"),
         ('engage={secrets={TODOKE_SIGNING_KEYS="s"},variables={TODOKE_LINE_SECRETS="x"}}', "A secret is named in"),
+        ('collect={keys="shop=0123456789abcdef"}', "is the id of a secret"),
         ("ingress=all", "`internet` or `load-balancer`"),
     ],
 )

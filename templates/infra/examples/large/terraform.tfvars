@@ -26,7 +26,7 @@ notify       = ["projects/my-project/notificationChannels/1234567890"]
 # Services for SDKs, and for customers and providers; a load balancer of ours stands before both.
 ingress = "load-balancer"
 collect = {
-  keys          = "write-keys"
+  keys          = "write-keys@2"
   announcements = true
   address_rate  = 50
   min_instances = 2
@@ -34,7 +34,7 @@ collect = {
 }
 engage = {
   secrets       = { TODOKE_SIGNING_KEYS = "signing-keys", TODOKE_INBOX_KEYS = "inbox-keys@3" }
-  keys          = "write-keys"
+  keys          = "write-keys@2"
   url           = "https://links.example.com"
   min_instances = 2
 }
