@@ -91,15 +91,15 @@ variable "parameters" {
 }
 
 variable "secrets" {
-  description = "Secrets by the variable that the job reads: { TODOKE_SMTP_PASSWORD = \"smtp-password\" }. Each value is the id of a secret in Secret Manager that exists and has a version. No secret is ever a value here."
+  description = "Secrets by the variable that the job reads: { TODOKE_SMTP_PASSWORD = \"smtp-password\" }. Each value is the id of a secret in Secret Manager that exists and has a version, or ID@VERSION. No secret is ever a value here."
   type        = map(string)
   default     = {}
 
   validation {
     condition = alltrue([
-      for variable, id in var.secrets : can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}$", id))
+      for variable, id in var.secrets : can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}(@[1-9][0-9]*)?$", id))
     ])
-    error_message = "Variables begin with TODOKE_, and a value is the id of a secret: letters, digits, dashes and underscores."
+    error_message = "Variables begin with TODOKE_, and a value is the id of a secret (letters, digits, dashes and underscores), with @VERSION behind it or not."
   }
 
   validation {
@@ -241,6 +241,11 @@ variable "engage" {
   validation {
     condition     = var.engage == null ? true : contains(keys(var.engage.secrets), "TODOKE_SIGNING_KEYS")
     error_message = "Its tokens are signed: name the secret of TODOKE_SIGNING_KEYS."
+  }
+
+  validation {
+    condition     = var.engage == null ? true : var.engage.url == "" || contains(keys(var.secrets), "TODOKE_SIGNING_KEYS")
+    error_message = "With `url` the job makes links to engage, and signs them: name TODOKE_SIGNING_KEYS in `secrets`, too."
   }
 
   validation {

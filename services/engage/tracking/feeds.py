@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
+from transforms.account import google_fault
 from transforms.errors import TodokeError
 from transforms.events.queue.file import QueueError
 from transforms.events.queue.mark import QueueHeld, hold_queue, read_mark, write_mark
@@ -129,7 +130,7 @@ class SubscribedTouches:
         except DeadlineExceeded:
             return []
         except (GoogleAPIError, GoogleAuthError) as error:
-            raise FeedAway(f"{self._subscription} does not answer: {error}") from error
+            raise FeedAway(f"{self._subscription} does not answer: {google_fault(error)}") from error
         return [Waiting(each.ack_id, each.message.data) for each in answer.received_messages]
 
     def done(self, handles: Sequence[Any]) -> None:
@@ -138,7 +139,7 @@ class SubscribedTouches:
         try:
             self._client.acknowledge(asked, timeout=PULL_SECONDS)
         except (GoogleAPIError, GoogleAuthError) as error:  # they come again, and their receipts have the same ids
-            raise FeedAway(f"{self._subscription} does not answer: {error}") from error
+            raise FeedAway(f"{self._subscription} does not answer: {google_fault(error)}") from error
 
     def close(self) -> None:
         """See `TouchFeed`."""

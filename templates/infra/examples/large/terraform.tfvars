@@ -13,6 +13,7 @@ parameters = {
   webhook         = "true"
 }
 secrets = {
+  TODOKE_SIGNING_KEYS       = "signing-keys@1"
   TODOKE_UNSUBSCRIBE_SECRET = "unsubscribe"
   TODOKE_SMTP_PASSWORD      = "smtp-password"
   TODOKE_SECRET_CRM         = "crm-token"
@@ -33,7 +34,7 @@ collect = {
   max_instances = 20
 }
 engage = {
-  secrets       = { TODOKE_SIGNING_KEYS = "signing-keys", TODOKE_INBOX_KEYS = "inbox-keys@3" }
+  secrets       = { TODOKE_SIGNING_KEYS = "signing-keys@1", TODOKE_INBOX_KEYS = "inbox-keys@3" }
   keys          = "write-keys@2"
   url           = "https://links.example.com"
   min_instances = 2
