@@ -77,8 +77,8 @@ def receipt_routes(desk: Desk) -> Sequence[Route]:
         assert source is not None
         if len(body.receipts) > MOST:
             raise HttpProblem(413, "too_many", f"at most {MOST} receipts are taken at once")
-        if wait := keys.wait(source, len(body.receipts)):
-            raise HttpProblem(429, "rate", "the source sends too much", retry_after=wait)
+        if wait := keys.wait(source, len(body.receipts), desk.proxy.address(request)):
+            raise HttpProblem(429, "rate", "the source, or its address, sends too much", retry_after=wait)
         receipts: list[Receipt] = []
         refused: list[RefusedReceipt] = []
         for index, raw in enumerate(body.receipts):
