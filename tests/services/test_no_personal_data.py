@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -20,10 +21,12 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from transforms.channels.tokens import SigningKeys
+
 ROOT = Path(__file__).parents[2]
 MARK = "zqmarkqz"
 MAIL = f"{MARK}@example.com"
-KEY = "shop-key-0123456789"
+KEY, SECRET = "shop-key-0123456789", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"
 CALL = {"type": "track", "event": f"{MARK} seen", "userId": MARK, "properties": {"mail": MAIL}, "messageId": MARK}
 
 
@@ -43,6 +46,30 @@ def collect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]
         "collect",
         ("--sink=queue:events.db", "--store=sqlite:store.db", f"--log-format={request.param}"),
         {"TODOKE_WRITE_KEYS": f"shop={KEY}"},
+    )
+
+
+@pytest.fixture(params=["json", "text"])
+def engage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]:
+    (tmp_path / "shop.yaml").write_text("segments: {seen: {owner: a, members: {event: Seen}}}", "utf-8")
+    yield from served(
+        tmp_path,
+        "engage",
+        (
+            "--store=sqlite:store.db",
+            "--definitions=shop.yaml",
+            "--touches=queue:touches.db",
+            f"--log-format={request.param}",
+        ),
+        {
+            "TODOKE_SIGNING_KEYS": f"a={SECRET}",
+            "TODOKE_WRITE_KEYS": f"app={KEY}",
+            "TODOKE_INBOX_KEYS": json.dumps({"keys": [{"kty": "oct", "kid": "a", "alg": "HS256", "k": SECRET}]}),
+            "TODOKE_LINE_SECRETS": SECRET,
+            "TODOKE_TWILIO_TOKENS": SECRET,
+            "TODOKE_LINKS_URL": "https://links.example.com",
+            "TODOKE_ENGAGE_URL": "https://links.example.com",
+        },
     )
 
 
@@ -134,3 +161,41 @@ def test_collect_says_nothing_of_anybody(collect: Process) -> None:
     assert "refused calls could not be kept" in said  # what is wrong is said
     assert MARK not in said
     assert KEY not in said
+
+
+def ask_all(client: httpx.Client) -> set[int]:
+    """Every path that the document has, with marks wherever there is room; returns the statuses of the answers."""
+    found = set()
+    bodies = (
+        json.dumps({"receipts": [{"reference": MARK, "kind": MARK}, MARK], "writeKey": KEY, "events": [{"m": MAIL}]}),
+        json.dumps([{"event": "bounce", "email": MAIL, "timestamp": MARK}]),
+        f"To={MARK}&From={MAIL}&List-Unsubscribe=One-Click",
+        f'{{"{MARK}',
+    )
+    token = SigningKeys({"a": SECRET}).sign("unsubscribe", [MARK, MAIL])
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for given in (MARK, token):
+            place = re.sub(r"\{[^}]*\}", given, path)
+            for method in methods:
+                for body in bodies if method == "post" else ("",):
+                    headers = {"Authorization": f"Bearer {MARK}", "X-Forwarded-For": MARK, "User-Agent": MARK}
+                    for more in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+                        answer = client.request(
+                            method, f"{place}?{MARK}={MAIL}", content=body, headers={**headers, **more}
+                        )
+                        found.add(answer.status_code)
+    return found
+
+
+def test_engage_says_nothing_of_anybody(engage: Process) -> None:
+    with httpx.Client(base_url=engage.url, timeout=30) as client:
+        assert {200, 401, 404} <= ask_all(client)
+        send_raw(engage.url)
+        with closing(sqlite3.connect(engage.folder / "store.db", isolation_level=None)) as store:
+            for table in ("users", "control", "inbox", "dead_letters", "metrics"):
+                store.execute(f"DROP TABLE {table}")
+        ask_all(client)
+    said = ended(engage)
+    assert MARK not in said
+    assert KEY not in said
+    assert SECRET not in said
