@@ -200,7 +200,7 @@ class Collect:
             raise HttpProblem(429, "rate", "the source, or its address, sends too many calls", retry_after=wait)
         announced = self._announced if source.announces else self._not_announced
         received = self._clock()
-        sent = Sent(come.kind, come.around, source.name, received)
+        sent = Sent.now(come.kind, come.around, source.name, received)
         good: list[KeyedPayload] = []
         bad: list[BadCall] = []
         letters: list[DeadLetter] = []
