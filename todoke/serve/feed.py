@@ -22,7 +22,7 @@ from todoke.demo.orders import RecordedCall, recorded_calls
 from transforms.events.plain import counted
 from transforms.events.times import read_time
 
-__all__ = ["HISTORY_DAYS", "Feed", "FeedState"]
+__all__ = ["HISTORY_DAYS", "FeedState", "RecordedFeed"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class FeedState(msgspec.Struct):
     done: int = 0
 
 
-class Feed:
+class RecordedFeed:
     """A feed.
 
     Args:

@@ -19,7 +19,7 @@ from services.collect.serving import CollectSettings, checked
 from services.server import Listen, check_listen, parse_listen
 from todoke.preflight import check_job
 from todoke.serve.banner import Shown, started_lines
-from todoke.serve.feed import Feed
+from todoke.serve.feed import RecordedFeed
 from todoke.serve.folder import held_folder, keys_place, made_key, made_secret
 from todoke.serve.options import PARTS, ServeOptions
 from todoke.serve.publishing import publish_first
@@ -66,7 +66,7 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
         print("\n".join(started_lines(options, definitions, shown)), flush=True)
         beside: list[Callable[[Callable[[], bool]], None]] = [partial(_tell_ready, shown.url, started)]
         if options.feed is not None:
-            beside.append(Feed(shown.url, _some_key(options), options.feed, options.data / "feed.json").run)
+            beside.append(RecordedFeed(shown.url, _some_key(options), options.feed, options.data / "feed.json").run)
         _run(options, [*argv, f"--listen={listen.host}:{listen.port}"], beside)
     # Beam and gRPC, which this process only asked for flags, take a second to end.
     sys.stdout.flush()
