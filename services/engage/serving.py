@@ -25,6 +25,7 @@ from services.addresses import Proxy
 from services.collect.keys import KeyFile, Keys, keys_of_text
 from services.collect.letters import StoreLetters
 from services.counts import keep_minutes
+from services.credentials import check_credentials
 from services.definitions import watched_definitions
 from services.engage.access import EngageAccess, engage_access
 from services.engage.app import engage
@@ -151,6 +152,12 @@ def checked(settings: EngageSettings, environment: Mapping[str, str]) -> None:
         _parsed("--judge", parse_subscription, settings.judge)
         if not settings.touches.startswith("pubsub:"):
             raise WrongUse("--judge: it names a subscription of the topic --touches; a queue needs none")
+    for flag, place in (
+        ("--store", settings.store),
+        ("--sink", settings.control_topic),
+        ("--touches", settings.touches),
+    ):
+        check_credentials(flag, place)
     with watched_definitions(settings.definitions):
         pass
 
