@@ -13,6 +13,7 @@ of several processes with one queue of touches, one judges.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,8 +115,8 @@ def engaging(
             letters=opened.enter_context(closing(StoreLetters(lambda: store, now))),
         )
         opened.enter_context(keep_minutes(desk.counts, lambda: store))
-        if feed := _feed(settings):
-            opened.enter_context(_judging(settings, feed, store, reader))
+        if settings.judge or settings.touches.startswith("queue:"):
+            opened.enter_context(judging(partial(_judge, settings, store, reader)))
         yield engage(desk)
 
 
@@ -206,17 +207,16 @@ def _touches(settings: EngageSettings) -> Sink | None:
     return QueueSink(Queue(_parsed("--touches", parse_queue, settings.touches), retain=0))
 
 
-def _feed(settings: EngageSettings) -> TouchFeed | None:
+def _feed(settings: EngageSettings) -> TouchFeed:
     if settings.judge:
         return SubscribedTouches(_parsed("--judge", parse_subscription, settings.judge))
-    if not settings.touches or settings.touches.startswith("pubsub:"):
-        return None
     return QueuedTouches(_parsed("--touches", parse_queue, settings.touches))
 
 
 @contextmanager
-def _judging(settings: EngageSettings, feed: TouchFeed, store: Store, reader: Reader) -> Iterator[None]:
-    """A judge with a sink and a loop of its own: requests do not wait for it."""
+def _judge(settings: EngageSettings, store: Store, reader: Reader) -> Iterator[tuple[Judge, TouchFeed]]:
+    """A judge with a sink and a loop of its own: requests do not wait for it. The thread that judges opens it."""
+    feed = _feed(settings)
     with asyncio.Runner() as runner, closing(_sink(settings, store)) as sink:
 
         def publish(receipts: Sequence[Receipt]) -> None:
@@ -225,5 +225,4 @@ def _judging(settings: EngageSettings, feed: TouchFeed, store: Store, reader: Re
         def hand_off(user: str, send: str) -> int | None:
             return hand_off_of(reader, user, send)
 
-        with judging(Judge(feed, publish, hand_off, now), feed):
-            yield
+        yield Judge(feed, publish, hand_off, now), feed

@@ -16,7 +16,7 @@ from transforms.events.queue.mark import QueueHeld, hold_queue, read_mark, write
 from transforms.events.queue.read import QueueReader
 from transforms.storage.acknowledged import Ids
 
-__all__ = ["FeedAway", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
+__all__ = ["FeedAway", "Held", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
 
 #: How often the mark beside a queue is written, in seconds. What it does not say is judged again after a crash.
 MARK_SECONDS = 0.5
@@ -25,7 +25,11 @@ PULL_SECONDS, PULL_MESSAGES = 2.0, 1_000
 
 
 class FeedAway(TodokeError):
-    """Touches cannot be read now, or another judge reads them."""
+    """Touches cannot be read now."""
+
+
+class Held(FeedAway):
+    """Another judge reads them, which is as it should be."""
 
 
 class Waiting(NamedTuple):
@@ -69,7 +73,9 @@ class QueuedTouches:
             if self._held is None:
                 self._open()
             found = self._reader.read(self._next)
-        except (QueueHeld, QueueError, OSError) as error:
+        except QueueHeld as error:
+            raise Held(str(error)) from error
+        except (QueueError, OSError) as error:
             raise FeedAway(str(error)) from error
         if found:
             self._next = found[-1].id + 1
