@@ -57,7 +57,8 @@ def _loaded(options: ServeOptions) -> ASGIApp:
     taken = CollectSettings(
         f"queue:{options.queue}", options.store, keys=keys, key_file=key_file, retain=options.retain
     )
-    touched = EngageSettings(options.store, keys=keys, key_file=key_file)
+    touches = f"queue:{options.data / 'touches.db'}"
+    touched = EngageSettings(options.store, keys=keys, key_file=key_file, touches=touches)
     collect = opened.enter_context(collecting(taken, announced)).app
     engage = opened.enter_context(engaging(touched, os.environ, watcher.now))
     place = FactsPlace(options.store, options.queue, options.parts)
