@@ -16,7 +16,7 @@ from transforms.events.queue.mark import QueueHeld, hold_queue, read_mark, write
 from transforms.events.queue.read import QueueReader
 from transforms.storage.acknowledged import Ids
 
-__all__ = ["FeedAway", "Held", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
+__all__ = ["FeedAway", "FeedHeld", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
 
 #: How often the mark beside a queue is written, in seconds. What it does not say is judged again after a crash.
 MARK_SECONDS = 0.5
@@ -28,7 +28,7 @@ class FeedAway(TodokeError):
     """Touches cannot be read now."""
 
 
-class Held(FeedAway):
+class FeedHeld(FeedAway):
     """Another judge reads them, which is as it should be."""
 
 
@@ -74,7 +74,7 @@ class QueuedTouches:
                 self._open()
             found = self._reader.read(self._next)
         except QueueHeld as error:
-            raise Held(str(error)) from error
+            raise FeedHeld(str(error)) from error
         except (QueueError, OSError) as error:
             raise FeedAway(str(error)) from error
         if found:

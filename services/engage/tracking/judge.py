@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.engage.tracking.feeds import FeedAway, Held, TouchFeed
+from services.engage.tracking.feeds import FeedAway, FeedHeld, TouchFeed
 from services.engage.tracking.receipts import touch_receipt
 from services.engage.tracking.touches import VISITED, Touch, decode_touch
 from services.engage.tracking.verdicts import TOGETHER, judged
@@ -145,7 +145,7 @@ def judging(opened: Callable[[], AbstractContextManager[tuple[Judge, TouchFeed]]
                     complaint = ""
                 except (FeedAway, HttpProblem, StoreError) as error:
                     wait = AWAY_SECONDS
-                    if not isinstance(error, Held) and complaint != (complaint := type(error).__name__):
+                    if not isinstance(error, FeedHeld) and complaint != (complaint := type(error).__name__):
                         _log.warning("touches wait for their verdict: %s", error)
 
     thread = threading.Thread(target=run, name="judge", daemon=True)
