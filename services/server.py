@@ -41,13 +41,14 @@ END_SECONDS = 8
 DYING_SECONDS = 3.0
 #: How often it is looked whether a worker answers or an address is free, and whether who started it lives, in seconds.
 _LOOK_SECONDS, _PARENT_SECONDS = 0.05, 0.5
-#: What granian warns of goes where this process logs; its other lines are for who debugs it.
+#: Granian's errors go where this process logs; its other lines are for who debugs it. It also warns that it kills a
+#: worker that has just ended by itself: two of its threads wait for the process, and one of them is told nothing.
 _LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {},
     "handlers": {},
-    "loggers": {"_granian": {"propagate": True}},
+    "loggers": {"_granian": {"propagate": True, "level": "ERROR"}},
 }
 
 _log = logging.getLogger(__name__)
