@@ -52,7 +52,7 @@ format: setup ## Put imports and lines in order
 	@$(BIN)/ruff format .
 
 bench: setup prism emulator ## Measure on this machine
-	@for name in run store queue collect startup state_cache live columns segments freshness delivery scale; do $(BIN)/python -m "bench.$$name"; done
+	@for name in run store queue serve collect startup state_cache live columns segments freshness delivery scale; do $(BIN)/python -m "bench.$$name"; done
 
 docs: setup ## The site, from docs/, into out/site; open out/site/index.html
 	@$(BIN)/zensical build --clean --strict

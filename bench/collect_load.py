@@ -108,7 +108,7 @@ class Load:
             due = self._began + self._sent / self._rate if self._rate else now
             if due > now:
                 return
-            self.idle.pop().send(due)
+            self.idle.pop(0).send(due)  # the one that rested longest: a server closes those that rest too long
 
     async def run(self, port: int, connections: int) -> None:
         loop = asyncio.get_running_loop()
