@@ -48,7 +48,7 @@ _LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {},
     "handlers": {},
-    "loggers": {"_granian": {"propagate": True, "level": "ERROR"}},
+    "loggers": {"_granian": {"propagate": True}},
 }
 
 _log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def serve(
             backlog=BACKLOG,
             backpressure=CONNECTIONS,
             http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS, max_buffer_size=HEAD_BYTES),
-            log_level=LogLevels.warning,
+            log_level=LogLevels.error,
             log_dictconfig=_LOGGING,
             workers_kill_timeout=END_SECONDS,
             respawn_failed_workers=True,

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from todoke.serve.options import ServeOptions
 from transforms.campaigns.definitions import Campaign
-from transforms.campaigns.load import Definitions
+from transforms.campaigns.load import Definitions, check
 from transforms.events.plain import counted
 from transforms.identity.channels import channels
+from transforms.messages.needs import Need
 from transforms.segments.conditions import ANY
 
 __all__ = ["FirstEvent", "Shown", "curl_line", "first_event", "started_lines"]
@@ -28,11 +29,12 @@ class Shown(NamedTuple):
 
 
 class FirstEvent(NamedTuple):
-    """The name of an event, what it concerns, and the consent without which nothing would come of it."""
+    """The name of an event, what it concerns, and without which consent and properties nothing would come of it."""
 
     name: str
     concerns: str = ""
     grants: Sequence[dict[str, Any]] = ()
+    needs: Sequence[str] = ()
 
 
 def started_lines(options: ServeOptions, definitions: Definitions, shown: Shown) -> list[str]:
@@ -67,7 +69,7 @@ def curl_line(first: FirstEvent, shown: Shown) -> list[str]:
             "context": {"device": {"token": "ada-phone", "type": "android"}},
         },
         *({"type": "track", "userId": USER, "event": CONSENT, "properties": grant} for grant in first.grants),
-        {"type": "track", "userId": USER, "event": first.name},
+        {"type": "track", "userId": USER, "event": first.name} | _properties(first),
     ]
     key = shlex.quote(f"{shown.key}:") if shown.key is not None else '"$WRITE_KEY:"'
     calls = ",\n  ".join(json.dumps(call, ensure_ascii=False) for call in batch)
@@ -79,7 +81,8 @@ def first_event(definitions: Definitions) -> FirstEvent:
     """An event that does something by these definitions: best is one that begins a campaign at once."""
     at_once, later = [], []
     for campaign in definitions.campaigns.values():
-        trigger, said = campaign.trigger, (f", concerns the campaign {campaign.id}", _grants(definitions, campaign))
+        trigger = campaign.trigger
+        said = f", concerns the campaign {campaign.id}", _grants(definitions, campaign), _needs(definitions)
         if trigger.kind == "event" and trigger.events is not None:
             at_once.append(FirstEvent(trigger.events.name, *said))
         elif trigger.kind == "enters":
@@ -98,3 +101,15 @@ def _grants(definitions: Definitions, campaign: Campaign) -> list[dict[str, Any]
     used = sorted({message.channel for message in definitions.messages.values()})
     asked = [channel for channel in used if campaign.consent is not None and not channels()[channel].granted]
     return [{"topic": campaign.consent, "channel": channel, "granted": True} for channel in asked]
+
+
+def _needs(definitions: Definitions) -> list[str]:
+    """The properties of events that some message cannot be made without."""
+    needs: list[Need] = []
+    check(definitions.texts, needs)
+    return sorted({need.name for need in needs if need.root == "event"})
+
+
+def _properties(first: FirstEvent) -> dict[str, Any]:
+    """Values for them: a number is a text as well, and can be counted with."""
+    return {"properties": dict.fromkeys(first.needs, 1)} if first.needs else {}

@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.addresses import METRICS_VARIABLE, Proxy
+from services.collect.limits import USUAL
 from services.collect.serving import CollectSettings, collecting
 from services.engage.serving import EngageSettings, engaging
 from services.problems import HttpProblem, problem_response
@@ -54,11 +56,11 @@ def _loaded(options: ServeOptions) -> ASGIApp:
     def announced(event: str) -> bool:
         return watcher.now().routes.is_announcement(event)
 
-    taken = CollectSettings(
-        f"queue:{options.queue}", options.store, keys=keys, key_file=key_file, retain=options.retain
-    )
-    touches = f"queue:{options.data / 'touches.db'}"
-    touched = EngageSettings(options.store, keys=keys, key_file=key_file, touches=touches)
+    proxy = Proxy(options.address_header)
+    known: dict[str, Any] = {"keys": keys, "key_file": key_file, "metrics_token": os.environ.get(METRICS_VARIABLE, "")}
+    limits = msgspec.structs.replace(USUAL, proxy=proxy)
+    taken = CollectSettings(f"queue:{options.queue}", options.store, retain=options.retain, limits=limits, **known)
+    touched = EngageSettings(options.store, touches=f"queue:{options.touches}", proxy=proxy, **known)
     collect = opened.enter_context(collecting(taken, announced)).app
     engage = opened.enter_context(engaging(touched, os.environ, watcher.now))
     place = FactsPlace(options.store, options.queue, options.parts)
