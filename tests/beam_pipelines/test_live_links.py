@@ -1,4 +1,4 @@
-"""A whole live job and its mails: who follows a link moves a segment, a scanner does not, and one click unsubscribes."""
+"""A live job and its mails: who follows a link moves a segment, a scanner does not, and one click unsubscribes."""
 
 import asyncio
 import email
