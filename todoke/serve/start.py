@@ -1,5 +1,7 @@
 """The supervisor of `todoke serve`: checks all that it needs, starts its parts, and says where to send."""
 
+import json
+import logging
 import os
 import sys
 import threading
@@ -29,13 +31,18 @@ from transforms.campaigns.release import PointerError
 from transforms.channels.settings import LINKS_URL
 from transforms.channels.tokens import SIGNING_KEYS
 from transforms.errors import WrongUse
+from transforms.logs import fields
 from transforms.storage.open import open_store
 from transforms.users.lease import LIVE_JOB, JobLease
 
 __all__ = ["supervise_serve"]
 
-#: How often it is asked whether all is ready, and how long an answer may take, in seconds.
-_ASK_SECONDS, _ANSWER_SECONDS = 0.2, 5.0
+#: How often it is asked whether all is ready, until it is and afterwards; and how long an answer may take, in seconds.
+_ASK_SECONDS, _ASK_LATER_SECONDS, _ANSWER_SECONDS = 0.2, 2.0, 5.0
+#: After how long it is told that something is not ready.
+FAULT_SECONDS = 20.0
+
+_log = logging.getLogger(__name__)
 
 
 def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) -> None:
@@ -122,11 +129,41 @@ def _run(options: ServeOptions, argv: Sequence[str], beside: Sequence[Callable[[
 
 
 def _tell_ready(url: str, started: float, stopped: Callable[[], bool]) -> None:
-    """Say so once everything answers."""
+    """Say once that everything answers; and, as long as it runs, when something has not for a while, and when it does
+    again. What ends is told by who starts it again.
+    """
+    ready = told = False
+    since = time.monotonic()
     while not stopped():
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=_ANSWER_SECONDS):
+        fault = _fault(url)
+        if not fault:
+            if not ready:
                 print(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C ends it", flush=True)
-                return
-        except (OSError, urllib.error.URLError):
-            time.sleep(_ASK_SECONDS)
+            elif told:
+                _log.warning("ready again", extra=fields(fault=""))
+            ready, told, since = True, False, time.monotonic()
+        elif not told and time.monotonic() >= since + FAULT_SECONDS:
+            told = True
+            _log.warning("not ready for %.0f s: %s", time.monotonic() - since, fault, extra=fields(fault=fault))
+        _nap(_ASK_SECONDS if not ready else _ASK_LATER_SECONDS, stopped)
+
+
+def _fault(url: str) -> str:
+    """What `/ready` says is wrong; empty where nothing is."""
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=_ANSWER_SECONDS):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            try:
+                return str(json.loads(error.read())["detail"])
+            except (OSError, ValueError, KeyError, TypeError):
+                return f"{url}/ready answers {error.code}"
+    except OSError as error:
+        return f"nothing answers at {url}: {error}"
+
+
+def _nap(seconds: float, stopped: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stopped() and time.monotonic() < until:
+        time.sleep(min(seconds, _ASK_SECONDS))
