@@ -128,10 +128,17 @@ def keep(parts: Sequence[ServedPart], told: Path, stopped: threading.Event) -> N
             for part in parts:
                 part.look()
             if shown != (shown := [part.state for part in parts]):
-                write_parts(told, shown)
+                _tell(told, shown)
             stopped.wait(_LOOK_SECONDS)
         stopped.clear()
         _end(parts, stopped)
+
+
+def _tell(place: Path, parts: Sequence[PartState]) -> None:
+    try:
+        write_parts(place, parts)
+    except OSError as error:  # a full disk ends nothing that goes on without it
+        _log.warning("%s cannot be written: %s", place, error.strerror)
 
 
 def _end(parts: Sequence[ServedPart], again: threading.Event) -> None:
