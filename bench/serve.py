@@ -90,7 +90,7 @@ class ServedSite:
         """How sends and calls ended, as the page says."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status.json") as answer:
             found = json.load(answer)
-        return ", ".join(f"{name} {found[name]}" for name in ("accounts", "sends", "suppressed", "dead_letters"))
+        return ", ".join(f"{name} {found[name]}" for name in ("accounts", "sends", "suppressed", "refused"))
 
     def stop(self) -> float:
         """Ctrl-C; returns how long it took, in seconds."""

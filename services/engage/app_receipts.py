@@ -130,7 +130,9 @@ def _read(raw: msgspec.Raw, desk: Desk) -> Receipt:
 
 
 def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, msgspec.ValidationError | BadToken) else "it cannot be read"
+    if isinstance(error, BadToken):
+        return "`reference` is none that was made here"
+    return str(error) if isinstance(error, msgspec.ValidationError) else "it cannot be read"
 
 
 def _schemas() -> dict[str, Any]:

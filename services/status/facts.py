@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from services.status.parts import PartState, read_parts
+from transforms.events.decode import Cause
 from transforms.events.queue.file import QueueError
 from transforms.events.queue.mark import mark_path, read_mark
 from transforms.events.queue.read import QueueReader
@@ -45,8 +46,8 @@ class QueueFacts(msgspec.Struct, frozen=True):
 
 
 class SystemFacts(msgspec.Struct, frozen=True):
-    """All that is shown. `minutes` are calls applied, by the start of the minute, the newest first; `seconds` is how
-    long it took to read this.
+    """All that is shown. `minutes` are calls applied, by the start of the minute, the newest first; `refused` is what
+    job and services could not take, by cause; `seconds` is how long it took to read this.
     """
 
     at: int
@@ -58,7 +59,7 @@ class SystemFacts(msgspec.Struct, frozen=True):
     segments: dict[str, int]
     sends: dict[str, dict[str, int]]
     suppressed: dict[str, int]
-    dead_letters: dict[str, int]
+    refused: dict[str, int]
     seconds: float
 
 
@@ -69,7 +70,7 @@ def read_facts(place: FactsPlace, segments: Iterable[str], now: int) -> SystemFa
       StoreError: the store cannot be read.
     """
     began = time.perf_counter()
-    found: dict[str, Any] = {"minutes": {}, "accounts": {}, "sends": {}, "suppressed": {}, "dead_letters": {}}
+    found: dict[str, Any] = {"minutes": {}, "accounts": {}, "sends": {}, "suppressed": {}, "refused": {}}
     sizes = dict.fromkeys(segments, 0)
     if Path(place.store.partition(":")[2]).exists():
         with closing(open_reader(place.store)) as reader:
@@ -125,19 +126,24 @@ def queue_facts(path: Path) -> QueueFacts:
 
 
 def _counted(reader: Reader, now: int) -> dict[str, Any]:
-    """What the job has counted lately."""
+    """What job and services have counted lately."""
     started = now - now % MINUTE - (MINUTES - 1) * MINUTE
     minutes = {started + place * MINUTE: 0 for place in reversed(range(MINUTES))}
     since = now - LATELY
     accounts: Counter[str] = Counter()
-    letters: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     for count in counts_of(reader, "accounts", since):
         outcome = count.labels.get("outcome", "")
         accounts[outcome] += count.count
         if outcome == "applied" and count.window in minutes:
             minutes[count.window] += count.count
         if outcome == "dead_letter":
-            letters[count.labels.get("cause", "")] += count.count
+            refused[count.labels.get("cause", "")] += count.count
+    for count in counts_of(reader, "collect_refused", since):
+        refused[count.labels.get("cause", "")] += count.count
+    for count in counts_of(reader, "engage_told", since):
+        if count.labels.get("outcome") == "unreadable":
+            refused[Cause.INVALID] += count.count
     sends: dict[str, Counter[str]] = {}
     for count in counts_of(reader, "sends", since):
         sends.setdefault(count.labels.get("channel", ""), Counter())[count.labels.get("state", "")] += count.count
@@ -149,5 +155,5 @@ def _counted(reader: Reader, now: int) -> dict[str, Any]:
         "accounts": dict(accounts),
         "sends": {channel: dict(states) for channel, states in sorted(sends.items())},
         "suppressed": dict(suppressed.most_common()),
-        "dead_letters": dict(letters.most_common()),
+        "refused": dict(refused.most_common()),
     }

@@ -118,6 +118,9 @@ def test_files_are_read_when_they_stand_still_and_mistakes_are_told_once(
     assert told[-1] == "the definitions stay as they were until that is mended"
     assert looks(edited) == [None] * 3
     assert [record.message for record in caplog.records] == told  # once
+    file.write_text(SHOP)
+    assert looks(edited) == [None] * 3  # what counts already
+    assert caplog.records[-1].message == "that is mended; the definitions are as they were"
     file.write_text(SHOP.replace("\"Thank you, {{ user.first_name | default: 'friend' }}\"", "{file: texts/hello.txt}"))
     assert looks(edited) == [None] * 3  # the file that it names is not there
     other.parent.mkdir()

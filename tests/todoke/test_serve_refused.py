@@ -55,6 +55,17 @@ def test_a_folder_that_another_serve_uses() -> None:
     assert said == f"todoke: another serve (process {os.getpid()}) uses the folder todoke-data: stop it first\n"
 
 
+def test_git_keeps_nothing_of_a_folder_that_was_made(tmp_path: Path) -> None:
+    for name in ("here", "made"):
+        if name == "here":
+            (tmp_path / name).mkdir()
+        with held_folder(tmp_path / name):
+            assert (tmp_path / name / ".gitignore").exists() == (name == "made")
+    subprocess.run(["git", "init", "-q"], check=True)
+    found = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    assert "made" not in found.stdout
+
+
 def test_a_store_that_another_job_holds() -> None:
     store = SqliteStore("other.db")
     lease = JobLease(store, LIVE_JOB)

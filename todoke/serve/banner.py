@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
 from todoke.serve.options import ServeOptions
@@ -82,7 +82,8 @@ def first_event(definitions: Definitions) -> FirstEvent:
     at_once, later = [], []
     for campaign in definitions.campaigns.values():
         trigger = campaign.trigger
-        said = f", concerns the campaign {campaign.id}", _grants(definitions, campaign), _needs(definitions)
+        sent = {message for step in campaign.every_step for message in step.all_messages}
+        said = f", concerns the campaign {campaign.id}", _grants(definitions, campaign, sent), _needs(definitions, sent)
         if trigger.kind == "event" and trigger.events is not None:
             at_once.append(FirstEvent(trigger.events.name, *said))
         elif trigger.kind == "enters":
@@ -96,18 +97,18 @@ def _events_of(definitions: Definitions, segment: str) -> list[str]:
     return sorted(definitions.only(segment).index.events)
 
 
-def _grants(definitions: Definitions, campaign: Campaign) -> list[dict[str, Any]]:
-    """Consent for the channels of the messages that need it said."""
-    used = sorted({message.channel for message in definitions.messages.values()})
+def _grants(definitions: Definitions, campaign: Campaign, sent: Set[str]) -> list[dict[str, Any]]:
+    """Consent for the channels of a campaign's messages that need it said."""
+    used = sorted({definitions.messages[message].channel for message in sent})
     asked = [channel for channel in used if campaign.consent is not None and not channels()[channel].granted]
     return [{"topic": campaign.consent, "channel": channel, "granted": True} for channel in asked]
 
 
-def _needs(definitions: Definitions) -> list[str]:
-    """The properties of events that some message cannot be made without."""
+def _needs(definitions: Definitions, sent: Set[str]) -> list[str]:
+    """The properties of events that some of these messages cannot be made without."""
     needs: list[Need] = []
     check(definitions.texts, needs)
-    return sorted({need.name for need in needs if need.root == "event"})
+    return sorted({need.name for need in needs if need.root == "event" and need.message in sent})
 
 
 def _properties(first: FirstEvent) -> dict[str, Any]:

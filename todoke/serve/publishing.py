@@ -103,6 +103,8 @@ class Edited:
         except DefinitionsError as error:
             self._complain(str(error))
             return None
+        if self._complaint and named is None:  # what counts already: nothing else would be said
+            _log.info("that is mended; the definitions are as they were")
         self._complaint, self._good = "", texts
         return named
 

@@ -43,6 +43,10 @@ def place(tmp_path: Path) -> FactsPlace:
                 counted("accounts", 7, outcome="applied", cause=""),
                 counted("accounts", 5, NOW - NOW % MINUTE - MINUTE, outcome="applied", cause=""),
                 counted("accounts", 2, outcome="dead_letter", cause="no_id"),
+                counted("collect_refused", 3, source="app", cause="no_id", instance="a"),
+                counted("collect_refused", 1, source="app", cause="no_event", instance="b"),
+                counted("engage_told", 1, provider="standard", outcome="unreadable", instance="a"),
+                counted("engage_told", 6, provider="standard", outcome="receipt", instance="a"),
                 counted("accounts", 9, NOW - 2 * 86_400_000_000, outcome="applied", cause=""),
                 counted("sends", 3, channel="push", state="handed_off", campaign="<script>"),
                 counted("suppressed", 4, reason="no_consent", campaign="c"),
@@ -73,7 +77,7 @@ def test_what_is_shown_is_what_store_queue_and_supervisor_say(place: FactsPlace)
     assert found["queue"] == {"waiting": 2, "since": NOW - 2_000_000 + 1}
     assert list(found["minutes"].values())[:3] == [7, 5, 0]
     assert found["accounts"] == {"applied": 12, "dead_letter": 2}
-    assert found["dead_letters"] == {"no_id": 2}
+    assert found["refused"] == {"no_id": 5, "no_event": 1, "invalid": 1}  # by the job, and by services
     assert found["sends"] == {"push": {"handed_off": 3}}
     assert found["suppressed"] == {"no_consent": 4}
     assert (found["fault"], [part["name"] for part in found["parts"]]) == ("", ["front", "job"])
