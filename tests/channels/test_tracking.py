@@ -139,7 +139,7 @@ def test_links_of_text_and_of_line() -> None:
 @pytest.mark.parametrize(
     ("tracking", "cause"),
     [
-        ("{open: true}", "unknown key `open`; allowed are clicks, opens, schemes, utm"),
+        ("{open: true}", "unknown key `open`; allowed are clicks, opens, schemes, utm; did you mean `opens`?"),
         ("{opens: yes}", "expected true or false; found text; write true"),
         (
             "true",
