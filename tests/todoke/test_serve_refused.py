@@ -118,3 +118,22 @@ def test_another_address_needs_keys_and_secrets_that_were_set() -> None:
 def test_flags_that_cannot_be(words: tuple[str, ...], said: str) -> None:
     flags = () if "--listen" in words else FREE
     assert said in refused(*(("shop.yaml",) if words else ()), *flags, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TODOKE_INBOX_KEYS", "{}", "TODOKE_INBOX_KEYS"),
+        ("TODOKE_INBOX_KEYS", "file:nowhere.json", "TODOKE_INBOX_KEYS"),
+        (
+            "TODOKE_RECEIPT_SECRETS",
+            "secret",
+            "TODOKE_RECEIPT_SECRETS: part 1 is not whsec_ and 24 to 64 bytes in base64",
+        ),
+        ("TODOKE_SIGNING_KEYS", "a=short", "TODOKE_SIGNING_KEYS"),
+    ],
+)
+def test_secrets_that_cannot_be(name: str, value: str, said: str) -> None:
+    told = refused("shop.yaml", *FREE, **{name: value})
+    assert said in told
+    assert told.count("\n") == 1

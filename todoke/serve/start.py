@@ -18,6 +18,7 @@ from beam_pipelines.options import Config
 from beam_pipelines.options import parse as parse_run
 from services.collect.keys import keys_of_text, read_keys
 from services.collect.serving import CollectSettings, checked
+from services.engage.access import engage_access
 from services.server import Listen, check_listen, parse_listen
 from todoke.preflight import check_job
 from todoke.serve.banner import Shown, started_lines
@@ -28,7 +29,7 @@ from todoke.serve.publishing import publish_first
 from todoke.serve.supervisor import ServedPart, keep, stop_signals
 from transforms.campaigns.load import compiled, read_texts
 from transforms.campaigns.release import PointerError
-from transforms.channels.settings import LINKS_URL
+from transforms.channels.settings import LINKS_URL, signing_keys_of
 from transforms.channels.tokens import SIGNING_KEYS
 from transforms.errors import WrongUse
 from transforms.logs import fields
@@ -63,6 +64,7 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
         listen = check_listen(listen)
         shown = _shown(options, listen)
         os.environ.setdefault(LINKS_URL, listen.url)
+        _check_access()
         config, _, _ = parse_run(options.job_words(options.definitions))
         try:
             release = publish_first(options.definitions, options.pointer)
@@ -103,6 +105,19 @@ def _shown(options: ServeOptions, listen: Listen) -> Shown:
         read_keys(file)
     checked(CollectSettings(f"queue:{options.queue}", options.store, keys=keys, key_file=str(file or "")))
     return Shown(listen.url, key)
+
+
+def _check_access() -> None:
+    """See that what seals links and what proves who asks can be: no restart of a part mends that.
+
+    Raises:
+      WrongUse: it cannot; the text names the variable, and shows no secret.
+    """
+    try:
+        signing_keys_of(os.environ)
+        engage_access(os.environ)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
 
 
 def _some_key(options: ServeOptions) -> str:
