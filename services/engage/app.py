@@ -9,7 +9,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.addresses import may_read_metrics
+from services.collect.limits import USUAL, Limits
 from services.engage.app_receipts import RECEIPT_PATHS, RECEIPT_SCHEMAS, receipt_routes
+from services.engage.body import BoundedBodies
 from services.engage.desk import Desk
 from services.engage.inbox.routes import inbox_routes
 from services.engage.inbox.schema import INBOX_PATHS, INBOX_SCHEMAS
@@ -44,8 +46,8 @@ PARTS: tuple[EngagePart, ...] = (
 )
 
 
-def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
-    """The service over a desk."""
+def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS, limits: Limits = USUAL) -> ASGIApp:
+    """The service over a desk. Of the limits those of bodies count."""
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
@@ -71,7 +73,7 @@ def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
     health = {"/live": live, "/ready": ready, "/metrics": metrics, "/openapi.json": openapi}
     routes = [route for part in parts for route in part.routes(desk)]
     routes += [Route(path, answer, methods=["GET"]) for path, answer in health.items()]
-    return _Counted(SecuredApp(routes=routes, exception_handlers=PROBLEM_HANDLERS), desk)
+    return _Counted(BoundedBodies(SecuredApp(routes=routes, exception_handlers=PROBLEM_HANDLERS), limits), desk)
 
 
 class _Counted:

@@ -168,6 +168,7 @@ RECEIPT_PATHS: dict[str, Any] = {
                 "401": problem("The write key is missing, or is none."),
                 "403": problem("The key's source takes nothing from the browser's origin."),
                 "404": problem("No write keys are set up here."),
+                "408": problem("The body took too long to come."),
                 "413": problem("The body is too large, or has too many receipts."),
                 "429": problem("The source sends too much. Retry-After says when to come again."),
                 "503": problem("Nothing can be made durable now. Retry-After says when to come again."),

@@ -195,6 +195,7 @@ PREFERENCES_PATHS: dict[str, Any] = {
                 "200": {"description": "The page, with what was chosen.", **_html},
                 "400": {"description": "The form is too old, or none of this page.", **_html},
                 "403": problem("Another site sent this form."),
+                "408": problem("The body took too long to come."),
                 "413": problem("The form is too large."),
                 **_answers,
             },

@@ -124,6 +124,7 @@ UNSUBSCRIBE_PATHS: dict[str, Any] = {
                 "200": {"description": "The topic is denied.", **_html},
                 "400": problem("The body is something else."),
                 "404": problem("No such link."),
+                "408": problem("The body took too long to come."),
                 "413": problem("The body is too large."),
                 "429": problem("The link was used too often just now. Retry-After says when to come again."),
                 "503": problem("Nothing can be made durable now. Retry-After says when to come again."),

@@ -105,3 +105,9 @@ def test_a_slow_feed_waits_for_what_is_not_due(receiver: Receiver, tmp_path: Pat
     recorded = [datetime.fromisoformat(call.time) for call in RECORDED]
     history = sum(each < recorded[0] + timedelta(days=HISTORY_DAYS) for each in recorded)
     assert history <= len(receiver.calls) <= history + 2
+
+
+def test_each_call_is_sent_once_where_nobody_can_note_how_far_it_is(receiver: Receiver, tmp_path: Path) -> None:
+    """A full disk, for one."""
+    RecordedFeed(receiver.url, "key", 1e9, tmp_path / "gone" / "feed.json", CUSTOMERS).run(lambda: False)
+    assert [call["messageId"] for call in receiver.calls] == [call.id for call in RECORDED]

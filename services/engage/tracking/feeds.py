@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -93,7 +93,8 @@ class QueuedTouches:
     def close(self) -> None:
         """See `TouchFeed`."""
         if self._held is not None:
-            self._mark()
+            with suppress(FeedAway):  # what is not marked is judged again, and its receipts have the same ids
+                self._mark()
             self._held.close()
             self._held = None
 
@@ -111,7 +112,10 @@ class QueuedTouches:
             self._held = held.pop_all()
 
     def _mark(self) -> None:
-        write_mark(self._path, self._reader.id, self._done)
+        try:
+            write_mark(self._path, self._reader.id, self._done)
+        except OSError as error:
+            raise FeedAway(f"{self._path}: what is judged cannot be noted: {error.strerror}") from error
         self._marked, self._written = len(self._done), time.monotonic()
 
 

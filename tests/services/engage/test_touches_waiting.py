@@ -6,17 +6,19 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from emulators import Project
 from engage_service import NOW
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from services.engage.tracking.feeds import QueuedTouches, SubscribedTouches, TouchFeed
+from services.engage.tracking.feeds import FeedAway, QueuedTouches, SubscribedTouches, TouchFeed
 from services.engage.tracking.judge import Judge
 from services.engage.tracking.touches import CLICKED, Touch, encode_touch
 from services.pubsub import TopicSink
 from services.sink import KeyedPayload
 from transforms.channels.references import SendReference
 from transforms.events.queue.append import Queue
+from transforms.events.queue.mark import mark_path, read_mark
 from transforms.events.queue.read import QueueReader
 from transforms.users.control import Receipt
 
@@ -86,3 +88,20 @@ def test_a_topic_gives_back_what_a_judge_left(pubsub: Project) -> None:
         judge = judge_of(feed, found)
         until(lambda: judge.step() or len({receipt.id for receipt in found}) == 3)
         assert not judge._waiting
+
+
+def test_a_judge_goes_on_when_what_is_judged_could_not_be_noted(tmp_path: Path) -> None:
+    """A full disk, for one: it is told, and the next note says what this one did not."""
+    path, found = tmp_path / "touches.db", list[Receipt]()
+    with Queue(path) as queue, closing(QueuedTouches(path)) as feed:
+        judge = judge_of(feed, found)
+        judge.step()
+        held = mark_path(path).rename(tmp_path / "held")
+        mark_path(path).mkdir()  # which nobody can write as a file
+        queue.append([touch(0)])
+        with pytest.raises(FeedAway):
+            judge.step()
+        mark_path(path).rmdir()
+        held.rename(mark_path(path))
+        until(lambda: not judge.step() and read_mark(path) is not None)
+    assert [receipt.user_id for receipt in found] == ["u0"]
