@@ -1,4 +1,4 @@
-"""How much somebody may send: what was not sent is saved up, and a clock that is set back takes nothing from anybody."""
+"""How much somebody may send: what was not sent is saved up, and a clock that is set back costs nobody anything."""
 
 from hypothesis import given
 from hypothesis import strategies as st
