@@ -24,7 +24,7 @@ from granian.log import LogLevels
 from granian.server import Server
 from starlette.types import ASGIApp
 
-from transforms.errors import NotStarted, WrongUse
+from transforms.errors import NotStarted, TodokeError, WrongUse
 from transforms.events.plain import quoted
 
 __all__ = ["CannotListen", "Listen", "check_listen", "parse_listen", "serve"]
@@ -149,7 +149,11 @@ def serve(
 def _loaded(load: Callable[[], ASGIApp], parent: int) -> ASGIApp:
     """In a worker: the application, and a thread that ends the worker if who started it is killed."""
     threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    return load()
+    try:
+        return load()
+    except TodokeError as error:  # what was there when the service started, such as a file of keys
+        _log.error("%s", error)
+        raise SystemExit(error.exit_code) from None
 
 
 def _end_with(parent: int) -> None:

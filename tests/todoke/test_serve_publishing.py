@@ -95,6 +95,25 @@ def test_between_two_starts_what_is_new_counts_from_the_start(tmp_path: Path) ->
     assert read_release(pointer, read_file)[0] == second
 
 
+@pytest.mark.parametrize("emptied", ["", "# to be written\n", "policies: {}\n"])
+def test_definitions_that_are_emptied_end_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, emptied: str
+) -> None:
+    definitions, pointer = tmp_path / "shop.yaml", str(tmp_path / "live.json")
+    definitions.write_text(SHOP)
+    known, job = publish_first(str(definitions), pointer), Job()
+    definitions.write_text(emptied)
+    until = time.monotonic() + 60
+
+    def over() -> bool:
+        return "defines nothing any more" in caplog.text or time.monotonic() > until
+
+    keep_published(str(definitions), known, job, over)
+    job.close()
+    assert "defines nothing any more: the definitions stay as they were" in caplog.text
+    assert read_release(pointer, read_file)[0] == known
+
+
 def looks(edited: Edited, times: int = 3) -> list[object]:
     return [edited.look() for _ in range(times)]
 
