@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -53,7 +52,7 @@ def preferences_routes(desk: Desk) -> Sequence[Route]:
 
     async def save(request: Request) -> Response:
         link, definitions = _read(request, desk), desk.definitions()
-        _check_same_origin(request)
+        _check_same_origin(request, desk.access.url)
         found = await desk.view.ask(lambda reader: _profile(reader, link.send.user))
         if not _is_theirs(link, found, definitions):
             return _notice(request, definitions, "other", 410)
@@ -85,16 +84,28 @@ def _read(request: Request, desk: Desk) -> PreferencesLink:
         raise bad_link() from None
 
 
-def _check_same_origin(request: Request) -> None:
+def _check_same_origin(request: Request, url: str) -> None:
     """Refuse what the form of another site sends, though it would have to know the link.
+
+    A browser says itself what site a form is of, or, an older one, of what origin its page is. Then that is the asked
+    host or, behind a proxy that says another one, that of the links (`url`).
 
     Raises:
       HttpProblem: 403.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
-    if site not in (None, "same-origin") or other:
+    if site is None:
+        ours = {_host(url), request.headers.get("host", "")} - {""}
+        is_ours = origin is None or _host(origin) in ours
+    else:
+        is_ours = site == "same-origin"
+    if not is_ours:
         raise HttpProblem(403, "origin", "another site sent this form")
+
+
+def _host(url: str) -> str:
+    """What stands between `//` and the path, with the port."""
+    return url.partition("://")[2].partition("/")[0]
 
 
 def _shown(token: str, link: PreferencesLink, desk: Desk) -> Choices | None:

@@ -18,6 +18,7 @@ from services.engage.tracking.receipts import touch_receipt
 from services.engage.tracking.touches import VISITED, Touch, decode_touch
 from services.engage.tracking.verdicts import TOGETHER, judged
 from services.problems import HttpProblem
+from transforms.segments.values import MINUTE
 from transforms.storage.store import StoreError
 from transforms.users.control import Receipt
 
@@ -25,6 +26,8 @@ __all__ = ["Judge", "judging"]
 
 #: How often it looks, and how long it waits when something does not answer, in seconds.
 LOOK_SECONDS, AWAY_SECONDS = 0.25, 1.0
+#: Clocks of several processes differ by less, in microseconds.
+SET_BACK = MINUTE
 #: Touches that wait are in memory: no more are taken meanwhile.
 MOST_WAITING = 100_000
 #: Messages whose receipts are published together.
@@ -74,8 +77,11 @@ class Judge:
         if self._many < MOST_WAITING:
             self._take()
         now = self._clock()
-        # Sends are in the order of their first touches, but for what came late.
-        due = (name for name, taken in self._waiting.items() if taken[0].touch.at + TOGETHER <= now)
+        # Sends are in the order of their first touches, but for what came late. What is of the future was noted before
+        # the clock was set back, and nobody waits until it is there again.
+        due = (
+            name for name, taken in self._waiting.items() if not now - TOGETHER < taken[0].touch.at <= now + SET_BACK
+        )
         moments = {send: self._moment(send) for send in islice(due, JUDGED_AT_ONCE)}
         receipts = [
             receipt

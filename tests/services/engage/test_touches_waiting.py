@@ -105,3 +105,14 @@ def test_a_judge_goes_on_when_what_is_judged_could_not_be_noted(tmp_path: Path) 
         held.rename(mark_path(path))
         until(lambda: not judge.step() and read_mark(path) is not None)
     assert [receipt.user_id for receipt in found] == ["u0"]
+
+
+def test_touches_do_not_wait_for_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    path, found = tmp_path / "touches.db", list[Receipt]()
+    with Queue(path) as queue, closing(QueuedTouches(path)) as feed:
+        queue.append([touch(0), touch(1)])
+        judge_of(feed, found, after=5).step()
+        assert found == []
+    with Queue(path), closing(QueuedTouches(path)) as feed:
+        judge_of(feed, found, after=-3_600).step()
+    assert sorted(str(receipt.user_id) for receipt in found) == ["u0", "u1"]
