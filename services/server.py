@@ -41,8 +41,7 @@ END_SECONDS = 8
 DYING_SECONDS = 3.0
 #: How often it is looked whether a worker answers or an address is free, and whether who started it lives, in seconds.
 _LOOK_SECONDS, _PARENT_SECONDS = 0.05, 0.5
-#: Granian's errors go where this process logs; its other lines are for who debugs it. It also warns that it kills a
-#: worker that has just ended by itself: two of its threads wait for the process, and one of them is told nothing.
+#: What granian warns of goes where this process logs; its other lines are for who debugs it.
 _LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -120,7 +119,7 @@ def serve(
     """
     with closing(_held(listen)) as holding:
         found = Listen(listen.host, holding.getsockname()[1])
-        server = Server(
+        server = _Server(
             "",
             address=found.host,
             port=found.port,
@@ -132,7 +131,7 @@ def serve(
             backlog=BACKLOG,
             backpressure=CONNECTIONS,
             http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS, max_buffer_size=HEAD_BYTES),
-            log_level=LogLevels.error,
+            log_level=LogLevels.warning,
             log_dictconfig=_LOGGING,
             workers_kill_timeout=END_SECONDS,
             respawn_failed_workers=True,
@@ -144,6 +143,30 @@ def serve(
             server.serve(target_loader=partial(_loaded, load, os.getpid()), wrap_loader=False)
         finally:
             ended.set()
+
+
+class _Server(Server):  # type: ignore[misc] - granian has no types
+    """Granian's, but that it knows which workers have ended, and says so if one has not.
+
+    Granian waits for a worker in two threads. The system tells only one of them that it has ended; the other takes it for
+    one that hangs, and kills what is gone. So workers are waited for here, before granian does.
+    """
+
+    def _stop_workers(self) -> None:
+        for each in self.wrks:
+            each.terminate()
+        for each in self._left(END_SECONDS):
+            _log.warning("a worker did not end in %d seconds and is killed; what it answered is kept", END_SECONDS)
+            each.kill()
+        self._left(1.0)
+        super()._stop_workers()
+
+    def _left(self, seconds: float) -> list[Any]:
+        """The workers that have not ended after so many seconds."""
+        until = time.monotonic() + seconds
+        while (left := [each for each in self.wrks if each.is_alive()]) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        return left
 
 
 def _loaded(load: Callable[[], ASGIApp], parent: int) -> ASGIApp:
