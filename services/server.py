@@ -148,8 +148,8 @@ def serve(
 class _Server(Server):  # type: ignore[misc] - granian has no types
     """Granian's, but that it knows which workers have ended, and says so if one has not.
 
-    Granian waits for a worker in two threads. The system tells only one of them that it has ended; the other takes it for
-    one that hangs, and kills what is gone. So workers are waited for here, before granian does.
+    Granian waits for a worker in two threads. The system tells only one of them that it has ended; the other takes it
+    for one that hangs, and kills what is gone. So workers are waited for here, before granian does.
     """
 
     def _stop_workers(self) -> None:

@@ -35,6 +35,7 @@ from services.engage.inbox.marking import InboxMarker
 from services.engage.table import TableSink
 from services.engage.tracking.feeds import QueuedTouches, SubscribedTouches, TouchFeed
 from services.engage.tracking.judge import Judge, judging
+from services.engage.tracking.machines import Machines, machines_of
 from services.engage.tracking.receipts import hand_off_of
 from services.sink import KeyedPayload, QueueSink, Sink
 from transforms.campaigns.load import Definitions, compiled
@@ -87,7 +88,8 @@ def engaging(
 
     Args:
       settings: what it is to do.
-      environment: signing keys, and what proves who asks (`services.engage.access`).
+      environment: signing keys, what proves who asks (`services.engage.access`), and which machines are known
+        (`services.engage.tracking.machines`).
       definitions: the newest; default: those of the settings' place.
 
     Raises:
@@ -95,7 +97,7 @@ def engaging(
     """
     with ExitStack() as opened:
         kind, _ = _parsed("--store", parse_store, settings.store)
-        signing_keys, access = _secrets(settings, environment)
+        signing_keys, access, machines = _read(settings, environment)
         store = opened.enter_context(closing(open_store(settings.store, create=kind == "sqlite", durable=True)))
         reader = opened.enter_context(closing(open_reader(settings.store)))
         if definitions is None and settings.definitions:
@@ -110,6 +112,7 @@ def engaging(
             access=access,
             touches=None if touches is None else opened.enter_context(closing(touches)),
             proxy=settings.proxy,
+            machines=machines,
             metrics_token=settings.metrics_token,
             inbox=opened.enter_context(closing(InboxMarker(lambda: store))),
             letters=opened.enter_context(closing(StoreLetters(lambda: store, now))),
@@ -139,7 +142,7 @@ def checked(settings: EngageSettings, environment: Mapping[str, str]) -> None:
     Raises:
       NotStarted: see `engaging`. Whether a broker answers is not asked: it may come later.
     """
-    _secrets(settings, environment)
+    _read(settings, environment)
     _parsed("--store", parse_store, settings.store)
     if settings.control_topic:
         _parsed("--sink", parse_topic, settings.control_topic)
@@ -163,14 +166,15 @@ def checked(settings: EngageSettings, environment: Mapping[str, str]) -> None:
         pass
 
 
-def _secrets(settings: EngageSettings, environment: Mapping[str, str]) -> tuple[SigningKeys, EngageAccess]:
+def _read(settings: EngageSettings, environment: Mapping[str, str]) -> tuple[SigningKeys, EngageAccess, Machines]:
     try:
         keys, access = signing_keys_of(environment), engage_access(environment, _write_keys(settings))
+        machines = machines_of(environment)
     except ValueError as error:
         raise WrongUse(str(error)) from error
     if keys is None:
         raise WrongUse(f"set {SIGNING_KEYS}: what customers touch is sealed with it")
-    return keys, access
+    return keys, access, machines
 
 
 def _write_keys(settings: EngageSettings) -> Keys | None:

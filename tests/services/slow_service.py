@@ -1,6 +1,6 @@
 """A service that answers, and then holds its worker's only thread for as many seconds as the path says.
 
-    python slow_service.py WORKERS
+python slow_service.py WORKERS
 """
 
 import logging
@@ -31,4 +31,4 @@ def load() -> Any:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     services.server.END_SECONDS = 2
-    serve(load, parse_listen("0"), workers=int(sys.argv[1]), up=lambda found: print(found.url, flush=True))
+    serve(load, parse_listen("0"), workers=int(sys.argv[1]), up=lambda found: print(found.url, flush=True))  # noqa: T201

@@ -131,7 +131,7 @@ def test_what_comes_seconds_after_the_hand_off_is_a_machines(tracked: Tracked) -
 
 
 def test_the_scanner_and_the_reader_at_one_time_are_two(tracked: Tracked) -> None:
-    tracked.get(click(), **{"User-Agent": "Mozilla/5.0 (compatible; Mimecast)"})
+    tracked.get(click(), **{"User-Agent": "Barracuda Sentinel (EE)"})
     for _ in range(3):
         tracked.get(click())
     assert [each.get("machine", False) for each in tracked.wait(10)] == [True, False]
