@@ -131,6 +131,7 @@ def test_flags_that_cannot_be(words: tuple[str, ...], said: str) -> None:
             "TODOKE_RECEIPT_SECRETS: part 1 is not whsec_ and 24 to 64 bytes in base64",
         ),
         ("TODOKE_SIGNING_KEYS", "a=short", "TODOKE_SIGNING_KEYS"),
+        ("TODOKE_MACHINES", "nowhere.txt", "TODOKE_MACHINES: nowhere.txt: No such file or directory"),
     ],
 )
 def test_secrets_that_cannot_be(name: str, value: str, said: str) -> None:

@@ -19,6 +19,7 @@ from beam_pipelines.options import parse as parse_run
 from services.collect.keys import keys_of_text, read_keys
 from services.collect.serving import CollectSettings, checked
 from services.engage.access import engage_access
+from services.engage.tracking.machines import machines_of
 from services.server import Listen, check_listen, parse_listen
 from todoke.preflight import check_job
 from todoke.serve.banner import Shown, started_lines
@@ -108,7 +109,7 @@ def _shown(options: ServeOptions, listen: Listen) -> Shown:
 
 
 def _check_access() -> None:
-    """See that what seals links and what proves who asks can be: no restart of a part mends that.
+    """See that what seals links, what proves who asks and a list of machines can be: no restart of a part mends that.
 
     Raises:
       WrongUse: it cannot; the text names the variable, and shows no secret.
@@ -116,6 +117,7 @@ def _check_access() -> None:
     try:
         signing_keys_of(os.environ)
         engage_access(os.environ)
+        machines_of(os.environ)
     except ValueError as error:
         raise WrongUse(str(error)) from error
 
