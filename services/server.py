@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 from starlette.types import ASGIApp
 
 from transforms.errors import NotStarted, TodokeError, WrongUse
@@ -145,7 +145,7 @@ def serve(
             ended.set()
 
 
-class _Server(Server):  # type: ignore[misc] - granian has no types
+class _Server(MPServer):
     """Granian's, but that it knows which workers have ended, and says so if one has not.
 
     Granian waits for a worker in two threads. The system tells only one of them that it has ended; the other takes it
@@ -153,18 +153,19 @@ class _Server(Server):  # type: ignore[misc] - granian has no types
     """
 
     def _stop_workers(self) -> None:
-        for each in self.wrks:
+        for each in self._left(0.0):
             each.terminate()
         for each in self._left(END_SECONDS):
             _log.warning("a worker did not end in %d seconds and is killed; what it answered is kept", END_SECONDS)
             each.kill()
         self._left(1.0)
-        super()._stop_workers()
+        super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def _left(self, seconds: float) -> list[Any]:
         """The workers that have not ended after so many seconds."""
         until = time.monotonic() + seconds
-        while (left := [each for each in self.wrks if each.is_alive()]) and time.monotonic() < until:
+        workers: list[Any] = self.wrks
+        while (left := [each for each in workers if each.is_alive()]) and time.monotonic() < until:
             time.sleep(_LOOK_SECONDS)
         return left
 
