@@ -58,7 +58,7 @@ def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS, limits: Limits = USU
 
     async def metrics(request: Request) -> Response:
         if not may_read_metrics(request, desk.metrics_token):
-            raise HttpProblem(401, "metrics", "counts are for programs of this machine, or who has the token")
+            raise HttpProblem(404, "http", "Not Found")
         return PlainTextResponse("\n".join([*desk.counts.lines(), ""]), media_type="text/plain; version=0.0.4")
 
     async def openapi(_: Request) -> Response:

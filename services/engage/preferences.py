@@ -11,6 +11,7 @@ from starlette.routing import Route
 from services.engage.choices import Choices, Pair, changed, choices_of, denial
 from services.engage.desk import Desk
 from services.engage.forms import read_form
+from services.engage.link_rates import OFTEN, LinkRates
 from services.engage.openapi import problem
 from services.engage.pages.pages import notice, page
 from services.engage.pages.words import WORDS, in_words, language_of, locales_of
@@ -29,6 +30,8 @@ __all__ = ["FORM_AGE", "PREFERENCES_PATHS", "preferences_routes"]
 #: For how long a page may be open before it is saved.
 FORM_AGE = 2 * HOUR
 _FORM = "form"
+#: How often the page of one link is saved: so many times at once.
+AT_ONCE = 20
 #: Merges that are followed.
 _MERGES = 20
 
@@ -42,6 +45,7 @@ class _Shown(msgspec.Struct, frozen=True, array_like=True):
 
 def preferences_routes(desk: Desk) -> Sequence[Route]:
     """The routes over a desk."""
+    rates = LinkRates(AT_ONCE, desk.clock)
 
     async def show(request: Request) -> Response:
         link, definitions = _read(request, desk), desk.definitions()
@@ -53,6 +57,7 @@ def preferences_routes(desk: Desk) -> Sequence[Route]:
     async def save(request: Request) -> Response:
         link, definitions = _read(request, desk), desk.definitions()
         _check_same_origin(request, desk.access.url)
+        rates.take(request.path_params["token"])
         found = await desk.view.ask(lambda reader: _profile(reader, link.send.user))
         if not _is_theirs(link, found, definitions):
             return _notice(request, definitions, "other", 410)
@@ -208,6 +213,7 @@ PREFERENCES_PATHS: dict[str, Any] = {
                 "403": problem("Another site sent this form."),
                 "408": problem("The body took too long to come."),
                 "413": problem("The form is too large."),
+                "429": problem(OFTEN),
                 **_answers,
             },
         },

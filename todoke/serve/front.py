@@ -17,7 +17,8 @@ from services.addresses import METRICS_VARIABLE, Proxy
 from services.collect.limits import USUAL
 from services.collect.serving import CollectSettings, collecting
 from services.engage.serving import EngageSettings, engaging
-from services.problems import HttpProblem, problem_response
+from services.problems import PROBLEM_HANDLERS, RETRY_AFTER, HttpProblem, problem_response
+from services.secured import SecuredApp
 from services.server import parse_listen, serve
 from services.status.app import PATHS, Status
 from services.status.facts import FactsPlace
@@ -81,7 +82,9 @@ class _OnePort:
 
     def __init__(self, collect: Starlette, engage: ASGIApp, status: Status, opened: ExitStack) -> None:
         self._collect, self._engage, self._status = collect, engage, status
-        self._own = Starlette(routes=[Route(READY, self._ready)], lifespan=_closing(opened))
+        self._own = SecuredApp(
+            routes=[Route(READY, self._ready)], exception_handlers=PROBLEM_HANDLERS, lifespan=_closing(opened)
+        )
         of_collect = (route.path for route in collect.routes if isinstance(route, Route))
         self._known: Mapping[str, ASGIApp] = {
             **dict.fromkeys(of_collect, collect),
@@ -103,7 +106,7 @@ class _OnePort:
     async def _ready(self, request: Request) -> Response:
         """Whether calls are taken and applied: what collect and engage answer, and the job's state."""
         if fault := self._status.fault():
-            return problem_response(HttpProblem(503, "job", fault))
+            return problem_response(HttpProblem(503, "job", fault, retry_after=RETRY_AFTER))
         for app in (self._engage, self._collect):
             answer = await _asked(app, request)
             if answer.status_code != 200:

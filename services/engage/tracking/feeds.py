@@ -64,7 +64,8 @@ class QueuedTouches:
         self._held: ExitStack | None = None
         self._written = 0.0
         self._next = 1
-        self._done = Ids()
+        #: What is judged, and what of it was when the queue was opened: a later id may be among it without an earlier.
+        self._done, self._known = Ids(), Ids()
         self._marked = 0
 
     def take(self) -> list[Waiting]:
@@ -77,11 +78,13 @@ class QueuedTouches:
             raise FeedHeld(str(error)) from error
         except (QueueError, OSError) as error:
             raise FeedAway(str(error)) from error
-        if found:
-            self._next = found[-1].id + 1
-        elif self._marked < len(self._done):
-            self._mark()
-        return [Waiting(each.id, each.payload) for each in found]
+        if not found:
+            if self._marked < len(self._done):
+                self._mark()
+            return []
+        self._next = found[-1].id + 1
+        missing = set(self._known.missing(range(found[0].id, self._next)))
+        return [Waiting(each.id, each.payload) for each in found if each.id in missing]
 
     def done(self, handles: Sequence[Any]) -> None:
         """See `TouchFeed`."""
@@ -107,7 +110,7 @@ class QueuedTouches:
             first, _ = self._reader.span()
             gone = [(1, first - 1)] if first > 1 else []  # only what was judged is deleted
             known = mark.ranges if mark is not None and mark.queue == self._reader.id else ()
-            self._done = Ids([*gone, *known])
+            self._done, self._known = Ids([*gone, *known]), Ids(known)
             self._marked, self._next = len(self._done), self._done.before
             self._held = held.pop_all()
 
@@ -145,9 +148,10 @@ class SubscribedTouches:
 
     def done(self, handles: Sequence[Any]) -> None:
         """See `TouchFeed`."""
-        asked = {"subscription": self._subscription, "ack_ids": list(handles)}
         try:
-            self._client.acknowledge(asked, timeout=PULL_SECONDS)
+            for start in range(0, len(handles), PULL_MESSAGES):  # a request has 512 KiB at most
+                some = list(handles[start : start + PULL_MESSAGES])
+                self._client.acknowledge({"subscription": self._subscription, "ack_ids": some}, timeout=PULL_SECONDS)
         except (GoogleAPIError, GoogleAuthError) as error:  # they come again, and their receipts have the same ids
             raise FeedAway(f"{self._subscription} does not answer: {google_fault(error)}") from error
 

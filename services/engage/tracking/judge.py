@@ -6,6 +6,7 @@ them again, and gives their receipts the same ids.
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
@@ -139,20 +140,20 @@ def _receipts(moment: Sequence[_Taken], handed_off: int | None) -> list[Receipt]
 
 @contextmanager
 def judging(opened: Callable[[], AbstractContextManager[tuple[Judge, TouchFeed]]]) -> Iterator[None]:
-    """Let a thread judge as long as the context lasts; it opens and closes what it needs by itself."""
+    """Let a thread judge as long as the context lasts; it opens and closes what it needs by itself.
+
+    A fault that nobody foresaw is logged by its kind and where it was, and the thread begins anew: nobody else judges.
+    """
     ending = threading.Event()
 
     def run() -> None:
-        with opened() as (judge, feed), closing(feed):
-            complaint, wait = "", 0.0
-            while not ending.wait(wait):
-                try:
-                    wait = 0.0 if judge.step() else LOOK_SECONDS
-                    complaint = ""
-                except (FeedAway, HttpProblem, StoreError) as error:
-                    wait = AWAY_SECONDS
-                    if not isinstance(error, FeedHeld) and complaint != (complaint := type(error).__name__):
-                        _log.warning("touches wait for their verdict: %s", error)
+        while not ending.is_set():
+            try:
+                _judge_until(ending, opened)
+            except Exception as error:  # noqa: BLE001 - its text may have what somebody sent
+                where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+                _log.error("the judge failed, and begins anew: %s\n%s", type(error).__name__, where)
+                ending.wait(AWAY_SECONDS)
 
     thread = threading.Thread(target=run, name="judge", daemon=True)
     thread.start()
@@ -161,3 +162,18 @@ def judging(opened: Callable[[], AbstractContextManager[tuple[Judge, TouchFeed]]
     finally:
         ending.set()
         thread.join(END_SECONDS)
+
+
+def _judge_until(
+    ending: threading.Event, opened: Callable[[], AbstractContextManager[tuple[Judge, TouchFeed]]]
+) -> None:
+    with opened() as (judge, feed), closing(feed):
+        complaint, wait = "", 0.0
+        while not ending.wait(wait):
+            try:
+                wait = 0.0 if judge.step() else LOOK_SECONDS
+                complaint = ""
+            except (FeedAway, HttpProblem, StoreError) as error:
+                wait = AWAY_SECONDS
+                if not isinstance(error, FeedHeld) and complaint != (complaint := type(error).__name__):
+                    _log.warning("touches wait for their verdict: %s", error)

@@ -132,6 +132,15 @@ def test_the_form_of_this_page_is_taken(service: Service, headers: dict[str, str
     assert save(service, "news/email", headers=headers).status_code == 200
 
 
+def test_a_form_that_is_sent_without_end_is_bounded(service: Service) -> None:
+    service.know(CALL)
+    found = [save(service, "news/email") for _ in range(30)]
+    assert [answer.status_code for answer in found] == [200] * 20 + [429] * 10
+    assert int(found[-1].headers["Retry-After"]) >= 1
+    service.clock.now += 10_000_000
+    assert save(service, "news/email").status_code == 200
+
+
 def test_behind_a_proxy_that_asks_by_its_own_name_links_say_what_this_site_is(tmp_path: Path) -> None:
     with serving(tmp_path, DEFINITIONS, access=EngageAccess(url="https://mail.shop.example")) as service:
         service.know(CALL)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.status.app import Status
+from services.status.app import PATHS, Status
 from services.status.facts import FactsPlace
 from services.status.parts import PartState, read_parts, write_parts
 from transforms.events.queue.append import Queue
@@ -115,20 +115,33 @@ def test_the_page_runs_nothing_and_loads_its_style_alone(place: FactsPlace) -> N
     [
         (HERE, "192.0.2.7", {}),
         ("http://evil.example:8600", "127.0.0.1", {}),  # a name that was made to lead here
+        ("http://localhost.evil.example:8600", "127.0.0.1", {}),
         ("http://192.0.2.1:8600", "127.0.0.1", {}),
         (HERE, "127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}),
         (HERE, "127.0.0.1", {"Forwarded": "for=192.0.2.7"}),
+        (HERE, "127.0.0.1", {"Via": "1.1 proxy"}),
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/status.json"])
-def test_others_see_nothing(place: FactsPlace, path: str, url: str, client: str, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_nobody_else_sees_it_nor_pages_that_lead_a_browser_here(
+    place: FactsPlace, path: str, url: str, client: str, headers: dict[str, str]
+) -> None:
     answer = ask(place, path, url, client=client, **headers)
-    assert (answer.status_code, "buyers" in answer.text) == (404, False)
+    assert (answer.status_code, answer.json()["code"], "buyers" in answer.text) == (404, "not_here", False)
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("url", ["http://localhost:8600", "http://[::1]:8600", HERE])
-def test_programs_of_this_machine_see_it(place: FactsPlace, url: str) -> None:
-    assert ask(place, "/", url, client="::1").status_code == 200
+def test_programs_of_this_machine_see_it(place: FactsPlace, path: str, url: str) -> None:
+    assert ask(place, path, url, client="::1").status_code == 200
+
+
+def test_a_store_that_cannot_be_read_is_a_problem(place: FactsPlace) -> None:
+    Path(place.store.removeprefix("sqlite:")).write_bytes(b"no store" * 1_000)
+    for path in ("/", "/status.json"):
+        answer = ask(place, path)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+        assert "cannot be read now" in answer.json()["detail"]
 
 
 def test_a_fault_is_said(place: FactsPlace) -> None:
