@@ -28,6 +28,8 @@ MINUTES = 10
 LATELY = DAY
 #: A job says every second what it has acknowledged; one that has not for so long does not work.
 SILENT_SECONDS = 15.0
+#: The part that is the job.
+JOB = "job"
 
 
 class FactsPlace(msgspec.Struct, frozen=True):
@@ -93,7 +95,8 @@ def read_facts(place: FactsPlace, segments: Iterable[str], now: int) -> SystemFa
 
 def job_fault(place: FactsPlace, now: int) -> str:
     """What is wrong with the job; empty where nothing is."""
-    stopped = [part for part in read_parts(place.parts) if not part.running]
+    parts = read_parts(place.parts)
+    stopped = [part for part in parts if not part.running]
     if stopped:
         return f"{stopped[0].name} {stopped[0].last or 'has not started'}"
     try:
@@ -102,8 +105,8 @@ def job_fault(place: FactsPlace, now: int) -> str:
         return "the job has not started"
     except OSError as error:
         return f"the job's mark cannot be read: {error.strerror}"
-    mark = read_mark(place.queue)
-    if mark is None:
+    started = max((part.since for part in parts if part.name == JOB), default=0.0)
+    if written < started or read_mark(place.queue) is None:  # what a job before this one wrote says nothing of it
         return "the job has not started"
     silent = now / SECOND - written
     return f"the job has read nothing for {silent:.0f} s" if silent > SILENT_SECONDS else ""

@@ -150,6 +150,12 @@ def test_a_fault_is_said(place: FactsPlace) -> None:
 
     os.utime(mark_path(place.queue), (NOW / 1e6 - 60, NOW / 1e6 - 60))
     assert fault() == "the job has read nothing for 60 s"
+    now = PartState("job", running=True, since=NOW / 1e6 - 1)
+    write_parts(place.parts, [now])
+    os.utime(mark_path(place.queue), (NOW / 1e6 - 2, NOW / 1e6 - 2))  # by the job before it
+    assert fault() == "the job has not started"
+    os.utime(mark_path(place.queue), (NOW / 1e6, NOW / 1e6))
+    assert fault() == ""
     mark_path(place.queue).unlink()
     assert fault() == "the job has not started"
     write_parts(place.parts, [PartState("front", running=True), PartState("job", last="ended with 1", restarts=2)])
