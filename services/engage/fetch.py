@@ -27,7 +27,7 @@ async def fetch(url: str) -> bytes:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(url, allow_redirects=False) as answer,
         ):
-            page = await answer.content.read(BYTES + 1)
+            page = await _page(answer.content)
             if answer.status == 200 and len(page) <= BYTES:
                 return page
     except (aiohttp.ClientError, TimeoutError, OSError):
@@ -50,3 +50,11 @@ def few_at_once(get: Callable[[str], Awaitable[bytes]]) -> Callable[[str], Await
             running -= 1
 
     return got
+
+
+async def _page(content: aiohttp.StreamReader) -> bytes:
+    """All of a page, however many pieces it comes in; of one that is too long a little more than may be."""
+    page = b""
+    while len(page) <= BYTES and (piece := await content.read(BYTES + 1 - len(page))):
+        page += piece
+    return page

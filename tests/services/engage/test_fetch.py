@@ -1,9 +1,49 @@
-"""Pages of providers are got with care: whoever sends much that is not proved makes few requests to others."""
+"""Pages of providers are got with care: all of a page, however it comes, and nothing else; and few of them at once."""
 
 import asyncio
+from collections.abc import Sequence
 
-from services.engage.fetch import AT_ONCE, few_at_once
+import pytest
+
+from services.engage.fetch import AT_ONCE, BYTES, fetch, few_at_once
 from services.problems import HttpProblem
+
+HEAD = "HTTP/1.1 {} X\r\nContent-Length: {}\r\nLocation: http://127.0.0.1:1/\r\nConnection: close\r\n\r\n"
+
+
+def fetched(pieces: Sequence[bytes], status: int = 200, said: int | None = None) -> bytes:
+    """What is got of a server that sends a page in these pieces, and says that it has so many bytes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        size = sum(map(len, pieces)) if said is None else said
+        for piece in (HEAD.format(status, size).encode(), *pieces):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)  # so that they come apart
+        writer.close()
+
+    async def asked() -> bytes:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            return await fetch(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.pem")
+
+    return asyncio.run(asked())
+
+
+def test_a_page_that_comes_in_pieces_is_whole() -> None:
+    assert fetched([b"-----BEGIN", b" CERTI", b"FICATE-----"]) == b"-----BEGIN CERTIFICATE-----"
+    assert fetched([b""]) == b""
+    assert fetched([b"x" * (BYTES - 1), b"x"]) == b"x" * BYTES
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "said"),
+    [([b"x" * BYTES, b"x"], 200, None), ([b"page"], 302, None), ([b"page"], 404, None), ([b"half"], 200, 9)],
+)
+def test_what_is_too_long_cut_off_or_elsewhere_is_none(pieces: list[bytes], status: int, said: int | None) -> None:
+    with pytest.raises(HttpProblem) as refused:
+        fetched(pieces, status, said)
+    assert refused.value.status == 503
 
 
 def test_few_pages_are_got_at_once() -> None:
