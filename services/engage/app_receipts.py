@@ -15,10 +15,11 @@ from starlette.routing import Route
 from services.collect.keys import KeySource
 from services.collect.request import basic_key
 from services.engage.access import required
-from services.engage.body import read_body, read_json
+from services.engage.body import read_body
 from services.engage.cors import across_origins
 from services.engage.desk import Desk
 from services.engage.openapi import problem
+from services.json_body import read_json
 from services.problems import HttpProblem
 from transforms.channels.references import read_reference
 from transforms.channels.tokens import BadToken

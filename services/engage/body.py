@@ -1,18 +1,14 @@
 """From a request to its body, of at most so many bytes."""
 
 import asyncio
-from typing import TypeVar
 
-import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.collect.limits import HeldBytes, Limits, Room
 from services.problems import HttpProblem
 
-__all__ = ["BoundedBodies", "read_body", "read_json"]
-
-_T = TypeVar("_T")
+__all__ = ["BoundedBodies", "read_body"]
 
 
 class BoundedBodies:
@@ -64,22 +60,3 @@ async def read_body(request: Request, most: int) -> bytes:
     except ClientDisconnect:
         raise HttpProblem(400, "cut_off", "the body ended before its end") from None
     return b"".join(parts)
-
-
-def read_json(body: bytes, kind: type[_T]) -> _T:
-    """What a body in JSON says.
-
-    Raises:
-      HttpProblem: 400, it is no JSON, or says something else.
-    """
-    try:
-        body.decode()  # msgspec does not check what it skips
-        return msgspec.json.decode(body, type=kind)
-    except UnicodeDecodeError:
-        raise HttpProblem(400, "not_utf8", "the body is not UTF-8") from None
-    except msgspec.ValidationError as error:
-        raise HttpProblem(400, "invalid", str(error)) from None
-    except msgspec.DecodeError as error:
-        raise HttpProblem(400, "not_json", f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise HttpProblem(400, "too_deep", "the body is nested too deep") from None

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.engage.access import required
-from services.engage.body import read_body, read_json
+from services.engage.body import read_body
 from services.engage.desk import Desk
 from services.engage.fetch import few_at_once
 from services.engage.webhooks import line, sendgrid, twilio
@@ -19,6 +19,7 @@ from services.engage.webhooks.ses import told_by_ses
 from services.engage.webhooks.sns import SnsCertificates, SnsMessage, confirmation_url, is_of, verify
 from services.engage.webhooks.standard import told_by_standard, verify_standard
 from services.engage.webhooks.whose import attributed
+from services.json_body import read_json
 from services.problems import HttpProblem
 from transforms.channels.sms.replies import TWILIO_REPLIES, TWILIO_STATUS, receipt_of_reply
 from transforms.events.dead_letter import DeadLetter
