@@ -17,4 +17,4 @@ def test_what_is_there_may_be_sent_and_the_rest_waits() -> None:
 def test_nobody_waits_longer_because_a_clock_was_set_back(times: list[float]) -> None:
     bucket = RateBucket(0.1, 5, 0.0)
     for time in times:
-        assert bucket.take(1, time) <= 10.0 + 1e-6
+        assert bucket.take(1, time) <= 20.0 + 1e-6  # one that was taken with nearly nothing there, and its own
