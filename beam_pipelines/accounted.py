@@ -64,9 +64,10 @@ class Accounted(Portable):
         control = messages | "DecodeControl" >> DecodeControl(self._job, handles_go_one_way=True)
         return Inputs(control.users, control.anonymous, None, control.dead_letters, None)
 
-    def advance(self, *, anonymous: bool = False) -> beam.PTransform:  # noqa: ARG002 - a key is a key
+    def advance(self, *, anonymous: bool = False) -> beam.PTransform:
         """With the runner's state and timers, by user; what a bundle makes by itself goes to the control topic."""
-        return AdvanceAccounted(self._config.definitions, self._store, self._control_topic, self._job)
+        texts, topic = self._config.definitions, self._control_topic
+        return AdvanceAccounted(texts, self._store, topic, self._job, anonymous=anonymous)
 
     def announce(self) -> beam.PTransform:
         """Each user by a message of the control topic, before the handle goes on."""

@@ -11,8 +11,9 @@ import json
 import sys
 import time
 from base64 import b64encode
+from collections.abc import Sequence
 
-__all__ = ["KEY", "call", "main"]
+__all__ = ["KEY", "call", "loaded", "main"]
 
 KEY = "bench-key-0123456789"
 #: Different bodies, made beforehand.
@@ -83,8 +84,8 @@ class Connection(asyncio.Protocol):
 class Load:
     """What is sent, and what came of it."""
 
-    def __init__(self, calls: int, seconds: float, rate: float) -> None:
-        self._requests = [request(number, calls) for number in range(BODIES)]
+    def __init__(self, requests: Sequence[bytes], seconds: float, rate: float) -> None:
+        self._requests = requests
         self._rate = rate
         self._seconds = seconds
         self._sent = 0
@@ -94,7 +95,7 @@ class Load:
 
     def next_request(self) -> bytes:
         self._sent += 1
-        return self._requests[self._sent % BODIES]
+        return self._requests[self._sent % len(self._requests)]
 
     def note(self, status: int, took: float) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
@@ -107,7 +108,7 @@ class Load:
             due = self._began + self._sent / self._rate if self._rate else now
             if due > now:
                 return
-            self.idle.pop().send(due)
+            self.idle.pop(0).send(due)  # the one that rested longest: a server closes those that rest too long
 
     async def run(self, port: int, connections: int) -> None:
         loop = asyncio.get_running_loop()
@@ -126,13 +127,19 @@ class Load:
 
 def main() -> None:
     port, connections, calls, seconds, rate = sys.argv[1:]
-    load = Load(int(calls), float(seconds), float(rate))
-    asyncio.run(load.run(int(port), int(connections)))
+    requests = [request(number, int(calls)) for number in range(BODIES)]
+    print(json.dumps(loaded(requests, int(port), int(connections), float(seconds), float(rate))))
+
+
+def loaded(requests: Sequence[bytes], port: int, connections: int, seconds: float, rate: float) -> dict[str, object]:
+    """Send these requests in turn; how many were answered each second, and how long that took, in seconds."""
+    load = Load(requests, seconds, rate)
+    asyncio.run(load.run(port, connections))
     took = sorted(load.took)
     quantiles = {name: took[int(share * (len(took) - 1))] for name, share in (("p50", 0.5), ("p99", 0.99), ("most", 1))}
-    found = {"requests": len(took) / float(seconds), "statuses": load.statuses, **quantiles}
-    found["processor"] = time.process_time() / float(seconds)
-    print(json.dumps(found))
+    found: dict[str, object] = {"requests": len(took) / seconds, "statuses": load.statuses, **quantiles}
+    found["processor"] = time.process_time() / seconds
+    return found
 
 
 if __name__ == "__main__":

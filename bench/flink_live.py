@@ -1,6 +1,7 @@
 """A live job on a Flink cluster, from the Pub/Sub emulator into the Bigtable emulator, while its processes are killed.
 
     python -m bench.flink_live [--events N] [--kills N] [--worker-kills N] [--rate N] [--checkpoints DURATION]
+                                [--idle MINUTES]
 
 TaskManagers and Python workers get SIGKILL at random moments, each after a checkpoint that was completed since the kill
 before. Then all is compared with what was published, with the oracle and with what the servers took, as the proofs of
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import msgspec
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import AcknowledgeRequest, PullRequest, PullResponse
 
@@ -60,6 +62,7 @@ def main() -> None:
     flags.add_argument("--worker-kills", type=int, default=2, help="of Python workers")
     flags.add_argument("--rate", type=float, default=100.0, help="calls a second")
     flags.add_argument("--checkpoints", default="2s")
+    flags.add_argument("--idle", type=int, default=0, help="minutes in which nothing comes, in the end")
     flags.add_argument("--seed", type=int, default=7)
     flags.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)
     given = flags.parse_args()
@@ -251,11 +254,14 @@ def prove(given: argparse.Namespace) -> None:
                 site.job.check()
                 time.sleep(1)
         _settle(site, progress)
+        idle = stay_idle(site, given.idle)
         figures = site.job.figures()
-        checks = [*kills, *_checkpoints(figures), *_acknowledged(site), *check_all(site, calls, progress)]
+        checks = [*kills, *_checkpoints(figures), *idle, *_acknowledged(site), *check_all(site, calls, progress)]
         print_checks(checks)
         print(f"{time.monotonic() - started:.0f} s in all, seed {given.seed}, checkpoints {given.checkpoints} apart")
         wrong = [check for check in checks if check.wrong]
+        if wrong:
+            keep(site)
     finally:
         site.close()
         tables.stop()
@@ -319,12 +325,39 @@ def _at_rest(site: Site) -> bool:
     )
 
 
-def _checkpoints(figures: dict[str, Any]) -> list[Check]:
+def keep(site: Site) -> None:
+    """Write down what the store knows, since it ends with this program."""
+    encoder = msgspec.json.Encoder(enc_hook=repr)
+    for name, rows in (("ledger", site.store.scan_ledger()), ("users", site.store.scan_users())):
+        (site.folder / f"{name}.jsonl").write_bytes(encoder.encode_lines(rows))
+
+
+def stay_idle(site: Site, minutes: int) -> list[Check]:
+    """Publish nothing for so long; what checkpoints weigh in each minute shows whether state grows by itself."""
+    sizes: list[int] = []
+    for _ in range(minutes):
+        time.sleep(60)
+        site.job.check()
+        sizes.append(_size(site.job.figures()))
+        say(f"idle for {len(sizes)} min: a checkpoint has {sizes[-1]:,} bytes")
+    if not sizes:
+        return []
+    return [
+        Check(f"bytes of a checkpoint, {name} {minutes} idle minutes", value)
+        for name, value in (("least in", min(sizes)), ("most in", max(sizes)), ("at the end of", sizes[-1]))
+    ]
+
+
+def _size(figures: dict[str, Any]) -> int:
     latest = (figures.get("latest") or {}).get("completed") or {}
+    return int(latest.get("state_size", 0))
+
+
+def _checkpoints(figures: dict[str, Any]) -> list[Check]:
     return [
         Check("checkpoints completed", figures["counts"]["completed"]),
         Check("times the job went back", figures["counts"]["restored"]),
-        Check("bytes of the last checkpoint", latest.get("state_size", 0)),
+        Check("bytes of the last checkpoint", _size(figures)),
     ]
 
 

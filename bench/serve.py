@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,12 @@ class ServedSite:
             found[name] = before[0] + times.user + times.system, before[1] + memory
         return found
 
+    def ended(self) -> str:
+        """How sends and calls ended, as the page says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status.json") as answer:
+            found = json.load(answer)
+        return ", ".join(f"{name} {found[name]}" for name in ("accounts", "sends", "suppressed", "refused"))
+
     def stop(self) -> float:
         """Ctrl-C; returns how long it took, in seconds."""
         began = time.monotonic()
@@ -152,6 +159,8 @@ def main() -> None:
         first = measure(served, given, given.rate / 2, 5.0, 100_000)  # warms up
         first = measure(served, given, given.rate, given.seconds, first)
         measure(served, given, given.rate / 2, given.half_seconds, first)
+        time.sleep(11.0)  # counts are written every ten seconds
+        print(served.ended())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import ipaddress
 import msgspec
 from starlette.requests import Request
 
-__all__ = ["METRICS_VARIABLE", "Proxy", "may_read_metrics"]
+__all__ = ["METRICS_VARIABLE", "Proxy", "is_forwarded", "may_read_metrics"]
 
 #: The environment's variable with the token for `/metrics`.
 METRICS_VARIABLE = "TODOKE_METRICS_TOKEN"
@@ -37,12 +37,17 @@ class Proxy(msgspec.Struct, frozen=True):
         return _network(request.client.host) if request.client is not None else ""
 
 
+def is_forwarded(request: Request) -> bool:
+    """Whether a request says that a proxy passed it on."""
+    return any(name in request.headers for name in _FORWARDED)
+
+
 def may_read_metrics(request: Request, token: str) -> bool:
     """Whether a request may see counts: it has the token (Bearer), or comes from this machine, and through no proxy."""
     scheme, _, said = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return bool(token) and hmac.compare_digest(said.strip().encode(), token.encode())
-    if any(name in request.headers for name in _FORWARDED):
+    if is_forwarded(request):
         return False
     try:
         return request.client is None or ipaddress.ip_address(request.client.host).is_loopback

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["PROBLEM_HANDLERS", "HttpProblem", "away", "problem_response"]
+__all__ = ["PROBLEM_HANDLERS", "RETRY_AFTER", "HttpProblem", "away", "problem_response"]
 
 #: When to come again, in whole seconds.
 RETRY_AFTER = 1

@@ -1,6 +1,7 @@
 """A topic of Pub/Sub as the sink, with the user as ordering key."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from google.cloud.pubsub_v1.types import BatchSettings, LimitExceededBehavior, P
 
 from services.problems import away
 from services.sink import KeyedPayload
+from transforms.events.plain import counted
 
 __all__ = ["TopicSink"]
 
@@ -29,6 +31,9 @@ WAITING_MESSAGES, WAITING_BYTES = 50_000, 128 * 1024 * 1024
 BATCH_MESSAGES, BATCH_SECONDS = 1_000, 0.01
 
 _ERRORS = (GoogleAPIError, GoogleAuthError, RetryError, FlowControlLimitError, PublishToPausedOrderingKeyException)
+
+
+_log = logging.getLogger(__name__)
 
 
 class TopicSink:
@@ -78,6 +83,8 @@ class TopicSink:
         for _, error in failed:
             if isinstance(error, BaseException) and not isinstance(error, _ERRORS):
                 raise error
+        if not self._is_away:  # else the log would have it every second
+            _log.warning("the topic %s did not take %s: %s", self._topic, counted(len(failed), "message"), failed[0][1])
         if len(failed) == len(messages):
             self._is_away, self._away_until = True, time.monotonic() + AWAY_SECONDS
         raise away("the broker does not take more now")
@@ -94,8 +101,10 @@ class TopicSink:
             await asyncio.to_thread(self._client.get_topic, topic=self._topic, retry=None, timeout=PUBLISH_SECONDS)
         except Forbidden:  # it answers, and does not show the topic
             pass
-        except _ERRORS:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+        except _ERRORS as error:
+            if not self._is_away:
+                _log.warning("the topic %s cannot be seen: %s", self._topic, error)
+            self._is_away, self._away_until = True, time.monotonic() + AWAY_SECONDS
             raise away("the broker does not answer") from None
         self._checked_until = time.monotonic() + CHECKED_SECONDS
 

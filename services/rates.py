@@ -1,4 +1,4 @@
-"""Rates: how much somebody may send now. Times are seconds that never go back."""
+"""Rates: how much somebody may send now. Times are seconds; of a clock that is set back nobody has a disadvantage."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -26,7 +26,8 @@ class RateBucket:
 
     def take(self, count: int, now: float) -> float:
         """Take so many; returns 0, or in how many seconds to come again where nothing is there."""
-        self._there = min(self._most, self._there + (now - self._at) * self.rate)
+        passed = max(0.0, now - self._at)
+        self._there = min(self._most, self._there + passed * self.rate)
         self._at = now
         if self._there <= 0:
             return (1 - self._there) / self.rate

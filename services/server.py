@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 from starlette.types import ASGIApp
 
-from transforms.errors import NotStarted, WrongUse
+from transforms.errors import NotStarted, TodokeError, WrongUse
 from transforms.events.plain import quoted
 
 __all__ = ["CannotListen", "Listen", "check_listen", "parse_listen", "serve"]
@@ -119,7 +119,7 @@ def serve(
     """
     with closing(_held(listen)) as holding:
         found = Listen(listen.host, holding.getsockname()[1])
-        server = Server(
+        server = _Server(
             "",
             address=found.host,
             port=found.port,
@@ -145,10 +145,39 @@ def serve(
             ended.set()
 
 
+class _Server(MPServer):
+    """Granian's, but that it knows which workers have ended, and says so if one has not.
+
+    Granian waits for a worker in two threads. The system tells only one of them that it has ended; the other takes it
+    for one that hangs, and kills what is gone. So workers are waited for here, before granian does.
+    """
+
+    def _stop_workers(self) -> None:
+        for each in self._left(0.0):
+            each.terminate()
+        for each in self._left(END_SECONDS):
+            _log.warning("a worker did not end in %d seconds and is killed; what it answered is kept", END_SECONDS)
+            each.kill()
+        self._left(1.0)
+        super()._stop_workers()  # type: ignore[no-untyped-call]
+
+    def _left(self, seconds: float) -> list[Any]:
+        """The workers that have not ended after so many seconds."""
+        until = time.monotonic() + seconds
+        workers: list[Any] = self.wrks
+        while (left := [each for each in workers if each.is_alive()]) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        return left
+
+
 def _loaded(load: Callable[[], ASGIApp], parent: int) -> ASGIApp:
     """In a worker: the application, and a thread that ends the worker if who started it is killed."""
     threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    return load()
+    try:
+        return load()
+    except TodokeError as error:  # what was there when the service started, such as a file of keys
+        _log.error("%s", error)
+        raise SystemExit(error.exit_code) from None
 
 
 def _end_with(parent: int) -> None:

@@ -189,6 +189,7 @@ def run_graph(
             except KeyboardInterrupt:
                 stopped.set()
                 heart.drain(drain)
+                _expect_cut_connections()
                 result.cancel()
                 job.close()
                 return
@@ -202,6 +203,17 @@ def run_graph(
     finally:
         signal.signal(signal.SIGTERM, before)
         _end_within(EXIT_SECONDS)
+
+
+def _expect_cut_connections() -> None:
+    """Tell nothing of threads of Beam whose connection the end of Prism cuts: this process is about to end, too."""
+    tell = threading.excepthook
+
+    def hook(died: threading.ExceptHookArgs) -> None:
+        if not isinstance(died.exc_value, grpc.RpcError):
+            tell(died)
+
+    threading.excepthook = hook
 
 
 def _flags(beam_flags: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ from transforms.campaigns.load import Definitions, compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.channels.preview import CampaignPreview, preview_campaign
+from transforms.channels.tracking import tracking_of
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.plain import counted
 from transforms.events.sources import Bounded, parse_source
@@ -79,6 +80,8 @@ def preview(
         counts = ", ".join(counted(count, kind.removesuffix("s"), kind) for kind, count in left_out.items())
         print(f"todoke: of {counted(histories.accounts['read'], 'message')} not used: {counts}", file=sys.stderr)
     if isinstance(found, CampaignPreview):
+        if tracking_of(known).asks(known.messages):
+            print("todoke: a preview tracks no opens and clicks: links are as they are written", file=sys.stderr)
         print_campaign(Screen(soft_wrap=True), found, _called(known.campaigns[name]), zone)
     else:
         users = counted(found.users, "user")

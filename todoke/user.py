@@ -21,6 +21,8 @@ __all__ = ["print_user", "user", "user_json"]
 
 #: How many rows of the archive, and of the ledger, the timeline shows for each id at most.
 _EVENTS = 1000
+#: What the timeline shows first of a receipt.
+_RECEIPT_FIRST = ("reason", "machine", "link")
 #: How many characters of an event's content the timeline shows.
 _SHOWN = 100
 #: The fields of a profile that are times, besides those of memberships, journeys and pending entries.
@@ -138,8 +140,8 @@ def _cut(text: str) -> str:
 def _describe(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["kind"] == "event":
         values = entry["said"]
-        if entry["type"] == RECEIPT and "reason" in values:  # first, so that it is not cut off
-            values = {"reason": values["reason"]} | values
+        if entry["type"] == RECEIPT:  # what its name does not say comes first, so that it is not cut off
+            values = {name: values[name] for name in _RECEIPT_FIRST if name in values} | values
         said = ", ".join(f"{name} {quoted(value, _SHOWN)}" for name, value in values.items())
         arrived = _to_second(entry.get("arrival", entry["time"]))
         late = "" if arrived == _to_second(entry["time"]) else f" (arrived {arrived})"

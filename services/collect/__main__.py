@@ -12,6 +12,7 @@ from services.addresses import METRICS_VARIABLE, Proxy
 from services.collect.keys import VARIABLE
 from services.collect.limits import Limits
 from services.collect.serving import CollectSettings, checked, loaded
+from services.flags import add_address_flags, add_workers_flag
 from services.server import Listen, parse_listen, serve
 from transforms.errors import TodokeError, WrongUse
 from transforms.logs import FORMATS, asked_format, write_log
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"write keys (default: {VARIABLE}; on loopback without it one is made for this run)",
     )
     add("--listen", default="127.0.0.1:8600", metavar="HOST:PORT", help="default: 127.0.0.1:8600; port 0: a free one")
-    add("--workers", type=_workers, default=1, metavar="N", help="processes (default: 1)")
+    add_workers_flag(add)
     add("--ordering", action="store_true", help="of a topic: publish with the user as ordering key")
     add("--retain", default="", metavar="DURATION", help="how long a queue keeps what was acknowledged, such as 7d")
     add(
@@ -98,35 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a definitions file, a folder of them, or a pointer: events of their announcements may come without ids",
     )
     add("--address-rate", type=_rate, metavar="N", help="requests a second that one address may send (default: any)")
-    add(
-        "--address-header",
-        default="",
-        metavar="NAME",
-        help="the header in which a proxy says the client's address; name it only if all requests pass that proxy",
-    )
-    add(
-        "--address-hops",
-        type=_hops,
-        default=1,
-        metavar="N",
-        help="which address of that header, from its end: 1 (default) behind one proxy, 2 behind Google's balancer",
-    )
+    add_address_flags(add)
     add("--log-format", choices=FORMATS, default="text", help="of standard error (default: text)")
     return flags
-
-
-def _workers(text: str) -> int:
-    return _whole(text, 64)
-
-
-def _hops(text: str) -> int:
-    return _whole(text, 16)
-
-
-def _whole(text: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"expected 1 to {most}")
-    return int(text)
 
 
 def _rate(text: str) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -32,6 +32,7 @@ from services.collect.request import (
     read_pixel,
 )
 from services.counts import ServiceCounts
+from services.json_body import read_json
 from services.problems import PROBLEM_HANDLERS, HttpProblem, problem_response
 from services.secured import SecuredApp
 from services.sink import KeyedPayload, Sink
@@ -40,7 +41,6 @@ from transforms.events.decode import Cause, Refused
 
 __all__ = ["Collect", "now"]
 
-_T = TypeVar("_T")
 
 #: Calls that are prepared before another request has its turn.
 AT_ONCE = 200
@@ -131,7 +131,7 @@ class Collect:
     async def _call(self, request: Request) -> Response:
         async def come(held: HeldBytes) -> _Come:
             body = await read_body(request, CALL_BYTES, held, self._body_seconds)
-            return _Come([body], Body(), KINDS[_last(request)], _said_key(_read(body, _Key).write_key))
+            return _Come([body], Body(), KINDS[_last(request)], _said_key(read_json(body, _Key).write_key))
 
         return await self._answered(request, come)
 
@@ -143,7 +143,7 @@ class Collect:
         return await self._answered(request, lambda held: self._come_in_batch(request, held, key))
 
     async def _come_in_batch(self, request: Request, held: HeldBytes, key: str) -> _Come:
-        around = _read(await read_body(request, BATCH_BYTES, held, self._body_seconds), Body)
+        around = read_json(await read_body(request, BATCH_BYTES, held, self._body_seconds), Body)
         if around.batch is None:
             raise HttpProblem(400, "no_batch", "the body needs `batch`, a list of calls")
         if len(around.batch) > BATCH_CALLS:
@@ -157,7 +157,7 @@ class Collect:
         async def come(_: HeldBytes) -> _Come:
             kind = _last(request)
             body = read_pixel(request.query_params, kind)
-            key = _said_key(_read(body, _Key).write_key) or request.query_params.get("writeKey", "")
+            key = _said_key(read_json(body, _Key).write_key) or request.query_params.get("writeKey", "")
             return _Come([body], Body(), kind, key)
 
         return await self._answered(request, come, pixel)
@@ -203,7 +203,7 @@ class Collect:
             raise HttpProblem(429, "rate", "the source, or its address, sends too many calls", retry_after=wait)
         announced = self._announced if source.announces else self._not_announced
         received = self._clock()
-        sent = Sent(come.kind, come.around, source.name, received)
+        sent = Sent.now(come.kind, come.around, source.name, received)
         good: list[KeyedPayload] = []
         bad: list[BadCall] = []
         letters: list[DeadLetter] = []
@@ -252,20 +252,6 @@ class Collect:
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(document())
-
-
-def _read(body: bytes, kind: type[_T]) -> _T:
-    try:
-        body.decode()  # msgspec does not check what it skips
-        return msgspec.json.decode(body, type=kind)
-    except UnicodeDecodeError:
-        raise HttpProblem(400, "not_utf8", "the body is not UTF-8") from None
-    except msgspec.ValidationError as error:
-        raise HttpProblem(400, "invalid", str(error)) from None
-    except msgspec.DecodeError as error:
-        raise HttpProblem(400, "not_json", f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise HttpProblem(400, "too_deep", "the body is nested too deep") from None
 
 
 def _said_key(said: object) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from services.collect.request import CALL_BYTES, KINDS, Body
 from services.sink import KeyedPayload
 from transforms.events.decode import Cause, Refused, decode_announced
-from transforms.events.times import write_time
+from transforms.events.times import time_text
 
 __all__ = ["Bad", "Sent", "never", "prepared"]
 
@@ -41,12 +41,18 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Sent(NamedTuple):
-    """How a call came: the path's kind (None: the call says it), what stood around it, the source, and when."""
+    """How calls came: the path's kind (None: each says it), what stood around them, the source, and when, twice."""
 
     kind: str | None
     around: Body
     source: str
     received: int
+    at: str
+
+    @classmethod
+    def now(cls, kind: str | None, around: Body, source: str, received: int) -> "Sent":
+        """With the time as text, which no two requests share."""
+        return cls(kind, around, source, received, time_text(received))
 
 
 class Bad(NamedTuple):
@@ -98,7 +104,7 @@ def _message(call: dict[str, Any], size: int, sent: Sent, announced: Callable[[s
         if (value := call.get(name)) is not None and isinstance(value, msgspec.Raw) and bytes(value) in _EMPTY:
             del call[name]
     context = _with_source(call, sent.source)
-    finished = call | {"context": context, "receivedAt": write_time(sent.received)}
+    finished = call | {"context": context, "receivedAt": sent.at}
     if "messageId" not in finished:
         finished["messageId"] = uuid4().hex
     if "timestamp" in call:

@@ -27,6 +27,7 @@ from services.collect.late_store import LateStore
 from services.collect.letters import Letters, SinkLetters, StoreLetters
 from services.collect.limits import USUAL, Limits
 from services.counts import keep_minutes
+from services.credentials import check_credentials
 from services.definitions import watched_definitions
 from services.sink import QueueSink, Sink
 from transforms.campaigns.watcher import DefinitionsWatcher
@@ -120,8 +121,10 @@ def checked(settings: CollectSettings) -> None:
     for flag, place in (("--sink", settings.sink), ("--dead-letters", settings.dead_letters)):
         if place.startswith("pubsub:") or (place and flag == "--dead-letters"):
             _parsed(flag, parse_topic, place)
+            check_credentials(flag, place)
     if settings.store:
         _parsed("--store", parse_store, settings.store)
+        check_credentials("--store", settings.store)
     if settings.definitions:
         with watched_definitions(settings.definitions):
             pass

@@ -9,6 +9,7 @@ from functools import partial
 from services.addresses import METRICS_VARIABLE, Proxy
 from services.collect.keys import VARIABLE
 from services.engage.serving import EngageSettings, checked, loaded
+from services.flags import add_address_flags, add_workers_flag
 from services.server import Listen, parse_listen, serve
 from transforms.errors import TodokeError
 from transforms.logs import FORMATS, asked_format, write_log
@@ -70,29 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--judge", default="", metavar="SUB", help="pubsub:projects/P/subscriptions/S of that topic, in one process")
     add("--keys", default="", metavar="FILE", help=f"write keys of apps (default: {VARIABLE})")
     add("--listen", default="127.0.0.1:8601", metavar="HOST:PORT", help="default: 127.0.0.1:8601; port 0: a free one")
-    add("--workers", type=_workers, default=1, metavar="N", help="processes (default: 1)")
-    add(
-        "--address-header",
-        default="",
-        metavar="NAME",
-        help="the header in which a proxy says the client's address; name it only if all requests pass that proxy",
-    )
-    add(
-        "--address-hops",
-        type=int,
-        default=1,
-        metavar="N",
-        help="which address of that header, from its end (default: 1)",
-    )
+    add_workers_flag(add)
+    add_address_flags(add)
     add("--log-format", choices=FORMATS, default="text", help="of standard error (default: text)")
     return flags
-
-
-def _workers(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 64:
-        raise argparse.ArgumentTypeError("1 to 64")
-    return count
 
 
 if __name__ == "__main__":

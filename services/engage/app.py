@@ -10,7 +10,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.addresses import may_read_metrics
+from services.collect.limits import USUAL, Limits
 from services.engage.app_receipts import RECEIPT_PATHS, RECEIPT_SCHEMAS, receipt_routes
+from services.engage.body import BoundedBodies
 from services.engage.desk import Desk
 from services.engage.inbox.routes import inbox_routes
 from services.engage.inbox.schema import INBOX_PATHS, INBOX_SCHEMAS
@@ -48,8 +50,8 @@ PARTS: tuple[EngagePart, ...] = (
 )
 
 
-def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
-    """The service over a desk."""
+def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS, limits: Limits = USUAL) -> ASGIApp:
+    """The service over a desk. Of the limits those of bodies count."""
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
@@ -60,7 +62,7 @@ def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
 
     async def metrics(request: Request) -> Response:
         if not may_read_metrics(request, desk.metrics_token):
-            raise HttpProblem(401, "metrics", "counts are for programs of this machine, or who has the token")
+            raise HttpProblem(404, "http", "Not Found")
         return PlainTextResponse("\n".join([*desk.counts.lines(), ""]), media_type="text/plain; version=0.0.4")
 
     async def openapi(_: Request) -> Response:
@@ -75,7 +77,7 @@ def engage(desk: Desk, parts: Sequence[EngagePart] = PARTS) -> ASGIApp:
     health = {"/live": live, "/ready": ready, "/metrics": metrics, "/openapi.json": openapi}
     routes = [route for part in parts for route in part.routes(desk)]
     routes += [Route(path, answer, methods=["GET"]) for path, answer in health.items()]
-    return _Counted(SecuredApp(routes=routes, exception_handlers=PROBLEM_HANDLERS), desk)
+    return _Counted(BoundedBodies(SecuredApp(routes=routes, exception_handlers=PROBLEM_HANDLERS), limits), desk)
 
 
 class _Counted:

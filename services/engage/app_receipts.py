@@ -15,10 +15,11 @@ from starlette.routing import Route
 from services.collect.keys import KeySource
 from services.collect.request import basic_key
 from services.engage.access import required
-from services.engage.body import read_body, read_json
+from services.engage.body import read_body
 from services.engage.cors import across_origins
 from services.engage.desk import Desk
 from services.engage.openapi import problem
+from services.json_body import read_json
 from services.problems import HttpProblem
 from transforms.channels.references import read_reference
 from transforms.channels.tokens import BadToken
@@ -77,8 +78,8 @@ def receipt_routes(desk: Desk) -> Sequence[Route]:
         assert source is not None
         if len(body.receipts) > MOST:
             raise HttpProblem(413, "too_many", f"at most {MOST} receipts are taken at once")
-        if wait := keys.wait(source, len(body.receipts)):
-            raise HttpProblem(429, "rate", "the source sends too much", retry_after=wait)
+        if wait := keys.wait(source, len(body.receipts), desk.proxy.address(request)):
+            raise HttpProblem(429, "rate", "the source, or its address, sends too much", retry_after=wait)
         receipts: list[Receipt] = []
         refused: list[RefusedReceipt] = []
         for index, raw in enumerate(body.receipts):
@@ -130,7 +131,9 @@ def _read(raw: msgspec.Raw, desk: Desk) -> Receipt:
 
 
 def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, msgspec.ValidationError | BadToken) else "it cannot be read"
+    if isinstance(error, BadToken):
+        return "`reference` is none that was made here"
+    return str(error) if isinstance(error, msgspec.ValidationError) else "it cannot be read"
 
 
 def _schemas() -> dict[str, Any]:
@@ -166,6 +169,7 @@ RECEIPT_PATHS: dict[str, Any] = {
                 "401": problem("The write key is missing, or is none."),
                 "403": problem("The key's source takes nothing from the browser's origin."),
                 "404": problem("No write keys are set up here."),
+                "408": problem("The body took too long to come."),
                 "413": problem("The body is too large, or has too many receipts."),
                 "429": problem("The source sends too much. Retry-After says when to come again."),
                 "503": problem("Nothing can be made durable now. Retry-After says when to come again."),

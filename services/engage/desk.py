@@ -13,6 +13,7 @@ from services.collect.letters import Letters
 from services.counts import ServiceCounts
 from services.engage.access import EngageAccess
 from services.engage.inbox.marking import InboxMarker
+from services.engage.tracking.machines import KNOWN, Machines
 from services.problems import away
 from services.sink import KeyedPayload, Sink
 from transforms.campaigns.load import Definitions
@@ -77,6 +78,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
       access: what proves who else asks.
       touches: where opens and clicks wait for their verdict; None: they get it at once, each by itself.
       proxy: says whence a request comes.
+      machines: which of those that touch are proxies and scanners.
       metrics_token: whoever has it may read what is counted, beside programs of this machine.
       inbox: writes marks of inbox messages; None where they are told alone.
       letters: keeps what cannot be read of webhooks; None where it is counted and logged alone.
@@ -91,6 +93,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     access: EngageAccess = EngageAccess()
     touches: Sink | None = None
     proxy: Proxy = Proxy()
+    machines: Machines = KNOWN
     metrics_token: str = ""
     inbox: InboxMarker | None = None
     letters: Letters | None = None

@@ -37,9 +37,11 @@ def _health() -> dict[str, Any]:
 
     ready = get("Receipts can be made durable", "They are taken.")
     ready["get"]["responses"]["503"] = problem("Nothing can be made durable now. Retry-After says when to come again.")
+    metrics = get("What was counted", "As text, for Prometheus.")
+    metrics["get"]["responses"]["404"] = problem("It is not for whoever asks.")
     return {
         "/live": get("The process lives", "It does."),
         "/ready": ready,
-        "/metrics": get("What was counted", "As text, for Prometheus."),
+        "/metrics": metrics,
         "/openapi.json": get("This document", "As JSON."),
     }

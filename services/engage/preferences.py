@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from starlette.routing import Route
 from services.engage.choices import Choices, Pair, changed, choices_of, denial
 from services.engage.desk import Desk
 from services.engage.forms import read_form
+from services.engage.link_rates import OFTEN, LinkRates
 from services.engage.openapi import problem
 from services.engage.pages.pages import notice, page
 from services.engage.pages.words import WORDS, in_words, language_of, locales_of
@@ -30,6 +30,8 @@ __all__ = ["FORM_AGE", "PREFERENCES_PATHS", "preferences_routes"]
 #: For how long a page may be open before it is saved.
 FORM_AGE = 2 * HOUR
 _FORM = "form"
+#: How often the page of one link is saved: so many times at once.
+AT_ONCE = 20
 #: Merges that are followed.
 _MERGES = 20
 
@@ -43,6 +45,7 @@ class _Shown(msgspec.Struct, frozen=True, array_like=True):
 
 def preferences_routes(desk: Desk) -> Sequence[Route]:
     """The routes over a desk."""
+    rates = LinkRates(AT_ONCE, desk.clock)
 
     async def show(request: Request) -> Response:
         link, definitions = _read(request, desk), desk.definitions()
@@ -53,7 +56,8 @@ def preferences_routes(desk: Desk) -> Sequence[Route]:
 
     async def save(request: Request) -> Response:
         link, definitions = _read(request, desk), desk.definitions()
-        _check_same_origin(request)
+        _check_same_origin(request, desk.access.url)
+        rates.take(request.path_params["token"])
         found = await desk.view.ask(lambda reader: _profile(reader, link.send.user))
         if not _is_theirs(link, found, definitions):
             return _notice(request, definitions, "other", 410)
@@ -85,16 +89,28 @@ def _read(request: Request, desk: Desk) -> PreferencesLink:
         raise bad_link() from None
 
 
-def _check_same_origin(request: Request) -> None:
+def _check_same_origin(request: Request, url: str) -> None:
     """Refuse what the form of another site sends, though it would have to know the link.
+
+    A browser says itself what site a form is of, or, an older one, of what origin its page is. Then that is the asked
+    host or, behind a proxy that says another one, that of the links (`url`).
 
     Raises:
       HttpProblem: 403.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
-    if site not in (None, "same-origin") or other:
+    if site is None:
+        ours = {_host(url), request.headers.get("host", "")} - {""}
+        is_ours = origin is None or _host(origin) in ours
+    else:
+        is_ours = site == "same-origin"
+    if not is_ours:
         raise HttpProblem(403, "origin", "another site sent this form")
+
+
+def _host(url: str) -> str:
+    """What stands between `//` and the path, with the port."""
+    return url.partition("://")[2].partition("/")[0]
 
 
 def _shown(token: str, link: PreferencesLink, desk: Desk) -> Choices | None:
@@ -195,7 +211,9 @@ PREFERENCES_PATHS: dict[str, Any] = {
                 "200": {"description": "The page, with what was chosen.", **_html},
                 "400": {"description": "The form is too old, or none of this page.", **_html},
                 "403": problem("Another site sent this form."),
+                "408": problem("The body took too long to come."),
                 "413": problem("The form is too large."),
+                "429": problem(OFTEN),
                 **_answers,
             },
         },

@@ -13,6 +13,7 @@ of several processes with one queue of touches, one judges.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from services.addresses import Proxy
 from services.collect.keys import KeyFile, Keys, keys_of_text
 from services.collect.letters import StoreLetters
 from services.counts import keep_minutes
+from services.credentials import check_credentials
 from services.definitions import watched_definitions
 from services.engage.access import EngageAccess, engage_access
 from services.engage.app import engage
@@ -33,6 +35,7 @@ from services.engage.inbox.marking import InboxMarker
 from services.engage.table import TableSink
 from services.engage.tracking.feeds import QueuedTouches, SubscribedTouches, TouchFeed
 from services.engage.tracking.judge import Judge, judging
+from services.engage.tracking.machines import Machines, machines_of
 from services.engage.tracking.receipts import hand_off_of
 from services.sink import KeyedPayload, QueueSink, Sink
 from transforms.campaigns.load import Definitions, compiled
@@ -85,7 +88,8 @@ def engaging(
 
     Args:
       settings: what it is to do.
-      environment: signing keys, and what proves who asks (`services.engage.access`).
+      environment: signing keys, what proves who asks (`services.engage.access`), and which machines are known
+        (`services.engage.tracking.machines`).
       definitions: the newest; default: those of the settings' place.
 
     Raises:
@@ -93,7 +97,7 @@ def engaging(
     """
     with ExitStack() as opened:
         kind, _ = _parsed("--store", parse_store, settings.store)
-        signing_keys, access = _secrets(settings, environment)
+        signing_keys, access, machines = _read(settings, environment)
         store = opened.enter_context(closing(open_store(settings.store, create=kind == "sqlite", durable=True)))
         reader = opened.enter_context(closing(open_reader(settings.store)))
         if definitions is None and settings.definitions:
@@ -108,13 +112,14 @@ def engaging(
             access=access,
             touches=None if touches is None else opened.enter_context(closing(touches)),
             proxy=settings.proxy,
+            machines=machines,
             metrics_token=settings.metrics_token,
             inbox=opened.enter_context(closing(InboxMarker(lambda: store))),
             letters=opened.enter_context(closing(StoreLetters(lambda: store, now))),
         )
         opened.enter_context(keep_minutes(desk.counts, lambda: store))
-        if feed := _feed(settings):
-            opened.enter_context(_judging(settings, feed, store, reader))
+        if settings.judge or settings.touches.startswith("queue:"):
+            opened.enter_context(judging(partial(_judge, settings, store, reader)))
         yield engage(desk)
 
 
@@ -137,7 +142,7 @@ def checked(settings: EngageSettings, environment: Mapping[str, str]) -> None:
     Raises:
       NotStarted: see `engaging`. Whether a broker answers is not asked: it may come later.
     """
-    _secrets(settings, environment)
+    _read(settings, environment)
     _parsed("--store", parse_store, settings.store)
     if settings.control_topic:
         _parsed("--sink", parse_topic, settings.control_topic)
@@ -151,18 +156,25 @@ def checked(settings: EngageSettings, environment: Mapping[str, str]) -> None:
         _parsed("--judge", parse_subscription, settings.judge)
         if not settings.touches.startswith("pubsub:"):
             raise WrongUse("--judge: it names a subscription of the topic --touches; a queue needs none")
+    for flag, place in (
+        ("--store", settings.store),
+        ("--sink", settings.control_topic),
+        ("--touches", settings.touches),
+    ):
+        check_credentials(flag, place)
     with watched_definitions(settings.definitions):
         pass
 
 
-def _secrets(settings: EngageSettings, environment: Mapping[str, str]) -> tuple[SigningKeys, EngageAccess]:
+def _read(settings: EngageSettings, environment: Mapping[str, str]) -> tuple[SigningKeys, EngageAccess, Machines]:
     try:
         keys, access = signing_keys_of(environment), engage_access(environment, _write_keys(settings))
+        machines = machines_of(environment)
     except ValueError as error:
         raise WrongUse(str(error)) from error
     if keys is None:
         raise WrongUse(f"set {SIGNING_KEYS}: what customers touch is sealed with it")
-    return keys, access
+    return keys, access, machines
 
 
 def _write_keys(settings: EngageSettings) -> Keys | None:
@@ -199,17 +211,16 @@ def _touches(settings: EngageSettings) -> Sink | None:
     return QueueSink(Queue(_parsed("--touches", parse_queue, settings.touches), retain=0))
 
 
-def _feed(settings: EngageSettings) -> TouchFeed | None:
+def _feed(settings: EngageSettings) -> TouchFeed:
     if settings.judge:
         return SubscribedTouches(_parsed("--judge", parse_subscription, settings.judge))
-    if not settings.touches or settings.touches.startswith("pubsub:"):
-        return None
     return QueuedTouches(_parsed("--touches", parse_queue, settings.touches))
 
 
 @contextmanager
-def _judging(settings: EngageSettings, feed: TouchFeed, store: Store, reader: Reader) -> Iterator[None]:
-    """A judge with a sink and a loop of its own: requests do not wait for it."""
+def _judge(settings: EngageSettings, store: Store, reader: Reader) -> Iterator[tuple[Judge, TouchFeed]]:
+    """A judge with a sink and a loop of its own: requests do not wait for it. The thread that judges opens it."""
+    feed = _feed(settings)
     with asyncio.Runner() as runner, closing(_sink(settings, store)) as sink:
 
         def publish(receipts: Sequence[Receipt]) -> None:
@@ -218,5 +229,4 @@ def _judging(settings: EngageSettings, feed: TouchFeed, store: Store, reader: Re
         def hand_off(user: str, send: str) -> int | None:
             return hand_off_of(reader, user, send)
 
-        with judging(Judge(feed, publish, hand_off, now), feed):
-            yield
+        yield Judge(feed, publish, hand_off, now), feed

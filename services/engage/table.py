@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from services.problems import HttpProblem, away
+from services.problems import away
 from services.sink import KeyedPayload
 from transforms.storage.control import Control
 from transforms.storage.store import StoreError
@@ -55,10 +55,10 @@ class TableSink:
             taken, self._waiting = self._waiting, []
             try:
                 await self._written([payload for payloads, _ in taken for payload in payloads])
-            except HttpProblem as problem:
+            except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
                 for _, done in taken:
                     if not done.done():
-                        done.set_exception(problem)
+                        done.set_exception(error)
             else:
                 for _, done in taken:
                     if not done.done():

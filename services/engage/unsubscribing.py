@@ -1,7 +1,6 @@
 """`/u/…`: leaving a topic by one POST (RFC 8058). A GET shows a page with one button, and changes nothing."""
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Any
 
 from starlette.requests import Request
@@ -11,32 +10,29 @@ from starlette.routing import Route
 from services.engage.choices import denial
 from services.engage.desk import Desk
 from services.engage.forms import read_form
+from services.engage.link_rates import OFTEN, LinkRates
 from services.engage.openapi import problem
 from services.engage.pages.pages import notice
 from services.engage.pages.words import WORDS, in_words, language_of, locales_of
 from services.engage.tracking.taking import TouchTaker
 from services.engage.tracking.touches import VISITED
 from services.problems import HttpProblem
-from services.rates import Rates
 from transforms.campaigns.load import Definitions
 from transforms.channels.links import PREFERENCES, UNSUBSCRIBE, PreferencesLink, UnsubscribeLink
 from transforms.channels.tokens import BadToken
 from transforms.events.consent import EVERY_TOPIC
-from transforms.segments.values import SECOND
 
 __all__ = ["ONE_CLICK", "UNSUBSCRIBE_PATHS", "bad_link", "channel_name", "unsubscribe_routes"]
 
 #: The field that a mail provider sends, and its value (RFC 8058, 3.2).
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
-#: How often one link is taken: so many at once, and one more in so many seconds. Each is a message to the job.
-AT_ONCE, EVERY_SECONDS = 5, 10.0
-#: So many links are told apart.
-_LINKS = 10_000
+#: How often one link is taken at once.
+AT_ONCE = 5
 
 
 def unsubscribe_routes(desk: Desk) -> Sequence[Route]:
     """The routes over a desk."""
-    rates: Rates[bytes] = Rates(_LINKS)
+    rates = LinkRates(AT_ONCE, desk.clock)
     touches = TouchTaker(desk)
 
     async def show(request: Request) -> Response:
@@ -49,9 +45,7 @@ def unsubscribe_routes(desk: Desk) -> Sequence[Route]:
         form = await read_form(request)
         if ONE_CLICK[1] not in form.get(ONE_CLICK[0], []):
             raise HttpProblem(400, "not_one_click", "the body must be List-Unsubscribe=One-Click")
-        key = blake2b(request.path_params["token"].encode(), digest_size=8).digest()
-        if wait := rates.take(key, 1, 1 / EVERY_SECONDS, AT_ONCE, desk.clock() / SECOND):
-            raise HttpProblem(429, "rate", "this link was used just now", retry_after=int(wait) + 1)
+        rates.take(request.path_params["token"])
         await desk.receive(denial(link.send, [(link.topic, link.send.channel)], desk.clock()))
         return _page(request, desk, link, "left", button=False)
 
@@ -124,8 +118,9 @@ UNSUBSCRIBE_PATHS: dict[str, Any] = {
                 "200": {"description": "The topic is denied.", **_html},
                 "400": problem("The body is something else."),
                 "404": problem("No such link."),
+                "408": problem("The body took too long to come."),
                 "413": problem("The body is too large."),
-                "429": problem("The link was used too often just now. Retry-After says when to come again."),
+                "429": problem(OFTEN),
                 "503": problem("Nothing can be made durable now. Retry-After says when to come again."),
             },
         },

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from services.addresses import is_forwarded
+from services.problems import PROBLEM_HANDLERS, HttpProblem, away
 from services.secured import SecuredApp
 from services.status.facts import FactsPlace, SystemFacts, job_fault, read_facts
 from transforms.segments.values import SECOND
@@ -62,36 +64,35 @@ class Status:
         self._page = pages.get_template("page.html")
         self._style = (_FOLDER / "status.css").read_bytes()
         answers = {PAGE: self._show, JSON: self._json, STYLE: self._css}
-        self.app = SecuredApp(
-            routes=[Route(path, _guarded(answer), methods=["GET"]) for path, answer in answers.items()]
-        )
+        routes = [Route(path, _guarded(answer), methods=["GET"]) for path, answer in answers.items()]
+        self.app = SecuredApp(routes=routes, exception_handlers=PROBLEM_HANDLERS)
 
     def fault(self) -> str:
         """What is wrong with the job; empty where nothing is."""
         return job_fault(self._place, self._clock())
 
     async def _show(self, _: Request) -> Response:
-        try:
-            facts = await self._now()
-        except StoreError as error:
-            return PlainTextResponse(f"the store cannot be read now: {error}\n", 503, _HEADERS)
-        return HTMLResponse(self._page.render(facts=facts), headers=_HEADERS)
+        return HTMLResponse(self._page.render(facts=await self._now()), headers=_HEADERS)
 
     async def _json(self, _: Request) -> Response:
-        try:
-            facts = await self._now()
-        except StoreError as error:
-            return JSONResponse({"fault": str(error)}, 503, _HEADERS)
-        return Response(msgspec.json.encode(facts), headers=_HEADERS, media_type="application/json")
+        return Response(msgspec.json.encode(await self._now()), headers=_HEADERS, media_type="application/json")
 
     async def _css(self, _: Request) -> Response:
         return Response(self._style, headers=_HEADERS, media_type="text/css")
 
     async def _now(self) -> SystemFacts:
-        """The facts; one request at a time reads them, in a thread, and the others of the moment have the same."""
+        """The facts; one request at a time reads them, in a thread, and the others of the moment have the same.
+
+        Raises:
+          HttpProblem: 503, the store cannot be read.
+        """
         async with self._lock:
             if self._facts is None or time.monotonic() >= self._until:
-                self._facts = await asyncio.to_thread(read_facts, self._place, tuple(self._segments()), self._clock())
+                asked = self._place, tuple(self._segments()), self._clock()
+                try:
+                    self._facts = await asyncio.to_thread(read_facts, *asked)
+                except StoreError as error:
+                    raise away(f"the store cannot be read now: {error}") from None
                 self._until = time.monotonic() + max(FRESH_SECONDS, FRESH_TIMES * self._facts.seconds)
             return self._facts
 
@@ -99,7 +100,7 @@ class Status:
 def _guarded(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
     async def guarded(request: Request) -> Response:
         if not _is_from_here(request):
-            return PlainTextResponse("This page is shown to programs of this machine alone.\n", 404, _HEADERS)
+            raise HttpProblem(404, "not_here", "this page is shown to programs of this machine alone")
         found: Response = await answer(request)
         return found
 
@@ -108,7 +109,7 @@ def _guarded(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
 
 def _is_from_here(request: Request) -> bool:
     """Whether a program of this machine asks by the machine's own name, and nobody asks through it."""
-    if any(name in request.headers for name in ("forwarded", "via", "x-forwarded-for", "x-real-ip")):
+    if is_forwarded(request):
         return False
     return request.client is not None and _is_loopback(request.client.host) and _is_loopback(request.url.hostname)
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from services.status.parts import PartState, read_parts
+from transforms.events.decode import Cause
 from transforms.events.queue.file import QueueError
 from transforms.events.queue.mark import mark_path, read_mark
 from transforms.events.queue.read import QueueReader
@@ -27,6 +28,8 @@ MINUTES = 10
 LATELY = DAY
 #: A job says every second what it has acknowledged; one that has not for so long does not work.
 SILENT_SECONDS = 15.0
+#: The part that is the job.
+JOB = "job"
 
 
 class FactsPlace(msgspec.Struct, frozen=True):
@@ -45,8 +48,8 @@ class QueueFacts(msgspec.Struct, frozen=True):
 
 
 class SystemFacts(msgspec.Struct, frozen=True):
-    """All that is shown. `minutes` are calls applied, by the start of the minute, the newest first; `seconds` is how
-    long it took to read this.
+    """All that is shown. `minutes` are calls applied, by the start of the minute, the newest first; `refused` is what
+    job and services could not take, by cause; `seconds` is how long it took to read this.
     """
 
     at: int
@@ -58,7 +61,7 @@ class SystemFacts(msgspec.Struct, frozen=True):
     segments: dict[str, int]
     sends: dict[str, dict[str, int]]
     suppressed: dict[str, int]
-    dead_letters: dict[str, int]
+    refused: dict[str, int]
     seconds: float
 
 
@@ -69,7 +72,7 @@ def read_facts(place: FactsPlace, segments: Iterable[str], now: int) -> SystemFa
       StoreError: the store cannot be read.
     """
     began = time.perf_counter()
-    found: dict[str, Any] = {"minutes": {}, "accounts": {}, "sends": {}, "suppressed": {}, "dead_letters": {}}
+    found: dict[str, Any] = {"minutes": {}, "accounts": {}, "sends": {}, "suppressed": {}, "refused": {}}
     sizes = dict.fromkeys(segments, 0)
     if Path(place.store.partition(":")[2]).exists():
         with closing(open_reader(place.store)) as reader:
@@ -92,7 +95,8 @@ def read_facts(place: FactsPlace, segments: Iterable[str], now: int) -> SystemFa
 
 def job_fault(place: FactsPlace, now: int) -> str:
     """What is wrong with the job; empty where nothing is."""
-    stopped = [part for part in read_parts(place.parts) if not part.running]
+    parts = read_parts(place.parts)
+    stopped = [part for part in parts if not part.running]
     if stopped:
         return f"{stopped[0].name} {stopped[0].last or 'has not started'}"
     try:
@@ -101,8 +105,8 @@ def job_fault(place: FactsPlace, now: int) -> str:
         return "the job has not started"
     except OSError as error:
         return f"the job's mark cannot be read: {error.strerror}"
-    mark = read_mark(place.queue)
-    if mark is None:
+    started = max((part.since for part in parts if part.name == JOB), default=0.0)
+    if written < started or read_mark(place.queue) is None:  # what a job before this one wrote says nothing of it
         return "the job has not started"
     silent = now / SECOND - written
     return f"the job has read nothing for {silent:.0f} s" if silent > SILENT_SECONDS else ""
@@ -125,19 +129,24 @@ def queue_facts(path: Path) -> QueueFacts:
 
 
 def _counted(reader: Reader, now: int) -> dict[str, Any]:
-    """What the job has counted lately."""
+    """What job and services have counted lately."""
     started = now - now % MINUTE - (MINUTES - 1) * MINUTE
     minutes = {started + place * MINUTE: 0 for place in reversed(range(MINUTES))}
     since = now - LATELY
     accounts: Counter[str] = Counter()
-    letters: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     for count in counts_of(reader, "accounts", since):
         outcome = count.labels.get("outcome", "")
         accounts[outcome] += count.count
         if outcome == "applied" and count.window in minutes:
             minutes[count.window] += count.count
         if outcome == "dead_letter":
-            letters[count.labels.get("cause", "")] += count.count
+            refused[count.labels.get("cause", "")] += count.count
+    for count in counts_of(reader, "collect_refused", since):
+        refused[count.labels.get("cause", "")] += count.count
+    for count in counts_of(reader, "engage_told", since):
+        if count.labels.get("outcome") == "unreadable":
+            refused[Cause.INVALID] += count.count
     sends: dict[str, Counter[str]] = {}
     for count in counts_of(reader, "sends", since):
         sends.setdefault(count.labels.get("channel", ""), Counter())[count.labels.get("state", "")] += count.count
@@ -149,5 +158,5 @@ def _counted(reader: Reader, now: int) -> dict[str, Any]:
         "accounts": dict(accounts),
         "sends": {channel: dict(states) for channel, states in sorted(sends.items())},
         "suppressed": dict(suppressed.most_common()),
-        "dead_letters": dict(letters.most_common()),
+        "refused": dict(refused.most_common()),
     }

@@ -9,7 +9,17 @@ locals {
   commands = "resource.type = \"cloud_run_job\" AND resource.labels.job_name = starts_with(\"${var.name}-\")"
 
   # Conditions above a threshold for a time. `worst` is how series are brought together over time and among each other.
-  thresholds = {
+  thresholds = merge(length(local.service_accounts) == 0 ? {} : {
+    services = {
+      title  = "Collect or engage fails"
+      filter = "resource.type = \"cloud_run_revision\" AND resource.labels.service_name = starts_with(\"${var.name}-\") AND metric.type = \"run.googleapis.com/request_count\" AND metric.labels.response_code_class = \"5xx\""
+      above  = var.alerts.refused
+      for    = "300s"
+      worst  = "ALIGN_DELTA"
+      page   = "how-to/services-on-cloud-run"
+      text   = "More than ${var.alerts.refused} requests in five minutes were answered with 5xx. 503 is said where Pub/Sub or the store is away: senders send again."
+    }
+    }, {
     lag = {
       title  = "The job is behind"
       filter = "${local.job} AND metric.type = \"dataflow.googleapis.com/job/system_lag\""
@@ -118,7 +128,7 @@ locals {
       page   = "cloud"
       text   = "A launch or a command was refused. While the backfill of yesterday still runs, that is how it should be: its name is taken."
     }
-  }
+  })
 }
 
 resource "google_logging_metric" "errors" {

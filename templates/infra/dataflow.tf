@@ -12,7 +12,10 @@
 locals {
   # Where each secret lies. TODOKE_SECRET_… are for templates of webhooks, which share one parameter; each other variable
   # has its own: TODOKE_SMTP_PASSWORD is smtp_password_secret.
-  versions  = { for variable, id in var.secrets : variable => "projects/${var.project}/secrets/${id}/versions/latest" }
+  versions = {
+    for variable, at in var.secrets : variable =>
+    "projects/${var.project}/secrets/${split("@", at)[0]}/versions/${try(split("@", at)[1], "latest")}"
+  }
   templates = [for variable, at in local.versions : "${trimprefix(variable, "TODOKE_SECRET_")}=${at}" if startswith(variable, "TODOKE_SECRET_")]
   secrets = merge(
     length(local.templates) == 0 ? {} : { secrets = join(",", local.templates) },
@@ -22,7 +25,8 @@ locals {
     },
   )
   reading    = var.read == "beam" ? {} : { read = var.read }
-  parameters = merge({ job = "realtime" }, local.places, local.live, local.secrets, local.reading, var.parameters)
+  links      = var.engage == null ? {} : var.engage.url == "" ? {} : { links_url = var.engage.url }
+  parameters = merge({ job = "realtime" }, local.places, local.live, local.secrets, local.reading, local.links, var.parameters)
 }
 
 resource "google_dataflow_flex_template_job" "realtime" {

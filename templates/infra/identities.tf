@@ -73,6 +73,7 @@ locals {
     ],
     var.engage == null ? [] : [
       { who = "engage", topic = "control", role = "roles/pubsub.publisher", why = "publishes what customers did, and providers tell" },
+      { who = "engage", topic = "touches", role = "roles/pubsub.publisher", why = "publishes opens and clicks, which wait for their verdict" },
     ],
     [for member in var.publishers : { who = member, topic = "events", role = "roles/pubsub.publisher", why = "publishes events" }],
     [for member in var.receipts : { who = member, topic = "control", role = "roles/pubsub.publisher", why = "publishes receipts" }],
@@ -85,6 +86,9 @@ locals {
       { who = "launcher", subscription = subscription, role = "roles/pubsub.viewer", why = "`todoke launch` asks whether it is there" },
       { who = "commands", subscription = subscription, role = "roles/pubsub.viewer", why = "`todoke doctor` asks whether it is there" },
     ]]),
+    var.engage == null ? [] : [
+      { who = "engage", subscription = "touches", role = "roles/pubsub.subscriber", why = "judges opens and clicks" },
+    ],
   )
 
   # Of the store's instance.
@@ -99,6 +103,7 @@ locals {
   # Of one table of it.
   table_grants = var.engage == null ? [] : [
     { who = "engage", table = "inbox", role = "roles/bigtable.user", why = "marks inbox messages as read" },
+    { who = "engage", table = "dead_letters", role = "roles/bigtable.user", why = "keeps what it cannot read of webhooks" },
     { who = "engage", table = "metrics", role = "roles/bigtable.user", why = "writes its minute counts" },
   ]
 
@@ -135,14 +140,14 @@ locals {
 
   secret_grants = concat(
     [
-      for id in toset(values(var.secrets)) :
+      for id in toset([for at in values(var.secrets) : split("@", at)[0]]) :
       { who = "worker", secret = id, role = "roles/secretmanager.secretAccessor", why = "workers read it by its name" }
     ],
     var.collect == null ? [] : [
-      { who = "collect", secret = var.collect.keys, role = "roles/secretmanager.secretAccessor", why = "whose calls it takes" },
+      { who = "collect", secret = split("@", var.collect.keys)[0], role = "roles/secretmanager.secretAccessor", why = "whose calls it takes" },
     ],
     var.engage == null ? [] : [
-      for id in toset(concat([for at in values(var.engage.secrets) : split("@", at)[0]], compact([var.engage.keys]))) :
+      for id in toset(concat([for at in values(var.engage.secrets) : split("@", at)[0]], [for at in compact([var.engage.keys]) : split("@", at)[0]])) :
       { who = "engage", secret = id, role = "roles/secretmanager.secretAccessor", why = "signs and verifies by it" }
     ],
   )
@@ -197,6 +202,7 @@ resource "google_pubsub_topic_iam_member" "rights" {
     events       = google_pubsub_topic.events.name
     control      = google_pubsub_topic.control.name
     dead_letters = google_pubsub_topic.dead_letters.name
+    touches      = one(google_pubsub_topic.touches[*].name)
   }[each.value.topic]
   role   = each.value.role
   member = lookup(local.members, each.value.who, each.value.who)
@@ -210,6 +216,7 @@ resource "google_pubsub_subscription_iam_member" "rights" {
   subscription = {
     events  = google_pubsub_subscription.events.name
     control = google_pubsub_subscription.control.name
+    touches = one(google_pubsub_subscription.touches[*].name)
   }[each.value.subscription]
   role   = each.value.role
   member = local.members[each.value.who]

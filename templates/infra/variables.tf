@@ -91,15 +91,15 @@ variable "parameters" {
 }
 
 variable "secrets" {
-  description = "Secrets by the variable that the job reads: { TODOKE_SMTP_PASSWORD = \"smtp-password\" }. Each value is the id of a secret in Secret Manager that exists and has a version. No secret is ever a value here."
+  description = "Secrets by the variable that the job reads: { TODOKE_SMTP_PASSWORD = \"smtp-password\" }. Each value is the id of a secret in Secret Manager that exists and has a version, or ID@VERSION. No secret is ever a value here."
   type        = map(string)
   default     = {}
 
   validation {
     condition = alltrue([
-      for variable, id in var.secrets : can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}$", id))
+      for variable, id in var.secrets : can(regex("^TODOKE_[A-Z0-9_]+$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}(@[1-9][0-9]*)?$", id))
     ])
-    error_message = "Variables begin with TODOKE_, and a value is the id of a secret: letters, digits, dashes and underscores."
+    error_message = "Variables begin with TODOKE_, and a value is the id of a secret (letters, digits, dashes and underscores), with @VERSION behind it or not."
   }
 
   validation {
@@ -194,7 +194,7 @@ variable "backfill" {
 }
 
 variable "collect" {
-  description = "The service that takes calls of SDKs. `keys` is the id of the secret with the file of write keys (docs/reference/collect.md). `announcements`: events for everybody may come without ids. `address_rate`: requests a second of one address and instance. `domain`: a verified name of yours, or empty. Null for none."
+  description = "The service that takes calls of SDKs. `keys` is the secret with the file of write keys (docs/reference/collect.md): its id, or ID@VERSION. `announcements`: events for everybody may come without ids. `address_rate`: requests a second of one address and instance. `domain`: a verified name of yours, or empty. Null for none."
   type = object({
     keys          = string
     announcements = optional(bool, false)
@@ -207,10 +207,15 @@ variable "collect" {
     domain        = optional(string, "")
   })
   default = null
+
+  validation {
+    condition     = var.collect == null ? true : can(regex("^[A-Za-z0-9_-]{1,255}(@[1-9][0-9]*)?$", var.collect.keys))
+    error_message = "`keys` is the id of a secret, with @VERSION behind it or not."
+  }
 }
 
 variable "engage" {
-  description = "The service that customers and providers touch. `secrets` by the variable that it reads: { TODOKE_SIGNING_KEYS = \"signing-keys\" }, an id of Secret Manager, or ID@VERSION. `variables`: what is no secret. `keys`: the secret with write keys of apps, or empty. `url`: where it answers, https://…. Null for none."
+  description = "The service that customers and providers touch. `secrets` by the variable that it reads: { TODOKE_SIGNING_KEYS = \"signing-keys\" }, an id of Secret Manager, or ID@VERSION. `variables`: what is no secret. `keys`: the secret with the file of write keys of apps, likewise, or empty. `url`: where it answers, https://…. Null for none."
   type = object({
     secrets       = map(string)
     variables     = optional(map(string), {})
@@ -236,6 +241,11 @@ variable "engage" {
   validation {
     condition     = var.engage == null ? true : contains(keys(var.engage.secrets), "TODOKE_SIGNING_KEYS")
     error_message = "Its tokens are signed: name the secret of TODOKE_SIGNING_KEYS."
+  }
+
+  validation {
+    condition     = var.engage == null ? true : var.engage.url == "" || contains(keys(var.secrets), "TODOKE_SIGNING_KEYS")
+    error_message = "With `url` the job makes links to engage, and signs them: name TODOKE_SIGNING_KEYS in `secrets`, too."
   }
 
   validation {
@@ -319,6 +329,7 @@ variable "alerts" {
     storage      = optional(number, 0.7)
     missing      = optional(number, 900)
     errors       = optional(number, 20)
+    refused      = optional(number, 50)
   })
   default = {}
 }

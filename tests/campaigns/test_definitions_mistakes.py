@@ -18,7 +18,7 @@ CHANGED = [
         "nmae: VIP",
         [
             (2, "segments.vip", "`members` is missing"),
-            (2, "segments.vip.nmae", "unknown key `nmae`; allowed are members, name, owner"),
+            (2, "segments.vip.nmae", "unknown key `nmae`; allowed are members, name, owner; did you mean `name`?"),
         ],
     ),
     (
@@ -130,7 +130,7 @@ CHANGED = [
         "{}",
         [(8, "campaigns.greet.trigger", "expected one of enters, leaves, event, schedule, announcement; found none")],
     ),
-    ("{enters: vip}", "{entres: vip}", [(8, "campaigns.greet.trigger.entres", "unknown key `entres`")]),
+    ("{enters: vip}", "{entres: vip}", [(8, "campaigns.greet.trigger.entres", "; did you mean `enters`?")]),
     ("{enters: vip}", "{enters: vip, leaves: vip}", [(8, "campaigns.greet.trigger", "found enters and leaves")]),
     (
         "{enters: vip}",
@@ -229,7 +229,7 @@ CHANGED = [
         "{send: helo}",
         [
             (4, "messages.hello", "no campaign sends message `hello`"),
-            (10, "campaigns.greet.steps[0].send", "sends message `helo`, which does not exist"),
+            (10, "campaigns.greet.steps[0].send", "`helo`, which does not exist; did you mean `hello`?"),
         ],
     ),
     (

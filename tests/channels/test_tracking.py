@@ -130,16 +130,18 @@ def test_parameters_go_to_links_of_the_web_and_stand_inside_what_is_signed() -> 
 def test_links_of_text_and_of_line() -> None:
     _, text, _ = mail(LINKED, "plain", policy="{clicks: true}")
     [url] = re.findall(r"https://\S+", text)
-    assert clicked(url.rstrip(".")).target == "https://shop.example/a"
+    link = clicked(url.rstrip("."))
+    assert (link.target, link.of) == ("https://shop.example/a", 1)
     words, buttons = made(LINKED, "chat", policy="{clicks: true}").messages
-    assert clicked(words["text"]).target == "https://shop.example/a"
-    assert clicked(buttons["template"]["actions"][0]["uri"]).target == "https://shop.example/b"
+    of_words, of_button = clicked(words["text"]), clicked(buttons["template"]["actions"][0]["uri"])
+    assert (of_words.target, of_button.target) == ("https://shop.example/a", "https://shop.example/b")
+    assert (of_words.of, of_button.of) == (0, 0), "a part does not know how many there are, and two are not all"
 
 
 @pytest.mark.parametrize(
     ("tracking", "cause"),
     [
-        ("{open: true}", "unknown key `open`; allowed are clicks, opens, schemes, utm"),
+        ("{open: true}", "unknown key `open`; allowed are clicks, opens, schemes, utm; did you mean `opens`?"),
         ("{opens: yes}", "expected true or false; found text; write true"),
         (
             "true",

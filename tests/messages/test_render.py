@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from liquid import Environment
 
 from transforms.channels.email.message import MailMessage, RenderedMail
-from transforms.channels.inbox.message import InboxMessage, RenderedInbox
+from transforms.channels.inbox.message import InboxMessage, RenderedInbox, ShownOn
 from transforms.channels.line.message import LineMessage, RenderedLine
 from transforms.channels.push.message import PushMessage, RenderedPush
 from transforms.channels.sms.message import SmsMessage
@@ -382,6 +382,16 @@ def test_an_inbox_message(scope):
     assert render(message, scope, None, "en") == RenderedInbox("Ada", "", None, "a://u1", {"n": [1]}, 60)
     with pytest.raises(RenderError, match="title, body: both are empty"):
         render(InboxMessage("m", text(" ")), scope, None, "en")
+
+
+def test_an_inbox_message_says_where_when_and_in_which_language(scope):
+    title = Text({"en": "Hello", "ja": "こんにちは"})
+    message = InboxMessage("m", title, placement="popup", trigger=ShownOn(event="Cart Viewed"))
+    found = render(message, scope, "ja-JP", "en")
+    assert found == RenderedInbox(
+        "こんにちは", "", placement="popup", trigger=ShownOn(event="Cart Viewed"), locale="ja"
+    )
+    assert render(message, scope, "fr", "en").locale == "en"
 
 
 def test_parts_of_a_push(scope):

@@ -106,13 +106,17 @@ def test_every_answer_of_every_route_has_them(app: App) -> None:
             check(asked(served, method, path, Origin=ORIGIN, Authorization="Basic x"))
 
 
-def test_what_nobody_foresaw_has_them_too() -> None:
+def test_what_nobody_foresaw_has_them_too_and_its_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     async def fail(_: Request) -> Response:
-        raise RuntimeError
+        raise KeyError("ann@example.com")
 
     answer = asked(SecuredApp(routes=[Route("/", fail)]), "GET", "/")
     assert answer.status_code == 500
     check(answer)
+    assert "ann@" not in answer.text
+    assert "ann@" not in caplog.text.replace('raise KeyError("ann@example.com")', "")  # the line of this file
+    assert "a request failed: KeyError" in caplog.text
+    assert "test_secured.py" in caplog.text
 
 
 def test_what_an_answer_says_itself_stands() -> None:

@@ -29,6 +29,12 @@ def test_whose_an_address_is_can_be_read(store: Store, reader: Reader) -> None:
     assert reader.read_identities("address", []) == {}
 
 
+def test_members_with_a_user_id_are_counted(store: Store, reader: Reader) -> None:
+    gone = member("vip", "ben", active=False)
+    store.write_members([member("vip", "ann"), gone, member("vip", "cat"), member("vip", "~v"), member("vips", "dan")])
+    assert [reader.count_members(segment) for segment in ("vip", "vips", "nobody")] == [2, 1, 0]
+
+
 def whole(ask: Ask, limit: int) -> list[Any]:
     """All pages of a list together."""
     rows: list[Any] = []

@@ -25,12 +25,14 @@ ROOT = Path(__file__).parent.parent.parent
 #: Every list, read so that each of its statements is asked: two pages, filters, more than one campaign and time.
 CALLS: dict[str, Callable[[Reader], Any]] = {
     "read_users": lambda reader: reader.read_users(["u1"]),
+    "read_identities": lambda reader: reader.read_identities("anonymous", ["a1", "a2"]),
     "read_run": lambda reader: reader.read_run(),
     "read_lease": lambda reader: reader.read_lease(),
     "page_events": lambda reader: reader.page_events("u1", 1, reader.page_events("u1", 1).next),
     "page_decisions": lambda reader: reader.page_decisions("u1", 1, reader.page_decisions("u1", 1).next),
     "page_inbox": lambda reader: reader.page_inbox("u1", 1, reader.page_inbox("u1", 1).next),
     "page_members": lambda reader: reader.page_members("vip", 1, reader.page_members("vip", 1).next),
+    "count_members": lambda reader: reader.count_members("vip"),
     "scan_metrics": lambda reader: [*reader.scan_metrics("a"), *reader.scan_metrics("", 1)],
     "scan_members": lambda reader: list(reader.scan_members("vip")),
     "page_sends": lambda reader: [

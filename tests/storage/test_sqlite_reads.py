@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from samples import NOW, event, identity, inbox, lease, letter, member, sent, user
 
-from transforms.storage.rows import EventKey, MetricRow, RunRow
+from transforms.storage.rows import EventKey, InboxMarks, MetricRow, RunRow
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 
@@ -28,6 +28,7 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     "record": lambda store: store.record([sent("u1", state="handed_off")]),
     "resolve": lambda store: store.resolve([(sent("u1", state="handed_off"), sent("u1", state="unknown"))]),
     "write_inbox": lambda store: store.write_inbox([inbox("u1")]),
+    "mark_inbox": lambda store: store.mark_inbox([inbox("u1")], InboxMarks(opened=NOW)),
     "write_dead_letters": lambda store: store.write_dead_letters([letter(1, "u1")]),
     "mark_replayed": lambda store: store.mark_replayed([letter(1)], NOW),
     "prune_dead_letters": lambda store: store.prune_dead_letters(NOW + 1, 10, 10),

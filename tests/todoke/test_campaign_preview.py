@@ -92,6 +92,18 @@ def test_the_same_as_a_run(previewed: Callable[..., Any], todoke: Callable[..., 
     assert report["sends"]["email"] == {"handed_off": 3}
 
 
+def test_without_a_service_for_links_nothing_is_tracked_and_that_is_said(
+    previewed: Callable[..., Any], todoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    tracking = "policies: {tracking: {opens: true, clicks: true}}\n"
+    (tmp_path / "definitions.yaml").write_text(tracking + DEFINITIONS, encoding="utf-8")
+    assert "a preview tracks no opens and clicks" in previewed("greet").stderr
+    flags = ("--definitions", "definitions.yaml", "--events", "events.jsonl", "--store", "none")
+    done = todoke("run", *flags, "--runner=FnApiRunner")
+    assert done.returncode == 0
+    assert "opens and clicks are not tracked: set TODOKE_LINKS_URL and TODOKE_SIGNING_KEYS" in done.stderr
+
+
 def test_text_for_people(previewed: Callable[..., Any]) -> None:
     done = previewed("greet", "--sample", "4")
     lines = done.stdout.splitlines()

@@ -36,6 +36,7 @@ def test_what_it_shows_works_when_pasted_and_ctrl_c_ends_it(shop: Path) -> None:
         empty = {"waiting": 0, "since": None}
         until(lambda: served.get("/status.json").json()["queue"] == empty, "an empty queue")
         assert served.interrupt() < 5
+        assert "Traceback" not in served.told()
     keys = served.data / "keys.json"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
     assert served.key in keys.read_text()

@@ -55,6 +55,17 @@ def test_a_folder_that_another_serve_uses() -> None:
     assert said == f"todoke: another serve (process {os.getpid()}) uses the folder todoke-data: stop it first\n"
 
 
+def test_git_keeps_nothing_of_a_folder_that_was_made(tmp_path: Path) -> None:
+    for name in ("here", "made"):
+        if name == "here":
+            (tmp_path / name).mkdir()
+        with held_folder(tmp_path / name):
+            assert (tmp_path / name / ".gitignore").exists() == (name == "made")
+    subprocess.run(["git", "init", "-q"], check=True)
+    found = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    assert "made" not in found.stdout
+
+
 def test_a_store_that_another_job_holds() -> None:
     store = SqliteStore("other.db")
     lease = JobLease(store, LIVE_JOB)
@@ -107,3 +118,23 @@ def test_another_address_needs_keys_and_secrets_that_were_set() -> None:
 def test_flags_that_cannot_be(words: tuple[str, ...], said: str) -> None:
     flags = () if "--listen" in words else FREE
     assert said in refused(*(("shop.yaml",) if words else ()), *flags, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TODOKE_INBOX_KEYS", "{}", "TODOKE_INBOX_KEYS"),
+        ("TODOKE_INBOX_KEYS", "file:nowhere.json", "TODOKE_INBOX_KEYS"),
+        (
+            "TODOKE_RECEIPT_SECRETS",
+            "secret",
+            "TODOKE_RECEIPT_SECRETS: part 1 is not whsec_ and 24 to 64 bytes in base64",
+        ),
+        ("TODOKE_SIGNING_KEYS", "a=short", "TODOKE_SIGNING_KEYS"),
+        ("TODOKE_MACHINES", "nowhere.txt", "TODOKE_MACHINES: nowhere.txt: No such file or directory"),
+    ],
+)
+def test_secrets_that_cannot_be(name: str, value: str, said: str) -> None:
+    told = refused("shop.yaml", *FREE, **{name: value})
+    assert said in told
+    assert told.count("\n") == 1

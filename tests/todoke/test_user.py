@@ -135,6 +135,22 @@ def test_what_is_longer_than_its_line_ends_with_dots(tmp_path, capsys, length, s
     store.close()
 
 
+def test_of_a_receipt_what_its_name_does_not_say_is_shown_first(tmp_path, capsys):
+    store = open_store(f"sqlite:{tmp_path / 'store.db'}")
+    store.write_users([UserRow("ann", 1, b"", b'{"user": "ann"}')])
+    said = {"kind": "clicked", "channel": "email", "send": "1" * 24, "campaign": "c" * 50, "link": "shoes"}
+    for id_, more in (("m1", {}), ("m2", {"machine": True, "reason": "all_links"})):
+        payload = json.dumps({"properties": said | more, "traits": {}, "context": {}}).encode()
+        store.write_events([EventRow("ann", 0, id_, 0, "receipt", "Email Clicked", "live", payload)])
+    reader = open_reader(f"sqlite:{tmp_path / 'store.db'}")
+    print_user(Console(width=200), reader, "ann")
+    person, machine = capsys.readouterr().out.split("Email Clicked")[1:]
+    assert person.strip().startswith('link "shoes", kind ')
+    assert machine.strip().startswith('reason "all_links", machine true, link "shoes", kind ')
+    reader.close()
+    store.close()
+
+
 def test_why_nothing_went_out_stands_in_the_line_of_the_send_and_nowhere_again(todoke, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "d.yaml").write_text(

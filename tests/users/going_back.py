@@ -159,7 +159,9 @@ class Engine:
 
     def _start(self, job: Job) -> None:
         self._job = job
-        self._of_visitors, self._of_users = (ApplyAccounted(self.texts, self.url, TOPIC, job) for _ in range(2))
+        self._of_visitors, self._of_users = (
+            ApplyAccounted(self.texts, self.url, TOPIC, job, anonymous=anonymous) for anonymous in (True, False)
+        )
         for each in (self._of_visitors, self._of_users):
             each.setup()
             each._publisher = self  # type: ignore[assignment]

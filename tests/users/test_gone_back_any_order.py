@@ -4,6 +4,7 @@ See `going_back` for the model of the engine.
 """
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -34,6 +35,11 @@ SHOP = {
     "messages": {"push": {"channel": "push", "title": "Hello"}},
 }
 TEXTS, DEFINITIONS = texts_of(SHOP), compile_plain(SHOP)
+#: Nobody is welcomed twice, so a user must know what the visitor was sent before anything else.
+WELCOME = {
+    "campaigns": {"welcome": SHOP["campaigns"]["hello"] | {"reenter": "never"}},
+    "messages": SHOP["messages"],
+}
 
 
 def event(number: int, kind: str, visitor: str | None, user: str | None) -> Event:
@@ -49,13 +55,13 @@ def event(number: int, kind: str, visitor: str | None, user: str | None) -> Even
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Event]:
+def histories(draw: st.DrawFn, *, aliases: bool = True) -> list[Event]:
     """Visitors who become one user, or two, who may be one person, and calls of all; no visitor is shared."""
     events = []
     owners = {"v1": "ada", "v2": draw(st.sampled_from(("ada", "bea"))), "": draw(st.sampled_from(("ada", "bea")))}
     for number in range(draw(st.integers(4, 9))):
         visitor = draw(st.sampled_from(("v1", "v1", "v2", "")))
-        kind = draw(st.sampled_from(("Viewed", "Ordered", "identify" if visitor else "alias")))
+        kind = draw(st.sampled_from(("Viewed", "Ordered", "identify" if visitor or not aliases else "alias")))
         named = kind == "identify" or not visitor
         events.append(event(number, kind, visitor or None, owners[visitor] if named else None))
     return events
@@ -131,3 +137,37 @@ def test_a_user_who_stood_in_the_checkpoint_is_as_the_row_has_it() -> None:
     kept = ("deliver", [0]), ("begin_checkpoint", None), ("complete_checkpoint", None)
     for whole in (True, False):
         check(events, [*kept, ("deliver", [0]), ("go_back", whole), ("deliver", [1]), ("deliver", [0])])
+
+
+def check_welcomed_once(events: list[Event], moves: list[tuple[str, Any]], seed: int = 0) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(texts_of(WELCOME), f"sqlite:{Path(folder) / 'store.db'}", events)
+        try:
+            play(engine, moves, Random(seed))
+            sent = Counter(send.address for send in engine.sent.values())
+            assert not {address: times for address, times in sent.items() if times > 1}
+        finally:
+            engine.close()
+
+
+@settings(max_examples=examples(100))
+@given(histories(aliases=False), MOVES, st.integers(0, 1_000))
+def test_a_user_knows_what_a_visitor_was_sent(events: list[Event], moves: list[tuple[str, Any]], seed: int) -> None:
+    check_welcomed_once(events, moves, seed)
+
+
+def test_a_call_is_not_passed_on_before_the_past() -> None:
+    events = [event(0, "Ordered", "v1", None), event(1, "identify", "v1", "ada"), event(2, "Ordered", "v1", None)]
+    for whole in (True, False):
+        lost = ("deliver", [0, 1]), ("go_back", whole)
+        check_welcomed_once(events, [*lost, ("deliver", [2]), ("go_on", None), ("deliver", [1]), ("deliver", [0])])
+
+
+def test_the_control_topic_may_be_slow() -> None:
+    events = [event(0, "Ordered", "v1", None), event(1, "identify", "v1", "ada"), event(2, "Ordered", "v1", None)]
+    check_welcomed_once(events, [("deliver", [0]), ("deliver", [0]), ("deliver", [0]), ("go_on", None)])
+
+
+def test_a_call_that_arrived_before_the_identify_comes_after_the_past() -> None:
+    events = [event(0, "Ordered", "v1", None), event(1, "Ordered", "v1", None), event(2, "identify", "v1", "ada")]
+    check_welcomed_once(events, [("deliver", [0]), ("deliver", [1]), ("deliver", [0]), ("go_on", None)])

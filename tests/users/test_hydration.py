@@ -13,6 +13,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import TimestampedValue
 from core import DAY, HOUR, START, texts_of
+from msgspec.structs import replace
 from shells import Outcome, append, lines, stream_of, streamed, track, unbounded
 
 from transforms.events.event import Event
@@ -219,3 +220,34 @@ def test_idle_anonymous_ids_are_cleared_sooner(tmp_path: Path, counting: type[Co
     assert counting.reads == [1, 1]
     assert set(found.users["~a1"].members) == {"often"}
     assert found.adds_up(3)
+
+
+def test_an_owner_has_the_past_before_what_is_passed_on(tmp_path: Path, url: str) -> None:
+    """A job died when the visitor was written and the owner was not; what came last comes first."""
+    texts = texts_of(
+        {
+            "campaigns": {
+                "welcome": {
+                    "trigger": {"event": "Ordered"},
+                    "steps": [{"send": "push"}],
+                    "reenter": "never",
+                    "consent": "offers",
+                    "max_delay": "365d",
+                }
+            },
+            "messages": {"push": {"channel": "push", "title": "Hello"}},
+        }
+    )
+    ordered = [replace(track("Ordered", number * HOUR), user=None, anonymous="v1") for number in (0, 2)]
+    named = Event("named", "identify", "", START + HOUR, START + HOUR, user="ada", anonymous="v1")
+    for folder in ("first", "again"):
+        (tmp_path / folder).mkdir()
+    first = unbounded(tmp_path / "first", [ordered[0], named], texts, store=url)
+    store = open_store(url)
+    store.delete_user("ada", [], [], row=True)
+    store.close()
+    again = unbounded(tmp_path / "again", [ordered[1]], texts, store=url)
+    assert again.users["ada"].merged == ("~v1",)
+    assert {send.id for send in again.sends} <= {send.id for send in first.sends}  # open still
+    assert {send.user for send in first.sends} == {"~v1"}
+    assert again.refusals == {("welcome", "", "reentry"): 1}

@@ -2,20 +2,26 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from todoke.serve.options import ServeOptions
 from transforms.campaigns.definitions import Campaign
-from transforms.campaigns.load import Definitions
+from transforms.campaigns.load import Definitions, check
 from transforms.events.plain import counted
 from transforms.identity.channels import channels
+from transforms.messages.needs import Need
 from transforms.segments.conditions import ANY
 
 __all__ = ["FirstEvent", "Shown", "curl_line", "first_event", "started_lines"]
 
 #: Who sends the first event.
 USER = "ada"
+#: What is known of them anyway, and what a channel may ask besides.
+TRAITS = {"first_name": "Ada", "email": "ada@example.com"}
+ADDRESSES = {"phone": "+12025550123", "line_id": "U" + "1" * 32}
+#: Values that templates have of every user.
+OWN = {"id", "context"}
 #: How consent is said (docs/reference/users.md).
 CONSENT = "Consent Changed"
 
@@ -28,11 +34,16 @@ class Shown(NamedTuple):
 
 
 class FirstEvent(NamedTuple):
-    """The name of an event, what it concerns, and the consent without which nothing would come of it."""
+    """The name of an event, what it concerns, and without which consent, traits and properties nothing comes of it.
+
+    Where any value will do it is 1: a number is a text as well, and can be counted with.
+    """
 
     name: str
     concerns: str = ""
     grants: Sequence[dict[str, Any]] = ()
+    traits: Mapping[str, Any] = {}
+    properties: Mapping[str, Any] = {}
 
 
 def started_lines(options: ServeOptions, definitions: Definitions, shown: Shown) -> list[str]:
@@ -63,11 +74,12 @@ def curl_line(first: FirstEvent, shown: Shown) -> list[str]:
         {
             "type": "identify",
             "userId": USER,
-            "traits": {"first_name": "Ada", "email": "ada@example.com"},
+            "traits": {**TRAITS, **first.traits},
             "context": {"device": {"token": "ada-phone", "type": "android"}},
         },
         *({"type": "track", "userId": USER, "event": CONSENT, "properties": grant} for grant in first.grants),
-        {"type": "track", "userId": USER, "event": first.name},
+        {"type": "track", "userId": USER, "event": first.name}
+        | ({"properties": first.properties} if first.properties else {}),
     ]
     key = shlex.quote(f"{shown.key}:") if shown.key is not None else '"$WRITE_KEY:"'
     calls = ",\n  ".join(json.dumps(call, ensure_ascii=False) for call in batch)
@@ -79,7 +91,8 @@ def first_event(definitions: Definitions) -> FirstEvent:
     """An event that does something by these definitions: best is one that begins a campaign at once."""
     at_once, later = [], []
     for campaign in definitions.campaigns.values():
-        trigger, said = campaign.trigger, (f", concerns the campaign {campaign.id}", _grants(definitions, campaign))
+        trigger = campaign.trigger
+        said = f", concerns the campaign {campaign.id}", *_asked(definitions, campaign)
         if trigger.kind == "event" and trigger.events is not None:
             at_once.append(FirstEvent(trigger.events.name, *said))
         elif trigger.kind == "enters":
@@ -93,8 +106,19 @@ def _events_of(definitions: Definitions, segment: str) -> list[str]:
     return sorted(definitions.only(segment).index.events)
 
 
-def _grants(definitions: Definitions, campaign: Campaign) -> list[dict[str, Any]]:
-    """Consent for the channels of the messages that need it said."""
-    used = sorted({message.channel for message in definitions.messages.values()})
-    asked = [channel for channel in used if campaign.consent is not None and not channels()[channel].granted]
-    return [{"topic": campaign.consent, "channel": channel, "granted": True} for channel in asked]
+def _asked(definitions: Definitions, campaign: Campaign) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """The consent, traits and properties that a campaign's messages need."""
+    sent = {message for step in campaign.every_step for message in step.all_messages}
+    used = {name: channels()[name] for name in sorted({definitions.messages[message].channel for message in sent})}
+    grants = [
+        {"topic": campaign.consent, "channel": name, "granted": True}
+        for name, channel in used.items()
+        if campaign.consent is not None and not channel.granted
+    ]
+    needs: list[Need] = []
+    check(definitions.texts, needs)
+    named = sorted({(need.root, need.name) for need in needs if need.message in sent})
+    traits: dict[str, Any] = {name: 1 for root, name in named if root == "user" and name not in {*OWN, *TRAITS}}
+    reads = {fact for channel in used.values() for fact in channel.reads}
+    traits |= {name: value for name, value in ADDRESSES.items() if name in reads}
+    return grants, traits, {name: 1 for root, name in named if root == "event"}

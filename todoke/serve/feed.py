@@ -11,6 +11,7 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from todoke.demo.orders import RecordedCall, recorded_calls
 from transforms.events.plain import counted
 from transforms.events.times import read_time
 
-__all__ = ["HISTORY_DAYS", "Feed", "FeedState"]
+__all__ = ["HISTORY_DAYS", "FeedState", "RecordedFeed"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class FeedState(msgspec.Struct):
     done: int = 0
 
 
-class Feed:
+class RecordedFeed:
     """A feed.
 
     Args:
@@ -95,14 +96,21 @@ class Feed:
             try:
                 connection.request("POST", "/v1/batch", body, self._headers)
                 if connection.getresponse().status == http.HTTPStatus.OK:
-                    state.done += len(batch)
-                    self._place.write_bytes(msgspec.json.encode(state))
+                    self._note(state, len(batch))
                     return
             except (OSError, http.client.HTTPException):
                 pass  # it is being started, or started again
             finally:
                 connection.close()
             time.sleep(PAUSE)
+
+    def _note(self, state: FeedState, answered: int) -> None:
+        """Note that calls were answered; where that cannot be written, the next note says it too."""
+        state.done += answered
+        part = self._place.with_name(f".{self._place.name}.part")
+        with suppress(OSError):
+            part.write_bytes(msgspec.json.encode(state))
+            part.replace(self._place)
 
     def _state(self) -> FeedState:
         try:

@@ -29,7 +29,8 @@ class FolderTaken(NotStarted):
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Be the one serve that uses a folder, which is made if it is not there, as long as the context lasts.
+    """Be the one serve that uses a folder, as long as the context lasts. If it is not there, it is made, and git keeps
+    nothing of it: keys and people are in it.
 
     Raises:
       FolderTaken: another process is.
@@ -37,7 +38,9 @@ def held_folder(folder: Path) -> Iterator[None]:
     """
     path = folder / "serve.lock"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / ".gitignore").write_text("*\n")  # it stands beside definitions, which are kept in git
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise WrongUse(f"--data: {folder} cannot be used: {error.strerror}") from error

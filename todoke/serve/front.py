@@ -13,9 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.addresses import METRICS_VARIABLE, Proxy
+from services.collect.limits import USUAL
 from services.collect.serving import CollectSettings, collecting
 from services.engage.serving import EngageSettings, engaging
-from services.problems import HttpProblem, problem_response
+from services.problems import PROBLEM_HANDLERS, RETRY_AFTER, HttpProblem, problem_response
+from services.secured import SecuredApp
 from services.server import parse_listen, serve
 from services.status.app import PATHS, Status
 from services.status.facts import FactsPlace
@@ -54,10 +57,11 @@ def _loaded(options: ServeOptions) -> ASGIApp:
     def announced(event: str) -> bool:
         return watcher.now().routes.is_announcement(event)
 
-    taken = CollectSettings(
-        f"queue:{options.queue}", options.store, keys=keys, key_file=key_file, retain=options.retain
-    )
-    touched = EngageSettings(options.store, keys=keys, key_file=key_file)
+    proxy = Proxy(options.address_header)
+    known: dict[str, Any] = {"keys": keys, "key_file": key_file, "metrics_token": os.environ.get(METRICS_VARIABLE, "")}
+    limits = msgspec.structs.replace(USUAL, proxy=proxy)
+    taken = CollectSettings(f"queue:{options.queue}", options.store, retain=options.retain, limits=limits, **known)
+    touched = EngageSettings(options.store, touches=f"queue:{options.touches}", proxy=proxy, **known)
     collect = opened.enter_context(collecting(taken, announced)).app
     engage = opened.enter_context(engaging(touched, os.environ, watcher.now))
     place = FactsPlace(options.store, options.queue, options.parts)
@@ -78,7 +82,9 @@ class _OnePort:
 
     def __init__(self, collect: Starlette, engage: ASGIApp, status: Status, opened: ExitStack) -> None:
         self._collect, self._engage, self._status = collect, engage, status
-        self._own = Starlette(routes=[Route(READY, self._ready)], lifespan=_closing(opened))
+        self._own = SecuredApp(
+            routes=[Route(READY, self._ready)], exception_handlers=PROBLEM_HANDLERS, lifespan=_closing(opened)
+        )
         of_collect = (route.path for route in collect.routes if isinstance(route, Route))
         self._known: Mapping[str, ASGIApp] = {
             **dict.fromkeys(of_collect, collect),
@@ -100,7 +106,7 @@ class _OnePort:
     async def _ready(self, request: Request) -> Response:
         """Whether calls are taken and applied: what collect and engage answer, and the job's state."""
         if fault := self._status.fault():
-            return problem_response(HttpProblem(503, "job", fault))
+            return problem_response(HttpProblem(503, "job", fault, retry_after=RETRY_AFTER))
         for app in (self._engage, self._collect):
             answer = await _asked(app, request)
             if answer.status_code != 200:

@@ -33,6 +33,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     store: str
     listen: str
     keys: str | None
+    address_header: str
     retain: int
     watch: bool
     feed: float | None
@@ -44,6 +45,11 @@ class ServeOptions(msgspec.Struct, frozen=True):
     def queue(self) -> Path:
         """Where calls are kept until they are applied, and a while longer."""
         return self.data / "events.db"
+
+    @property
+    def touches(self) -> Path:
+        """Where opens and clicks wait for their verdict."""
+        return self.data / "touches.db"
 
     @property
     def pointer(self) -> str:
@@ -94,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write keys by source, as JSON (default: TODOKE_WRITE_KEYS, else keys.json in DIR with one that is made)",
     )
+    add(
+        "--address-header",
+        default="",
+        metavar="NAME",
+        help="the header in which a proxy says the client's address; name it only if all requests pass that proxy",
+    )
     add("--retain", default="7d", metavar="DURATION", help="how long the queue keeps calls that were applied (7d)")
     add("--no-watch", dest="watch", action="store_false", help="do not take up changes of the definitions")
     add("--feed", metavar="SPEED", help="also send the orders of the demo's shop, such as 60x as fast as they came")
@@ -140,6 +152,7 @@ def parse(argv: list[str]) -> ServeOptions:
         store=store,
         listen=flags.listen,
         keys=flags.keys,
+        address_header=flags.address_header,
         retain=parsed("--retain", duration, flags.retain),
         watch=flags.watch,
         feed=None if flags.feed is None else parsed("--feed", _speed, flags.feed),

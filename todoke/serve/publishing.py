@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from todoke.publish import named_from, write_release
-from transforms.campaigns.load import DefinitionsError, compiled, read_texts
+from transforms.campaigns.load import Definitions, DefinitionsError, compiled, read_texts
 from transforms.campaigns.publish import Changes, next_release
 from transforms.campaigns.release import PointerError, Release, Texts, read_release
 from transforms.campaigns.transforms import file_exists, read_file, watcher_of
@@ -57,7 +57,9 @@ def keep_published(definitions: str, known: object, job: Job, stopped: Callable[
     began, edited = now(), Edited(definitions)
     while not stopped():
         texts = edited.look()
-        if texts is not None:
+        if texts is not None and _are_emptied(texts, watcher_of(known, job).now()):
+            _log.error("%s defines nothing any more: the definitions stay as they were", definitions)
+        elif texts is not None:
             try:
                 with job.part(Feeds).standing_still() as reached:
                     # Nothing that an earlier process was handed arrived after this one began.
@@ -103,6 +105,8 @@ class Edited:
         except DefinitionsError as error:
             self._complain(str(error))
             return None
+        if self._complaint and named is None:  # what counts already: nothing else would be said
+            _log.info("that is mended; the definitions are as they were")
         self._complaint, self._good = "", texts
         return named
 
@@ -123,6 +127,17 @@ def _checked(texts: Texts, place: str) -> Texts:
         compiled(texts)
         raise
     return named
+
+
+def _are_emptied(texts: Texts, before: Definitions) -> bool:
+    """Whether nothing is left of what was defined: so a file is that was just cut off to be written anew, or that a
+    full disk left so. Nobody means by it that all campaigns end.
+    """
+
+    def is_nothing(found: Definitions) -> bool:
+        return not (found.segments or found.campaigns or found.messages)
+
+    return is_nothing(compiled(texts)) and not is_nothing(before)
 
 
 def _stamp(place: str, files: tuple[str, ...]) -> object:

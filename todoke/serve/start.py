@@ -1,5 +1,7 @@
 """The supervisor of `todoke serve`: checks all that it needs, starts its parts, and says where to send."""
 
+import json
+import logging
 import os
 import sys
 import threading
@@ -16,26 +18,33 @@ from beam_pipelines.options import Config
 from beam_pipelines.options import parse as parse_run
 from services.collect.keys import keys_of_text, read_keys
 from services.collect.serving import CollectSettings, checked
+from services.engage.access import engage_access
+from services.engage.tracking.machines import machines_of
 from services.server import Listen, check_listen, parse_listen
 from todoke.preflight import check_job
 from todoke.serve.banner import Shown, started_lines
-from todoke.serve.feed import Feed
+from todoke.serve.feed import RecordedFeed
 from todoke.serve.folder import held_folder, keys_place, made_key, made_secret
 from todoke.serve.options import PARTS, ServeOptions
 from todoke.serve.publishing import publish_first
 from todoke.serve.supervisor import ServedPart, keep, stop_signals
 from transforms.campaigns.load import compiled, read_texts
 from transforms.campaigns.release import PointerError
-from transforms.channels.settings import LINKS_URL
+from transforms.channels.settings import LINKS_URL, signing_keys_of
 from transforms.channels.tokens import SIGNING_KEYS
 from transforms.errors import WrongUse
+from transforms.logs import fields
 from transforms.storage.open import open_store
 from transforms.users.lease import LIVE_JOB, JobLease
 
 __all__ = ["supervise_serve"]
 
-#: How often it is asked whether all is ready, and how long an answer may take, in seconds.
-_ASK_SECONDS, _ANSWER_SECONDS = 0.2, 5.0
+#: How often it is asked whether all is ready, until it is and afterwards; and how long an answer may take, in seconds.
+_ASK_SECONDS, _ASK_LATER_SECONDS, _ANSWER_SECONDS = 0.2, 2.0, 5.0
+#: After how long it is told that something is not ready.
+FAULT_SECONDS = 20.0
+
+_log = logging.getLogger(__name__)
 
 
 def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) -> None:
@@ -56,6 +65,7 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
         listen = check_listen(listen)
         shown = _shown(options, listen)
         os.environ.setdefault(LINKS_URL, listen.url)
+        _check_access()
         config, _, _ = parse_run(options.job_words(options.definitions))
         try:
             release = publish_first(options.definitions, options.pointer)
@@ -66,7 +76,7 @@ def supervise_serve(options: ServeOptions, argv: Sequence[str], started: float) 
         print("\n".join(started_lines(options, definitions, shown)), flush=True)
         beside: list[Callable[[Callable[[], bool]], None]] = [partial(_tell_ready, shown.url, started)]
         if options.feed is not None:
-            beside.append(Feed(shown.url, _some_key(options), options.feed, options.data / "feed.json").run)
+            beside.append(RecordedFeed(shown.url, _some_key(options), options.feed, options.data / "feed.json").run)
         _run(options, [*argv, f"--listen={listen.host}:{listen.port}"], beside)
     # Beam and gRPC, which this process only asked for flags, take a second to end.
     sys.stdout.flush()
@@ -98,6 +108,20 @@ def _shown(options: ServeOptions, listen: Listen) -> Shown:
     return Shown(listen.url, key)
 
 
+def _check_access() -> None:
+    """See that what seals links, what proves who asks and a list of machines can be: no restart of a part mends that.
+
+    Raises:
+      WrongUse: it cannot; the text names the variable, and shows no secret.
+    """
+    try:
+        signing_keys_of(os.environ)
+        engage_access(os.environ)
+        machines_of(os.environ)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+
+
 def _some_key(options: ServeOptions) -> str:
     file, keys = keys_place(options, os.environ)
     sources = read_keys(file) if file is not None else keys_of_text(keys)
@@ -122,11 +146,41 @@ def _run(options: ServeOptions, argv: Sequence[str], beside: Sequence[Callable[[
 
 
 def _tell_ready(url: str, started: float, stopped: Callable[[], bool]) -> None:
-    """Say so once everything answers."""
+    """Say once that everything answers; and, as long as it runs, when something has not for a while, and when it does
+    again. What ends is told by who starts it again.
+    """
+    ready = told = False
+    since = time.monotonic()
     while not stopped():
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=_ANSWER_SECONDS):
+        fault = _fault(url)
+        if not fault:
+            if not ready:
                 print(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C ends it", flush=True)
-                return
-        except (OSError, urllib.error.URLError):
-            time.sleep(_ASK_SECONDS)
+            elif told:
+                _log.warning("ready again", extra=fields(fault=""))
+            ready, told, since = True, False, time.monotonic()
+        elif not told and time.monotonic() >= since + FAULT_SECONDS:
+            told = True
+            _log.warning("not ready for %.0f s: %s", time.monotonic() - since, fault, extra=fields(fault=fault))
+        _nap(_ASK_SECONDS if not ready else _ASK_LATER_SECONDS, stopped)
+
+
+def _fault(url: str) -> str:
+    """What `/ready` says is wrong; empty where nothing is."""
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=_ANSWER_SECONDS):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            try:
+                return str(json.loads(error.read())["detail"])
+            except (OSError, ValueError, KeyError, TypeError):
+                return f"{url}/ready answers {error.code}"
+    except OSError as error:
+        return f"nothing answers at {url}: {error}"
+
+
+def _nap(seconds: float, stopped: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stopped() and time.monotonic() < until:
+        time.sleep(min(seconds, _ASK_SECONDS))

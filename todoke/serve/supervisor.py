@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 #: Between two looks at the parts.
 _LOOK_SECONDS = 0.05
+#: Between two tries to say how they are where that cannot be written.
+_AGAIN_SECONDS = 1.0
 #: How long all parts together may take to end before they are killed: what they hold in hand is not lost by it.
 STOP_SECONDS = 4.0
 
@@ -120,18 +122,40 @@ def keep(parts: Sequence[ServedPart], told: Path, stopped: threading.Event) -> N
       RunFailed: one failed too often.
       SystemExit: one cannot be started, and has said why.
     """
-    shown: list[PartState] = []
+    teller = _Teller(told)
     with ExitStack() as ending:
         for part in parts:
             ending.callback(part.kill)
         while not stopped.is_set():
             for part in parts:
                 part.look()
-            if shown != (shown := [part.state for part in parts]):
-                write_parts(told, shown)
+            teller.tell([part.state for part in parts])
             stopped.wait(_LOOK_SECONDS)
         stopped.clear()
         _end(parts, stopped)
+
+
+class _Teller:
+    """Writes how parts are. Where it cannot, on a full disk for one, nothing ends by that: it tries again."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._shown: list[PartState] = []
+        self._again_at = 0.0
+        self._is_away = False
+
+    def tell(self, states: list[PartState]) -> None:
+        """Write them, if they are other ones than stand there."""
+        if states == self._shown or time.monotonic() < self._again_at:
+            return
+        try:
+            write_parts(self._place, states)
+        except OSError as error:
+            if not self._is_away:
+                _log.warning("%s cannot be written: %s", self._place, error.strerror)
+            self._is_away, self._again_at = True, time.monotonic() + _AGAIN_SECONDS
+            return
+        self._is_away, self._shown = False, states
 
 
 def _end(parts: Sequence[ServedPart], again: threading.Event) -> None:

@@ -11,6 +11,7 @@ from transforms.segments.conditions import Condition
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import ConditionArm, read_condition, read_filter
 from transforms.segments.operators import read_duration
+from transforms.segments.synonyms import hint
 
 __all__ = ["MAX_DEPTH", "STEPS", "WAITS", "StepReader"]
 
@@ -187,7 +188,7 @@ class StepReader:
         for item in node.value if isinstance(node.value, list) else [node]:
             name = self.problems.text(item)
             if name is not None and name not in self.messages:
-                self.problems.add(item, f"sends message `{name}`, which does not exist")
+                self.problems.add(item, f"sends message `{name}`, which does not exist{hint(name, self.messages)}")
             names.append(name)
         if not names:
             self.problems.add(node, "expected a message, or a list of them")

@@ -12,6 +12,7 @@ from transforms.identity.zones import known_zone
 from transforms.segments.document import Document, Node, Problems
 from transforms.segments.grammar import read_filter
 from transforms.segments.operators import read_duration, read_path
+from transforms.segments.synonyms import hint
 from transforms.segments.values import DATE_FORM, is_duration, written_time
 
 __all__ = [
@@ -176,7 +177,7 @@ def _segment(node: Node, key: str, segments: Collection[str], problems: Problems
         problems.text(node, "one segment, which may be `any` of several" if isinstance(node.value, list) else "") or ""
     )
     if name and name not in segments and key != "segment":
-        problems.add(node, f"refers to segment `{name}`, which does not exist")
+        problems.add(node, f"refers to segment `{name}`, which does not exist{hint(name, segments)}")
     return name
 
 

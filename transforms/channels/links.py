@@ -32,7 +32,7 @@ CLICK, OPEN, UNSUBSCRIBE, PREFERENCES = "c", "o", "u", "p"
 
 
 class ClickLink(msgspec.Struct, frozen=True, array_like=True):
-    """A link of a message: its name, where it leads, and how many there are in the message."""
+    """A link of a message: its name, where it leads, and how many there are in the message (0: nobody knows)."""
 
     send: SendReference
     link: str

@@ -69,24 +69,25 @@ class _Linking:
 
     def html(self, document: str) -> str:
         """See `Linking`."""
-        document = self._with(document, anchors_of(document), quotes=True)
+        document = self._with(document, anchors_of(document), quotes=True, whole=True)
         if self._asked.opens and self._links is not None:
             document = with_pixel(document, self._links.open(self._send))
         return document
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, *, whole: bool = True) -> str:
         """See `Linking`."""
-        return self._with(text, urls_of(text), quotes=False)
+        return self._with(text, urls_of(text), quotes=False, whole=whole)
 
     def url(self, url: str) -> str:
         """See `Linking`."""
-        return self._with(url, [Anchor(0, len(url), url)], quotes=False)
+        return self._with(url, [Anchor(0, len(url), url)], quotes=False, whole=False)
 
-    def _with(self, text: str, anchors: list[Anchor], *, quotes: bool) -> str:
+    def _with(self, text: str, anchors: list[Anchor], *, quotes: bool, whole: bool) -> str:
         self._left |= {anchor.url for anchor in anchors if anchor.left}
         meant = [(anchor, target) for anchor in anchors if (target := self._target(anchor)) is not None]
         names = [self._name(anchor, target) for anchor, target in meant]
-        self._of = self._of or len(set(names))
+        if whole:
+            self._of = self._of or len(set(names))
         changed = []
         for (anchor, target), name in zip(meant, names, strict=True):
             url = self._with_utm(target, name)

@@ -31,11 +31,11 @@ class Linking(Protocol):
     def html(self, document: str) -> str:
         """HTML with other links, and with the picture that says when it is shown."""
 
-    def text(self, text: str) -> str:
-        """A text with other links."""
+    def text(self, text: str, *, whole: bool = True) -> str:
+        """A text with other links; `whole`: it has all links of the message, and is not one part of several."""
 
     def url(self, url: str) -> str:
-        """Another link in the place of one."""
+        """Another link in the place of one of several."""
 
 
 class Rendered(msgspec.Struct, frozen=True):

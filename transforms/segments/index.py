@@ -25,6 +25,7 @@ from transforms.segments.document import Node, Problems
 from transforms.segments.grammar import read_condition
 from transforms.segments.leaf_facts import ZONE_NAMES
 from transforms.segments.leaves import AttributeLeaf, EventLeaf, Leaf, LeafState, compile_leaf, leaf_key
+from transforms.segments.synonyms import hint
 from transforms.segments.warming import AskedConditions, Test, Wordings, answering, atoms, references
 
 __all__ = ["Segment", "SegmentIndex", "check_circles", "check_references", "read_segments"]
@@ -219,7 +220,9 @@ def check_references(node: Node, known: Collection[str], problems: Problems) -> 
     if isinstance(node.value, dict):
         for key, child in node.value.items():
             if key == "segment" and isinstance(child.value, str) and child.value not in known:
-                problems.add(child, f"refers to segment `{child.value}`, which does not exist")
+                problems.add(
+                    child, f"refers to segment `{child.value}`, which does not exist{hint(child.value, known)}"
+                )
             check_references(child, known, problems)
     elif isinstance(node.value, list):
         for child in node.value:

@@ -1,10 +1,16 @@
-"""Words that other languages and tools use where this one has a different word: mistakes name the right one."""
+"""Words that were meant: other languages and tools have them where this one has a different word, or they were
+mistyped. Mistakes name the right one.
+"""
 
 from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 
 from transforms.events.channels import installed
 
-__all__ = ["meant"]
+__all__ = ["hint", "meant"]
+
+#: How like each other two words are of which one may be the other mistyped; of 1.
+_ALIKE = 0.7
 
 _WORDS = {
     "is": ("eq", "equal", "equals", "equal_to", "=", "==", "value"),
@@ -71,11 +77,21 @@ _WORDS = {
 
 
 def meant(key: str, allowed: Collection[str]) -> str | None:
-    """The allowed word that a key may be meant for; None if none is known."""
+    """The allowed word that a key may be meant for, or is most like; None if there is none."""
     plain = key.lower().replace("-", "_").replace(" ", "_")
     if plain in allowed:
         return plain
-    return next((word for word in _words_for(plain) if word in allowed), None)
+    return next((word for word in _words_for(plain) if word in allowed), None) or _most_like(plain, allowed)
+
+
+def hint(name: str, names: Collection[str]) -> str:
+    """The end of a sentence that there is no such name: the one that it is most like; nothing if it is like none."""
+    word = _most_like(name, names)
+    return f"; did you mean `{word}`?" if word else ""
+
+
+def _most_like(name: str, names: Collection[str]) -> str | None:
+    return next(iter(get_close_matches(name, names, 1, _ALIKE)), None)
 
 
 def _words_for(plain: str) -> Iterator[str]:

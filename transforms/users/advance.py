@@ -25,6 +25,7 @@ from transforms.users.merging import (
     asks_first,
     check_release,
     gives_up,
+    hand_over_again,
     identify,
     message_hash_of,
     pass_on,
@@ -156,6 +157,7 @@ def _apply_wake(editor: UserEditor, wake: Wake) -> None:
     if wake.again:
         for send in editor.sends.by_id.values():
             editor.emit(Redeliver(send))  # one that expired, too: Deliver says so, and the receipt closes it
+        hand_over_again(editor)
     if editor.lineage.owner is None:
         editor.come_to(wake.arrival, historical=wake.historical)
     account_control(editor, wake)

@@ -25,6 +25,7 @@ __all__ = [
     "asks_first",
     "check_release",
     "gives_up",
+    "hand_over_again",
     "identify",
     "message_hash_of",
     "pass_on",
@@ -162,6 +163,15 @@ def _hand_over(editor: UserEditor, owner: Owner, user: str) -> None:
     """Give a user the past of this one, if there is any."""
     if editor.lineage.created is not None:
         editor.emit(Forward(user, _past_of(editor, owner)))
+
+
+def hand_over_again(editor: UserEditor) -> None:
+    """Where nobody may have seen what was given out, the owner gets the past anew, before anything that is passed on.
+
+    Else the owner would decide without it: send what this id was sent, or against what it refused.
+    """
+    if (owner := editor.lineage.owner) is not None:
+        _hand_over(editor, owner, owner.first)
 
 
 def _past_of(editor: UserEditor, owner: Owner) -> Merge:

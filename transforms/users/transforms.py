@@ -40,6 +40,7 @@ from transforms.users.user import (
     ANONYMOUS,
     Announcement,
     Input,
+    Merge,
     TokenReassigned,
     User,
     Wake,
@@ -259,6 +260,16 @@ class AdvanceUnbounded(beam.PTransform):
         )
 
 
+def is_handed_over(user: User | Unreadable) -> bool:
+    """Whether somebody else is to have the user's past."""
+    return isinstance(user, User) and user.owner is not None
+
+
+def _pasts_first(item: Input) -> tuple[bool, int, str]:
+    """By arrival; but a call that a visitor passed on late must not be decided on without the visitor's past."""
+    return not isinstance(item, Merge), *by_arrival(item)
+
+
 class _ApplyInputs(AdvanceDoFn):
     """One user at a time, as the runner's state has it."""
 
@@ -282,7 +293,7 @@ class _ApplyInputs(AdvanceDoFn):
         key, data = element
         self._latest = timestamp
         hinted = decode_hinted(data)
-        inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=by_arrival)
+        inputs = sorted((item for part in hinted.parts for item in decode_inputs(part)), key=_pasts_first)
         user, inputs = self.open(key, inputs, state, hinted.hint)
         for found in self._batch.readable({key: user}, {key: inputs}).values():
             self._apply(found, inputs, state, timer)
@@ -320,14 +331,15 @@ class _ApplyInputs(AdvanceDoFn):
         State stands over the hint, which is of the row from before that state. Without state the hint stands, even if
         the row is newer: then this bundle has run before and wrote it, and with the hint it decides everything again.
         Where nobody asked, the row itself is read. It may have these inputs already, from an earlier run of this bundle
-        whose sends nobody has seen. So open sends are given out again.
+        whose sends nobody has seen. So open sends are given out again. An id that was handed over also gives its past
+        again: its owner may not have it, and must not decide without it on what is passed on now.
         """
-        data = state.read()
-        if data is None:
-            data = hint
-        if data is not None:
-            return (open_user(key, data) if data != MISSING else User(key)), inputs
-        return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
+        if (data := state.read()) is not None:
+            return open_user(key, data), inputs
+        if hint is None:
+            return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
+        user = User(key) if hint == MISSING else open_user(key, hint)
+        return user, [Wake(0, again=True), *inputs] if is_handed_over(user) else inputs
 
     def _apply(self, user: User, inputs: list[Input], state: Any, timer: Any) -> None:
         user, data = self.apply(self._batch, user, inputs)

@@ -12,11 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.engage.access import required
-from services.engage.body import read_body, read_json
+from services.engage.body import read_body
 from services.engage.cors import across_origins
 from services.engage.desk import Desk
 from services.engage.inbox.marking import MARKS, marks_at, receipts_of
 from services.engage.inbox.user_tokens import BadUserToken, bearer
+from services.json_body import read_json
 from services.problems import HttpProblem
 from services.rates import Rates
 from transforms.events.times import read_time

@@ -96,6 +96,7 @@ _READ_ALL = {
     "responses": {
         "200": _json("They are marked.", "Marked"),
         "400": problem("The body cannot be read."),
+        "408": problem("The body took too long to come."),
         "413": problem("The body is too large."),
         **_PROBLEMS,
     },

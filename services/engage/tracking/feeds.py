@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
+from transforms.account import google_fault
 from transforms.errors import TodokeError
 from transforms.events.queue.file import QueueError
 from transforms.events.queue.mark import QueueHeld, hold_queue, read_mark, write_mark
 from transforms.events.queue.read import QueueReader
 from transforms.storage.acknowledged import Ids
 
-__all__ = ["FeedAway", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
+__all__ = ["FeedAway", "FeedHeld", "QueuedTouches", "SubscribedTouches", "TouchFeed", "Waiting"]
 
 #: How often the mark beside a queue is written, in seconds. What it does not say is judged again after a crash.
 MARK_SECONDS = 0.5
@@ -24,7 +25,11 @@ PULL_SECONDS, PULL_MESSAGES = 2.0, 1_000
 
 
 class FeedAway(TodokeError):
-    """Touches cannot be read now, or another judge reads them."""
+    """Touches cannot be read now."""
+
+
+class FeedHeld(FeedAway):
+    """Another judge reads them, which is as it should be."""
 
 
 class Waiting(NamedTuple):
@@ -59,7 +64,8 @@ class QueuedTouches:
         self._held: ExitStack | None = None
         self._written = 0.0
         self._next = 1
-        self._done = Ids()
+        #: What is judged, and what of it was when the queue was opened: a later id may be among it without an earlier.
+        self._done, self._known = Ids(), Ids()
         self._marked = 0
 
     def take(self) -> list[Waiting]:
@@ -68,13 +74,17 @@ class QueuedTouches:
             if self._held is None:
                 self._open()
             found = self._reader.read(self._next)
-        except (QueueHeld, QueueError, OSError) as error:
+        except QueueHeld as error:
+            raise FeedHeld(str(error)) from error
+        except (QueueError, OSError) as error:
             raise FeedAway(str(error)) from error
-        if found:
-            self._next = found[-1].id + 1
-        elif self._marked < len(self._done):
-            self._mark()
-        return [Waiting(each.id, each.payload) for each in found]
+        if not found:
+            if self._marked < len(self._done):
+                self._mark()
+            return []
+        self._next = found[-1].id + 1
+        missing = set(self._known.missing(range(found[0].id, self._next)))
+        return [Waiting(each.id, each.payload) for each in found if each.id in missing]
 
     def done(self, handles: Sequence[Any]) -> None:
         """See `TouchFeed`."""
@@ -86,7 +96,8 @@ class QueuedTouches:
     def close(self) -> None:
         """See `TouchFeed`."""
         if self._held is not None:
-            self._mark()
+            with suppress(FeedAway):  # what is not marked is judged again, and its receipts have the same ids
+                self._mark()
             self._held.close()
             self._held = None
 
@@ -99,12 +110,15 @@ class QueuedTouches:
             first, _ = self._reader.span()
             gone = [(1, first - 1)] if first > 1 else []  # only what was judged is deleted
             known = mark.ranges if mark is not None and mark.queue == self._reader.id else ()
-            self._done = Ids([*gone, *known])
+            self._done, self._known = Ids([*gone, *known]), Ids(known)
             self._marked, self._next = len(self._done), self._done.before
             self._held = held.pop_all()
 
     def _mark(self) -> None:
-        write_mark(self._path, self._reader.id, self._done)
+        try:
+            write_mark(self._path, self._reader.id, self._done)
+        except OSError as error:
+            raise FeedAway(f"{self._path}: what is judged cannot be noted: {error.strerror}") from error
         self._marked, self._written = len(self._done), time.monotonic()
 
 
@@ -129,16 +143,17 @@ class SubscribedTouches:
         except DeadlineExceeded:
             return []
         except (GoogleAPIError, GoogleAuthError) as error:
-            raise FeedAway(f"{self._subscription} does not answer: {error}") from error
+            raise FeedAway(f"{self._subscription} does not answer: {google_fault(error)}") from error
         return [Waiting(each.ack_id, each.message.data) for each in answer.received_messages]
 
     def done(self, handles: Sequence[Any]) -> None:
         """See `TouchFeed`."""
-        asked = {"subscription": self._subscription, "ack_ids": list(handles)}
         try:
-            self._client.acknowledge(asked, timeout=PULL_SECONDS)
+            for start in range(0, len(handles), PULL_MESSAGES):  # a request has 512 KiB at most
+                some = list(handles[start : start + PULL_MESSAGES])
+                self._client.acknowledge({"subscription": self._subscription, "ack_ids": some}, timeout=PULL_SECONDS)
         except (GoogleAPIError, GoogleAuthError) as error:  # they come again, and their receipts have the same ids
-            raise FeedAway(f"{self._subscription} does not answer: {error}") from error
+            raise FeedAway(f"{self._subscription} does not answer: {google_fault(error)}") from error
 
     def close(self) -> None:
         """See `TouchFeed`."""

@@ -6,17 +6,20 @@ them again, and gives their receipts the same ids.
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
-from services.engage.tracking.feeds import FeedAway, TouchFeed
+from services.engage.tracking.feeds import FeedAway, FeedHeld, TouchFeed
 from services.engage.tracking.receipts import touch_receipt
 from services.engage.tracking.touches import VISITED, Touch, decode_touch
 from services.engage.tracking.verdicts import TOGETHER, judged
 from services.problems import HttpProblem
+from transforms.segments.values import MINUTE
 from transforms.storage.store import StoreError
 from transforms.users.control import Receipt
 
@@ -24,8 +27,12 @@ __all__ = ["Judge", "judging"]
 
 #: How often it looks, and how long it waits when something does not answer, in seconds.
 LOOK_SECONDS, AWAY_SECONDS = 0.25, 1.0
+#: Clocks of several processes differ by less, in microseconds.
+SET_BACK = MINUTE
 #: Touches that wait are in memory: no more are taken meanwhile.
 MOST_WAITING = 100_000
+#: Messages whose receipts are published together.
+JUDGED_AT_ONCE = 200
 #: How long it is waited for when the process ends, in seconds.
 END_SECONDS = 3.0
 
@@ -62,8 +69,8 @@ class Judge:
         self._waiting: dict[str, list[_Taken]] = {}
         self._many = 0
 
-    def step(self) -> None:
-        """Take what came, and judge what has waited long enough.
+    def step(self) -> bool:
+        """Take what came, and judge what has waited long enough; returns whether more has.
 
         Raises:
           FeedAway, HttpProblem, StoreError: something does not answer; what was not judged is judged later.
@@ -71,15 +78,28 @@ class Judge:
         if self._many < MOST_WAITING:
             self._take()
         now = self._clock()
-        for send in [name for name, taken in self._waiting.items() if taken[0].touch.at + TOGETHER <= now]:
-            taken = self._waiting[send]
-            first = taken[0].touch
-            moment = [each for each in taken if each.touch.at <= first.at + TOGETHER]
-            receipts = _receipts(moment, self._hand_off(first.send.user, send))
-            if receipts:
-                self._publish(receipts)
+        # Sends are in the order of their first touches, but for what came late. What is of the future was noted before
+        # the clock was set back, and nobody waits until it is there again.
+        due = (
+            name for name, taken in self._waiting.items() if not now - TOGETHER < taken[0].touch.at <= now + SET_BACK
+        )
+        moments = {send: self._moment(send) for send in islice(due, JUDGED_AT_ONCE)}
+        receipts = [
+            receipt
+            for send, moment in moments.items()
+            for receipt in _receipts(moment, self._hand_off(moment[0].touch.send.user, send))
+        ]
+        if receipts:
+            self._publish(receipts)
+        for send, moment in moments.items():
             self._forget(send, moment)
-            self._feed.done([each.handle for each in moment])
+        if moments:
+            self._feed.done([each.handle for moment in moments.values() for each in moment])
+        return len(moments) == JUDGED_AT_ONCE
+
+    def _moment(self, send: str) -> list[_Taken]:
+        taken = self._waiting[send]
+        return [each for each in taken if each.touch.at <= taken[0].touch.at + TOGETHER]
 
     def _take(self) -> None:
         unreadable = []
@@ -119,23 +139,21 @@ def _receipts(moment: Sequence[_Taken], handed_off: int | None) -> list[Receipt]
 
 
 @contextmanager
-def judging(judge: Judge, feed: TouchFeed) -> Iterator[None]:
-    """Let a thread judge as long as the context lasts."""
+def judging(opened: Callable[[], AbstractContextManager[tuple[Judge, TouchFeed]]]) -> Iterator[None]:
+    """Let a thread judge as long as the context lasts; it opens and closes what it needs by itself.
+
+    A fault that nobody foresaw is logged by its kind and where it was, and the thread begins anew: nobody else judges.
+    """
     ending = threading.Event()
 
     def run() -> None:
-        complaint = ""
-        wait = 0.0
-        while not ending.wait(wait):
+        while not ending.is_set():
             try:
-                judge.step()
-            except (FeedAway, HttpProblem, StoreError) as error:
-                wait = AWAY_SECONDS
-                if complaint != (complaint := type(error).__name__):
-                    _log.warning("touches wait for their verdict: %s", error)
-            else:
-                wait, complaint = LOOK_SECONDS, ""
-        feed.close()
+                _judge_until(ending, opened)
+            except Exception as error:  # noqa: BLE001 - its text may have what somebody sent
+                where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+                _log.error("the judge failed, and begins anew: %s\n%s", type(error).__name__, where)
+                ending.wait(AWAY_SECONDS)
 
     thread = threading.Thread(target=run, name="judge", daemon=True)
     thread.start()
@@ -144,3 +162,18 @@ def judging(judge: Judge, feed: TouchFeed) -> Iterator[None]:
     finally:
         ending.set()
         thread.join(END_SECONDS)
+
+
+def _judge_until(
+    ending: threading.Event, opened: Callable[[], AbstractContextManager[tuple[Judge, TouchFeed]]]
+) -> None:
+    with opened() as (judge, feed), closing(feed):
+        complaint, wait = "", 0.0
+        while not ending.wait(wait):
+            try:
+                wait = 0.0 if judge.step() else LOOK_SECONDS
+                complaint = ""
+            except (FeedAway, HttpProblem, StoreError) as error:
+                wait = AWAY_SECONDS
+                if not isinstance(error, FeedHeld) and complaint != (complaint := type(error).__name__):
+                    _log.warning("touches wait for their verdict: %s", error)

@@ -6,7 +6,6 @@ import os
 from starlette.requests import Request
 
 from services.engage.desk import Desk
-from services.engage.tracking.machines import machine_of
 from services.engage.tracking.receipts import hand_off_of, touch_receipt
 from services.engage.tracking.touches import VISITED, Touch, encode_touch
 from services.engage.tracking.verdicts import judged
@@ -36,7 +35,7 @@ class TouchTaker:
     async def note(self, request: Request, kind: str, send: SendReference, link: str = "", of: int = 0) -> None:
         """Note a touch; it is durable when this returns, but for what is counted as `lost` or `skipped`."""
         at = self._desk.clock()
-        by = machine_of(request.method, request.headers, self._desk.proxy.address(request))
+        by = self._desk.machines.word(request.method, request.headers, self._desk.proxy.address(request))
         if self._rates.take((kind, send.send, link), 1, PER_SECOND, AT_ONCE, at / SECOND):
             self._count(kind, "skipped")
             return

@@ -16,8 +16,8 @@ CLICKED, OPENED, VISITED = "clicked", "opened", "visited"
 class Touch(msgspec.Struct, frozen=True, array_like=True):
     """What was done `at` a time with a link of a send.
 
-    `link` is its name, `of` how many links the message has, and `by` the word for a machine that gave itself away,
-    empty for all others. `id` tells it from others.
+    `link` is its name, `of` how many links the message has (0: nobody knows), and `by` the word for a machine that gave
+    itself away, empty for all others. `id` tells it from others.
     """
 
     kind: str

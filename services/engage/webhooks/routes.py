@@ -10,14 +10,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.engage.access import required
-from services.engage.body import read_body, read_json
+from services.engage.body import read_body
 from services.engage.desk import Desk
+from services.engage.fetch import few_at_once
 from services.engage.webhooks import line, sendgrid, twilio
 from services.engage.webhooks.provider_events import BadSignature, ProviderEvent, UnreadEvent
 from services.engage.webhooks.ses import told_by_ses
 from services.engage.webhooks.sns import SnsCertificates, SnsMessage, confirmation_url, is_of, verify
 from services.engage.webhooks.standard import told_by_standard, verify_standard
 from services.engage.webhooks.whose import attributed
+from services.json_body import read_json
 from services.problems import HttpProblem
 from transforms.channels.sms.replies import TWILIO_REPLIES, TWILIO_STATUS, receipt_of_reply
 from transforms.events.dead_letter import DeadLetter
@@ -79,7 +81,7 @@ class _Webhooks:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._access = desk.access
-        self._certificates = SnsCertificates(desk.access.fetch)
+        self._certificates = SnsCertificates(few_at_once(desk.access.fetch))
 
     def count(self, provider: str, outcome: str, number: int = 1) -> None:
         self._desk.counts.add("told", number, provider=provider, outcome=outcome)

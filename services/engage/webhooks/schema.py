@@ -21,6 +21,7 @@ _PROBLEMS = {
     "400": problem("The body cannot be read as a whole."),
     "403": problem("The signature is missing, not genuine, or too old."),
     "404": problem("This provider is not set up here."),
+    "408": problem("The body took too long to come."),
     "413": problem("The body is too large."),
     "503": problem("Nothing can be made durable now. Retry-After says when to come again."),
 }

@@ -184,6 +184,21 @@ def test_a_queue_that_stays_busy_takes_nothing_and_says_so(path: Path) -> None:
     assert [message.payload for message in everything(path)] == [b"b"]
 
 
+def test_what_is_not_taken_for_a_while_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Queue(path, busy_seconds=0.05) as queue:
+        for _ in range(2):
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                for _ in range(3):
+                    with pytest.raises(NotTaken):
+                        queue.append([b"a"])
+            queue.append([b"b"])
+            queue.append([b"c"])
+    told = [record.getMessage() for record in caplog.records]
+    refused = f"the queue {path} did not take 1 message: database is locked"
+    assert told == [refused, f"the queue {path} takes messages again"] * 2
+
+
 def test_a_full_disk_takes_nothing_half_and_the_next_goes_on_when_there_is_room(path: Path) -> None:
     """SQLite's own limit of pages fails as a full disk does: with SQLITE_FULL, in the midst of a row."""
     with Queue(path) as queue:

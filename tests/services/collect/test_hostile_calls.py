@@ -32,7 +32,7 @@ def test_what_is_published_can_be_read_and_all_else_is_refused(
 ) -> None:
     raw = json.dumps(said).encode()
     around = Body(context=context, sent_at=sent_at, integrations=context)
-    found = prepared(raw, Sent(kind, around, "shop", NOW))
+    found = prepared(raw, Sent.now(kind, around, "shop", NOW))
     if isinstance(found, Bad):
         assert found.cause
         return
@@ -45,7 +45,7 @@ def test_what_is_published_can_be_read_and_all_else_is_refused(
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_refused_or_read(raw: bytes) -> None:
-    found = prepared(raw, Sent("track", Body(), "shop", NOW))
+    found = prepared(raw, Sent.now("track", Body(), "shop", NOW))
     if not isinstance(found, Bad):
         decode(found.payload, NOW)
 

@@ -27,7 +27,8 @@ SAID = ("type", "event", "name", "category", "groupId", "previousId", "propertie
 PATIENCE = 120
 
 pytestmark = pytest.mark.skipif(
-    not SDKS.exists() or shutil.which("node") is None, reason="no SDKs for Node here: install Node, and `make sdks`"
+    not SDKS.with_name(".installed").exists() or shutil.which("node") is None,
+    reason="no SDKs for Node here: install Node, and `make sdks`",
 )
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 

@@ -189,3 +189,19 @@ def test_an_address_is_host_and_port(text: str, found: tuple[str, int], loopback
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(WrongUse, match="HOST:PORT"):
         parse_listen(text)
+
+
+def test_a_worker_that_finds_its_keys_broken_says_so_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"shop": {"keys": [KEY]}}))
+    with collect_process(tmp_path, "--keys", str(keys)) as served:
+        keys.write_text("{")
+        assert post(served) == 200  # it goes on with those that it has
+        for worker in children(served.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        served.process.wait(30)
+    told = capfd.readouterr().err
+    assert f"{keys}: Input data was truncated" in told
+    assert "Traceback" not in told

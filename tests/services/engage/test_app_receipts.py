@@ -74,6 +74,7 @@ def test_nobody_speaks_of_a_push_that_somebody_else_got(service: Service) -> Non
     assert answer["taken"] == 1
     assert [each["index"] for each in answer["refused"]] == list(range(len(wrong)))
     assert whole[:-2] not in str(answer)
+    assert {each["detail"] for each in answer["refused"][:4]} == {"`reference` is none that was made here"}
 
 
 def test_without_a_write_key_nothing_is_taken(service: Service) -> None:

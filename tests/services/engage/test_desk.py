@@ -7,8 +7,10 @@ from contextlib import closing
 import pytest
 from engage_service import NOW, Service
 
+from services.engage.desk import HELPS
 from services.problems import HttpProblem
 from transforms.users.control import Receipt
+from transforms.users.measures import METRICS
 
 RECEIPT = Receipt("ann", "clicked", "email", "2026-02-02T02:40:00Z", send="s1")
 
@@ -21,6 +23,10 @@ def test_health_metrics_and_the_document(service: Service) -> None:
     assert service.ask("POST", "/live").json()["code"] == "http"
     text = service.ask("GET", "/metrics").text
     assert 'todoke_engage_requests_total{path="/live",status="200"} 1' in text
+
+
+def test_what_is_counted_is_a_metric() -> None:
+    assert {f"engage_{name}" for name in HELPS} <= METRICS.keys()
 
 
 def test_receipts_are_in_the_control_table_when_they_are_taken(service: Service) -> None:

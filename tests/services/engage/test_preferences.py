@@ -9,6 +9,7 @@ import pytest
 from engage_service import KEYS, NOW, Service, serving
 from touched_shop import DEFINITIONS, links, path, sent
 
+from services.engage.access import EngageAccess
 from transforms.campaigns.load import check, read_texts
 
 CALL = {"type": "identify", "traits": {"email": "Ann@shop.example", "locale": "ja_JP"}, "messageId": "i"}
@@ -105,6 +106,9 @@ def test_what_was_not_shown_is_not_taken(service: Service) -> None:
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "https://["},
+        {"Origin": "https://links.shop.example.evil.example"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://links.shop.example"},
     ],
 )
 def test_the_form_of_another_site_is_refused(service: Service, headers: dict[str, str]) -> None:
@@ -113,10 +117,36 @@ def test_the_form_of_another_site_is_refused(service: Service, headers: dict[str
     assert said(service) == []
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin", "Origin": "https://links.shop.example"}, {}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://links.shop.example"},
+        {"Origin": "https://links.shop.example"},
+        {},
+        # Behind a proxy that asks with another host than the browser.
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://links.shop.example:8443", "Host": "links.shop.example"},
+    ],
+)
 def test_the_form_of_this_page_is_taken(service: Service, headers: dict[str, str]) -> None:
     service.know(CALL)
     assert save(service, "news/email", headers=headers).status_code == 200
+
+
+def test_a_form_that_is_sent_without_end_is_bounded(service: Service) -> None:
+    service.know(CALL)
+    found = [save(service, "news/email") for _ in range(30)]
+    assert [answer.status_code for answer in found] == [200] * 20 + [429] * 10
+    assert int(found[-1].headers["Retry-After"]) >= 1
+    service.clock.now += 10_000_000
+    assert save(service, "news/email").status_code == 200
+
+
+def test_behind_a_proxy_that_asks_by_its_own_name_links_say_what_this_site_is(tmp_path: Path) -> None:
+    with serving(tmp_path, DEFINITIONS, access=EngageAccess(url="https://mail.shop.example")) as service:
+        service.know(CALL)
+        for origin, status in (("https://mail.shop.example", 200), ("https://evil.example", 403)):
+            headers = {"Origin": origin, "Host": "127.0.0.1:8600"}
+            assert save(service, "news/email", headers=headers).status_code == status
 
 
 def test_a_form_that_is_old_forged_or_of_another_is_refused(service: Service) -> None:

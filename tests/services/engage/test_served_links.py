@@ -24,23 +24,31 @@ KEYS = SigningKeys({"b": SECRET})
 PERSON = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"}
 
 
-@contextmanager
-def served(folder: Path, *flags: str) -> Iterator[str]:
-    """Where it answers; all of its processes are killed at the end."""
+def begun(folder: Path, *flags: str) -> "tuple[subprocess.Popen[str], str]":
+    """A process, and where it answers."""
     (folder / "shop.yaml").write_text(DEFINITIONS)
     command = [sys.executable, "-m", "services.engage", "--listen", "127.0.0.1:0", "--store", "sqlite:store.db"]
     command += ["--definitions", "shop.yaml", "--touches", "queue:touches.db", *flags]
     told = {**os.environ, "PYTHONPATH": str(ROOT), "TODOKE_SIGNING_KEYS": f"b={SECRET}"}
-    process = subprocess.Popen(command, env=told, stdout=subprocess.PIPE, text=True, cwd=folder, start_new_session=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        command, env=told, stdout=pipe, stderr=pipe, text=True, cwd=folder, start_new_session=True
+    )
     assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("engage: http"), process.wait()
-        yield line.split()[1].rstrip(",")
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    line = process.stdout.readline()
+    assert line.startswith("engage: http"), process.wait()
+    return process, line.split()[1].rstrip(",")
+
+
+@contextmanager
+def served(folder: Path, *flags: str) -> Iterator[str]:
+    """Where it answers; all of its processes are killed at the end."""
+    process, base = begun(folder, *flags)
+    with process:
+        try:
+            yield base
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def published(folder: Path) -> list[dict[str, object]]:
@@ -71,6 +79,19 @@ def test_no_click_is_lost_by_a_kill_in_the_moment_before_its_verdict(tmp_path: P
     found = published(tmp_path)
     assert sorted({str(each["userId"]) for each in found}) == sorted(answered)
     assert len({each["id"] for each in found}) == 10  # what was published twice has one id, and is a duplicate
+
+
+def test_it_ends_when_it_is_told_to_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    process, base = begun(tmp_path)
+    with process:
+        url = links(KEYS).click(sent(), "a", "https://shop.example", 2)
+        assert httpx.get(base + path(url), headers=PERSON).status_code == 302
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_it_does_not_start_without_what_it_needs(tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_of_a_request_that_is_partly_bad_the_good_counts_and_the_rest_is_kept(se
         assert post(service, body).status_code in (400, 403)
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_is_refused_whole(service: Service, word: str) -> None:
+    """Some programs write so what is no number. Where such a word ends is not said anywhere: nothing of it is read."""
+    answer = post(service, f'{{"receipts":[{json.dumps(receipt())},{{"time":{word}}}]}}'.encode())
+    assert (answer.status_code, answer.json()["code"]) == (400, "not_json")
+    assert service.receipts() == []
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -97,7 +105,9 @@ def test_what_was_not_signed_lately_is_refused(service: Service, changed: dict[s
     assert service.receipts() == []
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats()
+#: What JSON can say: it has no word for what is no number.
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.none() | st.booleans() | st.text(max_size=8) | NUMBERS
 
 
 @settings(suppress_health_check=list(HealthCheck), max_examples=30)

@@ -1,6 +1,7 @@
 """Links and pictures: where they lead, what is published of them, what is never lost, and where nobody is sent."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from engage_service import KEYS, NOW, OLD_KEYS, Service
 from touched_shop import links, path, sent
 
 from services.engage.app import engage
+from services.engage.tracking import judge
 from services.engage.tracking.feeds import FeedAway, QueuedTouches
 from services.engage.tracking.judge import Judge
 from services.engage.tracking.receipts import hand_off_of
@@ -131,7 +133,7 @@ def test_what_comes_seconds_after_the_hand_off_is_a_machines(tracked: Tracked) -
 
 
 def test_the_scanner_and_the_reader_at_one_time_are_two(tracked: Tracked) -> None:
-    tracked.get(click(), **{"User-Agent": "Mozilla/5.0 (compatible; Mimecast)"})
+    tracked.get(click(), **{"User-Agent": "Barracuda Sentinel (EE)"})
     for _ in range(3):
         tracked.get(click())
     assert [each.get("machine", False) for each in tracked.wait(10)] == [True, False]
@@ -190,6 +192,50 @@ def test_whoever_judges_next_finds_what_the_last_one_left(tracked: Tracked) -> N
     tracked.feed, tracked.judge = tracked.judging()
     tracked.service.store.delete_control([row.id for row in tracked.service.store.read_control(9)])
     assert tracked.wait(10) == []
+
+
+def test_what_was_judged_before_others_of_earlier_is_not_judged_again(tracked: Tracked) -> None:
+    """Two clicks of ann's are one; bob's came between them, and waits when the judge's process ends."""
+    bob = links(KEYS).click(msgspec.structs.replace(sent(user="bob"), id="bobs"), "hero", TARGET, 5)
+    for url in (click(), bob, click()):
+        tracked.get(url)
+        tracked.service.clock.now += 4 * SECOND
+    [first] = tracked.wait(0)
+    tracked.feed.close()
+    tracked.feed, tracked.judge = tracked.judging()
+    found = tracked.wait(10)
+    assert found[0] == first
+    assert [each["userId"] for each in found] == ["ann", "bob"]
+
+
+def test_a_fault_that_nobody_foresaw_does_not_end_the_judge(
+    tracked: Tracked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(judge, "AWAY_SECONDS", 0.01)
+    faults = ["ann@shop.example"]
+
+    @contextmanager
+    def opened() -> Iterator[tuple[Judge, QueuedTouches]]:
+        feed, found = tracked.judging()
+        publish = found._publish
+
+        def failing(receipts: Any) -> None:
+            if faults:
+                raise KeyError(faults.pop())
+            publish(receipts)
+
+        found._publish = failing
+        yield found, feed
+
+    tracked.get(click())
+    tracked.service.clock.now += 10 * SECOND
+    with judge.judging(opened):
+        until = time.monotonic() + 30
+        while not tracked.service.receipts() and time.monotonic() < until:
+            time.sleep(0.01)
+    assert [each["kind"] for each in tracked.service.receipts()] == ["clicked"]
+    assert "the judge failed, and begins anew: KeyError" in caplog.text
+    assert "ann@shop.example" not in caplog.text
 
 
 def os_takes_the_lock(feed: QueuedTouches) -> None:

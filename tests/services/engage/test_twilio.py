@@ -91,6 +91,13 @@ def test_stop_and_start_are_heard_at_once(service: Service) -> None:
     assert [(user, kind) for user, kind, _, _ in told(service)] == [("ann", "unsubscribed"), ("ann", "resubscribed")]
 
 
+def test_a_reply_that_is_played_again_is_the_same(service: Service) -> None:
+    """Twilio signs no time: an old START after a STOP would take that back, if it were another message."""
+    for word, sid in (("START", "SM1"), ("STOP", "SM2"), ("START", "SM1")):
+        post(service, REPLIES, {"From": PHONE, "Body": word, "MessageSid": sid})
+    assert [each["id"] for each in service.receipts()] == ["sms:SM1", "sms:SM2", "sms:SM1"]
+
+
 def test_an_old_token_counts_until_it_is_gone(service: Service) -> None:
     assert post(service, STATUS, status("delivered"), token="old-token").status_code == 204
 

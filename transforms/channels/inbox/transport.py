@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from transforms.campaigns.effects import Send
 from transforms.channels.channel import Opening, OutboxLine, Transport, line_head
@@ -44,7 +45,9 @@ class InboxSender:
 
 
 class InboxLine(OutboxLine, frozen=True, kw_only=True):
-    """One line of `inbox*.jsonl`; `expires` is in seconds after the decision, null for never."""
+    """One line of `inbox*.jsonl`; `expires` is in seconds after the decision, null for never. What stands after it is
+    left out where there is none.
+    """
 
     title: str
     body: str
@@ -52,9 +55,9 @@ class InboxLine(OutboxLine, frozen=True, kw_only=True):
     deep_link: str | None
     data: dict[str, Any]
     expires: int | None
-    placement: str
-    trigger: ShownOn | None
-    locale: str
+    placement: str | UnsetType = UNSET
+    trigger: ShownOn | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
 
 
 def _open(opening: Opening) -> InboxSender:
@@ -63,7 +66,10 @@ def _open(opening: Opening) -> InboxSender:
 
 
 def _show(send: Send, message: RenderedInbox, _settings: MailSettings) -> InboxLine:
-    return InboxLine(**line_head(send), **msgspec.structs.asdict(message))
+    said = msgspec.structs.asdict(message)
+    return InboxLine(
+        **line_head(send), **said | {name: said[name] or UNSET for name in ("placement", "trigger", "locale")}
+    )
 
 
 TRANSPORT = Transport(_open, _show)

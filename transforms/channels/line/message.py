@@ -36,7 +36,7 @@ class RenderedLine(Rendered, frozen=True):
         messages = [_linked(each, linking) for each in self.messages]
         for each in messages:
             if each.get("type") == "text" and isinstance(each.get("text"), str):
-                each["text"] = linking.text(each["text"])
+                each["text"] = linking.text(each["text"], whole=len(messages) == 1)
                 _check_length(each["text"])
         return msgspec.structs.replace(self, messages=messages)
 

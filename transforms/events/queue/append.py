@@ -93,7 +93,7 @@ class Queue:
         self._waiting: deque[_Asked] = deque()
         self._bytes = 0
         self._pruned = 0.0
-        self._closed = False
+        self._closed = self._refuses = False
         self._changed = threading.Condition()
         self._writer = threading.Thread(target=self._write, name=f"queue {self.path.name}", daemon=True)
         self._writer.start()
@@ -186,11 +186,16 @@ class Queue:
             [(first,)] = self._executed(_APPEND, (len(payloads), _encode(payloads)))
         except sqlite3.Error as error:
             refused = f"the queue {self.path} did not take {counted(len(payloads), 'message')}: {error}"
-            _log.warning("%s", refused)
+            if not self._refuses:  # once: its log may be on the disk that is full
+                _log.warning("%s", refused)
+            self._refuses = True
             self._note_done(asked)
             for each in asked:
                 each.answer.set_exception(NotTaken(refused))
             return
+        if self._refuses:
+            _log.warning("the queue %s takes messages again", self.path)
+        self._refuses = False
         self._note_done(asked)
         for each in asked:
             each.answer.set_result(range(first, first + len(each.payloads)))

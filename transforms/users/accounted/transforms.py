@@ -26,7 +26,7 @@ from transforms.users.hydrate.hints import MISSING
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed
 from transforms.users.transforms import ACCOUNTED, OUTPUTS, ApplyInputs
-from transforms.users.user import Announcement, Input, User, Wake
+from transforms.users.user import Announcement, Input, Merge, User, Wake
 from transforms.users.write_batch import WriteBatch
 
 __all__ = ["AdvanceAccounted", "AnnounceAccounted", "ApplyAccounted"]
@@ -38,25 +38,29 @@ _TOLD_AT_ONCE = 1_000
 class AdvanceAccounted(beam.PTransform):
     """Like `AdvanceUnbounded`, and handles go one way (see `transforms.users.one_way`).
 
-    What a bundle makes by itself goes to the control topic, and the broker has it before any handle goes on.
+    What a bundle makes by itself goes to the control topic, and the broker has it before any handle goes on. Pasts of
+    visitors go both ways: the topic is slow, and a user who does not know the past would decide without it.
 
     Args:
       texts: the definitions, or a release of them.
       store: the store's URL.
       topic: the control topic, `projects/P/topics/T`.
       job: whose step it is.
+      anonymous: whether its keys are visitors.
     """
 
-    def __init__(self, texts: Texts | Release, store: str, topic: str, job: Job) -> None:
+    def __init__(self, texts: Texts | Release, store: str, topic: str, job: Job, *, anonymous: bool = False) -> None:
         super().__init__()
         self._texts = texts
         self._store = store
         self._topic = topic
         self._job = job
+        self._anonymous = anonymous
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
-        machine = beam.ParDo(_ApplyAccounted(self._texts, self._store, self._topic, self._job))
+        step = _ApplyAccounted(self._texts, self._store, self._topic, self._job, anonymous=self._anonymous)
+        machine = beam.ParDo(step)
         return (
             keyed
             | "Typed" >> beam.Map(_itself)
@@ -71,9 +75,10 @@ def _itself(keyed: Keyed) -> Keyed:
 
 
 class _ApplyAccounted(ApplyInputs):
-    def __init__(self, texts: Texts | Release, store: str, topic: str, job: Job) -> None:
+    def __init__(self, texts: Texts | Release, store: str, topic: str, job: Job, *, anonymous: bool = False) -> None:
         super().__init__(texts, store, job)
         self._publisher = TopicPublisher(topic)
+        self._anonymous = anonymous
         self._step = uuid4().hex
 
     def setup(self) -> None:
@@ -128,6 +133,8 @@ class _ApplyAccounted(ApplyInputs):
         bare = [each for each in results if isinstance(each, Forward) and not each.input.handle]
         if bare:
             self._publisher.publish(encode_inputs_control(each.user, [each.input]) for each in bare)
+        if self._anonymous:
+            yield from self.tagged(each for each in bare if isinstance(each.input, Merge))
         yield from self.tagged(each for each in results if not isinstance(each, Forward) or each.input.handle)
 
 

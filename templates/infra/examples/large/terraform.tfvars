@@ -13,6 +13,7 @@ parameters = {
   webhook         = "true"
 }
 secrets = {
+  TODOKE_SIGNING_KEYS       = "signing-keys@1"
   TODOKE_UNSUBSCRIBE_SECRET = "unsubscribe"
   TODOKE_SMTP_PASSWORD      = "smtp-password"
   TODOKE_SECRET_CRM         = "crm-token"
@@ -26,15 +27,15 @@ notify       = ["projects/my-project/notificationChannels/1234567890"]
 # Services for SDKs, and for customers and providers; a load balancer of ours stands before both.
 ingress = "load-balancer"
 collect = {
-  keys          = "write-keys"
+  keys          = "write-keys@2"
   announcements = true
   address_rate  = 50
   min_instances = 2
   max_instances = 20
 }
 engage = {
-  secrets       = { TODOKE_SIGNING_KEYS = "signing-keys", TODOKE_INBOX_KEYS = "inbox-keys@3" }
-  keys          = "write-keys"
+  secrets       = { TODOKE_SIGNING_KEYS = "signing-keys@1", TODOKE_INBOX_KEYS = "inbox-keys@3" }
+  keys          = "write-keys@2"
   url           = "https://links.example.com"
   min_instances = 2
 }
