@@ -15,7 +15,7 @@ group = CommandGroup("Service levels")
 
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="only this level, by its id in the definitions")]
 AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="as of this time; default: now")]
-Job = Annotated[
+ExpectedJob = Annotated[
     str | None,
     typer.Option(
         metavar="running|stopped",
@@ -35,7 +35,7 @@ def slo(
     store: StoreUrl,
     definitions: DefinitionsPath,
     as_of: AsOf = None,
-    job: Job = None,
+    job: ExpectedJob = None,
     zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
@@ -50,7 +50,7 @@ def check(
     store: StoreUrl,
     definitions: DefinitionsPath,
     as_of: AsOf = None,
-    job: Job = None,
+    job: ExpectedJob = None,
     json: Json = False,
 ) -> None:
     """Say whether the objectives of levels on trial are sane, by what they would have come to.
@@ -103,7 +103,7 @@ def enforce(
     lasts: Annotated[
         str, typer.Option("--for", metavar="DURATION", help="how long it holds, unless this is run again; 1m to 7d")
     ] = "1h",
-    job: Job = None,
+    job: ExpectedJob = None,
     json: Json = False,
 ) -> None:
     """Hold sends of low priority back while the budget of a live level is used up, as its `on_exhausted` says.
@@ -129,7 +129,7 @@ def review(
     last: Annotated[
         Path | None, typer.Option(metavar="FILE", help="the last review as Markdown; its open tasks are taken over")
     ] = None,
-    job: Job = None,
+    job: ExpectedJob = None,
     json: Json = False,
 ) -> None:
     """Write what owners look at every week: each level, who acts, the worst hours, and what changed meanwhile."""
@@ -147,7 +147,7 @@ def postmortem(
     definitions: DefinitionsPath,
     start: Annotated[str, typer.Option("--from", metavar="TIME", help="when it began")],
     end: Annotated[str, typer.Option("--to", metavar="TIME", help="when it was over; at most 7 days later")],
-    job: Job = None,
+    job: ExpectedJob = None,
 ) -> None:
     """Write down what is known of an incident, as Markdown to go on with.
 

@@ -3,7 +3,7 @@
 from todoke.slo.show import asked_levels, asked_running, asked_time
 from todoke.store import open_asked_reader
 from todoke.terminal import json_text, print_plain
-from transforms.metrics.slos.sanity import Finding, findings_of
+from transforms.metrics.slos.sanity import SanityFinding, findings_of
 from transforms.metrics.slos.status import minutes_of
 
 __all__ = ["check"]
@@ -28,6 +28,6 @@ def check(name: str | None, url: str, definitions: str, as_of: str | None, job: 
             if json:
                 print(json_text({"slo": level.id, "sane": not any(each.fault for each in found), "findings": found}))
             else:
-                for each in found or [Finding("sane", "sane", fault=False)]:
+                for each in found or [SanityFinding("sane", "sane", fault=False)]:
                     print_plain(f"{level.id}: {'' if each.fault or each.kind == 'sane' else 'note: '}{each.says}")
     return int(faults > 0)

@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.events.plain import plain_lines
 
-__all__ = ["Document", "Heading", "Listed", "Sentence", "TableOf", "as_html", "as_markdown", "open_tasks"]
+__all__ = ["Heading", "ListOf", "PageParts", "Sentence", "TableOf", "as_html", "as_markdown", "open_tasks"]
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -32,7 +32,7 @@ class Sentence(msgspec.Struct, frozen=True):
     text: str
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ListOf(msgspec.Struct, frozen=True):
     """A list; of `tasks` each can be ticked off."""
 
     items: Sequence[str]
@@ -46,21 +46,21 @@ class TableOf(msgspec.Struct, frozen=True):
     rows: Sequence[Sequence[str]]
 
 
-Document = Sequence[Heading | Sentence | Listed | TableOf]
+PageParts = Sequence[Heading | Sentence | ListOf | TableOf]
 
 
-def as_markdown(document: Document) -> str:
+def as_markdown(document: PageParts) -> str:
     """The document as Markdown, in which no text of others is mark-up."""
     return "\n\n".join("\n".join(_lines(part)) for part in document) + "\n"
 
 
-def _lines(part: Heading | Sentence | Listed | TableOf) -> Iterator[str]:
+def _lines(part: Heading | Sentence | ListOf | TableOf) -> Iterator[str]:
     match part:
         case Heading(level, text):
             yield f"{'#' * level} {_plain(text)}"
         case Sentence(text):
             yield _plain(text)
-        case Listed(items, tasks):
+        case ListOf(items, tasks):
             yield from (f"- {'[ ] ' if tasks else ''}{_plain(item)}" for item in items)
         case TableOf(heads, rows):
             for row in (heads, ["---"] * len(heads), *rows):
@@ -71,7 +71,7 @@ def _plain(text: str) -> str:
     return " ".join(plain_lines(text).split()).replace("<", "&lt;")
 
 
-def as_html(title: str, document: Document) -> str:
+def as_html(title: str, document: PageParts) -> str:
     """The document as one HTML file that fetches nothing, for light and dark, telephones and paper."""
     body = "\n".join(line for part in document for line in _tags(part))
     policy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -83,13 +83,13 @@ def as_html(title: str, document: Document) -> str:
     )
 
 
-def _tags(part: Heading | Sentence | Listed | TableOf) -> Iterator[str]:
+def _tags(part: Heading | Sentence | ListOf | TableOf) -> Iterator[str]:
     match part:
         case Heading(level, text):
             yield f"<h{level}>{_safe(text)}</h{level}>"
         case Sentence(text):
             yield f"<p>{_safe(text)}</p>"
-        case Listed(items, tasks):
+        case ListOf(items, tasks):
             mark = "☐ " if tasks else ""
             yield f"<ul>{''.join(f'<li>{mark}{_safe(item)}</li>' for item in items)}</ul>"
         case TableOf(heads, rows):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from beam_pipelines.values import read_time
 from todoke.slo.changes import changes_between
-from todoke.slo.document import Document, Heading, Listed, Sentence, TableOf, as_markdown
+from todoke.slo.document import Heading, ListOf, PageParts, Sentence, TableOf, as_markdown
 from todoke.slo.show import asked_levels, asked_running
 from todoke.slo.shown import share_text
 from todoke.store import open_asked_reader
@@ -54,7 +54,7 @@ def postmortem(url: str, definitions: str, start: str, end: str, job: str | None
     print(as_markdown([*parts, *_affected(sends, users, letters, all_read=all_read), *_to_fill_in()]), end="")
 
 
-def _head(first: int, last: int, incident: Incident) -> Document:
+def _head(first: int, last: int, incident: Incident) -> PageParts:
     rows = []
     for events, status in incident.levels:
         level, window = status.level, status.events
@@ -71,7 +71,7 @@ def _head(first: int, last: int, incident: Incident) -> Document:
     ]
 
 
-def _timeline(incident: Incident, changes: list[str]) -> Document:
+def _timeline(incident: Incident, changes: list[str]) -> PageParts:
     rows = []
     for span in incident.spans:
         bad = f"{span.events.bad:,} of {span.events.total:,}"
@@ -84,11 +84,11 @@ def _timeline(incident: Incident, changes: list[str]) -> Document:
         Heading(2, "Timeline"),
         TableOf(("time", "what"), rows) if rows else Sentence("The metrics know of no bad event."),
         Heading(2, "What changed in the day before, and meanwhile"),
-        Listed(changes),
+        ListOf(changes),
     ]
 
 
-def _affected(sends: Counter[tuple[str, ...]], users: int, letters: Counter[str], *, all_read: bool) -> Document:
+def _affected(sends: Counter[tuple[str, ...]], users: int, letters: Counter[str], *, all_read: bool) -> PageParts:
     rows = [(*key, f"{number:,}") for key, number in sorted(sends.items())]
     heads = ("campaign", "step", "channel", "state", "reason", "sends")
     more = "" if all_read else f" Only {_MOST_READ:,} were read: there are more."
@@ -104,12 +104,12 @@ def _affected(sends: Counter[tuple[str, ...]], users: int, letters: Counter[str]
     return parts
 
 
-def _to_fill_in() -> Iterator[Heading | Sentence | Listed]:
+def _to_fill_in() -> Iterator[Heading | Sentence | ListOf]:
     for title, text in _FILL_IN:
         yield Heading(2, title)
         yield Sentence(f"(fill in) {text}".strip())
     yield Heading(2, "Actions")
-    yield Listed(["what, who, until when"], tasks=True)
+    yield ListOf(["what, who, until when"], tasks=True)
 
 
 def _not_sent(reader: Reader, first: int, last: int) -> tuple[Counter[tuple[str, ...]], int, bool]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from todoke.clock import UTC_CLOCK
 from todoke.slo.changes import changes_between
-from todoke.slo.document import Document, Heading, Listed, Sentence, TableOf, as_html, as_markdown, open_tasks
+from todoke.slo.document import Heading, ListOf, PageParts, Sentence, TableOf, as_html, as_markdown, open_tasks
 from todoke.slo.show import asked_levels, asked_running, asked_time
 from todoke.slo.shown import level_json, percent_text, share_text
 from todoke.store import open_asked_reader
@@ -92,16 +92,16 @@ def _open_actions(last: Path | None) -> list[str]:
         raise WrongUse(f"--last: {last} cannot be read: {error}") from error
 
 
-def _document(start: int, reviews: list[LevelReview], changes: list[str], open_actions: list[str]) -> Document:
+def _document(start: int, reviews: list[LevelReview], changes: list[str], open_actions: list[str]) -> PageParts:
     rows = [_row(each) for each in reviews]
     acting = [_acts(each) for each in reviews if each.status.state in (ACT, EXHAUSTED, NO_DATA)]
     heads = ("level", "owner", "objective", "state", "left", "burn in the week", "bad events in the week")
-    parts: list[Heading | Sentence | Listed | TableOf] = [
+    parts: list[Heading | Sentence | ListOf | TableOf] = [
         Heading(1, f"Service levels, week {_name(start)}"),
         Sentence(f"From {write_time(start)} to {write_time(start + _WEEK)}. States are those at its end."),
         TableOf(heads, rows),
         Heading(2, "Who acts"),
-        Listed(acting or ["nobody has to"]),
+        ListOf(acting or ["nobody has to"]),
         Heading(2, "Worst hours"),
     ]
     worst = [
@@ -110,10 +110,10 @@ def _document(start: int, reviews: list[LevelReview], changes: list[str], open_a
         for hour, events in each.worst
     ]
     parts.append(TableOf(("level", "hour from", "bad events"), worst) if worst else Sentence("No event was bad."))
-    parts += [Heading(2, "What changed meanwhile"), Listed(changes)]
+    parts += [Heading(2, "What changed meanwhile"), ListOf(changes)]
     parts += [Heading(2, "Actions of the last review that are open")]
-    parts.append(Listed(open_actions, tasks=True) if open_actions else Sentence("None is known."))
-    return [*parts, Heading(2, "Actions"), Listed(["what, who, until when"], tasks=True)]
+    parts.append(ListOf(open_actions, tasks=True) if open_actions else Sentence("None is known."))
+    return [*parts, Heading(2, "Actions"), ListOf(["what, who, until when"], tasks=True)]
 
 
 def _row(each: LevelReview) -> tuple[str, ...]:

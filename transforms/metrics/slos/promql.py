@@ -13,13 +13,13 @@ from transforms.slos.definitions import Indicator
 from transforms.storage.series import escaped
 from transforms.users.measures import seconds_text
 
-__all__ = ["Counted", "bad_ratio", "counted_by", "events_in", "number_text", "range_text"]
+__all__ = ["EventSeries", "bad_ratio", "counted_by", "events_in", "number_text", "range_text"]
 
 #: A minute may hold one sample alone, of which no increase is known.
 _LOOKED = "2m"
 
 
-class Counted(msgspec.Struct, frozen=True):
+class EventSeries(msgspec.Struct, frozen=True):
     """Counters of an indicator: `total` counts all events, `bad` those that are bad, or `good` the others.
 
     Where there is no series of the bad yet there were none; of buckets there is always one.
@@ -30,7 +30,7 @@ class Counted(msgspec.Struct, frozen=True):
     good: str = ""
 
 
-def counted_by(indicator: Indicator) -> Counted:
+def counted_by(indicator: Indicator) -> EventSeries:
     """The counters of an indicator, without that of freshness, which counts minutes."""
     match indicator.kind:
         case "latency" if indicator.service:
@@ -39,23 +39,23 @@ def counted_by(indicator: Indicator) -> Counted:
             return _histogram("latency", indicator, ("from", indicator.start), ("to", "handed_off"))
         case "success":
             whose = (*_whose(indicator), 'reason!="held"')
-            return Counted(
+            return EventSeries(
                 _series("sends_total", *whose, 'state=~"handed_off|confirmed|failed|unknown|expired"'),
                 _series("sends_total", *whose, 'state=~"failed|unknown|expired"'),
             )
         case "accounting":
-            return Counted(
+            return EventSeries(
                 _series("accounts_total", 'outcome=~"applied|dead_letter"'),
                 _series("accounts_total", 'outcome="dead_letter"'),
             )
         case "correctness":
-            return Counted(
+            return EventSeries(
                 _series("audited_total", 'outcome=~"agree|differ"'), _series("audited_total", 'outcome="differ"')
             )
         case "availability":
             machines = () if indicator.service == "collect" else ('path!~"/live|/ready|/metrics|/openapi.json"',)
             name = f"{indicator.service}_requests_total"
-            return Counted(_series(name, *machines), _series(name, *machines, 'status=~"5.."'))
+            return EventSeries(_series(name, *machines), _series(name, *machines, 'status=~"5.."'))
     raise ValueError(f"{indicator.kind} is not counted by events")
 
 
@@ -92,10 +92,10 @@ def _step(window: int) -> str:
     return "1m" if window <= DAY else "15m"
 
 
-def _histogram(name: str, indicator: Indicator, *labels: tuple[str, str]) -> Counted:
+def _histogram(name: str, indicator: Indicator, *labels: tuple[str, str]) -> EventSeries:
     said = (*_whose(indicator), *(f'{label}="{value}"' for label, value in labels))
     good = _series(f"{name}_seconds_bucket", *said, _edge(indicator.below))
-    return Counted(_series(f"{name}_seconds_count", *said), good=good)
+    return EventSeries(_series(f"{name}_seconds_count", *said), good=good)
 
 
 def _edge(below: int) -> str:

@@ -13,13 +13,13 @@ from transforms.slos.alerts import Alert, alerts_of, one_pages_below
 from transforms.slos.budget import Events, burn_of
 from transforms.slos.definitions import ServiceLevel
 
-__all__ = ["Finding", "findings_of"]
+__all__ = ["SanityFinding", "findings_of"]
 
 #: Whoever uses less of a budget than this share has an objective that asks for nothing.
 _TOO_EASY = Fraction(1, 10)
 
 
-class Finding(msgspec.Struct, frozen=True):
+class SanityFinding(msgspec.Struct, frozen=True):
     """What is said of a level: by `kind` a word for programs. `fault`: it should not go live so."""
 
     kind: str
@@ -27,47 +27,47 @@ class Finding(msgspec.Struct, frozen=True):
     fault: bool = True
 
 
-def findings_of(level: ServiceLevel, minutes: Minutes, now: int) -> list[Finding]:
+def findings_of(level: ServiceLevel, minutes: Minutes, now: int) -> list[SanityFinding]:
     """What is wrong with a level by the events of its window until now, and what is worth knowing."""
     events = minutes.trailing(now, level.length)
     found = [*_alerts(level, minutes, now, events)]
     if not events.total:
-        return [Finding("no_data", "there are no events: nothing is known, and nothing would alert"), *found]
+        return [SanityFinding("no_data", "there are no events: nothing is known, and nothing would alert"), *found]
     found += _budget(level, events)
     known = now - min(minutes)
     if known < level.length:
         says = f"only {known // DAY} days of {level.length // DAY} are known"
-        found.append(Finding("young", says, fault=False))
+        found.append(SanityFinding("young", says, fault=False))
     return found
 
 
-def _budget(level: ServiceLevel, events: Events) -> list[Finding]:
+def _budget(level: ServiceLevel, events: Events) -> list[SanityFinding]:
     used, allowed = burn_of(events, level.objective) or Fraction(0), (1 - level.objective) * events.total
     were = f"{events.bad:,} of {events.total:,} events were bad, and {float(allowed):,.1f} may be"
     if used >= 1:
-        return [Finding("missed", f"missed from the start: {were}")]
+        return [SanityFinding("missed", f"missed from the start: {were}")]
     if allowed < 1:
-        return [Finding("too_few", f"the first failure exhausts the budget: {were}")]
-    return [Finding("too_easy", f"met too easily: {were}")] if used < _TOO_EASY else []
+        return [SanityFinding("too_few", f"the first failure exhausts the budget: {were}")]
+    return [SanityFinding("too_easy", f"met too easily: {were}")] if used < _TOO_EASY else []
 
 
-def _alerts(level: ServiceLevel, minutes: Minutes, now: int, events: Events) -> list[Finding]:
+def _alerts(level: ServiceLevel, minutes: Minutes, now: int, events: Events) -> list[SanityFinding]:
     kept, left_out = alerts_of(level.objective, level.length)
-    found = [Finding("left_out", str(each), fault=False) for each in left_out]
+    found = [SanityFinding("left_out", str(each), fault=False) for each in left_out]
     if not kept:
-        return [Finding("never_alerts", "no alert could ever fire"), *found]
+        return [SanityFinding("never_alerts", "no alert could ever fire"), *found]
     most = {alert: _most(minutes, now, level.length, alert.long) for alert in kept} if events.total else {}
     silent = [alert for alert, number in most.items() if number < level.at_least]
     none_left = len(silent) == len(kept)
     for alert in silent:
         had = f"its window had at most {most[alert]:,} events, and `at_least` is {level.at_least:,}"
         says = f"{_name(alert)} could not have fired: {had}"
-        found.append(Finding("never_alerts" if none_left else "silent", says, fault=none_left))
+        found.append(SanityFinding("never_alerts" if none_left else "silent", says, fault=none_left))
     for alert in kept:
         alone = one_pages_below(alert, level.objective)
         if alert not in silent and level.at_least < alone:
             says = f"one bad event fires {_name(alert)} where that has fewer than {float(alone):,.1f} events"
-            found.append(Finding("thin", f"{says}: raise `at_least`, now {level.at_least:,}", fault=False))
+            found.append(SanityFinding("thin", f"{says}: raise `at_least`, now {level.at_least:,}", fault=False))
     return found
 
 
