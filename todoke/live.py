@@ -26,7 +26,7 @@ from todoke.control import open_control
 from todoke.guarded import Guarded
 from todoke.heartbeat import DRAIN_SECONDS, Heartbeat
 from todoke.prism import find_prism
-from todoke.self_seeding import keep_seeded
+from todoke.self_seeding import SOON, Looks, keep_seeded, keep_warming
 from todoke.stalled import keep_moving
 from todoke.terminal import last_line
 from todoke.wake import wake_all
@@ -40,6 +40,7 @@ from transforms.events.sources import EventQueue
 from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
+from transforms.segments.values import MINUTE
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
 from transforms.users.lease import LIVE_JOB, JobLease
@@ -82,7 +83,8 @@ def run_live(
 
     Users with a deadline or an open send are woken beside it: with millions of them a start would take minutes. It
     holds the lease on the store: one that a job left that does not renew it any more is waited for. And it writes how
-    far the job is behind, deletes dead letters that are too old, and seeds what a publication asks anew of the past.
+    far the job is behind, deletes dead letters that are too old, seeds what a publication asks anew of the past, and
+    counts the minutes in which users wait for that.
 
     Args:
       config: of the job.
@@ -120,8 +122,9 @@ def run_live(
     look = _with_store(url, lambda store, stop: keep_behind(job.part(InFlight), job.part(Feeds), store, stop))
     prune = _with_store(url, lambda store, stop: keep_pruned(store, config.letters_kept_for, stop))
     watch = partial(keep_moving, moved=heart.moved, waiting=heart.waiting)
-    seed = (partial(keep_seeded, config, job),) if config.seed else ()
-    beside = wake, lease.keep, look, prune, watch, *seed, *more(job)
+    looks = Looks(time.time_ns() // 1000, SOON if config.seed else MINUTE)
+    seed = [partial(keep, config, job, looks) for keep in (keep_seeded, keep_warming)]
+    beside: list[Beside] = [wake, lease.keep, look, prune, watch, *seed, *more(job)]
     run_graph(lambda pipeline: build_live(pipeline, config, runtime), job, beam_flags, beside=beside, drain=drain)
     lease.release()
     held.close()

@@ -124,6 +124,18 @@ def test_a_minute_without_a_measurement_is_bad_while_a_job_is_expected(store: St
     assert events(store, FRESH, expected=False) == Events(3, 7)
 
 
+def test_a_segment_is_not_fresh_while_it_warms(store: Store) -> None:
+    for ago in range(1, 8):
+        looked(store, ago)
+    write(store, ("warming", "vip", 6 * MINUTE, 1), ("warming", "vip", 4 * MINUTE, 30), ("warming", "vips", MINUTE, 1))
+    write(store, ("warming", "vip", 40 * MINUTE, 1))  # before anything was measured
+    assert events(store, FRESH) == Events(0, 7)
+    assert events(store, msgspec.structs.replace(FRESH, segment="vip")) == Events(2, 7)
+    looked(store, 3, "120")
+    assert events(store, msgspec.structs.replace(FRESH, segment="vip")) == Events(3, 7)
+    assert events(store, msgspec.structs.replace(FRESH, segment="gold")) == Events(1, 7)
+
+
 def test_a_minute_that_is_not_over_is_not_bad(store: Store) -> None:
     looked(store, 1)
     assert events(store, FRESH, expected=True) == Events(0, 1)

@@ -11,13 +11,15 @@ from commands import Todoke
 from releases import publish, release_of
 
 from beam_pipelines.options import Config
-from todoke.self_seeding import OVER, Looks, keep_seeded
+from todoke.self_seeding import OVER, Looks, keep_seeded, keep_warming
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release, beside, encode_pointer, encode_texts
 from transforms.campaigns.transforms import write_file
 from transforms.events.decode import decode
+from transforms.events.live.inflight import InFlight
 from transforms.events.sources import Subscription
 from transforms.job import Job
+from transforms.metrics.counts import counts_of
 from transforms.storage.open import open_store
 from transforms.users.control import decode_control
 from transforms.users.effects import Account
@@ -123,7 +125,7 @@ def test_a_live_job_seeds_by_itself(shop: Shop) -> None:
     config = Config(shop.release, Subscription("projects/p/subscriptions/s"), 0, store=shop.url, live=True)
     looks = iter([False, False])
 
-    keep_seeded(config, Job(), lambda: next(looks, True) if not shop.store.read_control(1) else True)
+    keep_seeded(config, Job(), Looks(), lambda: next(looks, True) if not shop.store.read_control(1) else True)
     assert (shop.deliver(), shop.members) == (3, {"ann"})
 
 
@@ -138,6 +140,65 @@ def test_it_looks_again_soon_where_somebody_waited_and_seldom_where_nobody_did(s
         assert looks.due(definitions, now + pause * 1_000_000 - 1) == set()
         assert looks.due(definitions, now + pause * 1_000_000) == {ACTIVE}
     assert time.time_ns() // 1000 > ACTIVE
+
+
+def warming(shop: Shop) -> set[tuple[str, int]]:
+    """Segments, with the minutes in which they are known to have warmed."""
+    counts = counts_of(shop.store, "warming")
+    return {(each.labels["segment"], each.window // MINUTE * MINUTE) for each in counts if each.count}
+
+
+def test_it_knows_for_which_activations_somebody_waits(shop: Shop) -> None:
+    definitions, now = compiled(shop.release), ACTIVE + OVER
+    looks, later = Looks(PUBLISHED), Looks(now)
+    assert looks.waiting(definitions, ACTIVE - 1) == frozenset()
+    assert looks.waiting(definitions, ACTIVE) == {ACTIVE}, "nobody has searched yet"
+    assert later.waiting(definitions, now) == frozenset(), "a job that began after it does not know"
+    search = later.begin()
+    search.empty[ACTIVE] += 1
+    assert later.waiting(definitions, now) == {ACTIVE}, "the search goes on, and has found somebody"
+    later.note({ACTIVE}, search, now)
+    assert later.waiting(definitions, now + MINUTE) == {ACTIVE}
+    later.note({ACTIVE}, later.begin(), now)
+    assert later.waiting(definitions, now + MINUTE) == frozenset()
+
+
+@pytest.mark.parametrize("seed", [True, False])
+def test_the_minutes_in_which_users_wait_for_seeds_are_counted(shop: Shop, seed: bool) -> None:
+    config = Config(shop.release, Subscription("projects/p/subscriptions/s"), 0, store=shop.url, live=True, seed=seed)
+    looks, job = Looks(time.time_ns() // 1000), Job()
+
+    def once(keep: Any) -> None:
+        stops = iter([False] * 6)  # it is asked between seeds, too
+        keep(config, job, looks, lambda: next(stops, True))
+
+    once(keep_warming)
+    assert warming(shop) == set()
+    once(keep_seeded)
+    assert bool(shop.store.read_control(1)) == seed
+    since = time.time_ns() // 1000 // MINUTE * MINUTE
+    once(keep_warming)
+    found = warming(shop)
+    assert {segment for segment, _ in found} == {"s", "t"}
+    assert all(minute >= since for _, minute in found)
+
+
+def test_who_is_judged_by_an_older_condition_says_that_it_warms(shop: Shop) -> None:
+    """On every engine, also where nobody searches."""
+
+    def take(message: Plain, clock: int) -> None:
+        batch = WriteBatch(
+            compiled(shop.release), shop.store, in_flight=InFlight(), counts_with_rows=True, clock=lambda: clock
+        )
+        event, _ = decode(json.dumps(message).encode())
+        batch.apply(open_users(shop.store, [route(event)])[route(event)], [event])
+        list(batch.flush())
+
+    take(call(9, "ann"), ACTIVE - 1)
+    take(call(12, "new"), ACTIVE + 2 * MINUTE)
+    assert warming(shop) == set(), "it does not count yet, and who is new waits for nothing"
+    take(call(13, "ann"), ACTIVE + 3 * MINUTE)
+    assert warming(shop) == {("s", ACTIVE + 3 * MINUTE), ("t", ACTIVE + 3 * MINUTE)}
 
 
 @pytest.mark.parametrize(

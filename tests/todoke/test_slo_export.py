@@ -27,6 +27,7 @@ LEVELS = {
     "audited": ("correctness", "99", "7d"),
     "engaged": ("{availability: {service: engage}}", "99.9", "28d"),
     "fresh": ("{freshness: {job: true, below: 60s}}", "99", "28d"),
+    "known": ("{freshness: {segment: vip, below: 60s}}", "99", "28d"),
 }
 
 
@@ -87,7 +88,7 @@ def test_promtool_takes_the_rules_and_their_tests_pass(
         done = subprocess.run([promtool, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     fired = [test for test in yaml.safe_load(tests)["tests"] if test["alert_rule_test"][0]["exp_alerts"]]
-    assert len(fired) == {"audited": 2, "sent": 3}.get(name, 4)  # of seven days, and of 90 percent
+    assert len(fired) == {"audited": 2, "sent": 3, "known": 6}.get(name, 4)  # of 7 days, of 90 %, one that warms
 
 
 def test_a_rule_that_is_wrong_fails_its_tests(tmp_path: Path, todoke: Todoke, promtool: str) -> None:

@@ -83,6 +83,7 @@ METRICS: Mapping[str, Metric] = {
         HISTOGRAM,
     ),
     "behind": Metric("how far the job is behind, looked at every second; on Dataflow with each bundle", (), HISTOGRAM),
+    "warming": Metric("looks that found a segment's conditions wait for seeds", ("segment",)),
     "queued": Metric("messages of an embedded queue that are not acknowledged", (), GAUGE),
     "queued_since": Metric(
         "when the oldest of them arrived, else when none was there, in seconds since 1970", (), GAUGE, SECOND

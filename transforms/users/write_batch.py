@@ -103,6 +103,7 @@ class WriteBatch:
         self._tallies = Tallies(self._window)
         #: When the oldest event arrived that is applied here; on one machine the process looks at what waits itself.
         self._oldest: int | None = None
+        self._warming: set[int] = set()  # activations that users who were judged here wait for
         self._rows = Rows()
         self._writing: Future[list[Forward]] | None = None
         self._sends: list[Send] = []
@@ -211,6 +212,8 @@ class WriteBatch:
     def _keep(self, made: _Made, inputs: Sequence[Input]) -> tuple[User, bytes]:
         user, state, effects, tallies, rows = made
         self.tallies.join(tallies)
+        if self._live and user.seeds:
+            self._warming |= user.warming
         if self._one_way:
             effects, ended = one_way(inputs, effects)
             self._ended += ended
@@ -295,6 +298,7 @@ class WriteBatch:
         Raises:
           StoreError: if rows could not be written; nothing was given out then.
         """
+        self._count_warming()
         rows, self._rows = self._rows, Rows()
         writing, self._writing = self._writing, None
         taken = self._write_after(writing, rows, last=True)
@@ -316,6 +320,13 @@ class WriteBatch:
             self.tallies.observe("behind", micros=self._clock() - self._oldest)
             self._oldest = None
         yield from self.tallies.drain()
+
+    def _count_warming(self) -> None:
+        """Count once for each segment that somebody was judged while its conditions wait for a seed."""
+        warming, self._warming = self._warming, set()
+        over = frozenset(at for at in warming if at <= self._clock())
+        for segment in self.definitions.index.waiting(over):
+            self.tallies.count("warming", segment, at=self._clock())
 
     def _without_merges(self, user: User, inputs: list[Input]) -> list[Input]:
         """Without a store there is no way back, and so no merging of two users with a user id: set it aside.

@@ -135,7 +135,8 @@ def _within(edge: str | None, below: int) -> bool | None:
 
 
 def _fresh(source: Counts, indicator: Indicator, since: int, now: int, *, expected: bool) -> dict[int, tuple[int, int]]:
-    """A minute is good if the job was looked at in it, and was never further behind.
+    """A minute is good if the job was looked at in it, and was never further behind; of a segment, if it did not warm
+    in it either.
 
     If none is expected any more, minutes count up to the last one that was measured.
     """
@@ -151,4 +152,12 @@ def _fresh(source: Counts, indicator: Indicator, since: int, now: int, *, expect
         known = now - _WRITTEN_WITHIN
         end = max(end, known - known % MINUTE)
     first = max(min(looked), since - since % MINUTE)
-    return {minute: (1, 0) if looked.get(minute) else (0, 1) for minute in range(first, end, MINUTE)}
+    warming = _warming(source, indicator.segment, first) if indicator.segment else frozenset()
+    fresh = {minute for minute, is_good in looked.items() if is_good} - warming
+    return {minute: (1, 0) if minute in fresh else (0, 1) for minute in range(first, end, MINUTE)}
+
+
+def _warming(source: Counts, segment: str, since: int) -> frozenset[int]:
+    """The minutes in which somebody waited for a seed of the segment's conditions."""
+    start = series_start("warming", "segment", segment)
+    return frozenset(count.window for count in counts_in(source, start, since) if count.count > 0)

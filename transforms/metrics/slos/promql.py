@@ -81,10 +81,14 @@ def events_in(indicator: Indicator, window: int) -> str:
 
 
 def _fresh(indicator: Indicator) -> str:
-    """1 where the job was looked at and never further behind, else 0."""
+    """1 where the job was looked at and never further behind, and the segment did not warm, else 0."""
     looks = f"sum(increase({PREFIX}behind_seconds_count[{_LOOKED}]))"
     good = f"sum(increase({_series('behind_seconds_bucket', _edge(indicator.below))}[{_LOOKED}]))"
-    return f"({good} >= bool ({looks} > 0)) or vector(0)"
+    fresh = f"({good} >= bool ({looks} > 0))"
+    if indicator.segment:
+        warming = _series("warming_total", f'segment="{escaped(indicator.segment)}"')
+        fresh = f"({fresh} unless sum(increase({warming}[{_LOOKED}])) > 0)"
+    return f"{fresh} or vector(0)"
 
 
 def _step(window: int) -> str:

@@ -1,5 +1,5 @@
 """Tests of the rules, for `promtool test rules`: each alert above its factor, below it, in a short window that is clean
-again, and with too few events. Samples are one a minute.
+again, with too few events, and of a segment that warms. Samples are one a minute.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 from transforms.metrics.slos.promql import counted_by
 from transforms.metrics.slos.rules import alert_name, annotations_of, labels_of
 from transforms.segments.values import MINUTE
-from transforms.slos.alerts import Alert, alerts_of
+from transforms.slos.alerts import PAGE, Alert, alerts_of
 from transforms.slos.definitions import Indicator, ServiceLevel
 from transforms.users.measures import seconds_text
 
@@ -41,21 +41,33 @@ def _tests(level: ServiceLevel) -> Iterator[dict[str, Any]]:
         yield _test(level, alert, "below the factor", [(below, end)], many, fires=False)
         clean = [(Fraction(1), end - short - 3), (Fraction(0), short + 3)]
         yield _test(level, alert, "clean again", clean, many, fires=False)
+        if level.indicator.segment and alert.kind == PAGE:
+            yield _test(level, alert, "warming", [(Fraction(0), end)], many, fires=True, warming=True)
         if level.indicator.kind != "freshness":
             few = Fraction(level.at_least, long) / 2
             yield _test(level, alert, "too few events", [(Fraction(1), end)], few, fires=False)
 
 
 def _test(
-    level: ServiceLevel, alert: Alert, name: str, parts: list[tuple[Fraction, int]], many: Fraction, *, fires: bool
+    level: ServiceLevel,
+    alert: Alert,
+    name: str,
+    parts: list[tuple[Fraction, int]],
+    many: Fraction,
+    *,
+    fires: bool,
+    warming: bool = False,
 ) -> dict[str, Any]:
     end = sum(minutes for _, minutes in parts)
     expected = [{"exp_labels": labels_of(level, alert), "exp_annotations": annotations_of(level, alert)}]
     asked = {"eval_time": f"{end}m", "alertname": alert_name(level, alert), "exp_alerts": expected if fires else []}
+    series = _series(level.indicator, parts, many)
+    if warming:
+        series += [{"series": f'todoke_warming_total{{segment="{level.indicator.segment}"}}', "values": f"1+1x{end}"}]
     return {
         "name": f"{alert_name(level, alert)}: {name}",
         "interval": "1m",
-        "input_series": _series(level.indicator, parts, many),
+        "input_series": series,
         "alert_rule_test": [asked],
     }
 
