@@ -242,7 +242,7 @@ DELIVERED = {
 
 
 #: What live runs find in a store, and what is asked of runs, reached in tests/channels only.
-LOOKED_UP = {"deleted", "missed", "same_mailbox"}
+LOOKED_UP = {"deleted", "held", "missed", "same_mailbox"}
 #: What nobody foresaw, reached in tests/users.
 FAULTS = {"internal"}
 

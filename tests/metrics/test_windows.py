@@ -253,6 +253,8 @@ def test_a_bundle_that_is_tried_again_counts_once(tmp_path: Path, faltering: Any
     assert found.pop("behind_sum{}")
     latency = [found.pop(series) for series in list(found) if series.startswith("latency{")]
     sums = [found.pop(series) for series in list(found) if series.startswith("latency_sum{")]
+    (units,) = [found.pop(series) for series in list(found) if series.startswith("units{")]
+    assert units == {0: 5}, "who entered for the first time, by the day"
     decided = {0: 2, 1: 1, 30: 1, 2: 1, 120: 1}
     assert latency == [decided] * 2, "by the wall clock, from arrival and from trigger"
     assert [each.keys() for each in sums] == [decided.keys()] * 2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from samples import NOW, event, identity, inbox, lease, letter, member, sent, user
 
-from transforms.storage.rows import EventKey, InboxMarks, MetricRow, RunRow
+from transforms.storage.rows import EventKey, HoldRow, InboxMarks, MetricRow, RunRow
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 
@@ -64,6 +64,8 @@ CALLS: dict[str, Callable[[Store], Any]] = {
         store.record([sent("\0mailbox:x", lease=0, detail="s1")]),
         store.delete_mailbox_claims(["s1"]),
     ],
+    "write_hold": lambda store: store.write_hold(HoldRow(30, ("mails",), NOW, NOW + 1)),
+    "read_hold": lambda store: store.read_hold(),
     "delete_user": lambda store: store.delete_user("u1", ["vip"], [("anonymous", "a1")], row=True),
 }
 
