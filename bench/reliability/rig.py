@@ -103,6 +103,7 @@ class Rig:
       url: of the store.
       environment: of the job, beside the broker's.
       tables: the proxy before the store, if there is one.
+      definitions: what the job runs.
     """
 
     def __init__(
@@ -113,10 +114,12 @@ class Rig:
         *,
         environment: dict[str, str] | None = None,
         tables: Flaky | None = None,
+        definitions: Path = DEFINITIONS,
     ) -> None:
         self.folder = folder
         self.broker = broker
         self.tables = tables
+        self.definitions = definitions
         self.fcm, self.smtp = LocalFcm.start(slow=SLOW_SECONDS), LocalSmtp.start()
         self.url = url
         self.store: Store = open_store(url)
@@ -127,7 +130,7 @@ class Rig:
     def flags(self, events: str, store: str) -> dict[str, Any]:
         """The flags of `todoke run`, with the local servers."""
         return {
-            "--definitions": DEFINITIONS,
+            "--definitions": self.definitions,
             "--events": events,
             "--store": store,
             "--push": f"fcm:demo-project@{self.fcm.url}",

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from bench.reliability.rig import DEFINITIONS, Rig
+from bench.reliability.rig import Rig
 from bench.reliability.stream import Call, owners
 from transforms.storage.rows import EventKey, LedgerState
 
@@ -110,7 +110,7 @@ def settle(rig: Rig, progress: Progress, say: Callable[[str], None]) -> str:
         lapsed = max(row.lease for row in claimed) / 1e6 + 1
         say(f"{len(claimed)} claims were left behind; their leases end in {lapsed - time.time():.0f} s")
         time.sleep(max(0.0, lapsed - time.time()))
-    command = [sys.executable, "-m", "todoke", "sweep", "--store", rig.url, "--definitions", str(DEFINITIONS)]
+    command = [sys.executable, "-m", "todoke", "sweep", "--store", rig.url, "--definitions", str(rig.definitions)]
     swept = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     wait_for(lambda: not _open_sends(rig) and _quiet(rig), rig, "every send is closed", pause=2.0)
     rig.job.stop()

@@ -11,14 +11,19 @@ from hypothesis import strategies as st
 from strength import examples
 
 from transforms.campaigns.effects import Send
-from transforms.channels.counted import CountedLedger
+from transforms.channels.counted import CountedLedger, count_delivery
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
 from transforms.channels.sweep import sweep
 from transforms.metrics.counts import counts_of, histograms_of, summed
+from transforms.metrics.slos.indicators import read_minutes
+from transforms.segments.values import DAY
+from transforms.slos.budget import Events
+from transforms.slos.definitions import Indicator
 from transforms.storage.open import open_store
 from transforms.storage.rows import LedgerRow, MetricRow
 from transforms.storage.store import Store, StoreError
+from transforms.users.tally import Tallies
 
 NOW = 1_772_000_000_000_000
 SECOND = 1_000_000
@@ -49,6 +54,7 @@ def test_a_claim_that_another_has_is_a_repetition_and_a_final_one_is_counted(sto
     rows = [row("a"), row("b", "suppressed", "capped"), row("c", "expired")]
     assert set(ledger.claim(rows).values()) == {None}
     assert counted(store, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
+    assert counted(store, "sends", "state", "variant") == {("expired", "b"): 1}
     assert counted(store, "repeated", "channel") == {}
     assert None not in ledger.claim(rows).values()
     assert counted(store, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
@@ -68,7 +74,10 @@ def test_a_released_claim_counts_when_it_ends(store: Store, sends: list[Send]) -
         row("b", "expired"),
     ]
     ledger.record([row("a", "handed_off", "projects/p/messages/1")])
-    assert counted(store, "sends", "state", "reason", "variant") == {("handed_off", "", "b"): 1}
+    assert counted(store, "sends", "state", "reason", "variant") == {
+        ("handed_off", "", "b"): 1,
+        ("expired", "", "b"): 1,
+    }
     assert counted(store, "suppressed", "reason") == {("expired",): 1}
     latencies = histograms_of(summed(counts_of(store, "latency")), "latency")
     assert {dict(labels)["from"]: each.sum for labels, each in latencies.items()} == dict.fromkeys(
@@ -140,7 +149,7 @@ def test_in_sqlite_what_the_ledger_holds_is_what_was_counted(steps: list[tuple[s
                 found[dict(labels)["state"]] += count
             elif name == "suppressed":
                 found["suppressed"] += count
-        refused = ended["suppressed"] + ended.pop("expired", 0)
+        refused = ended["suppressed"] + ended["expired"]  # what expired was not sent, and ended, too
         assert +found == +(ended | Counter(suppressed=refused))
     store.close()
 
@@ -205,7 +214,7 @@ def test_where_a_row_stands_by_itself_a_refused_count_waits_and_what_was_claimed
     ledger.record([row("a", "handed_off")])
     assert [*kept.scan_metrics("")] == []
     ledger.claim([row("c", "expired")])
-    assert counted(kept, "sends", "state") == {("handed_off",): 1}
+    assert counted(kept, "sends", "state") == {("handed_off",): 1, ("expired",): 1}
     assert counted(kept, "suppressed", "reason") == {("capped",): 1, ("expired",): 1}
     kept.close()
 
@@ -267,3 +276,25 @@ def test_a_second_outcome_within_the_lease_takes_the_place_of_the_first(store: S
     for state in ("unknown", "handed_off", "handed_off"):
         ledger.record([row("a", state)])
     assert +Counter(counted(store, "sends", "state")) == {("handed_off",): 1}
+
+
+@pytest.mark.parametrize(("reason", "bad"), [("", 1), ("held", 0)])
+def test_what_expires_is_no_success_unless_it_was_held_back(
+    store: Store, sends: list[Send], reason: str, bad: int
+) -> None:
+    """A provider that is away for a day must cost the budget, though nothing has failed."""
+    ledger = CountedLedger(store, lambda: NOW)
+    ledger.expect(sends)
+    ledger.claim([row("a"), row("b"), row("c")])
+    ledger.record([row("a", "handed_off"), row("b", "expired", reason), row("c", "suppressed", "capped")])
+    minutes = read_minutes(store, Indicator("success", "push", "win_back"), NOW - DAY, NOW, expected=False)
+    assert minutes.trailing(NOW, DAY) == Events(bad, 1 + bad)
+
+
+def test_in_a_run_over_files_what_expires_ends_too(store: Store, sends: list[Send]) -> None:
+    tallies = Tallies(DAY)
+    count_delivery(tallies, Delivery(sends[0], "expired"), bounded=True)
+    count_delivery(tallies, Delivery(sends[1], "suppressed", "capped"), bounded=True)
+    store.add_metrics(tallies.rows(NOW))
+    assert counted(store, "sends", "state") == {("expired",): 1}
+    assert counted(store, "suppressed", "reason") == {("expired",): 1, ("capped",): 1}

@@ -162,6 +162,8 @@ def calc() -> None:
 
     Each line of standard input is a JSON object: the `objective` in percent, the `window` (7d, 28d or 30d), `counts` as
     [bad, total] by the seconds of trailing windows, and if wanted `at_least`, the events that an alert needs. The
-    answer has exact fractions.
+    answer has exact fractions. A line that is no such question is said on standard error, and the exit code is 2; the
+    others are answered.
     """
-    import_module("todoke.slo.calc").calc()
+    if code := import_module("todoke.slo.calc").calc():
+        raise typer.Exit(code)

@@ -3,26 +3,27 @@
 import sys
 
 from todoke.terminal import json_text, print_error
-from transforms.errors import NotStarted
 from transforms.slos.calc import answer
 
 __all__ = ["calc"]
 
 
-def calc() -> None:
-    """Answer each line of standard input; what is left out, or not given, is said on standard error, once.
+def calc() -> int:
+    """Answer each line of standard input; returns 2 if one is no question, which is said, as the others are answered.
 
-    Raises:
-      NotStarted: a line is no question; those before it are answered.
+    What is left out, or not given, is said on standard error, once.
     """
     said: set[str] = set()
+    code = 0
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue
         try:
             found, left_out, not_given = answer(line)
         except ValueError as error:
-            raise NotStarted(f"standard input, line {number}: {error}") from error
+            print_error(f"standard input, line {number}: {error}")
+            code = 2
+            continue
         print(json_text(found))
         notes = [str(each) for each in left_out]
         if not_given:
@@ -31,3 +32,4 @@ def calc() -> None:
             if note not in said:
                 said.add(note)
                 print_error(f"standard input, line {number}: {note}")
+    return code

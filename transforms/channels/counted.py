@@ -158,6 +158,7 @@ class CountedLedger:
         send = self._sends.get(row.send)
         if row.state in (LedgerState.SUPPRESSED, LedgerState.EXPIRED):
             tallies.count("suppressed", row.campaign, row.channel, said or row.state, row.step, at=row.at, by=by)
+        if row.state == LedgerState.SUPPRESSED:
             return
         swept = row.state == LedgerState.UNKNOWN and row.detail.startswith(LAPSED)  # by whoever did not know the send
         variant = send.variant if send is not None and send.variant is not None and not swept else ""
@@ -174,9 +175,10 @@ def count_delivery(tallies: Tallies, delivery: Delivery, *, bounded: bool) -> No
     send, at = delivery.send, delivery.send.decided_at
     if delivery.state in (LedgerState.SUPPRESSED, LedgerState.EXPIRED):
         tallies.count("suppressed", send.campaign, send.channel, delivery.reason or delivery.state, send.step, at=at)
-    elif delivery.state == "duplicate":
+    if delivery.state == "duplicate":
         tallies.count("repeated", send.campaign, send.channel, at=at)
-    elif delivery.state != "later" or bounded:  # live, it is counted when it ends
+    # Live, what is later is counted when it ends.
+    elif delivery.state != LedgerState.SUPPRESSED and (delivery.state != "later" or bounded):
         labels = send.campaign, send.channel, delivery.reason, delivery.state, send.step, send.variant or ""
         tallies.count("sends", *labels, at=at)
         if delivery.state == LedgerState.HANDED_OFF and not bounded:

@@ -18,7 +18,7 @@ class _Question(msgspec.Struct, forbid_unknown_fields=True):
 
     objective: msgspec.Raw
     window: str
-    counts: dict[str, Events]
+    counts: dict[str, tuple[int, int]]
     at_least: int = 0
 
 
@@ -47,6 +47,9 @@ _READER = msgspec.json.Decoder(_Question)
 #: A decimal number, or a fraction of two.
 _PERCENT = re.compile(r"[0-9]{1,40}([.][0-9]{1,40})?([eE]-?[0-9]{1,2})?|[0-9]{1,40}/[0-9]{1,40}")
 
+#: A window in seconds, which is written in one way only.
+_SECONDS = re.compile("[1-9][0-9]{0,19}")
+
 
 def answer(line: str | bytes) -> tuple[BudgetAnswer, tuple[LeftOut, ...], list[int]]:
     """The answer to one line, the alerts that were left out, and the windows (seconds) whose counts were not given.
@@ -65,7 +68,7 @@ def answer(line: str | bytes) -> tuple[BudgetAnswer, tuple[LeftOut, ...], list[i
         raise ValueError(f"window: expected one of {', '.join(WINDOWS)}; found {asked.window!r}")
     if asked.at_least < 0:
         raise ValueError(f"at_least: expected a number from 0; found {asked.at_least}")
-    counts = {_seconds(key): events for key, events in asked.counts.items()}
+    counts = {_seconds(key): _events(key, *each) for key, each in asked.counts.items()}
     window = WINDOWS[asked.window]
     alerts, left_out = alerts_of(objective, window)
     needed = {window, *(each.long for each in alerts), *(each.short for each in alerts)}
@@ -77,7 +80,7 @@ def answer(line: str | bytes) -> tuple[BudgetAnswer, tuple[LeftOut, ...], list[i
     found = BudgetAnswer(
         str(remaining_of(whole, objective)),
         state_of(whole, objective),
-        {key: _text(burn_of(each, objective)) for key, each in asked.counts.items()},
+        {str(seconds): _text(burn_of(each, objective)) for seconds, each in counts.items()},
         [
             CalcAlert(each.kind, each.long // SECOND, str(each.factor), fires(each, events, objective, asked.at_least))
             for each in alerts
@@ -101,9 +104,16 @@ def read_share(percent: str) -> Fraction:
 
 
 def _seconds(key: str) -> int:
-    if not (key.isascii() and key.isdecimal() and int(key[:20]) > 0):
-        raise ValueError(f"counts: expected the seconds of a window; found {key[:40]!r}")
-    return int(key[:20])
+    if not _SECONDS.fullmatch(key):
+        raise ValueError(f"counts: expected the seconds of a window, such as 3600; found {key[:40]!r}")
+    return int(key)
+
+
+def _events(key: str, bad: int, total: int) -> Events:
+    try:
+        return Events(bad, total)
+    except ValueError as error:
+        raise ValueError(f"counts of {key}: {error}") from error
 
 
 def _text(burn: Fraction | None) -> str | None:

@@ -3,7 +3,8 @@
 Times are microseconds UTC.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -11,10 +12,11 @@ from transforms.metrics.counts import Counts, WindowCount, counts_of
 from transforms.metrics.slos.indicators import Minutes
 from transforms.metrics.slos.status import LevelStatus, status_of, worst_hours
 from transforms.segments.values import DAY, MINUTE
+from transforms.slos.alerts import Alert, alerts_of, fires
 from transforms.slos.budget import Events, state_of
 from transforms.slos.definitions import ServiceLevel
 
-__all__ = ["Failure", "Incident", "LevelReview", "Span", "incident_of", "review_of"]
+__all__ = ["Failure", "Firing", "Incident", "LevelReview", "Span", "incident_of", "review_of"]
 
 #: What is counted of failures, by metric: the label that says which, and the values that are none.
 _FAILURES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -43,6 +45,15 @@ class Span(msgspec.Struct, frozen=True):
     events: Events
 
 
+class Firing(msgspec.Struct, frozen=True):
+    """Minutes on end, [start, end), at whose ends an alert of a level fired."""
+
+    level: ServiceLevel
+    alert: Alert
+    start: int
+    end: int
+
+
 class Failure(msgspec.Struct, frozen=True):
     """What failed, how often, and in which minute first: a metric with its labels."""
 
@@ -53,13 +64,14 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Incident(msgspec.Struct, frozen=True):
-    """What metrics say of a time: when levels had bad events, what each had in all and its state at the end, and what
-    failed.
+    """What metrics say of a time: when levels had bad events, what each had in all and its state at the end, what
+    failed, and when which alerts fired.
     """
 
     spans: tuple[Span, ...]
     levels: tuple[tuple[Events, LevelStatus], ...]
     failures: tuple[Failure, ...]
+    firings: tuple[Firing, ...]
 
 
 def review_of(level: ServiceLevel, minutes: Minutes, start: int) -> LevelReview:
@@ -81,6 +93,7 @@ def incident_of(source: Counts, levels: Sequence[tuple[ServiceLevel, Minutes]], 
         tuple(sorted(spans, key=lambda span: (span.start, span.level))),
         tuple((minutes.between(start, end), status_of(level, minutes, end - MINUTE)) for level, minutes in levels),
         tuple(_failures(counts_of(source, "", start), start, end)),
+        tuple(firing for level, minutes in levels for firing in _firings(level, minutes, start, end)),
     )
 
 
@@ -92,6 +105,21 @@ def _spans(level: ServiceLevel, minutes: Minutes, start: int, end: int) -> list[
             begun = spans.pop().start if spans and minute - spans[-1].end < 5 * MINUTE else minute
             spans.append(Span(level.id, begun, minute + MINUTE, minutes.between(begun, minute + MINUTE)))
     return spans
+
+
+def _firings(level: ServiceLevel, minutes: Minutes, start: int, end: int) -> Iterator[Firing]:
+    """When the alerts of a level fired, looked at once a minute; on trial they would have."""
+    for alert in alerts_of(level.objective, level.length)[0]:
+        begun: int | None = None
+        for minute in range(start - start % MINUTE, end, MINUTE):
+            fires_now = fires(alert, partial(minutes.trailing, minute), level.objective, level.at_least)
+            if fires_now and begun is None:
+                begun = minute
+            elif not fires_now and begun is not None:
+                yield Firing(level, alert, begun, minute)
+                begun = None
+        if begun is not None:
+            yield Firing(level, alert, begun, end)
 
 
 def _failures(counts: Iterable[WindowCount], start: int, end: int) -> list[Failure]:
