@@ -28,7 +28,7 @@ from bench.reliability.stream import Call
 from bench.reliability.watch import Progress, settle, wait_for
 from todoke.demo.command import DEFINITIONS
 
-__all__ = ["Incident", "ask", "customers", "main", "run_incident"]
+__all__ = ["IncidentPlan", "ask", "customers", "main", "run_incident"]
 
 #: Until the job has started, in seconds: what is published before waits for it.
 START = 15
@@ -39,7 +39,7 @@ _APART = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Incident(NamedTuple):
+class IncidentPlan(NamedTuple):
     """What is to happen: how long customers come, from when and how long the push server is gone (all in seconds), and
     when the job is killed."""
 
@@ -66,7 +66,7 @@ def main() -> None:
     given.out.mkdir(parents=True)
     chance = random.Random(given.seed)
     kills = tuple(sorted(chance.uniform(0.3, 0.9) * seconds for _ in range(given.kills)))
-    incident = Incident(seconds, seconds * 0.4, given.down * 60, kills)
+    incident = IncidentPlan(seconds, seconds * 0.4, given.down * 60, kills)
     checks, times = run_incident(given.out, incident, given.rate, given.seed, DEFINITIONS)
     print_checks(checks)
     ask(given.out, DEFINITIONS, times)
@@ -103,7 +103,7 @@ def _call(begin: int, at: float, user: str, name: str, **content: object) -> Cal
 
 
 def run_incident(
-    folder: Path, incident: Incident, rate: float, seed: int, definitions: Path
+    folder: Path, incident: IncidentPlan, rate: float, seed: int, definitions: Path
 ) -> tuple[list[Check], tuple[str, str]]:
     """Let it happen; returns what was compared afterwards, and from when to when it lasted."""
     made = Rig(folder, FileQueue(folder / "events.db"), f"sqlite:{folder / 'users.db'}", definitions=definitions)
@@ -133,7 +133,7 @@ def run_incident(
     return checks, (_minute(begin / 1e6 + incident.down_at), _minute(over + 60))
 
 
-def _moments(incident: Incident) -> list[tuple[float, str]]:
+def _moments(incident: IncidentPlan) -> list[tuple[float, str]]:
     moments = [(incident.down_at, "down"), (incident.down_at + incident.down, "back")]
     return sorted([*moments, *((at, "kill") for at in incident.kills)])
 

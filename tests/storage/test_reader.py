@@ -270,6 +270,12 @@ def test_many_sends_of_one_instant(store: Store, reader: Reader) -> None:
     assert whole(lambda limit, cursor: reader.page_sends(asked, limit, cursor), 999)[:-1] == rows
     since = SendsAsked(("handed_off",), since=NOW)
     assert whole(lambda limit, cursor: reader.page_sends(since, limit, cursor), 1_000) == rows
+    until = SendsAsked(("handed_off",), until=NOW)
+    assert [row.user for row in whole(lambda limit, cursor: reader.page_sends(until, limit, cursor), 1_000)] == [
+        "older"
+    ]
+    until = SendsAsked(until=NOW + 1)
+    assert whole(lambda limit, cursor: reader.page_sends(until, limit, cursor), 1_000)[:-1] == rows
 
 
 def test_a_rare_reason_is_found_page_by_page(store: Store, reader: Reader) -> None:

@@ -52,18 +52,18 @@ def test_a_floor_of_events(tmp_path: Path) -> None:
 
 D = 86_400
 ALL = (300, 3600, 1800, 21600, 7200, D, 3 * D)
-CLEAN = {**dict.fromkeys(ALL, [0, 100_000]), 28 * D: [0, 10**6], 30 * D: [0, 10**6]}
+CLEAN = {**dict.fromkeys(ALL, (0, 100_000)), 28 * D: [0, 10**6], 30 * D: [0, 10**6]}
 #: The objective, the window, counts, what is left, the state, and the alerts that fire.
 CASES = [
     ("99.9", "30d", {30 * D: [500, 10**6]}, "1/2", "healthy", []),
     ("99.9", "30d", {30 * D: [501, 10**6]}, "499/1000", "act", []),
     ("99.5", "28d", {28 * D: [50, 10_000]}, "0", "exhausted", []),
-    ("99.5", "7d", dict.fromkeys((*ALL, 7 * D), [0, 0]), "1", "no data", []),
+    ("99.5", "7d", dict.fromkeys((*ALL, 7 * D), (0, 0)), "1", "no data", []),
     ("99", "30d", {**CLEAN, 300: [144, 1000], 3600: [144, 1000]}, "1", "healthy", []),
     ("99", "30d", {**CLEAN, 300: [145, 1000], 3600: [145, 1000]}, "1", "healthy", [("page", 3600)]),
     ("99.9", "28d", {**CLEAN, 300: [14, 1000], 3600: [14, 1000]}, "1", "healthy", [("page", 3600)]),
     ("99.9", "30d", {**CLEAN, 300: [14, 1000], 3600: [14, 1000]}, "1", "healthy", []),
-    ("99.5", "30d", dict.fromkeys((*ALL, 30 * D), [20, 1000]), "-3", "exhausted", [("ticket", D), ("ticket", 3 * D)]),
+    ("99.5", "30d", dict.fromkeys((*ALL, 30 * D), (20, 1000)), "-3", "exhausted", [("ticket", D), ("ticket", 3 * D)]),
     ("99.9", "30d", {**CLEAN, 3600: [1000, 1000], D: [1000, 1000]}, "1", "healthy", []),
     ("99.9", "30d", {30 * D: [10**18, 10**21]}, "0", "exhausted", []),
 ]

@@ -1,6 +1,7 @@
 """`todoke slo review` and `todoke slo postmortem`: what owners read, from a store with an incident."""
 
 import json
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,8 +115,10 @@ def test_the_postmortem_of_the_incident(folder: Path, todoke: Todoke) -> None:
     rows = cells(done.stdout)
     assert ["sent", "Growth team (growth@example.com)", "150 of 150", "291.3%", "-191.3%", "exhausted"] in rows
     assert ["2026-03-25T09:00:00Z", "sent: bad events until 2026-03-25T09:30:00Z, 150 of 150"] in rows
-    labels = "campaign greet, channel push, reason unavailable, state failed, step hello"
-    assert ["2026-03-25T09:00:00Z", f"first of 150 in sends: {labels}"] in rows
+    assert ["2026-03-25T09:00:00Z", "first of 150 sends by push of greet / hello: failed, unavailable"] in rows
+    alert = "sent: the page of 1 h fires until 2026-03-25T09:34:00Z and goes to Growth team"
+    assert ["2026-03-25T09:19:00Z", alert] in rows, "from the hundredth event on, until five minutes are clean"
+    assert not any("the ticket" in row[-1] for row in rows), "seven days have none"
     assert "3 sends to 3 users did not go out, or nobody knows." in done.stdout
     assert ["greet", "hello", "push", "failed", "", "3"] in rows
     assert ["no_type", "1"] in rows
@@ -127,3 +130,70 @@ def test_the_postmortem_of_the_incident(folder: Path, todoke: Todoke) -> None:
 def test_an_incident_has_an_end(folder: Path, todoke: Todoke) -> None:
     times = ("--from", "2026-03-25T09:30:00Z", "--to", "2026-03-25T08:30:00Z")
     assert todoke("slo", "postmortem", *FLAGS, *times).returncode == 2
+
+
+def test_minutes_that_begin_before_the_time_are_of_it(folder: Path, todoke: Todoke) -> None:
+    times = ("--from", "2026-03-25T10:00:30.5+01:00", "--to", "2026-03-25T10:01:01+01:00")
+    done = todoke("slo", "postmortem", *FLAGS, *times)
+    assert "From 2026-03-25T09:00:00Z to 2026-03-25T09:02:00Z, " in done.stdout
+    assert ["2026-03-25T09:00:00Z", "sent: bad events until 2026-03-25T09:02:00Z, 10 of 10"] in cells(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "cause"),
+    [
+        ("2026-03-25T09:00:00Z", "2026-03-25T09:00:00Z", "--to: expected a time after --from, at most 7 days later"),
+        ("2026-03-01T09:00:00Z", "2026-03-25T09:00:00Z", "--to: expected a time after --from, at most 7 days later"),
+        ("2026-03-25T09:00:00", "2026-03-25T09:00:00Z", "--from: expected a time with a zone"),
+        ("yesterday", "2026-03-25T09:00:00Z", "--from: expected a time with a zone"),
+    ],
+)
+def test_what_is_no_time_of_an_incident(folder: Path, todoke: Todoke, start: str, end: str, cause: str) -> None:
+    done = todoke("slo", "postmortem", *FLAGS, "--from", start, "--to", end)
+    assert (done.returncode, done.stdout, cause in done.stderr) == (2, "", True), done.stderr
+
+
+def test_who_was_written_to_later_than_promised(folder: Path, todoke: Todoke) -> None:
+    """A provider that was away for some minutes fails nothing: all goes out, late."""
+    promise = "indicator: {latency: {from: arrival, channel: push, campaign: greet, below: 60s}}"
+    other = promise.replace("push", "email")
+    levels = (
+        f"  prompt: {{owner: growth, {promise}, objective: 99}}\n  mail: {{owner: growth, {other}, objective: 99}}\n"
+    )
+    campaign = "{owner: us, trigger: {event: A}, reenter: always, consent: news, steps: [{send: [p, m]}]}"
+    messages = "messages: {p: {channel: push, title: A}, m: {channel: email, subject: A, text: A}}\n"
+    (folder / "levels.yaml").write_text(f"{DEFINITIONS}{levels}campaigns: {{greet: {campaign}}}\n{messages}")
+    with closing(open_store(f"sqlite:{folder / 'users.db'}")) as store:
+        ended = [(name, "handed_off", INCIDENT + number * MINUTE) for number, name in enumerate(("ada", "bob", "cy"))]
+        place = ("greet", "hello", "push", INCIDENT)
+        store.record([LedgerRow(user, f"late{user}", state, *place, at + 1) for user, state, at in ended])
+        later = LedgerRow("dee", "later", "handed_off", *place[:3], INCIDENT + 8 * DAY, INCIDENT + 9 * DAY)
+        mail = LedgerRow("eve", "mail", "handed_off", "greet", "hello", "email", INCIDENT, INCIDENT + MINUTE)
+        store.record([later, mail])
+    times = ("--from", "2026-03-25T08:30:00Z", "--to", "2026-03-25T09:45:00Z")
+    done = todoke("slo", "postmortem", *FLAGS, *times)
+    assert "2 sends to 2 users went out later than promised." in done.stdout, done.stdout + done.stderr
+    assert ["greet", "hello", "push", "60 s (prompt)", "2", "2 min"] in cells(done.stdout)
+    assert ["prompt (trial)", "Growth team (growth@example.com)", "0 of 0", "", "", "no data"] in cells(done.stdout)
+
+
+def test_the_week_that_is_not_over_ends_now(folder: Path, todoke: Todoke) -> None:
+    """Minutes that are still to come are not bad, though a job is expected to run in them."""
+    fresh = "  fresh: {owner: growth, indicator: {freshness: {job: true, below: 60s}}, objective: 99}\n"
+    (folder / "levels.yaml").write_text(DEFINITIONS + fresh)
+    clock = time.time_ns() // 1000
+    with closing(open_store(f"sqlite:{folder / 'users.db'}")) as store:
+        tallies = Tallies(MINUTE)
+        for ago in range(3):
+            tallies.count("behind", "1", at=clock - ago * MINUTE, by=60)
+        store.add_metrics(tallies.rows(clock))
+    flags = (*FLAGS, "--week", datetime.now(UTC).strftime("%G-W%V"))
+    done = todoke("slo", "review", *flags)
+    assert "States are those at its end. The week is not over." in done.stdout
+    [row] = [row for row in cells(done.stdout) if row[0] == "fresh"]
+    assert row[-1] in ("0 of 3", "0 of 4", "1 of 4"), row  # a minute may end meanwhile
+    begun = datetime.fromtimestamp(clock / 1e6 - 120, UTC).strftime("%Y-%m-%dT%H:%M:00Z")
+    tomorrow = datetime.fromtimestamp(clock / 1e6 + 86_400, UTC).isoformat()
+    done = todoke("slo", "postmortem", *FLAGS, "--from", begun, "--to", tomorrow)
+    [row] = [row for row in cells(done.stdout) if row[0] == "fresh (trial)"]
+    assert row[2] in ("0 of 3", "0 of 4", "1 of 4"), row

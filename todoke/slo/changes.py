@@ -5,9 +5,10 @@ from transforms.campaigns.load import DefinitionsError, compiled
 from transforms.campaigns.release import Release
 from transforms.campaigns.transforms import read_definitions
 from transforms.events.times import write_time
+from transforms.segments.values import SECOND
 from transforms.storage.reader import Reader
 
-__all__ = ["changes_between"]
+__all__ = ["changes_between", "second_text"]
 
 
 def changes_between(reader: Reader, place: str, start: int, end: int) -> list[str]:
@@ -22,13 +23,18 @@ def changes_between(reader: Reader, place: str, start: int, end: int) -> list[st
         found += [each for each in _publications(source) if start <= each[0] < end]
     lease = reader.read_lease()
     if lease is not None and start <= lease.since < end:
-        found.append((lease.since, f"{lease.job} began on {lease.host}"))
-    said = [f"{write_time(at)}: {text}" for at, text in sorted(found)]
+        found.append((lease.since, f"{lease.job} began on {lease.host.partition('/')[0]}"))
+    said = [f"{second_text(at)}: {text}" for at, text in sorted(found)]
     if isinstance(source, Release):
         said.append("of older publications the pointer keeps those that asked something else: version control has all")
     else:
         said.append("definitions are files, not a pointer: their version control says what changed")
     return said
+
+
+def second_text(at: int) -> str:
+    """A time to the second, as people write it."""
+    return write_time(at - at % SECOND)
 
 
 def _publications(release: Release) -> list[tuple[int, str]]:

@@ -1,30 +1,25 @@
 """`todoke slo postmortem`: what is known of an incident, as Markdown for people to go on with."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from beam_pipelines.values import read_time
-from todoke.slo.changes import changes_between
+from todoke.slo.affected import MOST_READ, Affected, Late, affected_by
+from todoke.slo.changes import changes_between, second_text
 from todoke.slo.document import Heading, ListOf, PageParts, Sentence, TableOf, as_markdown
 from todoke.slo.show import asked_levels, asked_running
-from todoke.slo.shown import share_text
+from todoke.slo.shown import minutes_text, share_text
 from todoke.store import open_asked_reader
 from transforms.errors import WrongUse
-from transforms.events.times import write_time
-from transforms.metrics.slos.review import Incident, incident_of
+from transforms.events.live.feed import now
+from transforms.events.plain import counted
+from transforms.events.times import LAST_TIME
+from transforms.metrics.slos.review import Failure, Incident, incident_of
 from transforms.metrics.slos.status import minutes_of
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, HOUR, MINUTE
 from transforms.slos.budget import NO_DATA
-from transforms.storage.pages import MOST
-from transforms.storage.reader import Reader
-from transforms.storage.sends import SendsAsked
 
 __all__ = ["postmortem"]
 
-#: What is not more than a look: sends and letters beyond so many are said to be left out.
-_MOST_READ = 100_000
-#: Sends of these states did not go out, or nobody knows.
-_NOT_SENT = ("failed", "unknown", "expired")
 _FILL_IN = (
     ("Summary", "What happened, in three sentences, for somebody who was not there."),
     ("Root causes", "Why it happened, and why it was possible. No names of people."),
@@ -40,18 +35,28 @@ def postmortem(url: str, definitions: str, start: str, end: str, job: str | None
       WrongUse: the URL or a time cannot be.
       StoreError: the store cannot be read.
     """
-    first, last = read_time("--from", start), read_time("--to", end)
-    if not first < last <= first + 7 * DAY:
-        raise WrongUse("--to: expected a time after --from, at most 7 days later")
+    begun, known = _period(read_time("--from", start), read_time("--to", end))
+    first, last = begun - begun % MINUTE, min(known + -known % MINUTE, LAST_TIME)
     running, levels = asked_running(job), asked_levels(definitions)
     with open_asked_reader(url) as reader:
-        minutes = [(level, minutes_of(reader, level, last, running=running)) for level in levels]
+        minutes = [(level, minutes_of(reader, level, known, running=running)) for level in levels]
         incident = incident_of(reader, minutes, first, last)
         changes = changes_between(reader, definitions, first - DAY, last)
-        sends, users, all_read = _not_sent(reader, first, last)
-        letters = _letters(reader, first, last)
-    parts = [*_head(first, last, incident), *_timeline(incident, changes)]
-    print(as_markdown([*parts, *_affected(sends, users, letters, all_read=all_read), *_to_fill_in()]), end="")
+        affected = affected_by(reader, levels, first, last)
+    parts = [*_head(first, last, incident), *_timeline(incident, changes), *_affected(affected), *_to_fill_in()]
+    print(as_markdown(parts), end="")
+
+
+def _period(first: int, last: int) -> tuple[int, int]:
+    """The time that is asked for, without what is still to come.
+
+    Raises:
+      WrongUse: it is none that can be looked at.
+    """
+    if not first < last <= first + 7 * DAY:
+        raise WrongUse("--to: expected a time after --from, at most 7 days later")
+    clock = now()
+    return first, min(last, clock) if first < clock else last
 
 
 def _head(first: int, last: int, incident: Incident) -> PageParts:
@@ -61,11 +66,12 @@ def _head(first: int, last: int, incident: Incident) -> PageParts:
         used = events.bad / ((1 - level.objective) * window.total) if window.total else None
         owner = f"{level.owner.name} ({level.owner.contact})"
         left = "" if status.state == NO_DATA else share_text(status.remaining)
-        rows.append((level.id, owner, f"{events.bad:,} of {events.total:,}", share_text(used), left, status.state))
+        name = f"{level.id} (trial)" if level.status == "trial" else level.id
+        rows.append((name, owner, f"{events.bad:,} of {events.total:,}", share_text(used), left, status.state))
     heads = ("level", "owner", "bad events", "of the budget", "left at the end", "state")
     return [
-        Heading(1, f"Postmortem: {write_time(first)}"),
-        Sentence(f"From {write_time(first)} to {write_time(last)}, written from the store's metrics and ledger."),
+        Heading(1, f"Postmortem: {second_text(first)}"),
+        Sentence(f"From {second_text(first)} to {second_text(last)}, written from the store's metrics and ledger."),
         Heading(2, "What it cost"),
         TableOf(heads, rows),
     ]
@@ -75,33 +81,60 @@ def _timeline(incident: Incident, changes: list[str]) -> PageParts:
     rows = []
     for span in incident.spans:
         bad = f"{span.events.bad:,} of {span.events.total:,}"
-        rows.append((write_time(span.start), f"{span.level}: bad events until {write_time(span.end)}, {bad}"))
-    for each in incident.failures:
-        labels = ", ".join(f"{name} {value}" for name, value in each.labels)
-        rows.append((write_time(each.first), f"first of {each.count:,} in {each.metric}: {labels}"))
+        rows.append((second_text(span.start), f"{span.level}: bad events until {second_text(span.end)}, {bad}"))
+    for firing in incident.firings:
+        level, alert = firing.level, f"the {firing.alert.kind} of {firing.alert.long // HOUR} h"
+        fires = "would fire, were it not on trial," if level.status == "trial" else "fires"
+        to = f" and goes to {level.owner.name}" if level.status != "trial" else ""
+        said = f"{level.id}: {alert} {fires} until {second_text(firing.end)}{to}"
+        rows.append((second_text(firing.start), said))
+    rows += [(second_text(each.first), _failure(each)) for each in incident.failures]
     rows.sort()
     return [
         Heading(2, "Timeline"),
         TableOf(("time", "what"), rows) if rows else Sentence("The metrics know of no bad event."),
+        Sentence("A send counts in the minute in which it ended: one that was late, when it went out at last."),
         Heading(2, "What changed in the day before, and meanwhile"),
         ListOf(changes),
     ]
 
 
-def _affected(sends: Counter[tuple[str, ...]], users: int, letters: Counter[str], *, all_read: bool) -> PageParts:
-    rows = [(*key, f"{number:,}") for key, number in sorted(sends.items())]
-    heads = ("campaign", "step", "channel", "state", "reason", "sends")
-    more = "" if all_read else f" Only {_MOST_READ:,} were read: there are more."
-    said = f"{sum(sends.values()):,} sends to {users:,} users did not go out, or nobody knows.{more}"
-    parts: list[Heading | Sentence | TableOf] = [Heading(2, "Who was affected, and what was not sent"), Sentence(said)]
-    if rows:
-        parts.append(TableOf(heads, rows))
-    if letters:
+def _failure(each: Failure) -> str:
+    said = dict(each.labels)
+    if each.metric != "sends":
+        labels = ", ".join(f"{name} {value}" for name, value in each.labels if value)
+        return f"first of {each.count:,} in {each.metric}: {labels}"
+    place = " / ".join(said[name] for name in ("campaign", "step") if said.get(name))
+    why = f", {said['reason']}" if said.get("reason") else ""
+    return f"first of {counted(each.count, 'send')} by {said.get('channel', '')} of {place}: {said['state']}{why}"
+
+
+def _affected(found: Affected) -> PageParts:
+    of_users = f"{counted(found.not_sent.total(), 'send')} to {counted(found.users, 'user')}"
+    parts: list[Heading | Sentence | TableOf] = [
+        Heading(2, "Who was affected, and what was not sent"),
+        Sentence(f"{of_users} did not go out, or nobody knows."),
+    ]
+    if found.not_sent:
+        rows = [(*key, f"{number:,}") for key, number in sorted(found.not_sent.items())]
+        parts.append(TableOf(("campaign", "step", "channel", "state", "reason", "sends"), rows))
+    if found.late:
+        late = f"{counted(found.late_sends, 'send')} to {counted(found.late_users, 'user')}"
+        parts.append(Sentence(f"{late} went out later than promised."))
+        late_rows = [_late_row(each) for each in found.late]
+        parts.append(TableOf(("campaign", "step", "channel", "promised within", "sends", "the latest took"), late_rows))
+    if found.letters:
         parts.append(Sentence("Messages that were refused:"))
-        parts.append(
-            TableOf(("cause", "dead letters"), [(cause, f"{number:,}") for cause, number in sorted(letters.items())])
-        )
+        letters = [(cause, f"{number:,}") for cause, number in sorted(found.letters.items())]
+        parts.append(TableOf(("cause", "dead letters"), letters))
+    if not found.all_read:
+        parts.append(Sentence(f"There are more: only {MOST_READ:,} of a kind were read."))
     return parts
+
+
+def _late_row(each: Late) -> tuple[str, ...]:
+    promised = f"{minutes_text(each.level.indicator.below)} ({each.level.id})"
+    return each.campaign, each.step, each.channel, promised, f"{each.sends:,}", minutes_text(each.longest)
 
 
 def _to_fill_in() -> Iterator[Heading | Sentence | ListOf]:
@@ -110,34 +143,3 @@ def _to_fill_in() -> Iterator[Heading | Sentence | ListOf]:
         yield Sentence(f"(fill in) {text}".strip())
     yield Heading(2, "Actions")
     yield ListOf(["what, who, until when"], tasks=True)
-
-
-def _not_sent(reader: Reader, first: int, last: int) -> tuple[Counter[tuple[str, ...]], int, bool]:
-    """How many sends by campaign, step, channel, state and reason ended badly in a time, of how many users, and whether
-    all were read. A send is decided at most a day before it ends, unless its campaign allows more."""
-    found: Counter[tuple[str, ...]] = Counter()
-    users: set[str] = set()
-    asked, cursor, read = SendsAsked(_NOT_SENT, since=first - 7 * DAY), None, 0
-    while read < _MOST_READ:
-        page = reader.page_sends(asked, MOST, cursor)
-        for row in page.rows:
-            if first <= row.at < last:
-                reason = row.detail.partition(":")[0]
-                found[row.campaign, row.step, row.channel, row.state, reason] += 1
-                users.add(row.user)
-        read, cursor = read + len(page.rows), page.next
-        if cursor is None:
-            return found, len(users), True
-    return found, len(users), False
-
-
-def _letters(reader: Reader, first: int, last: int) -> Counter[str]:
-    found: Counter[str] = Counter()
-    cursor, read = None, 0
-    while read < _MOST_READ:
-        page = reader.page_dead_letters(MOST, cursor, since=first)
-        found.update(row.cause for row in page.rows if row.time < last)
-        read, cursor = read + len(page.rows), page.next
-        if cursor is None:
-            break
-    return found

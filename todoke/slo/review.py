@@ -12,11 +12,12 @@ from todoke.slo.shown import level_json, percent_text, share_text
 from todoke.store import open_asked_reader
 from todoke.terminal import json_text, print_plain
 from transforms.errors import WrongUse
+from transforms.events.live.feed import now
 from transforms.events.plain import quoted
 from transforms.events.times import write_time
 from transforms.metrics.slos.review import LevelReview, review_of
 from transforms.metrics.slos.status import minutes_of
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, MINUTE
 from transforms.slos.budget import ACT, EXHAUSTED, NO_DATA, burn_of
 
 __all__ = ["review"]
@@ -36,9 +37,10 @@ def review(
     """
     start, running = _start(week), asked_running(job)
     levels, open_actions = asked_levels(definitions), _open_actions(last)
-    end = start + _WEEK
+    end = _end(start)
+    known = min(end, now()) if end < start + _WEEK else end
     with open_asked_reader(url) as reader:
-        reviews = [review_of(level, minutes_of(reader, level, end, running=running), start) for level in levels]
+        reviews = [review_of(level, minutes_of(reader, level, known, running=running), start, end) for level in levels]
         changes = changes_between(reader, definitions, start, end)
     if json:
         for each in reviews:
@@ -51,7 +53,7 @@ def review(
             }
             print(json_text(shown))
         return
-    document = _document(start, reviews, changes, open_actions)
+    document = _document(start, end, reviews, changes, open_actions)
     if html is None:
         print(as_markdown(document), end="")
         return
@@ -78,6 +80,12 @@ def _start(week: str | None) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def _end(start: int) -> int:
+    """When what is known of a week ends: with the week, or of the one that is not over with this minute."""
+    clock, end = now(), start + _WEEK
+    return clock - clock % MINUTE + MINUTE if start <= clock < end else end
+
+
 def _name(start: int) -> str:
     year, week, _ = (_EPOCH + timedelta(microseconds=start)).isocalendar()
     return f"{year}-W{week:02}"
@@ -92,13 +100,16 @@ def _open_actions(last: Path | None) -> list[str]:
         raise WrongUse(f"--last: {last} cannot be read: {error}") from error
 
 
-def _document(start: int, reviews: list[LevelReview], changes: list[str], open_actions: list[str]) -> PageParts:
+def _document(
+    start: int, end: int, reviews: list[LevelReview], changes: list[str], open_actions: list[str]
+) -> PageParts:
     rows = [_row(each) for each in reviews]
     acting = [_acts(each) for each in reviews if each.status.state in (ACT, EXHAUSTED, NO_DATA)]
+    so_far = "" if end == start + _WEEK else " The week is not over."
     heads = ("level", "owner", "objective", "state", "left", "burn in the week", "bad events in the week")
     parts: list[Heading | Sentence | ListOf | TableOf] = [
         Heading(1, f"Service levels, week {_name(start)}"),
-        Sentence(f"From {write_time(start)} to {write_time(start + _WEEK)}. States are those at its end."),
+        Sentence(f"From {write_time(start)} to {write_time(end)}. States are those at its end.{so_far}"),
         TableOf(heads, rows),
         Heading(2, "Who acts"),
         ListOf(acting or ["nobody has to"]),

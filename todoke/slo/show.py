@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from beam_pipelines.values import read_time
@@ -22,7 +23,7 @@ from transforms.segments.values import HOUR
 from transforms.slos.budget import NO_DATA
 from transforms.slos.definitions import ServiceLevel
 
-__all__ = ["asked_levels", "asked_running", "asked_time", "slo"]
+__all__ = ["asked_levels", "asked_running", "asked_time", "print_levels", "slo"]
 
 #: Whether a live job is expected to run, by the word of `--job`.
 _RUNNING = {"running": True, "stopped": False}
@@ -46,7 +47,8 @@ def slo(
         for each in found:
             print(json_text(level_json(each, clock(zone))))
     else:
-        _print_table(found)
+        print_levels(Screen(), found)
+        sys.stdout.flush()
         for line in _said(found, clock(zone)):
             print_error(line)
 
@@ -79,7 +81,8 @@ def asked_time(as_of: str | None) -> int:
     return now() if as_of is None else read_time("--as-of", as_of)
 
 
-def _print_table(found: Iterable[LevelStatus]) -> None:
+def print_levels(console: Console, found: Iterable[LevelStatus]) -> None:
+    """Print a line a level."""
     columns = words("level"), words("owner"), words("objective"), words("state"), numbers("left"), numbers("bad events")
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for each in found:
@@ -92,8 +95,7 @@ def _print_table(found: Iterable[LevelStatus]) -> None:
             "" if each.state == NO_DATA else share_text(each.remaining),
             f"{each.events.bad:,} of {each.events.total:,}",
         )
-    Screen().print(table)
-    sys.stdout.flush()
+    console.print(table)
 
 
 def _said(found: Iterable[LevelStatus], by: Clock) -> Iterator[str]:

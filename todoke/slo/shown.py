@@ -5,9 +5,9 @@ from typing import Any
 
 from todoke.clock import Clock
 from transforms.metrics.slos.status import AlertStatus, LevelStatus
-from transforms.segments.values import SECOND
+from transforms.segments.values import MINUTE, SECOND
 
-__all__ = ["level_json", "percent_text", "share_text"]
+__all__ = ["level_json", "minutes_text", "percent_text", "share_text"]
 
 
 def level_json(status: LevelStatus, by: Clock) -> dict[str, Any]:
@@ -58,3 +58,12 @@ def percent_text(share: Fraction) -> str:
 def share_text(share: Fraction | None) -> str:
     """A share for people, in percent with one decimal; nothing for None."""
     return "" if share is None else f"{float(share):.1%}"
+
+
+def minutes_text(length: int) -> str:
+    """A time (microseconds) for people: `60 s`, `4 min 12 s`."""
+    seconds = length / SECOND
+    if length <= MINUTE:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes:,} min {rest} s" if rest else f"{minutes:,} min"

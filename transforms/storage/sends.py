@@ -30,12 +30,13 @@ STATES = (
 
 class SendsAsked(msgspec.Struct, frozen=True):
     """Which sends and refusals are asked for: of some states, of one campaign, for one reason, decided at or after
-    `since` (microseconds UTC). What is None asks for all."""
+    `since` and before `until` (microseconds UTC). What is None asks for all."""
 
     states: tuple[str, ...] = STATES
     campaign: str | None = None
     reason: str | None = None
     since: int = -(2**63)
+    until: int | None = None
 
 
 class SendLists(Protocol):
@@ -66,10 +67,11 @@ def page_sends(lists: SendLists, asked: SendsAsked, limit: int, cursor: str | No
 
 def _gathered(lists: SendLists, asked: SendsAsked, place: _Place | None) -> Iterator[tuple[_Place, LedgerRow | None]]:
     states = asked.states if place is None else asked.states[asked.states.index(place[0]) :]
+    newest = None if asked.until is None else (asked.until, "", "")
     for state in states:
         start = place[1] if place is not None and place[0] == state else None
         for campaign in _campaigns(lists, state, asked.campaign, start):
-            after = place[2:] if place is not None and place[:2] == (state, campaign) else None
+            after = place[2:] if place is not None and place[:2] == (state, campaign) else newest
             for key, row in lists.sends_of(state, campaign, asked.since, after):
                 yield (state, campaign, *key), row if row is not None and _is_asked(row, asked) else None
 
@@ -87,4 +89,5 @@ def _is_asked(row: LedgerRow, asked: SendsAsked) -> bool:
         and asked.campaign in (None, row.campaign)
         and asked.reason in (None, row.detail.partition(": ")[0])
         and row.decided_at >= asked.since
+        and (asked.until is None or row.decided_at < asked.until)
     )

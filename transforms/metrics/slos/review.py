@@ -11,7 +11,7 @@ import msgspec
 from transforms.metrics.counts import Counts, WindowCount, counts_of
 from transforms.metrics.slos.indicators import Minutes
 from transforms.metrics.slos.status import LevelStatus, status_of, worst_hours
-from transforms.segments.values import DAY, MINUTE
+from transforms.segments.values import MINUTE
 from transforms.slos.alerts import Alert, alerts_of, fires
 from transforms.slos.budget import Events, state_of
 from transforms.slos.definitions import ServiceLevel
@@ -74,9 +74,8 @@ class Incident(msgspec.Struct, frozen=True):
     firings: tuple[Firing, ...]
 
 
-def review_of(level: ServiceLevel, minutes: Minutes, start: int) -> LevelReview:
-    """The review of a level for the week that begins at a time."""
-    end = start + 7 * DAY
+def review_of(level: ServiceLevel, minutes: Minutes, start: int, end: int) -> LevelReview:
+    """The review of a level for a week, or what has been of it: [start, end), in whole minutes."""
     before = state_of(minutes.trailing(start - MINUTE, level.length), level.objective)
     status = status_of(level, minutes, end - MINUTE)
     return LevelReview(status, before, minutes.between(start, end), tuple(worst_hours(minutes, start, end)))
