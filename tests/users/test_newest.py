@@ -1,7 +1,7 @@
 """Which of a user's state and row is newer."""
 
-from transforms.users.accounted.newest import LastWritten, version_of
 from transforms.users.hydrate.hints import MISSING
+from transforms.users.newest import LastWritten, version_of
 from transforms.users.user import User, encode_user
 
 

@@ -16,6 +16,7 @@ from transforms.storage.users import Users
 from transforms.users.archive import event_row
 from transforms.users.effects import Deleted, Effect, Forward, Linked, Recorded, SegmentEntered, SegmentLeft
 from transforms.users.faults import open_user
+from transforms.users.newest import version_of
 from transforms.users.parts import PARTS
 from transforms.users.tally import Tallies
 from transforms.users.user import ANONYMOUS, Owner, TokenReassigned, User, encode_user
@@ -54,6 +55,23 @@ class Rows:
             elif isinstance(effect, Deleted):
                 self._forget(effect)
         self.users[user.id] = user_row(user, state, warming)
+
+    def take_back(self, user: User, row: bytes, warming: Sequence[str] = ()) -> User:
+        """Add a user over a row, encoded, of a time that the engine has gone back from.
+
+        The version is greater than that of the row, and the index of members is as the user says, whatever the row has
+        put into it. `warming`: see `profile_json`. Returns the user with that version.
+        """
+        forgotten = open_user(user.id, row)
+        before = forgotten.members if isinstance(forgotten, User) else {}
+        user = msgspec.structs.replace(user, version=version_of(row) + 1)
+        for segment in before.keys() | user.members.keys():
+            since = user.members.get(segment)
+            if since != before.get(segment):
+                at = user.clock if since is None else since
+                self.members[segment, user.id] = MemberRow(segment, user.id, at, user.version, since is not None)
+        self.users[user.id] = user_row(user, encode_user(user), warming)
+        return user
 
     def join(self, later: "Rows") -> None:
         """Add the writes of what came later."""

@@ -6,9 +6,11 @@ Inputs cross shuffles as (key, MessagePack of a list of inputs); the key is a us
 from collections.abc import Iterable, Iterator
 from time import time
 from typing import Any
+from uuid import uuid4
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
@@ -34,6 +36,7 @@ from transforms.users.faults import Unreadable, open_user
 from transforms.users.hydrate.hints import MISSING, decode_hinted
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed, globally
+from transforms.users.newest import LastWritten
 from transforms.users.parts import PARTS
 from transforms.users.seeds import newest_release
 from transforms.users.user import (
@@ -62,13 +65,15 @@ __all__ = [
     "time_of",
 ]
 
-#: What a step of the state machine puts out beside sends: inputs for other users, and those for which only the control
-#: topic will do; refused messages; handles of messages that ended here; tallies.
+#: What a step puts out beside sends: inputs for other users, and those for which only the control topic will do;
+#: refused messages; handles of messages that ended here; tallies.
 FORWARDED, REASSIGNED, REFUSED, ACCOUNTED, TALLIES = "forwarded", "taken", "refused", "accounted", "tallies"
 OUTPUTS = (FORWARDED, REASSIGNED, REFUSED, ACCOUNTED, TALLIES)
 
 #: Users and inputs of a bounded bundle that are written together.
 _USERS_AT_ONCE, _INPUTS_AT_ONCE = 500, 20_000
+#: Of engines that go back to checkpoints, as Flink does; Dataflow keeps what a bundle committed.
+_GOING_BACK = ("PortableRunner", "FlinkRunner", "SparkRunner")
 #: A wake-up this far ahead of the wall clock comes from a drain, and settles nothing.
 DRAIN_SECONDS = 60
 #: After so long without an input and without a deadline, in microseconds, a user's state is cleared.
@@ -251,7 +256,9 @@ class AdvanceUnbounded(beam.PTransform):
 
     def expand(self, keyed: beam.PCollection[Keyed]) -> Any:
         """Apply every input as it comes."""
-        machine = beam.ParDo(_ApplyInputs(self.texts, self.store, self.job))
+        runner = keyed.pipeline.options.view_as(StandardOptions).runner or ""
+        may_go_back = runner.endswith(_GOING_BACK)
+        machine = beam.ParDo(_ApplyInputs(self.texts, self.store, self.job, may_go_back=may_go_back))
         return (
             keyed
             | "Typed" >> beam.Map(_itself)
@@ -271,10 +278,21 @@ def _pasts_first(item: Input) -> tuple[bool, int, str]:
 
 
 class _ApplyInputs(AdvanceDoFn):
-    """One user at a time, as the runner's state has it."""
+    """One user at a time, as the runner's state has it; an engine that `may_go_back` brings older states back."""
 
     USER = ReadModifyWriteStateSpec("user", BytesCoder())
     DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
+
+    def __init__(self, texts: Texts | Release, store: str | None, job: Job, *, may_go_back: bool = False) -> None:
+        super().__init__(texts, store, job)
+        self._may_go_back = may_go_back
+        self._step = uuid4().hex
+
+    def setup(self) -> None:
+        super().setup()
+        # An engine that has gone back sets its steps up anew.
+        self._written = self.job.part(LastWritten, self._step)
+        self._written.forget()
 
     def start_bundle(self) -> None:
         self._batch = self.new_batch()
@@ -328,21 +346,32 @@ class _ApplyInputs(AdvanceDoFn):
     ) -> tuple[User | Unreadable, list[Input]]:
         """The user, and the inputs with what must come before them.
 
-        State stands over the hint, which is of the row from before that state. Without state the hint stands, even if
-        the row is newer: then this bundle has run before and wrote it, and with the hint it decides everything again.
+        State stands over the hint, which is of the row from before that state. If the row is newer, the engine has gone
+        back, and what is of a forgotten time is taken back. Without state the hint stands, even if the row is newer:
+        then this bundle has run before and wrote it, and with the hint it decides everything again.
         Where nobody asked, the row itself is read. It may have these inputs already, from an earlier run of this bundle
         whose sends nobody has seen. So open sends are given out again. An id that was handed over also gives its past
         again: its owner may not have it, and must not decide without it on what is passed on now.
         """
         if (data := state.read()) is not None:
-            return open_user(key, data), inputs
+            user = open_user(key, data)
+            if (row := self.newer(key, data, hint)) is not None and isinstance(user, User):
+                user = self._batch.take_back(user, row)
+            return user, inputs
         if hint is None:
             return open_users(self._store, [key])[key], [Wake(0, again=True), *inputs]
         user = User(key) if hint == MISSING else open_user(key, hint)
         return user, [Wake(0, again=True), *inputs] if is_handed_over(user) else inputs
 
+    def newer(self, key: str, data: bytes, hint: bytes | None) -> bytes | None:
+        """The user's row if it is newer than a state. Where nobody has asked for it, it is read if that may be so."""
+        store = self._store if self._may_go_back or hint is not None else None
+        return self._written.newer(store, key, data, hint)
+
     def _apply(self, user: User, inputs: list[Input], state: Any, timer: Any) -> None:
         user, data = self.apply(self._batch, user, inputs)
+        if self._may_go_back:
+            self._written.note(user.id, user.version)
         state.write(data)
         # Up to the next millisecond: runners keep no more of a timer, and one that fires early settles nothing, is set
         # again, and fires for ever.
@@ -361,9 +390,7 @@ def _due(user: User) -> int:
 
 
 def _itself(keyed: Keyed) -> Keyed:
-    """Declares the types before a shuffle by key, which chooses its coders by them: a flattened collection has lost
-    them.
-    """
+    """Declares the types before a shuffle by key, which chooses its coders by them: a flattened one has none."""
     return keyed
 
 

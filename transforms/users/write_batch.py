@@ -134,6 +134,10 @@ class WriteBatch:
         """Keep a user, whose encoded state comes with it, and effects until `flush`."""
         self._keep(self._make(user, state, effects), ())
 
+    def take_back(self, user: User, row: bytes) -> User:
+        """Write a user over a row, encoded, of a forgotten time, see `Rows.take_back`; returns the user as written."""
+        return self._rows.take_back(user, row, self.definitions.index.waiting(user.warming))
+
     def readable(
         self, users: Mapping[str, User | Unreadable], inputs: Mapping[str, Iterable[Input]]
     ) -> dict[str, User]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import islice
 from time import time
 from typing import Any
-from uuid import uuid4
 
 import apache_beam as beam
 import msgspec
@@ -18,11 +17,9 @@ from transforms.events.event import Event
 from transforms.events.live.transforms import TopicPublisher
 from transforms.job import Job
 from transforms.storage.transforms import StoreDoFn
-from transforms.users.accounted.newest import LastWritten, version_of
 from transforms.users.control import encode_inputs_control
 from transforms.users.effects import Forward
 from transforms.users.faults import Unreadable, open_user
-from transforms.users.hydrate.hints import MISSING
 from transforms.users.hydrate.transforms import Hydrate
 from transforms.users.inputs.transforms import Keyed
 from transforms.users.transforms import ACCOUNTED, OUTPUTS, ApplyInputs
@@ -76,16 +73,9 @@ def _itself(keyed: Keyed) -> Keyed:
 
 class _ApplyAccounted(ApplyInputs):
     def __init__(self, texts: Texts | Release, store: str, topic: str, job: Job, *, anonymous: bool = False) -> None:
-        super().__init__(texts, store, job)
+        super().__init__(texts, store, job, may_go_back=True)
         self._publisher = TopicPublisher(topic)
         self._anonymous = anonymous
-        self._step = uuid4().hex
-
-    def setup(self) -> None:
-        super().setup()
-        # An engine that has gone back sets its steps up anew.
-        self._written = self.job.part(LastWritten, self._step)
-        self._written.forget()
 
     def new_batch(self) -> WriteBatch:
         # Later than what any process wrote of a time that the engine has gone back from, which else would stand.
@@ -104,29 +94,13 @@ class _ApplyAccounted(ApplyInputs):
             if hint:
                 inputs = [Wake(0, again=True), *inputs]
             user, inputs = super().open(key, inputs, state, hint)
-        elif (row := self._newer(key, data, hint)) is not None:
+        elif (row := self.newer(key, data, hint)) is not None:
             user, inputs = open_user(key, row), [Wake(0, again=True), *inputs]
         else:
             user = open_user(key, data)
         if isinstance(user, User) and user.version < self._version:
             user = msgspec.structs.replace(user, version=self._version)
         return user, inputs
-
-    def apply(self, batch: WriteBatch, user: User, inputs: list[Input]) -> tuple[User, bytes]:
-        """Apply inputs, and note which version is written."""
-        user, data = super().apply(batch, user, inputs)
-        self._written.note(user.id, user.version)
-        return user, data
-
-    def _newer(self, key: str, data: bytes, hint: bytes | None) -> bytes | None:
-        """The user's row if it is newer than a state. Where nobody has asked for it, it is read."""
-        version = version_of(data)
-        if self._written.is_last(key, version) or self._store is None:
-            return None
-        if hint is None:
-            found = self._store.read_users([key]).get(key)
-            hint = MISSING if found is None else found.state
-        return hint if version_of(hint) > version else None
 
     def put_out(self, batch: WriteBatch) -> Iterator[Any]:
         results = list(batch.flush())

@@ -1,9 +1,11 @@
 """Which is newer: the state that an engine came back with, or the row.
 
-An engine that goes back to a checkpoint brings older states back. What a bundle decides it gives out after its rows are
-written: sends, messages of the control topic, pasts of visitors. All of that is of the row, and none of it goes back.
-So a user goes on from the row, as after a crash on one machine. Else one who takes the same calls in another order
-would hand over another past than before, or send twice.
+An engine that goes back to a checkpoint brings older states back, whose rows are of a time that is forgotten now.
+
+Where messages are acknowledged on account, a user goes on from the row, as after a crash on one machine: what was made
+of it is out and does not go back, and what comes again is known as a duplicate (`transforms.users.accounted`).
+Elsewhere the engine has read again whatever came since the checkpoint, however long ago that happened. So a user goes
+on from the state, and what the row has put into the index of members is taken back (`WriteBatch.take_back`).
 
 A state is known to be as new as its row if this process wrote it last. Any other is compared with the row once.
 """
@@ -12,6 +14,9 @@ from collections import OrderedDict
 from threading import Lock
 
 import msgspec
+
+from transforms.storage.users import Users
+from transforms.users.hydrate.hints import MISSING
 
 __all__ = ["LastWritten", "version_of"]
 
@@ -38,6 +43,19 @@ class LastWritten:
             self._versions.move_to_end(user)
             if len(self._versions) > self._most:
                 self._versions.popitem(last=False)
+
+    def newer(self, store: Users | None, user: str, state: bytes, hint: bytes | None) -> bytes | None:
+        """The user's row, encoded, if it is newer than a state. It is the `hint`, or read where nobody has asked.
+
+        Raises:
+          StoreError: it could not be read.
+        """
+        if store is None or self.is_last(user, version := version_of(state)):
+            return None
+        if hint is None:
+            found = store.read_users([user]).get(user)
+            hint = MISSING if found is None else found.state
+        return hint if version_of(hint) > version else None
 
     def forget(self) -> None:
         """Forget all: other processes may have written since then, and the engine may have gone back from that."""
