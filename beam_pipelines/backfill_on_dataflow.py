@@ -1,8 +1,8 @@
 """A backfill as a batch job, as a scheduler or somebody without a machine starts it.
 
-Memberships by columns and audits are graphs, for as many workers as it takes. All else is one step, `todoke backfill`
-on a worker: users are written under a lease, in passes over what they leave for each other, and seeds go out at one
-rate. A runner may try a step again. Seeds, memberships and audits may be made twice; whole users are refused a second
+Memberships by columns, recommendations and audits are graphs, for as many workers as it takes. All else is one step,
+`todoke backfill` on a worker: users are written under a lease, in passes over what they leave for each other, and seeds
+go out at one rate. A runner may try a step again. All may be made twice but whole users, which are refused a second
 time, since the store holds some by then.
 """
 
@@ -18,7 +18,7 @@ import msgspec
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines import audit, memberships
+from beam_pipelines import audit, memberships, recommendations
 from beam_pipelines.backfill_options import Backfill, parse, parser
 from beam_pipelines.flag_words import read_flags
 from transforms.campaigns.load import compiled
@@ -45,10 +45,16 @@ def build_spread(pipeline: beam.Pipeline, asked: Backfill, opened: Callable[[Sou
     if asked.write == "audit":
         audit.build(pipeline, asked, asked.report_place)
         return True
-    if asked.write == "memberships" and memberships.engine_of(asked, compiled(asked.config.definitions)) == "columns":
-        if not asked.of_archive:
-            config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
-            asked = msgspec.structs.replace(asked, config=config)
+    is_columnar = asked.write == "recommendations" or (
+        asked.write == "memberships" and memberships.engine_of(asked, compiled(asked.config.definitions)) == "columns"
+    )
+    if is_columnar and not asked.of_archive:
+        config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
+        asked = msgspec.structs.replace(asked, config=config)
+    if asked.write == "recommendations":
+        recommendations.build(pipeline, asked, asked.report_place)
+        return True
+    if is_columnar:
         memberships.build(pipeline, asked, memberships.parts_of(asked), asked.report_place)
         return True
     return False

@@ -96,11 +96,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--write",
-        choices=("users", "seeds", "memberships", "audit"),
+        choices=("users", "seeds", "memberships", "audit", "recommendations"),
         default="users",
         help="users: whole users into an empty store that no live job uses (default); seeds: what new conditions "
         "missed, for users of a live job; memberships: who is in which segment, as Parquet; audit: "
-        "whether the members of a store are those of its archive",
+        "whether the members of a store are those of its archive; recommendations: which products go together, "
+        "for messages",
     )
     add("--out", metavar="DIR", help="memberships: the folder of their files, also gs://…")
     add("--engine", choices=("columns", "rows"), help="default: rows for users; columns for all else, where possible")
@@ -160,7 +161,8 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
             "definitions no condition is new"
         )
     whole = definitions if release is None else msgspec.structs.replace(release, pointer=None, whole=True)
-    compiled(whole)
+    if compiled(whole).recommend is None and flags.write == "recommendations":
+        raise WrongUse("--definitions: a section `recommend` says what is counted, and there is none")
     config = Config(
         definitions=whole,
         source=source,
@@ -237,6 +239,8 @@ def _check(flags: argparse.Namespace, as_of: int, launched: int, *, of_archive: 
         parsed("--control-topic", parse_topic, flags.control_topic)
     if of_archive and flags.write in ("seeds", "audit") and flags.engine is not None:
         raise WrongUse("--engine: seeds of the store's archive and audits take none; it is for files")
+    if flags.write == "recommendations" and flags.engine is not None:
+        raise WrongUse("--engine: recommendations are counted by columns alone")
     if flags.write == "users" and flags.engine == "columns":
         raise WrongUse(
             "--engine: columns know the evidence of conditions, and not profiles, duplicates and journeys: whole "

@@ -26,7 +26,17 @@ from transforms.segments.warming import atoms
 from transforms.users.prepare.memberships.transforms import WriteMemberships
 from transforms.users.prepare.transforms import ReadArchive
 
-__all__ = ["MANIFEST", "begin", "build", "engine_of", "finish", "parts_of", "read_manifest", "unfinished"]
+__all__ = [
+    "MANIFEST",
+    "accounts_of",
+    "begin",
+    "build",
+    "engine_of",
+    "finish",
+    "parts_of",
+    "read_manifest",
+    "unfinished",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +145,7 @@ def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) ->
         "engine": engine,
         "definitions": definitions.definitions_hash,
         "as_of": write_time(asked.as_of),
-        **_accounts(sums),
+        **accounts_of(sums),
         "users": sums.get("users", 0),
         "members": sum(segments.values()),
         "segments": segments,
@@ -178,7 +188,7 @@ def read_manifest(out: str) -> dict[str, Any]:
     return found
 
 
-def _accounts(sums: Mapping[str, int]) -> dict[str, int]:
+def accounts_of(sums: Mapping[str, int]) -> dict[str, int]:
     """How messages ended, as the report of a run names it: whatever did not end otherwise is a duplicate."""
     names = {"dead_letters": "dead_letter", "later": "later", "applied": "applied", "deleted": "deleted"}
     ended = {name: sums.get(outcome, 0) for name, outcome in names.items()}

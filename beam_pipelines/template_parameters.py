@@ -88,7 +88,8 @@ _HELP_OF: Mapping[str, Mapping[str, str]] = {
         "control_topic": "seeds: the running job's projects/P/topics/T, which must be given then",
         "write": "seeds: what new conditions missed, for users of a live job; users: whole users into an empty store "
         "that no live job uses, and then `events` and `as_of` must be given, too; memberships: who is in which "
-        "segment, as Parquet in `out`; audit: whether the members of the store are those of its archive",
+        "segment, as Parquet in `out`; audit: whether the members of the store are those of its archive; "
+        "recommendations: which products go together, for messages",
     },
 }
 #: What a job elsewhere needs, beside what its parser asks for.

@@ -1,5 +1,5 @@
 """`todoke backfill`: a history of events as whole users, as seeds for the users of a live job, as memberships, or held
-against what a store has.
+against what a store has; or as what is recommended.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from beam_pipelines import backfill as job
 from beam_pipelines.backfill_options import Backfill
 from todoke.audit import audit_store, audit_text
 from todoke.memberships import write_memberships
+from todoke.recommendations import make_recommendations, recommendations_text
 from todoke.run import check_beam_flags, print_report, run_bounded, write_report
 from todoke.seeds import write_seeds
 from todoke.terminal import Screen, print_plain
@@ -44,6 +45,8 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
         report = audit_store(asked, beam_flags)
     elif asked.write == "memberships":
         report = write_memberships(asked, beam_flags)
+    elif asked.write == "recommendations":
+        report = make_recommendations(asked, beam_flags)
     else:
         report = _write_users(asked, beam_flags)
     if asked.report_place:
@@ -52,6 +55,9 @@ def backfill(asked: Backfill, beam_flags: Sequence[str]) -> None:
         _print_seeds(report)
     elif asked.write == "audit":
         for line in audit_text(report):
+            print_plain(line)
+    elif asked.write == "recommendations":
+        for line in recommendations_text(report):
             print_plain(line)
     elif asked.write == "memberships":
         _print_memberships(report)

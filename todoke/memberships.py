@@ -43,7 +43,7 @@ from transforms.users.prepare.memberships.transforms import conditions_of
 from transforms.users.prepare.prepare import prepare
 from transforms.users.user import decode_user
 
-__all__ = ["write_memberships"]
+__all__ = ["messages_of", "write_memberships"]
 
 #: Users whose members one file has that is made of rows.
 _AT_ONCE = 50_000
@@ -105,7 +105,7 @@ def _here(asked: Backfill, _beam_flags: Sequence[str], folder: str) -> tuple[Map
     conditions, policies = conditions_of(asked.config.definitions), definitions.policies
     needs = needs_of(atom for condition in conditions.values() for atom in atoms(condition))
     with scratch_folder() as place:
-        done = prepare(_messages(asked), needs, place, until=asked.as_of, parts=parts)
+        done = prepare(messages_of(asked), needs, place, until=asked.as_of, parts=parts)
         sums = Counter(done.accounts)
         defaults = policies.default_zone, policies.default_region
         frames = columns_of_users(conditions, done.prepared, asked.as_of, *defaults)
@@ -118,7 +118,8 @@ def _here(asked: Backfill, _beam_flags: Sequence[str], folder: str) -> tuple[Map
     return sums, parts
 
 
-def _messages(asked: Backfill) -> Iterator[bytes]:
+def messages_of(asked: Backfill) -> Iterator[bytes]:
+    """The events that are read, or the archive of the store."""
     if not asked.of_archive:
         yield from read_messages(opened(asked.config.source))
         return
@@ -156,7 +157,7 @@ def _exported(asked: Backfill, place: Path) -> Files:
     """The archive of a store as a file."""
     lines = place / "archive.jsonl"
     with lines.open("wb") as file:
-        file.writelines(message + b"\n" for message in _messages(asked))
+        file.writelines(message + b"\n" for message in messages_of(asked))
     return Files(str(lines))
 
 

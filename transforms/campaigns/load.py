@@ -12,14 +12,17 @@ from transforms.campaigns.definitions import Campaign
 from transforms.campaigns.grammar import read_campaigns
 from transforms.campaigns.index import CampaignIndex, asker_of, conditions_of
 from transforms.campaigns.policies import Policies, read_policies
+from transforms.campaigns.recommend import Recommend, check_conditions, read_recommend
 from transforms.campaigns.release import Release, Texts, hash_definitions
 from transforms.campaigns.retention import check_retention
 from transforms.errors import NotStarted
 from transforms.messages.definitions import Message, without_locale
 from transforms.messages.files import SUFFIXES, file_meant, names_in, rendered
 from transforms.messages.grammar import read_messages
+from transforms.messages.scope import RECOMMENDATIONS
 from transforms.segments.conditions import Condition
 from transforms.segments.document import Node, Problems, read_documents
+from transforms.segments.grammar import warn_of_surprises
 from transforms.segments.index import Segment, SegmentIndex, check_circles, check_references, read_segments
 from transforms.segments.leaves import EventLeaf, leaf_key
 from transforms.segments.warming import AskedConditions, atoms, references
@@ -41,7 +44,9 @@ __all__ = [
 
 #: More than any mail holds, in bytes.
 _LONGEST_TEXT = 1_000_000
-_SECTIONS = ("segments", "campaigns", "messages", "policies", "slos")
+_SECTIONS = ("segments", "campaigns", "messages", "policies", "slos", "recommend")
+#: Those that say one thing, and have no ids.
+_WITHOUT_IDS = ("policies", "recommend")
 
 
 class DefinitionsError(NotStarted):
@@ -67,6 +72,7 @@ class Definitions:
     are newer than the pointer, by key; `since` has them as they were published.
     `awaited` are the activations that users may have to wait for, None where nobody has to: without a pointer, and
     where the whole history is read. `older` are the revisions before, the newest first. `slos` are the service levels.
+    `recommend` says what is recommended, None where nothing is.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class Definitions:
         policies: Policies,
         *,
         slos: Mapping[str, ServiceLevel] = MappingProxyType({}),
+        recommend: Recommend | None = None,
         release: Release | None = None,
         older: Sequence["Definitions"] = (),
     ) -> None:
@@ -88,6 +95,7 @@ class Definitions:
         self.messages = messages
         self.policies = policies
         self.slos = slos
+        self.recommend = recommend
         self.release = release.number if release is not None else 0
         self.since = release.activations if release is not None else ()
         whole = release is None or release.whole
@@ -128,7 +136,8 @@ class Definitions:
     def released(self, release: Release, older: Sequence["Definitions"]) -> "Definitions":
         """The same definitions as the newest of a release; `older` are its other revisions, compiled."""
         parts = (self.segments, self.campaigns, self.messages, self.policies)
-        return Definitions(self.texts, *parts, slos=self.slos, release=release, older=older)
+        slos, recommend = self.slos, self.recommend
+        return Definitions(self.texts, *parts, slos=slos, recommend=recommend, release=release, older=older)
 
     @property
     def conditions(self) -> list[tuple[str, Condition]]:
@@ -257,6 +266,7 @@ def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions 
     messages = _messages(sections, files, needs, problems)
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
+    recommend = read_recommend(sections["recommend"], names, segments, problems)
     for node in (*sections["segments"], *sections["campaigns"]):
         check_references(node, names, problems)
     check_circles(segments, problems)
@@ -267,16 +277,18 @@ def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions 
     slos = _merge(sections["slos"], lambda node: read_levels(node, known, problems))
     check_agreed(sections["campaigns"], sections["slos"], problems)
     for node in (*sections["segments"], *sections["campaigns"]):
-        _surprises(node, problems)
+        warn_of_surprises(node, problems)
     if problems.errors:
         return None, problems
-    definitions = Definitions(texts, segments, campaigns, messages, policies, slos=slos)
+    definitions = Definitions(texts, segments, campaigns, messages, policies, slos=slos, recommend=recommend)
+    places = {name: child for node in sections["campaigns"] for name, child in node.value.items()}
+    places |= {name: segment.place for name, segment in segments.items()}
     if policies.retention is not None:
-        places = {name: child for node in sections["campaigns"] for name, child in node.value.items()}
-        places |= {name: segment.place for name, segment in segments.items()}
         check_retention(definitions.conditions, policies.retention, places, problems)
-        if problems.errors:
-            return None, problems
+    if recommend is not None:
+        check_conditions(definitions.conditions, places, problems)
+    if problems.errors:
+        return None, problems
     _missing_locales(sections["messages"], definitions, problems)
     for rank in definitions.index.at_first:
         segment = segments[definitions.index.order[rank]]
@@ -302,7 +314,7 @@ def _sections(documents: list[Node], problems: Problems) -> dict[str, list[Node]
     for document in documents:
         for name, node in (problems.mapping(document, _SECTIONS) or {}).items():
             sections[name].append(node)
-            if name == "policies" or not isinstance(node.value, dict):
+            if name in _WITHOUT_IDS or not isinstance(node.value, dict):
                 continue
             for key, child in node.value.items():
                 problems.check_id(key, child)
@@ -320,7 +332,8 @@ def _messages(
     sections: dict[str, list[Node]], files: dict[str, str], needs: "list[Need] | None", problems: Problems
 ) -> dict[str, Message]:
     """The messages; their templates know what the campaigns that send them name under `with`."""
-    given: dict[str, set[str]] = {}
+    always = {RECOMMENDATIONS} if sections["recommend"] else set()
+    given: dict[str, set[str]] = {name: set(always) for name in _names(sections["messages"])}
     for section in sections["campaigns"]:
         for campaign in section.value.values() if isinstance(section.value, dict) else ():
             named = campaign.value.get("with") if isinstance(campaign.value, dict) else None
@@ -374,18 +387,3 @@ def _texts_under_send(node: Node, *, inside: bool = False) -> Iterator[str]:
             yield from _texts_under_send(child, inside=inside)
     elif inside and isinstance(node.value, str):
         yield node.value
-
-
-def _surprises(node: Node, problems: Problems) -> None:
-    """Warn of `is_not` and `not_in` of attributes anywhere below a node."""
-    if isinstance(node.value, list):
-        for child in node.value:
-            _surprises(child, problems)
-    elif isinstance(node.value, dict):
-        for name, plain in (("is_not", "is"), ("not_in", "in")):
-            if "attribute" in node.value and name in node.value:
-                path = node.value["attribute"].plain()
-                cause = f"`{name}` is false for users without `{path}`; `not: {{… {plain}: …}}` takes them in"
-                problems.add(node.value[name], cause, warning=True)
-        for child in node.value.values():
-            _surprises(child, problems)

@@ -9,6 +9,7 @@ from transforms.campaigns.grammar import MAX_RATE, ON_UNKNOWN, REQUIRED, STATUSE
 from transforms.campaigns.grammar_steps import STEPS, WAITS
 from transforms.campaigns.grammar_triggers import EXITS, LOCAL_FORM, LOCAL_TIME_FORM, REENTRIES
 from transforms.campaigns.policies import MAX_CAPPED, NO_QUIET
+from transforms.campaigns.recommend import AT_LEAST_USERS, LISTED, MOST_LISTED, MOST_USERS, RECOMMEND_REQUIRED
 from transforms.events.channels import installed
 from transforms.messages.definitions import LOCALE_FORM
 from transforms.messages.preferences import preferences_schema
@@ -50,7 +51,7 @@ def definitions_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Todoke definitions",
-        "description": "Segments, campaigns, messages, policies and service levels. `todoke validate` checks "
+        "description": "Segments, campaigns, messages, policies, service levels, recommendations. `todoke validate` checks "
         "what no schema can say.",
         **mapping(
             {
@@ -63,6 +64,7 @@ def definitions_schema() -> Schema:
                     "propertyNames": {**ID, "not": {"enum": list(TAKEN)}},
                     "description": "what is promised, and by whom",
                 },
+                "recommend": {**_recommend(), "description": "what messages see as `recommendations`"},
             }
         ),
         "$defs": {
@@ -78,6 +80,20 @@ def definitions_schema() -> Schema:
             "service_level": level_schema(),
         },
     }
+
+
+def _recommend() -> Schema:
+    fields: dict[str, Schema] = {
+        **event_filter(),
+        "product": {**PATH, "description": "where the event has ids of products, such as products[].product_id"},
+        "within": {**DURATION, "description": "how far back events count"},
+        "at_least": {**whole(1, MOST_USERS), "description": f"users that a pair has; default: {AT_LEAST_USERS}"},
+        "at_most": {**whole(1, MOST_LISTED), "description": f"products that a message gets; default: {LISTED}"},
+        "segments": {"type": "array", "items": TEXT, "minItems": 1, "description": "which have lists of their own"},
+        "leave_out_owned": {"type": "boolean", "description": "whether what a user has is left out; default: false"},
+        "expires": {**DURATION, "description": "when lists are too old to be shown; default: 7d"},
+    }
+    return mapping(fields, RECOMMEND_REQUIRED)
 
 
 def _by_id(name: str) -> Schema:

@@ -7,7 +7,16 @@ from transforms.campaigns.effects import Send
 from transforms.channels.courier import RELEASED
 from transforms.channels.outcome import Delivery
 from transforms.segments.values import MINUTE
-from transforms.storage.rows import HoldRow, LedgerRow, LedgerState, MetricRow, UserRow
+from transforms.storage.rows import (
+    EventRow,
+    HoldRow,
+    LedgerRow,
+    LedgerState,
+    MetricRow,
+    RecommendationRow,
+    RecommendationRun,
+    UserRow,
+)
 from transforms.storage.store import Store, StoreError
 from transforms.users.tally import Tallies
 
@@ -112,6 +121,18 @@ class CountedLedger:
     def read_hold(self) -> HoldRow | None:
         """What is held back."""
         return self._store.read_hold()
+
+    def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
+        """A user's events."""
+        return self._store.read_events(user, limit)
+
+    def read_recommendation_run(self) -> RecommendationRun | None:
+        """Which lists hold."""
+        return self._store.read_recommendation_run()
+
+    def read_recommendations(self, made: int, names: Sequence[str]) -> dict[str, RecommendationRow]:
+        """Lists of a run."""
+        return self._store.read_recommendations(made, names)
 
     def count_unclaimed(self, deliveries: Iterable[Delivery]) -> None:
         """Count those of deliveries that came to no row: of a deleted user nothing is kept, and of two equal sends in

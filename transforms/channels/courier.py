@@ -15,13 +15,15 @@ import msgspec
 
 from transforms.campaigns.effects import Send
 from transforms.campaigns.entry import digest
+from transforms.campaigns.recommend import Recommend
 from transforms.channels.channel import Sender
-from transforms.channels.flight import MAX_OPEN_PER_SHARD, Flight
+from transforms.channels.flight import MAX_OPEN_PER_SHARD, Flight, pause_after
 from transforms.channels.gate import MISSED, Gate, Profiles
 from transforms.channels.ledger import CourierStore
 from transforms.channels.making import Complaints, content_of, made
 from transforms.channels.masking import Masks
 from transforms.channels.outcome import PASSES, Delivery, NotWritten, Outcome, said_of
+from transforms.channels.recommending import Found, Recommender
 from transforms.channels.rules import Rule, Rules
 from transforms.channels.settings import MailSettings
 from transforms.channels.tracking import UNTRACKED, TrackingRules
@@ -39,9 +41,6 @@ LEASE = 300 * 1_000_000
 TRIES = 3
 #: No step of a pipeline may sleep for longer; in seconds.
 LONGEST_PAUSE = 5.0
-
-#: The longest pause between two tries of a live job that the provider did not ask for; in seconds.
-LONGEST_WAIT = 300.0
 
 #: A claim that may be taken again when due begins its detail so: the last try certainly did not go out, or nobody knows
 #: and the campaign's `on_unknown` says so.
@@ -68,6 +67,7 @@ class Courier:
       store: whose ledger to use, and where live runs look up users; None remembers in this process only.
       rules: what campaigns say now; None asks nothing.
       tracking: what is tracked now.
+      recommend: what is recommended now.
       in_turn: channels of which at most `MAX_OPEN_PER_SHARD` sends are open, not so many a shard (see `Transport`).
       bounded: try at most `TRIES` times here, and then fail, or answer `later` where the refusal says nothing about the
         message; else answer `later` at each refusal, with growing pauses.
@@ -86,6 +86,7 @@ class Courier:
         store: CourierStore | None = None,
         rules: Rules | None = None,
         tracking: TrackingRules = UNTRACKED,
+        recommend: Recommend | None = None,
         in_turn: Collection[str] = (),
         bounded: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -102,6 +103,8 @@ class Courier:
         self._rules = rules or {}
         self._tracking = tracking
         self._gate = Gate(clock, rules, self._ledger, bounded=bounded)
+        self._recommender = Recommender(clock, self._ledger)
+        self._recommender.follow(recommend, messages)
         self._in_turn = in_turn
         self._bounded = bounded
         self._sleep = sleep
@@ -129,19 +132,26 @@ class Courier:
         return self._runner.run(self._deliver(sends, waited))
 
     def follow(
-        self, messages: Mapping[str, Message], default_locale: str, rules: Rules, tracking: TrackingRules
+        self,
+        messages: Mapping[str, Message],
+        default_locale: str,
+        rules: Rules,
+        tracking: TrackingRules,
+        recommend: Recommend | None,
     ) -> None:
         """Go on with other definitions; see the arguments of the same names."""
         self._messages = messages
         self._default_locale = default_locale
         self._gate.rules = self._rules = rules
         self._tracking = tracking
+        self._recommender.follow(recommend, messages)
 
     def close(self) -> None:
         """Close the senders and the event loop."""
         self._runner.run(self._close())
         self._runner.close()
         self._storing.shutdown()
+        self._recommender.close()
         if self._own is not None:
             self._own.close()
 
@@ -172,14 +182,14 @@ class Courier:
     async def _start(self, flight: Flight, places: Sequence[int], waited: bool) -> None:
         """Make and claim the sends at these places, and call those whose claim this one made."""
         prepared: dict[str, tuple[int, Any]] = {}
-        profiles = await self._ask(self._gate.profiles, [flight.sends[place] for place in places])
+        profiles, shown = await self._ask(self._look, [flight.sends[place] for place in places], waited)
         for place in places:
             send = flight.sends[place]
             if send.id in flight.taken:
                 flight.answers[place] = Delivery(send, "duplicate")
                 continue
             flight.taken.add(send.id)
-            ready = made(send, partial(self._make, send, profiles, waited), self._complaints)
+            ready = made(send, partial(self._make, send, profiles, waited, shown.get(send.id, ())), self._complaints)
             if isinstance(ready, Delivery) and (ready.state == "later" or ready.reason == "deleted"):
                 # Not claimed: it is to come again; or nothing is kept of the user.
                 flight.answers[place] = ready
@@ -194,7 +204,14 @@ class Courier:
             elif not isinstance(ready, Delivery):
                 flight.call(place, claim, self._call(flight.sends[place], ready))
 
-    def _make(self, send: Send, profiles: Profiles, waited: bool) -> Any:
+    def _look(self, sends: Sequence[Send], waited: bool) -> tuple[Profiles, Found]:
+        """What has become of the users of sends, and what is recommended to those whose message shows it."""
+        profiles = self._gate.profiles(sends)
+        showing = [send for send in sends if self._recommender.shows(send)]
+        passing = [send for send in showing if self._gate.check(send, profiles, waited=waited) is None]
+        return profiles, self._recommender.look_up(passing, profiles) if passing else {}
+
+    def _make(self, send: Send, profiles: Profiles, waited: bool, recommendations: Sequence[Any]) -> Any:
         """What is handed over, or why nothing is."""
         refused = self._gate.check(send, profiles, waited=waited)
         if refused is not None:
@@ -213,6 +230,7 @@ class Courier:
             now_us=self._clock(send),
             default_locale=self._default_locale,
             tracking=self._tracking,
+            recommendations=recommendations,
         )
 
     async def _keep_one_an_address(self, prepared: dict[str, tuple[int, Any]], sends: Sequence[Send]) -> None:
@@ -346,7 +364,7 @@ class Courier:
         now = self._clock(send)
         again = self._again(send, outcome) and (outcome.state == "retry" or claim.attempts < RESENDS)
         if again and (outcome.says_nothing or not self._bounded):
-            due = now + int(_pause(outcome.after or RESEND_SECONDS, claim.attempts) * 1_000_000)
+            due = now + int(pause_after(outcome.after or RESEND_SECONDS, claim.attempts) * 1_000_000)
             row = self._released(claim, outcome.reason, now, due)
             return Delivery(send, "later", outcome.reason, outcome.detail, due), row
         state = LedgerState.FAILED if outcome.state == "retry" else outcome.state
@@ -378,8 +396,3 @@ class Courier:
 def _duplicate(send: Send, before: LedgerRow) -> Delivery:
     called = before.state in (LedgerState.HANDED_OFF, LedgerState.CONFIRMED)
     return Delivery(send, "duplicate", "" if called else before.detail.partition(": ")[0], before.state, at=before.at)
-
-
-def _pause(after: float, attempts: int) -> float:
-    """Seconds until the next try: at least what was asked for, and twice as long after each try that was refused."""
-    return max(after, min(LONGEST_WAIT, after * 2.0 ** min(attempts - 1, 10)))

@@ -10,13 +10,24 @@ from transforms.campaigns.effects import Send
 from transforms.channels.outcome import Delivery, Outcome
 from transforms.storage.rows import LedgerRow
 
-__all__ = ["MAX_OPEN", "MAX_OPEN_PER_SHARD", "SHARDS", "WAITING_SHARDS", "Flight", "shard_of", "waiting_key"]
+__all__ = [
+    "MAX_OPEN",
+    "MAX_OPEN_PER_SHARD",
+    "SHARDS",
+    "WAITING_SHARDS",
+    "Flight",
+    "pause_after",
+    "shard_of",
+    "waiting_key",
+]
 
 #: Shards of a channel, which bound concurrency and split rate limits.
 SHARDS = 32
 #: What waits to be sent is divided further: a morning's campaign to everybody waits at once, and a key of state is read
 #: whole (docs/scale.md).
 WAITING_SHARDS = 4_096
+#: The longest pause between two tries of a live job that the provider did not ask for; in seconds.
+LONGEST_WAIT = 300.0
 #: Calls of one shard that may be open: so many claims are `unknown` at most if the process dies then.
 MAX_OPEN_PER_SHARD = 64
 #: Calls of all shards of one delivery that may be open, each with a connection.
@@ -126,3 +137,8 @@ class Flight:
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+
+
+def pause_after(after: float, attempts: int) -> float:
+    """Seconds until the next try: at least what was asked for, and twice as long after each try that was refused."""
+    return max(after, min(LONGEST_WAIT, after * 2.0 ** min(attempts - 1, 10)))

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from transforms.storage.rows import HoldRow, LedgerRow, UserRow
+from transforms.storage.rows import (
+    EventRow,
+    HoldRow,
+    LedgerRow,
+    RecommendationRow,
+    RecommendationRun,
+    UserRow,
+)
 
 __all__ = ["CourierStore"]
 
@@ -25,3 +32,12 @@ class CourierStore(Protocol):
 
     def read_hold(self) -> HoldRow | None:
         """What is held back."""
+
+    def read_events(self, user: str, limit: int | None = None) -> list[EventRow]:
+        """A user's events."""
+
+    def read_recommendation_run(self) -> RecommendationRun | None:
+        """Which lists hold."""
+
+    def read_recommendations(self, made: int, names: Sequence[str]) -> dict[str, RecommendationRow]:
+        """Lists of a run."""

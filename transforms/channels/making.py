@@ -5,7 +5,7 @@ Here is the one place that catches what nobody foresaw about a message: it must 
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from transforms.campaigns.effects import Send
@@ -81,6 +81,7 @@ def content_of(
     now_us: int,
     default_locale: str,
     tracking: TrackingRules = UNTRACKED,
+    recommendations: Sequence[Any] = (),
 ) -> Any:
     """What `compose`, which is a channel's, makes of a message that is filled in; or the `Delivery` of a refusal.
 
@@ -92,9 +93,10 @@ def content_of(
       now_us: what time it is, in microseconds.
       default_locale: where a text has neither the user's locale nor language.
       tracking: what is tracked.
+      recommendations: what templates see under this name.
     """
     try:
-        rendered = make_message(send, message, settings, now_us, default_locale)
+        rendered = make_message(send, message, settings, now_us, default_locale, recommendations=recommendations)
         asked = tracking.of(send.campaign, message)
         rendered = tracked(rendered, send, asked, settings.links, settings.own_links)
     except RenderError as error:

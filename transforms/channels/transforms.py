@@ -168,6 +168,7 @@ class Delivering(beam.DoFn):
             store=self._counted or store,
             rules=self._rules,
             tracking=tracking,
+            recommend=definitions.recommend,
             in_turn=self.channels.in_turn,
             bounded=self.bounded,
             hidden=secret_values(environment),
@@ -234,7 +235,7 @@ class Delivering(beam.DoFn):
         if definitions is not self._definitions:
             self._definitions, self._rules = definitions, rules_of(definitions)
             locale, tracking = definitions.policies.default_locale, tracking_of(definitions)
-            self._courier.follow(definitions.messages, locale, self._rules, tracking)
+            self._courier.follow(definitions.messages, locale, self._rules, tracking, definitions.recommend)
 
     def _count(self, delivery: Delivery) -> None:
         self._progress.sends += 1

@@ -30,7 +30,7 @@ from liquid.undefined import UNDEFINED
 from transforms.events.plain import quoted
 from transforms.messages.definitions import Partials
 from transforms.messages.liquid_parts import CALL, PARTIAL, TURN, Steps, rendered_by, replaced, text_of_value, weight
-from transforms.messages.scope import SCOPE
+from transforms.messages.scope import RECOMMENDATIONS, SCOPE
 
 __all__ = ["Mistake", "fill", "mistakes", "parsed", "paths_of"]
 
@@ -306,6 +306,8 @@ def mistakes(
                 yield at("`secrets` are for `url` and `headers` of webhooks alone", span)
             elif not all(_names_a_secret(variable.segments) for variable in variables):
                 yield at("write {{ secrets.NAME }} for what stands in TODOKE_SECRET_NAME", span)
+        elif name == RECOMMENDATIONS and name not in names:
+            yield at(f"`{name}` are for messages, beside a section `recommend` that says what is counted", span)
         elif name not in SCOPE and name not in names:
             yield at(f"unknown variable `{name}`", span, f"; known are {', '.join(sorted({*SCOPE, *names}))}")
 

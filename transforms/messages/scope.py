@@ -7,15 +7,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from transforms.events.plain import quoted
 
-__all__ = ["RESERVED", "SCOPE", "scope_of"]
+__all__ = ["RECOMMENDATIONS", "RESERVED", "SCOPE", "scope_of"]
 
 #: The names that every template may use (docs/reference/messages.md).
 SCOPE = frozenset({"user", "event", "campaign", "variant", "now", "unsubscribe_url", "preferences_url"})
+#: What messages see of what is recommended, where definitions have a section `recommend`.
+RECOMMENDATIONS = "recommendations"
 _LIQUID_WORDS = (
     "true false nil null empty blank and or not contains in if else with for as continue limit offset cols reversed"
 )
 #: Names that are not allowed under `with`: the scope, and what Liquid reads as something else.
-RESERVED = SCOPE | {"secrets", "forloop", "tablerowloop", *_LIQUID_WORDS.split()}
+RESERVED = SCOPE | {RECOMMENDATIONS, "secrets", "forloop", "tablerowloop", *_LIQUID_WORDS.split()}
 
 #: The prefixes of attributes that are nested.
 _PARTS = ("context.", "group.")

@@ -23,7 +23,16 @@ from transforms.segments.grammar_events import read_event, read_filter, read_seq
 from transforms.segments.operators import OPERATORS, canonical_number, read_operator, read_path
 from transforms.segments.synonyms import meant
 
-__all__ = ["FARTHEST_KM", "FORMS", "LOCATION", "MAX_DEPTH", "ConditionArm", "read_condition", "read_filter"]
+__all__ = [
+    "FARTHEST_KM",
+    "FORMS",
+    "LOCATION",
+    "MAX_DEPTH",
+    "ConditionArm",
+    "read_condition",
+    "read_filter",
+    "warn_of_surprises",
+]
 
 #: LANGUAGE: conditions nest at most 32 deep.
 MAX_DEPTH = 32
@@ -229,3 +238,18 @@ FORMS: dict[str, Callable[[Node, Problems, _Place], Condition | None]] = {
     "near": _read_near,
     "variant": _read_variant,
 }
+
+
+def warn_of_surprises(node: Node, problems: Problems) -> None:
+    """Warn of `is_not` and `not_in` of attributes anywhere below a node."""
+    if isinstance(node.value, list):
+        for child in node.value:
+            warn_of_surprises(child, problems)
+    elif isinstance(node.value, dict):
+        for name, plain in (("is_not", "is"), ("not_in", "in")):
+            if "attribute" in node.value and name in node.value:
+                path = node.value["attribute"].plain()
+                cause = f"`{name}` is false for users without `{path}`; `not: {{… {plain}: …}}` takes them in"
+                problems.add(node.value[name], cause, warning=True)
+        for child in node.value.values():
+            warn_of_surprises(child, problems)

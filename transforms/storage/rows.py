@@ -16,6 +16,8 @@ __all__ = [
     "LedgerState",
     "MemberRow",
     "MetricRow",
+    "RecommendationRow",
+    "RecommendationRun",
     "RunRow",
     "UserRow",
 ]
@@ -241,3 +243,21 @@ class DeadLetterRow(msgspec.Struct, frozen=True, gc=False):
     def weight(self) -> int:
         """About how many bytes it takes to keep it."""
         return len(self.payload) + len(self.detail) + len(self.source) + 200
+
+
+class RecommendationRow(msgspec.Struct, frozen=True, gc=False):
+    """One list of the run `made`: under a `name` products, the best first, as (id, score, users)."""
+
+    made: int
+    name: str
+    products: tuple[tuple[str, float, int], ...]
+
+
+class RecommendationRun(msgspec.Struct, frozen=True, gc=False):
+    """A run: when it was `made`, which is its name, up to when it counted (`as_of`), and the run that was followed
+    `before`, 0 for none.
+    """
+
+    made: int
+    as_of: int
+    before: int = 0

@@ -15,6 +15,7 @@ from transforms.storage.lease import Lease
 from transforms.storage.ledger import Ledger
 from transforms.storage.members import Members
 from transforms.storage.metrics import Metrics
+from transforms.storage.recommendations import Recommendations
 from transforms.storage.runs import Runs
 from transforms.storage.users import Users
 
@@ -34,7 +35,20 @@ class OlderStore(NoStore):
 
 
 class Store(
-    Users, Archive, Identities, Members, Ledger, Inbox, Metrics, DeadLetters, Control, Runs, Lease, Holds, Protocol
+    Users,
+    Archive,
+    Identities,
+    Members,
+    Ledger,
+    Inbox,
+    Metrics,
+    DeadLetters,
+    Control,
+    Runs,
+    Lease,
+    Holds,
+    Recommendations,
+    Protocol,
 ):
     """All tables. Who needs some of them takes their protocols.
 

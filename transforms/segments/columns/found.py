@@ -13,10 +13,12 @@ from transforms.segments.columns.values import columns_of
 from transforms.segments.evidence import value_hashes
 from transforms.segments.values import is_number
 
-__all__ = ["GROUP", "each_number", "each_value"]
+__all__ = ["GROUP", "TEXT", "each_number", "each_text", "each_value"]
 
 #: The column with the hash of a value.
 GROUP = "group"
+#: The column with a text that was made of values.
+TEXT = "text"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -37,6 +39,11 @@ def each_number(events: pl.DataFrame, path: str) -> pl.DataFrame:
         plain = events.filter(pl.col(column).is_not_null())
         parts.append(plain.with_columns(pl.col(column).alias("number"), pl.lit(None, pl.String).alias("exactly")))
     return pl.concat(parts, how="diagonal")
+
+
+def each_text(events: pl.DataFrame, path: str, texts: Callable[[list[Any]], list[str]]) -> pl.DataFrame:
+    """A row for each event and text that `texts` makes of the values at a path, as `TEXT`; the order is lost."""
+    return _spread(events, path, {TEXT: pl.String}, lambda values: [(each,) for each in texts(values)])
 
 
 def _numbers(values: list[Any]) -> list[tuple[float | None, str | None]]:

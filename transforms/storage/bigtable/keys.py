@@ -14,6 +14,8 @@ __all__ = [
     "HOLD_KEY",
     "LEASE_KEY",
     "LETTERS",
+    "RECOMMENDATIONS",
+    "RECOMMENDED_KEY",
     "RUN_KEY",
     "SHARDS",
     "control_key",
@@ -40,13 +42,17 @@ __all__ = [
     "members_of",
     "metric_key",
     "metrics_of",
+    "recommendation_key",
+    "recommendation_made",
     "segment_prefix",
     "timed",
     "user_key",
 ]
 
-#: The two rows of the table of runs: the last bounded run, and who works on the store.
-RUN_KEY, LEASE_KEY, HOLD_KEY = b"run", b"lease", b"hold"
+#: Rows of the table of runs: the last bounded run, who works on the store, what is held back, and which lists of
+#: recommendations hold. The lists are in this table, too, under this prefix.
+RUN_KEY, LEASE_KEY, HOLD_KEY, RECOMMENDED_KEY = b"run", b"lease", b"hold", b"recommended"
+RECOMMENDATIONS = b"recommendations#"
 
 #: The prefixes of keys of dead letters.
 LETTERS = b"t#"
@@ -190,6 +196,16 @@ def metrics_of(prefix: str) -> bytes:
 def metric_key(series: str, window: int) -> bytes:
     """A window's count: series#window; not hashed, since there are few and they are read in their order."""
     return b"%s#%016x" % (_part(series), window + 2**63)
+
+
+def recommendation_key(made: int, name: str) -> bytes:
+    """A list of recommendations: recommendations#time of the run#name."""
+    return b"%s%016x#%s" % (RECOMMENDATIONS, made, _part(name))
+
+
+def recommendation_made(key: bytes) -> int:
+    """The time of the run of a list."""
+    return int(key.split(b"#")[1], 16)
 
 
 def control_key(message: str) -> bytes:

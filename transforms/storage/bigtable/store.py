@@ -49,6 +49,7 @@ from transforms.storage.bigtable.lease import BigtableLease
 from transforms.storage.bigtable.ledger import BigtableLedger
 from transforms.storage.bigtable.members import BigtableMembers
 from transforms.storage.bigtable.metrics import BigtableMetrics
+from transforms.storage.bigtable.recommendations import BigtableRecommendations
 from transforms.storage.bigtable.runs import BigtableRuns
 from transforms.storage.bigtable.tables import KEYS_ONLY, TIMEOUT, TRIES, Tables
 from transforms.storage.bigtable.users import BigtableUsers
@@ -70,6 +71,7 @@ class BigtableStore(
     BigtableControl,
     BigtableDeadLetters,
     BigtableHolds,
+    BigtableRecommendations,
     BigtableRuns,
     BigtableLease,
     BigtableUsers,

@@ -19,6 +19,7 @@ from transforms.storage.sqlite.lease import SqliteLease
 from transforms.storage.sqlite.ledger import SqliteLedger
 from transforms.storage.sqlite.members import SqliteMembers
 from transforms.storage.sqlite.metrics import SqliteMetrics
+from transforms.storage.sqlite.recommendations import SqliteRecommendations
 from transforms.storage.sqlite.runs import SqliteRuns
 from transforms.storage.sqlite.schema import (
     ADDED,
@@ -50,6 +51,7 @@ class SqliteStore(
     SqliteControl,
     SqliteDeadLetters,
     SqliteHolds,
+    SqliteRecommendations,
     SqliteRuns,
     SqliteLease,
     SqliteAcknowledged,

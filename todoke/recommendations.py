@@ -1,0 +1,83 @@
+"""`todoke backfill --write recommendations`: which products go together, and what segments have most, into the store."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import recommendations as job
+from beam_pipelines.backfill_options import Backfill
+from beam_pipelines.memberships import parts_of
+from todoke.memberships import messages_of
+from todoke.sources import opened
+from todoke.terminal import last_line
+from transforms.errors import RunFailed
+from transforms.events.files import UnreadableFile
+from transforms.events.plain import counted
+from transforms.storage.open import open_store
+from transforms.storage.scratch.folder import scratch_folder
+from transforms.storage.scratch.records import NoRoom
+from transforms.users.cooccurrence.transforms import asked_by
+from transforms.users.cooccurrence.writing import recommend
+
+__all__ = ["make_recommendations", "recommendations_text"]
+
+
+def make_recommendations(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, Any]:
+    """Make them, and return the report; by the runner that the flags name, else in this process.
+
+    Raises:
+      NoStore, WrongUse: nothing was made.
+      StoreError: the store cannot be read or written.
+      RunFailed: events cannot be read, the pipeline failed, or the temporary folder is full.
+    """
+    assert asked.store is not None
+    store = open_store(asked.store, create=False)
+    if not asked.of_archive:
+        config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
+        asked = msgspec.structs.replace(asked, config=config)
+    try:
+        if any(flag.startswith("--runner") for flag in beam_flags):
+            return _in_beam(asked, beam_flags)
+        with scratch_folder() as place:
+            question = asked_by(asked.config.definitions, asked.as_of)
+            sums = recommend(
+                *(messages_of(asked), question, store, asked.config.launched, place), parts=parts_of(asked)
+            )
+        return job.finish(asked, sums)
+    except UnreadableFile as error:
+        unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
+        raise RunFailed(f"the events cannot be read: {unreadable}") from error
+    except NoRoom as error:
+        raise RunFailed(str(error)) from error
+    finally:
+        store.close()
+
+
+def _in_beam(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
+    """The report comes back by a file that the last step writes: `--report`, where workers are elsewhere."""
+    with scratch_folder() as folder:
+        elsewhere = asked.report is not None and "://" in asked.report
+        place = asked.report_place if elsewhere and asked.report_place else str(folder / "report.json")
+        pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
+        job.build(pipeline, asked, place)
+        try:
+            pipeline.run().wait_until_finish()
+            with FileSystems.open(place) as file:
+                report: dict[str, Any] = msgspec.json.decode(file.read())
+        except (OSError, RuntimeError, BeamIOError) as error:
+            cause = last_line(str(error)) or type(error).__name__
+            raise RunFailed(f"the recommendations cannot be made: {cause}") from error
+    return report
+
+
+def recommendations_text(report: dict[str, Any]) -> Iterator[str]:
+    """The report as lines."""
+    yield f"{counted(report['lists'], 'list')} as of {report['as_of']}, in {report['elapsed_s']:.1f} s"
+    yield f"{counted(report['read'], 'message')} read: {report['applied']:,} applied"
+    if not report["followed"]:
+        yield "not followed: lists that were made later are there"

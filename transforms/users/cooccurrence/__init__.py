@@ -1,0 +1,1 @@
+"""Which products the same users have: counted by columns."""
