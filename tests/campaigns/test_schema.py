@@ -12,6 +12,7 @@ from campaigns.test_campaign_mistakes import CASES
 from campaigns.test_definitions_mistakes import CHANGED
 from campaigns.test_delay_mistakes import CHANGED as DELAYS
 from campaigns.test_full_language import EACH, FOLDER
+from campaigns.test_recommend_language import WHOLE as RECOMMENDED
 from generate_conditions import definitions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,8 @@ UNSAID = {
     "its alert could never fire": "a schema does not look at two places",
     "sends nothing by": "the same",
     "no service level is of it": "the same",
+    "are known to messages alone": "an attribute of this name is one, where nothing is recommended",
+    "is in no archive": "a schema follows no references, and knows no names of events",
     "not an RE2 pattern": "a language of its own",
     "Liquid: ": "a language of its own",
     "MJML": "a language of its own",
@@ -111,6 +114,7 @@ def corpus() -> Iterator[str]:
     yield from (text for text, _, _ in CASES)
     yield from EACH
     yield from LEVELS
+    yield from RECOMMENDED
     yield from (path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yaml")))
     yield from (f"messages:\n{indented(PUSH, 2)}", VALID, "hello", "[1, 2]", "5", "{}", "")
     yield from (f"segments: {section}\npolicies: {section}\n" for section in ("{}", "~", "[]", "x"))

@@ -21,6 +21,9 @@ CREATE TABLE dead_letters (time INTEGER, id TEXT PRIMARY KEY, arrived INTEGER, u
 CREATE TABLE runs (one INTEGER PRIMARY KEY CHECK (one = 1), run BLOB);
 CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), lease BLOB);
 CREATE TABLE holds (one INTEGER PRIMARY KEY CHECK (one = 1), hold BLOB);
+CREATE TABLE recommendations (made INTEGER, name TEXT, products BLOB, PRIMARY KEY (made, name))
+    WITHOUT ROWID;
+CREATE TABLE recommended (one INTEGER PRIMARY KEY CHECK (one = 1), recommended BLOB);
 CREATE TABLE control (id TEXT PRIMARY KEY, published INTEGER, payload BLOB) WITHOUT ROWID;
 CREATE TABLE acknowledged (queue TEXT, number INTEGER, ids BLOB, PRIMARY KEY (queue, number))
     WITHOUT ROWID;

@@ -26,6 +26,8 @@ from transforms.storage.rows import (
     LedgerState,
     MemberRow,
     MetricRow,
+    RecommendationRow,
+    RecommendationRun,
     RunRow,
     UserRow,
 )
@@ -63,6 +65,8 @@ ONE_OF_EACH: dict[str, Any] = {
     "runs": RunRow(START, "0123456789abcdef", (1, 2**64 - 1), ("vip",), False, {"fedcba9876543210": (1,)}),
     "lease": LeaseRow("a live job", "host/boot/processes", 7, "1234", "token", START, START + HOUR),
     "holds": HoldRow(30, ("fast",), START, START + HOUR),
+    "recommendations": RecommendationRow(START, "p#rice", (("tea", 0.5, 7),)),
+    "recommended": RecommendationRun(START, START - HOUR),
     "control": ControlRow("id", START, b"{}"),
 }
 
@@ -80,6 +84,8 @@ def write_all(store: Store) -> None:
     store.write_run(rows["runs"])
     assert store.swap_lease(None, rows["lease"])
     store.write_hold(rows["holds"])
+    store.write_recommendations([rows["recommendations"]])
+    assert store.publish_recommendations(rows["recommended"])
     store.publish_control([rows["control"].payload], START)
     store.close()
 
@@ -111,6 +117,8 @@ def test_the_rows_of_sqlite(tmp_path: Path) -> None:
         if "one" in found:  # these are one value, encoded
             found = msgspec.json.decode(found[table.removesuffix("s")])
         found.pop("weight", None)  # made of the others
+        if table == "recommendations":
+            found["products"] = json.loads(found["products"])
         if table == "inbox":
             assert {name: found.pop(name) for name in InboxMarks.__struct_fields__} == msgspec.to_builtins(InboxMarks())
         found |= {"active": bool(found["active"])} if table == "members" else {}
@@ -121,7 +129,9 @@ def test_the_rows_of_bigtable(bigtable: Instance) -> None:
     write_all(BigtableStore(bigtable.project, bigtable.name, create=True))
     with BigtableDataClient(project=bigtable.project) as client:
         for name, row in golden("rows").items():
-            single = {"runs": b"run", "lease": b"lease", "holds": b"hold"}.get(name)
+            of_runs = {"runs": b"run", "lease": b"lease", "holds": b"hold", "recommended": b"recommended"}
+            of_runs["recommendations"] = b"recommendations#%016x#p$crice" % START
+            single = of_runs.get(name)
             table = name if single is None else "runs"
             cells = {
                 (cell.family, cell.qualifier): cell.value

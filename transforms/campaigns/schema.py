@@ -51,8 +51,8 @@ def definitions_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Todoke definitions",
-        "description": "Segments, campaigns, messages, policies, service levels, recommendations. `todoke validate` checks "
-        "what no schema can say.",
+        "description": "Segments, campaigns, messages, policies, service levels, and recommendations. `todoke "
+        "validate` checks what no schema can say.",
         **mapping(
             {
                 "segments": {**_by_id("segment"), "description": "who is in"},
@@ -89,7 +89,10 @@ def _recommend() -> Schema:
         "within": {**DURATION, "description": "how far back events count"},
         "at_least": {**whole(1, MOST_USERS), "description": f"users that a pair has; default: {AT_LEAST_USERS}"},
         "at_most": {**whole(1, MOST_LISTED), "description": f"products that a message gets; default: {LISTED}"},
-        "segments": {"type": "array", "items": TEXT, "minItems": 1, "description": "which have lists of their own"},
+        "segments": {
+            **{"type": "array", "items": TEXT, "minItems": 1, "uniqueItems": True},
+            "description": "which have lists of their own",
+        },
         "leave_out_owned": {"type": "boolean", "description": "whether what a user has is left out; default: false"},
         "expires": {**DURATION, "description": "when lists are too old to be shown; default: 7d"},
     }

@@ -36,7 +36,7 @@ class SqliteRecommendations(Database):
 
     def read_recommendation_run(self) -> RecommendationRun | None:
         """The run to follow."""
-        found = self._query("SELECT run FROM recommended WHERE one = 1")
+        found = self._query("SELECT recommended FROM recommended WHERE one = 1")
         return msgspec.json.decode(found[0][0], type=RecommendationRun) if found else None
 
     def read_recommendations(self, made: int, names: Sequence[str]) -> dict[str, RecommendationRow]:

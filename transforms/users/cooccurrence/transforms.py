@@ -118,7 +118,6 @@ class _WriteTops(StoreDoFn):
         yield "lists", write_lists(self._store, lists_of_tops(_frame(tops), self._asked, self._made))
 
 
-@with_input_types(tuple[int, Iterable[bytes]])
 @with_output_types(tuple[str, int])
 class _WritePairs(StoreDoFn):
     def __init__(self, store: str, asked: Recommend, made: int) -> None:
