@@ -1,4 +1,4 @@
-"""`todoke backfill --write recommendations`: which products go together, and what segments have most, into the store."""
+"""`todoke backfill --write recommendations`: what goes together, and what segments have most, into the store."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

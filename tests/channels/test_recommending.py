@@ -139,9 +139,7 @@ def test_what_a_user_has_is_left_out_if_that_is_asked(deliver, lists, ordered):
     ordered("ann", 300, "tea")  # long ago: it leads to nothing, and is theirs
     ordered("ann", 2, "soy", name="Viewed")
     assert deliver("ann") == ["tea products, nori products, miso products,"]
-    assert deliver("ann", more="leave_out_owned: true", now=NOW + 1) == [
-        "nori products, miso products, milk everyone,"
-    ]
+    assert deliver("ann", more="leave_out_owned: true", now=NOW + 1) == ["nori products, miso products, milk everyone,"]
 
 
 def test_what_a_person_did_under_other_ids_counts(deliver, lists, ordered, known):

@@ -1,4 +1,4 @@
-"""`todoke backfill --write recommendations`: lists of an archive or of files, what messages show, and how it is measured."""
+"""`todoke backfill --write recommendations`: lists of an archive or of files, who is shown them, and what that did."""
 
 import json
 from pathlib import Path
