@@ -7,7 +7,7 @@ import msgspec
 
 from transforms.campaigns.recommend import Recommend
 
-__all__ = ["EVERYONE", "MOST_ID", "Listed", "list_of_product", "list_of_segment", "product_ids", "recommended"]
+__all__ = ["EVERYONE", "MOST_ID", "ListedProduct", "list_of_product", "list_of_segment", "product_ids", "recommended"]
 
 #: The segment of all users.
 EVERYONE = ""
@@ -15,7 +15,7 @@ EVERYONE = ""
 MOST_ID = 256
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ListedProduct(msgspec.Struct, frozen=True):
     """A product of a list: how well it goes with what the list is of, and how many users that rests on."""
 
     id: str
@@ -51,7 +51,7 @@ def recommended(
     had: Sequence[str],
     owned: Iterable[str],
     segments: Sequence[str],
-    lists: Mapping[str, Sequence[Listed]],
+    lists: Mapping[str, Sequence[ListedProduct]],
 ) -> list[dict[str, Any]]:
     """The products for a user, the best first: what goes with those that they have `had` lately, then what their
     segments have most, then what everyone has, until there are `at_most`.

@@ -14,7 +14,7 @@ from transforms.campaigns.effects import Send
 from transforms.campaigns.recommend import Recommend
 from transforms.campaigns.recommended import (
     EVERYONE,
-    Listed,
+    ListedProduct,
     list_of_product,
     list_of_segment,
     product_ids,
@@ -138,11 +138,13 @@ class Recommender:
             self._run, self._looked = self._store.read_recommendation_run(), moment
         return self._run
 
-    def _lists(self, run: RecommendationRun, asked: Recommend, had: Sequence[Sequence[str]]) -> dict[str, list[Listed]]:
+    def _lists(
+        self, run: RecommendationRun, asked: Recommend, had: Sequence[Sequence[str]]
+    ) -> dict[str, list[ListedProduct]]:
         names = {list_of_product(product) for products in had for product in products}
         names |= {list_of_segment(segment) for segment in (*asked.segments, EVERYONE)}
         rows = self._store.read_recommendations(run.made, sorted(names)) if had else {}
-        return {name: [Listed(*each) for each in row.products] for name, row in rows.items()}
+        return {name: [ListedProduct(*each) for each in row.products] for name, row in rows.items()}
 
     def _had(self, asked: Recommend, user: str, profile: Mapping[str, Any], now: int) -> _Had:
         """What a user has, by the newest events under the ids that are theirs."""
