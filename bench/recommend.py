@@ -1,5 +1,6 @@
-"""Recommendations of an invented shop's orders: made in this process, and looked up as a courier does. Seconds are of the
-processor, beside those of the clock.
+"""Recommendations of an invented shop's orders: made in this process, and looked up as a courier does.
+
+Seconds are of the processor, beside those of the clock.
 
 python -m bench.recommend --events 1000000 --users 100000 [--products 10000] [--sends 2000]
 """
@@ -80,8 +81,8 @@ def main() -> None:
         took, busy = (after - before for after, before in zip(_now(), began, strict=True))
         peak = getrusage(RUSAGE_SELF).ru_maxrss / 1024
         print(
-            f"{sums['lists']:,} lists in {took:.1f} s, {busy:.1f} of the processor: {asked.events / busy:,.0f} events/s, "
-            f"{asked.users / busy:,.0f} users/s, peak {peak:,.0f} MB"
+            f"{sums['lists']:,} lists in {took:.1f} s, {busy:.1f} of the processor: "
+            f"{asked.events / busy:,.0f} events/s, {asked.users / busy:,.0f} users/s, peak {peak:,.0f} MB"
         )
         store.publish_recommendations(RecommendationRun(_NOW, _NOW))
         _look_up(store, asked.sends, asked.products)
