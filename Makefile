@@ -19,9 +19,10 @@ FLINK := .tools/flink-$(shell sed -n 's/.*<flink.version>\(.*\)<.*/\1/p' templat
   sed -n 's/.*<beam.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)
 
 SDKS := .tools/sdks/.installed
+PROMTOOL := .tools/promtool/.installed
 
 .PHONY: help demo serve test test-long mutants lint format bench docs reference schema templates image lock wheel sbom cloud-smoke \
-  setup prism emulator sdks flink flink-jars clean
+  setup prism emulator sdks promtool flink flink-jars clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -32,7 +33,7 @@ demo: setup ## The whole pipeline on real recorded orders; writes under out/demo
 serve: setup prism ## The demo's shop live on this machine, with its recorded orders coming in, under out/serve; SPEED=600x
 	@$(BIN)/todoke serve todoke/demo/shop.yaml --data out/serve --feed $(or $(SPEED),60x) $(ARGS)
 
-test: setup prism emulator sdks ## All tests; ARGS="tests/events -k gzip" runs some
+test: setup prism emulator sdks promtool ## All tests; ARGS="tests/events -k gzip" runs some
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 test-long: setup ## Core and columns against the oracle on 20,000 and 2,000 random histories, and a million events of one user; for an hour or more
@@ -103,6 +104,8 @@ emulator: $(EMULATOR) ## The Bigtable emulator, where there is Go and no emulato
 
 sdks: $(SDKS) ## The SDKs for Node and browsers that tests send with, where there is npm
 
+promtool: $(PROMTOOL) ## The tool of Prometheus that tests rules, where there is apt
+
 flink: setup flink-jars ## A Flink cluster on this machine, and in it a shell, or ARGS="todoke run … --flink localhost:8099"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m tools.flink $(ARGS)
 
@@ -147,6 +150,17 @@ $(SDKS): tests/services/collect/node/package-lock.json
 	  (cd .tools/sdks && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && touch $@ \
 	    || echo "They could not be installed, and are not tested" >&2; \
 	else echo "No npm here: SDKs for Node and browsers are not tested on this machine" >&2; fi
+
+# apt-get download needs no root; what it fetches is taken apart here, and nothing is installed.
+$(PROMTOOL):
+	@mkdir -p $(@D)
+	@if command -v promtool >/dev/null; then touch $@; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+	  echo "Fetching promtool into .tools/promtool (20 MB), out of Debian's package prometheus"; \
+	  (cd $(@D) && rm -f *.deb && apt-get download -qq prometheus 2>/dev/null && \
+	    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && rm -f *.deb) && touch $@ \
+	    || echo "It could not be fetched (apt-get update may help): rules are not tested on this machine" >&2; \
+	else echo "No promtool here, and no apt to fetch it: rules of Prometheus are not tested on this machine" >&2; fi
 
 $(FLINK):
 	@mkdir -p .tools

@@ -7,10 +7,15 @@ from transforms.errors import WrongUse
 from transforms.events.plain import quoted
 from transforms.events.sources import Subscription, parse_source, parse_topic
 
-__all__ = ["ACCOUNTED", "BEAM", "READ", "RESTARTS", "add_live_flags", "check_live_flags", "read_control"]
+__all__ = ["ACCOUNTED", "BEAM", "OTLP_HELP", "READ", "RESTARTS", "add_live_flags", "check_live_flags", "read_control"]
 
 #: How a job elsewhere reads its subscriptions.
 BEAM, ACCOUNTED = READ = ("beam", "accounted")
+#: What is said of `--otlp`, which `todoke serve` has too.
+OTLP_HELP = (
+    "on this machine: send metrics to the collector of OpenTelemetry that OTEL_EXPORTER_OTLP_ENDPOINT names "
+    "(elsewhere: todoke metrics --otlp)"
+)
 #: How many failures in a row the supervisor forgives where nothing is said.
 RESTARTS = 8
 
@@ -27,6 +32,7 @@ def add_live_flags(add: Callable[..., argparse.Action]) -> None:
         "acknowledged when a checkpoint covers what came of a message, as Flink needs it",
     )
     add("--no-seed", dest="seed", action="store_false", help="on this machine: make no seeds after a publication")
+    add("--otlp", action="store_true", help=OTLP_HELP)
     add("--restarts", type=int, metavar="N", help=f"on this machine: give up after N failures in a row ({RESTARTS})")
 
 
@@ -43,7 +49,7 @@ def check_live_flags(flags: argparse.Namespace, *, bounded: bool, here: bool) ->
     """
     if flags.restarts is not None and flags.restarts < 0:
         raise WrongUse(f"--restarts: expected 0 or more; found {flags.restarts}")
-    asked = {"--no-seed": not flags.seed, "--restarts": flags.restarts is not None}
+    asked = {"--no-seed": not flags.seed, "--otlp": flags.otlp, "--restarts": flags.restarts is not None}
     if bounded:
         asked |= {"--control": flags.control is not None, "--control-topic": flags.control_topic is not None}
     given = [name for name, is_given in asked.items() if is_given]

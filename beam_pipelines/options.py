@@ -60,7 +60,8 @@ class Config(msgspec.Struct, frozen=True):
     pass of a bounded run over what it left in that table for itself. With `historical` all that is read is history: it
     sends nothing. With `on_disk` a bounded run, whose steps are all in this process then, puts aside what goes from one
     to the next on its disk, and not in its memory. With `seed` a live job makes the seeds that its users wait for after
-    a publication. A live job elsewhere that is `accounted` acknowledges by itself (see `transforms.events.accounted`).
+    a publication, with `otlp` it sends metrics to a collector. A live job elsewhere that is `accounted` acknowledges by
+    itself (see `transforms.events.accounted`).
     """
 
     definitions: Texts | Release
@@ -84,6 +85,7 @@ class Config(msgspec.Struct, frozen=True):
     historical: bool = False
     on_disk: bool = False
     seed: bool = True
+    otlp: bool = False
     accounted: bool = False
 
 
@@ -218,6 +220,7 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         control=read_control(flags),
         control_topic=flags.control_topic.removeprefix("pubsub:") if flags.control_topic else None,
         seed=flags.seed,
+        otlp=flags.otlp,
         accounted=flags.read == ACCOUNTED,
     )
     if config.store is None and config.continued:

@@ -24,7 +24,8 @@ JOBS = (REALTIME, BACKFILL)
 #: Flags that say where a file lies or what this machine does, which a worker has neither of; and flags of Flink.
 _FLINK = {"flink", "parallelism", "checkpoints"}
 _LEFT_OUT = {
-    REALTIME: _FLINK | {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "restarts", "supervised"},
+    REALTIME: _FLINK
+    | {"help", "as_of", "continued", "outbox", "variable", "report", "seed", "otlp", "restarts", "supervised"},
     BACKFILL: _FLINK | {"help", "dead_letters"},
 }
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)"

@@ -48,6 +48,7 @@ class ServiceCounts:
         self._service = service
         self._helps = helps
         self.clock = clock
+        self._began = clock()
         self._counted: Counter[_Series] = Counter()
         self._minutes: dict[int, Counter[_Series]] = {}
         self._times: set[str] = set()
@@ -97,6 +98,13 @@ class ServiceCounts:
             yield f'{shown}_bucket{{le="{edge}"}} {reached}'
         yield f"{shown}_sum {histogram.sum / SECOND:f}"
         yield f"{shown}_count {histogram.count}"
+
+    def sums(self) -> tuple[dict[_Series, int], int]:
+        """What was counted by the names of the store's metrics, and since when."""
+        counted = self._counted.copy()
+        return {
+            (f"{self._service}_{name}", tuple(sorted(labels))): count for (name, labels), count in counted.items()
+        }, (self._began)
 
     def rows(self, instance: str) -> list[MetricRow]:
         """The counts of minutes that were not forgotten, each whole, so that writing it again changes nothing."""

@@ -3,12 +3,19 @@
 import argparse
 from collections.abc import Callable
 
-__all__ = ["add_address_flags", "add_workers_flag"]
+__all__ = ["OTLP_HELP", "add_address_flags", "add_otlp_flag", "add_workers_flag"]
+
+OTLP_HELP = "send metrics to the collector of OpenTelemetry that OTEL_EXPORTER_OTLP_ENDPOINT names"
 
 
 def add_workers_flag(add: Callable[..., argparse.Action]) -> None:
     """Add how many processes serve, by a parser's `add_argument`."""
     add("--workers", type=_upto(64), default=1, metavar="N", help="processes (default: 1)")
+
+
+def add_otlp_flag(add: Callable[..., argparse.Action]) -> None:
+    """Add whether counts are sent to a collector of OpenTelemetry."""
+    add("--otlp", action="store_true", help=OTLP_HELP)
 
 
 def add_address_flags(add: Callable[..., argparse.Action]) -> None:

@@ -7,6 +7,7 @@ the emulators such tests are skipped, and fail where CI is set.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -89,6 +90,16 @@ def prism() -> str:
             pytest.fail(missing)
         pytest.skip(missing)
     return str(found.path)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The tool of Prometheus that checks rules and tests them."""
+    fetched = Path(__file__).parents[1] / ".tools" / "promtool" / "promtool"
+    found = str(fetched) if fetched.exists() else shutil.which("promtool")
+    if found is None:
+        pytest.skip("no promtool: `make promtool`, or Debian's package prometheus")
+    return found
 
 
 @pytest.fixture(scope="session")

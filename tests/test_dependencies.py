@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = ("aiosmtpd", "plotly")
+OTLP = "opentelemetry.exporter"
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -33,7 +34,7 @@ def test_what_one_command_wants_is_an_extra_and_no_dependency() -> None:
     assert names(PROJECT["dependencies"]).isdisjoint(EXTRAS)
     assert names(extras["report"]) == {"plotly"}
     assert {"granian", "starlette"} <= names(extras["serve"])
-    assert names(PROJECT["dependencies"]).isdisjoint(names(extras["serve"]))
+    assert names(PROJECT["dependencies"]).isdisjoint(names(extras["serve"]) | names(extras["otel"]))
     assert extras["demo"] == ["aiosmtpd>=1.4.6", "todoke[report]"]
     assert "todoke[demo]" in extras["dev"]
 
@@ -48,7 +49,7 @@ def test_workers_carry_no_extra() -> None:
     ]
     script = (
         "import importlib, sys\n"
-        f"sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"  # to import one of them is an error
+        f"sys.modules.update(dict.fromkeys({(*EXTRAS, OTLP)!r}))\n"  # to import one of them is an error
         f"for name in {sorted(dotted)!r}:\n"
         "    importlib.import_module(name)\n"
     )

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -40,6 +40,8 @@ from transforms.events.sources import EventQueue
 from transforms.job import Job
 from transforms.logs import fields
 from transforms.metrics.live.behind import keep_behind
+from transforms.metrics.running import StoredSums
+from transforms.metrics.sending import instance_of, sending
 from transforms.segments.values import MINUTE
 from transforms.storage.open import open_store
 from transforms.storage.store import Store
@@ -125,7 +127,8 @@ def run_live(
     looks = Looks(time.time_ns() // 1000, SOON if config.seed else MINUTE)
     seed = [partial(keep, config, job, looks) for keep in (keep_seeded, keep_warming)]
     beside: list[Beside] = [wake, lease.keep, look, prune, watch, *seed, *more(job)]
-    run_graph(lambda pipeline: build_live(pipeline, config, runtime), job, beam_flags, beside=beside, drain=drain)
+    with sending(StoredSums(url).of_job, "todoke-job", instance_of(url)) if config.otlp else nullcontext():
+        run_graph(lambda pipeline: build_live(pipeline, config, runtime), job, beam_flags, beside=beside, drain=drain)
     lease.release()
     held.close()
     # Beam's own end takes five seconds to stop Prism. The supervisor ends it with all else that this process started.

@@ -30,6 +30,7 @@ from transforms.events.queue.file import open_to_append
 from transforms.events.queue.mark import hold_queue
 from transforms.events.sources import EventQueue, Subscription
 from transforms.identity.channels import channels
+from transforms.metrics.sending import check_otlp
 from transforms.storage.open import open_store
 from transforms.storage.rows import UserRow
 from transforms.storage.users import Users
@@ -64,6 +65,8 @@ def check_job(config: Config) -> None:
     """
     assert config.store is not None
     check_channels(config)
+    if config.otlp:
+        check_otlp()
     check_pubsub(config)
     if isinstance(config.source, EventQueue):
         queue = Path(config.source.path)

@@ -12,7 +12,7 @@ from services.addresses import METRICS_VARIABLE, Proxy
 from services.collect.keys import VARIABLE
 from services.collect.limits import Limits
 from services.collect.serving import CollectSettings, checked, loaded
-from services.flags import add_address_flags, add_workers_flag
+from services.flags import add_address_flags, add_otlp_flag, add_workers_flag
 from services.server import Listen, parse_listen, serve
 from transforms.errors import TodokeError, WrongUse
 from transforms.logs import FORMATS, asked_format, write_log
@@ -55,6 +55,7 @@ def _serve(flags: argparse.Namespace) -> None:
         definitions=flags.definitions,
         limits=Limits(address_rate=flags.address_rate, proxy=Proxy(flags.address_header, flags.address_hops)),
         metrics_token=os.environ.get(METRICS_VARIABLE, ""),
+        otlp=flags.otlp,
     )
     checked(settings)
 
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--address-rate", type=_rate, metavar="N", help="requests a second that one address may send (default: any)")
     add_address_flags(add)
+    add_otlp_flag(add)
     add("--log-format", choices=FORMATS, default="text", help="of standard error (default: text)")
     return flags
 

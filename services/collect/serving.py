@@ -12,6 +12,7 @@ first. When the context ends, what was taken is written, and files are closed. `
 and closes everything by itself, for `services.server.serve`.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ from transforms.campaigns.watcher import DefinitionsWatcher
 from transforms.errors import WrongUse
 from transforms.events.queue.append import Queue
 from transforms.events.sources import parse_queue, parse_topic
+from transforms.metrics.sending import check_otlp, sending
 from transforms.storage.open import parse_store
 
 __all__ = ["CollectSettings", "checked", "collecting", "loaded"]
@@ -49,7 +51,7 @@ class CollectSettings(msgspec.Struct, frozen=True):
     are in the file `key_file`, or else in `keys` (`source=key,source=key`). `ordering` is of Pub/Sub alone. `retain` is
     for how long a queue keeps what the job has acknowledged, in microseconds; None: for ever. `definitions` is a place
     of definitions: the events of their announcements may come without ids, from sources that announce. `metrics_token`:
-    see `Collect`.
+    see `Collect`. With `otlp` counts are sent to a collector of OpenTelemetry.
     """
 
     sink: str
@@ -62,6 +64,7 @@ class CollectSettings(msgspec.Struct, frozen=True):
     definitions: str = ""
     limits: Limits = USUAL
     metrics_token: str = ""
+    otlp: bool = False
 
 
 @contextmanager
@@ -92,6 +95,8 @@ def collecting(settings: CollectSettings, announced: Callable[[str], bool] | Non
         )
         if store is not None:
             opened.enter_context(keep_minutes(collect.counts, store.get))
+        if settings.otlp:
+            opened.enter_context(sending(collect.counts.sums, "todoke-collect", secrets.token_hex(4)))
         yield collect
 
 
@@ -116,6 +121,8 @@ def checked(settings: CollectSettings) -> None:
       NotStarted: see `collecting`. Whether a broker or a store answers is not asked: they may come later.
     """
     _keys(settings)
+    if settings.otlp:
+        check_otlp()
     if not settings.store and not settings.dead_letters:
         raise WrongUse("refused calls need a place: name a --store, or --dead-letters pubsub:projects/P/topics/T")
     for flag, place in (("--sink", settings.sink), ("--dead-letters", settings.dead_letters)):

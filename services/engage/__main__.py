@@ -9,7 +9,7 @@ from functools import partial
 from services.addresses import METRICS_VARIABLE, Proxy
 from services.collect.keys import VARIABLE
 from services.engage.serving import EngageSettings, checked, loaded
-from services.flags import add_address_flags, add_workers_flag
+from services.flags import add_address_flags, add_otlp_flag, add_workers_flag
 from services.server import Listen, parse_listen, serve
 from transforms.errors import TodokeError
 from transforms.logs import FORMATS, asked_format, write_log
@@ -40,6 +40,7 @@ def _serve(flags: argparse.Namespace) -> None:
         judge=flags.judge,
         proxy=Proxy(flags.address_header, flags.address_hops),
         metrics_token=os.environ.get(METRICS_VARIABLE, ""),
+        otlp=flags.otlp,
     )
     environment = dict(os.environ)
     checked(settings, environment)
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen", default="127.0.0.1:8601", metavar="HOST:PORT", help="default: 127.0.0.1:8601; port 0: a free one")
     add_workers_flag(add)
     add_address_flags(add)
+    add_otlp_flag(add)
     add("--log-format", choices=FORMATS, default="text", help="of standard error (default: text)")
     return flags
 

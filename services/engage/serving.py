@@ -11,6 +11,7 @@ of several processes with one queue of touches, one judges.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
@@ -44,6 +45,7 @@ from transforms.channels.tokens import SIGNING_KEYS, SigningKeys
 from transforms.errors import WrongUse
 from transforms.events.queue.append import Queue
 from transforms.events.sources import parse_queue, parse_subscription, parse_topic
+from transforms.metrics.sending import check_otlp, sending
 from transforms.storage.open import open_reader, open_store, parse_store
 from transforms.storage.reader import Reader
 from transforms.storage.store import Store
@@ -64,7 +66,7 @@ class EngageSettings(msgspec.Struct, frozen=True):
     Opens and clicks wait for their verdict in `touches`: `queue:PATH`, which is judged here, or
     `pubsub:projects/P/topics/T`, which the one process judges whose `judge` is `pubsub:projects/P/subscriptions/S`.
     Empty: they are judged at once, and not together. `proxy` says whence requests come, and `metrics_token` who may
-    read what is counted (see `services.addresses`).
+    read what is counted (see `services.addresses`). With `otlp` counts are sent to a collector of OpenTelemetry.
     """
 
     store: str
@@ -76,6 +78,7 @@ class EngageSettings(msgspec.Struct, frozen=True):
     judge: str = ""
     proxy: Proxy = Proxy()
     metrics_token: str = ""
+    otlp: bool = False
 
 
 @contextmanager
@@ -118,6 +121,8 @@ def engaging(
             letters=opened.enter_context(closing(StoreLetters(lambda: store, now))),
         )
         opened.enter_context(keep_minutes(desk.counts, lambda: store))
+        if settings.otlp:
+            opened.enter_context(sending(desk.counts.sums, "todoke-engage", secrets.token_hex(4)))
         if settings.judge or settings.touches.startswith("queue:"):
             opened.enter_context(judging(partial(_judge, settings, store, reader)))
         yield engage(desk)
@@ -143,6 +148,8 @@ def checked(settings: EngageSettings, environment: Mapping[str, str]) -> None:
       NotStarted: see `engaging`. Whether a broker answers is not asked: it may come later.
     """
     _read(settings, environment)
+    if settings.otlp:
+        check_otlp()
     _parsed("--store", parse_store, settings.store)
     if settings.control_topic:
         _parsed("--sink", parse_topic, settings.control_topic)

@@ -51,7 +51,7 @@ def test_what_is_installed_is_locked_and_checked() -> None:
     [install] = [line for line in last_stage() if "pip install" in line]
     assert "--constraint /requirements.lock" in install
     assert "pip check" in install
-    assert '"${wheel}[serve]"' in install
+    assert '"${wheel}[serve,otel]"' in install
     assert "FLEX_TEMPLATE_PYTHON_REQUIREMENTS_FILE" not in DOCKERFILE
     assert "FLEX_TEMPLATE_PYTHON_SETUP_FILE" not in DOCKERFILE
 

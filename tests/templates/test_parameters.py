@@ -25,7 +25,7 @@ def test_each_flag_is_a_parameter_or_only_for_this_machine_or_flink(job: str) ->
     flags = {action.option_strings[0] for action in parser._actions}
     known = {each.flag for each in parameters_of(job)} - {""}
     assert known <= flags
-    here = {"-h", "--report", "--outbox", "--as-of", "--continue", "--variable", "--no-seed", "--restarts"}
+    here = {"-h", "--report", "--outbox", "--as-of", "--continue", "--variable", "--no-seed", "--otlp", "--restarts"}
     flink = {"--flink", "--parallelism", "--checkpoints"}
     assert flags - known - flink == (here | {"--supervised"} if job == REALTIME else {"-h", "--dead-letters"})
 

@@ -1,7 +1,6 @@
 """`todoke metrics`: a table for people, windows as JSON, and what Prometheus reads."""
 
 import json
-import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -106,10 +105,9 @@ def test_names_that_look_alike_are_one_series_in_any_locale(
     assert len(events.samples) == 3
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool (Debian: apt install prometheus)")
-def test_prometheus_own_tool_has_nothing_to_say(url: str, todoke: Todoke) -> None:
+def test_prometheus_own_tool_has_nothing_to_say(url: str, todoke: Todoke, promtool: str) -> None:
     text = todoke("metrics", "--store", url, "--prometheus").stdout
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from collector import collecting
+from prometheus_client.parser import text_string_to_metric_families
 from served import SHOP, serving, until
 
 from todoke.prism import installed_prism
@@ -44,6 +46,23 @@ def test_what_it_shows_works_when_pasted_and_ctrl_c_ends_it(shop: Path) -> None:
     with serving(shop) as served:
         assert served.key == again
         assert [push["user"] for push in served.pushes()] == ["ada"]
+
+
+def test_a_scraper_and_a_collector_get_what_job_and_services_count(shop: Path) -> None:
+    with collecting() as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+        with serving(shop, "--otlp", environment=variables) as served:
+            assert served.order("ann").status_code == 200
+            until(served.pushes)
+            until(lambda: "todoke_sends" in collector.newest("todoke-job"), "the send")
+            [push] = collector.newest("todoke-job")["todoke_sends"].sum.data_points
+            assert push.as_int == 1
+            until(lambda: "todoke_collect_calls" in collector.newest("todoke-collect"), "the call")
+            assert "todoke-engage" in collector.services()
+            until(lambda: "todoke_collect_calls_total" in served.get("/metrics").text, "what collect counted")
+            names = {each.name for each in text_string_to_metric_families(served.get("/metrics").text)}
+            assert {"todoke_sends", "todoke_accounts", "todoke_latency_seconds"} <= names
+            assert served.interrupt() < 5
 
 
 def test_an_edit_counts_at_once_and_a_mistake_is_told_and_changes_nothing(shop: Path) -> None:

@@ -1,7 +1,6 @@
 """`todoke slo export`: rules that promtool takes and whose tests pass, OpenSLO, and Google's objectives."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -43,14 +42,6 @@ def written(tmp_path: Path) -> Path:
         HEAD + "".join(map(line, LEVELS)) + line("sent", "trial").replace("sent", "tried")
     )
     return tmp_path
-
-
-@pytest.fixture
-def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("no promtool: it comes with Debian's package prometheus")
-    return found
 
 
 def exported(todoke: Todoke, *flags: str) -> str:

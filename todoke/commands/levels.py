@@ -67,6 +67,7 @@ def check(
     "todoke slo export --definitions shop.yaml --prometheus --tests \\",
     "  > todoke-rules-test.yaml",
     "promtool test rules todoke-rules-test.yaml",
+    "todoke slo export --definitions shop.yaml --grafana > todoke-slo.json",
     name="slo export",
 )
 def export(
@@ -76,6 +77,13 @@ def export(
     openslo: Annotated[bool, typer.Option("--openslo", help="print OpenSLO v1")] = False,
     prometheus: Annotated[bool, typer.Option("--prometheus", help="print rules of Prometheus")] = False,
     google: Annotated[bool, typer.Option("--google", help="print bodies for Google Cloud Monitoring")] = False,
+    grafana: Annotated[
+        bool, typer.Option("--grafana", help="print a dashboard of Grafana, over the rules of --prometheus")
+    ] = False,
+    google_dashboard: Annotated[
+        bool,
+        typer.Option("--google-dashboard", help="print a dashboard of Cloud Monitoring, over the bodies of --google"),
+    ] = False,
     tests: Annotated[
         bool,
         typer.Option("--tests", help="with --prometheus: print promtool's tests of todoke-rules.yaml"),
@@ -86,9 +94,11 @@ def export(
     Levels on trial have no alerts there.
     """
     asked = {"openslo": openslo, "prometheus": prometheus, "google": google}
+    asked |= {"grafana": grafana, "google_dashboard": google_dashboard}
     forms = [form for form, is_asked in asked.items() if is_asked]
     if len(forms) != 1:
-        raise typer.BadParameter("name one of --openslo, --prometheus and --google")
+        named = ", ".join(f"--{form.replace('_', '-')}" for form in asked)
+        raise typer.BadParameter(f"name one of {named}")
     import_module("todoke.slo.export").export(name, definitions, forms[0], tests=tests)
 
 

@@ -89,6 +89,7 @@ def flow(
     "todoke metrics --store sqlite:users.db --name sends \\",
     "  --since 2026-08-01T00:00:00Z",
     "todoke metrics --store sqlite:users.db --prometheus > todoke.prom",
+    "todoke metrics --store bigtable:shop/prod --serve 127.0.0.1:9464",
 )
 def metrics(
     store: StoreUrl,
@@ -98,13 +99,32 @@ def metrics(
     ] = None,
     *,
     prometheus: Annotated[bool, typer.Option("--prometheus", help="print the text format of Prometheus")] = False,
+    serve: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="answer /metrics in that format until it is told to end")
+    ] = None,
+    otlp: Annotated[
+        bool,
+        typer.Option(
+            "--otlp",
+            help="send what the job counts to the collector of OpenTelemetry that OTEL_EXPORTER_OTLP_ENDPOINT names, "
+            "until it is told to end",
+        ),
+    ] = False,
     zone: OneZone = "UTC",
     json: Json = False,
 ) -> None:
     """Show what live jobs have counted: sends, refusals, latencies, and how far they were behind.
 
-    With --json, each line has one metric with its labels in one minute.
+    With --json, each line has one metric with its labels in one minute. With --serve or --otlp it goes on for ever, for
+    a job wherever it runs: all that is asked for is in the store. --serve needs the extra todoke[serve], --otlp
+    todoke[otel].
     """
+    if serve is not None or otlp:
+        if name or since or prometheus or json or (otlp and serve is not None):
+            raise typer.BadParameter("--serve and --otlp stand alone, beside --store: they give out all metrics")
+        told = import_module("todoke.metrics_told")
+        told.serve_metrics(store, serve) if serve is not None else told.send_metrics(store)
+        return
     import_module("todoke.metrics").metrics(store, name, since, prometheus=prometheus, zone=zone, json=json)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from services.secured import SecuredApp
 from services.server import parse_listen, serve
 from services.status.app import PATHS, Status
 from services.status.facts import FactsPlace
+from services.store_metrics import METRICS, StoreMetrics
 from todoke.serve.folder import keys_place
 from todoke.serve.options import ServeOptions
 from transforms.campaigns.release import Release
@@ -58,7 +59,8 @@ def _loaded(options: ServeOptions) -> ASGIApp:
         return watcher.now().routes.is_announcement(event)
 
     proxy = Proxy(options.address_header)
-    known: dict[str, Any] = {"keys": keys, "key_file": key_file, "metrics_token": os.environ.get(METRICS_VARIABLE, "")}
+    token = os.environ.get(METRICS_VARIABLE, "")
+    known: dict[str, Any] = {"keys": keys, "key_file": key_file, "metrics_token": token, "otlp": options.otlp}
     limits = msgspec.structs.replace(USUAL, proxy=proxy)
     taken = CollectSettings(f"queue:{options.queue}", options.store, retain=options.retain, limits=limits, **known)
     touched = EngageSettings(options.store, touches=f"queue:{options.touches}", proxy=proxy, **known)
@@ -66,7 +68,8 @@ def _loaded(options: ServeOptions) -> ASGIApp:
     engage = opened.enter_context(engaging(touched, os.environ, watcher.now))
     place = FactsPlace(options.store, options.queue, options.parts)
     status = Status(place, lambda: tuple(watcher.now().segments))
-    return _OnePort(collect, engage, status, opened)
+    metrics = opened.enter_context(closing(StoreMetrics(options.store, token)))
+    return _OnePort(collect, engage, status, metrics, opened)
 
 
 def _watcher(options: ServeOptions) -> DefinitionsWatcher:
@@ -80,7 +83,9 @@ def _watcher(options: ServeOptions) -> DefinitionsWatcher:
 class _OnePort:
     """Each path to the application that answers it; engage has all that is nobody else's."""
 
-    def __init__(self, collect: Starlette, engage: ASGIApp, status: Status, opened: ExitStack) -> None:
+    def __init__(
+        self, collect: Starlette, engage: ASGIApp, status: Status, metrics: StoreMetrics, opened: ExitStack
+    ) -> None:
         self._collect, self._engage, self._status = collect, engage, status
         self._own = SecuredApp(
             routes=[Route(READY, self._ready)], exception_handlers=PROBLEM_HANDLERS, lifespan=_closing(opened)
@@ -89,6 +94,7 @@ class _OnePort:
         self._known: Mapping[str, ASGIApp] = {
             **dict.fromkeys(of_collect, collect),
             **dict.fromkeys(PATHS, status.app),
+            METRICS: metrics.app,
             READY: self._own,
         }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from beam_pipelines.flag_words import read_flags
-from beam_pipelines.live_flags import RESTARTS
+from beam_pipelines.live_flags import OTLP_HELP, RESTARTS
 from beam_pipelines.options import add_channel_flags, add_log_format, channel_words, parse_kept_for
 from beam_pipelines.values import parsed
 from transforms.errors import WrongUse
@@ -24,8 +24,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
 
     `keys` is a file of write keys, None for one that is made. `retain` is for how long the queue keeps what was
     acknowledged, in microseconds. `feed` is how many times faster than they happened the demo's orders come, None for
-    none of them. `run` are the words of `todoke run` for the job, without definitions. `part` is the process that this
-    one is; empty for the supervisor.
+    none of them. With `otlp` job and services send metrics to a collector. `run` are the words of `todoke run` for the
+    job, without definitions. `part` is the process that this one is; empty for the supervisor.
     """
 
     definitions: str
@@ -38,6 +38,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     watch: bool
     feed: float | None
     restarts: int
+    otlp: bool
     run: tuple[str, ...]
     part: str = ""
 
@@ -123,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"give up after N failures in a row of one part ({RESTARTS})",
     )
     add_channel_flags(flags.add_argument_group("channels").add_argument)
+    add("--otlp", action="store_true", help=OTLP_HELP)
     add_log_format(flags)
     add("--part", choices=PARTS, default="", help=argparse.SUPPRESS)
     return flags
@@ -157,7 +159,8 @@ def parse(argv: list[str]) -> ServeOptions:
         watch=flags.watch,
         feed=None if flags.feed is None else parsed("--feed", _speed, flags.feed),
         restarts=flags.restarts,
-        run=(*run, *channel_words(flags), *beam_flags),
+        otlp=flags.otlp,
+        run=(*run, *(["--otlp"] if flags.otlp else []), *channel_words(flags), *beam_flags),
         part=flags.part,
     )
 

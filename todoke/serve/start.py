@@ -104,7 +104,8 @@ def _shown(options: ServeOptions, listen: Listen) -> Shown:
         os.environ[SIGNING_KEYS] = f"file:{made_secret(options.data / 'signing_keys')}"
     if file is not None:
         read_keys(file)
-    checked(CollectSettings(f"queue:{options.queue}", options.store, keys=keys, key_file=str(file or "")))
+    file_name = str(file or "")
+    checked(CollectSettings(f"queue:{options.queue}", options.store, keys=keys, key_file=file_name, otlp=options.otlp))
     return Shown(listen.url, key)
 
 

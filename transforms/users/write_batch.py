@@ -302,7 +302,10 @@ class WriteBatch:
         Raises:
           StoreError: if rows could not be written; nothing was given out then.
         """
-        self._count_warming()
+        # Once for each segment by whose older condition somebody was judged, since the new one waits for a seed.
+        for segment in self.definitions.index.waiting(frozenset(at for at in self._warming if at <= self._clock())):
+            self.tallies.count("warming", segment, at=self._clock())
+        self._warming.clear()
         rows, self._rows = self._rows, Rows()
         writing, self._writing = self._writing, None
         taken = self._write_after(writing, rows, last=True)
@@ -324,13 +327,6 @@ class WriteBatch:
             self.tallies.observe("behind", micros=self._clock() - self._oldest)
             self._oldest = None
         yield from self.tallies.drain()
-
-    def _count_warming(self) -> None:
-        """Count once for each segment that somebody was judged while its conditions wait for a seed."""
-        warming, self._warming = self._warming, set()
-        over = frozenset(at for at in warming if at <= self._clock())
-        for segment in self.definitions.index.waiting(over):
-            self.tallies.count("warming", segment, at=self._clock())
 
     def _without_merges(self, user: User, inputs: list[Input]) -> list[Input]:
         """Without a store there is no way back, and so no merging of two users with a user id: set it aside.

@@ -13,7 +13,7 @@ from transforms.segments.values import SECOND
 from transforms.slos.alerts import Alert, alerts_of
 from transforms.slos.definitions import Indicator, ServiceLevel
 
-__all__ = ["GREATEST_GOAL", "google"]
+__all__ = ["GREATEST_GOAL", "google", "place_of"]
 
 #: Cloud Monitoring takes no higher goal.
 GREATEST_GOAL = Fraction(9999, 10_000)
@@ -29,13 +29,21 @@ def google(levels: Iterable[ServiceLevel]) -> list[dict[str, Any]]:
     return [_level(level) for level in levels]
 
 
+def place_of(level: ServiceLevel) -> str:
+    """The name of a level's objective there."""
+    return f"{_PLACE}/{_id(level)}"
+
+
+def _id(level: ServiceLevel) -> str:
+    return level.id.replace("_", "-")
+
+
 def _level(level: ServiceLevel) -> dict[str, Any]:
     if level.objective > GREATEST_GOAL:
         raise ValueError(f"{level.id}: Cloud Monitoring takes no objective above {float(GREATEST_GOAL):.2%}")
-    id_ = level.id.replace("_", "-")
-    policies = [_policy(level, id_, alert) for alert in alerts_of(level.objective, level.length)[0]]
+    policies = [_policy(level, alert) for alert in alerts_of(level.objective, level.length)[0]]
     return {
-        "serviceLevelObjectiveId": id_,
+        "serviceLevelObjectiveId": _id(level),
         "serviceLevelObjective": {
             "displayName": level.name or level.id,
             "goal": float(level.objective),
@@ -93,12 +101,12 @@ def _filter(metric: str, indicator: Indicator, *labels: str) -> str:
     return " AND ".join([*first, *said, *labels])
 
 
-def _policy(level: ServiceLevel, id_: str, alert: Alert) -> dict[str, Any]:
+def _policy(level: ServiceLevel, alert: Alert) -> dict[str, Any]:
     conditions = [
         {
             "displayName": f"burn in {range_text(length)}",
             "conditionThreshold": {
-                "filter": f'select_slo_burn_rate("{_PLACE}/{id_}", "{length // SECOND}s")',
+                "filter": f'select_slo_burn_rate("{place_of(level)}", "{length // SECOND}s")',
                 "comparison": "COMPARISON_GT",
                 "thresholdValue": float(alert.factor),
                 "duration": "0s",

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import msgspec
 
-from transforms.metrics.prometheus import PREFIX
+from transforms.metrics.families import PREFIX
 from transforms.segments.values import DAY, HOUR, MINUTE
 from transforms.slos.bounds import BOUNDS
 from transforms.slos.definitions import Indicator
