@@ -26,7 +26,7 @@ from transforms.views.campaign_report import EVERYTHING, CampaignReport, StepRow
 
 __all__ = ["report_page"]
 
-_STATES = ("confirmed", "failed", "unknown")
+_STATES = ("confirmed", "failed", "expired", "unknown")
 #: So many days of entry are shown; the rest is in the JSON.
 _DAYS = 60
 

@@ -94,7 +94,7 @@ def test_a_page_and_values(folder: Path, todoke: Todoke) -> None:
     done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--html", "review.html")
     assert done.returncode == 0, done.stderr
     page = (folder / "review.html").read_text()
-    assert "<td>150 of 7,150</td>" in page
+    assert ">150 of 7,150</td>" in page
     assert "http://" not in page
     assert "https://" not in page
     done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--json")
@@ -116,7 +116,7 @@ def test_the_postmortem_of_the_incident(folder: Path, todoke: Todoke) -> None:
     assert ["sent", "Growth team (growth@example.com)", "150 of 150", "291.3%", "-191.3%", "exhausted"] in rows
     assert ["2026-03-25T09:00:00Z", "sent: bad events until 2026-03-25T09:30:00Z, 150 of 150"] in rows
     assert ["2026-03-25T09:00:00Z", "first of 150 sends by push of greet / hello: failed, unavailable"] in rows
-    alert = "sent: the page of 1 h fires until 2026-03-25T09:34:00Z and goes to Growth team"
+    alert = "sent: Growth team is alerted by the page of 1 h, until 2026-03-25T09:34:00Z"
     assert ["2026-03-25T09:19:00Z", alert] in rows, "from the hundredth event on, until five minutes are clean"
     assert not any("the ticket" in row[-1] for row in rows), "seven days have none"
     assert "3 sends to 3 users did not go out, or nobody knows." in done.stdout

@@ -10,12 +10,28 @@ from transforms.events.plain import plain_lines
 __all__ = ["Heading", "ListOf", "PageParts", "Sentence", "TableOf", "as_html", "as_markdown", "open_tasks"]
 
 _STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding: .3rem .8rem .3rem 0;
-  text-align: left; vertical-align: top; }
-@media print { body { margin: 0; max-width: none; } }
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem;
+  overflow-wrap: break-word; }
+h1 { line-height: 1.2; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; }
+@media screen and (max-width: 44rem) {
+  body { margin: 1rem auto; }
+  h1 { font-size: 1.5rem; }
+  thead { display: none; }
+  table, tbody, tr, td { display: block; }
+  tr { border: 1px solid var(--line); border-radius: .4rem; padding: .3rem .7rem; margin: .6rem 0; }
+  td { display: grid; grid-template-columns: 9rem 1fr; gap: .6rem; border: 0; padding: .1rem 0;
+    overflow-wrap: anywhere; }
+  td:empty { display: none; }
+  td::before { content: attr(data-head); opacity: .7; }
+}
+@media print {
+  body { margin: 0; max-width: none; font-size: 10pt; }
+  tr, li { break-inside: avoid; }
+  h2 { break-after: avoid; }
+}
 """
 
 
@@ -93,9 +109,12 @@ def _tags(part: Heading | Sentence | ListOf | TableOf) -> Iterator[str]:
             mark = "☐ " if tasks else ""
             yield f"<ul>{''.join(f'<li>{mark}{_safe(item)}</li>' for item in items)}</ul>"
         case TableOf(heads, rows):
-            yield f"<table><tr>{''.join(f'<th>{_safe(head)}</th>' for head in heads)}</tr>"
-            yield from (f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
-            yield "</table>"
+            yield f"<table><thead><tr>{''.join(f'<th>{_safe(head)}</th>' for head in heads)}</tr></thead><tbody>"
+            for row in rows:  # on a telephone each cell stands beside its head
+                pairs = zip(map(_safe, heads), map(_safe, row), strict=True)
+                cells = (f'<td data-head="{head}">{cell}</td>' for head, cell in pairs)
+                yield f"<tr>{''.join(cells)}</tr>"
+            yield "</tbody></table>"
 
 
 def _safe(text: str) -> str:

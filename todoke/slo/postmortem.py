@@ -13,10 +13,11 @@ from transforms.errors import WrongUse
 from transforms.events.live.feed import now
 from transforms.events.plain import counted
 from transforms.events.times import LAST_TIME
-from transforms.metrics.slos.review import Failure, Incident, incident_of
+from transforms.metrics.slos.review import Failure, Firing, Incident, incident_of
 from transforms.metrics.slos.status import minutes_of
 from transforms.segments.values import DAY, HOUR, MINUTE
 from transforms.slos.budget import NO_DATA
+from transforms.slos.definitions import ServiceLevel
 
 __all__ = ["postmortem"]
 
@@ -43,7 +44,7 @@ def postmortem(url: str, definitions: str, start: str, end: str, job: str | None
         incident = incident_of(reader, minutes, first, last)
         changes = changes_between(reader, definitions, first - DAY, last)
         affected = affected_by(reader, levels, first, last)
-    parts = [*_head(first, last, incident), *_timeline(incident, changes), *_affected(affected), *_to_fill_in()]
+    parts = [*_head(first, last, incident), *_timeline(incident, last, changes), *_affected(affected), *_to_fill_in()]
     print(as_markdown(parts), end="")
 
 
@@ -77,17 +78,12 @@ def _head(first: int, last: int, incident: Incident) -> PageParts:
     ]
 
 
-def _timeline(incident: Incident, changes: list[str]) -> PageParts:
+def _timeline(incident: Incident, last: int, changes: list[str]) -> PageParts:
     rows = []
     for span in incident.spans:
         bad = f"{span.events.bad:,} of {span.events.total:,}"
         rows.append((second_text(span.start), f"{span.level}: bad events until {second_text(span.end)}, {bad}"))
-    for firing in incident.firings:
-        level, alert = firing.level, f"the {firing.alert.kind} of {firing.alert.long // HOUR} h"
-        fires = "would fire, were it not on trial," if level.status == "trial" else "fires"
-        to = f" and goes to {level.owner.name}" if level.status != "trial" else ""
-        said = f"{level.id}: {alert} {fires} until {second_text(firing.end)}{to}"
-        rows.append((second_text(firing.start), said))
+    rows += [_alerts_row(*each, last) for each in _fired_together(incident)]
     rows += [(second_text(each.first), _failure(each)) for each in incident.failures]
     rows.sort()
     return [
@@ -97,6 +93,22 @@ def _timeline(incident: Incident, changes: list[str]) -> PageParts:
         Heading(2, "What changed in the day before, and meanwhile"),
         ListOf(changes),
     ]
+
+
+def _fired_together(incident: Incident) -> Iterator[tuple[ServiceLevel, int, int, list[str]]]:
+    """The alerts of a level that fired from the same minute to the same one, with their names."""
+    together: dict[tuple[str, int, int], list[Firing]] = {}
+    for each in incident.firings:
+        together.setdefault((each.level.id, each.start, each.end), []).append(each)
+    for (_, start, end), firings in together.items():
+        names = [f"the {each.alert.kind} of {each.alert.long // HOUR} h" for each in firings]
+        yield firings[0].level, start, end, names
+
+
+def _alerts_row(level: ServiceLevel, start: int, end: int, names: list[str], last: int) -> tuple[str, str]:
+    who = "nobody, since it is on trial, is alerted" if level.status == "trial" else f"{level.owner.name} is alerted"
+    until = "still at the end" if end >= last else f"until {second_text(end)}"
+    return second_text(start), f"{level.id}: {who} by {', '.join(names)}, {until}"
 
 
 def _failure(each: Failure) -> str:

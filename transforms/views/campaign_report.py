@@ -43,8 +43,8 @@ _COUNTED = ("decided", *_RESPONSES, "machine_opened", "machine_clicked")
 class StepRow(msgspec.Struct, frozen=True):
     """What became of the messages of one step in one arm; opens and clicks by people, and by machines.
 
-    `sends` has how many are in each state: handed_off, confirmed, failed, unknown. One that is confirmed was handed off
-    before.
+    `sends` has how many are in each state: handed_off, confirmed, failed, expired, unknown. One that is confirmed was
+    handed off before.
     """
 
     step: str
