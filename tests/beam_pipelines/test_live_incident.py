@@ -23,8 +23,8 @@ def test_kills_and_an_outage_change_no_count_and_are_seen(tmp_path: Path) -> Non
     figures = {check.name: check.figure for check in checks}
     assert figures["users who entered, by the report"] == 150
     ask(tmp_path, definitions, times)
-    said = {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("slo.txt", "review.md", "postmortem.md")}
+    said = {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("review.md", "postmortem.md")}
     assert "went out later than promised.\n\n| campaign | step | channel |" in said["postmortem.md"]
     assert "| thank_you | thanks | push | 5 s (thanked_soon) |" in said["postmortem.md"]
     assert "for thanked_soon: acts: exhausted since " in said["review.md"]
-    assert "thanked_soon: the page of 1 h fires" in said["slo.txt"]
+    assert "thanked_soon: CRM team is alerted by the page of 1 h" in said["postmortem.md"]
