@@ -102,7 +102,7 @@ def test_a_page_and_values(folder: Path, todoke: Todoke) -> None:
     assert (shown["sent"]["state"], shown["sent"]["before"], shown["sent"]["week_bad"]) == ("exhausted", "healthy", 150)
 
 
-@pytest.mark.parametrize("week", ["2026-13", "2026-W60", "last"])
+@pytest.mark.parametrize("week", ["2026-13", "2026-W60", "last", "9999-W52", "0000-W01"])
 def test_what_is_no_week(folder: Path, todoke: Todoke, week: str) -> None:
     done = todoke("slo", "review", *FLAGS, "--week", week)
     assert (done.returncode, "expected a week such as 2026-W14" in done.stderr) == (2, True)

@@ -123,9 +123,10 @@ def _failure(each: Failure) -> str:
 
 def _affected(found: Affected) -> PageParts:
     of_users = f"{counted(found.not_sent.total(), 'send')} to {counted(found.users, 'user')}"
+    said = f"{of_users} did not go out, or nobody knows." if found.not_sent else "No send is known that did not go out."
     parts: list[Heading | Sentence | TableOf] = [
         Heading(2, "Who was affected, and what was not sent"),
-        Sentence(f"{of_users} did not go out, or nobody knows."),
+        Sentence(said),
     ]
     if found.not_sent:
         rows = [(*key, f"{number:,}") for key, number in sorted(found.not_sent.items())]

@@ -75,7 +75,8 @@ def _start(week: str | None) -> int:
         if found is None:
             raise ValueError
         moment = datetime.fromisocalendar(int(found[1]), int(found[2]), 1).replace(tzinfo=UTC)
-    except ValueError as error:
+        moment + timedelta(weeks=1)  # the last week of all has no end
+    except (ValueError, OverflowError) as error:
         raise WrongUse(f"--week: expected a week such as 2026-W14; found {quoted(week)}") from error
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
@@ -88,7 +89,7 @@ def _end(start: int) -> int:
 
 def _name(start: int) -> str:
     year, week, _ = (_EPOCH + timedelta(microseconds=start)).isocalendar()
-    return f"{year}-W{week:02}"
+    return f"{year:04}-W{week:02}"
 
 
 def _open_actions(last: Path | None) -> list[str]:
