@@ -1,12 +1,14 @@
 """`todoke slo review` and `todoke slo postmortem`: what owners read, from a store with an incident."""
 
 import json
+import shutil
 import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from browser import show_in_browser
 from commands import Todoke
 
 from transforms.events.times import read_time
@@ -100,6 +102,14 @@ def test_a_page_and_values(folder: Path, todoke: Todoke) -> None:
     done = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--json")
     shown = {each["slo"]: each for each in map(json.loads, done.stdout.splitlines())}
     assert (shown["sent"]["state"], shown["sent"]["before"], shown["sent"]["week_bad"]) == ("exhausted", "healthy", 150)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
+def test_a_browser_shows_the_review_on_a_telephone(folder: Path, todoke: Todoke) -> None:
+    assert todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--html", "review.html").returncode == 0
+    shown = show_in_browser(folder / "review.html", folder)
+    assert "150 of 7,150" in shown.text
+    assert (shown.scrolls, shown.cut, shown.complaints) == (shown.width, 0, [])
 
 
 @pytest.mark.parametrize("week", ["2026-13", "2026-W60", "last", "9999-W52", "0000-W01"])
