@@ -38,12 +38,14 @@ def report(
     html: str | None,
     *,
     programme: str | None = None,
+    quantiles: bool = False,
+    cuped: bool = False,
     json: bool = False,
 ) -> None:
     """Print what campaigns did, and write it as a page.
 
     Raises:
-      WrongUse: the URL, the time or the file cannot be.
+      WrongUse: the URL, the time or the file cannot be, or definitions are missing.
       DefinitionsError: the definitions cannot be read.
       StoreError: the store cannot be read.
       RunFailed: the page cannot be written.
@@ -57,6 +59,10 @@ def report(
         at = _as_of(reader) if asked is None else asked
         found = report_of(reader, at, campaigns, () if known is None else ended_by(known, at))
         _say_unknown(reader, campaigns, found, at)
+    if quantiles or cuped:
+        from todoke.report_users import with_users
+
+        found = with_users(found, url, known, at, quantiles=quantiles, cuped=cuped)
     if begun is not None and known is not None:
         found |= {EVERYTHING: _programme(url, known, begun, at)}
     if html is not None:
@@ -167,6 +173,11 @@ def _lines(found: CampaignReport) -> Iterator[str]:
         yield "no goal was counted: nobody can say what it did"
     for goal in found.effects:
         yield from _goal_lines(goal)
+    if found.by_user:
+        from todoke.report_users import goal_by_user_lines
+
+        for each in found.by_user:
+            yield from goal_by_user_lines(each)
 
 
 def _entered_line(found: CampaignReport) -> str:

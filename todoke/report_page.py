@@ -10,6 +10,7 @@ from typing import Any
 from liquid import Environment
 
 from todoke.report_charts import interval_chart, looks_chart, reach
+from todoke.report_users import shown_by_user
 from todoke.report_words import (
     amount,
     comparison_words,
@@ -74,6 +75,7 @@ def _campaign(found: CampaignReport, definitions: Definitions | None) -> dict[st
             }
             for row in found.timing
         ],
+        "by_user": shown_by_user(found) if found.by_user else [],
         "cohorts": _cohorts(found),
         "more_days": max(0, len({each.day for each in found.cohorts}) - _DAYS),
     }

@@ -158,6 +158,15 @@ def report(
             help="also what all campaigns together did since this time, by policies.global_holdout: reads the archive",
         ),
     ] = None,
+    quantiles: Annotated[
+        bool, typer.Option("--quantiles", help="also quantiles of value a user by arm: reads users and the archive")
+    ] = False,
+    cuped: Annotated[
+        bool,
+        typer.Option(
+            "--cuped", help="also effects less what the time before entry explains: reads users and the archive"
+        ),
+    ] = False,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="write a page that opens without a network")] = None,
     json: Json = False,
 ) -> None:
@@ -166,7 +175,9 @@ def report(
     The effect is by intention to treat. Intervals and p-values hold however often one looks.
     """
     import_module("todoke.report").report(
-        list(campaigns or ()), store, definitions, as_of, html, programme=programme, json=json
+        list(campaigns or ()),
+        *(store, definitions, as_of, html),
+        **{"programme": programme, "quantiles": quantiles, "cuped": cuped, "json": json},
     )
 
 

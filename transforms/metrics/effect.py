@@ -19,7 +19,18 @@ from transforms.statistics.moments import Moments
 from transforms.statistics.power import smallest_effect
 from transforms.statistics.sequences import Interval, Ruler, mean_interval
 
-__all__ = ["ALPHA", "ENOUGH", "ArmEffect", "ArmResult", "Balance", "GoalEffect", "PastLook", "Verdict", "effect_of"]
+__all__ = [
+    "ALPHA",
+    "ENOUGH",
+    "ArmEffect",
+    "ArmResult",
+    "Balance",
+    "GoalEffect",
+    "PastLook",
+    "Verdict",
+    "effect_of",
+    "verdict_of",
+]
 
 #: What all comparisons of a campaign together may err.
 ALPHA = 0.05
@@ -113,6 +124,11 @@ def effect_of(units: Units, today: str, *, ended: bool = False) -> tuple[Balance
     return balance, tuple(judge.goal(goal, measure, cohorts, today, ended=ended) for goal, measure in asked)
 
 
+def verdict_of(found: Comparison) -> Verdict:
+    """What a comparison says."""
+    return "open" if not found.differs else "more" if found.difference > 0 else "less"
+
+
 def _balance(units: Units, split: str) -> Balance:
     mine = [each for each in units.arrivals if each.split == split]
     whole = sum(each.units for each in mine)
@@ -161,10 +177,14 @@ class _Judge:
             return ArmEffect(*pair, "not enough data")
         found = compare(*samples, ALPHA, self.of)
         once = compare(*samples, ALPHA, self.of, fixed=True) if ended else None
-        verdict = "open" if not found.differs else "more" if found.difference > 0 else "less"
         ruler = Ruler(samples[0].count + samples[1].count, ALPHA / self.of)
         return ArmEffect(
-            *pair, verdict, found, once, smallest_effect(*samples, ruler), self._looks(pair, measure, complete)
+            *pair,
+            verdict_of(found),
+            found,
+            once,
+            smallest_effect(*samples, ruler),
+            self._looks(pair, measure, complete),
         )
 
     def _looks(self, pair: tuple[str, str], measure: str, complete: Iterable[Cohort]) -> tuple[PastLook, ...]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from transforms.metrics.by_user import GoalByUser
 from transforms.metrics.counts import INSTANCE, Counts, WindowCount, counts_in, histograms_of, summed
 from transforms.metrics.effect import Balance, GoalEffect, effect_of
 from transforms.metrics.units import Cohort, Units, read_units
@@ -86,7 +87,10 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class CampaignReport(msgspec.Struct, frozen=True):
-    """A campaign as of a time. `entries` and `units` (first entries) are by arm, `by_day` entries by day, then arm."""
+    """A campaign as of a time. `entries` and `units` (first entries) are by arm, `by_day` entries by day, then arm.
+
+    `by_user` is what only a look at each user can say, where it was asked for.
+    """
 
     campaign: str
     as_of: int
@@ -100,6 +104,7 @@ class CampaignReport(msgspec.Struct, frozen=True):
     balance: Balance
     effects: tuple[GoalEffect, ...]
     ended: bool = False
+    by_user: tuple[GoalByUser, ...] = ()
 
     @property
     def by_reason(self) -> dict[str, int]:
