@@ -52,5 +52,6 @@ def test_intervals_cover_as_promised(level: float, units: int) -> None:
 def test_with_few_units_there_is_no_end() -> None:
     found = quantile_of([1.0, 2.0], 1, 0.99)
     assert found is not None
-    assert (found.value, found.between) == (2.0, (1.0, None)) or found.between.high is None
+    assert found.value == 2
+    assert found.between.high is None
     assert quantile_of([], 0, 0.5) is None

@@ -19,6 +19,7 @@ from transforms.metrics.by_user import GoalByUser, UnitSums, goals_by_user
 from transforms.metrics.units import Cohort
 from transforms.segments.columns.layout import Needs, events_named
 from transforms.segments.columns.reading import columns_read, passing
+from transforms.segments.conditions import ANY
 from transforms.segments.leaf_totals import micros
 from transforms.segments.values import DAY
 from transforms.storage.users import Users
@@ -34,12 +35,17 @@ _AT_ONCE = 50_000
 
 
 class _Asked(NamedTuple):
-    """A goal, and the days (UTC dates) on which nobody was drawn under percentages other than those that hold now."""
+    """A goal, and the days (UTC dates) on which nobody was drawn under percentages other than those that hold now.
+
+    `may_cause`: one of its events may be what let the user in, and is of the time before then: it never counts as what
+    it caused.
+    """
 
     campaign: str
     name: str
     goal: Goal
     days: frozenset[str]
+    may_cause: bool
 
 
 class _Part(NamedTuple):
@@ -69,7 +75,7 @@ def values_by_user(
       parts: by how many users are divided. Memory follows a part, and those who reached a goal.
     """
     asked = [
-        _Asked(name, goal, campaign.goals[goal], _days(cohorts, goal))
+        _Asked(name, goal, campaign.goals[goal], _days(cohorts, goal), _may_cause(campaign, campaign.goals[goal]))
         for name, (campaign, cohorts) in campaigns.items()
         for goal in sorted(campaign.goals)
     ]
@@ -104,6 +110,12 @@ def _days(cohorts: Iterable[Cohort], goal: str) -> frozenset[str]:
     split = max(days, key=lambda split: (max(days[split]), min(days[split]), split), default="")
     others = {day for name, found in days.items() if name != split for day in found}
     return frozenset(days.get(split, set()) - others)
+
+
+def _may_cause(campaign: Campaign, goal: Goal) -> bool:
+    """Whether an event of a goal may let somebody in: by the trigger itself, or by a segment that follows from it."""
+    trigger = campaign.trigger.events
+    return trigger is None or ANY in (trigger.name, goal.events.name) or trigger.name == goal.events.name
 
 
 def _needs(asked: Iterable[_Asked]) -> Needs:
@@ -157,9 +169,9 @@ def _add(each: _Asked, part: _Part, as_of: int, sums: dict[str, UnitSums]) -> No
     some = passing(read.join(mine.lazy(), on="user").collect(), goal.events, columns)
     time, first = pl.col("time"), pl.col("first")
     begins = first + goal.after
-    # What let the user in is of the time before: it never counts as what it caused.
-    after = time.is_between(begins, begins + goal.within, closed="left") & (time > first)
-    before = (time > first - goal.within) & (time <= first)
+    came_before = time <= first if each.may_cause else time < first
+    after = time.is_between(begins, begins + goal.within, closed="left") & ~came_before
+    before = (time > first - goal.within) & came_before
     some = some.with_columns(after=after).filter(after | before)
     worth = some[value] if value in some.columns else [None] * some.height
     totals: dict[tuple[int, str], tuple[list[int], list[int]]] = {}
