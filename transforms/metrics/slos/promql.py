@@ -17,6 +17,8 @@ __all__ = ["EventSeries", "bad_ratio", "counted_by", "events_in", "number_text",
 
 #: A minute may hold one sample alone, of which no increase is known.
 _LOOKED = "2m"
+#: Somebody who has scraped nothing for so long does not know whether there is a job.
+_KNOWN = "6h"
 
 
 class EventSeries(msgspec.Struct, frozen=True):
@@ -81,14 +83,18 @@ def events_in(indicator: Indicator, window: int) -> str:
 
 
 def _fresh(indicator: Indicator) -> str:
-    """1 where the job was looked at and never further behind, and the segment did not warm, else 0."""
+    """1 where the job was looked at and never further behind, and the segment did not warm, else 0.
+
+    It has no value before anything was scraped: else what has just been set up would alert.
+    """
     looks = f"sum(increase({PREFIX}behind_seconds_count[{_LOOKED}]))"
     good = f"sum(increase({_series('behind_seconds_bucket', _edge(indicator.below))}[{_LOOKED}]))"
     fresh = f"({good} >= bool ({looks} > 0))"
     if indicator.segment:
         warming = _series("warming_total", f'segment="{escaped(indicator.segment)}"')
         fresh = f"({fresh} unless sum(increase({warming}[{_LOOKED}])) > 0)"
-    return f"{fresh} or vector(0)"
+    known = f"last_over_time({PREFIX}behind_seconds_count[{_KNOWN}] offset {_LOOKED})"
+    return f"{fresh} or (0 * group({known}))"
 
 
 def _step(window: int) -> str:

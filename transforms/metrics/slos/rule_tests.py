@@ -1,5 +1,6 @@
 """Tests of the rules, for `promtool test rules`: each alert above its factor, below it, in a short window that is clean
-again, with too few events, and of a segment that warms. Samples are one a minute.
+again, with too few events; of freshness, of a job that died, of one that is new, and of a segment that warms. Samples
+are one a minute.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,29 +42,42 @@ def _tests(level: ServiceLevel) -> Iterator[dict[str, Any]]:
         yield _test(level, alert, "below the factor", [(below, end)], many, fires=False)
         clean = [(Fraction(1), end - short - 3), (Fraction(0), short + 3)]
         yield _test(level, alert, "clean again", clean, many, fires=False)
-        if level.indicator.segment and alert.kind == PAGE:
-            yield _test(level, alert, "warming", [(Fraction(0), end)], many, fires=True, warming=True)
+        if level.indicator.kind == "freshness" and alert.kind == PAGE:
+            yield from _fresh_tests(level, alert, end)
         if level.indicator.kind != "freshness":
             few = Fraction(level.at_least, long) / 2
             yield _test(level, alert, "too few events", [(Fraction(1), end)], few, fires=False)
 
 
+def _fresh_tests(level: ServiceLevel, alert: Alert, end: int) -> Iterator[dict[str, Any]]:
+    """Of a job that is looked at no more, of one of which nothing was known before, and of a segment that warms."""
+
+    def looks(values: str) -> list[dict[str, str]]:
+        le = seconds_text(level.indicator.below)
+        return [
+            {"series": f"todoke_behind_seconds_{each}", "values": values} for each in (f'bucket{{le="{le}"}}', "count")
+        ]
+
+    yield _asked(level, alert, "dead", looks(f"0+60x10 600+0x{end}"), end, fires=True)
+    yield _asked(level, alert, "new", looks(f"_x{end - 10} 0+60x10"), end, fires=False)
+    if level.indicator.segment:
+        warming = {"series": f'todoke_warming_total{{segment="{level.indicator.segment}"}}', "values": f"1+1x{end}"}
+        yield _asked(level, alert, "warming", [*looks(f"0+60x{end}"), warming], end, fires=True)
+
+
 def _test(
-    level: ServiceLevel,
-    alert: Alert,
-    name: str,
-    parts: list[tuple[Fraction, int]],
-    many: Fraction,
-    *,
-    fires: bool,
-    warming: bool = False,
+    level: ServiceLevel, alert: Alert, name: str, parts: list[tuple[Fraction, int]], many: Fraction, *, fires: bool
 ) -> dict[str, Any]:
     end = sum(minutes for _, minutes in parts)
+    return _asked(level, alert, name, _series(level.indicator, parts, many), end, fires=fires)
+
+
+def _asked(
+    level: ServiceLevel, alert: Alert, name: str, series: list[dict[str, str]], end: int, *, fires: bool
+) -> dict[str, Any]:
+    """A test that asks in a minute whether an alert fires."""
     expected = [{"exp_labels": labels_of(level, alert), "exp_annotations": annotations_of(level, alert)}]
     asked = {"eval_time": f"{end}m", "alertname": alert_name(level, alert), "exp_alerts": expected if fires else []}
-    series = _series(level.indicator, parts, many)
-    if warming:
-        series += [{"series": f'todoke_warming_total{{segment="{level.indicator.segment}"}}', "values": f"1+1x{end}"}]
     return {
         "name": f"{alert_name(level, alert)}: {name}",
         "interval": "1m",
