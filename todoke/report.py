@@ -199,9 +199,11 @@ def _step_line(row: StepRow) -> str:
 
 
 def _goal_lines(goal: GoalEffect) -> Iterator[str]:
-    means = (f"{arm_label(arm.arm)} {mean_words(goal.measure, arm)} of {arm.units:,}" for arm in goal.arms)
-    maturing = f"; {goal.maturing:,} more are not complete yet" if goal.maturing else ""
-    yield f"{goal.goal}, {'reached by' if goal.measure == 'rate' else 'value a user'}: {', '.join(means)}{maturing}"
+    means = [f"{arm_label(arm.arm)} {mean_words(goal.measure, arm)} of {arm.units:,}" for arm in goal.arms if arm.units]
+    name = f"{goal.goal}, {'reached by' if goal.measure == 'rate' else 'value a user'}"
+    more = f"{goal.maturing:,} more" if means else f"{goal.maturing:,}"
+    maturing = f"{more} are not complete yet, the first on {goal.next_complete}" if goal.maturing else ""
+    yield f"{name}: {'; '.join(part for part in (', '.join(means), maturing) if part) or 'nobody'}"
     if not goal.effects:
         yield "  one arm only: without a holdout or variants there is nothing to compare with"
     for each in goal.effects:

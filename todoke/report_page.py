@@ -88,6 +88,7 @@ def _goal(goal: GoalEffect) -> dict[str, Any]:
         "name": goal.goal,
         "what": "users who reach it" if goal.measure == "rate" else "value a user",
         "maturing": f"{goal.maturing:,}" if goal.maturing else "",
+        "next_complete": goal.next_complete,
         "arms": [
             {
                 "name": arm_label(arm.arm),

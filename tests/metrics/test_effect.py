@@ -128,6 +128,7 @@ def test_who_may_still_order_is_left_out(url: str) -> None:
     complete = [cohort for cohort in report.cohorts if cohort.complete <= "2026-04-10"]
     assert {cohort.day for cohort in complete} == {"2026-03-31", "2026-04-01"}
     assert rate.maturing == 800 - sum(cohort.units for cohort in complete) == 600
+    assert rate.next_complete == "2026-04-11"
 
 
 def test_little_data_is_no_effect(url: str) -> None:

@@ -107,6 +107,14 @@ def test_a_run_over_files_is_reported_to_people_programs_and_as_a_page(shop: Pat
     assert page.tags.count("svg") >= 1
 
 
+def test_users_whose_time_is_not_over_are_said_with_the_day_on_which_it_is(shop: Path, todoke: Todoke) -> None:
+    """Goals within three days, and a day for what comes late: who entered on the first is complete on the sixth."""
+    early = " ".join(todoke("report", "--store", "sqlite:s.db", "--as-of", "2026-03-05T12:00:00Z").stdout.split())
+    assert "again, reached by: 200 are not complete yet, the first on 2026-03-06" in early
+    later = " ".join(todoke("report", "--store", "sqlite:s.db", "--as-of", "2026-03-07T12:00:00Z").stdout.split())
+    assert "; 120 more are not complete yet, the first on 2026-03-08" in later
+
+
 def test_a_campaign_of_which_nothing_was_counted_is_said(shop: Path, todoke: Todoke) -> None:
     done = todoke("report", "thank", "--store", "sqlite:s.db")
     assert done.returncode == 0

@@ -94,7 +94,7 @@ class ArmEffect(msgspec.Struct, frozen=True):
 
 class GoalEffect(msgspec.Struct, frozen=True):
     """A goal by one measure: the `rate` of units that reach it, or its `value` a unit. `maturing` are units that are
-    not complete yet.
+    not complete yet, and `next_complete` is the day from which the first of them are; empty where there are none.
     """
 
     goal: str
@@ -102,6 +102,7 @@ class GoalEffect(msgspec.Struct, frozen=True):
     maturing: int
     arms: tuple[ArmResult, ...]
     effects: tuple[ArmEffect, ...]
+    next_complete: str = ""
 
 
 def effect_of(units: Units, today: str, *, ended: bool = False) -> tuple[Balance, tuple[GoalEffect, ...]]:
@@ -160,7 +161,8 @@ class _Judge:
         maturing = sum(each.units for each in mine) - sum(each.units for each in complete)
         results = tuple(self._arm(arm, measure, complete) for arm in self.arms)
         effects = tuple(self._effect(pair, measure, complete, ended=ended and not maturing) for pair in self.pairs)
-        return GoalEffect(goal, measure, maturing, results, effects)
+        next_complete = min((each.complete for each in mine if each.complete > today and each.units), default="")
+        return GoalEffect(goal, measure, maturing, results, effects, next_complete)
 
     def _arm(self, arm: str, measure: str, complete: Iterable[Cohort]) -> ArmResult:
         mine = [each for each in complete if each.arm == arm]
