@@ -1,6 +1,7 @@
 """What a store has counted, at `/metrics`, for Prometheus: of a live job wherever it runs, and of its services."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,7 +38,7 @@ class StoreMetrics:
     def __init__(self, store: str, token: str = "") -> None:
         self._stored = StoredSums(store)
         self._token = token
-        self._lock = asyncio.Lock()
+        self._lock, self._reading = asyncio.Lock(), threading.Lock()
         self._shown = ""
         self._until = 0.0
         self.app = SecuredApp(
@@ -65,7 +66,8 @@ class StoreMetrics:
         return PlainTextResponse(self._shown, media_type=CONTENT_TYPE)
 
     def _read(self) -> str:
-        return "".join(f"{line}\n" for line in exposition(self._stored.read()))
+        with self._reading:  # whoever asked may be gone before it has been read
+            return "".join(f"{line}\n" for line in exposition(self._stored.read()))
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:

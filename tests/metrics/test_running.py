@@ -1,6 +1,5 @@
 """Sums that are asked for again and again are those of the whole table, and no counter falls."""
 
-import itertools
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +34,17 @@ class Clock:
         return self.now
 
 
+class Timer:
+    """Each sum takes half a second."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        self.passed += 0.5
+        return self.passed
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
@@ -50,21 +60,23 @@ counts = st.lists(
 def test_they_are_the_sums_of_the_whole_table(
     written: list[tuple[tuple[str, tuple[tuple[str, str], ...]], int, int]], waits: list[int]
 ) -> None:
-    """Whenever the days before are summed, as long as late rows are younger than a day."""
-    clock = Clock()
+    """Of the last quarter of an hour at once, and of all that is older after a while."""
+    clock, timer = Clock(), Timer()
     with closing(SqliteStore(":memory:")) as store:
-        sums = RunningSums(clock, itertools.count().__next__)
-        sums.read(store)
+        sums = RunningSums(clock, timer)
         for wait in (*waits, 0):
             clock.now += wait
             for series, ago, count in written:
-                store.add_metrics([row(series, clock.now - min(ago * MINUTE, DAY), count)])
+                store.add_metrics([row(series, clock.now - ago * MINUTE, count)])
+            timer.passed += 1_000
+            assert sums.read(store) == summed(counts_of(store))
+            store.add_metrics([row(SENT, clock.now - 14 * MINUTE, 1)])
             assert sums.read(store) == summed(counts_of(store))
         assert sums.since == min(each.window for each in counts_of(store))
 
 
 def test_a_counter_never_falls_and_a_gauge_does(store: SqliteStore) -> None:
-    sums = RunningSums(Clock(), itertools.count().__next__)
+    sums = RunningSums(Clock(), Timer())
     for series in (SENT, VALUE):
         store.add_metrics([row(series, START, 5)])
     assert sums.read(store) == {SENT: 5, VALUE: 5}
@@ -87,17 +99,16 @@ def test_what_is_written_as_it_is_now_is_read_as_it_is_now(store: SqliteStore) -
 
 
 def test_what_comes_late_is_there_after_a_while(store: SqliteStore) -> None:
-    """At the latest after a day, and a hundred times as long as it took to read all."""
-    clock, passed = Clock(), iter([0.0, 1.0, 100.9, 101.0, 101.0, 102.0, 103.0, 105.0, 106.0])
-    sums = RunningSums(clock, lambda: next(passed))
+    """After a hundred times as long as it took to read all that is so old."""
+    timer = Timer()
+    sums = RunningSums(Clock(), timer)
     assert sums.read(store) == {}
-    store.add_metrics([row(SENT, START - 5 * DAY, 2)])
-    assert sums.read(store) == {}, "99.9 s after it took a second"
-    assert sums.read(store) == {SENT: 2}
-    store.add_metrics([row(SENT, START - 5 * DAY, 1)])
-    assert sums.read(store) == {SENT: 2}
-    clock.now += DAY
-    assert sums.read(store) == {SENT: 3}
+    store.add_metrics([row(SENT, START - 5 * DAY, 2), row(SENT, START - 60 * MINUTE, 3)])
+    assert sums.read(store) == {}
+    timer.passed += 40
+    assert sums.read(store) == {}
+    timer.passed += 20
+    assert sums.read(store) == {SENT: 5}
 
 
 def test_a_store_that_comes_later_is_opened_then(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 Times are microseconds UTC.
 """
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from transforms.events.live.feed import now
 from transforms.metrics.counts import Counts, WindowCount, counts_of, summed
 from transforms.metrics.families import Labels
-from transforms.segments.values import DAY
+from transforms.segments.values import DAY, MINUTE
 from transforms.slos.definitions import SERVICES
 from transforms.storage.open import open_reader
 from transforms.storage.reader import Reader
@@ -17,15 +19,25 @@ from transforms.users.measures import GAUGE, METRICS
 
 __all__ = ["RunningSums", "StoredSums"]
 
-#: Windows of this age change seldom, as where a job reads what waited for days. They are summed once a day, and again
-#: after so many times as long as that took.
-_SETTLED, _AGAIN = 2 * DAY, 100.0
+#: Windows of these ages change seldom. They are summed once, and again after so many times as long as that took.
+_AGES, _AGAIN = (2 * DAY, 15 * MINUTE), 100.0
 #: Gauges that are written as they are now, in a window of their own.
 _CURRENT = ("audited_at", "queued", "queued_since")
 
 
+class _Older:
+    """The sums of windows between two times, of which the later one is an age ago when they are read."""
+
+    def __init__(self, age: int) -> None:
+        self.age = age
+        self.since: int | None = None
+        self.until = 0
+        self.good_until = -math.inf
+        self.sums: dict[tuple[str, Labels], int] = {}
+
+
 class RunningSums:
-    """Sums over all windows of a store. Most questions read the last two or three days alone.
+    """Sums over all windows of a store. Most questions read the last quarter of an hour alone.
 
     A counter never falls: it would be taken for one that began anew. Where an outcome takes the place of another, as
     after a sweep, the other's sum stands still until it is reached again. For one thread at a time.
@@ -38,9 +50,7 @@ class RunningSums:
     def __init__(self, clock: Callable[[], int] = now, timer: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._timer = timer
-        self._good_until = 0.0
-        self._until: int | None = None
-        self._settled: dict[tuple[str, Labels], int] = {}
+        self._older = tuple(map(_Older, _AGES))
         self._shown: dict[tuple[str, Labels], int] = {}
         #: The first window of which anything is known.
         self.since = 0
@@ -51,24 +61,27 @@ class RunningSums:
         Raises:
           StoreError: the store cannot be read.
         """
-        today = self._clock() // DAY * DAY
-        if self._until != today - _SETTLED or self._timer() >= self._good_until:
-            self._settle(store, today - _SETTLED)
-        sums = dict(self._settled)
-        for series, count in summed(self._noted(counts_of(store, "", self._until))).items():
-            sums[series] = sums.get(series, 0) + count
+        sums: Counter[tuple[str, Labels]] = Counter()
+        since: int | None = None
+        for older in self._older:
+            if older.since != since or self._timer() >= older.good_until:
+                self._sum_anew(older, store, since)
+            sums.update(older.sums)
+            since = older.until
+        sums.update(summed(self._noted(counts_of(store, "", since))))
         for name in _CURRENT:
-            sums |= summed(each for each in counts_of(store, name) if each.name == name)
+            dict.update(sums, summed(each for each in counts_of(store, name) if each.name == name))
         for series, count in sums.items():
             if not _is_gauge(series[0]):
                 self._shown[series] = sums[series] = max(count, self._shown.get(series, 0))
         return dict(sorted(sums.items()))
 
-    def _settle(self, store: Counts, until: int) -> None:
-        began = self._timer()
-        self._settled = summed(self._noted(each for each in counts_of(store) if each.window < until))
-        ended, self._until = self._timer(), until
-        self._good_until = ended + _AGAIN * (ended - began)
+    def _sum_anew(self, older: _Older, store: Counts, since: int | None) -> None:
+        began, until = self._timer(), (self._clock() - older.age) // MINUTE * MINUTE
+        counts = counts_of(store, "", since)
+        older.sums = summed(self._noted(each for each in counts if each.window < until))
+        ended, older.since, older.until = self._timer(), since, until
+        older.good_until = ended + _AGAIN * (ended - began)
 
     def _noted(self, counts: Iterable[WindowCount]) -> Iterator[WindowCount]:
         """What is added up over windows; `since` is noted."""
