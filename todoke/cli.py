@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,9 @@ from transforms.events.plain import escape_unwritable, quoted
 from transforms.storage.scratch.folder import remove_folders
 
 __all__ = ["app", "main"]
+
+#: Seconds until what could not be interrupted is tried again.
+_MOMENT = 0.01
 
 
 class _Commands(Grouped):
@@ -127,7 +131,8 @@ def main() -> None:
     """Run the command line. SIGTERM ends it as Ctrl-C does, and then as a signal ends a process."""
     escape_unwritable(sys.stdout)
     stopped: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: _stop(number, stopped))
+    signal.signal(signal.SIGTERM, lambda number, frame: _stop(number, frame, stopped))
+    sys.unraisablehook = _interrupt_again
     try:
         app()
     finally:
@@ -140,11 +145,31 @@ def main() -> None:
             os._exit(128 + stopped[0])  # the first process of a container has no default for signals
 
 
-def _stop(number: int, stopped: list[int]) -> None:
+def _stop(number: int, frame: FrameType | None, stopped: list[int]) -> None:
     """Let the command end its work. A second signal ends the process at once."""
     stopped.append(number)
     signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, _interrupt)
+    _interrupt(number, frame)
+
+
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    """End what the command is doing; in a moment if that is polars, since Rust panics at what Python raises."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "polars":
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _interrupt_again(unraisable: Any) -> None:
+    """A finaliser, or C code that can raise nothing, was interrupted: interrupt what comes after it."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

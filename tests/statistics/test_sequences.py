@@ -5,7 +5,7 @@ from math import isclose, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from statsmodels.stats import proportion
 from statsmodels.stats.power import normal_power
@@ -149,6 +149,7 @@ def test_fixed_power_is_that_of_statsmodels() -> None:
     assert power_of(0.04, *arms, Ruler(2_000, 0.05, fixed=True)) == pytest.approx(theirs)
 
 
+@example(Moments.of_rate(100, 0), Moments.of_rate(100, 100), 1, True)  # neither varies
 @given(rates, rates, st.integers(1, 20), st.booleans())
 def test_difference_ratio_and_p_value_never_disagree(arm: Moments, base: Moments, of: int, fixed: bool) -> None:
     found = compare(arm, base, of=of, fixed=fixed)

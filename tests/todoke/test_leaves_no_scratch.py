@@ -100,6 +100,26 @@ def test_a_command_that_is_stopped_leaves_nothing(
     assert not left(tmp_path)
 
 
+def test_a_signal_while_nothing_can_be_raised_stops_it_all_the_same() -> None:
+    script = """
+import os, signal, time, todoke.cli
+
+class Deaf:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+def work():
+    Deaf()
+    time.sleep(60)
+
+todoke.cli.app = work
+todoke.cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, "ignored" in done.stderr) == (-signal.SIGTERM, False), done.stderr
+
+
 @pytest.mark.parametrize("command", ["import", "export", "memberships, by a runner"])
 def test_what_a_killed_command_left_the_next_one_removes(folder: Path, tmp_path: Path, command: str) -> None:
     with begun(folder, tmp_path, COMMANDS[command]) as running:

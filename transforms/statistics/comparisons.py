@@ -47,7 +47,7 @@ def compare(arm: Moments, base: Moments, alpha: float = 0.05, of: int = 1, *, fi
     ruler = Ruler(arm.count + base.count, alpha / of, fixed)
     difference, error = arm.mean - base.mean, sqrt(arm.error + base.error)
     wide = ruler.reach * error
-    p = ruler.p_value(difference / error) if error else 1.0
+    p = ruler.p_value(difference / error) if error else float(not difference)  # none varies: equal, or surely not
     ratio = arm.mean / base.mean if base.mean else None
     limits = Interval(difference - wide, difference + wide)
     return Comparison(difference, limits, ratio, _ratio_interval(arm, base, ruler.reach**2), min(1.0, p * of), of)

@@ -63,10 +63,19 @@ def _held(lock: Path) -> Iterator[None]:
 def remove_folders() -> None:
     """Remove those of this process, since it ends now, whatever its other threads do.
 
-    What a thread writes meanwhile may stay, for the next process to remove.
+    What a thread goes on writing is tried again some times; the next process removes what may stay after them.
     """
-    for folder in [*_open]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(20):
+        there = [made for folder in [*_open] for made in (folder, _unlocked(folder)) if made.exists()]
+        for made in there:
+            shutil.rmtree(made, ignore_errors=True)
+        if not there:
+            return
+
+
+def _unlocked(folder: Path) -> Path:
+    """What it is called until it is locked."""
+    return folder.with_name(f".{folder.name}")
 
 
 @cache
