@@ -18,7 +18,10 @@ DATAFLOW = (
     *("--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--project=proj-x", "--region=us-central1"),
     *("--sdk_location=container", "--sdk_container_image=todoke", "--temp_location=gs://bucket/t"),
 )
-BY_COLUMNS = "segments: {buyers: {owner: crm, members: {event: Order Completed}}}\n"
+BY_COLUMNS = """
+segments: {buyers: {owner: crm, members: {event: Order Completed}}}
+recommend: {event: Order Completed, product: id, within: 90d, segments: [buyers]}
+"""
 BY_ROWS = "segments: {ended: {owner: crm, members: {event: Session Ended}}}\n"
 
 
@@ -38,6 +41,8 @@ KINDS = {
     "memberships of files": ("--write=memberships", "--events=EVENTS", "--out=gs://bucket/out"),
     "memberships of a store": ("--write=memberships", "--store=bigtable:p/i", "--out=gs://bucket/out"),
     "audit": ("--write=audit", "--store=bigtable:p/i"),
+    "recommendations of files": ("--write=recommendations", "--events=EVENTS", "--store=bigtable:p/i"),
+    "recommendations of a store": ("--write=recommendations", "--store=bigtable:p/i"),
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from commands import Todoke
 
+from transforms.campaigns.load import check
 from transforms.storage.open import open_store
 
 SHOP = """
@@ -104,6 +105,13 @@ def test_a_variant_shows_them_and_is_measured_against_the_other(shop: Path, todo
     [effect] = json.loads(todoke("report", "--store", "sqlite:s.db", "--json").stdout)["effects"][0]["effects"]
     assert {effect["arm"], effect["base"]} == {"plain", "picks"}
     assert effect["verdict"] == ("more" if effect["arm"] == "picks" else "less")
+
+
+def test_the_definitions_of_the_guide_are_sound() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "recommend.md").read_text(encoding="utf-8")
+    definitions, problems = check((("shop.yaml", guide.split("```yaml\n")[1].split("```")[0]),))
+    assert definitions is not None, problems.errors
+    assert definitions.recommend is not None
 
 
 def test_what_cannot_be_asked_is_refused(shop: Path, todoke: Todoke) -> None:
