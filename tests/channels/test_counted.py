@@ -291,10 +291,13 @@ def test_what_expires_is_no_success_unless_it_was_held_back(
     assert minutes.trailing(NOW, DAY) == Events(bad, 1 + bad)
 
 
-def test_in_a_run_over_files_what_expires_ends_too(store: Store, sends: list[Send]) -> None:
+@pytest.mark.parametrize(("bounded", "ended"), [(True, {}), (False, {("expired",): 1})])
+def test_what_expires_ends_live_and_is_refused_in_a_report(
+    store: Store, sends: list[Send], bounded: bool, ended: dict[tuple[str, ...], int]
+) -> None:
     tallies = Tallies(DAY)
-    count_delivery(tallies, Delivery(sends[0], "expired"), bounded=True)
-    count_delivery(tallies, Delivery(sends[1], "suppressed", "capped"), bounded=True)
+    count_delivery(tallies, Delivery(sends[0], "expired"), bounded=bounded)
+    count_delivery(tallies, Delivery(sends[1], "suppressed", "capped"), bounded=bounded)
     store.add_metrics(tallies.rows(NOW))
-    assert counted(store, "sends", "state") == {("expired",): 1}
+    assert counted(store, "sends", "state") == ended
     assert counted(store, "suppressed", "reason") == {("expired",): 1, ("capped",): 1}

@@ -198,9 +198,17 @@ def count_delivery(tallies: Tallies, delivery: Delivery, *, bounded: bool) -> No
         tallies.count("suppressed", send.campaign, send.channel, delivery.reason or delivery.state, send.step, at=at)
     if delivery.state == "duplicate":
         tallies.count("repeated", send.campaign, send.channel, at=at)
-    # Live, what is later is counted when it ends.
-    elif delivery.state != LedgerState.SUPPRESSED and (delivery.state != "later" or bounded):
+    elif _ends(delivery, bounded=bounded):
         labels = send.campaign, send.channel, delivery.reason, delivery.state, send.step, send.variant or ""
         tallies.count("sends", *labels, at=at)
         if delivery.state == LedgerState.HANDED_OFF and not bounded:
             tallies.send_latency(send, "handed_off", delivery.at)
+
+
+def _ends(delivery: Delivery, *, bounded: bool) -> bool:
+    """Whether a delivery counts among `sends`. Live, what is later counts when it ends, and what expires has ended: a
+    provider was away for too long. The report of a run over files has what expired under `suppressed` alone.
+    """
+    if delivery.state == LedgerState.SUPPRESSED:
+        return False
+    return delivery.state != (LedgerState.EXPIRED if bounded else "later")
