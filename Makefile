@@ -18,6 +18,9 @@ EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 FLINK := .tools/flink-$(shell sed -n 's/.*<flink.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)-beam-$(shell \
   sed -n 's/.*<beam.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)
 
+# Two a core: tests of live jobs and emulators wait for half of their time.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 SDKS := .tools/sdks/.installed
 PROMTOOL := .tools/promtool/.installed
 
@@ -34,7 +37,7 @@ serve: setup prism ## The demo's shop live on this machine, with its recorded or
 	@$(BIN)/todoke serve todoke/demo/shop.yaml --data out/serve --feed $(or $(SPEED),60x) $(ARGS)
 
 test: setup prism emulator sdks promtool ## All tests; ARGS="tests/events -k gzip" runs some
-	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-long: setup ## Core and columns against the oracle on 20,000 and 2,000 random histories, and a million events of one user; for an hour or more
 	@$(BIN)/pytest -n auto --dist worksteal --hypothesis-profile=long --timeout=0 tests/users/test_oracle_agrees.py tests/users/test_columns_agree.py tests/segments/test_leaf_bounds.py

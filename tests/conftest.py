@@ -26,7 +26,7 @@ from transforms.storage.store import Store
 
 # No test depends on timing: a busy machine is no failure. `--hypothesis-profile=` names another; `make test-long` does.
 # What `quick` finds is kept under .hypothesis and tried first the next time.
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=CI // 3)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=CI // 10)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=CI)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=CI * 40)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "quick")

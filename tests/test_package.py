@@ -66,6 +66,7 @@ def test_a_package_of_a_copy_knows_no_commit(wheel: Path, installed: Path, tmp_p
     assert run(installed / "todoke", "--version", cwd=tmp_path) == f"todoke {version('todoke')} (commit unknown)\n"
 
 
+@pytest.mark.all_in_ci
 def test_a_package_says_the_commit_that_it_is_built_from(tmp_path: Path) -> None:
     """A wheel of a checkout, one of its source archive, and one whose builder names the commit."""
     if shutil.which("git") is None:

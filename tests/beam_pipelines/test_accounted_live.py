@@ -201,6 +201,7 @@ HISTORY = [
 NAMES = [str(each["messageId"]) for each in HISTORY]
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.filterwarnings("ignore:The return_immediately")
 def test_each_message_is_acknowledged_once_its_account_is_kept(site: Site) -> None:
     """Visitors, merges and what cannot be read among them; SIGKILL in between."""

@@ -25,6 +25,7 @@ def call(number: int, **fields: Any) -> dict[str, Any]:
     return {"type": "track", "event": "Ordered", "messageId": f"m{number}", "timestamp": now, "userId": "ada", **fields}
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_what_a_queue_retains_ends_as_deleted_when_it_is_replayed(pubsub: Project, tmp_path: Path) -> None:
     url, topic = f"sqlite:{tmp_path / 's.db'}", events_topic(pubsub)

@@ -118,6 +118,7 @@ def test_letters_are_kept_once_read_replayed_and_deleted_while_the_job_runs(
     assert job.stop() == 0
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_a_job_to_which_nothing_is_refused_deletes_what_is_too_old_and_notes_how_far_it_is_behind(
     job: Job, topic: str, tmp_path: Path

@@ -83,6 +83,7 @@ def job(tmp_path: Path, fcm: LocalFcm) -> Iterator[Job]:
     made.stop()
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_kills_of_both_sides_lose_nothing_and_do_nothing_twice(job: Job, fcm: LocalFcm, tmp_path: Path) -> None:
     path, url = tmp_path / "events.db", f"sqlite:{tmp_path / 'users.db'}"

@@ -122,6 +122,7 @@ def test_letters_are_found_by_cause_and_time(store: Store, reader: Reader) -> No
     assert reader.page_dead_letters(7, since=NOW).rows == [rows[0]]
 
 
+@pytest.mark.all_in_ci
 def test_a_page_looks_at_so_many_and_goes_on(store: Store, reader: Reader) -> None:
     store.write_dead_letters([letter(number, cause="common") for number in range(10_500)])
     store.write_dead_letters([letter(10_600, cause="rare")])

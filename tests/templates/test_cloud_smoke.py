@@ -157,6 +157,7 @@ def test_the_calls_are_the_same_each_time_and_some_are_broken() -> None:
     assert sum(not user for user, _ in found) == BROKEN
 
 
+@pytest.mark.all_in_ci
 def test_calls_in_bigquery_are_held_against_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rows in a table that stands in are the same; a row less is seen."""
     write_calls(tmp_path / "calls.jsonl", list(calls(400, "smoke-1", NOW)))
@@ -181,6 +182,7 @@ def test_calls_in_bigquery_are_held_against_their_file(tmp_path: Path, monkeypat
     assert first in found
 
 
+@pytest.mark.all_in_ci
 def test_two_stores_are_held_against_each_other(tmp_path: Path, bigtable: Instance) -> None:
     """The same calls in both kinds of store are the same; a member more and a call less are seen."""
     found = list(calls(400, "smoke-1", NOW))

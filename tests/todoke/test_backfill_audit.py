@@ -96,6 +96,7 @@ def test_every_runner_finds_the_same(shop: Path, todoke: Todoke, runner: str) ->
     assert metrics(todoke, "audited")["differ"] == 1
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("runner", [(), ("--runner=FnApiRunner",)])
 def test_whoever_is_killed_is_made_good_by_the_same_command(shop: Path, runner: tuple[str, ...]) -> None:
     """Killed ever later, and the last time when the report is there already."""

@@ -121,6 +121,7 @@ def test_what_is_read_may_be_parquet_by_a_pattern(shop: Path, todoke: Todoke) ->
     assert members(shop / "a").equals(members(shop / "b"))
 
 
+@pytest.mark.all_in_ci
 def test_folders_may_be_called_as_patterns_are(shop: Path, monkeypatch: pytest.MonkeyPatch, todoke: Todoke) -> None:
     (shop / "t [a]*?").mkdir()
     monkeypatch.setenv("TMPDIR", str(shop / "t [a]*?"))
@@ -143,6 +144,7 @@ def test_the_archive_of_a_store_is_as_good_as_files(shop: Path, todoke: Todoke, 
     assert members(shop / "out").select("segment", "user").rows() == pairs
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("runner", ["DirectRunner", "PrismRunner"])
 def test_every_runner_writes_the_same_bytes(shop: Path, runner: str) -> None:
     """In processes of their own: Beam keeps a server of Prism for the life of one."""
@@ -158,6 +160,7 @@ def test_every_runner_writes_the_same_bytes(shop: Path, runner: str) -> None:
     }
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("runner", [(), ("--runner=FnApiRunner",)])
 def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
     shop: Path, todoke: Todoke, runner: tuple[str, ...]

@@ -46,6 +46,7 @@ def test_members_are_printed_as_they_are_read(store: str, monkeypatch: pytest.Mo
     assert printed == ["user-000000", "user-000001", "user-000002"]
 
 
+@pytest.mark.all_in_ci
 def test_a_flow_is_summed_as_it_is_read(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     with at_most(MOST):
         flow("vip", store, zone="UTC", json=False)

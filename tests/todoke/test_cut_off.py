@@ -102,6 +102,7 @@ def test_an_outbox_that_cannot_be_made_is_wrong_use_and_nothing_is_begun(todoke:
     assert not (folder / "users.db").exists()
 
 
+@pytest.mark.all_in_ci
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(todoke: Todoke, folder: Path) -> None:
     begun = time.monotonic()
     assert todoke("run", *flags("whole", outbox="whole")).returncode == 0

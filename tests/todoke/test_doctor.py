@@ -332,6 +332,7 @@ def _garble(server: socket.socket) -> None:
         there.sendall(b"garbage\r\n\r\n")
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"", KEY.encode("utf-16"), KEY.encode(), b'{"type": []}', None])
 def test_a_key_file_that_is_none_hides_nothing_else_and_is_not_shown(todoke, tmp_path, monkeypatch, content):
     path = tmp_path / "key.json"

@@ -102,6 +102,7 @@ def test_files_of_an_export_before_are_named(shop: Path, todoke: Todoke) -> None
     assert (shop / "m [1]" / "former.jsonl").exists()
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("ending", ["jsonl.gz", "parquet"])
 def test_a_new_store_of_an_export_has_the_same_users(shop: Path, todoke: Todoke, ending: str) -> None:
     done = todoke("export", "--store", "sqlite:a.db", "--events", f"out/*.{ending}", "--json")

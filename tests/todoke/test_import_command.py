@@ -59,6 +59,7 @@ def members(todoke: Todoke, segment: str, store: str = "sqlite:s.db") -> list[st
     return done.stdout.splitlines()
 
 
+@pytest.mark.all_in_ci
 def test_the_examples_are_used_at_once(tmp_path: Path, todoke: Todoke) -> None:
     into = ("--store", "sqlite:s.db", "--definitions", EXAMPLES / "definitions.yaml", "--json")
     said: dict[str, Any] = {}

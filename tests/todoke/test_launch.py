@@ -290,6 +290,7 @@ def site(
         yield Site(tmp_path, pubsub, bigtable, buckets, api)
 
 
+@pytest.mark.all_in_ci
 def test_a_launch_says_where_the_job_is_and_a_second_one_is_refused(site: Site) -> None:
     code, out, err = site.launch()
     assert code == 0, err
@@ -332,6 +333,7 @@ def test_a_drained_job_is_followed_by_another_whose_users_are_to_be_woken(site: 
     assert "todoke wake" in out
 
 
+@pytest.mark.all_in_ci
 def test_nothing_is_launched_where_something_is_missing(site: Site) -> None:
     known = {
         "definitions": (["gs://site/none.json"], "gs://site/none.json cannot be read"),
@@ -350,6 +352,7 @@ def test_nothing_is_launched_where_something_is_missing(site: Site) -> None:
     assert site.api.asked == []
 
 
+@pytest.mark.all_in_ci
 def test_workers_run_the_image_of_the_template(site: Site) -> None:
     spec = site.folder / "buckets/site/realtime.json"
     spec.write_text(json.dumps(spec_of("realtime", "europe-docker.pkg.dev/proj-x/todoke/todoke:other")))

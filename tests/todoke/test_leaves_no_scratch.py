@@ -85,6 +85,7 @@ def left(scratch: Path) -> list[Path]:
     return sorted(scratch.glob("*todoke-*"))
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize(
     ("command", "how"),
     [*((command, signal.SIGTERM) for command in COMMANDS), ("export", signal.SIGINT), ("run", signal.SIGINT)],
@@ -120,6 +121,7 @@ todoke.cli.main()
     assert (done.returncode, "ignored" in done.stderr) == (-signal.SIGTERM, False), done.stderr
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("command", ["import", "export", "memberships, by a runner"])
 def test_what_a_killed_command_left_the_next_one_removes(folder: Path, tmp_path: Path, command: str) -> None:
     with begun(folder, tmp_path, COMMANDS[command]) as running:

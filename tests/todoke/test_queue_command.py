@@ -141,6 +141,7 @@ def test_doctor_looks_at_a_queue(todoke: Todoke, path: Path, tmp_path: Path) -> 
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.all_in_ci
 def test_a_live_job_says_what_cannot_be(tmp_path: Path, path: Path) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS)
     (tmp_path / "text.db").write_text("text " * 1_000)

@@ -140,6 +140,7 @@ def ran(todoke: Todoke, folder: Path, name: str, *more: str) -> tuple[Any, ...]:
     return reports, rows_of(folder / f"{name}.db"), outbox_of(folder / name)
 
 
+@pytest.mark.all_in_ci
 def test_what_is_held_and_what_is_on_disk_and_beams_shuffles_give_the_same(
     todoke: Todoke, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +178,7 @@ def ended(path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.all_in_ci
 def test_a_run_that_fails_between_its_steps_is_made_up_for(
     todoke: Todoke, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

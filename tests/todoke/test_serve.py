@@ -93,6 +93,7 @@ def test_an_edit_counts_at_once_and_a_mistake_is_told_and_changes_nothing(shop: 
         served.interrupt()
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("part", ["front", "job"])
 def test_a_part_that_dies_is_started_again_and_ready_tells(shop: Path, part: str) -> None:
     with serving(shop) as served:
@@ -110,6 +111,7 @@ def test_a_part_that_dies_is_started_again_and_ready_tells(shop: Path, part: str
         until(lambda: [push["user"] for push in served.pushes()] == users)
 
 
+@pytest.mark.all_in_ci
 def test_nothing_outlives_a_supervisor_that_is_killed(shop: Path) -> None:
     with serving(shop) as served:
         parts = [served.part(name) for name in ("front", "job")]

@@ -71,6 +71,7 @@ class Senders:
             assert not thread.is_alive()
 
 
+@pytest.mark.all_in_ci
 def test_kills_and_ctrl_c_under_load_lose_nothing_and_send_nothing_twice(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SHOP.replace("campaigns:", DOUBLED))
     served = Served(tmp_path).ready()

@@ -66,6 +66,7 @@ def test_git_keeps_nothing_of_a_folder_that_was_made(tmp_path: Path) -> None:
     assert "made" not in found.stdout
 
 
+@pytest.mark.all_in_ci
 def test_a_store_that_another_job_holds() -> None:
     store = SqliteStore("other.db")
     lease = JobLease(store, LIVE_JOB)
@@ -78,6 +79,7 @@ def test_a_store_that_another_job_holds() -> None:
     assert said.count("\n") == 1
 
 
+@pytest.mark.all_in_ci
 def test_a_queue_that_another_job_reads() -> None:
     Path("todoke-data").mkdir()
     Queue("todoke-data/events.db").close()
@@ -93,6 +95,7 @@ def test_definitions_that_are_away_or_have_mistakes_leave_no_folder_behind() -> 
     assert not Path("todoke-data").exists()
 
 
+@pytest.mark.all_in_ci
 def test_another_address_needs_keys_and_secrets_that_were_set() -> None:
     others = ("shop.yaml", "--listen", "0.0.0.0:0")
     keys = {"TODOKE_WRITE_KEYS": "shop=a-key-of-ours-0123"}
@@ -101,6 +104,7 @@ def test_another_address_needs_keys_and_secrets_that_were_set() -> None:
     assert "set TODOKE_LINKS_URL" in refused(*others, **keys, TODOKE_SIGNING_KEYS=SIGNED["TODOKE_SIGNING_KEYS"])
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -120,6 +124,7 @@ def test_flags_that_cannot_be(words: tuple[str, ...], said: str) -> None:
     assert said in refused(*(("shop.yaml",) if words else ()), *flags, *words)
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

@@ -158,6 +158,7 @@ def test_what_a_courier_records_while_receipts_are_published_stands(store: Store
     assert ledger(store) == {"s1": handed_off}
 
 
+@pytest.mark.all_in_ci
 def test_thousands_of_claims_and_many_sweeps_at_once(store: Store) -> None:
     claims = [row(f"s{number:04}", campaign=f"c{number % 3}") for number in range(1_200)]
     store.claim(claims)
