@@ -4,7 +4,7 @@
 
 The live graph over files to their end with SQLite, and memberships by columns, are each measured as a whole process
 with N and 3 N events. What the further 2 N cost is the cost of an event; the rest is start-up, which on Flink is
-sending the class path and starting workers.
+sending the class path and starting workers. Each measurement is printed as it is made, on standard error.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def engines() -> Iterator[Engine]:
     yield Engine("Prism", "prism", ("--runner=PrismRunner", "--environment_type=LOOPBACK", prism))
     for count in (1, 2):
         with cluster(count) as flink:
-            yield Engine(f"Flink, {count} TaskManager", "flink", (f"--flink={FLINK}",), count, flink.command)
+            yield Engine(f"Flink, TaskManagers: {count}", "flink", (f"--flink={FLINK}",), count, flink.command)
 
 
 def commands(engine: Engine, events: str, folder: Path) -> dict[str, list[str]]:
@@ -99,8 +99,8 @@ def write(folder: Path, events: int, users: int) -> str:
 def main() -> None:
     """Measure and print."""
     flags = argparse.ArgumentParser()
-    flags.add_argument("--events", type=int, default=20_000)
-    flags.add_argument("--users", type=int, default=2_000)
+    flags.add_argument("--events", type=int, default=5_000)
+    flags.add_argument("--users", type=int, default=1_000)
     flags.add_argument("--runs", type=int, default=1)
     given = flags.parse_args()
     sizes = (given.events, 3 * given.events)
@@ -115,11 +115,17 @@ def main() -> None:
                     folder.mkdir()
                     for what, command in commands(engine, patterns[size], folder).items():
                         elapsed = measure(engine, command)
+                        say(f"{engine.name}, {what}, {size:,} events: {elapsed:.1f} s")
                         key = (what, engine.name, size)
                         best[key] = min(best.get(key, elapsed), elapsed)
                         answers.setdefault((what, size), set()).add(answer(what, folder))
     assert all(len(found) == 1 for found in answers.values()), f"the engines do not agree: {answers}"
     show(best, sizes, given.users)
+
+
+def say(what: str) -> None:
+    """A line of what goes on."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
 def show(best: dict[tuple[str, str, int], float], sizes: tuple[int, int], users: int) -> None:

@@ -135,6 +135,23 @@ def test_a_backfill_by_columns_on_two_task_managers_says_the_same(flink: Cluster
     assert report_of(folder / "flink.json") == report_of(folder / "here.json")
 
 
+def test_an_audit_on_two_task_managers_says_the_same(flink: Cluster, folder: Path) -> None:
+    """Of one user the archive was lost."""
+    store, definitions = folder / "store.db", folder / "plain.yaml"
+    todoke("run", "--definitions", definitions, "--events", folder / "events/*.jsonl", "--store", f"sqlite:{store}")
+    with sqlite3.connect(store) as connection:
+        connection.execute("DELETE FROM events WHERE user = 'u0'")
+    plain = ("backfill", "--write", "audit", "--definitions", definitions, "--store", f"sqlite:{store}")
+    plain += ("--as-of", "2026-05-30T00:00:00Z")
+    todoke(*plain, "--report", folder / "here.json")
+    beside(flink, "-m", "todoke", *plain, "--report", folder / "flink.json", f"--flink={FLINK}", "--parallelism", 2)
+    here = report_of(folder / "here.json")
+    assert report_of(folder / "flink.json") == here
+    assert here["differ"] == 1
+    assert {each["user"] for each in here["differences"]} == {"u0"}
+    assert here["agree"] == here["users"] - 1
+
+
 def test_the_unbounded_graph_over_files_ends_in_the_same_users_and_counts(flink: Cluster, folder: Path) -> None:
     url = f"sqlite:{folder / 'store.db'}"
     beside(flink, JOB, "ends", folder / "events/*.jsonl", folder / "plain.yaml", url, folder / "outbox")
