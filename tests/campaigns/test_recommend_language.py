@@ -78,6 +78,14 @@ def test_a_template_that_shows_what_nobody_counts_is_named() -> None:
     assert "`recommendations` are for messages, beside a section `recommend`" in found.cause
 
 
+def test_it_looks_back_no_further_than_the_archive() -> None:
+    text = HEAD.replace("sessions: {gap: 30m}", "sessions: {gap: 30m}, retention: 30d") + section(LEAST)
+    [found] = check((("f.yaml", text),))[1].errors
+    assert found.path == "recommend.within"
+    assert "looks back further than the archive keeps events" in found.cause
+    assert check((("f.yaml", text.replace("within: 90d", "within: 30d")),))[0] is not None
+
+
 def test_the_section_is_there_once() -> None:
     texts = (("a.yaml", HEAD + section(LEAST)), ("b.yaml", section(LEAST)))
     [found] = check(texts)[1].errors

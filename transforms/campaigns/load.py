@@ -266,7 +266,7 @@ def check(texts: Texts, needs: "list[Need] | None" = None) -> tuple[Definitions 
     messages = _messages(sections, files, needs, problems)
     segments = _merge(sections["segments"], lambda node: read_segments(node, problems))
     names = set(_names(sections["segments"]))
-    recommend = read_recommend(sections["recommend"], names, segments, problems)
+    recommend = read_recommend(sections["recommend"], names, segments, problems, policies.retention)
     for node in (*sections["segments"], *sections["campaigns"]):
         check_references(node, names, problems)
     check_circles(segments, problems)

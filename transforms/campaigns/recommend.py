@@ -61,7 +61,11 @@ class Recommend(msgspec.Struct, frozen=True):
 
 
 def read_recommend(
-    nodes: Iterable[Node], known: Collection[str], segments: Mapping[str, Segment], problems: Problems
+    nodes: Iterable[Node],
+    known: Collection[str],
+    segments: Mapping[str, Segment],
+    problems: Problems,
+    kept: int | None = None,
 ) -> Recommend | None:
     """Read the one section that files may have.
 
@@ -70,6 +74,7 @@ def read_recommend(
       known: ids of segments.
       segments: those without mistakes.
       problems: to note mistakes in.
+      kept: how long the archive keeps events, in microseconds; None for ever.
     """
     first: Node | None = None
     for node in nodes:
@@ -89,6 +94,9 @@ def read_recommend(
     for name, read in _READ.items():
         if name in fields:
             said[name] = read(fields[name], problems)
+    if kept is not None and (said.get("within") or 0) > kept:
+        cause = "looks back further than the archive keeps events (`policies.retention`): less, or a longer retention"
+        problems.add(fields["within"], cause)
     if "segments" in fields:
         said["segments"] = _segments(fields["segments"], known, segments, problems)
     return None if problems.mistakes > before else Recommend(**said)
