@@ -33,7 +33,7 @@ CHANGED = [
         "messages:",
         "mesages:",
         [
-            (3, "mesages", "unknown key `mesages`; allowed are campaigns, messages, policies, segments"),
+            (3, "mesages", "unknown key `mesages`; allowed are campaigns, messages, policies, recommend, segments"),
             (10, "campaigns.greet.steps[0].send", "sends message `hello`, which does not exist"),
         ],
     ),
@@ -348,7 +348,7 @@ def test_each_mistake_is_found_at_its_place_and_nothing_else(change, valid, foun
 
 @pytest.mark.parametrize("text", ["hello", "[1, 2]", "5"])
 def test_a_file_that_is_no_mapping(text, found_in, same):
-    same(found_in(text), [(1, "", "expected a mapping with campaigns, messages, policies, segments, slos; found ")])
+    same(found_in(text), [(1, "", "expected a mapping with campaigns, messages, policies, recommend, segments, slos; found ")])
 
 
 def test_all_of_them_at_once(valid, found_in, same):
