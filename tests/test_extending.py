@@ -71,6 +71,7 @@ def test_the_package_is_validated_described_and_run(todoke: Run, tmp_path: Path,
     assert (line["pager"], line["text"], line["urgent"]) == ("1234567", "Order A-17 is stuck", True)
 
 
+@pytest.mark.all_in_ci
 def test_its_flag_asks_for_its_key_and_hands_pages_over(todoke: Run, tmp_path: Path, site: Path) -> None:
     said = (EXAMPLE / "events.jsonl").read_text(encoding="utf-8")
     for minute, ago in ((0, 20), (5, 15)):  # what goes to a provider must not be late

@@ -47,6 +47,7 @@ def test_the_step_does_what_the_command_does_and_logs_what_it_says(
     assert not list(tmp_path.glob("dead_letters*"))
 
 
+@pytest.mark.all_in_ci
 def test_a_second_try_is_refused_and_fails_the_job_with_its_cause(flags: list[str]) -> None:
     run(flags)
     with pytest.raises(RunFailed, match="the backfill ended with 2: the store holds users already"):

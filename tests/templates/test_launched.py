@@ -138,6 +138,7 @@ def test_the_live_graph_has_the_labels_of_all_others(done: tuple[str, Launched])
         assert labels(found.proto) == golden
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize(("write", "step"), [("audit", "Audit/Compare"), ("memberships", "Memberships/AskParts/Ask")])
 def test_what_is_asked_by_columns_is_spread_among_workers(launched: Launch, write: str, step: str) -> None:
     out = {"out": "gs://definitions/members"} if write == "memberships" else {}
@@ -176,6 +177,7 @@ def test_a_time_before_now_becomes_a_time(done: tuple[str, Launched]) -> None:
     assert (b"--as-of=2" in inside) == (name == BACKFILL)
 
 
+@pytest.mark.all_in_ci
 def test_the_order_of_words_is_any(launched: Launch, done: tuple[str, Launched]) -> None:
     name, first = done
     if name == BACKFILL:
@@ -185,6 +187,7 @@ def test_the_order_of_words_is_any(launched: Launch, done: tuple[str, Launched])
     assert labels(other.proto) == labels(first.proto)
 
 
+@pytest.mark.all_in_ci
 def test_an_update_names_the_job_that_it_replaces(launched: Launch, done: tuple[str, Launched]) -> None:
     """Beam looks for it while it launches, so the launcher's account must be let."""
     name, _ = done
@@ -203,6 +206,7 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
 }
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("missing", WRONG)
 def test_what_is_missing_ends_a_launch_with_2_and_its_cause(launched: Launch, missing: str) -> None:
     values, less, cause = WRONG[missing]
@@ -212,6 +216,7 @@ def test_what_is_missing_ends_a_launch_with_2_and_its_cause(launched: Launch, mi
     assert "Traceback" not in found.err
 
 
+@pytest.mark.all_in_ci
 def test_what_only_the_launcher_knows_is_passed_over(launched: Launch) -> None:
     found = launched(BACKFILL, "--launcher_secret_switch=on")
     assert found.code == 0, found.err

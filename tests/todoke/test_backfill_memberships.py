@@ -134,6 +134,7 @@ def test_folders_may_be_called_as_patterns_are(shop: Path, monkeypatch: pytest.M
     assert members(shop / "o [1]").height > 0
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("engine", ["columns", "rows"])
 def test_the_archive_of_a_store_is_as_good_as_files(shop: Path, todoke: Todoke, engine: str) -> None:
     expected = of_run(shop, todoke)

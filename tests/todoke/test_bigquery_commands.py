@@ -84,6 +84,7 @@ def test_memberships_are_those_of_files(
     assert sum(not query.get("dryRun") for query in api.queries) == (source != TABLE)
 
 
+@pytest.mark.all_in_ci
 def test_whole_users_and_runs_and_previews_are_those_of_files(api: BigQueryApi, todoke: Todoke, tmp_path: Path) -> None:
     for command in (("backfill", "--as-of", AS_OF), ("run", "--as-of", AS_OF)):
         said = []

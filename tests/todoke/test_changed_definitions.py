@@ -99,6 +99,7 @@ def test_a_threshold_is_lowered(shop: Shop) -> None:
     assert set(shop.members("spenders")) == {"ann", "bob"}
 
 
+@pytest.mark.all_in_ci
 def test_what_templates_remember_is_made_of_the_archive(shop: Shop) -> None:
     shop.run(REMEMBERS, [order(8, "cat")], "2026-04-20T00:00:00Z", "--continue")
     assert shop.pushes == [("ann", "Thank you"), ("ann", "tea waits")]
@@ -127,6 +128,7 @@ campaigns:
 """
 
 
+@pytest.mark.all_in_ci
 def test_an_exit_that_came_before_the_campaign_was_written_is_known(shop: Shop) -> None:
     added = [call("track", 6, event="Product Added", userId=name, messageId=f"late {name}") for name in ("bob", "cat")]
     late = [json.dumps(json.loads(each) | {"arrival": "2026-03-08T12:00:00Z"}) for each in added]

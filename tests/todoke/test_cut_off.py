@@ -128,6 +128,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(todoke: To
     assert found["owed"] == len(found["claimed"]) <= 2 * 64
 
 
+@pytest.mark.all_in_ci
 def test_what_a_run_archived_and_did_not_apply_is_applied_when_its_file_is_read_again(
     todoke: Todoke, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

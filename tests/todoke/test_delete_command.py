@@ -149,6 +149,7 @@ def test_no_table_has_anything_of_whom_was_deleted(todoke: Todoke, shop: Store, 
     assert shop.read_lease().until == 0
 
 
+@pytest.mark.all_in_ci
 def test_what_comes_late_ends_as_deleted(tmp_path: Path, todoke: Todoke, shop: Store, url: str) -> None:
     assert todoke("delete", "ann", "--store", url, "--definitions", "d.yaml", "--yes").returncode == 0
     late = [order(number, 4, userId=id_) for number, id_ in ((4, "ann"), (6, "old"), (20, "ann"), (21, "old"))]
@@ -162,6 +163,7 @@ def test_what_comes_late_ends_as_deleted(tmp_path: Path, todoke: Todoke, shop: S
     assert (again.returncode, "is deleted already" in again.stdout) == (0, True)
 
 
+@pytest.mark.all_in_ci
 def test_visitors_and_strangers(todoke: Todoke, shop: Store, url: str) -> None:
     done = todoke("delete", "~stranger", "--store", url, "--definitions", "d.yaml", "--yes")
     assert (done.returncode, done.stdout) == (0, 'deleted: "~stranger"\n  1 event\n')
@@ -173,6 +175,7 @@ def test_visitors_and_strangers(todoke: Todoke, shop: Store, url: str) -> None:
     assert (done.returncode, done.stdout) == (0, 'deleted: "nobody"\n  1 dead letter\n')
 
 
+@pytest.mark.all_in_ci
 def test_a_state_that_cannot_be_read_is_deleted_too(todoke: Todoke, shop: Store, url: str) -> None:
     row = shop.read_users(["ann"])["ann"]
     shop.write_users([msgspec.structs.replace(row, version=row.version + 1, state=b"nothing")])
@@ -181,6 +184,7 @@ def test_a_state_that_cannot_be_read_is_deleted_too(todoke: Todoke, shop: Store,
     assert [secret for secret in SECRETS[:4] if secret in everything(url)] == []
 
 
+@pytest.mark.all_in_ci
 def test_a_live_job_of_this_machine_gets_it(tmp_path: Path, todoke: Todoke, shop: Store, url: str) -> None:
     lease = JobLease(shop, LIVE_JOB)
     lease.take()

@@ -118,6 +118,7 @@ def alone(installed: Path, folder: Path, *words: str, **variables: str) -> subpr
     )
 
 
+@pytest.mark.all_in_ci
 def test_a_store_of_bigtable_and_its_tables(todoke, bigtable):
     missing = todoke("doctor", "--store", bigtable.url, "--json")
     assert missing.returncode == 1
@@ -133,6 +134,7 @@ def test_a_store_of_bigtable_and_its_tables(todoke, bigtable):
     assert "credentials" not in states(there)
 
 
+@pytest.mark.all_in_ci
 def test_subscriptions_and_topics(todoke, pubsub):
     place = f"pubsub:projects/{pubsub.name}"
     words = ("--events", f"{place}/subscriptions/events", "--control", f"{place}/subscriptions/control")
@@ -221,6 +223,7 @@ def test_an_emulator_whose_address_is_none(monkeypatch, host):
     assert found.state == "missing"
 
 
+@pytest.mark.all_in_ci
 def test_who_works_on_the_store(todoke, tmp_path):
     url = f"sqlite:{tmp_path / 'users.db'}"
     store = open_store(url)

@@ -229,6 +229,7 @@ def test_nothing_is_a_file_without_rows(tmp_path: Path, todoke: Todoke) -> None:
     assert pq.read_table(tmp_path / "m.parquet").schema.equals(MEMBERS)
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("asked", ["bob", "cat"])
 def test_all_that_is_held_of_a_user(shop: Path, todoke: Todoke, asked: str) -> None:
     with closing(open_store(f"sqlite:{shop / 'a.db'}")) as store:

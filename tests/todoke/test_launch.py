@@ -321,6 +321,7 @@ def test_an_update_lists_the_steps_that_it_would_lose(site: Site) -> None:
     assert body["launchParameter"]["transformNameMappings"] == {"Other": "Advance"}
 
 
+@pytest.mark.all_in_ci
 def test_a_drained_job_is_followed_by_another_whose_users_are_to_be_woken(site: Site) -> None:
     old = site.api.run("todoke-realtime", "Advance")
     site.api.looks = 1
@@ -367,6 +368,7 @@ def test_workers_run_the_image_of_the_template(site: Site) -> None:
     assert body["launchParameter"]["containerSpecGcsPath"] == "gs://site/realtime.json"
 
 
+@pytest.mark.all_in_ci
 def test_a_backfill_is_launched_likewise(site: Site) -> None:
     flags = site.flags[:4]
     topic = site.flags[site.flags.index("--control-topic") + 1]

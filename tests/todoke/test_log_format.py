@@ -33,6 +33,7 @@ def test_a_run_that_goes_well_says_nothing_but_its_report(process: Todoke, flags
     assert "messages" in done.stdout
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file here that is always full")
 @pytest.mark.parametrize(
     ("more", "code", "said"),

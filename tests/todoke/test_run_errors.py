@@ -155,6 +155,7 @@ def test_what_the_finished_run_reported(finished):
     assert report["segments"] == {"buyers": 4, "nobody": 0, "recent": 2, "regulars": 1}
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file here that is always full")
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_run_that_fails_says_so_first(process, finished, debug):

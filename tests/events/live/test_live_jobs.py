@@ -57,6 +57,7 @@ def test_rows_of_the_control_table_go_when_they_are_accounted_for(jobs: Jobs, tm
     store.close()
 
 
+@pytest.mark.all_in_ci
 def test_a_job_whose_prism_dies_fails(topic: Topic, jobs: Jobs) -> None:
     topic.publish(b"a")
     job = jobs.start()
@@ -66,6 +67,7 @@ def test_a_job_whose_prism_dies_fails(topic: Topic, jobs: Jobs) -> None:
     assert job.wait(60) == 1
 
 
+@pytest.mark.all_in_ci
 def test_what_runs_beside_a_job_does_not_hold_it_up_and_fails_it(topic: Topic, jobs: Jobs) -> None:
     topic.publish(b"a")
     job = jobs.start("--beside", "b")
@@ -76,6 +78,7 @@ def test_what_runs_beside_a_job_does_not_hold_it_up_and_fails_it(topic: Topic, j
     assert jobs.seen() == ["a", "b"]
 
 
+@pytest.mark.all_in_ci
 def test_a_job_that_is_stopped_stops_what_runs_beside_it(topic: Topic, jobs: Jobs) -> None:
     topic.publish(b"a")
     job = jobs.start("--beside", "b")
