@@ -10,6 +10,7 @@ from bench.incident import DEFINITIONS, IncidentPlan, ask, run_incident
 
 
 @pytest.mark.all_in_ci
+@pytest.mark.timeout(1200)  # a kill in a hand-off leaves a claim, whose lease of five minutes is waited for
 @pytest.mark.usefixtures("prism")
 def test_kills_and_an_outage_change_no_count_and_are_seen(tmp_path: Path) -> None:
     """The outage is short here, and so is what the level promises."""
