@@ -10,7 +10,7 @@ from bench.incident import DEFINITIONS, IncidentPlan, ask, run_incident
 
 
 @pytest.mark.all_in_ci
-@pytest.mark.timeout(1200)  # a kill in a hand-off leaves a claim, whose lease of five minutes is waited for
+@pytest.mark.timeout(1200)  # a kill in a hand-off would leave a claim, whose lease lasts five minutes
 @pytest.mark.usefixtures("prism")
 def test_kills_and_an_outage_change_no_count_and_are_seen(tmp_path: Path) -> None:
     """The outage is short here, and so is what the level promises."""
@@ -18,7 +18,7 @@ def test_kills_and_an_outage_change_no_count_and_are_seen(tmp_path: Path) -> Non
     shop = DEFINITIONS.read_text(encoding="utf-8").replace(f"{promised}60s", f"{promised}5s")
     definitions = tmp_path / "shop.yaml"
     definitions.write_text(shop, encoding="utf-8")
-    plan = IncidentPlan(seconds=30.0, down_at=8.0, down=10.0, kills=(12.0, 24.0))
+    plan = IncidentPlan(seconds=30.0, down_at=8.0, down=10.0, kills=(10.0, 15.0))
     checks, times = run_incident(tmp_path, plan, rate=5.0, seed=11, definitions=definitions)
     assert {check.name: check.wrong for check in checks if check.wrong} == {}
     figures = {check.name: check.figure for check in checks}
