@@ -6,21 +6,14 @@ Nothing is written but the metric.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import apache_beam as beam
-import msgspec
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from beam_pipelines import audit as job
 from beam_pipelines.backfill_options import Backfill
+from todoke.in_beam import report_of
 from todoke.preflight import check_store_release
-from todoke.terminal import last_line
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
 from transforms.events.plain import counted
 from transforms.storage.open import open_store
-from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.scratch.records import NoRoom
 from transforms.users.audit import OUTCOMES, audit
 
@@ -44,29 +37,13 @@ def audit_store(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, An
     check_store_release(store, definitions)
     if any(flag.startswith("--runner") for flag in beam_flags):
         store.close()
-        return _in_beam(asked, beam_flags)
+        return report_of(job.build, asked, beam_flags, "the audit failed")
     try:
         done = audit(store, definitions, asked.as_of)
     except NoRoom as error:
         raise RunFailed(str(error)) from error
     store.close()
     return job.finish(asked, done)
-
-
-def _in_beam(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
-    """The report comes back by a file that the last step writes: `--report`, where workers are elsewhere."""
-    with scratch_folder() as folder:
-        elsewhere = asked.report is not None and "://" in asked.report
-        place = asked.report_place if elsewhere and asked.report_place else str(folder / "report.json")
-        pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
-        job.build(pipeline, asked, place)
-        try:
-            pipeline.run().wait_until_finish()
-            with FileSystems.open(place) as file:
-                report: dict[str, Any] = msgspec.json.decode(file.read())
-        except (OSError, RuntimeError, BeamIOError) as error:
-            raise RunFailed(f"the audit failed: {last_line(str(error)) or type(error).__name__}") from error
-    return report
 
 
 def audit_text(report: dict[str, Any]) -> Iterator[str]:

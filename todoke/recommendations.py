@@ -3,18 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import apache_beam as beam
 import msgspec
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines import recommendations as job
 from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.memberships import parts_of
+from todoke.in_beam import report_of
 from todoke.memberships import messages_of
 from todoke.sources import opened
-from todoke.terminal import last_line
 from transforms.errors import RunFailed
 from transforms.events.files import UnreadableFile
 from transforms.events.plain import counted
@@ -42,7 +38,7 @@ def make_recommendations(asked: Backfill, beam_flags: Sequence[str] = ()) -> dic
         asked = msgspec.structs.replace(asked, config=config)
     try:
         if any(flag.startswith("--runner") for flag in beam_flags):
-            return _in_beam(asked, beam_flags)
+            return report_of(job.build, asked, beam_flags, "the recommendations cannot be made")
         with scratch_folder() as place:
             question = asked_by(asked.config.definitions, asked.as_of)
             sums = recommend(
@@ -56,23 +52,6 @@ def make_recommendations(asked: Backfill, beam_flags: Sequence[str] = ()) -> dic
         raise RunFailed(str(error)) from error
     finally:
         store.close()
-
-
-def _in_beam(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
-    """The report comes back by a file that the last step writes: `--report`, where workers are elsewhere."""
-    with scratch_folder() as folder:
-        elsewhere = asked.report is not None and "://" in asked.report
-        place = asked.report_place if elsewhere and asked.report_place else str(folder / "report.json")
-        pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
-        job.build(pipeline, asked, place)
-        try:
-            pipeline.run().wait_until_finish()
-            with FileSystems.open(place) as file:
-                report: dict[str, Any] = msgspec.json.decode(file.read())
-        except (OSError, RuntimeError, BeamIOError) as error:
-            cause = last_line(str(error)) or type(error).__name__
-            raise RunFailed(f"the recommendations cannot be made: {cause}") from error
-    return report
 
 
 def recommendations_text(report: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,44 @@
+"""Backfills by a runner of Beam whose last step writes the report."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines.backfill_options import Backfill
+from todoke.terminal import last_line
+from transforms.errors import RunFailed
+from transforms.storage.scratch.folder import scratch_folder
+
+__all__ = ["report_of"]
+
+
+def report_of(
+    build: Callable[[beam.Pipeline, Backfill, str | None], None],
+    asked: Backfill,
+    beam_flags: Sequence[str],
+    failed: str,
+) -> dict[str, Any]:
+    """Run what `build` makes of a pipeline, and read the report from where it writes it.
+
+    That is the place of `--report`, where workers are elsewhere.
+
+    Raises:
+      RunFailed: `failed` and the cause.
+    """
+    with scratch_folder() as folder:
+        elsewhere = asked.report is not None and "://" in asked.report
+        place = asked.report_place if elsewhere and asked.report_place else str(folder / "report.json")
+        pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
+        build(pipeline, asked, place)
+        try:
+            pipeline.run().wait_until_finish()
+            with FileSystems.open(place) as file:
+                report: dict[str, Any] = msgspec.json.decode(file.read())
+        except (OSError, RuntimeError, BeamIOError) as error:
+            raise RunFailed(f"{failed}: {last_line(str(error)) or type(error).__name__}") from error
+    return report
