@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from transforms.campaigns.effects import CampaignEntered, Converted, Draw, GoalUnit
@@ -11,7 +12,7 @@ from transforms.events.times import read_time
 from transforms.metrics.counts import counts_of, summed
 from transforms.metrics.effect import effect_of
 from transforms.metrics.prometheus import exposition
-from transforms.metrics.units import Units, read_units
+from transforms.metrics.units import CohortSums, Units, read_units
 from transforms.segments.values import DAY, MINUTE
 from transforms.storage.open import open_store
 from transforms.users.tally import MILLION, Tallies
@@ -103,9 +104,28 @@ def test_squares_come_back_exactly(url: str) -> None:
     units, _ = stored(url, shop)
     for arm in ("", "holdout"):
         mine = [total for each, total in shop.worth if each == arm]
-        cohorts = [each for each in units.cohorts if each.arm == arm]
-        assert sum(each.value.total for each in cohorts) == sum(mine)
-        assert sum(each.value.squares for each in cohorts) == sum(total**2 for total in mine)
+        sample = CohortSums().plus(each for each in units.cohorts if each.arm == arm).sample("value")
+        assert sample.total == sum(mine)
+        assert sample.squares == sum(total**2 for total in mine)
+
+
+def test_a_past_look_is_what_was_said_then(url: str) -> None:
+    shop = Shop()
+    for day in range(20):
+        shop.day(day, 600, {"holdout": 0.10, "": 0.20})
+    units, report = stored(url, shop)
+    for goal in report.effects:
+        looks = goal.effects[0].looks
+        assert len(looks) > 5
+        for look in looks[:: len(looks) // 3]:
+            of_then = tuple(each for each in units.cohorts if each.day <= look.day)
+            [then] = [
+                each.effects[0].found
+                for each in effect_of(msgspec.structs.replace(units, cohorts=of_then), "2026-05-01")[1]
+                if each.measure == goal.measure
+            ]
+            assert then is not None
+            assert (look.difference, look.between) == (then.difference, then.between)
 
 
 def test_prometheus_gets_no_series_a_day(url: str) -> None:

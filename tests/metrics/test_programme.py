@@ -1,6 +1,7 @@
 """All campaigns together: the global holdout against everybody else, by columns of the archive."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_a_programme_that_works_is_seen_to(tmp_path: Path) -> None:
     found = by_goal["ordered", "rate"].found
     assert found is not None
     assert found.difference == pytest.approx(0.2, abs=0.04)
+
+
+def test_what_one_user_is_worth_is_cut_and_shares_add_up(tmp_path: Path) -> None:
+    held = GlobalHoldout(0.00001, "x", HELD.goals)
+    calls = [call(0, "u", "Seen", START - DAY), call(1, "u", "Ordered", START + DAY, revenue=1e200)]
+    units = programme_units(calls, held, START, END, tmp_path / "events")
+    assert max(cohort.total for cohort in units.cohorts) == 2**63 - 1
+    assert sum(Fraction(arrivals.share) for arrivals in units.arrivals) == 100
+    assert effect_of(units, "2026-03-11")

@@ -4,18 +4,17 @@ Who was drawn into an arm counts there, whatever was sent to them. The units are
 percentages that hold now, and whose goals are complete. See docs/reference/effects.md.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import combinations
-from math import isfinite
 
 import msgspec
 
 from transforms.campaigns.effects import HOLDOUT
-from transforms.metrics.units import Cohort, Units
+from transforms.metrics.units import Cohort, CohortSums, Units
 from transforms.statistics.balance import MISMATCH, balance_p_value
 from transforms.statistics.comparisons import Comparison, compare
-from transforms.statistics.moments import Moments
 from transforms.statistics.power import smallest_effect
 from transforms.statistics.sequences import Interval, Ruler, mean_interval
 
@@ -165,18 +164,18 @@ class _Judge:
         return GoalEffect(goal, measure, maturing, results, effects, next_complete)
 
     def _arm(self, arm: str, measure: str, complete: Iterable[Cohort]) -> ArmResult:
-        mine = [each for each in complete if each.arm == arm]
-        sample = _summed(mine, measure)
-        reached = sum(each.reached for each in mine)
-        between = mean_interval(sample, ALPHA) if _arm_enough(mine, measure) else Interval(None, None)
-        return ArmResult(arm, sample.count, reached, sample.mean, between)
+        sums = _summed(complete, arm)
+        sample = sums.sample(measure)
+        between = mean_interval(sample, ALPHA) if _enough(sums, measure) else Interval(None, None)
+        return ArmResult(arm, sample.count, sums.reached, sample.mean, between)
 
     def _effect(self, pair: tuple[str, str], measure: str, complete: list[Cohort], *, ended: bool) -> ArmEffect:
         if self.mismatch:
             return ArmEffect(*pair, "mismatch")
-        samples = _samples(pair, measure, complete)
-        if not _enough(pair, measure, complete) or not all(isfinite(each.mean) for each in samples):
+        both = [_summed(complete, arm) for arm in pair]
+        if not all(_enough(sums, measure) for sums in both):
             return ArmEffect(*pair, "not enough data")
+        samples = both[0].sample(measure), both[1].sample(measure)
         found = compare(*samples, ALPHA, self.of)
         once = compare(*samples, ALPHA, self.of, fixed=True) if ended else None
         ruler = Ruler(samples[0].count + samples[1].count, ALPHA / self.of)
@@ -190,34 +189,26 @@ class _Judge:
         )
 
     def _looks(self, pair: tuple[str, str], measure: str, complete: Iterable[Cohort]) -> tuple[PastLook, ...]:
-        """How the difference went, by day of entry, from when there was enough."""
-        days = sorted({each.day for each in complete})
-        found, so_far = [], list[Cohort]()
-        for day in days:
-            so_far += [each for each in complete if each.day == day]
-            if _enough(pair, measure, so_far):
-                compared = compare(*_samples(pair, measure, so_far), ALPHA, self.of)
+        """How the difference went, by day of entry, from when there was enough: each day is added to those before it,
+        so that the looks of a year cost no more than its days.
+        """
+        days: dict[str, list[Cohort]] = defaultdict(list)
+        for each in complete:
+            days[each.day].append(each)
+        found, so_far = [], dict.fromkeys(pair, CohortSums())
+        for day in sorted(days):
+            so_far = {arm: sums.plus(each for each in days[day] if each.arm == arm) for arm, sums in so_far.items()}
+            if all(_enough(sums, measure) for sums in so_far.values()):
+                compared = compare(*(sums.sample(measure) for sums in so_far.values()), ALPHA, self.of)
                 found.append(PastLook(day, compared.difference, compared.between))
         return tuple(found)
 
 
-def _samples(pair: tuple[str, str], measure: str, cohorts: Sequence[Cohort]) -> tuple[Moments, Moments]:
-    arm, base = (_summed([each for each in cohorts if each.arm == name], measure) for name in pair)
-    return arm, base
+def _summed(cohorts: Iterable[Cohort], arm: str) -> CohortSums:
+    return CohortSums().plus(each for each in cohorts if each.arm == arm)
 
 
-def _summed(cohorts: Iterable[Cohort], measure: str) -> Moments:
-    nothing = Moments(0, Fraction(), Fraction())
-    return sum((each.rate if measure == "rate" else each.value for each in cohorts), nothing)
-
-
-def _enough(pair: tuple[str, str], measure: str, cohorts: Sequence[Cohort]) -> bool:
-    """Whether in each arm enough units reached the goal; of a rate, whether enough did not, too."""
-    return all(_arm_enough([each for each in cohorts if each.arm == arm], measure) for arm in pair)
-
-
-def _arm_enough(mine: Iterable[Cohort], measure: str) -> bool:
-    units, reached = 0, 0
-    for each in mine:
-        units, reached = units + each.units, reached + each.reached
-    return (min(reached, units - reached) if measure == "rate" else reached) >= ENOUGH[measure]
+def _enough(sums: CohortSums, measure: str) -> bool:
+    """Whether enough units of an arm reached the goal; of a rate, whether enough did not, too."""
+    least = min(sums.reached, sums.units - sums.reached) if measure == "rate" else sums.reached
+    return least >= ENOUGH[measure]

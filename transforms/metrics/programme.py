@@ -6,6 +6,7 @@ microseconds UTC.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,7 @@ from transforms.segments.conditions import ANY
 from transforms.segments.leaf_totals import micros
 from transforms.segments.values import DAY
 from transforms.users.prepare.prepare import prepare
+from transforms.users.tally import saturated
 from transforms.users.user import ANONYMOUS
 
 __all__ = ["programme_units"]
@@ -53,7 +55,8 @@ def programme_units(messages: Iterable[bytes], holdout: GlobalHoldout, start: in
         came.update(arms)
         for key, counts in reached.items():
             sums[key].update(counts)
-    shares = {"": f"{100 - holdout.percent:g}", HOLDOUT: f"{holdout.percent:g}"}
+    held = Decimal(str(holdout.percent))
+    shares = {"": f"{100 - held:f}", HOLDOUT: f"{held:f}"}
     arrivals = tuple(Arrivals(_SPLIT, arm, share, {day: came[arm]}) for arm, share in shares.items())
     return Units(
         arrivals,
@@ -86,7 +89,7 @@ def _partition(
 
 
 def _totals(events: pl.LazyFrame, goal: ProgrammeGoal, start: int, end: int) -> dict[int, int]:
-    """What the users who reached a goal in the period are worth, in millionths."""
+    """What the users who reached a goal in the period are worth, in millionths; what 64 bits do not hold is cut."""
     columns = events.collect_schema().names()
     value = f"{goal.value}#number"
     wanted = columns_read(goal.events, columns) | ({value} if value in columns else set())
@@ -95,5 +98,5 @@ def _totals(events: pl.LazyFrame, goal: ProgrammeGoal, start: int, end: int) -> 
     worth = some[value] if value in some.columns else [None] * some.height
     totals: dict[int, int] = {}
     for user, amount in zip(some["user"], worth, strict=True):
-        totals[user] = totals.get(user, 0) + (0 if amount is None else micros(amount))
+        totals[user] = saturated(totals.get(user, 0) + (0 if amount is None else micros(amount)))
     return totals

@@ -25,6 +25,7 @@ from transforms.segments.values import DAY
 from transforms.storage.users import Users
 from transforms.users.prepare.prepare import prepare
 from transforms.users.prepare.spill import Spill
+from transforms.users.tally import saturated
 from transforms.users.user import decode_user
 
 __all__ = ["values_by_user"]
@@ -178,6 +179,6 @@ def _add(each: _Asked, part: _Part, as_of: int, sums: dict[str, UnitSums]) -> No
     for user, arm, is_after, amount in zip(some["user"], some["arm"], some["after"], worth, strict=True):
         place = totals.setdefault((user, arm), ([0, 0], [0, 0]))[is_after]
         place[0] += 1
-        place[1] += 0 if amount is None else micros(amount)
+        place[1] = saturated(place[1] + (0 if amount is None else micros(amount)))  # as goals count it
     for (_, arm), (earlier, later) in totals.items():
         sums[arm].add((earlier[0], earlier[1]), (later[0], later[1]))

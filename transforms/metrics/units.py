@@ -12,7 +12,7 @@ from transforms.statistics.moments import Moments
 from transforms.users.measures import METRICS
 from transforms.users.tally import BASE, MILLION
 
-__all__ = ["Arrivals", "Cohort", "Units", "read_units"]
+__all__ = ["Arrivals", "Cohort", "CohortSums", "Units", "read_units"]
 
 
 class Arrivals(msgspec.Struct, frozen=True):
@@ -44,14 +44,27 @@ class Cohort(msgspec.Struct, frozen=True):
     total: int = 0
     squares: int = 0
 
-    @property
-    def rate(self) -> Moments:
-        """Who reached it counts as 1."""
-        return Moments.of_rate(self.units, self.reached)
 
-    @property
-    def value(self) -> Moments:
-        """What it is worth to each."""
+class CohortSums(NamedTuple):
+    """What cohorts of one goal and arm come to together; see `Cohort`."""
+
+    units: int = 0
+    reached: int = 0
+    total: int = 0
+    squares: int = 0
+
+    def plus(self, cohorts: Iterable[Cohort]) -> "CohortSums":
+        """With more of them."""
+        units, reached, total, squares = self
+        for each in cohorts:
+            units, reached = units + each.units, reached + each.reached
+            total, squares = total + each.total, squares + each.squares
+        return CohortSums(units, reached, total, squares)
+
+    def sample(self, measure: str) -> Moments:
+        """The sample of a measure: by `rate` who reached it counts as 1; by `value` each as what it is worth."""
+        if measure == "rate":
+            return Moments.of_rate(self.units, self.reached)
         return Moments(self.units, Fraction(self.total, MILLION), Fraction(self.squares, MILLION * MILLION))
 
 
