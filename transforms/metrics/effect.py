@@ -197,9 +197,10 @@ class _Judge:
             days[each.day].append(each)
         found, so_far = [], dict.fromkeys(pair, CohortSums())
         for day in sorted(days):
-            so_far = {arm: sums.plus(each for each in days[day] if each.arm == arm) for arm, sums in so_far.items()}
-            if all(_enough(sums, measure) for sums in so_far.values()):
-                compared = compare(*(sums.sample(measure) for sums in so_far.values()), ALPHA, self.of)
+            so_far = {name: sums.plus(each for each in days[day] if each.arm == name) for name, sums in so_far.items()}
+            arm, base = (so_far[name] for name in pair)
+            if _enough(arm, measure) and _enough(base, measure):
+                compared = compare(arm.sample(measure), base.sample(measure), ALPHA, self.of)
                 found.append(PastLook(day, compared.difference, compared.between))
         return tuple(found)
 
