@@ -69,7 +69,7 @@ def goal_by_user_lines(goal: GoalByUser) -> Iterator[str]:
 
 def _quantiles(arm: ArmValues) -> str:
     if not arm.quantiles:
-        return "not enough data: fewer than 100 that reached it"
+        return "not enough data: fewer than 100 users reached it"
     return "; ".join(
         f"{100 * each.level:g}% {amount('value', each.value)} ({interval_words('value', each.between)})"
         for each in arm.quantiles

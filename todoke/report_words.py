@@ -8,8 +8,8 @@ __all__ = ["amount", "comparison_words", "interval_words", "mean_words", "p_word
 
 #: Verdicts of `transforms.metrics.effect`, as sentences.
 _VERDICTS = {
-    "more": "more than chance explains",
-    "less": "less than chance explains",
+    "more": "higher, by more than chance explains",
+    "less": "lower, by more than chance explains",
     "open": "no difference seen so far",
     "mismatch": "arms do not fit their percentages: nothing can be said",
 }
@@ -58,9 +58,9 @@ def p_words(p: float) -> str:
 def verdict_words(measure: str, effect: ArmEffect) -> str:
     """What can be said."""
     if effect.verdict == "not enough data":
-        return f"not enough data: fewer than {ENOUGH[measure]} in an arm that reached it" + (
-            ", or did not" if measure == "rate" else ""
-        )
+        few = f"fewer than {ENOUGH[measure]}"
+        both = f", or {few} did not" if measure == "rate" else ""
+        return f"not enough data: in one of the arms {few} users reached it{both}"
     said = _VERDICTS[effect.verdict]
     if effect.verdict == "open" and effect.smallest is not None:
         seen = amount(measure, effect.smallest)

@@ -81,7 +81,7 @@ def test_a_run_over_files_is_reported_to_people_programs_and_as_a_page(shop: Pat
     assert "again, reached by: treated 5" in said
     assert "treated against holdout: no difference seen so far" in said
     assert "again, value a user" in said
-    assert "not enough data: fewer than 100 in an arm that reached it" in said
+    assert "not enough data: in one of the arms fewer than 100 users reached it" in said
 
     asked = ("--store", "sqlite:s.db", "--definitions", "shop.yaml", "--json", "--html", "page.html")
     done = todoke("report", "thanks", *asked)
