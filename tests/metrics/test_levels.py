@@ -224,3 +224,12 @@ def test_whether_an_objective_is_sane(
     asked = level(Indicator("accounting"), **fields)
     found = findings_of(asked, minutes_of(store, asked, NOW), NOW)
     assert sorted(each.kind for each in found if each.fault) == sorted(kinds)
+
+
+@pytest.mark.parametrize(("objective", "warned"), [("199/200", []), ("99999/100000", [1, 6, 24, 72])])
+def test_one_bad_minute_is_a_worry_only_where_a_window_has_too_few_minutes(
+    store: Store, objective: str, warned: list[int]
+) -> None:
+    asked = level(Indicator("freshness", below=60_000_000), objective=Fraction(objective), at_least=1)
+    found = [each.says for each in findings_of(asked, minutes_of(store, asked, NOW), NOW) if each.kind == "thin"]
+    assert [hours for hours in (1, 6, 24, 72) if any(f" of {hours} h " in says for says in found)] == warned
