@@ -63,6 +63,20 @@ def test_units_are_those_who_were_known_and_sums_are_exact(events: list[tuple[st
         assert (cohort.reached, cohort.total, cohort.squares) == (len(mine), sum(mine), sum(t * t for t in mine))
 
 
+def test_values_beyond_all_measure_are_kept_as_the_live_job_keeps_them(tmp_path: Path) -> None:
+    calls = []
+    for number in range(600):
+        worth = (1e300, -1e300, 1e160, 1e15)[number % 4]
+        calls += [call(number, f"u{number}", "Seen", START - DAY)]
+        calls += [call(9_000 + number, f"u{number}", "Ordered", START + DAY, revenue=worth)]
+    units = programme_units(calls, HELD, START, END, tmp_path / "events")
+    _, effects = effect_of(units, "2026-03-11")
+    [value] = [goal for goal in effects if goal.measure == "value"]
+    [compared] = value.effects
+    assert compared.found is not None
+    assert abs(compared.found.difference) < 1e13
+
+
 def test_a_programme_that_works_is_seen_to(tmp_path: Path) -> None:
     calls = []
     for number in range(3_000):

@@ -94,6 +94,22 @@ def ask(objective: str, window: str, counts: dict[int, tuple[int, int]]) -> Budg
     return answer(msgspec.json.encode(line))[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ('{"objective": "99", "window": "7d", "counts": {"3600": [9, 9], "3600": [0, 9]}}', "'3600' is there twice"),
+        ('{"objective": "9", "objective": "99", "window": "7d", "counts": {}}', "'objective' is there twice"),
+        (f'{{"objective": {"[" * 50_000}1{"]" * 50_000}, "window": "7d", "counts": {{}}}}', "nested too deeply"),
+        ('{"objective": "99", "window": "7d", "counts": {"3600": [1, 0]}}', "1 bad of 0 events cannot be"),
+        ('{"objective": "99", "window": "7d", "counts": {"3600": [0, 1e2]}}', "Expected `int`, got `float`"),
+        ('{"objective": "99", "window": "7d", "counts": {"3600": [NaN, 1]}}', "JSON is malformed"),
+    ],
+)
+def test_a_line_that_is_no_question_says_why(line: str, cause: str) -> None:
+    with pytest.raises(ValueError, match=cause):
+        answer(line)
+
+
 def firing(found: BudgetAnswer) -> list[tuple[str, int]]:
     return [(each.kind, each.long) for each in found.alerts if each.fires]
 

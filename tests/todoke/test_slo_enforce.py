@@ -66,6 +66,27 @@ def test_it_is_taken_back_once_there_is_budget_again(folder: Path, todoke: Todok
     assert json.loads(done.stdout)["below"] == 0
 
 
+def test_a_hold_that_is_said_anew_began_when_it_did(folder: Path, todoke: Todoke) -> None:
+    """Where the clock of this command is ahead of the job's, sends would else go out each time until the job's is
+    there.
+    """
+    todoke("slo", "enforce", *FLAGS, "--for", "10m")
+    first = hold(folder)
+    todoke("slo", "enforce", *FLAGS, "--for", "20m")
+    second = hold(folder)
+    assert first is not None
+    assert second is not None
+    assert (second.below, second.since) == (60, first.since)
+    assert second.until > first.until
+    with closing(open_store(f"sqlite:{folder / 'users.db'}")) as store:  # one that is over has nothing to do with it
+        store.write_hold(HoldRow(60, ("strict",), now() - HOUR, now() - MINUTE))
+    before = now()
+    todoke("slo", "enforce", *FLAGS)
+    third = hold(folder)
+    assert third is not None
+    assert third.since >= before
+
+
 def test_an_exhausted_level_that_only_warns_holds_nothing(folder: Path, todoke: Todoke) -> None:
     (folder / "levels.yaml").write_text("\n".join(line for line in LEVELS.splitlines() if "live, on" not in line))
     assert todoke("slo", "enforce", *FLAGS).stdout == "nothing is held back\n"

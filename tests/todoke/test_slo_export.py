@@ -1,6 +1,7 @@
 """`todoke slo export`: rules that promtool takes and whose tests pass, OpenSLO, and Google's objectives."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -108,6 +109,33 @@ def test_openslo(written: Path, todoke: Todoke) -> None:
     ]
     assert thresholds == [[14.4, 14.4], [6, 6], [3, 3], [1, 1]]
     assert "alertPolicies" not in levels["tried"]
+
+
+def test_texts_of_people_are_no_templates(tmp_path: Path, todoke: Todoke, promtool: str) -> None:
+    """Prometheus takes annotations for templates: it would refuse the whole file, or run what they ask."""
+    hostile = json.dumps("{{ query \"up\" }}{{end}}, {{{ 'quoted' }}\n</script>\u202e$labels | [x](y) " + "A" * 10_000)
+    owner = f'{{name: {hostile}, contact: {hostile}, escalation: {hostile}, page: "https://pager.example/{{{{.X}}"}}'
+    head = "\n".join(f"    growth: {owner}" if "growth:" in each else each for each in HEAD.splitlines())
+    (tmp_path / "levels.yaml").write_text(f"{head}\n{line('audited').replace('{owner', f'{{name: {hostile}, owner')}")
+    (tmp_path / "todoke-rules.yaml").write_text(exported(todoke, "--prometheus"))
+    (tmp_path / "tests.yaml").write_text(exported(todoke, "--prometheus", "--tests"))
+    for command in (("check", "rules", "todoke-rules.yaml"), ("test", "rules", "tests.yaml")):
+        done = subprocess.run([promtool, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr)[:2_000]
+
+
+def test_names_of_openslo_are_dns_labels_and_distinct(tmp_path: Path, todoke: Todoke) -> None:
+    ids = ["sent_", "sent", *(f"{'long_' * 20}{end}" for end in ("a", "b"))]
+    (tmp_path / "levels.yaml").write_text(HEAD + "".join(line("sent").replace("sent", each, 1) for each in ids))
+    levels = [each for each in yaml.safe_load_all(exported(todoke, "--openslo")) if each["kind"] == "SLO"]
+    names = [each["metadata"]["name"] for each in levels]
+    policies = [policy for each in levels for policy in each["spec"]["alertPolicies"]]
+    alerts = [each["metadata"]["name"] for each in policies]
+    conditions = [each["metadata"]["name"] for policy in policies for each in policy["spec"]["conditions"]]
+    indicators = [each["spec"]["indicator"]["metadata"]["name"] for each in levels]
+    for said in (names, alerts, conditions, indicators):
+        assert len(set(said)) == len(said)
+        assert all(re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", each) for each in said)
 
 
 def test_google(written: Path, todoke: Todoke) -> None:

@@ -1,5 +1,6 @@
 """A short document of headings, sentences, lists and tables: as Markdown, and as one HTML file without scripts."""
 
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -33,6 +34,13 @@ th, td { border-bottom: 1px solid var(--line); padding: .3rem .8rem .3rem 0; tex
   h2 { break-after: avoid; }
 }
 """
+
+
+#: What is mark-up wherever it stands: of `_` what does not stand in a word, as it does in ids.
+_MARKUP = re.compile(r"[\\`*\[\]~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+#: What is mark-up at the beginning of a line: headings, quotes and lists.
+_BEGINS = re.compile(r"^([0-9]{0,9})((?:#{1,6}|[-+.)])(?= |$)|>)")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])|&lt;")
 
 
 class Heading(msgspec.Struct, frozen=True):
@@ -84,7 +92,8 @@ def _lines(part: Heading | Sentence | ListOf | TableOf) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(plain_lines(text).split()).replace("<", "&lt;")
+    plain = _MARKUP.sub(r"\\\g<0>", " ".join(plain_lines(text).split()))
+    return _BEGINS.sub(r"\1\\\2", plain).replace("<", "&lt;")
 
 
 def as_html(title: str, document: PageParts) -> str:
@@ -122,6 +131,7 @@ def _safe(text: str) -> str:
 
 
 def open_tasks(markdown: str) -> list[str]:
-    """The tasks of a document in Markdown that nobody has ticked off."""
+    """The tasks of a document in Markdown that nobody has ticked off, as plain text."""
     lines = (line.strip() for line in markdown.splitlines())
-    return [line[5:].strip() for line in lines if line.startswith(("- [ ]", "* [ ]")) and line[5:].strip()]
+    tasks = (line[5:].strip() for line in lines if line.startswith(("- [ ]", "* [ ]")))
+    return [_ESCAPED.sub(lambda found: found[1] or "<", task) for task in tasks if task]

@@ -28,7 +28,7 @@ def enforce(url: str, definitions: str, length: str, job: str | None, *, json: b
     levels = asked_levels(definitions)
     with closing(open_asked(url)) as store:
         found = [status_of(level, minutes_of(store, level, at, running=running), at) for level in levels]
-        row = hold_of(found, at, lasts)
+        row = hold_of(found, at, lasts, store.read_hold())
         store.write_hold(row)
     if json:
         print(json_text({"below": row.below, "levels": row.levels, "until": UTC_CLOCK.write(row.until)}))

@@ -1,5 +1,6 @@
 """Budgets from counts of whatever system: one question a line, as JSON, and one answer."""
 
+import json
 import re
 from fractions import Fraction
 
@@ -61,8 +62,11 @@ def answer(line: str | bytes) -> tuple[BudgetAnswer, tuple[LeftOut, ...], list[i
     """
     try:
         asked = _READER.decode(line)
+        json.loads(line, object_pairs_hook=_refuse_twice)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("JSON is nested too deeply") from error
     objective = read_share(bytes(asked.objective).decode().strip('"'))
     if asked.window not in WINDOWS:
         raise ValueError(f"window: expected one of {', '.join(WINDOWS)}; found {asked.window!r}")
@@ -101,6 +105,15 @@ def read_share(percent: str) -> Fraction:
     if not 0 < share < 1:
         raise ValueError(f"objective: expected percent in (0, 100), since 100 leaves no budget; found {percent[:40]}")
     return share
+
+
+def _refuse_twice(pairs: list[tuple[str, object]]) -> None:
+    """Whoever says a window twice would be answered by one of the two, and failures be overlooked."""
+    seen = set[str]()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"{key[:40]!r} is there twice")
+        seen.add(key)
 
 
 def _seconds(key: str) -> int:

@@ -1,6 +1,7 @@
 """Service levels in the form of OpenSLO v1 (https://github.com/OpenSLO/OpenSLO): a document for each object."""
 
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import Any
 
 from transforms.metrics.slos.promql import bad_ratio, counted_by, range_text
@@ -10,6 +11,8 @@ from transforms.slos.definitions import LevelOwner, ServiceLevel
 __all__ = ["openslo"]
 
 _VERSION = "openslo/v1"
+#: The longest DNS label.
+_LONGEST = 63
 
 
 def openslo(levels: Iterable[ServiceLevel]) -> Iterator[dict[str, Any]]:
@@ -23,9 +26,21 @@ def openslo(levels: Iterable[ServiceLevel]) -> Iterator[dict[str, Any]]:
 
 
 def _object(kind: str, name: str, title: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Names are DNS labels, which have no `_`."""
-    metadata = {"name": name.replace("_", "-")[:63], "displayName": title}
-    return {"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": _VERSION,
+        "kind": kind,
+        "metadata": {"name": _label(name), "displayName": title},
+        "spec": spec,
+    }
+
+
+def _label(name: str) -> str:
+    """A name as a DNS label, which has no `_` and does not end with `-`. Names that are shortened stay distinct."""
+    label = name.replace("_", "-")
+    if len(label) <= _LONGEST and not label.endswith("-"):
+        return label
+    digest = blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{label[: _LONGEST - len(digest) - 1].rstrip('-')}-{digest}"
 
 
 def _target(owner: LevelOwner) -> dict[str, Any]:
@@ -39,7 +54,7 @@ def _level(level: ServiceLevel) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "description": f"{level.owner.name} ({level.owner.contact}) answers for it",
         "service": "todoke",
-        "indicator": {"metadata": {"name": level.id.replace("_", "-")}, "spec": _indicator(level)},
+        "indicator": {"metadata": {"name": _label(level.id)}, "spec": _indicator(level)},
         "timeWindow": [{"duration": level.window, "isRolling": True}],
         "budgetingMethod": "Occurrences",
         "objectives": [{"displayName": level.name or level.id, "target": float(level.objective)}],
@@ -67,7 +82,7 @@ def _policy(level: ServiceLevel, alert: Alert) -> dict[str, Any]:
     conditions = [
         {
             "kind": "AlertCondition",
-            "metadata": {"name": f"{name}-{range_text(length)}".replace("_", "-")[:63]},
+            "metadata": {"name": _label(f"{name}-{range_text(length)}")},
             "spec": {
                 "severity": alert.kind,
                 "condition": {
@@ -83,10 +98,10 @@ def _policy(level: ServiceLevel, alert: Alert) -> dict[str, Any]:
     ]
     return {
         "kind": "AlertPolicy",
-        "metadata": {"name": name.replace("_", "-")[:63]},
+        "metadata": {"name": _label(name)},
         "spec": {
             "alertWhenBreaching": True,
             "conditions": conditions,
-            "notificationTargets": [{"targetRef": level.owner.id.replace("_", "-")}],
+            "notificationTargets": [{"targetRef": _label(level.owner.id)}],
         },
     }

@@ -70,5 +70,10 @@ def _alert(level: ServiceLevel, alert: Alert) -> dict[str, Any]:
         "alert": alert_name(level, alert),
         "expr": f"{burns[0]} and {burns[1]} and on() ({enough})",
         "labels": labels_of(level, alert),
-        "annotations": annotations_of(level, alert),
+        "annotations": {name: _as_it_is(text) for name, text in annotations_of(level, alert).items()},
     }
+
+
+def _as_it_is(text: str) -> str:
+    """Text that Prometheus, which takes annotations for templates of Go, shows as it is written."""
+    return text.replace("{{", '{{"{{"}}')
