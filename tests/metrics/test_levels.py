@@ -233,3 +233,20 @@ def test_one_bad_minute_is_a_worry_only_where_a_window_has_too_few_minutes(
     asked = level(Indicator("freshness", below=60_000_000), objective=Fraction(objective), at_least=1)
     found = [each.says for each in findings_of(asked, minutes_of(store, asked, NOW), NOW) if each.kind == "thin"]
     assert [hours for hours in (1, 6, 24, 72) if any(f" of {hours} h " in says for says in found)] == warned
+
+
+@pytest.mark.parametrize(
+    ("indicator", "said"),
+    [
+        (Indicator("latency", start="arrival", below=MINUTE), True),
+        (Indicator("latency", campaign="c", start="arrival", below=MINUTE), False),
+        (Indicator("latency", service="collect", below=MINUTE), False),
+        (Indicator("success"), False),
+    ],
+)
+def test_a_level_that_would_spend_its_budget_on_its_own_hold_is_noted(
+    store: Store, indicator: Indicator, said: bool
+) -> None:
+    asked = level(indicator, hold_below=30)
+    found = findings_of(asked, minutes_of(store, asked, NOW), NOW)
+    assert [each.fault for each in found if each.kind == "counts_held"] == [False] * said

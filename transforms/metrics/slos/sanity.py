@@ -30,7 +30,7 @@ class SanityFinding(msgspec.Struct, frozen=True):
 def findings_of(level: ServiceLevel, minutes: Minutes, now: int) -> list[SanityFinding]:
     """What is wrong with a level by the events of its window until now, and what is worth knowing."""
     events = minutes.trailing(now, level.length)
-    found = [*_alerts(level, minutes, now, events)]
+    found = [*_alerts(level, minutes, now, events), *_hold(level)]
     if not events.total:
         return [SanityFinding("no_data", "there are no events: nothing is known, and nothing would alert"), *found]
     found += _budget(level, events)
@@ -74,6 +74,17 @@ def _alerts(level: ServiceLevel, minutes: Minutes, now: int, events: Events) -> 
 def _always_more(level: ServiceLevel, alert: Alert, events: Fraction) -> bool:
     """Whether each such window has as many events by itself: freshness counts every minute."""
     return level.indicator.kind == "freshness" and alert.long // MINUTE >= events
+
+
+def _hold(level: ServiceLevel) -> list[SanityFinding]:
+    """A send that waited for a hold is late: a level that counts all of them would use its budget up by its own hold."""
+    asked = level.indicator
+    if level.hold_below is None or asked.kind != "latency" or asked.service or asked.campaign:
+        return []
+    says = (
+        f"sends that its hold keeps back are late, and count: name a campaign with a priority from {level.hold_below}"
+    )
+    return [SanityFinding("counts_held", says, fault=False)]
 
 
 def _name(alert: Alert) -> str:
