@@ -77,7 +77,7 @@ def _always_more(level: ServiceLevel, alert: Alert, events: Fraction) -> bool:
 
 
 def _hold(level: ServiceLevel) -> list[SanityFinding]:
-    """A send that waited for a hold is late: a level that counts all of them would use its budget up by its own hold."""
+    """A send that waited for a hold is late: a level that counts them all would spend its budget on its own hold."""
     asked = level.indicator
     if level.hold_below is None or asked.kind != "latency" or asked.service or asked.campaign:
         return []
