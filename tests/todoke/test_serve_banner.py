@@ -1,6 +1,6 @@
 """The first event that `todoke serve` proposes: what its campaign needs, and nothing that others do."""
 
-from todoke.serve.banner import first_event
+from todoke.serve.banner import FirstEvent, first_event
 from transforms.campaigns.load import compiled
 from transforms.identity.channels import REGION, channels
 
@@ -24,3 +24,18 @@ def test_it_has_the_consent_and_the_properties_that_its_campaign_needs_and_no_ot
     second = first_event(compiled((("clinic.yaml", CLINIC.replace("{event: Appointment Booked}", "{event: any}")),)))
     assert (second.name, second.traits, second.properties) == ("Signed Up", {}, {"clinic": 1})
     assert [grant["channel"] for grant in second.grants] == ["email"]
+
+
+def test_it_is_one_that_the_trigger_takes_or_says_that_its_properties_are_for_you_to_write() -> None:
+    def first(where: str) -> FirstEvent:
+        trigger = f"{{event: Appointment Booked, where: {{{where}}}}}"
+        return first_event(compiled((("clinic.yaml", CLINIC.replace("{event: Appointment Booked}", trigger)),)))
+
+    filled = first("kind: {is: new}, visits: {at_most: 2}")
+    assert (filled.concerns, filled.properties) == (
+        ", concerns the campaign booked",
+        {"at": 1, "kind": "new", "visits": 2},
+    )
+    left = first("kind: {is: new}, place.city: {starts_with: Ber}")
+    assert left.concerns == ", with the properties that its `where` asks for, concerns the campaign booked"
+    assert left.properties == {"at": 1, "kind": "new"}

@@ -11,7 +11,8 @@ from transforms.campaigns.load import Definitions, check
 from transforms.events.plain import counted
 from transforms.identity.channels import channels
 from transforms.messages.needs import Need
-from transforms.segments.conditions import ANY
+from transforms.segments.conditions import ANY, EventFilter
+from transforms.segments.operators import Operator
 
 __all__ = ["FirstEvent", "Shown", "curl_line", "first_event", "started_lines"]
 
@@ -22,6 +23,8 @@ TRAITS = {"first_name": "Ada", "email": "ada@example.com"}
 ADDRESSES = {"phone": "+12025550123", "line_id": "U" + "1" * 32}
 #: Values that templates have of every user.
 OWN = {"id", "context"}
+#: Operators that hold of their own operand.
+_VALUES = ("is", "at_least", "at_most")
 #: How consent is said (docs/reference/users.md).
 CONSENT = "Consent Changed"
 
@@ -94,12 +97,25 @@ def first_event(definitions: Definitions) -> FirstEvent:
         trigger = campaign.trigger
         said = f", concerns the campaign {campaign.id}", *_asked(definitions, campaign)
         if trigger.kind == "event" and trigger.events is not None:
-            at_once.append(FirstEvent(trigger.events.name, *said))
+            at_once.append(_triggering(trigger.events, FirstEvent(trigger.events.name, *said)))
         elif trigger.kind == "enters":
             later += [FirstEvent(event, *said) for event in _events_of(definitions, trigger.segment)]
     for segment in definitions.segments:
         later += [FirstEvent(event, f", concerns the segment {segment}") for event in _events_of(definitions, segment)]
     return next((each for each in (*at_once, *later) if each.name != ANY), FirstEvent("Visited"))
+
+
+def _triggering(events: EventFilter, first: FirstEvent) -> FirstEvent:
+    """An event with the properties that `where` asks for, as far as its operands are values themselves."""
+    asked = {
+        path: test.operand
+        for path, test in events.where
+        if isinstance(test, Operator) and test.name in _VALUES and "." not in path and "[" not in path
+    }
+    said = first.concerns
+    if len(asked) < len(events.where):
+        said = f", with the properties that its `where` asks for{said}"
+    return first._replace(concerns=said, properties={**first.properties, **asked})
 
 
 def _events_of(definitions: Definitions, segment: str) -> list[str]:
