@@ -58,5 +58,7 @@ def recommendations_text(report: dict[str, Any]) -> Iterator[str]:
     """The report as lines."""
     yield f"{counted(report['lists'], 'list')} as of {report['as_of']}, in {report['elapsed_s']:.1f} s"
     yield f"{counted(report['read'], 'message')} read: {report['applied']:,} applied"
+    if not report["lists"]:
+        yield "too few users had a product `within` that time: messages show their fallback. Of older events: --as-of"
     if not report["followed"]:
         yield "not followed: lists that were made later are there"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from transforms.metrics.effect import PastLook
 from transforms.statistics.sequences import Interval
 
-__all__ = ["interval_chart", "looks_chart", "reach"]
+__all__ = ["interval_chart", "looks_chart", "looks_reach", "reach"]
 
 _WIDTH, _HEIGHT = 640, 180
 #: Room for the labels of the axis, in the chart's units.
@@ -34,11 +34,16 @@ def _x(value: float, most: float) -> float:
     return 120 + 116 * max(-1.0, min(value / most, 1.0))
 
 
+def looks_reach(looks: Sequence[PastLook]) -> float:
+    """How far from 0 the axis of a `looks_chart` goes, both ways."""
+    return reach(look.between for look in looks[len(looks) // 4 :])  # the first are wide, and would flatten the rest
+
+
 def looks_chart(looks: Sequence[PastLook]) -> str:
     """How a difference and its interval went, by day of entry; empty where there were fewer than two looks."""
     if len(looks) < 2:
         return ""
-    most = reach(look.between for look in looks[len(looks) // 4 :])  # the first are wide, and would flatten the rest
+    most = looks_reach(looks)
 
     def y(value: float | None, far: float) -> float:
         part = far if value is None else max(-1.0, min(value / most, 1.0))

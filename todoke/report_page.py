@@ -9,7 +9,7 @@ from typing import Any
 
 from liquid import Environment
 
-from todoke.report_charts import interval_chart, looks_chart, reach
+from todoke.report_charts import interval_chart, looks_chart, looks_reach, reach
 from todoke.report_users import shown_by_user
 from todoke.report_words import (
     amount,
@@ -118,6 +118,7 @@ def _effect(measure: str, effect: ArmEffect, most: float) -> dict[str, Any]:
         "corrected": found.of if found.of > 1 else 0,
         "chart": interval_chart(found.difference, found.between, most),
         "looks": looks_chart(effect.looks),
+        "reach": amount(measure, looks_reach(effect.looks)).replace("%", " pp"),
         "first": effect.looks[0].day if effect.looks else "",
         "last": effect.looks[-1].day if effect.looks else "",
         "open": effect.verdict == "open",  # which says it already

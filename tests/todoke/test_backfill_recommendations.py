@@ -82,6 +82,16 @@ def test_lists_are_made_of_the_archive(shop: Path, todoke: Todoke, more: tuple[s
     assert (report["write"], report["lists"], report["followed"]) == ("recommendations", 5, True)
 
 
+def test_a_time_before_which_too_few_had_anything_is_said(shop: Path, todoke: Todoke) -> None:
+    done = todoke(*WRITE, "--as-of", "2026-02-01T00:00:00Z")
+    assert (done.returncode, lists(shop)) == (0, {})
+    said = done.stdout.splitlines()
+    assert said[0].startswith("0 lists as of 2026-02-01T00:00:00Z")
+    assert said[2] == (
+        "too few users had a product `within` that time: messages show their fallback. Of older events: --as-of"
+    )
+
+
 def test_lists_are_made_of_files(shop: Path, todoke: Todoke) -> None:
     done = todoke(*WRITE, "--as-of", "2026-03-04T00:00:00Z", "--events", "history.jsonl")
     assert done.returncode == 0, done.stderr

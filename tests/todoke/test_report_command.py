@@ -1,6 +1,7 @@
 """`todoke report`: over a run of files from events to a verdict, as text, JSON and a page."""
 
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_a_run_over_files_is_reported_to_people_programs_and_as_a_page(shop: Pat
     assert page.links == ["#thanks"]  # nothing is loaded
     assert "&lt;b&gt;Thanks&lt;/b&gt; &amp; more" in text
     assert "At the declared end, looked at once" in text
+    assert re.search(r"by day of entry, between ±\d+\.\d\d pp<", text)  # the axis has a scale
     assert page.tags.count("svg") >= 1
 
 
