@@ -102,9 +102,8 @@ class ServiceCounts:
     def sums(self) -> tuple[dict[_Series, int], int]:
         """What was counted by the names of the store's metrics, and since when."""
         counted = self._counted.copy()
-        return {
-            (f"{self._service}_{name}", tuple(sorted(labels))): count for (name, labels), count in counted.items()
-        }, (self._began)
+        shown = {(f"{self._service}_{name}", tuple(sorted(labels))): count for (name, labels), count in counted.items()}
+        return shown, self._began
 
     def rows(self, instance: str) -> list[MetricRow]:
         """The counts of minutes that were not forgotten, each whole, so that writing it again changes nothing."""

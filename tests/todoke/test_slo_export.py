@@ -103,11 +103,14 @@ def test_openslo(written: Path, todoke: Todoke) -> None:
     levels = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "SLO"}
     assert levels["sent"]["objectives"] == [{"displayName": "sent", "target": 0.9}]
     assert levels["sent"]["timeWindow"] == [{"duration": "30d", "isRolling": True}]
-    thresholds = [
-        [each["spec"]["condition"]["threshold"] for each in policy["spec"]["conditions"]]
+    asked = [  # a policy has one condition at most
+        [
+            tuple(each["spec"]["condition"][name] for name in ("lookbackWindow", "threshold"))
+            for each in policy["spec"]["conditions"]
+        ]
         for policy in levels["collected"]["alertPolicies"]
     ]
-    assert thresholds == [[14.4, 14.4], [6, 6], [3, 3], [1, 1]]
+    assert asked == [[("1h", 14.4)], [("6h", 6)], [("1d", 3)], [("3d", 1)]]
     assert "alertPolicies" not in levels["tried"]
 
 

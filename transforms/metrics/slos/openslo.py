@@ -78,30 +78,28 @@ def _source(query: str) -> dict[str, Any]:
 
 
 def _policy(level: ServiceLevel, alert: Alert) -> dict[str, Any]:
+    """An alert by its long window alone: `conditions` is "an array (max of one condition)"."""
     name = f"{level.id}-{alert.kind}-{range_text(alert.long)}"
-    conditions = [
-        {
-            "kind": "AlertCondition",
-            "metadata": {"name": _label(f"{name}-{range_text(length)}")},
-            "spec": {
-                "severity": alert.kind,
-                "condition": {
-                    "kind": "burnrate",
-                    "op": "gt",
-                    "threshold": float(alert.factor),
-                    "lookbackWindow": range_text(length),
-                    "alertAfter": "0m",
-                },
+    condition = {
+        "kind": "AlertCondition",
+        "metadata": {"name": _label(f"{name}-{range_text(alert.long)}")},
+        "spec": {
+            "severity": alert.kind,
+            "condition": {
+                "kind": "burnrate",
+                "op": "gt",
+                "threshold": float(alert.factor),
+                "lookbackWindow": range_text(alert.long),
+                "alertAfter": "0m",
             },
-        }
-        for length in (alert.long, alert.short)
-    ]
+        },
+    }
     return {
         "kind": "AlertPolicy",
         "metadata": {"name": _label(name)},
         "spec": {
             "alertWhenBreaching": True,
-            "conditions": conditions,
+            "conditions": [condition],
             "notificationTargets": [{"targetRef": _label(level.owner.id)}],
         },
     }
