@@ -79,6 +79,13 @@ def test_open_actions_of_the_last_review_are_taken_over(folder: Path, todoke: To
     assert "done" not in done.stdout
 
 
+def test_a_line_that_nobody_filled_in_is_no_open_action(folder: Path, todoke: Todoke) -> None:
+    done = todoke("slo", "review", *FLAGS, "--week", "2026-W13")
+    (folder / "last.md").write_text(done.stdout)
+    again = todoke("slo", "review", *FLAGS, "--week", "2026-W13", "--last", "last.md")
+    assert again.stdout == done.stdout
+
+
 def test_publications_of_the_week_say_what_they_changed(folder: Path, todoke: Todoke) -> None:
     """By the revisions that the pointer keeps: those whose conditions were others."""
     assert todoke("publish", "levels.yaml", "--to", "levels.json").returncode == 0

@@ -8,7 +8,20 @@ import msgspec
 
 from transforms.events.plain import plain_lines
 
-__all__ = ["Heading", "ListOf", "PageParts", "Sentence", "TableOf", "as_html", "as_markdown", "open_tasks"]
+__all__ = [
+    "TO_FILL_IN",
+    "Heading",
+    "ListOf",
+    "PageParts",
+    "Sentence",
+    "TableOf",
+    "as_html",
+    "as_markdown",
+    "open_tasks",
+]
+
+#: The task that stands where people write theirs.
+TO_FILL_IN = "what, who, until when"
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
@@ -131,7 +144,7 @@ def _safe(text: str) -> str:
 
 
 def open_tasks(markdown: str) -> list[str]:
-    """The tasks of a document in Markdown that nobody has ticked off, as plain text."""
+    """The tasks of a document in Markdown that nobody has ticked off, as plain text; without `TO_FILL_IN`."""
     lines = (line.strip() for line in markdown.splitlines())
     tasks = (line[5:].strip() for line in lines if line.startswith(("- [ ]", "* [ ]")))
-    return [_ESCAPED.sub(lambda found: found[1] or "<", task) for task in tasks if task]
+    return [_ESCAPED.sub(lambda found: found[1] or "<", task) for task in tasks if task and task != TO_FILL_IN]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from beam_pipelines.values import read_time
 from todoke.slo.affected import MOST_READ, Affected, Late, affected_by
 from todoke.slo.changes import changes_between, second_text
-from todoke.slo.document import Heading, ListOf, PageParts, Sentence, TableOf, as_markdown
+from todoke.slo.document import TO_FILL_IN, Heading, ListOf, PageParts, Sentence, TableOf, as_markdown
 from todoke.slo.show import asked_levels, asked_running
 from todoke.slo.shown import minutes_text, share_text
 from todoke.store import open_asked_reader
@@ -155,4 +155,4 @@ def _to_fill_in() -> Iterator[Heading | Sentence | ListOf]:
         yield Heading(2, title)
         yield Sentence(f"(fill in) {text}".strip())
     yield Heading(2, "Actions")
-    yield ListOf(["what, who, until when"], tasks=True)
+    yield ListOf([TO_FILL_IN], tasks=True)

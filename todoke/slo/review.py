@@ -6,7 +6,17 @@ from pathlib import Path
 
 from todoke.clock import UTC_CLOCK
 from todoke.slo.changes import changes_between
-from todoke.slo.document import Heading, ListOf, PageParts, Sentence, TableOf, as_html, as_markdown, open_tasks
+from todoke.slo.document import (
+    TO_FILL_IN,
+    Heading,
+    ListOf,
+    PageParts,
+    Sentence,
+    TableOf,
+    as_html,
+    as_markdown,
+    open_tasks,
+)
 from todoke.slo.show import asked_levels, asked_running, asked_time
 from todoke.slo.shown import level_json, percent_text, share_text
 from todoke.store import open_asked_reader
@@ -125,7 +135,7 @@ def _document(
     parts += [Heading(2, "What changed meanwhile"), ListOf(changes)]
     parts += [Heading(2, "Actions of the last review that are open")]
     parts.append(ListOf(open_actions, tasks=True) if open_actions else Sentence("None is known."))
-    return [*parts, Heading(2, "Actions"), ListOf(["what, who, until when"], tasks=True)]
+    return [*parts, Heading(2, "Actions"), ListOf([TO_FILL_IN], tasks=True)]
 
 
 def _row(each: LevelReview) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def findings_of(level: ServiceLevel, minutes: Minutes, now: int) -> list[SanityF
     found += _budget(level, events)
     known = now - min(minutes)
     if known < level.length:
-        says = f"only {known // DAY} days of {level.length // DAY} are known"
+        says = f"only {known / DAY:.1f} of {level.length // DAY} days are known"
         found.append(SanityFinding("young", says, fault=False))
     return found
 
