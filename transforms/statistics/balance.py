@@ -8,7 +8,7 @@ a at most, ever. Under several percentages, one after the other, the factors mul
 Fixed-sample chi-square would err more often with each look.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import exp, lgamma, log
 
 __all__ = ["MISMATCH", "balance_p_value"]
@@ -20,13 +20,14 @@ MISMATCH = 0.01
 _CONCENTRATION = 1_000
 
 
-def balance_p_value(groups: Iterable[Mapping[float, int] | Iterable[tuple[float, int]]]) -> float:
+def balance_p_value(groups: Iterable[Iterable[tuple[float, int]]]) -> float:
     """The p-value that arms fit.
 
     Args:
-      groups: for each division in percent, the share of each arm in [0, 1] with how many units came into it.
+      groups: for each division in percent, the share of each arm in [0, 1] with how many units came into it. Arms may
+        have the same share.
     """
-    factor = sum(_log_factor(list(group.items() if isinstance(group, Mapping) else group)) for group in groups)
+    factor = sum(_log_factor([*group]) for group in groups)
     return min(1.0, exp(min(0.0, -factor)))
 
 
