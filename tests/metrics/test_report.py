@@ -18,7 +18,7 @@ from strength import examples
 from transforms.campaigns.effects import CampaignEntered, Converted, Send, Suppressed
 from transforms.events.times import write_time
 from transforms.metrics.report import Summary, accounts_add_up, report_json
-from transforms.metrics.transforms import WriteMetrics, WriteSummary
+from transforms.metrics.transforms import SumBundles, WriteMetrics, WriteSummary
 from transforms.storage.open import open_store
 from transforms.users.effects import OUTCOMES, Account
 from transforms.users.tally import Tallies, Tally
@@ -141,6 +141,20 @@ TALLIES: list[Tally] = [
     (("accounts", ("", "applied"), TODAY + DAY), 5),
     (("accounts", ("", "applied"), TODAY), 3),
 ]
+
+
+def test_sums_of_a_run_stop_at_64_bits(tmp_path: Path) -> None:
+    """Beam's own coder of numbers fails beyond them, and its own sum begins anew on the other side."""
+    most, key = 2**63 - 1, ("value", ("", "c", "bought"), TODAY)
+    path = tmp_path / "summary.json"
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        as_of = beam.pvalue.AsSingleton(pipeline | "AsOf" >> beam.Create([START]))
+        bundles = beam.Create([(key, most), (key, most), (key, 7)], reshuffle=False)
+        summed = pipeline | "Large" >> bundles | SumBundles()
+        more = pipeline | "More" >> beam.Create([(key, most), (key, 5)])
+        _ = (summed, more) | beam.Flatten() | WriteSummary(str(path), as_of)
+    [(_, count)] = json.loads(path.read_text())["tallies"]
+    assert count == most
 
 
 def test_a_bounded_run_leaves_one_file_of_sums(tmp_path: Path) -> None:

@@ -126,6 +126,25 @@ def test_days_on_which_percentages_changed_are_left_out(shop: Path, todoke: Todo
     assert all(arm["quantiles"] == [] for arm in said)
 
 
+def test_values_beyond_all_measure_are_kept_as_the_report_keeps_them(shop: Path, todoke: Todoke) -> None:
+    new = [(user, "Order Completed", 3.9 + 0.2 * (user % 2), 1e300 - 2e300 * (user % 3)) for user in range(9, 12)]
+    late = [(user, "Order Completed", 7.1, 1e300) for user in range(600)]
+    (shop / "events.jsonl").write_text("\n".join(line(*each) for each in enumerate(calls() + new + late)))
+    (shop / "s.db").unlink()
+    run = ("--events", "events.jsonl", "--outbox", "anew", "--as-of", "2026-03-20T00:00:00Z")
+    done = todoke("run", *FLAGS, *run)
+    assert done.returncode == 0, done.stderr
+    done = todoke("report", *FLAGS, "--quantiles", "--cuped", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    [said] = [each for each in found["by_user"] if (each["goal"], each["measure"]) == ("again", "value")]
+    assert max(each["value"] for arm in said["values"] for each in arm["quantiles"]) == pytest.approx(2**63 / 1e6)
+    [plain] = [each for each in found["effects"] if (each["goal"], each["measure"]) == ("again", "value")]
+    assert {each["arm"]: each["reached"] for each in plain["arms"]} == {
+        each["arm"]: each["reached"] for each in said["values"]
+    }
+
+
 def test_goals_are_asked_of_the_definitions(shop: Path, todoke: Todoke) -> None:
     done = todoke("report", "--store", "sqlite:s.db", "--cuped")
     assert done.returncode == 2

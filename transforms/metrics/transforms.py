@@ -1,7 +1,7 @@
 """Sums of tallies: one file at the end of a bounded run, rows of the metrics table by window in a live job."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -45,7 +45,8 @@ class _SumBundle(beam.DoFn):
         self._sums[key] += count
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from globally(self._sums.items(), GlobalWindow().start)
+        sums = ((key, saturated(count)) for key, count in self._sums.items())
+        yield from globally(sums, GlobalWindow().start)
 
 
 class WriteSummary(beam.PTransform):
@@ -64,10 +65,15 @@ class WriteSummary(beam.PTransform):
         """Sum and write."""
         return (
             tallies
-            | "Sum" >> beam.CombinePerKey(sum)
+            | "Sum" >> beam.CombinePerKey(_sum)
             | "Together" >> beam.combiners.ToList()
             | "Write" >> beam.Map(_write_summary, self.path, self.as_of)
         )
+
+
+def _sum(counts: Iterable[int]) -> int:
+    """Beam's own sum goes around at 64 bits: one value beyond all measure would make it anything."""
+    return saturated(sum(counts))
 
 
 def _write_summary(tallies: list[Tally], path: str, as_of: int) -> None:

@@ -39,6 +39,7 @@ from transforms.users.inputs.transforms import Keyed, globally
 from transforms.users.newest import LastWritten
 from transforms.users.parts import PARTS
 from transforms.users.seeds import newest_release
+from transforms.users.tally import saturated
 from transforms.users.user import (
     ANONYMOUS,
     Announcement,
@@ -65,8 +66,7 @@ __all__ = [
     "time_of",
 ]
 
-#: What a step puts out beside sends: inputs for other users, and those for which only the control topic will do;
-#: refused messages; handles of messages that ended here; tallies.
+#: Beside sends: inputs for other users, those for the control topic alone, refused messages, ended handles, tallies.
 FORWARDED, REASSIGNED, REFUSED, ACCOUNTED, TALLIES = "forwarded", "taken", "refused", "accounted", "tallies"
 OUTPUTS = (FORWARDED, REASSIGNED, REFUSED, ACCOUNTED, TALLIES)
 
@@ -121,7 +121,7 @@ class AdvanceDoFn(beam.DoFn):
             elif isinstance(result, Account | DeadLetter):
                 yield beam.pvalue.TaggedOutput(REFUSED, result)
             else:
-                yield beam.pvalue.TaggedOutput(TALLIES, result)
+                yield beam.pvalue.TaggedOutput(TALLIES, (result[0], saturated(result[1])))  # coders have 64 bits
 
 
 class AdvanceBounded(beam.PTransform):
