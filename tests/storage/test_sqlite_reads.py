@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from samples import NOW, event, identity, inbox, lease, letter, member, sent, user
 
-from transforms.storage.rows import EventKey, HoldRow, InboxMarks, MetricRow, RunRow
+from transforms.storage.rows import (
+    EventKey,
+    HoldRow,
+    InboxMarks,
+    MetricRow,
+    RecommendationRow,
+    RecommendationRun,
+    RunRow,
+)
 from transforms.storage.sqlite.store import SqliteStore
 from transforms.storage.store import Store
 
@@ -66,6 +74,12 @@ CALLS: dict[str, Callable[[Store], Any]] = {
     ],
     "write_hold": lambda store: store.write_hold(HoldRow(30, ("mails",), NOW, NOW + 1)),
     "read_hold": lambda store: store.read_hold(),
+    "write_recommendations": lambda store: store.write_recommendations(
+        [RecommendationRow(NOW, "p1", (("p2", 1.0, 3),))]
+    ),
+    "publish_recommendations": lambda store: store.publish_recommendations(RecommendationRun(NOW, NOW)),
+    "read_recommendation_run": lambda store: store.read_recommendation_run(),
+    "read_recommendations": lambda store: store.read_recommendations(NOW, ["p1", "p2"]),
     "delete_user": lambda store: store.delete_user("u1", ["vip"], [("anonymous", "a1")], row=True),
 }
 
