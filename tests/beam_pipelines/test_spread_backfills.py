@@ -46,6 +46,7 @@ KINDS = {
 }
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_runner_gets_the_same_steps(asked: Any, kind: str) -> None:
     backfill, found = asked(BY_COLUMNS, *KINDS[kind]), []

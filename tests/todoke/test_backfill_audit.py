@@ -79,6 +79,7 @@ def test_a_run_agrees_with_its_archive_and_what_was_planted_is_told(shop: Path, 
     assert 'todoke_audited_total{outcome="differ"}' in shown
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.parametrize("runner", ["FnApiRunner", "DirectRunner", "PrismRunner"])
 def test_every_runner_finds_the_same(shop: Path, todoke: Todoke, runner: str) -> None:
     prism = installed_prism()

@@ -308,6 +308,7 @@ def test_a_launch_says_where_the_job_is_and_a_second_one_is_refused(site: Site) 
     assert len(site.api.launched) == 1
 
 
+@pytest.mark.all_in_ci
 def test_an_update_lists_the_steps_that_it_would_lose(site: Site) -> None:
     code, _, err = site.launch("--update")
     assert code == 2

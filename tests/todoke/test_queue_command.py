@@ -67,6 +67,7 @@ def test_it_says_what_is_no_queue(todoke: Todoke, path: Path, tmp_path: Path) ->
         assert said in done.stderr
 
 
+@pytest.mark.all_in_ci
 def test_a_queue_in_a_folder_that_may_only_be_read(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """It can be looked at, and neither appended to nor read by a job. A mount, since nothing stops a root else."""
     todoke = f"{sys.executable} -m todoke"
@@ -125,6 +126,7 @@ def test_rows_are_imported_into_a_queue(todoke: Todoke, path: Path, tmp_path: Pa
     assert [(line["type"], line["userId"]) for line in lines] == [("identify", "ada"), ("identify", "bob")]
 
 
+@pytest.mark.all_in_ci
 def test_doctor_looks_at_a_queue(todoke: Todoke, path: Path, tmp_path: Path) -> None:
     def found(place: object) -> list[dict[str, str]]:
         done = todoke("doctor", "--events", f"queue:{place}", "--json")

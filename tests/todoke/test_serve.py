@@ -48,6 +48,7 @@ def test_what_it_shows_works_when_pasted_and_ctrl_c_ends_it(shop: Path) -> None:
         assert [push["user"] for push in served.pushes()] == ["ada"]
 
 
+@pytest.mark.all_in_ci
 def test_a_scraper_and_a_collector_get_what_job_and_services_count(shop: Path) -> None:
     with collecting() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
@@ -65,6 +66,7 @@ def test_a_scraper_and_a_collector_get_what_job_and_services_count(shop: Path) -
             assert served.interrupt() < 5
 
 
+@pytest.mark.all_in_ci
 def test_an_edit_counts_at_once_and_a_mistake_is_told_and_changes_nothing(shop: Path) -> None:
     file = shop / "shop.yaml"
     with serving(shop) as served:

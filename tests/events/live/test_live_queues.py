@@ -78,6 +78,7 @@ def test_kills_of_either_side_lose_nothing_that_was_answered(path: Path, jobs: J
     assert set(Counter(payload.rpartition("-")[0] for payload in whole).values()) == {3}  # calls are there whole
 
 
+@pytest.mark.all_in_ci
 def test_what_was_not_accounted_for_comes_again_and_the_rest_does_not(path: Path, jobs: Jobs, tmp_path: Path) -> None:
     with Queue(path) as queue:
         queue.append([f"m{number}".encode() for number in range(1, 201)])

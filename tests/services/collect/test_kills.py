@@ -27,7 +27,8 @@ def batch(name: str, count: int = 5) -> dict[str, Any]:
     return {"batch": calls}
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.all_in_ci)])
+@pytest.mark.all_in_ci
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_was_answered_is_in_the_queue_when_all_processes_are_killed_under_load(
     tmp_path: Path, workers: str
 ) -> None:
