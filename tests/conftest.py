@@ -33,7 +33,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of live jobs, kills and Prism, `make test` takes one of each; with `CI` set, or its profile named, all run."""
+    """Of live jobs, kills and Prism, `make test` takes one of each; with `CI` set, or its profile named, all run.
+
+    What is slowest goes first, so that it does not run alone at the end, and by one worker, which starts the cluster.
+    """
+    items.sort(key=lambda item: "flink" not in getattr(item, "fixturenames", ()))
     if hypothesis.settings().max_examples < CI:
         for item in items:
             if item.get_closest_marker("all_in_ci"):
