@@ -7,8 +7,10 @@ name. Two messages of three are acknowledged in the transaction of that row, the
 """
 
 import os
+import sqlite3
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -29,8 +31,12 @@ def main() -> None:
     path, store_path = folder / "events.db", folder / "store.db"
     answers = os.open(folder / "answers", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
+    ahead = threading.Semaphore(0)
+
     def append(queue: Queue, thread: int) -> None:
         for round_ in range(ROUNDS):
+            if round_ == ROUNDS // 3:
+                ahead.release()
             payloads = [f"{thread}.{round_}.{part}".encode().ljust(40 + 900 * part, b"-") for part in range(3)]
             for id_, payload in zip(queue.append(payloads), payloads, strict=True):
                 os.write(answers, b"%d %s\n" % (id_, payload))
@@ -40,6 +46,8 @@ def main() -> None:
         threads = [threading.Thread(target=append, args=(queue, number)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
+        for _ in threads:  # the job stays behind, so that some of what is answered is in the queue alone
+            ahead.acquire()
         registry = InFlight()
         feed = QueueFeed(place, registry)
         with closing(SqliteStore(store_path)) as store:
@@ -56,6 +64,9 @@ def main() -> None:
         feed.close()
         for thread in threads:
             thread.join()
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as beside:
+            while beside.execute("SELECT total(count) FROM batches").fetchone()[0] >= done:  # until some are deleted
+                time.sleep(0.01)
 
 
 if __name__ == "__main__":
