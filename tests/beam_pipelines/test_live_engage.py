@@ -112,6 +112,7 @@ def line(app: ASGIApp, kind: str, number: int) -> None:
     ask(app, "POST", "/v1/webhooks/line", content=body, headers={"x-line-signature": signature})
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_what_is_said_moves_segments(job: Job, app: ASGIApp, tmp_path: Path) -> None:
     def until(holds: Callable[[Reader], Any]) -> None:

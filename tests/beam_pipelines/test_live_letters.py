@@ -57,6 +57,7 @@ def command(*words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.all_in_ci
 @pytest.mark.usefixtures("prism")
 def test_letters_are_kept_once_read_replayed_and_deleted_while_the_job_runs(
     job: Job, topic: str, tmp_path: Path

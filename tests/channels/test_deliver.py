@@ -305,6 +305,7 @@ def test_a_backlog_read_at_night(tmp_path: Path) -> None:
     assert not any(name.startswith("quiet") for name in found.ledger)
 
 
+@pytest.mark.all_in_ci
 @LIVE
 @pytest.mark.usefixtures("shell")
 def test_a_backlog_of_six_hours_read_at_once_sends_nothing_at_night_and_nothing_expired(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ messages:
 """
 
 
+@pytest.mark.all_in_ci
 def test_a_link_in_a_mail_unsubscribes(shop: Path) -> None:
     (shop / "shop.yaml").write_text(NEWS)
     with serving(shop) as served:

@@ -84,7 +84,9 @@ def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
 
 
 @pytest.mark.skipif(installed_prism() is None or shutil.which("curl") is None, reason="no Prism, or no curl")
-@pytest.mark.parametrize("page", [README, TUTORIAL], ids=["README", "tutorial"])
+@pytest.mark.parametrize(
+    "page", [pytest.param(README, id="README"), pytest.param(TUTORIAL, id="tutorial", marks=pytest.mark.all_in_ci)]
+)
 def test_a_newcomers_commands_lead_to_a_push_in_the_outbox(newcomer: Newcomer, page: str) -> None:
     five, rest = BLOCK.findall(page)[:5], BLOCK.findall(page)[5:]
     assert [command.split()[0] for command in five] == ["pip", "cat", "todoke", "curl", "cat"]
