@@ -261,3 +261,11 @@ class RecommendationRun(msgspec.Struct, frozen=True, gc=False):
     made: int
     as_of: int
     before: int = 0
+
+    def after(self, followed: "RecommendationRun | None") -> "RecommendationRun | None":
+        """As it is followed in place of `followed`: None if that was made later."""
+        if followed is None:
+            return self
+        if followed.made > self.made:
+            return None
+        return msgspec.structs.replace(self, before=followed.before if followed.made == self.made else followed.made)

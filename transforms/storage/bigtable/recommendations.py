@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from transforms.storage.bigtable import keys
 from transforms.storage.bigtable.database import Database, record, records
 from transforms.storage.bigtable.tables import KEYS_ONLY
@@ -24,14 +22,11 @@ class BigtableRecommendations(Database):
 
     def publish_recommendations(self, run: RecommendationRun) -> bool:
         """Have readers follow a run. Of two that publish at once the one that was made later stands."""
-        followed = self.read_recommendation_run()
-        if followed is not None and followed.made > run.made:
+        newest = run.after(self.read_recommendation_run())
+        if newest is None:
             return False
-        if followed is not None:
-            before = followed.before if followed.made == run.made else followed.made
-            run = msgspec.structs.replace(run, before=before)
-        self._write("runs", {keys.RECOMMENDED_KEY: (run.made // 1000, run)})
-        self._sweep(run)
+        self._write("runs", {keys.RECOMMENDED_KEY: (newest.made // 1000, newest)})
+        self._sweep(newest)
         return True
 
     def _sweep(self, run: RecommendationRun) -> None:

@@ -24,14 +24,11 @@ class SqliteRecommendations(Database):
     def publish_recommendations(self, run: RecommendationRun) -> bool:
         """Have readers follow a run."""
         with self._transaction() as connection:
-            followed = self.read_recommendation_run()
-            if followed is not None and followed.made > run.made:
+            newest = run.after(self.read_recommendation_run())
+            if newest is None:
                 return False
-            if followed is not None:
-                before = followed.before if followed.made == run.made else followed.made
-                run = msgspec.structs.replace(run, before=before)
-            connection.execute("INSERT OR REPLACE INTO recommended VALUES (1, ?)", (msgspec.json.encode(run),))
-            connection.execute("DELETE FROM recommendations WHERE made < ? AND made != ?", (run.made, run.before))
+            connection.execute("INSERT OR REPLACE INTO recommended VALUES (1, ?)", (msgspec.json.encode(newest),))
+            connection.execute("DELETE FROM recommendations WHERE made < ? AND made != ?", (newest.made, newest.before))
         return True
 
     def read_recommendation_run(self) -> RecommendationRun | None:
