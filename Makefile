@@ -18,6 +18,9 @@ EMULATOR := .tools/bigtable-emulator-$(BIGTABLE)
 FLINK := .tools/flink-$(shell sed -n 's/.*<flink.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)-beam-$(shell \
   sed -n 's/.*<beam.version>\(.*\)<.*/\1/p' templates/flink/pom.xml)
 
+# Tests start hundreds of processes, and each would compile everything anew.
+test: export PYTHONDONTWRITEBYTECODE :=
+
 # Two a core: tests of live jobs and emulators wait for half of their time.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 

@@ -216,6 +216,13 @@ class FlinkJob:
         said = _asked(f"/jobs/{self._id}/exceptions")["root-exception"] if self._id else None
         return str(said or self.log.read_text(errors="replace"))[-3000:]
 
+    def failures(self) -> Iterator[str]:
+        """When and by what it was made to go back, the oldest first; Flink keeps the last 16."""
+        history = _asked(f"/jobs/{self._id}/exceptions?maxExceptions=16")["exceptionHistory"]["entries"]
+        for each in reversed(history):
+            what = str(each["stacktrace"]).partition("\n")[0][:300]
+            yield f"{time.strftime('%H:%M:%S', time.gmtime(each['timestamp'] / 1000))} {what}"
+
     def stop(self) -> None:
         """Cancel it."""
         if self._id:
@@ -256,6 +263,8 @@ def prove(given: argparse.Namespace) -> None:
         _settle(site, progress)
         idle = stay_idle(site, given.idle)
         figures = site.job.figures()
+        for failure in site.job.failures():
+            print(f"went back: {failure}")
         checks = [*kills, *_checkpoints(figures), *idle, *_acknowledged(site), *check_all(site, calls, progress)]
         print_checks(checks)
         print(f"{time.monotonic() - started:.0f} s in all, seed {given.seed}, checkpoints {given.checkpoints} apart")

@@ -16,6 +16,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 from emulators import Emulator, EmulatorMissing, Instance, Project, start_bigtable, start_pubsub
+from signatures import remember_signatures
 from strength import CI
 from wheels import build, copy_source, install
 
@@ -30,6 +31,7 @@ hypothesis.settings.register_profile("quick", deadline=None, max_examples=CI // 
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=CI)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=CI * 40)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "quick")
+remember_signatures()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
