@@ -9,7 +9,9 @@ from transforms.events.accounted.covered import REMEMBERED, Held, Marks
 
 
 class Engine:
-    """One key of the last step. Its runner calls every bundle final that has ended when a checkpoint is completed."""
+    """One key of the last step. Its runner calls every bundle final that has ended when a checkpoint is completed; it
+    waits for no answer, so that a process may hear of it late.
+    """
 
     def __init__(self, processes: int) -> None:
         self.held = [Held(f"process {number}") for number in range(processes)]
@@ -19,6 +21,8 @@ class Engine:
         self.snapshot: tuple[Marks, set[str]] | None = None
         self.completed: tuple[Marks, set[str]] = {}, set()
         self.open: list[Callable[[], list[str]]] = []
+        #: What was called final, and the process has not heard of.
+        self.untold: list[Callable[[], list[str]]] = []
         self.acknowledged: set[str] = set()
 
     def bundle(self, process: int, handles: list[str], *, beat: bool) -> None:
@@ -33,12 +37,19 @@ class Engine:
         if self.snapshot is None:
             self.snapshot = self.marks, set(self.came)
 
-    def complete_checkpoint(self) -> None:
+    def complete_checkpoint(self, *, told: bool = True) -> None:
         if self.snapshot is not None:
             self.completed, self.snapshot = self.snapshot, None
-            final, self.open = self.open, []
-            for each in final:
-                self.acknowledged |= {*each()}
+            self.untold += self.open
+            self.open = []
+        if told:
+            self.tell(len(self.untold))
+
+    def tell(self, many: int) -> None:
+        """The process hears of some of the bundles that are final."""
+        heard, self.untold = self.untold[:many], self.untold[many:]
+        for each in heard:
+            self.acknowledged |= {*each()}
 
     def go_back(self, restarted: int | None) -> None:
         """A worker died: the process of that number, or one that had none of the key."""
@@ -57,7 +68,8 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("bundle"), st.integers(0, 1), st.booleans()),
         st.tuples(st.just("begin"), st.just(0), st.just(False)),
-        st.tuples(st.just("complete"), st.just(0), st.just(False)),
+        st.tuples(st.just("complete"), st.just(0), st.booleans()),
+        st.tuples(st.just("tell"), st.integers(1, 3), st.just(False)),
         st.tuples(st.just("back"), st.integers(0, 2), st.just(False)),
     ),
     max_size=60,
@@ -71,7 +83,9 @@ def play(engine: Engine, steps: list[tuple[str, int, bool]], *, processes: int) 
         elif step == "begin":
             engine.begin_checkpoint()
         elif step == "complete":
-            engine.complete_checkpoint()
+            engine.complete_checkpoint(told=beat)
+        elif step == "tell":
+            engine.tell(which)
         else:
             engine.go_back(which if which < processes else None)
         assert not engine.lost
@@ -106,6 +120,19 @@ def test_the_first_finalisation_proves_nothing() -> None:
     engine = Engine(1)
     engine.begin_checkpoint()
     engine.bundle(0, ["late"], beat=True)
+    engine.complete_checkpoint()
+    assert engine.acknowledged == set()
+
+
+def test_a_process_that_hears_late_of_a_checkpoint_takes_it_for_no_later_one() -> None:
+    engine = Engine(1)
+    engine.bundle(0, [], beat=True)
+    engine.begin_checkpoint()
+    engine.complete_checkpoint(told=False)
+    engine.begin_checkpoint()
+    engine.bundle(0, ["late"], beat=False)  # after the second snapshot, before the first is heard of
+    engine.tell(1)
+    engine.bundle(0, [], beat=True)
     engine.complete_checkpoint()
     assert engine.acknowledged == set()
 

@@ -3,8 +3,10 @@
 What a message made is in rows, but also in the engine's state: users, timers, sends on their way. An engine that goes
 back to a checkpoint forgets what came after it, and only the broker can bring it again. Beam says that a bundle is
 final, but Flink's runner says so of every bundle that has ended when a checkpoint is completed, also of those that
-began after its snapshot. So a first finalisation proves nothing. A bundle that *began after it* becomes final by a
-later checkpoint, whose snapshot was taken after the first was completed; that one covers all that had come before.
+began after its snapshot. So a first finalisation proves only that a checkpoint was completed after its bundle began. A
+bundle that *began after it* becomes final by a later checkpoint, whose snapshot was taken after the first was
+completed; that one covers all that had come when the first bundle began. Of what came since nobody knows: the runner
+does not wait until the process has heard of a finalisation, which may be after the next snapshot.
 
 The engine must take checkpoints one after another, and all bundles of a key must be of one place at a time. So handles
 are held by key, in the process that got them.
@@ -35,7 +37,7 @@ class Held:
         self._moment = 0
         self._era = object()
         self._waiting: list[tuple[int, list[str]]] = []
-        #: What had come when a bundle became final the last time.
+        #: What had come when the latest bundle began that is final.
         self._final = 0
 
     def __len__(self) -> int:
@@ -66,7 +68,7 @@ class Held:
     def begin(self) -> Callable[[], list[str]]:
         """Note that a bundle begins here; returns what to call when it is final, which gives the handles covered."""
         with self._lock:
-            era, before = self._era, self._final
+            era, before, begun = self._era, self._final, self._moment
 
         def finalised() -> list[str]:
             with self._lock:
@@ -74,7 +76,7 @@ class Held:
                     return []
                 covered = [handle for moment, handles in self._waiting if moment <= before for handle in handles]
                 self._waiting = [each for each in self._waiting if each[0] > before]
-                self._final = self._moment
+                self._final = max(self._final, begun)
                 return covered
 
         return finalised
