@@ -131,7 +131,8 @@ def _delete_unfinished(out: str) -> None:
 def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) -> dict[str, Any]:
     """Give the files their names, and say in a manifest which they are; returns what it says.
 
-    May be called again after any death in it. No file is under its name while another run's manifest is there.
+    May be called again after any death in it. No file is under its name while another run's manifest is there, and what
+    another run has made stays until all files of this one are there.
 
     Raises:
       RunFailed: a file is not there.
@@ -170,13 +171,14 @@ def _ended(out: str, report: Mapping[str, Any]) -> bool:
 
 
 def _name_files(out: str, names: list[str]) -> None:
-    if FileSystems.exists(f"{out}/{MANIFEST}"):  # of another run: whatever is named from here on is of this one
-        _delete([f"{out}/{MANIFEST}", *_files(out, _NAMED)])
     made, there = _names(_files(unfinished(out), "*.parquet")), _names(_files(out, _NAMED))
-    _delete(f"{out}/{name}" for name in sorted(there - {*names}))
     waiting = [name for name in names if name.removeprefix(_PREFIX) in made]
-    if lost := sorted({*names} - {*waiting} - there):  # a try before this one has named some
+    of_another = FileSystems.exists(f"{out}/{MANIFEST}")  # else a try before this one has named some
+    if lost := sorted({*names} - {*waiting} - (set() if of_another else there)):
         raise RunFailed(f"{out}: {lost[0]} is not there")
+    if of_another:  # whatever is named from here on is of this run
+        _delete([f"{out}/{MANIFEST}"])
+    _delete(f"{out}/{name}" for name in sorted(there if of_another else there - {*names}))
     sources = [f"{unfinished(out)}/{name.removeprefix(_PREFIX)}" for name in waiting]
     FileSystems.rename(sources, [f"{out}/{name}" for name in waiting])
 

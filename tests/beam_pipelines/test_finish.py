@@ -69,6 +69,19 @@ def test_a_folder_without_all_files_has_no_manifest(asked: Backfill, tmp_path: P
     assert not (out / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("read", [9, 10])
+def test_what_is_whole_stays_where_a_later_run_has_lost_a_file(asked: Backfill, tmp_path: Path, read: int) -> None:
+    out = tmp_path / "out"
+    write_parts(out, PARTS, "older")
+    memberships.finish(asked, "columns", SUMS, PARTS)
+    whole = held(out)
+    write_parts(out, PARTS - 1, "newer")  # a run that began beside it has deleted the last
+    for _ in range(2):
+        with pytest.raises(RunFailed, match=r"memberships-00003\.parquet is not there"):
+            memberships.finish(asked, "columns", SUMS | {"read": read}, PARTS)
+        assert {name: said for name, said in held(out).items() if not name.startswith("unfinished/")} == whole
+
+
 def test_what_somebody_left_goes_before_a_job_begins(tmp_path: Path) -> None:
     write_parts(tmp_path / "out", 2, "dead")
     memberships.begin(f"{tmp_path}/out/")
