@@ -256,6 +256,12 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
         ({"type": "integer"}, " 42 ", 42),
         ({"type": "integer"}, "4.2", None),
         ({"type": "number", "decimal": ","}, "1.234,50", 1234.5),
+        ({"type": "number", "decimal": ","}, "-1.234.567", -1234567),
+        ({"type": "number", "decimal": ","}, "1234,5", 1234.5),
+        ({"type": "number", "decimal": ","}, "12.50", None),
+        ({"type": "number", "decimal": ","}, "1.5,0", None),
+        ({"type": "number", "decimal": ","}, "1,234.50", None),
+        ({"type": "number", "decimal": ","}, "1,234.567", None),
         ({"type": "number"}, "1e400", None),
         ({"type": "boolean"}, "No", False),
         ({"type": "boolean"}, "maybe", None),
@@ -285,11 +291,12 @@ def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:
         ({"type": "json"}, '{"a": [1]}', {"a": [1]}),
         ({"type": "json"}, "{", None),
         ({"type": "list", "separator": "|"}, "a| b||", ["a", "b"]),
+        ({"type": "list"}, {"a": 1}, None),
         ({"values": {"P": "pro"}}, "P", "pro"),
         ({"values": {"P": "pro"}}, "X", None),
     ],
 )
-def test_cells_are_read_as_their_types(said: Plain, cell: str, becomes: Any) -> None:
+def test_cells_are_read_as_their_types(said: Plain, cell: Any, becomes: Any) -> None:
     plain = {"user": {"constant": "ada"}, "attributes": {"a": {"column": "c", **said}}}
     if becomes is None:
         with pytest.raises(Rejected, match=r"`attributes\.a`"):

@@ -16,6 +16,8 @@ __all__ = ["READERS", "is_empty", "read_moment"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+#: Where a comma stands before the fraction, points stand between thousands alone: 12.50 is written otherwise.
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?")
 _WORDS = {"true": True, "t": True, "yes": True, "y": True, "1": True}
 _WORDS |= {"false": False, "f": False, "no": False, "n": False, "0": False}
 #: How many of each make a second, where a time is a number since 1970.
@@ -53,14 +55,19 @@ def _number(cell: Any, asked: Any) -> float | int:
     if isinstance(cell, int | float) and not isinstance(cell, bool):
         return cell
     if isinstance(cell, str):
-        said = cell.strip()
-        if asked.decimal == ",":
-            said = said.replace(".", "").replace(",", ".")
+        said = cell.strip() if asked.decimal == "." else _with_point(cell.strip())
         if _INTEGER.fullmatch(said):
             return int(said)
         if _NUMBER.fullmatch(said) and abs(found := float(said)) < float("inf"):
             return found
     raise ValueError(f"expected a number; found {quoted(cell)}")
+
+
+def _with_point(said: str) -> str:
+    """A number that is written with a comma, with a point; empty where its points are not between thousands."""
+    if "." in said and not _THOUSANDS.fullmatch(said):
+        return ""
+    return said.replace(".", "").replace(",", ".")
 
 
 def _boolean(cell: Any, _: Any) -> bool:
@@ -113,6 +120,8 @@ def _json(cell: Any, _: Any) -> Any:
 def _list(cell: Any, asked: Any) -> list[Any]:
     if isinstance(cell, list):
         return cell
+    if isinstance(cell, dict):
+        raise ValueError(f"expected a list; found {quoted(cell)}")
     return [each.strip() for each in str(cell).split(asked.separator) if each.strip()]
 
 
