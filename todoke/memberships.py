@@ -105,7 +105,8 @@ def _here(asked: Backfill, _beam_flags: Sequence[str], folder: str) -> tuple[Map
     conditions, policies = conditions_of(asked.config.definitions), definitions.policies
     needs = needs_of(atom for condition in conditions.values() for atom in atoms(condition))
     with scratch_folder() as place:
-        done = prepare(messages_of(asked), needs, place, until=asked.as_of, parts=parts)
+        announced = definitions.routes.is_announcement
+        done = prepare(messages_of(asked), needs, place, until=asked.as_of, parts=parts, announced=announced)
         sums = Counter(done.accounts)
         defaults = policies.default_zone, policies.default_region
         frames = columns_of_users(conditions, done.prepared, asked.as_of, *defaults)

@@ -11,6 +11,7 @@ from beam_pipelines.memberships import parts_of
 from todoke.in_beam import report_of
 from todoke.memberships import messages_of
 from todoke.sources import opened
+from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
 from transforms.events.files import UnreadableFile
 from transforms.events.plain import counted
@@ -41,9 +42,9 @@ def make_recommendations(asked: Backfill, beam_flags: Sequence[str] = ()) -> dic
             return report_of(job.build, asked, beam_flags, "the recommendations cannot be made")
         with scratch_folder() as place:
             question = asked_by(asked.config.definitions, asked.as_of)
-            sums = recommend(
-                *(messages_of(asked), question, store, asked.config.launched, place), parts=parts_of(asked)
-            )
+            announced = compiled(asked.config.definitions).routes.is_announcement
+            what = (messages_of(asked), question, store, asked.config.launched, place)
+            sums = recommend(*what, parts=parts_of(asked), announced=announced)
         return job.finish(asked, sums)
     except UnreadableFile as error:
         unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step

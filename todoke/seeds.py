@@ -160,7 +160,8 @@ def _engine(asked: Backfill, definitions: Definitions, wanted: set[int]) -> str:
 
 def _by_columns(asked: Backfill, leaves: list[EventLeaf], at: int, folder: Path, history: History) -> dict[str, int]:
     try:
-        done, evidence = evidence_before(read_messages(opened(asked.config.source)), leaves, at, folder)
+        announced = compiled(asked.config.definitions).routes.is_announcement
+        done, evidence = evidence_before(read_messages(opened(asked.config.source)), leaves, at, folder, announced)
     except NoRoom as error:
         raise RunFailed(str(error)) from error
     except OSError as error:

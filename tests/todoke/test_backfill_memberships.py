@@ -27,7 +27,14 @@ segments:
   known: {owner: crm, members: {all: [{identified: true}, {not: {segment: buyers}}]}}
   nobody: {owner: crm, members: {event: Never}}
 messages: {thanks: {channel: push, title: Thank you}}
-campaigns: {greet: {owner: crm, trigger: {enters: buyers}, steps: [{send: thanks}], consent: offers}}
+campaigns:
+  greet: {owner: crm, trigger: {enters: buyers}, steps: [{send: thanks}], consent: offers}
+  sale:
+    owner: crm
+    trigger: {announcement: Sale Began}
+    audience: {segment: pros}
+    steps: [{send: thanks}]
+    consent: offers
 """
 
 
@@ -52,6 +59,10 @@ def calls(many: int = 600) -> list[dict[str, Any]]:
     for number in range(0, 12, 3):
         ids = {"userId": f"u{number}", "previousId": f"u{number + 1}"}
         found.append({"type": "alias", "messageId": f"a{number}", "timestamp": time, **ids})
+    found += [
+        {"type": "track", "messageId": f"s{number}", "timestamp": time, "event": "Sale Began"} for number in (1, 1, 2)
+    ]
+    found.append(found[-1] | {"messageId": "late", "timestamp": "2026-03-26T00:00:00Z"})
     return [*found, {"type": "delete", "messageId": "d", "timestamp": time, "userId": "u30"}]
 
 

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import apache_beam as beam
 import polars as pl
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that, equal_to
 from core import compile_plain, decode_all, known, run_bounded, texts_of
 from generators import START, definitions, histories, instants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import memberships
 from strength import examples
-from test_prepare import COUNTS, HOUR, run_with_control, stories
+from test_prepare import COUNTS, HOUR, call, run_with_control, stories
 
 from transforms.users.prepare.memberships.transforms import WriteMemberships
 
@@ -79,3 +81,20 @@ def test_deleted_and_merged_users_are_those_of_the_state_machine(story: list[Pla
 def test_without_users_there_are_empty_files(history: list[Plain]) -> None:
     assert through_beam(history, OF_COUNTS, START, 2) == {}
     assert set(COUNTS.segments) == OF_COUNTS["segments"].keys()
+
+
+def test_an_announcement_is_applied_and_the_same_call_of_another_name_is_a_dead_letter(tmp_path: Path) -> None:
+    sale = {
+        "trigger": {"announcement": "Sale Began"},
+        "audience": {"segment": "pro"},
+        "steps": [{"send": "hello"}],
+        "consent": "offers",
+    }
+    plain = OF_COUNTS | {"campaigns": {"sale": sale}, "messages": {"hello": {"channel": "push", "title": "Hello"}}}
+    calls = [call("track", HOUR, name, event=name) for name in ("Sale Began", "Else")]
+    calls += [call("track", HOUR, "m", userId="u", event="A"), call("track", 9 * HOUR, "late", event="Sale Began")]
+    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+        messages = pipeline | beam.Create([(json.dumps(each).encode(), "test", None, "") for each in calls])
+        counts = messages | WriteMemberships(texts_of(plain), START + 4 * HOUR, 2, str(tmp_path))
+        ended = {"read": 4, "applied": 2, "dead_letter": 1, "later": 1, "users": 1, "segment n1": 1}
+        assert_that(counts | beam.Filter(itemgetter(1)), equal_to(list(ended.items())))

@@ -11,6 +11,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 from transforms.campaigns.load import Texts, compiled
 from transforms.campaigns.recommend import Recommend
 from transforms.campaigns.release import Release
+from transforms.campaigns.transforms import Announced
 from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Prepared
 from transforms.storage.transforms import StoreDoFn
@@ -59,7 +60,9 @@ class WriteRecommendations(beam.PTransform):
         """Count by parts of the users, add up by parts of the products, and write."""
         question = asked_by(self.definitions, self.as_of)
         count = _Count(self.definitions, self.as_of, self.parts)
-        asked = messages | "AskParts" >> AskParts(question.needs, self.as_of, self.parts, count, tuple[int, bytes])
+        announced = Announced(self.definitions)
+        ask = AskParts(question.needs, self.as_of, self.parts, count, tuple[int, bytes], announced=announced)
+        asked = messages | "AskParts" >> ask
         counts = asked["answers"]
         tops = (
             counts

@@ -1,7 +1,7 @@
 """Recommendations of all users, from messages into a store, in one process that spills to disk."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -18,18 +18,26 @@ _AT_ONCE = 500
 
 
 def recommend(
-    messages: Iterable[bytes], question: Question, store: Recommendations, made: int, folder: Path, *, parts: int
+    messages: Iterable[bytes],
+    question: Question,
+    store: Recommendations,
+    made: int,
+    folder: Path,
+    *,
+    parts: int,
+    announced: Callable[[str], bool] = lambda _: False,
 ) -> Counter[str]:
     """Count which products the same users have, and write the lists of the run `made`, which nobody follows yet.
 
     Returns counts by name: how messages ended (see `prepare`), and `lists`. Memory follows the size of a part of the
-    users, or of pairs of products, of which there are `parts`; `folder` is an empty one.
+    users, or of pairs of products, of which there are `parts`; `folder` is an empty one. `announced`: see
+    `decode_announced`.
 
     Raises:
       NoRoom: the folder is full.
       StoreError: lists cannot be written.
     """
-    done = prepare(messages, question.needs, folder, until=question.as_of, parts=parts)
+    done = prepare(messages, question.needs, folder, until=question.as_of, parts=parts, announced=announced)
     sums = Counter(done.accounts)
     place = folder / "pairs"
     place.mkdir()

@@ -7,13 +7,13 @@ holds more than a chunk of messages or one part of the users, and the users who 
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from transforms.events.decode import Refused, decode
+from transforms.events.decode import Refused, decode_announced
 from transforms.segments.columns.layout import Needs, Partition, Prepared
 from transforms.users.prepare.parts import write_part
 from transforms.users.prepare.spill import RowBuilder, Spill
@@ -32,7 +32,13 @@ class Preparation(msgspec.Struct, frozen=True):
 
 
 def prepare(
-    messages: Iterable[bytes], needs: Needs, folder: Path, *, until: int | None = None, parts: int = 8
+    messages: Iterable[bytes],
+    needs: Needs,
+    folder: Path,
+    *,
+    until: int | None = None,
+    parts: int = 8,
+    announced: Callable[[str], bool] = lambda _: False,
 ) -> Preparation:
     """Write what conditions need to know of the users in `messages`.
 
@@ -42,12 +48,13 @@ def prepare(
       folder: an empty folder, or one that is not there yet.
       until: leave out what arrived after this time (microseconds UTC).
       parts: by how many the users are divided; memory follows the size of one.
+      announced: see `decode_announced`; no condition asks for what concerns no user.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="spill-", dir=folder))
     try:
         work = _Work(needs, Spill(scratch, parts), folder)
-        work.read(messages, until)
+        work.read(messages, until, announced)
         work.own_all()
         work.replay_some()
         partitions = [found for part in range(parts) if (found := work.finish(part)) is not None]
@@ -73,7 +80,7 @@ class _Work:
         self.touched: set[str] = set()
         self._aliases: dict[str, set[str]] = {}
 
-    def read(self, messages: Iterable[bytes], until: int | None) -> None:
+    def read(self, messages: Iterable[bytes], until: int | None, announced: Callable[[str], bool]) -> None:
         """Decode everything."""
         rows = RowBuilder(self.needs)
         for message in messages:
@@ -81,7 +88,7 @@ class _Work:
                 continue
             self.accounts["read"] += 1
             try:
-                event, _ = decode(message)
+                event, _ = decode_announced(message, None, announced)
             except Refused:
                 self.accounts["dead_letter"] += 1
                 continue
@@ -89,6 +96,9 @@ class _Work:
                 self.accounts["later"] += 1
                 continue
             self.newest = max(self.newest, event.arrival)
+            if event.user is None and event.anonymous is None:
+                self.accounts["applied"] += 1
+                continue
             if event.type == "delete":
                 self.touched.add(str(event.user))
             elif event.type == "alias" and event.previous is not None and event.previous != event.user:

@@ -20,7 +20,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.events.decode import Refused, decode
+from transforms.events.decode import Refused, decode_announced
 from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Needs, Prepared
 from transforms.storage.scratch.folder import scratch_folder
@@ -63,17 +63,27 @@ class AskParts(beam.PTransform):
       parts: by how many the users are divided; a worker's memory follows the size of one.
       ask: gives the answers of a part, by its number, from what was prepared: all of its users, or none.
       kind: of an answer, for Beam's coders.
+      announced: see `decode_announced`; no question is of what concerns no user.
     """
 
     def __init__(
-        self, needs: Needs, until: int, parts: int, ask: Callable[[int, Prepared], Iterable[Any]], kind: Any
+        self,
+        needs: Needs,
+        until: int,
+        parts: int,
+        ask: Callable[[int, Prepared], Iterable[Any]],
+        kind: Any,
+        *,
+        announced: Callable[[str], bool],
     ) -> None:
         super().__init__()
         self.needs, self.until, self.parts, self.ask, self.kind = needs, until, parts, ask, kind
+        self.announced = announced
 
     def expand(self, messages: beam.PCollection[ReceivedMessage]) -> Any:
         """Decode and divide, see whose each row is, and ask."""
-        made = messages | "Divide" >> beam.ParDo(_Divide(self.needs, self.until, self.parts)).with_outputs()
+        divide = _Divide(self.needs, self.until, self.parts, self.announced)
+        made = messages | "Divide" >> beam.ParDo(divide).with_outputs()
         owned = made[_VISITORS] | "Visitors" >> beam.GroupByKey() | "Own" >> beam.ParDo(_Own(self.parts))
         # Each part gets an answer, also one without users.
         each = messages.pipeline | "Parts" >> beam.Create([(part, b"") for part in range(self.parts)])
@@ -122,8 +132,8 @@ def _same(answer: Any) -> Any:
 class _Divide(beam.DoFn):
     """Decode, and put rows of a part together."""
 
-    def __init__(self, needs: Needs, until: int, parts: int) -> None:
-        self._needs, self._until, self._parts = needs, until, parts
+    def __init__(self, needs: Needs, until: int, parts: int, announced: Callable[[str], bool]) -> None:
+        self._needs, self._until, self._parts, self._announced = needs, until, parts, announced
 
     def start_bundle(self) -> None:
         self._rows = RowBuilder(self._needs)
@@ -135,12 +145,15 @@ class _Divide(beam.DoFn):
             return
         self._counts["read"] += 1
         try:
-            event, _ = decode(payload, message[2])
+            event, _ = decode_announced(payload, message[2], self._announced)
         except Refused:
             self._counts["dead_letter"] += 1
             return
         if event.arrival > self._until:
             self._counts["later"] += 1
+            return
+        if event.user is None and event.anonymous is None:
+            self._counts["applied"] += 1
             return
         self._rows.add(route(event), event)
         if self._rows.full:

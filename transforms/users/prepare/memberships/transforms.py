@@ -9,6 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.campaigns.load import Texts, compiled
 from transforms.campaigns.release import Release
+from transforms.campaigns.transforms import Announced
 from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Prepared, needs_of
 from transforms.segments.columns.memberships import memberships
@@ -46,7 +47,9 @@ class WriteMemberships(beam.PTransform):
         """Ask all segments of each part."""
         needs = needs_of(atom for condition in conditions_of(self.definitions).values() for atom in atoms(condition))
         write = _Write(self.definitions, self.as_of, self.folder)
-        asked = messages | "AskParts" >> AskParts(needs, self.as_of, self.parts, write, tuple[str, int])
+        announced = Announced(self.definitions)
+        ask = AskParts(needs, self.as_of, self.parts, write, tuple[str, int], announced=announced)
+        asked = messages | "AskParts" >> ask
         counts = (asked["answers"], asked["counts"]) | "Counts" >> beam.Flatten()
         return counts | "Sum" >> beam.CombinePerKey(sum)
 
