@@ -152,8 +152,10 @@ def _in(store: Store, found: Person, asked: AskedDeletion) -> str:
     if lease.take():  # of whoever died what was archived and not applied goes, as when a job begins
         store.delete_unapplied()
     with lease.kept():
-        delete_now(store, found.user, found.ids, definitions, time.time_ns() // 1000)
-        _check(store, found)
+        # Others may have been merged into them since, while somebody was asked.
+        ids = tuple(dict.fromkeys([*person(store, found.user).ids, *found.ids]))
+        delete_now(store, found.user, ids, definitions, time.time_ns() // 1000)
+        _check(store, msgspec.structs.replace(found, ids=ids))
     return "applied"
 
 

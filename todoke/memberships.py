@@ -37,7 +37,7 @@ from transforms.storage.open import open_store
 from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.scratch.records import NoRoom
 from transforms.storage.users import Users
-from transforms.users.export import exported
+from transforms.users.export import archive_messages
 from transforms.users.prepare.listed import SCHEMA, encode_parquet, listed
 from transforms.users.prepare.memberships.transforms import conditions_of
 from transforms.users.prepare.prepare import prepare
@@ -126,8 +126,7 @@ def messages_of(asked: Backfill) -> Iterator[bytes]:
         return
     assert asked.store is not None
     store = open_store(asked.store, create=False)
-    for _, call in exported(store, Counter()):
-        yield msgspec.json.encode(call)
+    yield from archive_messages(store)
     store.close()
 
 

@@ -1,7 +1,6 @@
 """`todoke report`: what campaigns did, from what was counted: as tables, as JSON, or as a page."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def _programme_start(text: str, known: Definitions | None) -> int:
 def _programme(url: str, known: Definitions, start: int, end: int) -> CampaignReport:
     """All campaigns together, by the archive of the store."""
     from transforms.metrics.programme import programme_units
-    from transforms.users.export import exported
+    from transforms.users.export import archive_messages
 
     if start >= end:
         raise WrongUse("--programme: the period begins before it ends, which is at --as-of")
@@ -104,8 +103,8 @@ def _programme(url: str, known: Definitions, start: int, end: int) -> CampaignRe
     store = open_asked(url)
     try:
         with scratch_folder() as folder:
-            calls = (msgspec.json.encode(call) for _, call in exported(store, Counter()))
-            return programme_report(programme_units(calls, holdout, start, end, folder / "events"), end)
+            units = programme_units(archive_messages(store), holdout, start, end, folder / "events")
+            return programme_report(units, end)
     finally:
         store.close()
 

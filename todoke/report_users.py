@@ -1,6 +1,5 @@
 """What `todoke report --quantiles` and `--cuped` add: read of each user and of the archive."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,7 +28,7 @@ def with_users(
       NoRoom: the temporary folder is full.
     """
     from transforms.metrics.unit_columns import values_by_user
-    from transforms.users.export import exported
+    from transforms.users.export import archive_messages
 
     if known is None:
         raise WrongUse("--quantiles, --cuped: name --definitions, which say what the goals are")
@@ -41,8 +40,7 @@ def with_users(
     store = open_asked(url)
     try:
         with scratch_folder() as folder:
-            calls = (msgspec.json.encode(call) for _, call in exported(store, Counter()))
-            said = values_by_user(store, calls, asked, at, folder)
+            said = values_by_user(store, archive_messages(store), asked, at, folder)
     finally:
         store.close()
     kept = {name: tuple(_kept(goal, quantiles, cuped) for goal in goals) for name, goals in said.items()}

@@ -17,6 +17,7 @@ from emulators import Project
 from google.cloud.bigtable.data import BigtableDataClient, ReadRowsQuery
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
+from todoke.delete import AskedDeletion, delete
 from transforms.events.dead_letter import DeadLetter
 from transforms.events.decode import decode
 from transforms.events.kept.rows import kept
@@ -161,6 +162,21 @@ def test_what_comes_late_ends_as_deleted(tmp_path: Path, todoke: Todoke, shop: S
     assert (report["read"], report["deleted"]) == (5, 5)
     again = todoke("delete", "ann", "--store", url, "--definitions", "d.yaml", "--yes")
     assert (again.returncode, "is deleted already" in again.stdout) == (0, True)
+
+
+def test_who_was_merged_into_somebody_while_it_was_confirmed_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, todoke: Todoke, shop: Store, url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alias.jsonl").write_text(call(30, "alias", 6, previousId="bob", userId="ann"), encoding="utf-8")
+
+    def confirm(question: str) -> bool:
+        assert "bob" not in question
+        return todoke("run", *FLAGS, "--events", "alias.jsonl", "--store", url).returncode == 0
+
+    delete(AskedDeletion("ann", url, None, None, "d.yaml"), confirm, json=True)
+    assert decode_user(shop.read_users(["bob"])["bob"].state).deleted is not None
+    assert [row.user for row in shop.scan_ledger()] == []
 
 
 @pytest.mark.all_in_ci

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+import pytest
 from columns import columnar
 from core import compile_plain, decode_all, essence
 from generators import definitions, histories
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from runs import Runs
 
 from transforms.events.decode import decode
-from transforms.users.export import exported
+from transforms.users.export import archive_messages, exported
 from transforms.users.user import User
 
 Plain = dict[str, Any]
@@ -92,7 +93,9 @@ def test_one_message_id_of_two_users_is_two_messages() -> None:
     assert columnar(calls, definitions, decode_all(calls)[0].arrival) == {"u": {"did"}, "v": {"did"}}
 
 
-def test_a_user_who_cannot_be_read_is_counted_and_keeps_no_other_from_the_export() -> None:
+def test_a_user_who_cannot_be_read_is_counted_and_keeps_no_other_from_the_export(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     times = {"timestamp": "2026-03-27T00:00:00Z", "arrival": "2026-03-27T00:00:01Z"}
     calls = [{"type": "track", "event": "E", "messageId": user, "userId": user, **times} for user in ("u", "v", "w")]
     calls.append({"type": "alias", "messageId": "a", "userId": "v", "previousId": "w", **times})
@@ -103,6 +106,8 @@ def test_a_user_who_cannot_be_read_is_counted_and_keeps_no_other_from_the_export
     assert {"u"} <= found
     assert "v" not in found
     assert (counts["users"], counts["unreadable"]) == (len(found - {"a"}), 1)
+    assert {json.loads(message)["messageId"] for message in archive_messages(runs.store)} == found
+    assert caplog.messages == ["1 user has a state that cannot be read: what the archive has of them is left out"]
 
 
 def str_of(found: tuple[int, dict[str, Any]]) -> tuple[int, str]:

@@ -4,6 +4,7 @@ Calls are in the form that is read; the others have the columns that docs/how-to
 and given as it is found. Times are microseconds UTC; those in rows are ISO 8601.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from transforms.events.calls import OBJECTS, call_of
 from transforms.events.event import SESSION
+from transforms.events.plain import counted
 from transforms.events.records import RECORDS
 from transforms.events.row_files import TIME
 from transforms.events.times import write_time
@@ -23,8 +25,9 @@ from transforms.users.archive import HistoryStore, archived, knows_ids, rows_of
 from transforms.users.faults import open_user
 from transforms.users.user import ANONYMOUS, User
 
-__all__ = ["CALLS", "MEMBERS", "SENDS", "exported", "exported_members", "exported_sends"]
+__all__ = ["CALLS", "MEMBERS", "SENDS", "archive_messages", "exported", "exported_members", "exported_sends"]
 
+_log = logging.getLogger(__name__)
 _NAMES = ("type", "messageId", "userId", "anonymousId", "previousId", "groupId", "event", "name", *OBJECTS)
 #: The columns of calls in Parquet; objects are JSON, as the reader takes them.
 CALLS = pa.schema(
@@ -44,6 +47,9 @@ SENDS = pa.schema(
         **{"decided_at": TIME, "at": TIME, "attempts": pa.int64(), "detail": pa.string()},
     }
 )
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class _Shown(msgspec.Struct):
@@ -83,6 +89,22 @@ def exported(store: HistoryStore, counts: Counter[str]) -> Iterator[tuple[int, d
         counts["users"] += found > 0
         counts["truncated"] += found > 0 and user.truncated > 0
         counts["older"] += older
+
+
+def archive_messages(store: HistoryStore) -> Iterator[bytes]:
+    """The same calls as lines of a file have them; the log says how many users are left out.
+
+    Raises:
+      StoreError: the store cannot be read.
+    """
+    counts = Counter[str]()
+    for _, call in exported(store, counts):
+        yield _encode(call)
+    if many := counts["unreadable"]:
+        _log.warning(
+            "%s a state that cannot be read: what the archive has of them is left out",
+            counted(many, "user has", "users have"),
+        )
 
 
 def exported_members(store: Users) -> Iterator[dict[str, Any]]:

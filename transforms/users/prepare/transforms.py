@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import msgspec
 import polars as pl
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import with_input_types, with_output_types
@@ -25,7 +24,7 @@ from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Needs, Prepared
 from transforms.storage.scratch.folder import scratch_folder
 from transforms.storage.transforms import StoreDoFn
-from transforms.users.export import exported
+from transforms.users.export import archive_messages
 from transforms.users.prepare.parts import write_part
 from transforms.users.prepare.spill import RowBuilder, divided, scanned
 from transforms.users.prepare.whose import own, replay
@@ -120,8 +119,8 @@ class ReadArchive(beam.PTransform):
 @with_output_types(ReceivedMessage)
 class _Export(StoreDoFn):
     def process(self, store: str) -> Iterator[ReceivedMessage]:
-        for _, call in exported(self._store, Counter()):
-            yield msgspec.json.encode(call), store, None, ""
+        for message in archive_messages(self._store):
+            yield message, store, None, ""
 
 
 def _same(answer: Any) -> Any:
