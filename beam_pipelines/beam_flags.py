@@ -6,7 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["names_dataflow", "unknown_words"]
+__all__ = ["names_dataflow", "names_job_server", "unknown_words"]
 
 _NAME = re.compile(r"""["'](--?[a-zA-Z][\w-]*)["']""")
 
@@ -20,8 +20,19 @@ def unknown_words(beam_flags: Sequence[str]) -> list[str]:
 
 
 def names_dataflow(beam_flags: Sequence[str]) -> bool:
-    """Whether the job goes to Dataflow: Beam takes a runner's name in any letters, with or without `Runner`."""
-    return any("dataflow" in word.lower() for word, flag in _words(beam_flags) if flag == "--runner")
+    """Whether the job goes to Dataflow."""
+    return _names(beam_flags, "dataflow")
+
+
+def names_job_server(beam_flags: Sequence[str]) -> bool:
+    """Whether the job goes to a job server of Beam, such as Flink's."""
+    return _names(beam_flags, "flink", "portable")
+
+
+def _names(beam_flags: Sequence[str], *runners: str) -> bool:
+    """Whether one of some runners is named: Beam takes a name in any letters, with or without `Runner`."""
+    named = [word.lower() for word, flag in _words(beam_flags) if flag == "--runner"]
+    return any(runner in word for word in named for runner in runners)
 
 
 def _words(beam_flags: Sequence[str]) -> Iterator[tuple[str, str]]:

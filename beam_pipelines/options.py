@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from beam_pipelines.beam_flags import names_dataflow
+from beam_pipelines.beam_flags import names_dataflow, names_job_server
 from beam_pipelines.flag_words import read_flags
 from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
 from beam_pipelines.live_flags import ACCOUNTED, add_live_flags, check_live_flags, read_control
@@ -232,6 +232,11 @@ def parse(argv: list[str], program: str = "todoke run") -> tuple[Config, argpars
         raise WrongUse("--control, --control-topic: a job that is not on this machine needs a control topic")
     if names_dataflow(beam_flags):
         _check_dataflow(config)
+    if flags.flink is None and config.accounted and names_job_server(beam_flags):
+        raise WrongUse(
+            "--runner: a live job on Flink takes --flink HOST:PORT, Beam's job server: else bundles do not end before "
+            "checkpoints, and messages are lost"
+        )
     if flags.flink is not None and not source.bounded and not config.accounted:
         raise WrongUse(
             f"--flink: Beam's source of Pub/Sub does not run on Flink: give --read {ACCOUNTED}, see docs/engines.md"

@@ -104,6 +104,14 @@ def test_the_source_of_pubsub_that_beam_has_is_refused(files: list[str]) -> None
         options.parse([*live, "--runner=PrismRunner", "--restarts", "3"])
 
 
+@pytest.mark.parametrize("runner", [["--runner=FlinkRunner"], ["--runner", "portable", "--job_endpoint=h:8099"]])
+def test_a_live_job_on_flink_has_the_flag_that_keeps_its_messages(files: list[str], runner: list[str]) -> None:
+    live = [*files[:2], "--events", "pubsub:projects/p1-prod/subscriptions/events", *files[4:], *LIVE]
+    with pytest.raises(WrongUse, match="--runner: a live job on Flink takes --flink HOST:PORT"):
+        options.parse([*live, "--read", "accounted", *runner])
+    options.parse([*files, *runner])
+
+
 def test_workers_that_share_no_folder_are_said(files: list[str]) -> None:
     config, _, _ = options.parse(files)
 
