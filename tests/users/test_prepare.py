@@ -103,6 +103,8 @@ def test_every_message_ends_as_one_thing(tmp_path: Path) -> None:
             call("track", 9 * HOUR, "m3", userId="u", event="A"),
             call("delete", 2 * HOUR, "m4", userId="v"),
             call("track", 3 * HOUR, "m5", userId="v", event="A", timestamp=iso(START + HOUR)),
+            call("track", 3 * HOUR, "m9", userId="v", event="A"),
+            call("track", 3 * HOUR, "m9", userId="v", event="A"),
             call("track", HOUR, "m6", event="Sale Began"),
             call("track", HOUR, "m7", event="A"),
             call("track", 9 * HOUR, "m8", event="Sale Began"),
@@ -111,8 +113,8 @@ def test_every_message_ends_as_one_thing(tmp_path: Path) -> None:
     messages = [*lines, b"", b"not json"]
     announced = "Sale Began".__eq__
     done = prepare(messages, needs_of([]), tmp_path / "prepared", until=START + 4 * HOUR, announced=announced)
-    ended = {"applied": 3, "duplicate": 1, "deleted": 1, "dead_letter": 3, "later": 2}
-    assert done.accounts == {"read": 10, **ended}
+    ended = {"applied": 4, "duplicate": 2, "deleted": 1, "dead_letter": 3, "later": 2}
+    assert done.accounts == {"read": 12, **ended}
 
 
 def test_a_folder_for_other_definitions_is_refused_by_what_is_missing(tmp_path: Path) -> None:

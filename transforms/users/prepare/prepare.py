@@ -109,8 +109,8 @@ class _Work:
         self._write(rows.drain())
 
     def account(self) -> None:
-        """Whatever did not end otherwise is a duplicate."""
-        ended = sum(count for outcome, count in self.accounts.items() if outcome != "read")
+        """Whatever did not end otherwise is a duplicate; of settled users they were counted."""
+        ended = sum(count for outcome, count in self.accounts.items() if outcome not in ("read", "duplicate"))
         self.accounts["duplicate"] = self.accounts["read"] - ended
 
     def _write(self, rows: pl.DataFrame) -> None:
