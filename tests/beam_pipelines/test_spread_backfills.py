@@ -13,6 +13,9 @@ from beam_pipelines.backfill_on_dataflow import build_spread
 from beam_pipelines.backfill_options import Backfill, parse
 from todoke.sources import opened
 from transforms.errors import RunFailed
+from transforms.storage.store import NoStore
+from transforms.users.audits.transforms import AuditStore
+from transforms.users.prepare.transforms import ReadArchive
 
 DATAFLOW = (
     *("--runner=DataflowRunner", "--dry_run=True", "--no_auth", "--project=proj-x", "--region=us-central1"),
@@ -81,6 +84,16 @@ def test_no_file_of_another_run_takes_the_place_of_one_that_is_lost(asked: Any, 
     made(0, 1)
     (out / "unfinished" / "00001.parquet").rename(out / "memberships-00001.parquet")  # a try before this one
     assert memberships.finish(backfill, "columns", {}, 2)["files"] == [path.name for path in sorted(out.glob("*.p*"))]
+
+
+@pytest.mark.parametrize("step", [AuditStore, lambda url, *_: ReadArchive(url)])
+def test_a_worker_that_does_not_see_the_store_makes_none_of_its_own(step: Any, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere" / "store.db"
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"]))
+    _ = pipeline | step(f"sqlite:{place}", {"a.yaml": BY_ROWS}, 1)
+    with pytest.raises(NoStore, match="there is no file"):
+        pipeline.run()
+    assert not place.parent.exists()
 
 
 def test_all_else_is_one_step(asked: Any) -> None:

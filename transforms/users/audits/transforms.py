@@ -54,6 +54,8 @@ class AuditStore(beam.PTransform):
 @with_input_types(int)
 @with_output_types(UserRange)
 class _Ranges(StoreDoFn):
+    makes_store = False
+
     def process(self, many: int) -> Iterator[UserRange]:
         yield from self._store.user_ranges(many)
 
@@ -61,6 +63,8 @@ class _Ranges(StoreDoFn):
 @with_input_types(UserRange)
 @with_output_types(Audit)
 class _Compare(StoreDoFn):
+    makes_store = False
+
     def __init__(self, store: str, definitions: Texts | Release, as_of: int) -> None:
         super().__init__(store)
         self._definitions, self._as_of = definitions, as_of

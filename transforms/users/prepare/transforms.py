@@ -118,6 +118,8 @@ class ReadArchive(beam.PTransform):
 
 @with_output_types(ReceivedMessage)
 class _Export(StoreDoFn):
+    makes_store = False
+
     def process(self, store: str) -> Iterator[ReceivedMessage]:
         for message in archive_messages(self._store):
             yield message, store, None, ""
