@@ -162,6 +162,22 @@ def test_fewer_are_read_together_where_they_have_many_events(job: Job, monkeypat
     assert [first == last for first, last in asked] == [False, False, False, True, True]
 
 
+def test_a_few_are_read_first_and_then_more_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows before how many events they have."""
+    job, asked = Job(SHOP), list[int]()
+    names = [f"u{number:03}" for number in range(130)]
+    job.take_all(decode_all([call("track", 1, name, event="A") for name in names]))
+    scan = job.store.scan_archive
+
+    def scan_archive(first: str, last: str) -> Iterator[EventRow]:
+        asked.append(names.index(last) - names.index(first) + 1)
+        return scan(first, last)
+
+    monkeypatch.setattr(job.store, "scan_archive", scan_archive)
+    assert job.audit(LATER).outcomes == {"agree": len(names)}
+    assert asked == [10, 100, 20]
+
+
 def test_each_is_judged_at_the_time_that_is_asked_or_at_its_clock(job: Job) -> None:
     job.take_all(decode_all([call("track", 100, "u3", event="A")]))
     job.plant("u3", "pros", member=True)

@@ -44,8 +44,9 @@ __all__ = ["MOST_LISTED", "OUTCOMES", "Audit", "Difference", "audit", "columnar_
 OUTCOMES = ("agree", "differ", "moving", "warming", "missed", "other_definitions", "unreadable")
 #: How many users are read together at most, and about how many events of theirs: fewer users where they have many.
 _AT_ONCE, _EVENTS_AT_ONCE = 1_000, 50_000
-#: How many users are read together first, when nobody knows yet how many events they have.
-_AT_FIRST = 100
+#: How many users are read together first, when nobody knows yet how many events they have; and how many times as many
+#: next at most.
+_AT_FIRST, _TIMES = 10, 10
 #: How many differences are listed; all are counted.
 MOST_LISTED = 100
 #: What the archive says of somebody of whom it has nothing.
@@ -158,7 +159,7 @@ def audit(
             done.outcomes["differ" if differences else "agree"] += 1
             done.reasons.update(each.reason for each in differences)
             done.differences += differences[: max(0, most - len(done.differences))]
-        many = max(1, min(at_once, len(some) * events_at_once // events))
+        many = max(1, min(at_once, _TIMES * len(some), len(some) * events_at_once // events))
     return done
 
 
