@@ -8,7 +8,7 @@ from typing import Any
 
 from beam_pipelines import audit as job
 from beam_pipelines.backfill_options import Backfill
-from todoke.in_beam import report_of
+from todoke.in_beam import is_in_beam, report_of
 from todoke.preflight import check_store_release
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
@@ -27,15 +27,16 @@ def audit_store(asked: Backfill, beam_flags: Sequence[str] = ()) -> dict[str, An
     """Compare, count, and return the report; by the runner that the flags name, else in this process.
 
     Raises:
-      NoStore, OlderDefinitions: nothing was compared.
+      WrongUse, NoStore, OlderDefinitions: nothing was compared.
       StoreError: the store cannot be read, or the metric not be written.
       RunFailed: the pipeline failed, or the temporary folder is full.
     """
     assert asked.store is not None
+    in_beam = is_in_beam(beam_flags)
     definitions = compiled(asked.release or asked.config.definitions)
     store = open_store(asked.store, create=False)
     check_store_release(store, definitions)
-    if any(flag.startswith("--runner") for flag in beam_flags):
+    if in_beam:
         store.close()
         return report_of(job.build, asked, beam_flags, "the audit failed")
     try:

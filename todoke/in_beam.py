@@ -10,11 +10,32 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.backfill_options import Backfill
+from beam_pipelines.flag_words import names_of
 from todoke.terminal import last_line
-from transforms.errors import RunFailed
+from transforms.errors import RunFailed, WrongUse
 from transforms.storage.scratch.folder import scratch_folder
 
-__all__ = ["report_of"]
+__all__ = ["is_in_beam", "report_of", "without_step"]
+
+
+def is_in_beam(beam_flags: Sequence[str]) -> bool:
+    """Whether a backfill is a pipeline: where a runner is named. Else it is this process.
+
+    Raises:
+      WrongUse: other flags are Beam's, which would be passed over.
+    """
+    if any(flag.startswith("--runner") for flag in beam_flags):
+        return True
+    if beam_flags:
+        raise WrongUse(
+            f"{' '.join(names_of(beam_flags))}: only with --runner: without one there is no pipeline of Beam"
+        )
+    return False
+
+
+def without_step(error: Exception) -> str:
+    """The text of an error of a step, to which Beam has added the name of the step."""
+    return str(error).partition(" [while running ")[0]
 
 
 def report_of(

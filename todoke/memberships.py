@@ -22,6 +22,7 @@ from rich.console import Console
 from beam_pipelines import backfill as job
 from beam_pipelines import memberships
 from beam_pipelines.backfill_options import Backfill
+from todoke.in_beam import is_in_beam, without_step
 from todoke.run import run_bounded
 from todoke.sources import opened
 from todoke.terminal import last_line
@@ -55,7 +56,8 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
     """Write them, and return the report.
 
     Raises:
-      WrongUse: columns were asked for, and a condition has no columnar form; or the events are not there.
+      WrongUse: columns were asked for, and a condition has no columnar form; or the events are not there; or flags of
+        Beam would be passed over.
       RunFailed: events cannot be read, or a file cannot be written.
       StoreError: the store cannot be read.
     """
@@ -63,6 +65,7 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
     out = asked.out
     assert out is not None
     engine = memberships.engine_of(asked, compiled(asked.config.definitions))
+    in_beam = engine == "columns" and is_in_beam(beam_flags)
     if asked.of_archive:
         assert asked.store is not None
         open_store(asked.store, create=False).close()
@@ -71,15 +74,14 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
         asked = msgspec.structs.replace(asked, config=config)
     try:
         memberships.begin(out)
-        if engine == "columns" and any(flag.startswith("--runner") for flag in beam_flags):
+        if in_beam:
             report = _in_beam(asked, beam_flags)
         else:
             write = _here if engine == "columns" else _by_rows
             sums, files = write(asked, beam_flags, memberships.unfinished(out))
             report = memberships.finish(asked, engine, sums, files)
     except UnreadableFile as error:
-        unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
-        raise RunFailed(f"the events cannot be read: {unreadable}") from error
+        raise RunFailed(f"the events cannot be read: {without_step(error)}") from error
     except NoRoom as error:
         raise RunFailed(str(error)) from error
     except (OSError, RuntimeError, BeamIOError) as error:

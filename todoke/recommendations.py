@@ -8,7 +8,7 @@ import msgspec
 from beam_pipelines import recommendations as job
 from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.memberships import parts_of
-from todoke.in_beam import report_of
+from todoke.in_beam import is_in_beam, report_of, without_step
 from todoke.memberships import messages_of
 from todoke.sources import opened
 from transforms.campaigns.load import compiled
@@ -33,12 +33,13 @@ def make_recommendations(asked: Backfill, beam_flags: Sequence[str] = ()) -> dic
       RunFailed: events cannot be read, the pipeline failed, or the temporary folder is full.
     """
     assert asked.store is not None
+    in_beam = is_in_beam(beam_flags)
     store = open_store(asked.store, create=False)
     if not asked.of_archive:
         config = msgspec.structs.replace(asked.config, source=opened(asked.config.source))
         asked = msgspec.structs.replace(asked, config=config)
     try:
-        if any(flag.startswith("--runner") for flag in beam_flags):
+        if in_beam:
             return report_of(job.build, asked, beam_flags, "the recommendations cannot be made")
         with scratch_folder() as place:
             question = asked_by(asked.config.definitions, asked.as_of)
@@ -47,8 +48,7 @@ def make_recommendations(asked: Backfill, beam_flags: Sequence[str] = ()) -> dic
             sums = recommend(*what, parts=parts_of(asked), announced=announced)
         return job.finish(asked, sums)
     except UnreadableFile as error:
-        unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
-        raise RunFailed(f"the events cannot be read: {unreadable}") from error
+        raise RunFailed(f"the events cannot be read: {without_step(error)}") from error
     except NoRoom as error:
         raise RunFailed(str(error)) from error
     finally:

@@ -26,6 +26,7 @@ from beam_pipelines.flink_flags import known_to_beam
 from beam_pipelines.live_flags import RESTARTS
 from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
+from todoke.in_beam import without_step
 from todoke.preflight import check_channels, check_job, check_pubsub, check_store_release
 from todoke.sources import opened
 from todoke.tables import numbers, words
@@ -201,11 +202,9 @@ def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence
         try:
             pipeline.run().wait_until_finish()
         except UnreadableFile as error:
-            unreadable, _, _ = str(error).partition(" [while running ")  # Beam names the step
-            raise RunFailed(f"the events cannot be read: {unreadable}") from error
+            raise RunFailed(f"the events cannot be read: {without_step(error)}") from error
         except NoRoom as error:
-            full, _, _ = str(error).partition(" [while running ")
-            raise RunFailed(full) from error
+            raise RunFailed(without_step(error)) from error
         except (OSError, RuntimeError) as error:
             raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
 

@@ -145,6 +145,7 @@ def test_it_is_of_now_unless_a_time_is_named(shop: Path, todoke: Todoke) -> None
         (("--engine", "rows"), "--engine: seeds of the store's archive and audits take none"),
         (("--out", "x"), "--out: --write memberships needs a folder"),
         (("--store", "sqlite:none.db"), "none.db"),
+        (("--direct_num_workers=2",), "--direct_num_workers: only with --runner"),
     ],
 )
 def test_wrong_use(shop: Path, todoke: Todoke, flags: tuple[str, ...], cause: str) -> None:

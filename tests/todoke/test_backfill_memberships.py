@@ -210,6 +210,10 @@ def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
         ((*FLAGS, "--events", f"{'x' * 300}*.jsonl", "--out", "out"), "--events: there is no file ./xxx"),
         ((*FLAGS, "--events", "none.jsonl", "--out", "out"), "--events: there is no file none.jsonl"),
         ((*FLAGS, "--events", "calls.jsonl", "--out", "out", "--runner", "DataflowRunner"), "takes no --runner of"),
+        (
+            (*FLAGS, "--events", "calls.jsonl", "--out", "out", "--direct_num_workers=2"),
+            "--direct_num_workers: only with --runner",
+        ),
         ((*FLAGS[:4], "--events", "calls.jsonl"), "--store: name the store"),
         ((*FLAGS[:4], "--events", "calls.jsonl", "--store", "sqlite:x.db", "--out", "out"), "--out: --write member"),
     ],

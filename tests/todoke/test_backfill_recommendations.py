@@ -131,6 +131,7 @@ def test_what_cannot_be_asked_is_refused(shop: Path, todoke: Todoke) -> None:
         return done.stderr
 
     assert "--engine: recommendations are counted by columns alone" in refused(*WRITE[1:], "--engine", "rows")
+    assert "--direct_num_workers: only with --runner" in refused(*WRITE[1:], "--direct_num_workers", "2")
     assert "--store: name the store" in refused("--definitions", "shop.yaml", "--write", "recommendations")
     (shop / "shop.yaml").write_text("segments: {s: {owner: o, members: {event: A}}}")
     assert "--definitions: a section `recommend` says what is counted" in refused(*WRITE[1:])
