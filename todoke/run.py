@@ -37,6 +37,7 @@ from transforms.events.files import UnreadableFile
 from transforms.events.kept.pruning import KEPT_FOR, prune
 from transforms.events.progress import Progress as Counted
 from transforms.events.queue.file import NoQueue
+from transforms.events.row_files import whole_file
 from transforms.job import Job
 from transforms.metrics.report import Summary, accounts_add_up, report_json
 from transforms.storage.control import Control, oldest_control
@@ -289,7 +290,7 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
 
 
 def write_report(place: str, report: dict[str, Any]) -> None:
-    """The report as a file of JSON, on any file system that Beam knows.
+    """The report as a file of JSON, whole or not at all, on any file system that Beam knows.
 
     Raises:
       RunFailed: it cannot be written.
@@ -300,7 +301,8 @@ def write_report(place: str, report: dict[str, Any]) -> None:
             with FileSystems.create(place, mime_type="application/json") as file:
                 file.write(data)
         else:
-            Path(place).write_bytes(data)
+            with whole_file(Path(place)) as unfinished:
+                unfinished.write_bytes(data)
     except (OSError, ValueError, BeamIOError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         raise RunFailed(f"the report cannot be written: {place}: {cause}; all else is done") from error

@@ -2,10 +2,14 @@
 
 import gzip
 import json
+import resource
 import time
 from pathlib import Path
 
 import pytest
+
+from todoke.run import write_report
+from transforms.errors import RunFailed
 
 FLAGS = {"--definitions": "definitions.yaml", "--events": "events.jsonl", "--store": "sqlite:new.db"}
 
@@ -167,6 +171,20 @@ def test_a_run_that_fails_says_so_first(process, finished, debug):
     if not debug:
         assert done.stderr.startswith("todoke: the pipeline failed: OSError: [Errno 28] No space left on device")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_report_that_cannot_be_written_whole_takes_the_place_of_none(tmp_path):
+    place, limits = tmp_path / "report.json", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_report(str(place), {"read": 1})
+    before = place.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
+    try:
+        with pytest.raises(RunFailed, match="the report cannot be written"):
+            write_report(str(place), {"read": 2, "applied": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert place.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_a_report_that_cannot_be_written_is_named(run):
