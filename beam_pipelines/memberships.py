@@ -2,11 +2,14 @@
 
 Files are written beside, and take their names when all are whole. `manifest.json` comes last: a folder without it is
 unfinished. Whoever died is repeated by starting the job again, and a step that is tried again goes on where it stood.
+Of two jobs at once for one folder, the one that began later makes it, and the other fails: no file of one is among those
+of the other.
 """
 
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,7 @@ def build(pipeline: beam.Pipeline, asked: Backfill, parts: int, report: str | No
     assert asked.out is not None
     assert not asked.of_archive or asked.store is not None
     read = ReadArchive(asked.store) if asked.of_archive and asked.store else ReadEvents(asked.config.source)
-    write = WriteMemberships(asked.config.definitions, asked.as_of, parts, unfinished(asked.out))
+    write = WriteMemberships(asked.config.definitions, asked.as_of, parts, unfinished(asked))
     counts = pipeline | "Read" >> read | "Memberships" >> write
     _ = counts | "Together" >> beam.combiners.ToList() | "Finish" >> beam.Map(_finish, asked, parts, report)
 
@@ -108,24 +111,31 @@ def _size(source: Source) -> int:
     return size
 
 
-def unfinished(out: str) -> str:
-    """Where files are before all are whole."""
+def unfinished(asked: Backfill) -> str:
+    """Where the files of a run are before all are whole; no other run has the same folder."""
+    assert asked.out is not None
+    return f"{_unfinished(asked.out)}/{asked.config.launched}"
+
+
+def _unfinished(out: str) -> str:
     return f"{out.rstrip('/')}/unfinished"
 
 
 def begin(out: str) -> None:
-    """Delete what somebody who died left: the files of a folder without a manifest, too."""
-    _delete_unfinished(out)
+    """Delete what somebody who died left: the files of a folder without a manifest, too.
+
+    Whoever works on the folder yet loses its files, and fails when it is to give them their names.
+    """
+    _delete_folder(_unfinished(out))
     place = out.rstrip("/")
     if not FileSystems.exists(f"{place}/{MANIFEST}"):
         _delete(_files(place, _NAMED))
 
 
-def _delete_unfinished(out: str) -> None:
-    folder = unfinished(out)
+def _delete_folder(folder: str) -> None:
     if FileSystems.exists(folder):
         _delete([folder])
-    _delete(_files(folder, "*"))  # of a bucket, which has no folders
+    _delete(_files(folder, "**"))  # of a bucket, which has no folders
 
 
 def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) -> dict[str, Any]:
@@ -152,34 +162,38 @@ def finish(asked: Backfill, engine: str, sums: Mapping[str, int], files: int) ->
         "segments": segments,
         "files": names,
     }
-    if _ended(out, report):
+    made = unfinished(asked)
+    if _ended(out, made, report):
         return report
-    _name_files(out, names)
-    _delete_unfinished(out)
+    _name_files(out, made, names)
+    _delete_folder(made)
+    if "://" not in out:
+        with suppress(OSError):  # somebody else works on the folder, too
+            Path(_unfinished(out)).rmdir()
     write_json(f"{out}/{MANIFEST}", report)
     return report
 
 
-def _ended(out: str, report: Mapping[str, Any]) -> bool:
+def _ended(out: str, folder: str, report: Mapping[str, Any]) -> bool:
     """Whether a try before this one came to its end, and the runner did not hear of it."""
     return (
         FileSystems.exists(f"{out}/{MANIFEST}")
-        and not _files(unfinished(out), "*.parquet")
+        and not _files(folder, "*.parquet")
         and read_manifest(out) == report
         and _names(_files(out, _NAMED)) == {*report["files"]}
     )
 
 
-def _name_files(out: str, names: list[str]) -> None:
-    made, there = _names(_files(unfinished(out), "*.parquet")), _names(_files(out, _NAMED))
+def _name_files(out: str, folder: str, names: list[str]) -> None:
+    made, there = _names(_files(folder, "*.parquet")), _names(_files(out, _NAMED))
     waiting = [name for name in names if name.removeprefix(_PREFIX) in made]
     of_another = FileSystems.exists(f"{out}/{MANIFEST}")  # else a try before this one has named some
     if lost := sorted({*names} - {*waiting} - (set() if of_another else there)):
-        raise RunFailed(f"{out}: {lost[0]} is not there")
+        raise RunFailed(f"{out}: {lost[0]} is not there: another run began to write the folder, or deleted it")
     if of_another:  # whatever is named from here on is of this run
         _delete([f"{out}/{MANIFEST}"])
     _delete(f"{out}/{name}" for name in sorted(there if of_another else there - {*names}))
-    sources = [f"{unfinished(out)}/{name.removeprefix(_PREFIX)}" for name in waiting]
+    sources = [f"{folder}/{name.removeprefix(_PREFIX)}" for name in waiting]
     FileSystems.rename(sources, [f"{out}/{name}" for name in waiting])
 
 

@@ -78,7 +78,7 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
             report = _in_beam(asked, beam_flags)
         else:
             write = _here if engine == "columns" else _by_rows
-            sums, files = write(asked, beam_flags, memberships.unfinished(out))
+            sums, files = write(asked, beam_flags, memberships.unfinished(asked))
             report = memberships.finish(asked, engine, sums, files)
     except UnreadableFile as error:
         raise RunFailed(f"the events cannot be read: {without_step(error)}") from error

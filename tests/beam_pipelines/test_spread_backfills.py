@@ -66,12 +66,13 @@ def test_every_runner_gets_the_same_steps(asked: Any, kind: str) -> None:
 def test_no_file_of_another_run_takes_the_place_of_one_that_is_lost(asked: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     backfill = asked(BY_COLUMNS, "--write=memberships", "--events=EVENTS", f"--out={out}")
+    folder = Path(memberships.unfinished(backfill))
 
     def made(*numbers: int) -> None:
         memberships.begin(str(out))
         for number in numbers:
-            (out / "unfinished").mkdir(parents=True, exist_ok=True)
-            (out / "unfinished" / f"{number:05}.parquet").write_bytes(b"x")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number:05}.parquet").write_bytes(b"x")
 
     made(0, 1)
     names = memberships.finish(backfill, "columns", {}, 2)["files"]
@@ -82,7 +83,7 @@ def test_no_file_of_another_run_takes_the_place_of_one_that_is_lost(asked: Any, 
         assert sorted(path.name for path in out.glob("m*")) == ["manifest.json", *names]  # those of the run before
     (out / "manifest.json").unlink()
     made(0, 1)
-    (out / "unfinished" / "00001.parquet").rename(out / "memberships-00001.parquet")  # a try before this one
+    (folder / "00001.parquet").rename(out / "memberships-00001.parquet")  # a try before this one
     assert memberships.finish(backfill, "columns", {}, 2)["files"] == [path.name for path in sorted(out.glob("*.p*"))]
 
 

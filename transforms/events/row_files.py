@@ -4,10 +4,12 @@ Rows are written as they come into one plain file a part; then each of these bec
 for. No step holds more than a chunk. A file that is there already is replaced when the new one is whole.
 """
 
+import fcntl
 import gzip
+import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ TIME = pa.timestamp("us", tz="UTC")
 def whole_file(place: Path) -> Iterator[Path]:
     """Where to write what takes the place of a file once it is whole: beside it, and not at all if that fails.
 
-    Where a link leads is what is replaced. What is no file (a pipe, `/dev/stdout`) is written as it is.
+    Of two who write the same file at once the second waits for the first, and what it writes stays. Where a link leads is what is replaced. What is no file (a pipe, `/dev/stdout`) is written as it is.
 
     Raises:
       OSError: it cannot be written.
@@ -42,11 +44,32 @@ def whole_file(place: Path) -> Iterator[Path]:
     place = place.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     unfinished = place.with_name(f".{place.name}.part")
+    file = _locked(unfinished)
     try:
         yield unfinished
+        os.fsync(file)
         unfinished.replace(place)
-    finally:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+
+
+def _locked(place: Path) -> int:
+    """A file that nobody else writes until it is closed; where files cannot be locked, it is open."""
+    while True:
+        file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(place.stat(), os.fstat(file)):
+                    return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # whoever was before has given it its name meanwhile, or deleted it
 
 
 class RowFiles:
