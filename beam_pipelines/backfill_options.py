@@ -11,7 +11,7 @@ from beam_pipelines.beam_flags import names_dataflow
 from beam_pipelines.flag_words import read_flags
 from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
 from beam_pipelines.options import CONTROL_RATE, Config, add_log_format
-from beam_pipelines.places import check_events, check_written
+from beam_pipelines.places import check_apart, check_events, check_written
 from beam_pipelines.values import parsed, read_time
 from transforms.campaigns.load import compiled
 from transforms.campaigns.release import Release
@@ -146,9 +146,12 @@ def parse(argv: list[str]) -> tuple[Backfill, list[str]]:
         raise WrongUse("--flink: seeds are made on this machine")
     if not of_archive:
         check_events(source)
-    for flag, place in (("--report", flags.report), ("--dead-letters", flags.dead_letters)):
+    written = (("--report", flags.report), ("--dead-letters", flags.dead_letters))
+    for flag, place in written:
         if place is not None and ":" not in place:
             check_written(flag, place)
+    read = ("definitions", "store") if of_archive else ("events", "definitions", "store")
+    check_apart(written, [(f"--{name}", getattr(flags, name)) for name in read])
     if flags.out is not None:
         _check_out(flags.out)
     if flags.write != "seeds" and names_dataflow(beam_flags):

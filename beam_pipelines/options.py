@@ -13,7 +13,7 @@ from beam_pipelines.beam_flags import names_dataflow, names_job_server
 from beam_pipelines.flag_words import read_flags
 from beam_pipelines.flink_flags import add_flink_flags, name_places, on_flink
 from beam_pipelines.live_flags import ACCOUNTED, add_live_flags, check_live_flags, read_control
-from beam_pipelines.places import check_events, check_written
+from beam_pipelines.places import check_apart, check_events, check_written
 from beam_pipelines.values import parsed, read_time
 from beam_pipelines.variables import parse_variables
 from transforms.campaigns.load import compiled
@@ -360,6 +360,8 @@ def _check_written(flags: argparse.Namespace) -> None:
         check_written("--report", flags.report)
         if not Path(flags.report).parent.is_dir():
             raise WrongUse(f"--report: there is no folder {Path(flags.report).parent}")
+    written = (("--dead-letters", flags.dead_letters), ("--report", flags.report))
+    check_apart(written, [(f"--{name}", getattr(flags, name)) for name in ("events", "definitions", "store")])
 
 
 def _check_dataflow(config: Config) -> None:

@@ -1,12 +1,14 @@
 """Files and folders that flags name, looked at before anything is started. Nothing here imports Beam."""
 
 import os
+from collections.abc import Iterable, Iterator
+from glob import glob
 from pathlib import Path
 
 from transforms.errors import WrongUse
 from transforms.events.sources import BigQuery, Files, Source
 
-__all__ = ["check_events", "check_written"]
+__all__ = ["check_apart", "check_events", "check_written"]
 
 _PATTERN = "*?[{"
 
@@ -66,3 +68,29 @@ def check_written(flag: str, place: str, *, folder: bool = False) -> None:
         raise WrongUse(f"{flag}: {place} cannot be made: {error.strerror}") from error
     if not os.access(standing, os.W_OK):
         raise WrongUse(f"{flag}: {place} cannot be written: permission denied")
+
+
+def check_apart(written: Iterable[tuple[str, str | None]], read: Iterable[tuple[str, str | None]]) -> None:
+    """Find a file that would be written over what is read, or over another that is written.
+
+    Args:
+      written: files by their flags; what has `*` in it is many, and passed over, as is what is elsewhere.
+      read: files, patterns of them and stores by their flags; folders are passed over.
+
+    Raises:
+      WrongUse: there is one.
+    """
+    taken = {file: flag for flag, place in read if place is not None for file in _files(place)}
+    for flag, place in written:
+        if place is None or ":" in place or "*" in place:
+            continue
+        file = Path(place).resolve()
+        if (other := taken.setdefault(file, flag)) != flag:
+            raise WrongUse(f"{flag}: {place} is what {other} names: name another file")
+
+
+def _files(place: str) -> Iterator[Path]:
+    """The files of this machine that a flag names; a store may not be there yet."""
+    path = place.removeprefix("sqlite:").removeprefix("queue:").removeprefix("bigquery:")
+    found = [path] if Path(path).exists() or place.startswith("sqlite:") else glob(path)  # noqa: PTH207 - also absolute
+    yield from (Path(each).resolve() for each in found if not Path(each).is_dir())

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import msgspec
 import pyarrow as pa
 
-from beam_pipelines.places import check_written
+from beam_pipelines.places import check_apart, check_written
 from todoke.store import open_asked
 from todoke.terminal import json_text, print_error
 from transforms.errors import RunFailed, WrongUse
@@ -73,6 +73,7 @@ def export(url: str, asked: dict[str, str], *, json: bool) -> None:
         raise WrongUse("name what is to be exported: --events, --members, --sends or --user")
     for kind, pattern in asked.items():
         _check(kind, pattern)
+    check_apart([(f"--{kind}", pattern) for kind, pattern in asked.items()], [("--store", url)])
     if len(set(asked.values())) < len(asked):
         raise WrongUse("events, members and sends go to files of their own; two of these have the same name")
     said: dict[str, dict[str, int]] = {}
@@ -148,6 +149,7 @@ def export_user(url: str, user: str, out: str | None) -> None:
     """
     if out is not None:
         _check("out", out)
+        check_apart([("--out", out)], [("--store", url)])
     with closing(open_asked(url)) as store:
         found = person(store, user)
         if found.row is None and not any(True for part in PARTS for _ in rows_of(store, found, part)):

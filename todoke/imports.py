@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 
 from beam_pipelines.options import Config
-from beam_pipelines.places import check_events, check_written
+from beam_pipelines.places import check_apart, check_events, check_written
 from beam_pipelines.values import parsed, read_time
 from todoke.control import is_live, open_events, publish_evenly
 from todoke.sources import opened
@@ -71,7 +71,7 @@ def import_files(asked: AskedImport, *, json: bool) -> None:
       RunFailed, StoreError, ControlFailed: it failed. Import again: what was imported is a duplicate.
     """
     table, places = _mapping(asked.mapping), _places(asked.files)
-    _check(asked)
+    _check(asked, places)
     sources = _opened(places, asked.query_limit)
     importing = _Importing(table, sources, None if asked.time is None else read_time("--time", asked.time))
     try:
@@ -139,7 +139,7 @@ def _opened(places: Sequence[str], limit: int) -> dict[str, TableStreams | None]
     return found
 
 
-def _check(asked: AskedImport) -> None:
+def _check(asked: AskedImport, places: Sequence[str]) -> None:
     if not asked.dry_run and (asked.to is None) == (asked.store is None):
         raise WrongUse("name where the rows go: --to a file, a topic or a queue, or --store; or --dry-run")
     if asked.store is not None and asked.definitions is None:
@@ -147,6 +147,9 @@ def _check(asked: AskedImport) -> None:
     if asked.to is not None and not is_live(asked.to) and "*" not in asked.to:
         check_written("--to", asked.to)
     check_written("--dead-letters", asked.dead_letters)
+    read = [("--mapping", asked.mapping), ("--definitions", asked.definitions), ("--store", asked.store)]
+    written = (("--to", asked.to), ("--dead-letters", asked.dead_letters))
+    check_apart(() if asked.dry_run else written, [*read, *(("FILES", place) for place in places)])
 
 
 class _Importing:

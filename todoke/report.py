@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.padding import Padding
 
-from beam_pipelines.places import check_written
+from beam_pipelines.places import check_apart, check_written
 from beam_pipelines.values import read_time
 from todoke.names import say_unknown
 from todoke.report_words import comparison_words, mean_words, p_words, ratio_words, verdict_words
@@ -52,6 +52,7 @@ def report(
     asked = None if as_of is None else read_time("--as-of", as_of)
     if html is not None:
         check_written("--html", html)
+        check_apart([("--html", html)], [("--store", url)])
     known = None if definitions is None else _definitions(definitions)
     begun = None if programme is None else _programme_start(programme, known)
     with open_asked_reader(url) as reader:

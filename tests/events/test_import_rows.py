@@ -217,8 +217,14 @@ def test_what_is_no_text_says_what_it_is(data: bytes, text: Plain, said: str) ->
 def test_an_encoding_is_named() -> None:
     assert rows("id;at\nJos\xe9;1\n".encode("cp1252"), delimiter=";", encoding="cp1252")[0].cells["id"] == "Jos\xe9"
     assert rows("id\n\u5c4a\n".encode("utf-16"), encoding="utf-16")[0].cells == {"id": "\u5c4a"}
-    with pytest.raises(UnreadableFile, match="unknown encoding"):
-        rows(b"id\n", encoding="utf-9")
+    for name in ("utf-9", "hex", "rot13", "zlib", "a\0b"):
+        with pytest.raises(UnreadableFile, match=r"a\.csv: .* is no encoding of text"):
+            rows(b"id\n", encoding=name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf_8", "U8", "utf-8-sig", "cp65001"])
+def test_a_mark_before_the_header_is_none_of_it_however_utf_8_is_called(encoding: str) -> None:
+    assert rows(b"\xef\xbb\xbfid\na\n", encoding=encoding)[0].cells == {"id": "a"}
 
 
 def test_rows_of_parquet_and_of_lines_have_numbers(tmp_path: Any) -> None:

@@ -18,6 +18,7 @@ from transforms.events.avro import columns_of_avro
 from transforms.events.decode import Cause
 from transforms.events.files import LONGEST_LINE, UnreadableFile, messages_of_file
 from transforms.events.imports.mapping import Csv, Rejected
+from transforms.events.plain import quoted
 from transforms.events.sources import AVRO, PARQUET
 
 __all__ = ["Row", "read_rows", "rows_of_objects"]
@@ -141,12 +142,16 @@ class _Lines:
         self._name = name
         opened = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
         try:
-            codecs.lookup(text.encoding)
-        except LookupError as error:
-            raise UnreadableFile(f"{name}: {error}; name one that Python knows, such as utf-8 or cp1252") from None
-        _check_text(opened, name, text.encoding)
-        encoding = "utf-8-sig" if text.encoding.lower() in ("utf-8", "utf8") else text.encoding
-        self._text = io.TextIOWrapper(opened, encoding, errors="surrogateescape", newline="")
+            encoding = codecs.lookup(text.encoding).name
+            if encoding == "utf-8":
+                encoding = "utf-8-sig"  # without the mark that Excel writes
+            self._text = io.TextIOWrapper(opened, encoding, errors="surrogateescape", newline="")
+        except (LookupError, ValueError):
+            said = quoted(text.encoding)
+            raise UnreadableFile(
+                f"{name}: {said} is no encoding of text; name one that Python knows, such as utf-8 or cp1252"
+            ) from None
+        _check_text(opened, name, encoding)
 
     def __iter__(self) -> Iterator[str]:
         return self
