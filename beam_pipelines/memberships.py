@@ -2,8 +2,8 @@
 
 Files are written beside, and take their names when all are whole. `manifest.json` comes last: a folder without it is
 unfinished. Whoever died is repeated by starting the job again, and a step that is tried again goes on where it stood.
-Of two jobs at once for one folder, the one that began later makes it, and the other fails: no file of one is among those
-of the other.
+Of two jobs at once for one folder, the one that began later makes it, and the other fails: no file of one is among
+those of the other.
 """
 
 import logging

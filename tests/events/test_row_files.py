@@ -44,7 +44,12 @@ def test_of_two_at_once_each_is_whole_and_the_later_stays(tmp_path: Path) -> Non
 def test_a_file_that_fails_leaves_the_one_before_and_nothing_else(tmp_path: Path) -> None:
     place = tmp_path / "out.jsonl"
     place.write_text("before")
-    with pytest.raises(ZeroDivisionError), whole_file(place) as unfinished:
-        unfinished.write_text("half")
-        _ = 1 / 0
+
+    def fail() -> None:
+        with whole_file(place) as unfinished:
+            unfinished.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"out.jsonl": "before"}

@@ -1,4 +1,4 @@
-"""A file that a command writes is none that it reads, nor another that it writes: it is refused, and nothing is lost."""
+"""A file that a command writes is none that it reads, nor another that it writes: it is refused, nothing is lost."""
 
 import json
 from pathlib import Path

@@ -33,7 +33,8 @@ TIME = pa.timestamp("us", tz="UTC")
 def whole_file(place: Path) -> Iterator[Path]:
     """Where to write what takes the place of a file once it is whole: beside it, and not at all if that fails.
 
-    Of two who write the same file at once the second waits for the first, and what it writes stays. Where a link leads is what is replaced. What is no file (a pipe, `/dev/stdout`) is written as it is.
+    Of two who write the same file at once the second waits for the first, and what it writes stays. Where a link leads
+    is what is replaced. What is no file (a pipe, `/dev/stdout`) is written as it is.
 
     Raises:
       OSError: it cannot be written.
