@@ -73,9 +73,9 @@ def export(url: str, asked: dict[str, str], *, json: bool) -> None:
         raise WrongUse("name what is to be exported: --events, --members, --sends or --user")
     for kind, pattern in asked.items():
         _check(kind, pattern)
-    check_apart([(f"--{kind}", pattern) for kind, pattern in asked.items()], [("--store", url)])
     if len(set(asked.values())) < len(asked):
         raise WrongUse("events, members and sends go to files of their own; two of these have the same name")
+    check_apart([(f"--{kind}", pattern) for kind, pattern in asked.items()], [("--store", url)])
     said: dict[str, dict[str, int]] = {}
     with closing(open_asked(url)) as store:
         for kind, pattern in asked.items():
