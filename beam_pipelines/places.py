@@ -92,5 +92,6 @@ def check_apart(written: Iterable[tuple[str, str | None]], read: Iterable[tuple[
 def _files(place: str) -> Iterator[Path]:
     """The files of this machine that a flag names; a store may not be there yet."""
     path = place.removeprefix("sqlite:").removeprefix("queue:").removeprefix("bigquery:")
-    found = [path] if Path(path).exists() or place.startswith("sqlite:") else glob(path)  # noqa: PTH207 - also absolute
-    yield from (Path(each).resolve() for each in found if not Path(each).is_dir())
+    # `Path` raises where a name is too long, and globs from a folder only.
+    found = [path] if place.startswith("sqlite:") or os.path.exists(path) else glob(path)  # noqa: PTH110, PTH207
+    yield from (Path(each).resolve() for each in found if not os.path.isdir(each))  # noqa: PTH112

@@ -5,7 +5,9 @@ A row is one decoded event: whose it is (`key`), when, what names it, and the co
 About `TOKEN` that is the hash of a token, and whether it is live; about `BLOCKED` an address.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +67,22 @@ class Spill:
     def __init__(self, folder: Path, parts: int) -> None:
         self.folder = folder
         self.parts = parts
-        self._files = 0
+        #: By word and part, as they were written: a look into the folder would cost each part a look at all files.
+        self._files: defaultdict[str, defaultdict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
+        self._numbers = count()
 
     def write(self, word: str, rows: pl.DataFrame) -> None:
         """Add rows to the parts that their keys belong to."""
         for part, some in divided(rows, self.parts):
-            self._files += 1
-            put_aside(some, self.folder / f"{word}-{part:03}-{self._files:06}.parquet")
+            place = self.folder / f"{word}-{part}-{next(self._numbers)}.parquet"
+            put_aside(some, place)
+            self._files[word][part].append(place)
 
     def files(self, word: str, part: int | None = None) -> list[Path]:
         """The files of one part, or of all."""
-        return sorted(self.folder.glob(f"{word}-{'*' if part is None else f'{part:03}'}-*.parquet"))
+        if part is None:
+            return [file for _, files in sorted(self._files[word].items()) for file in files]
+        return list(self._files[word][part])
 
     def scan(self, word: str, part: int | None = None) -> pl.LazyFrame:
         """The rows of one part, or of all; columns that are nowhere are left out."""
