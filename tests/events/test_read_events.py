@@ -23,7 +23,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from transforms.events.decode import Cause, Refused, decode
 from transforms.events.event import Event
 from transforms.events.sources import Files, Subscription, parse_source
-from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, read_messages
+from transforms.events.transforms import Decode, ReadEvents, WriteDeadLetters, found_files, read_messages
 from transforms.users.inputs.transforms import KeyInputs
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -130,6 +130,19 @@ def test_a_pattern_reads_each_file_and_a_letter_names_its_own(run: Run) -> None:
         str(run.folder / f"day-{number}.jsonl") for number in range(3)
     ]
     assert {letter["payload"] for letter in letters} == {"bad"}
+
+
+def test_hidden_files_are_none_of_a_pattern_that_does_not_ask_for_them(run: Run) -> None:
+    (run.folder / "day.jsonl").write_bytes(track(1))
+    for name in (".day.jsonl", "._day.jsonl"):  # half a copy of rsync, what macOS puts beside a file
+        (run.folder / name).write_bytes(b"\0\5" + track(2))
+    for pattern in ("*.jsonl", "[.d]*.jsonl"):
+        events, letters = run(str(run.folder / pattern))
+        assert ([event.id for event in events], letters) == (["m1"], [])
+        assert found_files(str(run.folder / pattern), 1) == [(str(run.folder / "day.jsonl"), len(track(1)))]
+    for named in (".d*.jsonl", ".day.jsonl"):
+        events, letters = run(str(run.folder / named))
+        assert (events, len(letters)) == ([], 1)
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "events.parquet"])

@@ -132,13 +132,19 @@ def read_messages(source: Bounded) -> Iterator[bytes]:
 def found_files(pattern: str, most: int | None = None) -> list[tuple[str, int]]:
     """The files of a pattern, or of a path that would be one, and their sizes in bytes; `most` of them if so many do.
 
+    Hidden files, whose names begin with a point, are only of a pattern for names that do.
+
     Raises:
       OSError: nobody knows.
     """
     if "://" not in pattern and os.path.isfile(pattern):  # noqa: PTH113 - a pattern may be longer than a name
         return [(pattern, Path(pattern).stat().st_size)]
     found = FileSystems.match([pattern], [most])[0].metadata_list
-    return [(metadata.path, metadata.size_in_bytes) for metadata in found]
+    hidden = pattern.rpartition("/")[2].startswith(".")
+    shown = [each for each in found if hidden or not each.path.rpartition("/")[2].startswith(".")]
+    if not shown and len(found) == most:  # there may be others behind hidden ones
+        return found_files(pattern)[:most]
+    return [(metadata.path, metadata.size_in_bytes) for metadata in shown]
 
 
 def _found(pattern: str) -> list[tuple[str, int]]:
