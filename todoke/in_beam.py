@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.flag_words import names_of
-from todoke.terminal import last_line
+from todoke.terminal import cause_of
 from transforms.errors import RunFailed, WrongUse
 from transforms.storage.scratch.folder import scratch_folder
 
@@ -61,5 +61,5 @@ def report_of(
             with FileSystems.open(place) as file:
                 report: dict[str, Any] = msgspec.json.decode(file.read())
         except (OSError, RuntimeError, BeamIOError) as error:
-            raise RunFailed(f"{failed}: {last_line(str(error)) or type(error).__name__}") from error
+            raise RunFailed(f"{failed}: {cause_of(error)}") from error
     return report

@@ -25,7 +25,7 @@ from beam_pipelines.backfill_options import Backfill
 from todoke.in_beam import is_in_beam, without_step
 from todoke.run import run_bounded
 from todoke.sources import opened
-from todoke.terminal import last_line
+from todoke.terminal import cause_of
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed
 from transforms.events.files import UnreadableFile
@@ -85,9 +85,7 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
     except NoRoom as error:
         raise RunFailed(str(error)) from error
     except (OSError, RuntimeError, BeamIOError) as error:
-        raise RunFailed(
-            f"the memberships cannot be written: {last_line(str(error)) or type(error).__name__}"
-        ) from error
+        raise RunFailed(f"the memberships cannot be written: {cause_of(error)}") from error
     return report | {"files": len(report["files"]), "elapsed_s": round(time.monotonic() - started, 3)}
 
 

@@ -30,7 +30,7 @@ from todoke.in_beam import without_step
 from todoke.preflight import check_channels, check_job, check_pubsub, check_store_release
 from todoke.sources import opened
 from todoke.tables import numbers, words
-from todoke.terminal import Screen, last_line
+from todoke.terminal import Screen, cause_of
 from transforms.campaigns.load import compiled
 from transforms.errors import RunFailed, WrongUse
 from transforms.events.files import UnreadableFile
@@ -207,7 +207,7 @@ def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence
         except NoRoom as error:
             raise RunFailed(without_step(error)) from error
         except (OSError, RuntimeError) as error:
-            raise RunFailed(f"the pipeline failed: {last_line(str(error)) or type(error).__name__}") from error
+            raise RunFailed(f"the pipeline failed: {cause_of(error)}") from error
 
 
 def _check_handed_over(report: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from transforms.events.plain import escaped, plain, plain_lines
 
-__all__ = ["Screen", "json_text", "last_line", "plain_text", "print_error", "print_plain"]
+__all__ = ["Screen", "cause_of", "json_text", "last_line", "plain_text", "print_error", "print_plain"]
 
 #: Blanks at the end of a line, with the terminal codes that end their style.
 _FILL = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
@@ -46,6 +46,18 @@ def print_error(text: str) -> None:
 def last_line(text: str) -> str:
     """The last line that is not blank: it has the cause if Beam put a worker's traceback into a message."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def cause_of(error: Exception) -> str:
+    """What a pipeline failed of, in one line.
+
+    Raises:
+      KeyboardInterrupt: of nothing: the command was stopped while Beam was in a step, which put that into words.
+    """
+    said = last_line(str(error)) or type(error).__name__
+    if said.startswith(KeyboardInterrupt.__name__):
+        raise KeyboardInterrupt from error
+    return said
 
 
 def plain_text(text: str, style: str = "") -> Text:

@@ -5,14 +5,16 @@ import logging
 import unicodedata
 from pathlib import Path
 
+import apache_beam as beam
 import msgspec
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from todoke.cli import app
-from todoke.terminal import json_text
+from todoke.terminal import cause_of, json_text
 from transforms.events.plain import plain, plain_lines, plain_records, quoted
 
 #: A title of the window, red, C1, right to left, a half-hidden tag, a line that looks like another one.
@@ -163,3 +165,19 @@ def test_logs_hold_no_commands(caplog: pytest.LogCaptureFixture) -> None:
     made = plain_records(logging.LogRecord)("a", logging.ERROR, "p", 1, "failed", (), traced)
     assert "Traceback" in logging.Formatter().format(made)
     assert commands(logging.Formatter().format(made)) == set()
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ValueError])
+def test_who_stops_a_command_in_a_step_of_beam_sees_no_failure(kind: type[BaseException]) -> None:
+    def fail(_: int) -> int:
+        raise kind
+
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _ = pipeline | beam.Create([1]) | "Fail" >> beam.Map(fail)
+    with pytest.raises((RuntimeError, ValueError)) as failed:
+        pipeline.run()
+    if kind is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            cause_of(failed.value)
+    else:
+        assert "Fail" in cause_of(failed.value)
