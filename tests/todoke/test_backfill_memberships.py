@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,19 @@ def test_whoever_is_killed_is_made_good_by_the_same_command_and_nothing_is_sent(
         server.stop()
     assert members(shop / "out").equals(members(shop / "whole"))
     assert not (shop / "outbox").exists()
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner=FnApiRunner",)])
+def test_a_full_temporary_folder_is_named(shop: Path, runner: tuple[str, ...]) -> None:
+    command = [str(COMMAND), "backfill", *FLAGS, *runner, "--events", "calls.jsonl", "--out", "out"]
+    limited = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)); os.execv(*sys.argv[1:2], "
+    )
+    words = [sys.executable, "-c", f"{limited}sys.argv[1:])", *command]
+    done = subprocess.run(words, cwd=shop, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "make room there, or name another folder in TMPDIR" in done.stderr
+    assert not (shop / "out" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(

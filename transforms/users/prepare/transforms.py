@@ -23,6 +23,7 @@ from transforms.events.decode import Refused, decode_announced
 from transforms.events.sources import ReceivedMessage
 from transforms.segments.columns.layout import Needs, Prepared
 from transforms.storage.scratch.folder import scratch_folder
+from transforms.storage.scratch.records import NoRoom
 from transforms.storage.transforms import StoreDoFn
 from transforms.users.export import archive_messages
 from transforms.users.prepare.parts import write_part
@@ -287,13 +288,20 @@ class _Ask(beam.DoFn):
 
 @contextmanager
 def _spilled(blobs: Iterable[bytes]) -> Iterator[pl.LazyFrame]:
-    """The rows of blobs, scanned from files that are there while this is open."""
+    """The rows of blobs, scanned from files that are there while this is open.
+
+    Raises:
+      NoRoom: they cannot be written.
+    """
     with scratch_folder() as place:
         files: list[Path] = []
         for blob in blobs:
             if blob:
                 files.append(place / f"{len(files):06}.parquet")
-                files[-1].write_bytes(blob)
+                try:
+                    files[-1].write_bytes(blob)
+                except OSError as error:
+                    raise NoRoom.of(error) from error
         yield scanned(files)
 
 
