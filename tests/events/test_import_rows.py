@@ -360,41 +360,6 @@ def test_rows_without_the_id_that_should_tell_them_apart_are_not_one(empty: str 
     assert again == first
 
 
-@pytest.mark.parametrize(
-    ("plain", "cause"),
-    [
-        ({"event": "x"}, "user"),
-        ({"user": "id"}, "an `event`, `attributes`"),
-        ({"user": "id", "attributes": {"a": "a"}, "properties": {"b": "b"}}, "`properties`"),
-        ({"user": "id", "attributes": {"a": {"type": "text"}}}, r"`attributes\.a`: name either"),
-        (
-            {"user": "id", "attributes": {"a": {"column": "a", "type": "word"}}},
-            r"`attributes\.a`: `type`: expected one of text, .*list; found \"word\"",
-        ),
-        (
-            {"user": "id", "attributes": {"a": {"column": "a", "typo": 1}}},
-            r"`attributes\.a`: unknown field `typo`; expected one of column, ",
-        ),
-        ({"user": "id", "events": "x"}, "unknown field `events`; expected one of user, "),
-        (
-            {"user": "id", "event": "x", "csv": {"separator": ";"}},
-            "`csv`: unknown field `separator`; expected one of delimiter",
-        ),
-        (
-            {"user": "id", "event": "x", "properties": {"a": {"column": "a", "type": ["text"]}}},
-            "`type`: expected one of",
-        ),
-        ({"user": "id", 3: "x"}, "unknown field `3`"),
-        ({"user": "id", "event": "x", "zone": "Europe/Atlantis"}, "no time zone"),
-        ({"user": "id", "event": "x", "csv": {"delimiter": "||"}}, "one character"),
-        ([], "object"),
-    ],
-)
-def test_a_mapping_with_a_mistake(plain: Any, cause: str) -> None:
-    with pytest.raises(ValueError, match=cause):
-        read_mapping(plain)
-
-
 def test_json_is_what_decodes() -> None:
     made = calls(EVERY_TYPE, {"id": "ada", "visitor": "v", "at": "2026-03-10 13:00:00", "n": "1", "f": "2,5", "w": "x"})
     assert json.loads(msgspec.json.encode(made)) == made

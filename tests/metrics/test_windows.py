@@ -124,8 +124,8 @@ def test_segments_flow_in_early_on_time_and_late_panes(tmp_path: Path, monkeypat
     url = f"sqlite:{tmp_path / 'store.db'}"
     panes: list[list[tuple[int, int, int, int]]] = []
 
-    def opened(url: str) -> Any:
-        store = open_store(url)
+    def opened(url: str, **options: Any) -> Any:
+        store = open_store(url, **options)
         write = store.write_metrics
 
         def watched(rows: Any) -> None:
@@ -195,9 +195,9 @@ def faltering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     made: dict[str, Faltering] = {}
 
     def falter(*methods: str) -> Counter[str]:
-        def open_faltering(url: str) -> Any:
+        def open_faltering(url: str, **options: Any) -> Any:
             if url not in made:
-                made[url] = Faltering(open_store(url), methods, failures)
+                made[url] = Faltering(open_store(url, **options), methods, failures)
             return made[url]
 
         for module in (users, steps):
