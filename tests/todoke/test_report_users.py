@@ -95,6 +95,7 @@ def test_they_are_of_the_same_units_and_say_more(shop: Path, todoke: Todoke) -> 
     assert "% less" in text
 
 
+@pytest.mark.all_in_ci
 def test_quantiles_are_those_of_what_each_was_worth(shop: Path, todoke: Todoke) -> None:
     found = json.loads(todoke("report", *FLAGS, "--quantiles", "--json").stdout)
     assert all(not each["effects"] for each in found["by_user"])
@@ -112,6 +113,7 @@ def test_quantiles_are_those_of_what_each_was_worth(shop: Path, todoke: Todoke) 
             assert each["value"] == np.quantile(mine, each["level"], method="inverted_cdf")
 
 
+@pytest.mark.all_in_ci
 def test_days_on_which_percentages_changed_are_left_out(shop: Path, todoke: Todoke) -> None:
     (shop / "shop.yaml").write_text(SHOP.replace("holdout: 50", "holdout: 20"))
     new = [(user, "Visited", 19 if user % 2 else 6, None) for user in range(2_000, 2_300)]

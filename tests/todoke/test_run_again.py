@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from commands import Todoke
 
 DEFINITIONS = "segments: {seen: {owner: a, members: {event: Seen}}}"
@@ -18,6 +19,7 @@ CALLS = (
 )
 
 
+@pytest.mark.all_in_ci
 def test_a_file_with_aliases_is_run_again_and_the_accounts_add_up(todoke: Todoke, tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(DEFINITIONS, encoding="utf-8")
     (tmp_path / "events.jsonl").write_text("".join(f"{json.dumps(call)}\n" for call in CALLS), encoding="utf-8")

@@ -134,6 +134,7 @@ def test_only_debug_shows_where_an_error_came_from(todoke, words):
     assert (plain.returncode, plain.stderr) == (done.returncode, "todoke: there is no file nowhere.db\n")
 
 
+@pytest.mark.all_in_ci
 def test_the_time_of_a_run_counts_from_the_start_of_the_process(process, finished, tmp_path):
     """Most of a short run is the import of Beam."""
     began = time.monotonic()

@@ -49,6 +49,7 @@ def test_a_port_that_is_taken() -> None:
     assert said == f"todoke: cannot listen at 127.0.0.1:{port}: Address already in use\n"
 
 
+@pytest.mark.all_in_ci
 def test_a_folder_that_another_serve_uses() -> None:
     with held_folder(Path("todoke-data")):
         said = refused("shop.yaml", *FREE)
@@ -88,6 +89,7 @@ def test_a_queue_that_another_job_reads() -> None:
     assert said == "todoke: another job reads the queue todoke-data/events.db: stop it first\n"
 
 
+@pytest.mark.all_in_ci
 def test_definitions_that_are_away_or_have_mistakes_leave_no_folder_behind() -> None:
     assert refused("away/", *FREE) == "todoke: away: there is no such file or folder\n"
     Path("wrong.yaml").write_text(SHOP.replace("members:", "membrs:"))
