@@ -6,7 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["names_dataflow", "names_job_server", "unknown_words"]
+__all__ = ["names_dataflow", "names_job_server", "names_prism", "unknown_words"]
 
 _NAME = re.compile(r"""["'](--?[a-zA-Z][\w-]*)["']""")
 
@@ -27,6 +27,11 @@ def names_dataflow(beam_flags: Sequence[str]) -> bool:
 def names_job_server(beam_flags: Sequence[str]) -> bool:
     """Whether the job goes to a job server of Beam, such as Flink's."""
     return _names(beam_flags, "flink", "portable")
+
+
+def names_prism(beam_flags: Sequence[str]) -> bool:
+    """Whether the job goes to Prism, by its name."""
+    return _names(beam_flags, "prism")
 
 
 def _names(beam_flags: Sequence[str], *runners: str) -> bool:

@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.backfill_options import Backfill
 from beam_pipelines.flag_words import names_of
+from todoke.prism import with_prism
 from todoke.terminal import cause_of
 from transforms.errors import RunFailed, WrongUse
 from transforms.storage.scratch.folder import scratch_folder
@@ -54,7 +55,7 @@ def report_of(
     with scratch_folder() as folder:
         elsewhere = asked.report is not None and "://" in asked.report
         place = asked.report_place if elsewhere and asked.report_place else str(folder / "report.json")
-        pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
+        pipeline = beam.Pipeline(options=PipelineOptions(with_prism(beam_flags), save_main_session=False))
         build(pipeline, asked, place)
         try:
             pipeline.run().wait_until_finish()

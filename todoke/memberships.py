@@ -23,6 +23,7 @@ from beam_pipelines import backfill as job
 from beam_pipelines import memberships
 from beam_pipelines.backfill_options import Backfill
 from todoke.in_beam import is_in_beam, without_step
+from todoke.prism import with_prism
 from todoke.run import run_bounded
 from todoke.sources import opened
 from todoke.terminal import cause_of
@@ -92,7 +93,7 @@ def write_memberships(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, A
 def _in_beam(asked: Backfill, beam_flags: Sequence[str]) -> dict[str, Any]:
     """By the runner that the flags name."""
     assert asked.out is not None
-    pipeline = beam.Pipeline(options=PipelineOptions(list(beam_flags), save_main_session=False))
+    pipeline = beam.Pipeline(options=PipelineOptions(with_prism(beam_flags), save_main_session=False))
     memberships.build(pipeline, asked, memberships.parts_of(asked))
     pipeline.run().wait_until_finish()
     return memberships.read_manifest(asked.out)

@@ -1,4 +1,4 @@
-"""Prism, Beam's local runner for live streams: where it is on this machine, and of which version."""
+"""Prism, Beam's local runner: where it is on this machine, and of which version."""
 
 import logging
 import mmap
@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from beam_pipelines.beam_flags import names_prism
 from todoke.terminal import last_line
 
-__all__ = ["Prism", "beam_version", "find_prism", "installed_prism", "prism_version"]
+__all__ = ["Prism", "beam_version", "find_prism", "installed_prism", "prism_version", "with_prism"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +49,17 @@ def find_prism(flag: str | None = None) -> Prism:
             return Prism(str(cache / "prism"), "a build with Go")
         _log.warning("Prism could not be built: %s", problem)
     return Prism(None, "Beam's own download")
+
+
+def with_prism(beam_flags: Sequence[str]) -> list[str]:
+    """The flags, and where Prism is, if they name it as the runner and not its place: Beam would only download it."""
+    if not names_prism(beam_flags) or any(flag.partition("=")[0] == "--prism_location" for flag in beam_flags):
+        return list(beam_flags)
+    prism = find_prism()
+    if prism.path is None:
+        _log.warning("there is no Prism here, so that Beam downloads it; else install Go, or name it: --prism_location")
+        return list(beam_flags)
+    return [*beam_flags, f"--prism_location={prism.path}"]
 
 
 def installed_prism() -> Prism | None:

@@ -28,6 +28,7 @@ from beam_pipelines.options import Config
 from beam_pipelines.realtime import build
 from todoke.in_beam import without_step
 from todoke.preflight import check_channels, check_job, check_pubsub, check_store_release
+from todoke.prism import with_prism
 from todoke.sources import opened
 from todoke.tables import numbers, words
 from todoke.terminal import Screen, cause_of
@@ -192,7 +193,9 @@ def _run_control(config: Config, store: Control, as_of: int, go: Callable[[Confi
 
 def _run_to_end(config: Config, job: Job, console: Console, beam_flags: Sequence[str], build: Build) -> None:
     named = any(flag.startswith("--runner") for flag in beam_flags)
-    options = _Options([*beam_flags, *(() if named else ("--runner=FnApiRunner",))], save_main_session=False)
+    options = _Options(
+        [*with_prism(beam_flags), *(() if named else ("--runner=FnApiRunner",))], save_main_session=False
+    )
     pipeline = beam.Pipeline(options=options)
     build(pipeline, config, job)
     columns = (SpinnerColumn(), _Counts(job.part(Counted)), TimeElapsedColumn())
@@ -271,7 +274,7 @@ def _run_unbounded(config: Config, flags: argparse.Namespace, argv: Sequence[str
     if not config.live:
         if not any(flag.startswith("--dry_run") for flag in beam_flags):
             check_pubsub(config)
-        realtime.run(list(argv))
+        realtime.run(with_prism(argv))
         return
     from todoke.live import run_live, supervise
 

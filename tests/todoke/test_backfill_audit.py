@@ -82,14 +82,12 @@ def test_a_run_agrees_with_its_archive_and_what_was_planted_is_told(shop: Path, 
 @pytest.mark.all_in_ci
 @pytest.mark.parametrize("runner", ["FnApiRunner", "DirectRunner", "PrismRunner"])
 def test_every_runner_finds_the_same(shop: Path, todoke: Todoke, runner: str) -> None:
-    prism = installed_prism()
-    if runner == "PrismRunner" and (prism is None or prism.path is None):
+    if runner == "PrismRunner" and installed_prism() is None:
         pytest.skip("there is no Prism on this machine")
-    located = ("--prism_location", str(prism.path)) if prism is not None and runner == "PrismRunner" else ()
     plant(shop, "cat", "nobody")
     assert todoke("backfill", *FLAGS, *AS_OF, "--report", "here.json").returncode == 0
     # In a process of its own: Beam keeps a server of Prism for the life of one.
-    done = run_process(shop, "backfill", *FLAGS, *AS_OF, "--report", "there.json", "--runner", runner, *located)
+    done = run_process(shop, "backfill", *FLAGS, *AS_OF, "--report", "there.json", "--runner", runner)
     assert done.returncode == 0, done.stderr
     here, there = (json.loads((shop / name).read_bytes()) for name in ("here.json", "there.json"))
     assert here["differ"] == 1

@@ -1,4 +1,4 @@
-"""Where Beam's local runner for live streams comes from: flag, PATH, checkout, a build with Go, Beam's download."""
+"""Where Beam's local runner comes from: flag, PATH, checkout, a build with Go, Beam's download."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import apache_beam as beam
 import pytest
 
 from todoke import prism
-from todoke.prism import find_prism
+from todoke.prism import find_prism, with_prism
 from transforms.logs import write_log
 
 
@@ -75,3 +75,31 @@ def test_a_build_that_fails_says_why_and_leaves_it_to_beam(machine: Machine, cap
 
 def test_without_anything_beam_downloads_it(machine: Machine) -> None:
     assert find_prism() == (None, "Beam's own download")
+
+
+@pytest.mark.parametrize("named", [["--runner=PrismRunner"], ["--runner", "prism"], ["--streaming", "--runner=Prism"]])
+def test_whoever_names_prism_gets_the_one_that_is_here(machine: Machine, named: list[str]) -> None:
+    found = machine.program(machine.path / "prism", BEAMS)
+    assert with_prism(named) == [*named, f"--prism_location={found}"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--runner=FnApiRunner"],
+        ["--runner=PrismRunner", "--prism_location=other"],
+        ["--runner=PrismRunner", "--prism_location", "other"],
+    ],
+)
+def test_other_runners_and_a_prism_with_its_place_stay(machine: Machine, flags: list[str]) -> None:
+    machine.program(machine.path / "prism", BEAMS)
+    assert with_prism(flags) == flags
+
+
+def test_a_prism_that_beam_must_download_is_told_with_what_to_do(
+    machine: Machine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with write_log("text", job="backfill"):
+        assert with_prism(["--runner=PrismRunner"]) == ["--runner=PrismRunner"]
+    assert "install Go, or name it: --prism_location" in capfd.readouterr().err
