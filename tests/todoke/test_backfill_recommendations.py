@@ -99,6 +99,7 @@ def test_lists_are_made_of_files(shop: Path, todoke: Todoke) -> None:
     assert lists(shop) == {"p#rice": ["tea"], "p#tea": ["rice"], "s#": ["rice", "soy", "tea"]}  # of four users
 
 
+@pytest.mark.all_in_ci
 def test_a_variant_shows_them_and_is_measured_against_the_other(shop: Path, todoke: Todoke) -> None:
     """Thousand new users order rice: who is shown tea comes again more often."""
     assert todoke(*WRITE, "--as-of", "2026-03-08T00:00:00Z").returncode == 0

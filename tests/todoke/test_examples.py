@@ -108,7 +108,9 @@ def ids_of(customer: int, chance: random.Random) -> Plain:
     return chance.choice([ids, {"anonymousId": ids["anonymousId"]}])
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize(
+    "name", [name if name == "shop" else pytest.param(name, marks=pytest.mark.all_in_ci) for name in WORLDS]
+)
 def test_the_segments_of_an_example_are_run(name: str) -> None:
     path = EXAMPLES / f"{name}.yaml"
     definitions = load(path)

@@ -125,6 +125,7 @@ def test_told_to_stop_while_it_starts_the_run_it_still_lets_the_run_stop_by_itse
         assert lines(stopped) == ["stopped"] * times
 
 
+@pytest.mark.all_in_ci
 def test_told_twice_it_waits_no_longer(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, "trap '' TERM;")
     supervisor.process.send_signal(signal.SIGINT)

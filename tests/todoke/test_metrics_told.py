@@ -60,6 +60,7 @@ def test_a_scraper_reads_it(url: str, tmp_path: Path) -> None:
     assert [each.value for each in found["todoke_sends"].samples] == [2_000]
 
 
+@pytest.mark.all_in_ci
 def test_a_collector_gets_what_the_job_counts(url: str, tmp_path: Path) -> None:
     with collecting() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "100"}

@@ -67,6 +67,7 @@ def shop(tmp_path: Path, todoke: Todoke) -> Path:
     return tmp_path
 
 
+@pytest.mark.all_in_ci
 def test_they_are_of_the_same_units_and_say_more(shop: Path, todoke: Todoke) -> None:
     done = todoke("report", *FLAGS, "--quantiles", "--cuped", "--json", "--html", "page.html")
     assert done.returncode == 0, done.stderr

@@ -33,6 +33,7 @@ def test_a_file_with_aliases_is_run_again_and_the_accounts_add_up(todoke: Todoke
     assert todoke("members", "seen", "--store", "sqlite:users.db", "--json").stdout.startswith('{"user":"bob"')
 
 
+@pytest.mark.all_in_ci
 def test_what_a_shared_visitor_did_stays_with_the_user_who_had_it_then(todoke: Todoke, tmp_path: Path) -> None:
     def call(type_: str, day: int, **said: object) -> str:
         return json.dumps({"type": type_, "messageId": f"m{day}", "timestamp": f"2026-01-{day:02}T00:00:00Z", **said})

@@ -32,6 +32,7 @@ def test_three_kills_lose_nothing(topic: Topic, jobs: Jobs) -> None:
     wait_for(lambda: set(jobs.seen()) == published)
 
 
+@pytest.mark.all_in_ci
 def test_what_was_not_accounted_for_comes_again_and_the_rest_does_not(topic: Topic, jobs: Jobs) -> None:
     topic.publish(*(f"m{number}".encode() for number in range(200)))
     job = jobs.start("--hold", "m7")
