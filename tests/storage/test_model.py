@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from samples import event, identity, member, sent, user
 from strength import examples
@@ -94,6 +94,12 @@ def apart(row: Any, prefix: str) -> Any:
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
+@example(
+    calls=[
+        ("write_identities", [IdentityRow("token", "a", "aa", 0)]),
+        ("delete_user", ("a", [("token", "a")], False)),
+    ]
+)
 def test_any_calls_leave_what_was_promised(store: Store, calls: list[tuple[str, Any]]) -> None:
     prefix, model = f"{next(EXAMPLES)}-", Model()
     for method, given_rows in calls:

@@ -46,11 +46,13 @@ class BigtableIdentities(Database):
             row = record(IdentityRow, found)
             # Only up to what was read: a newer registration by somebody else must survive, and what it replaced goes.
             at, theirs = timestamp(row.version), row.user == user
-            entry = delete_until(key, ROW, at + 1000 if theirs else at)
+            end = at + 1000 if theirs else at
+            changes = [delete_until(key, ROW, end)] if end else []  # to Bigtable an end of 0 is none: all would go
             if not theirs and row.previous == user:
                 bare = msgspec.structs.replace(row, previous="")
-                entry.mutations.extend(set_cell(key, ROW, msgspec.msgpack.encode(bare), at).mutations)
-            entries.append(entry)
+                changes.append(set_cell(key, ROW, msgspec.msgpack.encode(bare), at))
+            if changes:
+                entries.append(RowMutations(key, [each for change in changes for each in change.mutations]))
         self._tables.mutate("identities", entries)
         self._delete("identities", beside)
 
