@@ -51,8 +51,9 @@ class BigtableIdentities(Database):
             if not theirs and row.previous == user:
                 bare = msgspec.structs.replace(row, previous="")
                 changes.append(set_cell(key, ROW, msgspec.msgpack.encode(bare), at))
-            if changes:
-                entries.append(RowMutations(key, [each for change in changes for each in change.mutations]))
+            for more in changes[1:]:
+                changes[0].mutations.extend(more.mutations)
+            entries += changes[:1]
         self._tables.mutate("identities", entries)
         self._delete("identities", beside)
 
